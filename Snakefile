@@ -1,0 +1,94 @@
+"""advgen: raw data -> models -> experiments -> figures, tables, report, CV.
+
+snakemake --cores 8 --resources gpu=2                    the default study, config/config.yaml
+snakemake --cores 8 --config study=config/smoke.yaml     another study
+"""
+
+import sys
+
+from advgen.config import ConfigError, load_study
+from advgen.devices import use_this_python, warn_of_missing
+from advgen.locking import lock_results
+from advgen.plan import build, listed
+from advgen.provenance import save_digest_cache
+from advgen.recovery import age
+
+use_this_python()
+try:
+    PLAN = build(load_study(config))
+except ConfigError as error:
+    sys.exit(str(error))
+
+if workflow.is_main_process:
+    age(PLAN)
+
+# without exec, SIGTERM ends the job's shell and leaves Python running beside its retry
+shell.prefix("set -euo pipefail; exec ")
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    **{name: PLAN.constraint(name) for name in PLAN.wildcards()},
+
+
+# on a cluster these run beside the driver: each takes seconds and no GPU, a SLURM job starts Snakemake twice
+localrules:
+    all,
+    cv,
+    figures,
+    make_dataset,
+    count_parameters,
+    summarise,
+    draw,
+    cv_data,
+    cv_render,
+    report_page,
+    check_laws,
+    qa,
+    verify,
+
+
+rule all:
+    """Everything that the study makes."""
+    input:
+        PLAN.outputs(),
+
+
+rule figures:
+    """All figures."""
+    input:
+        PLAN.outputs("draw"),
+
+
+rule cv:
+    """The CV in all its formats."""
+    input:
+        PLAN.outputs("cv_data", "cv_render"),
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/judge.smk"
+include: "workflow/rules/gan.smk"
+include: "workflow/rules/autoencoder.smk"
+include: "workflow/rules/inversion.smk"
+include: "workflow/rules/inpainting.smk"
+include: "workflow/rules/interpolation.smk"
+include: "workflow/rules/classifier.smk"
+include: "workflow/rules/attack.smk"
+include: "workflow/rules/transfer.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/cv.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/qa.smk"
+
+
+onstart:
+    lock_results()
+    warn_of_missing(workflow)
+    save_digest_cache()
+
+
+onsuccess:
+    print(PLAN.farewell())

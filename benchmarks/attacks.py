@@ -1,0 +1,163 @@
+"""Our attacks beside foolbox's, torchattacks' and a SciPy loop: same process, model, images and settings, one thread.
+
+    python benchmarks/attacks.py [--model FILE] [--data FILE] [--images N] [--repeats N]
+
+Prints one row per contender: CPU milliseconds per image (median of interleaved repeats), how many times faster ours is,
+success, median L2 norm of the change, and the share of this machine's sgemm peak that the network's own arithmetic
+reaches (known where the number of gradients is). torchattacks takes part if it can be imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import foolbox
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from advgen import registry, specs
+from advgen.attacks.common import frozen
+from advgen.attacks.run import Calls, counted
+from advgen.checkpoints import load_model
+from advgen.data.images import load_choice
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.unit.test_attacks_against_foolbox import scipys
+
+Run = Callable[[Tensor, Tensor], Tensor]
+EPS, STEPS, STEP_SIZE = 0.3, 40, 0.01
+SCIPY_IMAGES = 10
+
+
+def sgemm_peak() -> float:
+    """The most floating-point operations per second of a matrix product, one thread."""
+    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    seconds = []
+    for _ in range(10):
+        start = time.process_time()
+        a @ b
+        seconds.append(time.process_time() - start)
+    return 2 * 1024**3 / min(seconds)
+
+
+def operations(model: nn.Module, x: Tensor) -> tuple[float, float]:
+    """Floating-point operations of the network per image: forward, and backward to the input."""
+    with frozen(model):
+        x = x.clone().requires_grad_()
+        with FlopCounterMode(display=False) as forward:
+            logits = model(x)
+        with FlopCounterMode(display=False) as backward:
+            torch.autograd.grad(logits.sum(), x)
+    return forward.get_total_flops() / len(x), backward.get_total_flops() / len(x)
+
+
+def ours(model: nn.Module, spec: specs.AttackSpec) -> Run:
+    """One of our attacks in the micro-batches that the pipeline uses."""
+    attack = registry.resolve(spec)
+
+    def run(x: Tensor, y: Tensor) -> Tensor:
+        parts = zip(x.split(250), y.split(250), strict=True)
+        return torch.cat([attack(model, a, b, spec, seed=0, indices=list(range(len(b)))) for a, b in parts])
+
+    return run
+
+
+def foolboxs(model: nn.Module, attack: foolbox.Attack, eps: float | None) -> Run:
+    """One of foolbox's attacks, in the same batches."""
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    return lambda x, y: torch.cat(
+        [attack(wrapped, a, b, epsilons=eps)[1] for a, b in zip(x.split(250), y.split(250), strict=True)]
+    )
+
+
+def loop(model: nn.Module, spec: specs.LbfgsAttack) -> Run:
+    """SciPy's L-BFGS-B on one image after the other; it returns only how far each had to move."""
+
+    def run(x: Tensor, y: Tensor) -> Tensor:
+        with torch.no_grad():
+            targets = model(x).scatter(1, y[:, None], -torch.inf).argmax(1).tolist()
+        return torch.tensor([scipys(model, image, target, spec) for image, target in zip(x, targets, strict=True)])
+
+    return run
+
+
+def compare(name: str, contenders: dict[str, Run], model: nn.Module, x: Tensor, y: Tensor, repeats: int) -> None:
+    """Time all contenders in turn, `repeats` times, and print a row for each; the first one is ours."""
+    forward, backward = operations(model, x[:100])
+    peak = sgemm_peak()
+    seconds: dict[str, list[float]] = {who: [] for who in contenders}
+    facts = {}
+    for _ in range(repeats):
+        for who, run in contenders.items():
+            few = slice(SCIPY_IMAGES if who == "scipy" else None)
+            calls = Calls()
+            with counted(model, calls):
+                start = time.process_time()
+                found = run(x[few], y[few])
+                seconds[who].append((time.process_time() - start) / len(y[few]))
+            if who == "scipy":
+                success, size = found.isfinite().double().mean().item(), found.median().item()
+            else:
+                with frozen(model), torch.no_grad():
+                    success = (model(found).argmax(1) != y).double().mean().item()
+                size = (found - x).flatten(1).norm(dim=1).median().item()
+            work = (calls.forward * forward + calls.gradient * backward) / len(y[few])
+            facts[who] = success, size, work
+    first = statistics.median(seconds[next(iter(contenders))])
+    for who, times in seconds.items():
+        middle = statistics.median(times)
+        success, size, work = facts[who]
+        share = work / middle / peak
+        print(
+            f"{name:22} {who:14} {1e3 * middle:9.3f} ms/image  {middle / first:6.2f}x  success {success:6.1%}  "
+            f"L2 {size:.3f}  {share:5.1%} of {peak / 1e9:.0f} GFLOP/s",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Run all comparisons on the default study's classifiers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=Path("results/classifiers/cnn/seed0/classifier.safetensors"))
+    parser.add_argument("--fc", type=Path, default=Path("results/classifiers/fc100/seed0/classifier.safetensors"))
+    parser.add_argument("--data", type=Path, default=Path("results/datasets/mnist/test.parquet"))
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    x, y, _ = load_choice(arguments.data, arguments.images, 0)
+    conv, fc = load_model(arguments.model).eval(), load_model(arguments.fc).eval()
+    for name, model in (("cnn", conv), ("fc", fc)):
+        keys = {"eps": EPS, "steps": STEPS, "step_size": STEP_SIZE}
+        fixed = specs.PgdAttack(kind="pgd", **keys)
+        peers = {
+            "foolbox": foolboxs(model, foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS), EPS),
+        }
+        if importlib.util.find_spec("torchattacks"):
+            import torchattacks
+
+            theirs = torchattacks.PGD(model, eps=EPS, alpha=STEP_SIZE, steps=STEPS)
+            peers["torchattacks"] = lambda x, y, theirs=theirs: torch.cat(
+                [theirs(a, b) for a, b in zip(x.split(250), y.split(250), strict=True)]
+            )
+        compare(f"pgd, {name}", {"ours": ours(model, fixed), **peers}, model, x, y, arguments.repeats)
+        active = ours(model, fixed.model_copy(update={"active_set": True}))
+        compare(f"pgd active set, {name}", {"ours": active, **peers}, model, x, y, arguments.repeats)
+        deepfool = {
+            "ours": ours(model, specs.DeepFoolAttack(kind="deepfool")),
+            "foolbox": foolboxs(model, foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02), None),
+        }
+        compare(f"deepfool, {name}", deepfool, model, x[:250], y[:250], min(arguments.repeats, 3))
+    box = specs.LbfgsAttack(kind="lbfgs")
+    compare("box l-bfgs, fc", {"ours": ours(fc, box), "scipy": loop(fc, box)}, fc, x[:250], y[:250], 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m advgen`."""
+
+from advgen.cli import main
+
+main()

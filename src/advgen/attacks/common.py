@@ -1,0 +1,155 @@
+"""What the attacks share: what is aimed at, losses, gradients at the input, and projections.
+
+An attack is a pure function `attack(model, x_BCHW, y_B, spec, *, seed, indices)` from float images in [0, 1] with their
+true labels to adversarial ones. It never changes a parameter, a `.grad`, a module's mode or the global random state.
+Random numbers are drawn per (seed, example index), so a row does not depend on its batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from advgen import registry, seeds
+from advgen.models.predict import evaluating
+from advgen.specs import AttackSpec, RegionAttack, TargetedAttack
+
+Attack = Callable[..., Tensor]
+Loss = Literal["cross_entropy", "margin", "dlr"]
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Eval mode and parameters without gradients inside the block, both restored after it, on exceptions too.
+
+    Parameters that need no gradient save the forward pass what only their gradients would use.
+    """
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    with evaluating(model):
+        try:
+            for parameter, _ in wanted:
+                parameter.requires_grad_(False)
+            yield
+        finally:
+            for parameter, requires_grad in wanted:
+                parameter.requires_grad_(requires_grad)
+
+
+def pure(attack: Attack) -> Attack:
+    """An attack that runs with the model frozen and gradients off but where it asks for them."""
+
+    @wraps(attack)
+    def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, *, seed: int, indices: list[int]) -> Tensor:
+        with frozen(model), torch.no_grad():
+            return attack(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+
+    return run
+
+
+class Goal(NamedTuple):
+    """What is wanted of each example: to reach its target class or, without targets, to leave its label."""
+
+    label_B: Tensor
+    target_B: Tensor | None = None
+
+    def take(self, rows: Tensor) -> Goal:
+        """The goal of some rows (positions or a mask)."""
+        return Goal(self.label_B[rows], None if self.target_B is None else self.target_B[rows])
+
+    def reached(self, logits_BK: Tensor) -> Tensor:
+        """Whether each example's predicted label is as wanted, (B,)."""
+        predicted_B = logits_BK.argmax(1)
+        return predicted_B != self.label_B if self.target_B is None else predicted_B == self.target_B
+
+    def margin(self, logits_BK: Tensor) -> Tensor:
+        """By how much the wanted class leads, (B,); positive where the goal is reached [carlini2017towards]."""
+        aim_B1 = (self.label_B if self.target_B is None else self.target_B)[:, None]
+        lead_B = logits_BK.gather(1, aim_B1).squeeze(1) - logits_BK.scatter(1, aim_B1, -math.inf).amax(1)
+        return -lead_B if self.target_B is None else lead_B
+
+    def loss(self, kind: Loss, logits_BK: Tensor) -> Tensor:
+        """What an attack climbs, (B,): it grows as the goal comes nearer."""
+        if kind == "cross_entropy":
+            if self.target_B is None:
+                return cross_entropy(logits_BK, self.label_B, reduction="none")
+            return -cross_entropy(logits_BK, self.target_B, reduction="none")
+        if kind == "margin":
+            return self.margin(logits_BK)
+        return self._dlr(logits_BK)
+
+    def _dlr(self, logits_BK: Tensor) -> Tensor:
+        """The difference of logits ratio, which no scaling of the logits changes [croce2020reliable]."""
+        needed = 3 if self.target_B is None else 4
+        if logits_BK.shape[1] < needed:
+            aimed = "an aimed" if self.target_B is not None else "the"
+            raise ValueError(f"{aimed} dlr loss needs {needed} classes, the model has {logits_BK.shape[1]}")
+        top_BK = logits_BK.topk(needed, dim=1).values
+        if self.target_B is None:
+            return self.margin(logits_BK) / (top_BK[:, 0] - top_BK[:, 2]).clamp_min(1e-12)
+        of_label_B, of_target_B = (logits_BK.gather(1, c[:, None]).squeeze(1) for c in (self.label_B, self.target_B))
+        spread_B = top_BK[:, 0] - (top_BK[:, 2] + top_BK[:, 3]) / 2
+        return (of_target_B - of_label_B) / spread_B.clamp_min(1e-12)
+
+
+def aim(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: AttackSpec, *, seed: int, indices: list[int]) -> Goal:
+    """The goal that `spec` states, its targets resolved; a random target depends on seed and index alone."""
+    target = spec.target if isinstance(spec, TargetedAttack) else None
+    if target is None:
+        return Goal(y_B)
+    logits_BK = model(x_BCHW)
+    classes = logits_BK.shape[1]
+    if target == "nearest":
+        return Goal(y_B, logits_BK.scatter(1, y_B[:, None], -math.inf).argmax(1))
+    if target == "random":
+        step_B = 1 + (seeds.uniform(seed, "target", indices) * (classes - 1)).long()
+        return Goal(y_B, (y_B + step_B.to(y_B.device)) % classes)
+    assert isinstance(target, int)
+    if target >= classes:
+        raise ValueError(f"target class {target} does not exist; the model has classes 0 to {classes - 1}")
+    return Goal(y_B, torch.full_like(y_B, target))
+
+
+def ascent(model: nn.Module, x_BCHW: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """Gradient of each example's `loss` (logits (B, K) to (B,)) at its pixels, and the logits; the model is frozen.
+
+    The losses are summed, not averaged, so that a row does not depend on the size of its batch.
+    """
+    x_BCHW = x_BCHW.detach().requires_grad_()
+    with torch.enable_grad():
+        logits_BK = model(x_BCHW)
+        (gradient_BCHW,) = torch.autograd.grad(loss(logits_BK).sum(), x_BCHW)
+    return gradient_BCHW, logits_BK.detach()
+
+
+def norms(delta_BCHW: Tensor) -> Tensor:
+    """L2 norm of each example, (B, 1, 1, 1), in float64: a float32 sum over many pixels could miss the ball's edge."""
+    return torch.linalg.vector_norm(delta_BCHW, dim=(1, 2, 3), keepdim=True, dtype=torch.float64)
+
+
+def project(x_adv_BCHW: Tensor, x_BCHW: Tensor, norm: str, eps: float) -> Tensor:
+    """The images moved into the ball of radius `eps` around `x_BCHW`, then into the box [0, 1].
+
+    The box cannot lead out of the ball again, because `x_BCHW` lies in the box and each pixel moves towards it.
+    """
+    if norm == "linf":
+        x_adv_BCHW = torch.maximum(torch.minimum(x_adv_BCHW, x_BCHW + eps), x_BCHW - eps)
+    else:
+        delta_BCHW = x_adv_BCHW - x_BCHW
+        shrink = (eps / norms(delta_BCHW).clamp_min(1e-30)).clamp_max(1)
+        x_adv_BCHW = x_BCHW + delta_BCHW * shrink.to(delta_BCHW.dtype)
+    return x_adv_BCHW.clamp(0, 1)
+
+
+def changeable(spec: RegionAttack, x_BCHW: Tensor, seed: int, indices: list[int]) -> Tensor:
+    """Which pixels of each image lie in the attack's region, (B, 1, H, W) as bool."""
+    channels, height, width = x_BCHW.shape[1:]
+    mask = registry.resolve(spec.region)
+    known_BHW: Tensor = mask(spec.region, (channels, height, width), seed=seed, indices=indices)
+    return ~known_BHW[:, None].to(x_BCHW.device)

@@ -1,0 +1,81 @@
+"""The Jacobian saliency map attack: few pixels, changed to the extreme, pair after pair."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from advgen.attacks.common import aim, pure
+from advgen.specs import JsmaAttack
+
+PAIRS = 20_000_000
+"""Pairs of pixels scored at a time."""
+
+
+@pure
+def jsma(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: JsmaAttack, *, seed: int, indices: list[int]) -> Tensor:
+    """The most salient pair of pixels brightened by theta, again and again, L0 [papernot2016limitations].
+
+    A pair (p, q) is salient if it raises the target's logit and lowers the sum of all others; its weight is the
+    product of the two. An image is done when it reaches its target, when `spec.share` of its values have changed, or
+    when no pair is salient. Values that have reached 1 are no longer tried.
+    """
+    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    if goal.target_B is None:
+        raise ValueError("jsma aims at a class; set target to a number, random or nearest")
+    x_BP = x_BCHW.flatten(1).clone()
+    changed_BP = torch.zeros_like(x_BP, dtype=torch.bool)
+    most = int(spec.share * x_BP.shape[1])
+    left = torch.arange(len(x_BP), device=x_BP.device)
+    while len(left):
+        logits, up, down = _saliency(model, x_BP[left].view(-1, *x_BCHW.shape[1:]), goal.target_B[left])
+        open_ = (x_BP[left] < 1) & (changed_BP[left].sum(1) + 2 <= most)[:, None]
+        pair, salient = _best_pairs(up, down, open_)
+        going = salient & ~goal.take(left).reached(logits)
+        left, pair = left[going], pair[going]
+        for pixel in pair.unbind(1):
+            x_BP[left, pixel] = (x_BP[left, pixel] + spec.theta).clamp_max(1)
+            changed_BP[left, pixel] = True
+    return x_BP.view_as(x_BCHW)
+
+
+def _saliency(model: nn.Module, x_BCHW: Tensor, target_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, how fast each value raises the target's logit, and how fast it lowers the sum of the others, (B, P)."""
+    x_BCHW = x_BCHW.detach().requires_grad_()
+    with torch.enable_grad():
+        logits_BK = model(x_BCHW)
+        wanted_B = logits_BK.gather(1, target_B[:, None]).squeeze(1)
+        (up,) = torch.autograd.grad(wanted_B.sum(), x_BCHW, retain_graph=True)
+        (down,) = torch.autograd.grad((wanted_B - logits_BK.sum(1)).sum(), x_BCHW)
+    return logits_BK.detach(), up.flatten(1), down.flatten(1)
+
+
+def _best_pairs(up_BP: Tensor, down_BP: Tensor, open_BP: Tensor) -> tuple[Tensor, Tensor]:
+    """The best pair of open values of each image (B, 2), and whether it is salient at all (B,).
+
+    Only values that could be in the best pair are paired with each other: a value with the best possible partner must
+    weigh at least as much as the best pair known.
+    """
+    up_BP, down_BP = (torch.where(open_BP, part, -torch.inf) for part in (up_BP, down_BP))
+    bound_BP = _weight(up_BP, up_BP.amax(1, keepdim=True), down_BP, down_BP.amax(1, keepdim=True))
+    first_B1 = bound_BP.argmax(1, keepdim=True)
+    known_BP = _weight(up_BP, up_BP.gather(1, first_B1), down_BP, down_BP.gather(1, first_B1))
+    known_B1 = known_BP.scatter(1, first_B1, 0).amax(1, keepdim=True)
+    count = max(2, int(((bound_BP >= known_B1) & (bound_BP > 0)).sum(1).amax()))
+    candidate_BN = bound_BP.topk(min(count, bound_BP.shape[1]), dim=1).indices
+    best, weight = [], []
+    for candidate, up, down in zip(
+        *(part.split(max(1, PAIRS // count**2)) for part in (candidate_BN, up_BP, down_BP)), strict=True
+    ):
+        up, down = up.gather(1, candidate), down.gather(1, candidate)
+        weight_BNN = _weight(up[:, :, None], up[:, None], down[:, :, None], down[:, None])
+        weight_BNN.diagonal(dim1=1, dim2=2).zero_()
+        top, flat = weight_BNN.flatten(1).max(1)
+        weight.append(top)
+        best.append(candidate.gather(1, torch.stack([flat // count, flat % count], dim=1)))
+    return torch.cat(best), torch.cat(weight) > 0
+
+
+def _weight(up_a: Tensor, up_b: Tensor, down_a: Tensor, down_b: Tensor) -> Tensor:
+    """Weight of pairs: by how much they raise the target times by how much they lower the others, 0 if not both."""
+    return (up_a + up_b).clamp_min(0) * (down_a + down_b).clamp_min(0)

@@ -1,0 +1,114 @@
+"""The command line: one subcommand per task, and a few that read finished results."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from advgen import __version__
+from advgen.jobs import Job, sole_writer
+from advgen.tasks import TASKS, Task
+
+TOOLS = {
+    "plan": "List the jobs of a study, or check it.",
+    "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, JSON. Needs no study, no network and no torch.",
+    "verify": "Compare every artefact with the plan; --fix removes what does not agree.",
+    "cv-import": "Turn the files of the CV generator bamos/cv into ours; list what has no place.",
+    "cv-diff": "Say what changed between two cv.json.",
+    "trace": "Print where a file comes from, back to the raw data.",
+    "config-docs": "Write config/README.md and config/config.schema.json from the config tree.",
+}
+"""Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a mistake of the user's ends in one line on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = _parser(given[0] if given else None).parse_args(given)
+    try:
+        if parsed.command in TOOLS:
+            _module(parsed.command).run(parsed)
+        else:
+            _run_task(parsed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        sys.exit(f"advgen {parsed.command}: --spec: {where}: {first['msg']}")
+    except (ValueError, OSError, MemoryError) as error:
+        if parsed.traceback:
+            raise
+        sys.exit(f"advgen {parsed.command}: {_sentence(error)}")
+    except RuntimeError as error:
+        if parsed.traceback or not ("OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)):
+            raise
+        sys.exit(f"advgen {parsed.command}: {_sentence(MemoryError())}")
+    except KeyboardInterrupt:
+        sys.exit(f"advgen {parsed.command}: interrupted")
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory; give the job more, or lower its batch or number of images"
+    return str(error)
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="advgen",
+        description="Experiments with generative and adversarial vision models. "
+        "The Snakefile calls these commands; each can be run by hand as printed there.",
+        fromfile_prefix_chars="@",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, help_ in TOOLS.items():
+        tool = commands.add_parser(name, help=help_, description=help_)
+        tool.add_argument("--traceback", action="store_true", help="show where an error was raised")
+        if name == command:
+            _module(name).add_arguments(tool)
+    for name, task in TASKS.items():
+        help_ = (task.__doc__ or "").splitlines()[0]
+        sub = commands.add_parser(name, help=help_, description=help_, fromfile_prefix_chars="@")
+        for flag in task.reads:
+            sub.add_argument(f"--{flag}", nargs="*", type=Path, default=[], metavar="FILE", help="read")
+        for flag in task.writes:
+            sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
+        sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
+        sub.add_argument("--code", default="by-hand", metavar="DIGEST", help="digest of the code used, for the stamp")
+        sub.add_argument("--traceback", action="store_true", help="show where an error was raised")
+    return parser
+
+
+def _keys(task: type[Task]) -> list[str]:
+    return list(task.model_fields) or ["none: {}"]
+
+
+def _module(command: str):  # type: ignore[no-untyped-def]
+    return importlib.import_module(f"advgen.commands.{command.replace('-', '_')}")
+
+
+def _run_task(parsed: argparse.Namespace) -> None:
+    task = TASKS[parsed.command]
+    spec = task.model_validate_json(parsed.spec)
+
+    def files(flags: Sequence[str]) -> dict[str, list[Path]]:
+        return {flag: getattr(parsed, flag.replace("-", "_")) for flag in flags}
+
+    for flag, paths in files(task.reads).items():
+        for path in paths:
+            if not path.exists():
+                raise ValueError(f"--{flag} {path}: no such file")
+    job = Job(parsed.command, spec, parsed.code, files(task.reads), files(task.writes))
+    with sole_writer(job.outputs):
+        if task.torch:
+            from advgen import devices
+
+            job.device = devices.prepare()
+        _module(parsed.command).run(job)

@@ -1,0 +1,136 @@
+"""`advgen cv`: a CV from YAML and BibTeX alone, in all formats, without a study."""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+from advgen import __version__
+from advgen.cv.build import Choice, build
+from advgen.cv.formats import FORMATS, render
+from advgen.provenance import Stamp, code_digest, sha256_file, sha256_text, write_bytes
+from advgen.references import Document, Reference, Section, merge, read
+from advgen.specs import canonical_json
+from advgen.tasks import cv_formats
+
+_KINDS = (".png", ".svg", ".jpg", ".pdf")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `advgen cv`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "The example in config/cv is a good start; docs/cv.md explains every key. Files of the generator bamos/cv\n"
+        "(cv.yaml and its .bib) are read as they are."
+    )
+    source = parser.add_argument_group("what the CV is made of")
+    source.add_argument("--profile", type=Path, required=True, metavar="YAML", help="who, where, and the sections")
+    source.add_argument("--bibliography", type=Path, required=True, metavar="BIB", help="publications")
+    source.add_argument("--metrics", type=Path, metavar="YAML", help="citations and stars with their date")
+    source.add_argument("--overlay", type=Path, metavar="YAML", help="private YAML merged over the profile by item id")
+    source.add_argument("--tables", type=Path, metavar="FOLDER", help="Parquet tables for {{ result(…) }} in texts")
+    source.add_argument("--figures", type=Path, metavar="FOLDER", help="pictures that the profile names")
+    choice = parser.add_argument_group("what is shown of it")
+    choice.add_argument("--selected", action="store_true", help="of the publications, only the selected")
+    choice.add_argument("--tags", nargs="+", default=[], metavar="TAG", help="only what has one of these tags, or none")
+    choice.add_argument("--sections", nargs="+", default=[], choices=get_args(Section), metavar="NAME")
+    output = parser.add_argument_group("what is written")
+    output.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if missing")
+    output.add_argument("--name", default="cv", help="name of the files before their endings (default: cv)")
+    output.add_argument("--formats", nargs="+", choices=FORMATS, metavar="ENDING", help=_formats())
+
+
+def _formats() -> str:
+    return f"of {', '.join(FORMATS)} (default: all, latex.pdf where latexmk is installed); NAME.json is always written"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the CV."""
+    logging.basicConfig(format="warning: %(message)s")
+    if arguments.name != Path(arguments.name).name:
+        raise ValueError(f"--name {arguments.name}: must be the name of a file, not a path")
+    document = merge(read(arguments.profile), arguments.overlay)
+    cv = build(
+        arguments.profile,
+        arguments.bibliography,
+        arguments.metrics,
+        _lookup(arguments.tables),
+        overlay=arguments.overlay,
+        choice=Choice(arguments.selected, arguments.tags, arguments.sections),
+    )
+    figures = _figures(cv, document, arguments.figures)
+    token = _stamp(arguments, document, figures).token()
+    written = [arguments.out / f"{arguments.name}.json"]
+    write_bytes(written[0], (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode())
+    for path in figures.values():
+        copy = arguments.out / "figures" / path.name
+        if not copy.exists() or not copy.samefile(path):
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
+    for format_ in arguments.formats or cv_formats():
+        written.append(arguments.out / f"{arguments.name}.{format_}")
+        write_bytes(written[-1], render(format_, cv, figures, token, folder="figures"))
+    print("\n".join(map(str, written)))
+
+
+def _lookup(folder: Path | None) -> Callable[[Reference], object]:
+    def lookup(reference: Reference) -> object:
+        if folder is None:
+            raise ValueError(f"table {reference.table!r} is not at hand; say where tables lie: --tables FOLDER")
+        path = folder / f"{reference.table}.parquet"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in folder.glob("*.parquet"))) or "none"
+            raise ValueError(f"no table {reference.table!r} in {folder}; tables there: {known}")
+        # pandas and pyarrow are needed for living numbers alone
+        from advgen.cv.cells import cell
+
+        return cell(reference, path)
+
+    return lookup
+
+
+def _figures(cv: dict[str, Any], document: Document, folder: Path | None) -> dict[str, Path]:
+    """The file of every figure that the CV shows."""
+    files, errors = {}, []
+    names = [figure["name"] for section in cv["sections"] for figure in section.get("figures", ())]
+    places = {figure["name"]: index for index, figure in enumerate((document.data or {}).get("figures") or ())}
+    for name in names:
+        found = [folder / f"{name}{kind}" for kind in _KINDS if (folder / f"{name}{kind}").is_file()] if folder else []
+        if found:
+            files[name] = found[0]
+        else:
+            where = document.where(("figures", places[name], "name"))
+            remedy = f"put {name}.png into {folder}" if folder else "say where figures lie: --figures FOLDER"
+            errors.append(f"{where}: the figure {name!r} has no file; {remedy}")
+    if errors:
+        raise ValueError("\n".join(errors))
+    return files
+
+
+def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str, Path]) -> Stamp:
+    """Digests only: nothing of a private overlay stands in it."""
+    inputs = [arguments.profile, arguments.overlay, arguments.bibliography, arguments.metrics, *figures.values()]
+    named = sorted({reference.table for found in document.references.values() for reference in found})
+    tables = [arguments.tables / f"{name}.parquet" for name in named] if arguments.tables else []
+    choice = canonical_json(
+        {"selected": arguments.selected, "tags": list(arguments.tags), "sections": list(arguments.sections)}
+    )
+    return Stamp(
+        command="advgen cv",
+        spec={"sha256": sha256_text(choice)},
+        code=code_digest("advgen.commands.cv"),
+        inputs={_relative(path): sha256_file(path) for path in [*inputs, *tables] if path is not None},
+        versions={"python": platform.python_version(), "advgen": __version__, "typst": version("typst")},
+    )
+
+
+def _relative(path: Path) -> str:
+    """The path as seen from here, or the name alone for what lies elsewhere."""
+    shown = os.path.relpath(path)
+    return path.name if shown.startswith("..") else shown

@@ -1,0 +1,25 @@
+"""`advgen plan`: the jobs of a study as a list."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from advgen.config import DEFAULT_STUDY, load_file
+from advgen.plan import build
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `advgen plan`."""
+    parser.add_argument("study", nargs="?", type=Path, default=Path(DEFAULT_STUDY), help="default: %(default)s")
+    parser.add_argument("--files", action="store_true", help="list every file that the study makes")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print how many jobs of each rule the study has, or its files."""
+    plan = build(load_file(arguments.study))
+    if arguments.files:
+        print("\n".join(plan.outputs()))
+        return
+    for rule, count in Counter(job.rule for job in plan.jobs).items():
+        print(f"{count:5} {rule}")
+    print(f"{len(plan.jobs):5} jobs")

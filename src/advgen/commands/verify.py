@@ -1,0 +1,105 @@
+"""`advgen verify`: every artefact against the plan."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from advgen import registry
+from advgen.config import DEFAULT_STUDY, load_file
+from advgen.plan import Job, build
+from advgen.provenance import Stamp, sha256_file, sha256_text, write_bytes
+from advgen.stamps import check_content, read_stamp
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `advgen verify`."""
+    parser.add_argument("study", nargs="?", type=Path, default=Path(DEFAULT_STUDY), help="default: %(default)s")
+    parser.add_argument("--fix", action="store_true", help="remove what is wrong, so that snakemake makes it again")
+    parser.add_argument("--only", nargs="+", metavar="FILE", help="look at these artefacts alone; -: read them")
+    parser.add_argument("--list", action="store_true", help="print the paths of what is wrong, nothing else")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the verdict, if all is well")
+
+
+class Finding(NamedTuple):
+    """Something wrong with an artefact."""
+
+    path: str
+    rule: str
+    what: str
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print what is wrong and which rule rebuilds it; ValueError if anything is and nothing was mended."""
+    plan = build(load_file(arguments.study))
+    if arguments.only == ["-"]:
+        arguments.only = sys.stdin.read().splitlines()
+    hashes: dict[str, str] = {}
+    findings, checked = [], 0
+    for job in plan.jobs:
+        for path in job.outputs.values():
+            wanted = arguments.only is None or path in arguments.only
+            if wanted and Path(path).exists() and job.rule != "verify":
+                checked += 1
+                findings += [Finding(path, job.rule, what) for what in problems(job, path, hashes)][:1]
+    if arguments.list:
+        print("\n".join(finding.path for finding in findings))
+        return
+    for finding in findings:
+        print(f"{finding.path}: {finding.what}; rule {finding.rule} makes it again")
+        if arguments.fix:
+            Path(finding.path).unlink()
+    if findings and arguments.fix:
+        print(f"{len(findings)} removed, {checked - len(findings)} kept; run snakemake to make them again")
+    elif findings:
+        rest = "`python -m advgen verify --fix` removes exactly those"
+        raise ValueError(f"{len(findings)} of {checked} artefacts do not agree with {arguments.study}; {rest}")
+    else:
+        verdict = f"{checked} artefacts agree with {arguments.study}: spec, code, inputs and content."
+        print(verdict)
+        if arguments.out:
+            stamp = Stamp("advgen verify", {"study": str(arguments.study)}, "", dict(sorted(hashes.items())))
+            write_bytes(arguments.out, f"{verdict}\n\n<!-- {stamp.token()} -->\n".encode())
+
+
+def problems(job: Job, path: str, hashes: dict[str, str]) -> Iterator[str]:
+    """What is wrong with one artefact, worst first; `hashes` keeps the digests of inputs."""
+    if job.rule == "fetch":
+        dataset = job.task.dataset  # type: ignore[attr-defined]
+        if not registry.resolve(dataset)(dataset).intact(Path(path)):
+            yield "is not the file that was published (wrong checksum)"
+        return
+    try:
+        stamp = read_stamp(Path(path))
+        check_content(Path(path))
+    except ValueError as error:
+        yield f"is damaged ({str(error).removeprefix(f'{path}: ')})"
+        return
+    if stamp is None:
+        yield "has no stamp"
+        return
+    expected = {"sha256": sha256_text(job.spec)} if job.task.private else job.task.model_dump(mode="json")
+    if stamp.spec != expected:
+        yield f"was made with another spec ({difference(stamp.spec, expected)})"
+    if stamp.code != job.code:
+        yield "was made by other code"
+    listed = [one for files in job.inputs.values() for one in ((files,) if isinstance(files, str) else files)]
+    wanted = {os.path.relpath(one) for one in listed}
+    if set(stamp.inputs) != wanted:
+        yield f"was made from other files ({', '.join(sorted(set(stamp.inputs) ^ wanted)[:2])})"
+    for one in sorted(wanted & set(stamp.inputs)):
+        if one not in hashes:
+            hashes[one] = sha256_file(Path(one)) if Path(one).is_file() else "missing"
+        if hashes[one] != stamp.inputs[one]:
+            yield f"was made from another {one}"
+
+
+def difference(found: Any, expected: Any, path: str = "") -> str:
+    """The first key in which two specs differ."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted({*found, *expected}):
+            if found.get(key) != expected.get(key):
+                return difference(found.get(key), expected.get(key), f"{path}.{key}".lstrip("."))
+    return f"{path}: {found!r}, now {expected!r}"

@@ -1,0 +1,386 @@
+"""The normalised CV: everything that a renderer needs, as plain data that cv.json holds."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from advgen.cv import bibliography as bib
+from advgen.cv import inline, legacy
+from advgen.cv.inline import Node
+from advgen.cv.profile import Item, Metrics, Ordered, Position, Profile, load_metrics, load_profile
+from advgen.references import Document, Location, Reference, read, substitute
+
+log = logging.getLogger(__name__)
+M = TypeVar("M", bound=BaseModel)
+
+STALE_DAYS = 180
+TITLES = {**legacy.TITLES, "experiments": "Experiments"}
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a CV shows of its source: selected publications, items with certain tags, certain sections; or all."""
+
+    selected: bool = False
+    tags: Sequence[str] = ()
+    sections: Sequence[str] = ()
+
+
+def build(
+    profile: Path,
+    bibliography: Path,
+    metrics: Path | None,
+    lookup: Callable[[Reference], object],
+    *,
+    overlay: Path | None = None,
+    choice: Choice | None = None,
+) -> dict[str, Any]:
+    """The CV as JSON-able data, the content of cv.json.
+
+    ``overlay`` is a YAML file merged over the profile by item id. ``lookup`` gives the value of a living number and
+    raises ValueError if there is none or more than one. Raises ValueError with one line ``file:line: what; remedy``
+    per error; warnings of the same form go to the log.
+    """
+    owner, document = load_profile(profile, overlay, bibliography)
+    people = {name: person.url for person in owner.people for name in (person.name, *person.aliases)}
+    old = legacy.recognised(read(profile).data)
+    entries = bib.load(bibliography, owner.owners, people, owner.max_authors, doubled=old)
+    numbers = load_metrics(metrics) if metrics else None
+    return _Builder(owner, document, entries, numbers, bibliography, metrics, lookup, choice or Choice()).cv()
+
+
+def shown(number: int | str) -> str:
+    """A count of stars as it is displayed: below 1000 as is, else in thousands with one decimal."""
+    if isinstance(number, str):
+        return number
+    return str(number) if number < 1000 else f"{number / 1000:.1f}k"
+
+
+def total(displayed: Sequence[str]) -> str:
+    """The sum of displayed counts, floored to a tenth of a thousand: "28.3k+"."""
+    count = sum(_count(text) for text in displayed)
+    return str(count) if count < 1000 else f"{count // 1000}.{count // 100 % 10}k+"
+
+
+def _count(displayed: str) -> int:
+    text = displayed.rstrip("+")
+    if not text.endswith("k"):
+        return int(float(text))
+    whole, _, tenth = text[:-1].partition(".")
+    return int(whole) * 1000 + int(tenth or 0) * 100
+
+
+class _Builder:
+    """Writes the sections in order and collects every error on the way."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        document: Document,
+        entries: list[dict[str, Any]],
+        metrics: Metrics | None,
+        bibliography_path: Path,
+        metrics_path: Path | None,
+        lookup: Callable[[Reference], object],
+        choice: Choice,
+    ) -> None:
+        self.profile = profile
+        self.choice = choice
+        self.nodes: dict[Location, list[Node]] = {}
+        self.document = document
+        self.entries = entries
+        self.metrics = metrics
+        self.bibliography_path = bibliography_path
+        self.metrics_path = metrics_path
+        self.lookup = lookup
+        self.errors: list[str] = []
+
+    def cv(self) -> dict[str, Any]:
+        updated = self.updated()
+        self.choose()
+        sections = []
+        previous = ""
+        for index, ordered in enumerate(self.profile.order):
+            if self.shown(ordered.section):
+                sections.append(self.section(ordered, index, previous))
+                previous = ordered.section
+        headline = self.text(self.profile.headline, "headline")
+        self.unordered()
+        if self.errors:
+            raise ValueError("\n".join(self.errors))
+        assert updated is not None
+        return {
+            "name": self.profile.name,
+            "headline": headline,
+            "email": self.profile.email,
+            "site": self.profile.site,
+            "links": [link.model_dump() for link in self.profile.links],
+            "updated": updated.isoformat(),
+            "updated_text": f"{_MONTHS[updated.month - 1]} {updated.day}, {updated.year}",
+            "paper": self.profile.paper,
+            "numbering": self.profile.numbering,
+            "sections": sections,
+        }
+
+    def fail(self, location: Location, what: str) -> None:
+        self.errors.append(f"{self.document.where(location)}: {what}")
+
+    def choose(self) -> None:
+        """Check the choice, and take out what it leaves out."""
+        ordered = [item.section for item in self.profile.order]
+        for name in self.choice.sections:
+            if name not in ordered:
+                self.fail(("order",), f"the section {name!r} is chosen but not in order; add it there, or take another")
+        items = [item for name in TITLES if name != "publications" for item in getattr(self.profile, name)]
+        tagged = {tag for item in items for tag in getattr(item, "tags", ())}
+        known = tagged | {tag for entry in self.entries for tag in entry["tags"]}
+        for tag in self.choice.tags:
+            if tag not in known:
+                names = ", ".join(sorted(known)) or "none"
+                self.fail((), f"the tag {tag!r} is chosen but nothing has it; known tags: {names}")
+        if self.choice.selected:
+            self.entries = [entry for entry in self.entries if entry["selected"]]
+        if self.choice.tags:
+            self.entries = [entry for entry in self.entries if set(entry["tags"]) & set(self.choice.tags)]
+
+    def chosen(self, item: BaseModel) -> bool:
+        """Whether an item is shown: an item without tags is in every CV."""
+        tags = set(getattr(item, "tags", ()))
+        return not self.choice.tags or not tags or bool(tags & set(self.choice.tags))
+
+    def shown(self, name: str) -> bool:
+        """Whether a section is shown: chosen, and not emptied by the choice."""
+        if self.choice.sections and name not in self.choice.sections:
+            return False
+        if name == "publications":
+            return bool(self.entries) or self.choice == Choice()
+        items = getattr(self.profile, name)
+        return any(self.chosen(item) if isinstance(item, BaseModel) else True for item in items)
+
+    def text(self, text: str | None, *location: str | int) -> list[Node]:
+        """The nodes of a text of the profile, its living values filled in."""
+        if text is None:
+            return []
+        if location not in self.nodes:
+            self.nodes[location] = self.parsed(text, location)
+        return self.nodes[location]
+
+    def parsed(self, text: str, location: Location) -> list[Node]:
+        values = []
+        for reference in self.document.references.get(location, []):
+            try:
+                values.append(inline.escape(reference.show(self.lookup(reference))))
+            except ValueError as error:
+                self.errors.append(f"{reference.file}:{reference.line}: {' '.join(str(error).split())}")
+                return []
+        try:
+            return inline.parse(substitute(text, values))
+        except ValueError as error:
+            self.fail(location, str(error))
+            return []
+
+    def row(
+        self, item: BaseModel, at: Location, text: list[Node], dates: str, lines: Sequence[list[Node]] = ()
+    ) -> dict[str, Any]:
+        """A row with its text for people, and the plain values of its item for programs."""
+        values = item.model_dump(mode="json", exclude_none=True, exclude={"tags"})
+        plain = {name: inline.plain(self.nodes[(*at, name)]) for name in values if (*at, name) in self.nodes}
+        return {
+            "text": inline.join(text),
+            "dates": dates,
+            "lines": [inline.join(line) for line in lines],
+            "item": values | plain,
+        }
+
+    def rows(self, rows: list[dict[str, Any]], numbered: bool = False) -> dict[str, Any]:
+        """The body of a section of rows."""
+        if numbered:
+            numbers = bib.numbers(len(rows), self.profile.numbering)
+            rows = [{"number": number, **row} for number, row in zip(numbers, rows, strict=True)]
+        return {"kind": "rows", "numbered": numbered, "rows": rows}
+
+    def updated(self) -> datetime.date | None:
+        as_of = self.metrics.as_of if self.metrics else None
+        days = [day for day in (self.profile.updated, as_of) if day]
+        if not days:
+            self.errors.append(f"{self.document.path}:1: the CV has no date; add updated: or a metrics file with as_of")
+            return None
+        if as_of and (max(days) - as_of).days > STALE_DAYS:
+            days_old = (max(days) - as_of).days
+            log.warning("%s:1: the metrics are %d days older than the CV; count again", self.metrics_path, days_old)
+        return max(days)
+
+    def unordered(self) -> None:
+        ordered = {item.section for item in self.profile.order}
+        for name in TITLES:
+            data = self.entries if name == "publications" else getattr(self.profile, name)
+            if data and name not in ordered:
+                where = f"{self.bibliography_path}:1" if name == "publications" else self.document.where((name,))
+                log.warning("%s: the data of %r are in no order and not shown; add it to order", where, name)
+        if self.profile.figures and "experiments" not in ordered:
+            where = self.document.where(("figures",))
+            log.warning("%s: figures are shown in the section 'experiments' only; add it to order", where)
+
+    def section(self, ordered: Ordered, index: int, previous: str) -> dict[str, Any]:
+        name = ordered.section
+        body: dict[str, Any] = getattr(self, name)()
+        return {
+            "id": name,
+            "title": ordered.title or TITLES[name],
+            "level": 3 if name == "reviewing" and previous == "service" else 2,
+            "note": self.text(ordered.note, "order", index, "note"),
+            "summary": [],
+            **body,
+        }
+
+    def position(self) -> dict[str, Any]:
+        return self.jobs("position", self.profile.position)
+
+    def positions(self) -> dict[str, Any]:
+        return self.jobs("positions", self.profile.positions)
+
+    def jobs(self, name: str, jobs: list[Position]) -> dict[str, Any]:
+        rows = []
+        for at, job in self.items_of(name, jobs):
+            text = [*self.text(job.title, *at, "title"), ", ", {"em": self.text(job.organization, *at, "organization")}]
+            if job.location:
+                text += [", ", *self.text(job.location, *at, "location")]
+            rows.append(self.row(job, at, text + self.bracketed(job.detail, *at, "detail"), job.dates))
+        return self.rows(rows)
+
+    def education(self) -> dict[str, Any]:
+        rows = []
+        for at, degree in self.items_of("education", self.profile.education):
+            text = [*self.text(degree.title, *at, "title"), ", "]
+            text += [{"em": self.text(degree.organization, *at, "organization")}]
+            text += self.bracketed(degree.grade, *at, "grade")
+            named = (("Thesis: ", "thesis"), ("Advisor: ", "advisor"), ("", "detail"))
+            lines = [
+                [label, *self.text(getattr(degree, key), *at, key)] for label, key in named if getattr(degree, key)
+            ]
+            rows.append(self.row(degree, at, text, degree.dates, lines))
+        return self.rows(rows)
+
+    def honors(self) -> dict[str, Any]:
+        return self.items("honors", self.profile.honors)
+
+    def service(self) -> dict[str, Any]:
+        return self.items("service", self.profile.service)
+
+    def teaching(self) -> dict[str, Any]:
+        return self.items("teaching", self.profile.teaching)
+
+    def items(self, name: str, items: list[Item]) -> dict[str, Any]:
+        rows = []
+        for at, item in self.items_of(name, items):
+            lines = [self.text(item.detail, *at, "detail")] if item.detail else []
+            title = self.text(item.title, *at, "title")
+            text: list[Node] = [{"link": title, "url": item.url}] if item.url else title
+            rows.append(self.row(item, at, text, item.dates, lines))
+        return self.rows(rows)
+
+    def students(self) -> dict[str, Any]:
+        rows = []
+        for at, student in self.items_of("students", self.profile.students):
+            name = self.text(student.name, *at, "name")
+            text: list[Node] = [{"link": name, "url": student.url}] if student.url else name
+            text = [*text, *self.bracketed(student.detail, *at, "detail")]
+            rows.append(self.row(student, at, text, student.dates))
+        return self.rows(rows)
+
+    def talks(self) -> dict[str, Any]:
+        rows = []
+        for at, talk in self.items_of("talks", self.profile.talks):
+            title = self.text(talk.title, *at, "title")
+            text: list[Node] = [{"link": title, "url": talk.url}] if talk.url else title
+            if talk.event:
+                comma = "" if inline.plain(title)[-1:] in ("?", "!") else ","
+                text = [*text, f"{comma} ", {"em": self.text(talk.event, *at, "event")}]
+            text += self.bracketed(talk.detail, *at, "detail")
+            if talk.slides:
+                text += [" [", {"link": ["slides"], "url": talk.slides}, "]"]
+            rows.append(self.row(talk, at, text, talk.dates))
+        return self.rows(rows, numbered=True)
+
+    def repositories(self) -> dict[str, Any]:
+        rows, displayed = [], []
+        for at, repository in self.items_of("repositories", self.profile.repositories):
+            url = repository.url or f"https://github.com/{repository.name}"
+            text: list[Node] = [{"link": [repository.name], "url": url}, " — "]
+            stars = None
+            if self.metrics is not None:
+                stars = self.metrics.repositories.get(repository.name)
+                if stars is None:
+                    self.fail(at, f"{repository.name} has no stars; add it to repositories in {self.metrics_path}")
+                    continue
+                displayed.append(shown(stars))
+                text += [f"★{shown(stars)} — "]
+            text += self.text(repository.description, *at, "description")
+            row = self.row(repository, at, text, str(repository.year))
+            row["item"] |= {"url": url} | ({"stars": stars} if stars is not None else {})
+            rows.append(row)
+        summary = [f"{total(displayed)} GitHub stars across all repositories."] if displayed else []
+        return {**self.rows(rows, numbered=True), "summary": summary}
+
+    def publications(self) -> dict[str, Any]:
+        if not self.entries:
+            where = next(index for index, item in enumerate(self.profile.order) if item.section == "publications")
+            path = self.bibliography_path
+            self.fail(("order", where), f"the section 'publications' has no data; {path} holds no entry")
+        groups = bib.group(self.entries, self.profile.earlier, self.profile.numbering)
+        return {
+            "kind": "publications",
+            "summary": self.citations(),
+            "highlighted": any(entry["selected"] for entry in self.entries),
+            "groups": groups,
+        }
+
+    def citations(self) -> list[Node]:
+        if self.metrics is None or (self.metrics.citations is None and self.metrics.h_index is None):
+            return []
+        parts = []
+        if self.metrics.citations is not None:
+            cited = self.metrics.citations
+            parts.append(f"{cited if isinstance(cited, str) else total([str(cited)])} citations")
+        if self.metrics.h_index is not None:
+            parts.append(f"an h-index of {self.metrics.h_index}")
+        source = self.metrics.source
+        head: Node = {"link": [source], "url": self.metrics.url} if self.metrics.url else source
+        return inline.join(["[", head, ": " + " and ".join(parts) + "]"])
+
+    def reviewing(self) -> dict[str, Any]:
+        items = [self.text(text, "reviewing", index) for index, text in enumerate(self.profile.reviewing)]
+        return {"kind": "list", "items": items}
+
+    def skills(self) -> dict[str, Any]:
+        pairs = [
+            {"name": self.text(skill.name, *at, "name"), "items": self.text(skill.items, *at, "items")}
+            for at, skill in self.items_of("skills", self.profile.skills)
+        ]
+        return {"kind": "pairs", "pairs": pairs}
+
+    def experiments(self) -> dict[str, Any]:
+        paragraphs = [self.text(text, "experiments", index) for index, text in enumerate(self.profile.experiments)]
+        figures = [
+            {"name": figure.name, "caption": self.text(figure.caption, *at, "caption")}
+            for at, figure in self.items_of("figures", self.profile.figures)
+        ]
+        return {"kind": "prose", "paragraphs": paragraphs, "figures": figures}
+
+    def items_of(self, name: str, items: Sequence[M]) -> list[tuple[Location, M]]:
+        """The items of a list that the choice shows, each with its place in the profile."""
+        return [((name, index), item) for index, item in enumerate(items) if self.chosen(item)]
+
+    def bracketed(self, text: str | None, *location: str | int) -> list[Node]:
+        return [" (", *self.text(text, *location), ")"] if text else []

@@ -1,0 +1,25 @@
+"""Every format of the CV by the ending of its file, with the templates it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from advgen.cv import html, latex, markdown, resume, typst
+
+FORMATS: dict[str, Callable[..., str | bytes]] = {
+    "pdf": typst.render,
+    "html": html.render,
+    "md": markdown.render,
+    "tex": latex.render,
+    "resume.json": resume.render,
+    "latex.pdf": latex.typeset,
+}
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(format_: str, cv: dict[str, Any], figures: dict[str, Path], stamp: str, **options: Any) -> bytes:
+    """The bytes of one file; ``stamp`` is a token of advgen.provenance."""
+    content = FORMATS[format_](cv, TEMPLATES, figures, stamp.removeprefix("advgen:"), **options)
+    return content.encode() if isinstance(content, str) else content

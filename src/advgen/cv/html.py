@@ -1,0 +1,31 @@
+"""The CV as one HTML file that needs no other: style and figures are inside."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from advgen.cv import inline
+from advgen.cv.target import environment, figure, keyword
+
+_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
+
+
+def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp: str, **_: Any) -> str:
+    """cv.html, with the stamp in ``<meta name="advgen">``."""
+    jinja = environment(templates, inline.HTML)
+
+    def source(name: str) -> Markup:
+        path = figure(name, figures, tuple(_TYPES))
+        return Markup(f"data:{_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}")
+
+    def bibtex(text: str) -> Markup:
+        return Markup(f"data:application/x-bibtex;charset=utf-8,{quote(text)}")
+
+    css = Markup((templates / "cv.css").read_text(encoding="utf-8"))
+    template = jinja.get_template("cv.html.j2")
+    return template.render(cv=cv, css=css, plain=inline.plain, source=source, bibtex=bibtex, stamp=keyword(stamp))

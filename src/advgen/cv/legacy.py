@@ -1,0 +1,490 @@
+"""Reads the cv.yaml of the generator bamos/cv as a profile: its keys, LaTeX strings and parts of authors' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from advgen.cv import bibliography as bib
+from advgen.cv import inline
+from advgen.references import Document, Location
+
+# Its cut-off year stands in its code.
+EARLIER = 2015
+_SECTIONS = {
+    "current_position": "position",
+    "education": "education",
+    "positions": "positions",
+    "industry": "positions",
+    "research": "positions",
+    "honors": "honors",
+    "all_publications": "publications",
+    "publications": "publications",
+    "repos": "repositories",
+    "talks": "talks",
+    "advising": "students",
+    "service": "service",
+    "reviewing": "reviewing",
+    "teaching": "teaching",
+    "skills": "skills",
+}
+TITLES = {
+    "position": "Current Position",
+    "education": "Education",
+    "positions": "Previous Positions",
+    "honors": "Honors & Awards",
+    "publications": "Publications",
+    "repositories": "Open Source Repositories",
+    "talks": "Invited Talks",
+    "students": "Interns and Students",
+    "service": "Professional Activities",
+    "reviewing": "Reviewing",
+    "teaching": "Teaching",
+    "skills": "Skills",
+}
+_SOCIAL = {
+    "github": ("{}", "https://github.com/{}"),
+    "twitter": ("@{}", "https://twitter.com/{}"),
+    "linkedin": ("in/{}", "https://www.linkedin.com/in/{}"),
+    "google_scholar": ("Google Scholar", "https://scholar.google.com/citations?user={}"),
+    "semantic_scholar": ("Semantic Scholar", "https://www.semanticscholar.org/author/{}"),
+}
+_FORMATTED = re.compile(
+    r"\\(?P<link>href)\s*(?=\{)|\\(?P<url>url)\s*(?=\{)|\\text(?P<bold>bf)\s*(?=\{)|\\(?P<italic>textit|emph)\s*(?=\{)"
+    r"|\{\\(?P<old>bf|it|em)(?![A-Za-z])\s*|<(?P<tag>b|i|em|strong)>|<br\s*/?>"
+)
+
+
+@dataclass(frozen=True)
+class _At:
+    """A value of the new profile and the place in the old file that it comes from."""
+
+    value: Any
+    at: Location
+
+
+def recognised(data: Any) -> bool:
+    """Whether YAML data are a cv.yaml of bamos/cv rather than a profile."""
+    if not isinstance(data, dict):
+        return False
+    order = data.get("order")
+    return isinstance(data.get("name"), dict) or (
+        isinstance(order, list) and bool(order) and all(isinstance(item, list) for item in order)
+    )
+
+
+def convert(document: Document, bibliography: Path) -> tuple[Document, list[str]]:
+    """The profile in a cv.yaml with the lines of that file, and one line for each value that it cannot hold.
+
+    Raises ValueError, one line per error, for values that cannot be read.
+    """
+    converter = _Converter(document, bib.names(bibliography))
+    tree = converter.profile()
+    if converter.errors:
+        raise ValueError("\n".join(converter.errors))
+    lines: dict[Location, int] = {}
+    data = _plain(tree, (), document, lines)
+    return Document(document.path, data, lines, {}), converter.left()
+
+
+def markup(text: str) -> str:
+    """Our inline markup for a LaTeX string with links, bold and italic, or for its few HTML tags.
+
+    Raises ValueError for other LaTeX commands.
+    """
+    parts, end = [], 0
+    while match := _FORMATTED.search(text, end):
+        parts.append(_text(text[end : match.start()]))
+        end = match.end()
+        if match["link"]:
+            address, end = _braced(text, end)
+            shown, end = _braced(text, end)
+            parts.append(f"[{markup(shown)}]({inline.safe_url(_address(address))})")
+        elif match["url"]:
+            address, end = _braced(text, end)
+            parts.append(f"[{inline.escape(_address(address))}]({inline.safe_url(_address(address))})")
+        elif match["tag"]:
+            close = f"</{match['tag']}>"
+            stop = text.find(close, end)
+            if stop < 0:
+                raise ValueError(f"<{match['tag']}> is never closed; add {close}")
+            parts.append(_marked(text[end:stop], "**" if match["tag"] in ("b", "strong") else "*"))
+            end = stop + len(close)
+        elif match["old"]:
+            shown, end = _braced(text, match.start(), match.end() - match.start())
+            parts.append(_marked(shown, "**" if match["old"] == "bf" else "*"))
+        elif match[0].startswith("<br"):
+            parts.append(" ")
+        else:
+            shown, end = _braced(text, end)
+            parts.append(_marked(shown, "**" if match["bold"] else "*"))
+    return " ".join("".join([*parts, _text(text[end:])]).split())
+
+
+def _marked(text: str, sign: str) -> str:
+    inner = markup(text)
+    return f"{sign}{inner}{sign}" if inner else ""
+
+
+def _text(text: str) -> str:
+    """Plain LaTeX text, its outer spaces kept."""
+    if not text.strip():
+        return " " if text else ""
+    before, after = " " * text[0].isspace(), " " * text[-1].isspace()
+    return before + inline.escape(bib.decode(text)) + after
+
+
+def _braced(text: str, start: int, skip: int = 1) -> tuple[str, int]:
+    """What stands between the brace at ``start`` and its partner, and where the text goes on."""
+    start += len(text[start:]) - len(text[start:].lstrip())
+    if text[start : start + 1] != "{":
+        raise ValueError("a LaTeX command without its {…}; add the braces")
+    depth, index = 0, start
+    while index < len(text):
+        if text[index] == "\\":
+            index += 1
+        else:
+            depth += (text[index] == "{") - (text[index] == "}")
+        index += 1
+        if depth == 0:
+            return text[start + skip : index - 1], index
+    raise ValueError("braces that do not match; add or remove one")
+
+
+def _address(text: str) -> str:
+    return re.sub(r"\\([%&#_~])", r"\1", text.strip())
+
+
+def _plain(tree: Any, at: Location, document: Document, lines: dict[Location, int]) -> Any:
+    """The data of a tree; a map or list stands where its first value stands."""
+    if isinstance(tree, _At):
+        lines[at] = document.line(tree.at)
+        return tree.value
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    plain = {key: _plain(value, (*at, key), document, lines) for key, value in items}
+    below = [lines[(*at, key)] for key in plain if (*at, key) in lines]
+    if at and below:
+        lines[at] = min(below)
+    return plain if isinstance(tree, dict) else list(plain.values())
+
+
+class _Converter:
+    """Walks the old file once and remembers which of its values found a place."""
+
+    def __init__(self, document: Document, names: list[str]) -> None:
+        self.document = document
+        self.names = names
+        self.used: set[Location] = set()
+        self.errors: list[str] = []
+        self.notes: list[str] = []
+
+    # reading the old file
+
+    def get(self, *at: str | int) -> Any:
+        value = self.document.data
+        for part in at:
+            if isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+    def items(self, *at: str | int) -> Iterator[Location]:
+        value = self.get(*at)
+        if value is not None and not isinstance(value, list):
+            self.errors.append(f"{self.document.where(at)}: {at[-1]} is not a list; begin each item with a hyphen")
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(item, dict):
+                yield (*at, index)
+            else:
+                self.errors.append(f"{self.document.where((*at, index))}: {item!r} is not a map; write its keys")
+
+    def text(self, *at: str | int) -> _At | None:
+        """A LaTeX string as our markup."""
+        value = self.get(*at)
+        if value is None or isinstance(value, dict | list):
+            return None
+        self.used.add(at)
+        try:
+            return _At(markup(str(value)), at)
+        except ValueError as error:
+            self.errors.append(f"{self.document.where(at)}: {at[-1]}: {error}")
+            return None
+
+    def raw(self, *at: str | int) -> _At | None:
+        value = self.get(*at)
+        if value is None:
+            return None
+        self.used.add(at)
+        return _At(value, at)
+
+    def url(self, *at: str | int) -> _At | None:
+        found = self.raw(*at)
+        return found and _At(_address(str(found.value)), at)
+
+    def dates(self, *at: str | int) -> dict[str, Any]:
+        value = self.get(*at)
+        if value is None:
+            return {}
+        self.used.add(at)
+        text = str(value).strip()
+        span = re.fullmatch(r"(\d{4})\s*(?:-{1,3}|–|—)\s*(\d{4}|[Pp]resent)", text)
+        if span:
+            return {"start": _At(int(span[1]), at), "end": _At(span[2], at)}
+        return {"date": _At(re.sub(r"\s*-{2,3}\s*", " – ", text), at)}
+
+    def left(self) -> list[str]:
+        """One line for every value that found no place."""
+        found = [f"{self.document.where(at)}: {_name(at)} has no place in a profile" for at in self.leaves((), None)]
+        return [*self.notes, *found]
+
+    def leaves(self, at: Location, value: Any) -> Iterator[Location]:
+        value = self.document.data if not at else value
+        if at in self.used:
+            return
+        if isinstance(value, dict):
+            for key, child in value.items():
+                yield from self.leaves((*at, key), child)
+        elif isinstance(value, list):
+            for index, child in enumerate(value):
+                yield from self.leaves((*at, index), child)
+        elif value is not None:
+            yield at
+
+    def note(self, at: Location, what: str) -> None:
+        self.notes.append(f"{self.document.where(at)}: {what}")
+
+    # writing the new one
+
+    def profile(self) -> dict[str, Any]:
+        first, last = self.text("name", "first"), self.text("name", "last")
+        name = " ".join(str(part.value) for part in (first, last) if part)
+        site = self.url("url")
+        if site and "://" not in site.value:
+            site = _At(f"https://{site.value}", site.at)
+        tree: dict[str, Any] = {
+            "name": _At(name, ("name",)),
+            "aliases": self.aliases(name),
+            "email": self.raw("email"),
+            "site": site,
+            "links": list(self.links()),
+            "earlier": _At(EARLIER, ("all_publications",)),
+            "order": self.order(),
+            "people": self.people(name),
+            "position": [self.job(at) for at in self.items("current_position")],
+            "education": [self.degree(at) for at in self.items("education") if self.has_degree(at)],
+            "positions": [self.job(at) for key in ("positions", "industry", "research") for at in self.items(key)],
+            "honors": [self.honor(at) for at in self.items("honors")],
+            "repositories": [self.repository(at) for at in self.items("repos")],
+            "talks": [self.talk(at) for at in self.items("talks")],
+            "students": [self.student(at) for at in self.items("advising")],
+            "service": [self.service(at) for at in self.items(*self.served())],
+            "reviewing": [self.text(*at, index) for at in self.reviewed() for index in range(len(self.get(*at)))],
+            "teaching": [self.course(at) for at in self.items("teaching")],
+            "skills": [self.skill(at) for at in self.items("skills")],
+        }
+        for key in ("sort_bib", "group_by_year"):
+            if self.get("all_publications", key) in (True, None):
+                self.used.add(("all_publications", key))
+        self.used |= {("all_publications", "file"), ("all_publications", "name")}
+        return _without_none(tree)
+
+    def order(self) -> list[Any]:
+        ordered: list[Any] = []
+        for index, item in enumerate(self.get("order") or ()):
+            at = ("order", index)
+            tag, title = (str(item[0]), str(item[1])) if isinstance(item, list) and len(item) == 2 else (str(item), "")
+            section = _SECTIONS.get(tag)
+            self.used |= {(*at, 0), (*at, 1), at}
+            if section is None or section in (entry["section"].value for entry in ordered):
+                what = "is layout" if tag == "NEWPAGE" else "has no place in a profile"
+                self.note(at, f"the section {tag!r} {what}")
+                continue
+            entry = {"section": _At(section, at)}
+            shown = inline.plain(inline.parse(markup(title)))
+            if shown not in ("", "NONE", TITLES[section]):
+                entry["title"] = _At(shown, at)
+            ordered.append(entry)
+            if section == "service" and self.reviewed():
+                ordered.append({"section": _At("reviewing", at)})
+        return ordered
+
+    def aliases(self, name: str) -> list[_At]:
+        """Spellings of the owner: the old file names a part, such as the last name."""
+        part = self.get("all_publications", "name")
+        if not part:
+            return []
+        same = bib.person_key(name)
+        at = ("all_publications", "name")
+        return [_At(other, at) for other in self.names if str(part) in other and bib.person_key(other) != same]
+
+    def people(self, owner: str) -> list[Any]:
+        """One person per co-author's name that holds a key of author_urls."""
+        addresses = self.get("all_publications", "author_urls") or {}
+        part = self.get("all_publications", "name")
+        keys = {key: bib.decode(key) if "\\" in key else key for key in addresses}
+        found: list[Any] = []
+        for name in self.names:
+            if name == owner or (part and str(part) in name):
+                continue
+            fit = [key for key, shown in keys.items() if shown in name]
+            if len({addresses[key] for key in fit}) > 1:
+                at = ("all_publications", "author_urls", fit[0])
+                several = " and ".join(map(repr, fit))
+                self.errors.append(f"{self.document.where(at)}: {several} all fit {name!r}; make one longer")
+            if fit:
+                at = ("all_publications", "author_urls", fit[0])
+                self.used |= {("all_publications", "author_urls", key) for key in fit}
+                found.append({"name": _At(name, at), "url": _At(_address(str(addresses[fit[0]])), at)})
+        for key in addresses:
+            at = ("all_publications", "author_urls", key)
+            if at not in self.used:
+                self.used.add(at)
+                self.note(at, f"no co-author has {key!r} in the name")
+        return found
+
+    def links(self) -> Iterator[dict[str, Any]]:
+        for name, value in (self.get("social") or {}).items():
+            at = ("social", name)
+            if name in _SOCIAL and isinstance(value, str | int):
+                self.used.add(at)
+                label, url = (form.format(value) for form in _SOCIAL[name])
+                yield {"label": _At(label, at), "url": _At(url, at)}
+
+    def job(self, at: Location) -> dict[str, Any]:
+        details = [self.text(*at, "inline_detail"), self.text(*at, "area"), *self.details(at)]
+        return {
+            "title": self.text(*at, "title"),
+            "organization": self.text(*at, "place"),
+            "location": self.text(*at, "location"),
+            "detail": _joined(details),
+            **self.dates(*at, "dates"),
+        }
+
+    def details(self, at: Location) -> list[_At | None]:
+        value = self.get(*at, "details")
+        if isinstance(value, list):
+            return [self.text(*at, "details", index) for index in range(len(value))]
+        return [self.text(*at, "details")]
+
+    def has_degree(self, at: Location) -> bool:
+        return self.get(*at, "degree") is not None
+
+    def degree(self, at: Location) -> dict[str, Any]:
+        named: dict[str, _At] = {}
+        others: list[_At | None] = []
+        for detail in self.details(at):
+            found = re.fullmatch(r"(Thesis|Advisor): (.*)", detail.value) if detail else None
+            if found and detail:
+                named[found[1].lower()] = _At(found[2], detail.at)
+            else:
+                others.append(detail)
+        return {
+            "title": self.text(*at, "degree"),
+            "organization": self.text(*at, "school"),
+            "grade": self.text(*at, "overallGPA"),
+            **named,
+            "detail": _joined(others),
+            **self.dates(*at, "dates"),
+        }
+
+    def honor(self, at: Location) -> dict[str, Any]:
+        return {
+            "title": self.text(*at, "title"),
+            "detail": self.text(*at, "descr"),
+            "url": self.url(*at, "url"),
+            **self.dates(*at, "year"),
+        }
+
+    def repository(self, at: Location) -> dict[str, Any]:
+        url = self.url(*at, "repo_url")
+        path = re.fullmatch(r"(https?://(?:www\.)?[^/]+)/([\w.-]+/[\w.-]+?)(?:\.git)?/?", url.value) if url else None
+        if not url or not path:
+            self.errors.append(f"{self.document.where(at)}: repo_url is no https://host/owner/name; write it so")
+            return {}
+        name = self.get(*at, "name")
+        if name == path[2]:
+            self.used.add((*at, "name"))
+        description = self.text(*at, "desc")
+        if description is None:
+            description = _At(path[2].split("/")[1], at)
+            self.note(at, f"{path[2]} has no desc, it came from the network; its name stands in its place")
+        same = path[1] in ("https://github.com", "http://github.com")
+        return {
+            "name": _At(path[2], url.at),
+            "description": description,
+            "year": self.raw(*at, "year"),
+            "url": None if same else url,
+        }
+
+    def talk(self, at: Location) -> dict[str, Any]:
+        title, event = self.text(*at, "title"), self.text(*at, "location")
+        return {
+            "title": title or event,
+            "event": event if title else None,
+            "url": self.url(*at, "url"),
+            "slides": self.url(*at, "slides"),
+            **self.dates(*at, "year"),
+        }
+
+    def student(self, at: Location) -> dict[str, Any]:
+        detail = self.text(*at, "details")
+        if detail and re.fullmatch(r"\((?:[^()]|\([^()]*\))*\)", detail.value):
+            detail = _At(detail.value[1:-1], detail.at)
+        return {
+            "name": self.text(*at, "name"),
+            "detail": detail,
+            "url": self.url(*at, "url"),
+            **self.dates(*at, "year"),
+        }
+
+    def served(self) -> Location:
+        return ("service", "main") if isinstance(self.get("service"), dict) else ("service",)
+
+    def reviewed(self) -> list[Location]:
+        places: list[Location] = [("service", "reviewing"), ("reviewing",)]
+        return [at for at in places if isinstance(self.get(*at), list)]
+
+    def service(self, at: Location) -> dict[str, Any]:
+        title, details = self.text(*at, "title"), self.text(*at, "details")
+        return {
+            "title": title or details,
+            "detail": details if title else None,
+            "url": self.url(*at, "url"),
+            **self.dates(*at, "year"),
+        }
+
+    def course(self, at: Location) -> dict[str, Any]:
+        name, short, position = (self.text(*at, key) for key in ("name", "short", "position"))
+        title = name and name.value + (f" ({short.value})" if short else "") + (
+            f", {position.value}" if position else ""
+        )
+        return {
+            "title": _At(title, at) if title else None,
+            "url": self.url(*at, "url"),
+            **(self.dates(*at, "semester") or self.dates(*at, "year")),
+        }
+
+    def skill(self, at: Location) -> dict[str, Any]:
+        return {"name": self.text(*at, "title"), "items": self.text(*at, "details")}
+
+
+def _joined(details: list[_At | None]) -> _At | None:
+    found = [detail for detail in details if detail]
+    return _At("; ".join(detail.value for detail in found), found[0].at) if found else None
+
+
+def _without_none(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        kept = {key: _without_none(value) for key, value in tree.items() if value is not None}
+        return {key: value for key, value in kept.items() if value != []}
+    return [_without_none(value) for value in tree if value is not None] if isinstance(tree, list) else tree
+
+
+def _name(at: Location) -> str:
+    return ".".join(map(str, at))

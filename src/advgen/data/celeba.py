@@ -1,0 +1,113 @@
+"""Sources of CelebA: a zip of faces and two text files, in the layout of torchvision."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from advgen.data.celeba_files import read_partition
+from advgen.data.download import local_folder
+from advgen.provenance import atomic
+from advgen.specs import CelebaDataset, DatasetSpec
+
+IMAGES, ATTRIBUTES, PARTITION = CelebaDataset.raw
+MD5 = {
+    IMAGES: "00d2c5bc6d35e252742224ab0c1e8fcb",
+    ATTRIBUTES: "75e246fa4810816ffd6ee81facbd244c",
+    PARTITION: "d32c9cbf5e040fd4025c592c306e6668",
+}
+PUBLISHED = 202_599
+"""Faces in the published files."""
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+
+
+class Celeba:
+    """Where the files come from. A folder of one's own may hold fewer faces in the same layout."""
+
+    def fetch(self, targets: Sequence[Path]) -> None:
+        """Write the raw files, from a local folder or the official source; ValueError says what is missing."""
+        folder = local_folder("celeba")
+        zipped, loose = folder / IMAGES, folder / "img_align_celeba"
+        if not folder.is_dir():
+            _download(targets, folder)
+            return
+        for target in targets:
+            if target.name == IMAGES and not zipped.is_file():
+                if not loose.is_dir():
+                    raise ValueError(f"{folder}: has neither {IMAGES} nor a folder {loose.name}/ with the faces")
+                _pack(loose, target)
+            elif not (folder / target.name).is_file():
+                raise ValueError(f"{folder}: {target.name} is not there; it belongs to CelebA as its faces do")
+            else:
+                _copy(folder / target.name, target)
+        _check({target.name: target for target in targets}, folder)
+
+    def intact(self, path: Path) -> bool:
+        """Whether a raw file is the published one, or a sound one from a folder of one's own."""
+        if path.name == IMAGES:  # packed again from a folder, it has other bytes; the checksums inside it tell
+            return zipfile.is_zipfile(path) and _sound(path)
+        return _md5(path) == MD5[path.name] or len(path.read_text().splitlines()) < PUBLISHED
+
+
+def celeba(spec: DatasetSpec) -> Celeba:
+    """CelebA (liu2015deep): a folder in torchvision's layout, or torchvision's own downloader, by checksum."""
+    return Celeba()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _sound(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip() is None
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _pack(folder: Path, target: Path) -> None:
+    """A zip of all faces in a folder; the same faces give the same bytes."""
+    with atomic(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for path in sorted(folder.glob("*.jpg")):
+            archive.writestr(zipfile.ZipInfo(f"{folder.name}/{path.name}", LONG_AGO), path.read_bytes())
+
+
+def _check(files: dict[str, Path], folder: Path) -> None:
+    """Remove what was copied if it is damaged; a full set must be the published one, but for how it is zipped."""
+    try:
+        full = len(read_partition(files[PARTITION])) >= PUBLISHED
+        for name in (ATTRIBUTES, PARTITION):
+            if full and _md5(files[name]) != MD5[name]:
+                raise ValueError(f"{folder / name}: as long as the published file, but another one (wrong checksum)")
+        if not zipfile.is_zipfile(files[IMAGES]) or not _sound(files[IMAGES]):
+            raise ValueError(f"{folder / IMAGES}: damaged")
+    except ValueError:
+        for path in files.values():
+            path.unlink()
+        raise
+
+
+def _download(targets: Sequence[Path], folder: Path) -> None:
+    """From the official source through torchvision, which knows its addresses and checksums."""
+    from torchvision.datasets import CelebA
+    from torchvision.datasets.utils import download_file_from_google_drive
+
+    addresses = {name: address for address, _, name in CelebA.file_list}
+    for target in targets:
+        try:
+            with atomic(target) as temporary:
+                download_file_from_google_drive(
+                    addresses[target.name], str(temporary.parent), temporary.name, MD5[target.name]
+                )
+        except Exception as error:
+            raise ValueError(
+                f"could not get {target.name} of CelebA from its official source ({str(error).splitlines()[0]}); put "
+                f"img_align_celeba.zip or img_align_celeba/, {ATTRIBUTES} and {PARTITION} into {folder}/ and run again"
+            ) from None

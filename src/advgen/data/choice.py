@@ -1,0 +1,34 @@
+"""The fixed choices among the images of a data set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from advgen.seeds import derive
+
+if TYPE_CHECKING:
+    import torch
+
+    Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+def permutation(count: int, seed: int, label: str) -> np.ndarray[Any, Any]:
+    """A seeded order of 0 … count-1; the first n of it are a choice that stays when n grows."""
+    return np.random.default_rng(derive(seed, label)).permutation(count)
+
+
+def choose(count: int, n: int, seed: int, label: str = "choice") -> list[int]:
+    """Ascending positions of a seeded choice of n among count."""
+    chosen: list[int] = np.sort(permutation(count, seed, label)[:n]).tolist()
+    return chosen
+
+
+def split(images: torch.Tensor, labels: torch.Tensor, validation: int) -> tuple[Pair, Pair]:
+    """Training and validation parts; the validation part is the same in every run."""
+    if validation >= len(labels):
+        raise ValueError(f"evaluation.validation = {validation} leaves none of {len(labels)} training images; lower it")
+    order = permutation(len(labels), 0, "validation")
+    kept, apart = np.sort(order[validation:]), np.sort(order[:validation])
+    return (images[kept], labels[kept]), (images[apart], labels[apart])

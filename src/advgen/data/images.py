@@ -1,0 +1,36 @@
+"""Images and labels from a data set's Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from advgen.data.choice import choose
+from advgen.tables import read_images, read_table
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """All images (N, C, H, W) uint8 and labels (N,) int64 of a data set's Parquet file."""
+    images, labels, _ = _load(path)
+    return images, labels
+
+
+def load_choice(path: Path, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+    """A seeded choice of n images as float32 in [0, 1], their labels, and what the file's `index` calls them."""
+    images, labels, index = _load(path)
+    rows = choose(len(labels), n, seed)
+    return images[rows].float() / 255, labels[rows], index[rows].tolist()
+
+
+def _load(path: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    import torch
+
+    table = read_table(path, "dataset")
+    columns = (table.column(name).to_numpy().astype(np.int64) for name in ("label", "index"))
+    labels, index = (torch.from_numpy(column) for column in columns)
+    return torch.from_numpy(read_images(table).copy()), labels, index

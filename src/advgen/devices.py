@@ -1,0 +1,103 @@
+"""Which device a job computes on: a lease on a GPU of this machine, or the CPU with a fixed number of threads."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+_LEASES: list[int] = []  # open file descriptors: the kernel drops the locks when the process ends, however it ends
+
+
+def slots() -> list[str]:
+    """The GPUs that may be used: those of CUDA_VISIBLE_DEVICES if it is set, else all of this machine.
+
+    ADVGEN_GPU_SLOTS="0,1" replaces the question to the driver.
+    """
+    told = os.environ.get("CUDA_VISIBLE_DEVICES", os.environ.get("ADVGEN_GPU_SLOTS"))
+    if told is not None:
+        return [slot.strip() for slot in told.split(",") if slot.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(index) for index in range(len(lines))]
+
+
+def warn_of_missing(workflow: Any) -> None:
+    """Say in one line if Snakemake's `--resources gpu=N` promises more GPUs than this machine has."""
+    if not workflow.local_exec or "gpu" not in workflow.global_resources:
+        return
+    wanted, present = int(workflow.global_resources["gpu"].value), len(slots())
+    if 0 < present < wanted:
+        print(
+            f"--resources gpu={wanted}, but this machine has {present}: "
+            f"jobs beyond that wait for a free GPU; say --resources gpu={present}",
+            file=sys.stderr,
+        )
+
+
+def lease() -> str | None:
+    """Take one free GPU for the life of this process and set CUDA_VISIBLE_DEVICES; call before torch is imported.
+
+    Does nothing where somebody else has chosen one already (CUDA_VISIBLE_DEVICES names one, as in a SLURM job) and on
+    a machine without a GPU; of several that CUDA_VISIBLE_DEVICES names, it takes one. Waits while all are taken.
+    Returns the device's name.
+    """
+    available = slots()
+    if len(available) < 2 and "CUDA_VISIBLE_DEVICES" in os.environ:
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+    if not available or "SLURM_STEP_ID" in os.environ:
+        return None
+    folder = Path(os.environ.get("ADVGEN_LEASES", Path(tempfile.gettempdir()) / f"advgen-leases-{os.getuid()}"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    told = time.monotonic() + 5
+    while True:
+        for slot in available:
+            handle = os.open(folder / f"{slot.replace('/', '_')}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                continue
+            _LEASES.append(handle)
+            os.environ["CUDA_VISIBLE_DEVICES"] = slot
+            return slot
+        if time.monotonic() > told:
+            told = float("inf")
+            print(f"waits for a free GPU: all {len(available)} of this machine are taken", flush=True)
+        time.sleep(0.2)
+
+
+def use_this_python() -> None:
+    """Let jobs run the Python that runs Snakemake, also for `.venv/bin/snakemake` without activation."""
+    folder, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
+    if folder not in path.split(os.pathsep):
+        os.environ["PATH"] = f"{folder}{os.pathsep}{path}"
+
+
+def prepare() -> str:
+    """Lease a GPU, set torch's threads, and return the device to compute on: "cuda" or "cpu"."""
+    lease()
+    import torch
+
+    # Snakemake sets OMP_NUM_THREADS from `threads:`; by hand, one thread keeps the bits of a job's result
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_name(device: str) -> str:
+    """The device's model, for stamps: "cpu" or the GPU's name."""
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return str(torch.cuda.get_device_name())

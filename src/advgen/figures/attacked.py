@@ -1,0 +1,86 @@
+"""Accuracy under attack, from the examples of several classifiers, seeds and attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from advgen.figures import common
+from advgen.metrics.intervals import wilson
+
+KINDS = {
+    "fgsm": "FGSM",
+    "pgd": "PGD",
+    "lbfgs": "L-BFGS",
+    "deepfool": "DeepFool",
+    "jsma": "JSMA",
+    "carlini_wagner": "Carlini–Wagner",
+    "square": "Square",
+    "one_pixel": "one pixel",
+    "spatial": "rotation and translation",
+    "region": "region",
+    "gaussian_noise": "Gaussian noise",
+}
+"""What kinds of attacks are called."""
+
+
+class Accuracy(NamedTuple):
+    """Mean accuracy of some nets, its interval for `n` images, and the accuracy of each net."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    nets: NDArray[np.float64]
+
+
+def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """The facts of all examples; `clean`: right unattacked, `robust`: right unattacked and attacked."""
+    facts = common.frame(tables["examples"])
+    facts["clean"] = facts["predicted_clean"] == facts["label"]
+    facts["robust"] = facts["clean"] & (facts["predicted"] == facts["label"])
+    return facts
+
+
+def accuracy(rows: pd.DataFrame, column: str = "robust") -> Accuracy | None:
+    """Share of the images that are right in all rows about them, the mean over nets; None without rows.
+
+    The interval is Wilson's for the number of images at that mean: nets share their images, so more of them do not
+    make it narrower.
+    """
+    if rows.empty:
+        return None
+    right = rows.groupby(["source", "source_seed", "index"])[column].min()
+    nets = right.groupby(["source", "source_seed"]).agg(["mean", "size"])
+    mean, n = float(nets["mean"].mean()), int(nets["size"].min())
+    low, high = wilson(round(mean * n), n)
+    return Accuracy(mean, low, high, n, nets["mean"].to_numpy(float))
+
+
+def bounded(facts: pd.DataFrame, attacks: Sequence[str]) -> list[str]:
+    """The attacks with a budget. Those that seek the smallest change may go as far as they like and fool every image,
+    so that a worst case over them would say nothing."""
+    free = facts["eps"].isna() & facts["norm"].isin(["linf", "l2", "l0"])
+    return [attack for attack in attacks if attack not in set(facts.loc[free, "attack"])]
+
+
+def under_all(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
+    """The rows of the images on which every one of the attacks was tried; over them `accuracy` is the worst case."""
+    rows = rows[rows["attack"].isin(attacks)]
+    return rows[rows.groupby(["source", "source_seed", "index"])["attack"].transform("nunique") == len(set(attacks))]
+
+
+def counts(facts: pd.DataFrame) -> str:
+    """How many images each net was tested on."""
+    return f"{common.n_is(facts.groupby(['source', 'source_seed', 'attack']).size())} test images"
+
+
+def seeds_shown(facts: pd.DataFrame, mark: str = "ticks") -> str:
+    """What stands for the seeds, if there are several."""
+    seeds = int(facts.groupby("source")["source_seed"].nunique().max())
+    return f"; means of up to {seeds} seeds, {mark}: the seeds" if seeds > 1 else ""

@@ -1,0 +1,17 @@
+"""The crosswalk mask: every n-th row is lost."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from advgen.specs import CrosswalkMask, Shape
+
+
+def crosswalk(spec: CrosswalkMask, shape: Shape, *, seed: int, indices: list[int]) -> Tensor:
+    """Known pixels (B, H, W) as bool; rows n, 2n, … counted from 1 are lost, in every image alike."""
+    _, height, width = shape
+    if spec.period > height:
+        raise ValueError(f"a crosswalk of period {spec.period} loses no row of {height}")
+    known_H = torch.arange(1, height + 1) % spec.period != 0
+    return known_H[None, :, None].repeat(len(indices), 1, width)

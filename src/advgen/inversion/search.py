@@ -1,0 +1,142 @@
+"""Inversion of a generator: gradient search for the latent vectors whose images are nearest to given ones."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from advgen import seeds
+from advgen.models.generators import Generator
+from advgen.models.predict import evaluating
+from advgen.specs import LatentSearch, show_shape
+
+ROWS = 512
+"""Rows searched at once: enough to fill the machine, and an M1-sized generator's activations stay under 500 MB."""
+NEAR = 0.5
+"""Standard deviation of further starts around an encoder's."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From generated images (B, C, H, W) and the numbers (B,) of the targets that they are for, to a loss each, (B,)."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found, for N targets and S starts each, on the CPU."""
+
+    z: Tensor
+    """Latent vectors (N, S, D)."""
+    mse: Tensor
+    """Their final loss (N, S): the mean squared error, unless `search` was given another loss."""
+    images: Tensor
+    """The generator's images of them (N, S, C, H, W)."""
+    history: Tensor
+    """The loss (N, S, T) after each number of steps in `steps`."""
+    steps: Tensor
+    """Integers (T,) from 0 to the last step."""
+
+    def best(self) -> Tensor:
+        """The image from the start with the lowest loss, (N, C, H, W)."""
+        return self.images[torch.arange(len(self.images)), self.mse.argmin(1)]
+
+
+def search(
+    generator: Generator,
+    targets_NCHW: Tensor,
+    spec: LatentSearch,
+    *,
+    seed: int,
+    indices: list[int],
+    loss: Loss | None = None,
+    encoder: nn.Module | None = None,
+    record_every: int = 10,
+    progress: Callable[[int, int], None] | None = None,
+) -> SearchResult:
+    """Search a latent vector for every target from several starts, all of them rows of one tensor.
+
+    The rows never meet: the generator is in eval mode, losses are summed over rows, and starts are drawn per seed,
+    index and start. So a target's result depends on its batch by rounding alone. The given generator is not changed.
+
+    Args:
+        generator: z (B, latent) to images (B, C, H, W) in [0, 1]; the search runs on its device.
+        targets_NCHW: float32 images in [0, 1].
+        indices: which example of the data set each target is; names its random starts.
+        loss: what to minimise; the mean squared error over all pixels if None.
+        encoder: from targets to latent vectors (N, latent): each one's first start, with the others near it. If None,
+            all starts are drawn from N(0, I).
+        record_every: steps between two entries of the history, which always has the first and the last.
+        progress: called after every step with the steps done and their total.
+
+    Raises:
+        ValueError: targets and generator differ in shape, or the search diverges.
+    """
+    if tuple(targets_NCHW.shape[1:]) != tuple(generator.image):
+        raise ValueError(
+            f"the generator makes {show_shape(generator.image)} images, "
+            f"but those to invert are {show_shape(targets_NCHW[0].shape)}"  # type: ignore[arg-type]
+        )
+    weight = next(generator.parameters())  # whose device and precision the search takes
+    frozen = copy.deepcopy(generator).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    targets_NCHW = targets_NCHW.to(weight)
+    if loss is None:
+
+        def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
+            return (x_BCHW - targets_NCHW[rows_B]).square().mean((1, 2, 3))
+
+    starts_NSD = torch.stack(
+        [seeds.normal(seed, f"start {start}", indices, generator.latent) for start in range(spec.starts)], 1
+    )
+    if encoder is not None:
+        starts_NSD[:, 0] = 0
+        with evaluating(encoder), torch.no_grad():
+            encoded_ND = torch.cat([encoder(part_BCHW) for part_BCHW in targets_NCHW.split(ROWS)]).cpu()
+        starts_NSD = encoded_ND[:, None] + NEAR * starts_NSD
+    rows_R = torch.arange(len(indices), device=weight.device).repeat_interleave(spec.starts)
+    chunks = list(zip(starts_NSD.flatten(0, 1).to(weight).split(ROWS), rows_R.split(ROWS), strict=True))
+    steps = sorted({*range(0, spec.steps, record_every), spec.steps})
+    found = []
+    for number, (start_BD, rows_B) in enumerate(chunks):
+
+        def advance(step: int, before: int = number * spec.steps) -> None:
+            if progress is not None:
+                progress(before + step, len(chunks) * spec.steps)
+
+        found.append(_descend(frozen, start_BD, rows_B, spec, loss, steps, advance))
+    z_RD, images_RCHW, history_RT = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+    if not history_RT[:, -1].isfinite().all():
+        raise ValueError(f"the latent search diverges with {spec.optimizer} at lr {spec.lr:g}: lower lr")
+    per_target = (len(indices), spec.starts)
+    z, images, history = (part.unflatten(0, per_target) for part in (z_RD, images_RCHW, history_RT))
+    return SearchResult(z, history[..., -1], images, history, torch.tensor(steps))
+
+
+def _descend(
+    generator: nn.Module,
+    start_BD: Tensor,
+    rows_B: Tensor,
+    spec: LatentSearch,
+    loss: Loss,
+    steps: list[int],
+    advance: Callable[[int], None],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Final z, its images, and the loss at `steps` (B, T)."""
+    z_BD = start_BD.clone().requires_grad_()
+    make = torch.optim.Adam if spec.optimizer == "adam" else torch.optim.SGD
+    optimizer = make([z_BD], lr=spec.lr)
+    history: list[Tensor] = []
+    for step in range(spec.steps):
+        loss_B = loss(generator(z_BD), rows_B)
+        if step in steps:
+            history.append(loss_B.detach())
+        optimizer.zero_grad()
+        # Summed, not averaged, over rows: each z moves as far as it would alone.
+        loss_B.sum().backward()
+        optimizer.step()
+        advance(step + 1)
+    with torch.no_grad():
+        x_BCHW = generator(z_BD)
+        history.append(loss(x_BCHW, rows_B))
+    return z_BD.detach(), x_BCHW, torch.stack(history, 1)

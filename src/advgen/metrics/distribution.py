@@ -1,0 +1,107 @@
+"""How alike two sets of images are, from what a judge says about them.
+
+Features are (N, F), probabilities (N, K), labels (N,): arrays, or tensors on the CPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+CHUNK = 1000  # rows of a distance matrix held at once
+
+
+def quality(reference_features: ArrayLike, features: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
+    """`fid`, `inception_score`, `precision` and `recall` of images against a reference set in random order.
+
+    The distance uses the whole reference; precision and recall compare sets of equal size, so its first images.
+    """
+    precision, recall = precision_recall(np.asarray(reference_features)[: len(np.asarray(features))], features)
+    return {
+        "fid": frechet(reference_features, features),
+        "inception_score": inception_score(probabilities),
+        "precision": precision,
+        "recall": recall,
+    }
+
+
+def frechet(features_a: ArrayLike, features_b: ArrayLike) -> float:
+    """Fréchet distance between the Gaussians fitted to two sets of features [heusel2017gans]."""
+    a, b = _float64(features_a), _float64(features_b)
+    if min(len(a), len(b)) < 2:
+        raise ValueError("a Fréchet distance needs at least two images on each side")
+    cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
+    # tr √(A B) is the nuclear norm of √A √B: no complex roots, and the same for (a, b) as for (b, a).
+    overlap = np.linalg.svd(_root(cov_a) @ _root(cov_b), compute_uv=False).sum()
+    distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
+    return max(0.0, float(distance))
+
+
+def _root(covariance: Array) -> Array:
+    values, vectors = np.linalg.eigh(covariance)
+    root: Array = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    return root
+
+
+def inception_score(probabilities: ArrayLike) -> float:
+    """exp of the mean KL(p(y|x) ‖ p(y)), between 1 and the number of classes [salimans2016improved]."""
+    p_NK = _float64(probabilities)
+    log_p, log_mean = np.log(np.clip(p_NK, 1e-300, None)), np.log(np.clip(p_NK.mean(0), 1e-300, None))
+    return float(np.exp((p_NK * (log_p - log_mean)).sum(1).mean()))
+
+
+def precision_recall(real_features: ArrayLike, fake_features: ArrayLike, k: int = 3) -> tuple[float, float]:
+    """k-NN precision and recall [kynkaanniemi2019improved].
+
+    Precision is the share of fakes that lie nearer to some real image than its k-th real neighbour does; recall the
+    same with the roles swapped. ValueError if a set has no more than `k` images.
+    """
+    real, fake = torch.from_numpy(_float64(real_features)), torch.from_numpy(_float64(fake_features))
+    if min(len(real), len(fake)) <= k:
+        raise ValueError(f"precision and recall with k = {k} need more than {k} images on each side")
+    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
+    near_real, near_fake = [], torch.zeros(len(real), dtype=torch.bool)
+    for rows, radii in zip(torch.split(fake, CHUNK), torch.split(fake_radii, CHUNK), strict=True):
+        distances = torch.cdist(rows, real)
+        near_real.append((distances <= real_radii).any(1))
+        near_fake |= (distances <= radii.unsqueeze(1)).any(0)
+    return torch.cat(near_real).double().mean().item(), near_fake.double().mean().item()
+
+
+def _radii(points: Tensor, k: int) -> Tensor:
+    """Distance of each point to its k-th neighbour (topk is ten times as fast as kthvalue here)."""
+    nearest = [torch.cdist(rows, points).topk(k + 1, largest=False).values for rows in torch.split(points, CHUNK)]
+    return torch.cat(nearest)[:, k]
+
+
+def class_shares(labels: ArrayLike, classes: int) -> Array:
+    """Share of each class (classes,)."""
+    counts = np.bincount(np.asarray(labels), minlength=classes)
+    shares: Array = counts / counts.sum()
+    return shares
+
+
+def classes_covered(shares: ArrayLike, threshold: float = 0.01) -> int:
+    """How many classes have more than `threshold` of the images."""
+    return int((_float64(shares) > threshold).sum())
+
+
+def total_variation(shares: ArrayLike, prior: ArrayLike) -> float:
+    """Half the summed difference of two distributions over classes: 0 when equal, 1 when disjoint."""
+    return float(np.abs(_float64(shares) - _float64(prior)).sum() / 2)
+
+
+def entropy_bits(shares: ArrayLike) -> float:
+    """Entropy of a distribution over classes, in bits."""
+    p = _float64(shares)
+    p = p[p > 0]
+    return float(-(p * np.log2(p)).sum()) + 0.0
+
+
+def _float64(values: ArrayLike) -> Array:
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,44 @@
+"""Confidence intervals. Torch-free, so that figures can use them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest
+
+from advgen import seeds
+
+CHUNK = 4_000_000  # random indices held at once
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share, (low, high) [wilson1927probable]."""
+    interval = binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def bootstrap_mean(values: ArrayLike, seed: int, confidence: float = 0.95, n: int = 2000) -> tuple[float, float, float]:
+    """Mean and percentile bootstrap interval over `n` resamples, (mean, low, high) [efron1993bootstrap]."""
+    values_N: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(values, dtype=np.float64)
+    if values_N.size == 0:
+        raise ValueError("a mean needs at least one value")
+    random = np.random.default_rng(seeds.derive(seed, "bootstrap"))
+    rows = max(1, CHUNK // len(values_N))
+    means = [
+        values_N[random.integers(len(values_N), size=(min(rows, n - start), len(values_N)))].mean(axis=1)
+        for start in range(0, n, rows)
+    ]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+    return float(values_N.mean()), float(low), float(high)
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, seed: int, confidence: float = 0.999) -> tuple[float, float, float]:
+    """Mean of a − b over the same examples, with a bootstrap interval, (mean, low, high)."""
+    a_N, b_N = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a_N.shape != b_N.shape:
+        raise ValueError(f"paired values must be of the same examples, not {len(a_N)} and {len(b_N)}")
+    # Each tail should still hold ten resamples, or the interval's ends are mostly luck.
+    return bootstrap_mean(a_N - b_N, seed, confidence, n=round(20 / (1 - confidence)))

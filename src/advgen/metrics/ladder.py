@@ -1,0 +1,64 @@
+"""A judge's calibration ladder: its Fréchet distance for images of known quality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from advgen import seeds
+from advgen.metrics.distribution import quality
+from advgen.models.networks import Network
+from advgen.models.predict import features_and_probabilities, unit
+
+MISSING, ONLY = 0, 1
+NOISE = 0.2
+
+
+def ladder(
+    judge: Network,
+    train_images: Tensor,
+    train_labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+    n: int,
+    seed: int,
+    device: str,
+) -> list[dict[str, Any]]:
+    """Rungs of up to `n` training images each (uint8 NCHW), all but the first damaged, against the whole test split.
+
+    Each rung has `rung`, `n`, `fid`, `inception_score`, `precision`, `recall` and the judge's test error
+    `judge_error`. The class that is missing is 0, the only one is 1.
+    """
+    judge.to(device)
+    test_order_N = torch.randperm(len(test_images), generator=seeds.generator(seed, "ladder", "test"))
+    reference, probabilities = features_and_probabilities(judge, test_images.cpu()[test_order_N])
+    judge_error = (probabilities.argmax(1) != test_labels.cpu()[test_order_N]).double().mean().item()
+
+    order_N = torch.randperm(len(train_images), generator=seeds.generator(seed, "ladder", "train"))
+    labels_N = train_labels.cpu()[order_N]
+
+    def first(keep_N: Tensor) -> Tensor:
+        return unit(train_images.cpu()[order_N[keep_N][:n]])
+
+    def noise(draw: Any, label: str) -> Tensor:
+        noise_NCHW: Tensor = draw(real.shape, generator=seeds.generator(seed, "ladder", label))
+        return noise_NCHW
+
+    real = first(torch.ones_like(labels_N, dtype=torch.bool))
+    rungs = {
+        "real train": real,
+        f"class {MISSING} missing": first(labels_N != MISSING),
+        "blur 3×3": avg_pool2d(real, 3, stride=1, padding=1),
+        f"Gaussian noise {NOISE}": (real + NOISE * noise(torch.randn, "gaussian")).clamp(0, 1),
+        "uniform noise": noise(torch.rand, "uniform"),
+        f"class {ONLY} only": first(labels_N == ONLY),
+    }
+    rows = []
+    for rung, images_NCHW in rungs.items():
+        features, probabilities = features_and_probabilities(judge, images_NCHW)
+        row = {"rung": rung, "n": len(images_NCHW), **quality(reference, features, probabilities)}
+        rows.append({**row, "judge_error": judge_error})
+    return rows

@@ -1,0 +1,314 @@
+"""Laws of honest evaluation, tested on the tables.
+
+Invariants (ball, box, nothing left at eps = 1) hold for every row or are broken. Statistical laws are judged only from
+n ≥ 200 on, by a 99.9 % interval: broken where the whole interval is on the wrong side, a mere flag with fewer examples.
+Intervals are paired, over the examples that both sides share; tables of transfers keep only counts, so there the
+interval is that of two independent shares. Flags are never broken laws: they say what to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, pairwise, permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from advgen import seeds
+from advgen.metrics.intervals import paired_difference, wilson
+from advgen.tables import read_images
+
+Law = dict[str, Any]
+LEAST_N = 200
+SLACK = 1e-6
+CONFIDENCE = 0.999
+RESAMPLES = 20_000
+ZERO_GRADIENTS = 0.01
+APART = 0.03
+"""Accuracy by which attacks of one budget may differ before it is flagged."""
+BALL = ["source", "source_seed", "attack", "norm", "eps"]
+EFFORT = ["kind", "norm", "steps", "restarts"]
+"""What makes two attacks the same but for eps."""
+
+
+def check(tables: dict[str, pa.Table]) -> list[Law]:
+    """All laws that tables without images can be tested for, as rows of the table of laws."""
+    laws: list[Law] = []
+    if "examples" in tables:
+        laws += attacks_in_order(tables["examples"])
+        laws += gradients_are_there(tables["examples"])
+    if "transfer" in tables:
+        laws += white_box_is_strongest(tables["transfer"])
+    if "inpainting" in tables:
+        laws += masked_loss_is_better(tables["inpainting"])
+        laws += masks_in_order(tables["inpainting"])
+    if "ladder" in tables:
+        laws += ladder_is_calibrated(tables["ladder"])
+    return laws
+
+
+def _law(law: str, subject: str, holds: bool, detail: str, n: int, kind: str = "law", **numbers: Any) -> Law:
+    """`source` names the attacked classifier that a law is about, if it is about one."""
+    blank = {"estimate": None, "low": None, "high": None, "source": None}
+    return {"law": law, "subject": subject, "kind": kind, "holds": holds, "n": n, **blank, **numbers, "detail": detail}
+
+
+def ball_and_box(examples: pa.Table) -> list[Law]:
+    """Every saved example lies in the box, and in the ball of its attack."""
+    images = read_images(examples, "adversarial").astype(np.float64)
+    change = np.abs(images - read_images(examples, "image").astype(np.float64)).reshape(len(images), -1)
+    rows = examples.select(["source", "source_seed", "attack", "norm", "eps"]).to_pandas()
+    rows["outside"] = np.maximum(-images.min((1, 2, 3)), images.max((1, 2, 3)) - 1)
+    rows["linf"], rows["l2"] = change.max(1), np.sqrt((change**2).sum(1))
+    laws = []
+    for (source, seed, attack, norm, eps), group in rows.groupby(BALL, dropna=False):
+        subject = f"{attack} on {source} seed {seed}"
+        outside = float(group["outside"].max())
+        detail = f"pixels leave [0, 1] by {max(outside, 0):.1e}"
+        laws.append(_law("box", subject, outside <= SLACK, detail, len(group), source=source))
+        if norm in ("linf", "l2") and not np.isnan(eps):  # an attack that seeks the smallest change has no ball
+            over = float(group[norm].max()) - eps
+            detail = f"largest {norm} change is {over + eps:.6f}, eps is {eps:g}"
+            laws.append(_law("ball", subject, over <= SLACK, detail, len(group), source=source))
+    return laws
+
+
+class Comparison(NamedTuple):
+    """The worst case over `strong` attacks must leave no more right than that over `weak` ones."""
+
+    law: str
+    strong: list[str]
+    weak: list[str]
+    kind: str = "law"
+
+
+def attacks_in_order(examples: pa.Table) -> list[Law]:
+    """What more knowledge, effort or budget must do to the accuracy of each attacked classifier.
+
+    An example counts as right when it is right unattacked and under every attack of the side. Aimed attacks are left
+    out: they spare what is wrong in another way.
+    """
+    columns = ["source", "source_seed", "attack", *EFFORT, "eps", "step_size", "target", "index"]
+    columns += ["label", "predicted_clean", "predicted"]
+    rows = examples.select(columns).to_pandas()
+    rows = rows[rows["target"] == "none"]
+    right = (rows["predicted_clean"] == rows["label"]) & (rows["predicted"] == rows["label"])
+    rows["right"] = right.astype(float)
+    laws = []
+    for (source, seed), group in rows.groupby(["source", "source_seed"]):
+        facts = group.drop_duplicates("attack").set_index("attack").sort_values("eps")
+        right_NA = group.pivot(index="index", columns="attack", values="right")
+        on = f"on {source} seed {seed}"
+        for law, strong, weak, kind in _comparisons(facts):
+            both = right_NA[list({*strong, *weak})].dropna()
+            a, b = both[strong].min(axis=1).to_numpy(), both[weak].min(axis=1).to_numpy()
+            subject = f"{' + '.join(strong)} against {' + '.join(weak)} {on}"
+            laws.append(_judged(law, subject, _binary_difference(a, b), len(both), "accuracy", source, kind))
+        laws += _nothing_left(facts, right_NA, source, on)
+        laws += _losses_agree(facts, right_NA, source, on)
+    return laws
+
+
+def _comparisons(facts: pd.DataFrame) -> Iterator[Comparison]:
+    """All comparisons that the attacks on one classifier allow; `facts` are theirs, by name, in order of eps."""
+    ball = facts[facts["norm"].isin(["linf", "l2"]) & facts["eps"].notna()]
+    for norm, attacks in ball.groupby("norm"):
+        yield from _larger_budgets(attacks)
+        yield from _more_effort(attacks)
+        for eps, same in attacks.groupby("eps"):
+            by_kind = {kind: list(group.index) for kind, group in same.groupby("kind")}
+            if {"pgd", "fgsm"} <= set(by_kind):
+                yield Comparison("PGD leaves no more right than FGSM", by_kind["pgd"], by_kind["fgsm"])
+            if {"pgd", "square"} <= set(by_kind):
+                law = "a gradient attack leaves no more right than Square"
+                yield Comparison(law, by_kind["pgd"] + by_kind.get("fgsm", []), by_kind["square"])
+            if norm != "linf":
+                continue
+            noise = facts[(facts["kind"] == "gaussian_noise") & (facts["eps"] <= eps)]
+            for names in by_kind.values():
+                if len(noise):  # the largest that is no larger than the attack's budget
+                    yield Comparison("an attack leaves no more right than noise", names, [noise.index[-1]])
+
+
+def _larger_budgets(attacks: pd.DataFrame) -> Iterator[Comparison]:
+    """Each eps against the next smaller one, by the attacks that were run at both with the same effort."""
+    by_eps = {eps: group.reset_index().set_index(EFFORT)["attack"] for eps, group in attacks.groupby("eps")}
+    for large in by_eps:
+        for small in sorted((eps for eps in by_eps if eps < large), reverse=True):
+            shared = by_eps[large].index.intersection(by_eps[small].index)
+            if len(shared):
+                strong, weak = (sorted(by_eps[eps].loc[shared]) for eps in (large, small))
+                kind = "flag" if set(shared.get_level_values("kind")) == {"fgsm"} else "law"
+                yield Comparison("a larger eps leaves no more right", strong, weak, kind)
+                break
+
+
+def _more_effort(attacks: pd.DataFrame) -> Iterator[Comparison]:
+    for _, same in attacks.groupby(["kind", "eps"]):
+        for a, b in permutations(same.itertuples(), 2):
+            more = a.steps >= b.steps and a.restarts >= b.restarts
+            if more and (a.steps, a.restarts) != (b.steps, b.restarts):
+                yield Comparison("more steps or restarts leave no more right", [a.Index], [b.Index])
+
+
+def _nothing_left(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
+    """Where every image may be turned into every other one, none is safe; a single step proves nothing."""
+    attacks = facts[(facts["norm"] == "linf") & (facts["eps"] >= 1) & facts["kind"].isin(["pgd", "square"])]
+    if len(attacks):
+        right_N = right_NA[list(attacks.index)].dropna().min(axis=1)
+        left, n = int(right_N.sum()), len(right_N)
+        detail = f"{left} of {n} are right under {' + '.join(attacks.index)}"
+        yield _law("eps = 1 leaves nothing right", on.removeprefix("on "), left == 0, detail, n, source=source)
+
+
+def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
+    """PGD attacks of one budget and effort, which differ in the loss that they climb (or in their start)."""
+    pgd = facts[facts["kind"] == "pgd"]
+    for _, same in pgd.groupby([*EFFORT, "eps", "step_size"]):
+        for a, b in combinations(sorted(same.index), 2):
+            both = right_NA[[a, b]].dropna()
+            estimate, low, high = _binary_difference(both[a].to_numpy(), both[b].to_numpy())
+            detail = f"difference in accuracy {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {len(both)}"
+            numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
+            holds = abs(estimate) <= APART
+            yield _law("losses agree within 3 points", f"{a} and {b} {on}", holds, detail, len(both), "flag", **numbers)
+
+
+def gradients_are_there(examples: pa.Table) -> list[Law]:
+    """At most 1 % of the images have an input gradient that is exactly zero: else gradient attacks are blind."""
+    columns = ["source", "source_seed", "index", "zero_gradient"]
+    rows = examples.select(columns).to_pandas().drop_duplicates(columns[:3])
+    laws = []
+    for (source, seed), group in rows.groupby(["source", "source_seed"]):
+        share, n = float(group["zero_gradient"].mean()), len(group)
+        low, high = wilson(int(group["zero_gradient"].sum()), n, CONFIDENCE)
+        numbers = {"estimate": share, "low": low, "high": high, "source": source}
+        detail = f"{share:.1%} of {n} images have a gradient of exactly zero"
+        holds = share <= ZERO_GRADIENTS
+        laws.append(_law("input gradients are not zero", f"{source} seed {seed}", holds, detail, n, "flag", **numbers))
+    return laws
+
+
+def _binary_difference(a_N: Any, b_N: Any) -> tuple[float, float, float]:
+    """Mean of a - b for values 0 and 1 of the same examples, with its bootstrap interval: a multinomial's quantiles."""
+    n = len(a_N)
+    if n == 0:
+        return 0.0, -1.0, 1.0
+    ups, downs = int((a_N > b_N).sum()), int((a_N < b_N).sum())
+    random = np.random.default_rng(seeds.derive(0, "laws"))
+    counts = random.multinomial(n, [ups / n, downs / n, 1 - (ups + downs) / n], size=RESAMPLES)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile((counts[:, 0] - counts[:, 1]) / n, [tail, 1 - tail])
+    return (ups - downs) / n, float(low), float(high)
+
+
+def _paired(law: str, subject: str, small: Any, large: Any, unit: str, kind: str = "law") -> Law:
+    """`small` must not exceed `large`, judged by the paired interval of their difference."""
+    return _judged(law, subject, paired_difference(small, large, 0, CONFIDENCE), len(small), unit, None, kind)
+
+
+def _judged(
+    law: str,
+    subject: str,
+    difference: tuple[float, float, float],
+    n: int,
+    unit: str,
+    source: str | None,
+    kind: str = "law",
+) -> Law:
+    """A difference that must not be positive, by its interval; with too few examples by its sign, as a flag."""
+    estimate, low, high = difference
+    numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
+    detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {n}"
+    if n < LEAST_N:
+        return _law(law, subject, estimate <= 0, f"{detail}; too few to judge", n, "flag", **numbers)
+    return _law(law, subject, low <= 0, detail, n, kind, **numbers)
+
+
+def white_box_is_strongest(transfer: pa.Table) -> list[Law]:
+    """Examples crafted on a model fool it at least as often as those crafted on another one do (the column), and fool
+    it at least as often as any other model (the row).
+
+    The row is a law where the attack seeks the smallest change, which succeeds on all images of its own model. Else it
+    is a flag and counts the error beyond each model's unattacked one: another model may simply be weaker.
+    """
+    rows = transfer.to_pandas()
+    rows = rows[rows["norm"] != "none"]
+    rows["excess"] = rows["error"] - rows["clean_error"]
+    own = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
+    laws = []
+    for white in rows[own].itertuples():
+        same = rows[~own & (rows["study"] == white.study) & (rows["attack"] == white.attack)]
+        column = same[(same["target"] == white.target) & (same["target_seed"] == white.target_seed)]
+        row = same[(same["source"] == white.source) & (same["source_seed"] == white.source_seed)]
+        net = f"{white.target} seed {white.target_seed}"
+        smallest = bool(np.isnan(white.eps))
+        for others, place, measure in ((column, "column", "error"), (row, "row", "error" if smallest else "excess")):
+            if len(others):
+                other = others.loc[others[measure].idxmax()]
+                detail = f"strongest other entry: {other['source']} on {other['target']}"
+                kind = "law" if place == "column" or smallest else "flag"
+                subject = f"{white.attack} on {net} in {white.study}"
+                difference = _independent_difference(other, white._asdict(), measure)
+                law = _judged(
+                    f"white box leads its {place}", subject, difference, int(white.n), "error", white.target, kind
+                )
+                laws.append({**law, "detail": f"{law['detail']}; not paired; {detail}"})
+    return laws
+
+
+def _independent_difference(a: Any, b: Any, measure: str) -> tuple[float, float, float]:
+    """Difference of two shares as if of separate examples, with its score interval [newcombe1998interval]."""
+    estimate = a[measure] - b[measure]
+    (a_low, a_high), (b_low, b_high) = (wilson(round(x["error"] * x["n"]), x["n"], CONFIDENCE) for x in (a, b))
+    below = np.hypot(a["error"] - a_low, b_high - b["error"])
+    above = np.hypot(a_high - a["error"], b["error"] - b_low)
+    return float(estimate), float(estimate - below), float(estimate + above)
+
+
+def masked_loss_is_better(inpainting: pa.Table) -> list[Law]:
+    """Leaving lost pixels out of the loss restores better than counting them as black."""
+    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_whole"]
+    rows = inpainting.select(columns).to_pandas()
+    laws = []
+    for keys, group in rows.groupby(["inpainting", "generator", "seed", "mask"]):
+        methods = {name: one.set_index("index")["mse_whole"] for name, one in group.groupby("method")}
+        if {"full", "masked"} <= set(methods):
+            a, b = methods["masked"], methods["full"].loc[methods["masked"].index]
+            subject = f"{keys[3]} with {keys[1]} seed {keys[2]} in {keys[0]}"
+            laws.append(_paired("masked loss is better", subject, a.to_numpy(float), b.to_numpy(float), "MSE"))
+    return laws
+
+
+ORDER = ("pepper", "square", "crosswalk")
+
+
+def masks_in_order(inpainting: pa.Table) -> list[Law]:
+    """The order of the report that started the generative lab, under its own loss: which masks cost more error.
+
+    A flag, since it is a finding of that report, not a law of nature. Masks are known by their names in the study.
+    """
+    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_whole"]
+    rows = inpainting.select(columns).to_pandas()
+    laws = []
+    for keys, group in rows[rows["method"] == "full"].groupby(["inpainting", "generator", "seed"]):
+        masks = {name: one.set_index("index")["mse_whole"] for name, one in group.groupby("mask")}
+        for easy, hard in pairwise(ORDER):
+            if {easy, hard} <= set(masks):
+                a, b = masks[easy], masks[hard].loc[masks[easy].index]
+                subject = f"{easy} against {hard} with {keys[1]} seed {keys[2]} in {keys[0]}"
+                laws.append(_paired("the report's order of masks", subject, a, b, "MSE", "flag"))
+    return laws
+
+
+def ladder_is_calibrated(ladder: pa.Table) -> list[Law]:
+    """Real training images stand below every other rung of the judge's ladder."""
+    laws = []
+    for dataset, rungs in ladder.to_pandas().groupby("dataset"):
+        fid = rungs.set_index("rung")["fid"]
+        best = str(fid.idxmin())
+        detail = f"lowest rung is {best!r} at {fid.min():.1f}, next {fid.drop(best).min():.1f}"
+        laws.append(_law("real images are the lowest rung", str(dataset), best == "real train", detail, len(fid)))
+    return laws

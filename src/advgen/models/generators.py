@@ -1,0 +1,94 @@
+"""Generators: networks from a latent vector to an image."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from advgen.models.layers import activation
+from advgen.specs import Activation, DeconvGenerator, FcGenerator, GeneratorSpec
+
+
+class Generator(nn.Module):
+    """Layers from z (B, latent), drawn from N(0, I), to an image; weights come from torch's global generator."""
+
+    def __init__(self, spec: GeneratorSpec, layers: list[nn.Module]):
+        super().__init__()
+        self.latent, self.image = spec.latent, spec.image_shape()
+        self.layers = nn.Sequential(*layers, nn.Sigmoid())
+
+    def forward(self, z_BD: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1]."""
+        x = z_BD
+        for layer in self.layers:
+            x = layer(x, z_BD) if isinstance(layer, AddLatent) else layer(x)
+        return x
+
+
+class AddLatent(nn.Module):
+    """A linear map of z, one number per channel, added to feature maps (B, C, H, W)."""
+
+    def __init__(self, latent: int, channels: int):
+        super().__init__()
+        self.linear = nn.Linear(latent, channels)
+
+    def forward(self, x_BCHW: Tensor, z_BD: Tensor) -> Tensor:
+        """Feature maps with the latent vector's share, of the same shape."""
+        share_BC: Tensor = self.linear(z_BD)
+        return x_BCHW + share_BC[:, :, None, None]
+
+
+class FullyConnected(Generator):
+    """Fully connected layers only (goodfellow2014generative)."""
+
+    def __init__(self, spec: FcGenerator):
+        layers = _hidden(spec.latent, spec.hidden, spec.activation)
+        layers += [nn.Linear((spec.latent, *spec.hidden)[-1], math.prod(spec.image)), nn.Unflatten(1, spec.image)]
+        super().__init__(spec, layers)
+
+
+class Deconvolutional(Generator):
+    """Fully connected layers to a stack of feature maps, then transposed convolutions (radford2016unsupervised).
+
+    With `skip_latent`, z also enters before each transposed convolution but the first, whose input is made of it
+    (brock2019large, who let it in through the batch norms instead).
+    """
+
+    def __init__(self, spec: DeconvGenerator):
+        layers = _hidden(spec.latent, spec.hidden, spec.activation)
+        layers += [nn.Linear((spec.latent, *spec.hidden)[-1], math.prod(spec.start)), nn.Unflatten(1, spec.start)]
+        inputs = spec.start[0]
+        if spec.start_norm:
+            layers.append(nn.BatchNorm2d(inputs))
+        layers.append(activation(spec.activation))
+        for outputs in spec.channels:
+            layers.append(nn.ConvTranspose2d(inputs, outputs, spec.kernel, spec.stride, spec.padding))
+            if spec.batch_norm:
+                layers.append(nn.BatchNorm2d(outputs))
+            layers.append(activation(spec.activation))
+            if spec.skip_latent:
+                layers.append(AddLatent(spec.latent, outputs))
+            inputs = outputs
+        layers.append(nn.ConvTranspose2d(inputs, spec.image_channels, spec.kernel, spec.stride, spec.padding))
+        super().__init__(spec, layers)
+
+
+def truncated(u_BD: Tensor, threshold: float) -> Tensor:
+    """Normal numbers with |z| ≤ threshold from uniform ones on [0, 1): the truncation trick (brock2019large).
+
+    The distribution is that of drawing again whatever lies beyond, without the loop: the inverse of the distribution
+    function at a uniform point of what it covers within the threshold.
+    """
+    u = u_BD.double() + 2**-25  # the middle of each step of a float32: never 0, whose z is infinite
+    low = torch.special.ndtr(torch.tensor(-threshold, dtype=torch.float64))
+    return torch.special.ndtri(low + u * (1 - 2 * low)).clamp(-threshold, threshold).to(u_BD)
+
+
+def _hidden(inputs: int, hidden: tuple[int, ...], name: Activation) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for outputs in hidden:
+        layers += [nn.Linear(inputs, outputs), activation(name)]
+        inputs = outputs
+    return layers

@@ -1,0 +1,244 @@
+"""The report page: one self-contained HTML file with all figures, captions, tables and the laws. Torch-free."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pyarrow as pa
+from docutils.core import publish_doctree, publish_parts
+from docutils.utils import SystemMessage
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).with_name("templates")
+PNG = b"\x89PNG\r\n\x1a\n"
+STATUSES = ("broken", "flagged", "passed")
+
+# A column with its interval in two more; the shorter the name, the later, so that `error` does not take `x_error`'s.
+INTERVALS = {"mean": ("low", "high"), "estimate": ("low", "high")}
+WORDS = {"linf": "L∞", "l2": "L2", "l0": "L0", "fid": "FID", "mse": "MSE", "ssim": "SSIM", "rms": "RMS"}
+UNITS = {"bits": "(bits)", "db": "(dB)"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: its name, its caption as reStructuredText, and its PNG file's bytes."""
+
+    name: str
+    caption: str
+    png: bytes
+    pdf: str | None = None
+
+    @property
+    def link(self) -> str:
+        """Path of the PDF, relative to the report."""
+        return self.pdf or f"../figures/{self.name}.pdf"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: a heading, its rows, and where its file lies."""
+
+    title: str
+    rows: pa.Table
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures and tables on one subject; sections of the same group stand under one heading."""
+
+    group: str
+    title: str
+    text: str = ""
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+
+
+def render(
+    title: str,
+    sections: Sequence[Section],
+    stamp: str,
+    laws: pa.Table | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> str:
+    """The whole page as HTML.
+
+    Args:
+        title: heading of the page.
+        sections: in order; groups come in the order of their first section.
+        stamp: token of the page's stamp, `advgen:…`.
+        laws: the table of laws, or None where none were checked.
+        provenance: further facts for the footer, e.g. versions.
+
+    Raises:
+        ValueError: a caption is not valid reStructuredText, or a picture is no PNG.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(rst=rst_html, alt=alt_text, slug=slug, picture=picture, cells=cells)
+    groups: dict[str, list[Section]] = {}
+    for section in sections:
+        groups.setdefault(section.group, []).append(section)
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        groups=groups,
+        laws=law_groups(laws) if laws is not None else None,
+        stamp=stamp,
+        provenance=dict(provenance or {}),
+        css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+    )
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+# Captions come with the project, but a page that anyone opens should not read files or pass HTML through.
+_RST = {
+    "_disable_config": True,
+    "doctitle_xform": False,
+    "embed_stylesheet": False,
+    "file_insertion_enabled": False,
+    "halt_level": 2,
+    "initial_header_level": 4,
+    "raw_enabled": False,
+    "report_level": 5,
+    "syntax_highlight": "none",
+}
+
+
+def rst_html(text: str) -> Markup:
+    """reStructuredText as HTML; ValueError if it is not valid."""
+    try:
+        return Markup(publish_parts(text, writer="html5", settings_overrides=_RST)["body"].strip())
+    except SystemMessage as error:
+        raise ValueError(f"caption is not valid reStructuredText: {error}: {text[:60]!r}") from None
+
+
+def alt_text(text: str) -> str:
+    """The first sentence of a text in reStructuredText, without markup."""
+    try:
+        plain = " ".join(publish_doctree(text, settings_overrides=_RST).astext().split())
+    except SystemMessage as error:
+        raise ValueError(f"caption is not valid reStructuredText: {error}: {text[:60]!r}") from None
+    return re.split(r"(?<=[.:])\s", plain, maxsplit=1)[0]
+
+
+def slug(text: str) -> str:
+    """A text as the id of an element."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "part"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG inside the page."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def picture(png: bytes) -> Picture:
+    """A PNG file as a data URI with its size in pixels; ValueError if it is none."""
+    if not png.startswith(PNG) or len(png) < 24:
+        raise ValueError("a figure of the report is no PNG file; delete it and run again")
+    width, height = struct.unpack(">II", png[16:24])
+    return Picture("data:image/png;base64," + base64.b64encode(png).decode(), width, height)
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A table as text: heads with whether their columns are numbers, rows, and what is the same in all rows."""
+
+    heads: list[tuple[str, bool]]
+    rows: list[list[str]]
+    same: list[tuple[str, str]]
+
+
+def cells(table: pa.Table) -> Cells:
+    """A table as people read it: intervals beside their estimates, constant columns told once."""
+    columns: dict[str, list[Any]] = {
+        field.name: table.column(field.name).to_pylist()
+        for field in table.schema
+        if not (pa.types.is_fixed_size_binary(field.type) or pa.types.is_list(field.type))
+    }
+    intervals = {name: INTERVALS.get(name, (f"{name}_low", f"{name}_high")) for name in columns}
+    intervals = {name: ends for name, ends in intervals.items() if all(end in columns for end in ends)}
+    ends = {end for pair in intervals.values() for end in pair}
+    shown: dict[str, list[str]] = {}
+    numeric: dict[str, bool] = {}
+    for name, values in columns.items():
+        if name in ends:
+            continue
+        texts = [cell(value) for value in values]
+        if name in intervals:
+            low, high = (columns[end] for end in intervals[name])
+            texts = [
+                text if a is None or b is None else f"{text} [{cell(a)}, {cell(b)}]"
+                for text, a, b in zip(texts, low, high, strict=True)
+            ]
+        shown[name] = texts
+        numeric[name] = all(value is None or isinstance(value, (int, float)) for value in values)
+    first = next(iter(shown), None)
+    constant = [name for name, texts in shown.items() if name != first and len(texts) > 1 and len(set(texts)) == 1]
+    kept = [name for name in shown if name not in constant]
+    return Cells(
+        heads=[(head(name), numeric[name]) for name in kept],
+        rows=[list(row) for row in zip(*(shown[name] for name in kept), strict=True)],
+        same=[(head(name), shown[name][0]) for name in constant],
+    )
+
+
+def cell(value: Any) -> str:
+    """One value as text: three significant digits, thousands apart, long digests cut."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if value == 0 or math.isinf(value):
+            return f"{value:g}"
+        digits = max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{digits}f}" if digits <= 6 and abs(value) < 1e9 else f"{value:.2e}"
+    text = str(value)
+    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{32,}", text) else text
+
+
+def head(name: str) -> str:
+    """A column's name as words."""
+    words = [WORDS.get(word, UNITS.get(word, word)) for word in name.split("_")]
+    return " ".join(words)
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+
+def status(law: Mapping[str, Any]) -> str:
+    """One of STATUSES: a law that does not hold is broken, a flag that does not hold is raised."""
+    if law["holds"]:
+        return "passed"
+    return "flagged" if law["kind"] == "flag" else "broken"
+
+
+def law_groups(laws: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """The laws by status, the worst first; every status is there."""
+    groups: dict[str, list[dict[str, Any]]] = {name: [] for name in STATUSES}
+    for law in laws.to_pylist():
+        groups[status(law)].append(law)
+    return groups

@@ -1,0 +1,27 @@
+"""What the simulations share: points of series, with intervals over independent trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from advgen.metrics.intervals import bootstrap_mean
+
+
+class Point(NamedTuple):
+    """One point of one series, with what its axes are; `y_low` and `y_high` are a 95 % interval over `n` trials."""
+
+    series: str
+    x_name: str
+    y_name: str
+    x: float
+    y: float
+    y_low: float
+    y_high: float
+    n: int
+
+
+def point(series: str, x_name: str, y_name: str, x: float, values: Sequence[float]) -> Point:
+    """The mean of a measure over trials."""
+    mean, low, high = bootstrap_mean(values, seed=0)
+    return Point(series, x_name, y_name, float(x), mean, low, high, len(values))

@@ -1,0 +1,44 @@
+"""The Gaussian model of schmidt2018adversarially: robustness needs more examples even where learning needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from scipy.stats import norm
+
+from advgen.seeds import derive
+from advgen.simulations.common import Point, point
+from advgen.specs import GaussianModel
+
+
+def gaussian_model(
+    spec: GaussianModel, *, seeds: Sequence[int], progress: Callable[[int, int, Mapping[str, float]], None]
+) -> list[Point]:
+    """Exact test errors of the classifier sign(w·x), w the mean of y·x over n examples, for each size and eps.
+
+    Classes are ±1, x is normal around y·theta with ‖theta‖ = √d and deviation σ per coordinate. The worst change of
+    size eps in each coordinate lowers the margin by eps·‖w‖₁, so the error is Φ((eps·‖w‖₁ − w·theta) / (σ·‖w‖₂)).
+    """
+    deviation = spec.deviation * spec.dimension**0.25
+    errors: dict[tuple[float, int], list[float]] = {(eps, size): [] for eps in spec.eps for size in spec.sizes}
+    total = len(seeds) * spec.trials
+    for done, (seed, trial) in enumerate(((seed, trial) for seed in seeds for trial in range(spec.trials)), 1):
+        random = np.random.default_rng(derive(seed, "gaussian model", trial))
+        theta = np.sqrt(spec.dimension) * _direction(random, spec.dimension)
+        for size in spec.sizes:
+            # the mean of y·x over n examples, drawn at once
+            w = theta + deviation / np.sqrt(size) * random.standard_normal(spec.dimension)
+            for eps in spec.eps:
+                lead = w @ theta - eps * np.abs(w).sum()
+                errors[eps, size].append(float(norm.sf(lead / (deviation * np.linalg.norm(w)))))
+        progress(done, total, {})
+    return [
+        point(f"eps {eps:g}", "training examples", "test error", size, values) for (eps, size), values in errors.items()
+    ]
+
+
+def _direction(random: np.random.Generator, dimension: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    vector = random.standard_normal(dimension)
+    unit: np.ndarray[tuple[int], np.dtype[np.float64]] = vector / np.linalg.norm(vector)
+    return unit

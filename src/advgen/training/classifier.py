@@ -1,0 +1,86 @@
+"""Training of classifiers with cross-entropy, plain or with a defence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from advgen.models.predict import predict, unit
+from advgen.specs import ClassifierTraining, DefenceSpec
+from advgen.training import loop
+from advgen.training.defences.common import Defence
+from advgen.training.state import Callbacks
+
+
+def train_classifier(
+    model: nn.Module,
+    images_NCHW: Tensor,
+    labels_N: Tensor,
+    spec: ClassifierTraining,
+    seed: int,
+    validation: tuple[Tensor, Tensor],
+    device: str,
+    callbacks: Callbacks,
+    defence: DefenceSpec | None = None,
+    make_defence: Callable[..., Defence] = Defence,
+) -> dict[str, list[float]]:
+    """Train `model` in place on uint8 images; it stays on `device`, in eval mode.
+
+    `make_defence` is what stands behind `defence` in the registry. Returns the history, one entry per step: `step`,
+    `epoch`, `loss` (of the batch) and `accuracy` (unattacked, on `validation` after each epoch, else NaN).
+
+    Raises:
+        ValueError: the loss diverges.
+    """
+    model.to(device).train()
+    images_NCHW, labels_N = images_NCHW.to(device), labels_N.to(device)
+    optimizer = _optimizer(model, spec)
+    per_epoch = math.ceil(len(images_NCHW) / spec.batch)
+    defended = make_defence(defence, model, images_NCHW, labels_N, per_epoch, seed)
+
+    def play(step: loop.Step) -> tuple[Tensor, float]:
+        rows_B = step.rows_B.to(device)
+        lr = spec.lr * 0.5 * (1 + math.cos(math.pi * step.number / step.total)) if spec.decay else spec.lr
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        loss = defended.loss(unit(images_NCHW[rows_B]), labels_N[rows_B], step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        defended.after(step, lr)
+        return loss, accuracy(model, *validation) if step.ends_epoch else math.nan
+
+    history = loop.run(
+        play,
+        examples=len(images_NCHW),
+        batch=spec.batch,
+        epochs=spec.epochs,
+        seed=seed,
+        parts={"model": model, "optimizer": optimizer},
+        columns=("loss", "[accuracy]"),
+        callbacks=callbacks,
+        remedy="lower lr",
+        extras=defended.extras,
+    )
+    model.eval()
+    return history
+
+
+def accuracy(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor) -> float:
+    """Share of images whose predicted label is right."""
+    return (predict(model, images_NCHW)[0] == labels_N.cpu()).double().mean().item()
+
+
+def _optimizer(model: nn.Module, spec: ClassifierTraining) -> torch.optim.Optimizer:
+    """The penalty is weight_decay / 2 · ‖w‖² on weight matrices and filters, not on biases and norms."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": spec.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if spec.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=spec.lr, momentum=0.9)
+    return torch.optim.Adam(groups, lr=spec.lr, fused=True)

@@ -1,0 +1,56 @@
+"""Bayesian adversarial learning."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from advgen.attacks.common import frozen, project
+from advgen.models.ensemble import Ensemble
+from advgen.training.defences.common import Defence
+from advgen.training.loop import Step
+
+
+class Bayesian(Defence):
+    """Alternates samples of adversarial images given the weights with samples of weights given those [ye2018bayesian].
+
+    The images take Langevin steps up the members' mean loss inside the L∞ ball, along the gradient's sign, since the
+    gradient itself is far too small there; the weights take the optimiser's step plus noise of variance
+    2 · lr · temperature. Both stand in for the paper's adaptive Hamiltonian dynamics. Each member learns by its own
+    loss; their sum is minimised.
+    """
+
+    model: Ensemble
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+        return self._losses(self.model.members(self._sampled(x_BCHW, y_B)), y_B).sum(1).mean()
+
+    def after(self, step: Step, lr: float) -> None:
+        """Langevin noise on the weights."""
+        scale = math.sqrt(2 * lr * self.spec.temperature)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.add_(scale * torch.randn_like(parameter))
+
+    def _sampled(self, x_BCHW: Tensor, y_B: Tensor) -> Tensor:
+        eps = self.spec.eps
+        length = 2.5 * eps / self.spec.steps
+        x_adv_BCHW = project(x_BCHW + eps * (2 * torch.rand_like(x_BCHW) - 1), x_BCHW, "linf", eps)
+        with frozen(self.model):
+            for _ in range(self.spec.steps):
+                x_adv_BCHW = x_adv_BCHW.detach().requires_grad_()
+                loss = self._losses(self.model.members(x_adv_BCHW), y_B).sum()
+                (gradient_BCHW,) = torch.autograd.grad(loss, x_adv_BCHW)
+                # noise as large as the drift would leave no drift: half of it
+                noise_BCHW = 0.5 * length * torch.randn_like(x_BCHW)
+                moved_BCHW = x_adv_BCHW.detach() + length * gradient_BCHW.sign() + noise_BCHW
+                x_adv_BCHW = project(moved_BCHW, x_BCHW, "linf", eps)
+        return x_adv_BCHW
+
+    @staticmethod
+    def _losses(logits_BMK: Tensor, y_B: Tensor) -> Tensor:
+        """Cross-entropy of each image under each member, (B, members)."""
+        return cross_entropy(logits_BMK.transpose(1, 2), y_B[:, None].expand(logits_BMK.shape[:2]), reduction="none")

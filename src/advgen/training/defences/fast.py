@@ -1,0 +1,29 @@
+"""Single-step adversarial training with random starts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from advgen.attacks.common import Goal, ascent, frozen, project
+from advgen.training.defences.common import Defence
+from advgen.training.loop import Step
+
+
+class Fast(Defence):
+    """Cross-entropy after one gradient step from a random point of the L∞ ball [wong2020fast].
+
+    As in the authors' code the starting point may lie outside the box; the example that is trained on does not.
+    """
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+        eps = self.ramped(self.spec.eps, self.spec.ramp, step)
+        start_BCHW = x_BCHW + eps * (2 * torch.rand_like(x_BCHW) - 1)
+        with frozen(self.model):
+            gradient_BCHW, _ = ascent(self.model, start_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+        length = self.spec.step_size * eps / self.spec.eps
+        x_adv_BCHW = project(start_BCHW + length * gradient_BCHW.sign(), x_BCHW, "linf", eps)
+        return cross_entropy(self.model(x_adv_BCHW), y_B)

@@ -1,0 +1,28 @@
+"""FGSM-regularised training."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from advgen.attacks.common import Goal, ascent, frozen, project
+from advgen.training.defences.common import Defence
+from advgen.training.loop import Step
+
+
+class Fgsm(Defence):
+    """alpha · J(x) + (1 - alpha) · J(x + eps · sign of J's input gradient) [goodfellow2015explaining].
+
+    The examples count as constants: no gradient flows through the sign, which has none.
+    """
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+        with frozen(self.model):
+            gradient_BCHW, _ = ascent(self.model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+        x_adv_BCHW = project(x_BCHW + self.spec.eps * gradient_BCHW.sign(), x_BCHW, "linf", self.spec.eps)
+        attacked = cross_entropy(self.model(x_adv_BCHW), y_B)
+        if self.spec.alpha == 0:
+            return attacked
+        return self.spec.alpha * cross_entropy(self.model(x_BCHW), y_B) + (1 - self.spec.alpha) * attacked

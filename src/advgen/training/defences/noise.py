@@ -1,0 +1,26 @@
+"""Training on noisy images, the control of every adversarial training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from advgen.training.defences.common import Defence
+from advgen.training.loop import Step
+
+
+class Noise(Defence):
+    """Cross-entropy of images with fresh noise of the adversary's size, clipped to the box.
+
+    The `sign` and `uniform` noises are the controls of goodfellow2015explaining.
+    """
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+        if self.spec.noise == "gaussian":
+            noise_BCHW = torch.randn_like(x_BCHW)
+        else:
+            noise_BCHW = 2 * torch.rand_like(x_BCHW) - 1
+            if self.spec.noise == "sign":
+                noise_BCHW = noise_BCHW.sign()
+        return cross_entropy(self.model((x_BCHW + self.spec.eps * noise_BCHW).clamp(0, 1)), y_B)

@@ -1,0 +1,55 @@
+"""Training of an encoder on a generator's own images: the start of an amortised inversion."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from advgen.models.generators import Generator
+from advgen.specs import EncoderTraining
+from advgen.training import loop
+from advgen.training.state import Callbacks
+
+
+def train_encoder(
+    encoder: nn.Module, generator: Generator, spec: EncoderTraining, seed: int, device: str, callbacks: Callbacks
+) -> dict[str, list[float]]:
+    """Train `encoder` in place to find z from G(z), by mean squared error, and leave it in eval mode.
+
+    Every step draws fresh latent vectors, so there is no epoch: that column counts steps. `generator`, in eval mode as
+    an inversion uses it, is not changed. Returns `step`, `epoch`, `loss` and `accuracy`, which is NaN.
+
+    Args:
+        encoder: images (B, C, H, W) in [0, 1] to latent vectors (B, latent).
+
+    Raises:
+        ValueError: the loss is no longer finite.
+    """
+    encoder.to(device).train()
+    frozen = copy.deepcopy(generator).to(device).eval().requires_grad_(False)
+    optimizer = torch.optim.Adam(encoder.parameters(), spec.lr, fused=True)
+
+    def play(step: loop.Step) -> tuple[Tensor, float]:
+        z_BD = torch.randn(spec.batch, generator.latent).to(device)
+        loss = (encoder(frozen(z_BD)) - z_BD).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss, math.nan
+
+    history = loop.run(
+        play,
+        examples=spec.batch,
+        batch=spec.batch,
+        epochs=spec.steps,
+        seed=seed,
+        parts={"encoder": encoder, "optimizer": optimizer},
+        columns=("loss", "[accuracy]"),
+        callbacks=callbacks,
+        remedy="lower lr",
+    )
+    encoder.eval()
+    return history

@@ -1,0 +1,281 @@
+"""Training of a generator against a discriminator (goodfellow2014generative), with unrolling (metz2017unrolled).
+
+Unrolling comes in two modes. `look_ahead` lets the discriminator really go k updates ahead, steps the generator, and
+rolls the discriminator back: the generator's gradient takes those updates as given. `exact` writes the updates as a
+function of the generator and sends the gradient through them, as the paper does; the discriminator never moves.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from advgen.models.generators import Generator
+from advgen.models.predict import evaluating, unit
+from advgen.specs import GanTraining
+from advgen.training import loop
+from advgen.training.losses import discriminator_loss, generator_loss
+from advgen.training.state import Callbacks
+
+BETA2, EPS = 0.999, 1e-8
+"""Of Adam, for both networks."""
+NUMBERS = (
+    "loss_generator",
+    "loss_discriminator",
+    "gradient_generator",
+    "gradient_discriminator",
+    "logit_real",
+    "logit_fake",
+)
+
+
+def train_gan(
+    generator: Generator,
+    discriminator: nn.Module,
+    images_NCHW: Tensor,
+    spec: GanTraining,
+    seed: int,
+    device: str,
+    callbacks: Callbacks,
+    score: Callable[[Generator], float] | None = None,
+) -> dict[str, list[float]]:
+    """Train both networks in place, leave them in eval mode, and return the history, one row per batch.
+
+    Each batch gives `discriminator_steps` updates of the discriminator, then `generator_steps` of the generator; with
+    `unroll` k, each of the latter meets the discriminator as it will be k updates later, which then is as it was.
+    With `average`, the running average of the generator's weights, and its latest batch-norm statistics, end up in
+    `generator`; with `best_of` n, the best by `score` of n such generators from evenly spaced steps. A run continued
+    from `callbacks.state` gives the same bits as one that was never interrupted.
+
+    Args:
+        generator: z (B, latent) to images in [0, 1].
+        discriminator: images in [0, 1] to one logit each, (B, 1).
+        images_NCHW: all training images, uint8.
+        score: how bad a generator in eval mode is; called with `best_of` alone, and must leave it as it is.
+
+    Returns:
+        Columns of equal length: `step` from 1, `epoch` as a fraction, losses, norms of the gradients, and mean logits
+        of real and fake images, all of the batch's last update of the network in question.
+
+    Raises:
+        ValueError: a loss or gradient is no longer finite.
+    """
+    images_NCHW = images_NCHW.to(device)
+    generator.to(device).train()
+    discriminator.to(device).train()
+    game = _Game(generator, discriminator, spec)
+    averaged = copy.deepcopy(generator)
+    parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+        "generator": generator,
+        "discriminator": discriminator,
+        "optimizer_generator": game.optimizer_generator,
+        "optimizer_discriminator": game.optimizer_discriminator,
+    }
+    if spec.average:
+        parts["averaged"] = averaged
+    candidate = averaged if spec.average else generator
+    best, lowest = copy.deepcopy(generator), torch.tensor([math.inf], dtype=torch.float64)
+    if spec.best_of:
+        parts["best"] = best
+
+    def choose() -> None:
+        assert score is not None, "best_of needs a score"
+        with evaluating(candidate):
+            found = score(candidate)
+        if found < lowest.item():
+            lowest.fill_(found)
+            best.load_state_dict(candidate.state_dict())
+
+    def play(step: loop.Step) -> Sequence[Tensor]:
+        numbers = game.play(unit(images_NCHW[step.rows_B.to(device)]))
+        if spec.average:
+            _update_average(averaged, generator, min(spec.average, (1 + step.number) / (10 + step.number)))
+        if judged(step.number, step.total, spec.best_of):
+            choose()
+        return numbers
+
+    history = loop.run(
+        play,
+        examples=len(images_NCHW),
+        batch=spec.batch,
+        epochs=spec.epochs,
+        seed=seed,
+        parts=parts,
+        columns=NUMBERS,
+        callbacks=callbacks,
+        remedy="lower lr_generator or lr_discriminator",
+        extras={"lowest": lowest} if spec.best_of else None,
+    )
+    generator.load_state_dict((best if spec.best_of else candidate).state_dict())
+    generator.eval()
+    discriminator.eval()
+    return history
+
+
+def judged(number: int, total: int, best_of: int) -> bool:
+    """Whether step `number`, from 0, is one of `best_of` evenly spaced ones of `total`, the last among them."""
+    return (number + 1) * best_of // total > number * best_of // total
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What one update of one network did, as scalar tensors."""
+
+    loss: Tensor
+    gradient: Tensor
+    logit_real: Tensor
+    logit_fake: Tensor
+
+
+class _Game:
+    """The two networks, their optimisers and the rules by which they take turns."""
+
+    def __init__(self, generator: Generator, discriminator: nn.Module, spec: GanTraining):
+        self.generator, self.discriminator, self.spec = generator, discriminator, spec
+        betas = (spec.beta1, BETA2)
+        self.optimizer_generator = torch.optim.Adam(generator.parameters(), spec.lr_generator, betas, EPS, fused=True)
+        self.optimizer_discriminator = torch.optim.Adam(
+            discriminator.parameters(), spec.lr_discriminator, betas, EPS, fused=True
+        )
+        self.batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in discriminator.modules())
+
+    def play(self, real_BCHW: Tensor) -> Sequence[Tensor]:
+        """All updates of one batch; NUMBERS."""
+        for _ in range(self.spec.discriminator_steps):
+            d = self.step_discriminator(real_BCHW)
+        for _ in range(self.spec.generator_steps):
+            g_loss, g_gradient = self.step_generator(real_BCHW)
+        return g_loss, d.loss, g_gradient, d.gradient, d.logit_real, d.logit_fake
+
+    def step_discriminator(self, real_BCHW: Tensor) -> _Outcome:
+        with torch.no_grad():
+            fake_BCHW = self.generator(self.latents(len(real_BCHW)))
+        real, fake = self.logits(self.discriminator, real_BCHW, fake_BCHW)
+        loss = discriminator_loss(self.spec.loss, real, fake, self.spec.real_label)
+        gradient = _update(self.discriminator, self.optimizer_discriminator, loss)
+        return _Outcome(loss.detach(), gradient, real.detach().mean(), fake.detach().mean())
+
+    def logits(
+        self, discriminate: Callable[[Tensor], Tensor], real_BCHW: Tensor, fake_BCHW: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if self.batch_norm:  # its statistics must not tell one kind by the other (radford2016unsupervised)
+            return discriminate(real_BCHW), discriminate(fake_BCHW)
+        # One pass over both: a quarter less time for a large fully connected discriminator.
+        real, fake = discriminate(torch.cat([real_BCHW, fake_BCHW])).chunk(2)
+        return real, fake
+
+    def step_generator(self, real_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.spec.unroll:
+            return self._step_generator(len(real_BCHW))
+        if self.spec.unroll_mode == "exact":
+            loss = self.unrolled_loss(real_BCHW)
+            return loss.detach(), _update(self.generator, self.optimizer_generator, loss)
+        with rolled_back(self.discriminator, self.optimizer_discriminator):
+            for _ in range(self.spec.unroll):
+                self.step_discriminator(real_BCHW)
+            return self._step_generator(len(real_BCHW))
+
+    def _step_generator(self, rows: int) -> tuple[Tensor, Tensor]:
+        with _frozen(self.discriminator):
+            loss = generator_loss(self.spec.loss, self.discriminator(self.generator(self.latents(rows))))
+            gradient = _update(self.generator, self.optimizer_generator, loss)
+        return loss.detach(), gradient
+
+    def unrolled_loss(self, real_BCHW: Tensor) -> Tensor:
+        """The generator's loss against the discriminator `unroll` updates later, as a function of the generator."""
+        weights = {name: one.detach().clone().requires_grad_() for name, one in self.discriminator.named_parameters()}
+        buffers = {name: one.clone() for name, one in self.discriminator.named_buffers()}
+        moments = _moments(self.discriminator, self.optimizer_discriminator)
+
+        def discriminate(x_BCHW: Tensor) -> Tensor:
+            logits_B1: Tensor = functional_call(self.discriminator, {**weights, **buffers}, (x_BCHW,))
+            return logits_B1
+
+        rows = len(real_BCHW)
+        for _ in range(self.spec.unroll):
+            real, fake = self.logits(discriminate, real_BCHW, self.generator(self.latents(rows)))
+            loss = discriminator_loss(self.spec.loss, real, fake, self.spec.real_label)
+            gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            weights, moments = adam(
+                weights,
+                moments,
+                dict(zip(weights, gradients, strict=True)),
+                self.spec.lr_discriminator,
+                self.spec.beta1,
+            )
+        return generator_loss(self.spec.loss, discriminate(self.generator(self.latents(rows))))
+
+    def latents(self, rows: int) -> Tensor:
+        return torch.randn(rows, self.generator.latent).to(next(self.generator.parameters()))
+
+
+Moments = Mapping[str, tuple[float, Tensor, Tensor]]
+"""Adam's steps so far, first and second moment of each weight."""
+
+
+def _moments(network: nn.Module, optimizer: torch.optim.Optimizer) -> Moments:
+    moments = {}
+    for name, weight in network.named_parameters():
+        state = optimizer.state.get(weight)
+        zero = torch.zeros_like(weight)
+        moments[name] = (float(state["step"]), state["exp_avg"], state["exp_avg_sq"]) if state else (0.0, zero, zero)
+    return moments
+
+
+def adam(
+    weights: Mapping[str, Tensor], moments: Moments, gradients: Mapping[str, Tensor], lr: float, beta1: float
+) -> tuple[dict[str, Tensor], Moments]:
+    """One update of Adam as a function that can be differentiated; nothing is changed in place."""
+    later, kept = {}, {}
+    for name, weight in weights.items():
+        steps, first, second = moments[name]
+        steps += 1
+        first = beta1 * first + (1 - beta1) * gradients[name]
+        second = BETA2 * second + (1 - BETA2) * gradients[name].square()
+        # the root of a second moment of exactly 0, as a dead unit has, would have no derivative
+        scale = (second / (1 - BETA2**steps)).clamp_min(1e-30).sqrt() + EPS
+        later[name] = weight - lr * first / (1 - beta1**steps) / scale
+        kept[name] = (steps, first, second)
+    return later, kept
+
+
+def _update(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    """One step of the optimiser down the loss; the norm of the gradient."""
+    optimizer.zero_grad()
+    loss.backward()
+    norm = nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    optimizer.step()
+    return norm
+
+
+@contextmanager
+def rolled_back(network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Undo, bit for bit, what happens inside to weights and buffers, Adam's moments and step counts."""
+    weights = copy.deepcopy(network.state_dict())
+    moments = copy.deepcopy(optimizer.state_dict())
+    yield
+    network.load_state_dict(weights)
+    optimizer.load_state_dict(moments)
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Spare the gradients of the network's weights, which the other network's update has no use for."""
+    network.requires_grad_(False)
+    yield
+    network.requires_grad_(True)
+
+
+@torch.no_grad()
+def _update_average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    for mean, weight in zip(averaged.parameters(), network.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)
+    for kept, latest in zip(averaged.buffers(), network.buffers(), strict=True):
+        kept.copy_(latest)

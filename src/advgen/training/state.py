@@ -1,0 +1,72 @@
+"""What a training run needs to go on after an interruption, as one flat dictionary of tensors (no pickles)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
+
+
+def ignore_progress(step: int, total: int, numbers: Mapping[str, float]) -> None:
+    """The default progress callback: says nothing."""
+
+
+def never_save(take: Callable[[], State]) -> None:
+    """The default save callback: keeps nothing."""
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """How a training loop talks to the outside.
+
+    `save(take)` is called after every step; it calls `take()` only when it wants the state. `progress(step, total,
+    numbers)` is called after every step. `state` is what an interrupted run left, or None.
+    """
+
+    save: Callable[[Callable[[], State]], None] = never_save
+    progress: Callable[[int, int, Mapping[str, float]], None] = ignore_progress
+    state: State | None = field(default=None)
+
+
+def pack(**parts: nn.Module | torch.optim.Optimizer | Tensor | int | list[Tensor]) -> State:
+    """Modules, optimisers, tensors, counters and lists of tensors as one flat dictionary of CPU tensors."""
+    state: State = {}
+    for name, part in parts.items():
+        if isinstance(part, nn.Module):
+            state.update({f"{name}/{key}": value for key, value in part.state_dict().items()})
+        elif isinstance(part, torch.optim.Optimizer):
+            for index, moments in part.state_dict()["state"].items():
+                for key, value in moments.items():
+                    state[f"{name}/{index}/{key}"] = torch.as_tensor(value)
+        elif isinstance(part, list):
+            state[name] = torch.stack(part) if part else torch.empty(0)
+        else:
+            state[name] = torch.as_tensor(part)
+    return {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
+
+
+def unpack(state: State, **parts: nn.Module | torch.optim.Optimizer) -> None:
+    """Put packed modules and optimisers back in place; optimisers must have been made for the same parameters."""
+    for name, part in parts.items():
+        own = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}/")}
+        if isinstance(part, nn.Module):
+            part.load_state_dict(own)
+        else:
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in own.items():
+                index, moment = key.split("/")
+                moments.setdefault(int(index), {})[moment] = value
+            part.load_state_dict({"state": moments, "param_groups": part.state_dict()["param_groups"]})
+            _align(part)
+
+
+def _align(optimizer: torch.optim.Optimizer) -> None:
+    """Lay loaded moments out in memory as their parameters are: the fused Adam pairs them by address."""
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[key] = torch.empty_like(parameter).copy_(value)  # a copy: never the caller's state

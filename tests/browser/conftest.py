@@ -1,0 +1,126 @@
+"""A headless Chromium and axe-core, the accessibility checker, for pages as files."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+AXE = "axe-core@4.14.1"
+# name, width, colour scheme: pages are shown in frames, whose media queries see the frame
+VIEWS = [(f"{device} {scheme}", width, scheme) for device, width in (("desktop", 1200), ("phone", 390))
+         for scheme in ("light", "dark")]  # fmt: skip
+
+PROBE = """
+<script>
+addEventListener("load", async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  const violations = found.violations.map(v => ({
+    id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.map(n => n.html).slice(0, 5)}));
+  const root = document.documentElement;
+  parent.postMessage({
+    view: name, violations, rules: found.passes.length,
+    scrollWidth: root.scrollWidth, innerWidth,
+    background: getComputedStyle(document.body).backgroundColor,
+    fontSize: parseFloat(getComputedStyle(document.body).fontSize),
+    requests: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+    broken: [...document.images].filter(i => !i.naturalWidth).length,
+  }, "*");
+});
+</script>
+"""
+FRAMES = """<!doctype html><meta charset="utf-8"><body><pre id="result"></pre>
+<script>
+const results = [];
+addEventListener("message", event => {
+  results.push(event.data);
+  if (results.length == COUNT) document.getElementById("result").textContent = JSON.stringify(results);
+});
+</script>
+"""
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Headless Chromium."""
+
+    program: str
+    axe: str
+
+    def run(self, *arguments: str) -> str:
+        """Standard output of one run."""
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        done = subprocess.run(
+            [self.program, "--headless", "--disable-gpu", "--hide-scrollbars", *sandbox, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    def look(self, page: Path) -> dict[str, dict[str, Any]]:
+        """What the probe says of a page in every view."""
+        probed = page.with_suffix(".probed.html")
+        script = f"<script>{self.axe}</script>{PROBE}"
+        probed.write_text(page.read_text(encoding="utf-8").replace("</head>", f"{script}</head>", 1), encoding="utf-8")
+        frames = [
+            f'<iframe name="{view}" src="{html.escape(probed.name)}" width="{width}" height="1000" '
+            f'style="border:0; color-scheme: {scheme}"></iframe>'
+            for view, width, scheme in VIEWS
+        ]
+        wrapper = page.with_suffix(".frames.html")
+        wrapper.write_text(FRAMES.replace("COUNT", str(len(VIEWS))) + "\n".join(frames), encoding="utf-8")
+        dom = self.run("--virtual-time-budget=120000", "--dump-dom", wrapper.as_uri())
+        text = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
+        assert text and text[1], "the page did not answer"
+        return {answer["view"]: answer for answer in json.loads(html.unescape(text[1]))}
+
+    def print(self, page: Path) -> Path:
+        """The page as a PDF, as printed."""
+        target = page.with_suffix(".print.pdf")
+        self.run("--no-pdf-header-footer", f"--print-to-pdf={target}", page.as_uri())
+        return target
+
+    def picture(self, page: Path, width: int, scheme: str) -> Path:
+        """The page as a picture, for people."""
+        wrapper = page.with_suffix(f".{width}-{scheme}.html")
+        style = f"border:0; width:{width}px; height:2600px; color-scheme:{scheme}"
+        wrapper.write_text(f'<!doctype html><body style="margin:0"><iframe src="{page.name}" style="{style}"></iframe>')
+        target = wrapper.with_suffix(".png")
+        self.run(f"--window-size={max(width, 500)},2600", f"--screenshot={target}", wrapper.as_uri())
+        return target
+
+
+def _chromium() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], check=True)
+        found = shutil.which("chromium")
+    return found or pytest.exit("the browser tests need Chromium; install it (Debian: apt-get install chromium)", 1)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """Chromium, installed where it is missing and may be, with axe-core from the npm registry."""
+    if shutil.which("npm") is None:
+        pytest.exit("the browser tests need npm for axe-core; install it (Debian: apt-get install npm)", 1)
+    folder = tmp_path_factory.mktemp("npm")
+    subprocess.run(["npm", "pack", "--silent", AXE], cwd=folder, check=True, capture_output=True, timeout=120)
+    (packed,) = folder.glob("axe-core-*.tgz")
+    with tarfile.open(packed) as archive:
+        member = archive.extractfile("package/axe.min.js")
+        assert member is not None
+        axe = member.read().decode()
+    return Browser(_chromium(), axe)

@@ -1,0 +1,59 @@
+"""Fixtures shared by all layers of tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.project import ROOT, Project
+
+# two torch threads beside another job are many times slower than one
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
+
+
+SHARED = {"smoke": "smoke", "results": "smoke", "undisturbed": "undisturbed", "finished": None}
+"""Fixtures that build a study for several tests, and the group of those tests: None is one per file."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a built study run in one process and in order, so that it is built once; these start first."""
+    for item in items:
+        for name in SHARED.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(SHARED[name] or item.path.stem))
+    items.sort(key=lambda item: not any(item.iter_markers("xdist_group")))
+
+
+@pytest.fixture(scope="session")
+def raw_mnist() -> Path:
+    """Real MNIST, fetched once through the project's own command and kept between test runs."""
+    folder = ROOT / "results" / "datasets-for-tests" / "mnist"
+    names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+    if not all((folder / name).is_file() for name in names):
+        targets = [str(folder / name) for name in names]
+        spec = '{"dataset":{"kind":"mnist"}}'
+        command = [sys.executable, "-m", "advgen", "fetch", "--spec", spec, "--out", *targets]
+        subprocess.run(command, check=True, cwd=ROOT, timeout=600)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Project:
+    """The smoke study, run once for all tests that need results."""
+    project = Project(tmp_path_factory.mktemp("smoke study äöü"))
+    result = project.snakemake("config/smoke.yaml")
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Project]:
+    """Makes a copy of the project in an empty folder."""
+    return lambda **options: Project(tmp_path / "copy", **options)

@@ -1,0 +1,164 @@
+"""What every defence must do, for every registered one, on a tiny network."""
+
+import math
+
+import pytest
+import torch
+
+from advgen import registry, specs
+from advgen.checkpoints import build
+from advgen.training.classifier import train_classifier
+from advgen.training.loop import Step
+from advgen.training.state import Callbacks
+
+KINDS = registry.kinds("defences")
+BODY = specs.ConvNetwork(kind="conv", channels=(3, 4), kernel=3, padding=1, hidden=(9,), batch_norm=True, dropout=0.2)
+# Settings that the tests can afford, and that let everything happen within a few steps.
+FAST = {
+    "pgd": {"steps": 3, "ramp": 0.5},
+    "fast": {"ramp": 0.5},
+    "pool": {"size": 20, "refresh": 0.3, "steps": 5},
+    "bayesian": {"steps": 2, "eps": 0.1},
+}
+WAYS = {
+    **{kind: (kind, {}) for kind in KINDS},
+    "pgd l2": ("pgd", {"norm": "l2", "eps": 1.5}),
+    "noise gaussian": ("noise", {"noise": "gaussian"}),
+    "noise uniform": ("noise", {"noise": "uniform"}),
+}
+N, BATCH = 48, 8
+
+
+@pytest.fixture(params=WAYS)
+def spec(request):
+    kind, settings = WAYS[request.param]
+    return KINDS[kind](kind=kind, **{**FAST.get(kind, {}), **settings})
+
+
+def data():
+    """Three classes that differ in which rows are bright."""
+    labels = torch.arange(N) % 3
+    images = torch.randint(0, 120, (N, 1, 9, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    for row in range(3):
+        images[labels == row, :, 3 * row : 3 * row + 3] += 100
+    return images, labels
+
+
+def network(spec):
+    body = specs.EnsembleNetwork(kind="ensemble", member=BODY, members=2) if spec.stochastic else BODY
+    torch.manual_seed(0)
+    return build("networks", body.fit((1, 9, 9)), 3).train()
+
+
+def made(spec, model):
+    images, labels = data()
+    return registry.resolve(spec)(spec, model, images, labels, N // BATCH, 0)
+
+
+def step(number=40):
+    """Of the second half, where Deep Defense begins."""
+    return Step(number, 60, number // (N // BATCH), False, torch.arange(BATCH))
+
+
+def batch():
+    images, labels = data()
+    return images[:BATCH].float() / 255, labels[:BATCH]
+
+
+def test_the_loss_is_finite_and_every_parameter_has_a_gradient(spec):
+    model = network(spec)
+    loss = made(spec, model).loss(*batch(), step())
+    assert loss.shape == ()
+    assert math.isfinite(loss.item())
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    assert model.head.weight.grad.abs().sum() > 0
+
+
+def test_the_inner_attack_touches_neither_gradients_nor_weights_nor_the_mode(spec):
+    model = network(spec)
+    model.head.eval()
+    modes = [module.training for module in model.modules()]
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7)
+    weights = [parameter.clone() for parameter in model.parameters()]
+    x, y = batch()
+    before = x.clone()
+    defence = made(spec, model)
+    defence.loss(x, y, step())
+    assert torch.equal(x, before)
+    assert all(torch.equal(parameter, weight) for parameter, weight in zip(model.parameters(), weights, strict=True))
+    if not spec.stochastic:  # whose work after a step is noise on the weights
+        defence.after(step(), 0.1)
+    assert all((parameter.grad == 7).all() and parameter.requires_grad for parameter in model.parameters())
+    assert [module.training for module in model.modules()] == modes
+    assert not any(tensor.requires_grad for tensor in defence.extras.values())
+
+
+def test_batch_norm_sees_each_batch_only_as_often_as_it_is_trained_on(spec):
+    """The inner attack runs in eval mode: its images leave no trace in the running statistics."""
+    model = network(spec)
+    made(spec, model).loss(*batch(), step())
+    for name, buffer in model.named_buffers():
+        if name.endswith("num_batches_tracked"):
+            assert buffer <= 2, name
+
+
+def test_the_same_seed_gives_the_same_loss(spec):
+    losses = []
+    for seed in (3, 3):
+        defence = made(spec, network(spec))
+        torch.manual_seed(seed)
+        losses.append(defence.loss(*batch(), step()).item())
+    assert losses[0] == losses[1]
+
+
+class Interrupted(Exception):
+    pass
+
+
+def train(spec, model, **callbacks):
+    images, labels = data()
+    training = specs.ClassifierTraining(epochs=2, batch=BATCH, lr=0.01)
+    return train_classifier(
+        model,
+        images,
+        labels,
+        training,
+        0,
+        (images, labels),
+        "cpu",
+        Callbacks(**callbacks),
+        spec,
+        registry.resolve(spec),
+    )
+
+
+def test_an_interrupted_run_ends_bit_equal(spec):
+    whole, pieces, states = network(spec), network(spec), []
+    history = train(spec, whole)
+
+    def save(take):
+        states.append(take())
+        if len(states) == 5:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(spec, network(spec), save=save)
+    torch.manual_seed(99)
+    assert train(spec, pieces, state=states[-1])["loss"] == history["loss"]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, pieces.state_dict()[name]), name
+
+
+def test_it_learns(spec):
+    images, labels = data()
+    model = network(spec)
+    training = specs.ClassifierTraining(epochs=16, batch=BATCH, lr=0.01)
+    weak = spec.model_copy(update={"eps": 0.02}) if "eps" in type(spec).model_fields else spec
+    history = train_classifier(
+        model, images, labels, training, 0, (images, labels), "cpu", Callbacks(), weak, registry.resolve(weak)
+    )
+    assert history["accuracy"][-1] >= 0.9

@@ -1,0 +1,157 @@
+"""Every registered figure is drawn from made-up tables: right size, not blank, the same bytes twice, no torch."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pyarrow as pa
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imread
+from tests.fake_tables import fake_specs, fake_tables
+
+from advgen import registry
+from advgen.figures import common
+from advgen.report import alt_text, rst_html
+from advgen.specs import FigureSpec
+
+ROOT = Path(__file__).parents[2]
+STAMP = "advgen:eyJjb21tYW5kIjoiZHJhdyJ9-_=="
+KINDS = registry.kinds("figures")
+SPECS = {kind: dict(fake_specs(cls)) for kind, cls in KINDS.items()}  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fakes() -> dict[str, pa.Table]:
+    return fake_tables()
+
+
+@pytest.fixture(scope="module")
+def colourful() -> dict[str, pa.Table]:
+    return fake_tables(shape=(3, 8, 8))
+
+
+def files(spec: FigureSpec, data: dict[str, pa.Table]) -> tuple[bytes, bytes]:
+    """The figure's PDF and PNG."""
+    pdf, png = io.BytesIO(), io.BytesIO()
+    common.save(registry.resolve(spec)(data, spec), pdf, png, STAMP)
+    return pdf.getvalue(), png.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_drawn_from_its_tables(kind: str, fakes: dict[str, pa.Table]) -> None:
+    spec = SPECS[kind]["full"]
+    pdf, png = files(spec, fakes)
+    pixels = imread(io.BytesIO(png))
+    assert abs(pixels.shape[1] - spec.width_mm / 25.4 * 200) <= 1
+    assert pixels[..., :3].var() > 1e-3
+    assert re.findall(rb"advgen:[\w=-]+", pdf) == [STAMP.encode()]
+    assert re.findall(rb"tEXtadvgen\0(advgen:[\w=-]+=)", png) == [STAMP.encode()]
+    assert b"CreationDate" not in pdf
+    assert b"/Type3" not in pdf
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_words_are_cut_off(kind: str, fakes: dict[str, pa.Table]) -> None:
+    for spec in SPECS[kind].values():
+        figure = registry.resolve(spec)(fakes, spec)
+        with common.style():
+            FigureCanvasAgg(figure).draw()
+        content = figure.get_tightbbox()
+        assert min(content.x0, content.y0) >= -0.01
+        assert content.x1 <= figure.get_figwidth() + 0.01
+        assert content.y1 <= figure.get_figheight() + 0.01
+
+
+@pytest.mark.parametrize(("label", "width"), [("full", 60), ("minimal", 90), ("full", 400)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_widths(kind: str, label: str, width: float, fakes: dict[str, pa.Table]) -> None:
+    spec = SPECS[kind][label].model_copy(update={"width_mm": width})
+    figure = registry.resolve(spec)(fakes, spec)
+    assert figure.get_figwidth() == pytest.approx(width / 25.4)
+    assert all(0 <= edge <= 1 for axes in figure.axes for edge in axes.get_position().extents)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_colour_images(kind: str, colourful: dict[str, pa.Table]) -> None:
+    for spec in SPECS[kind].values():
+        assert registry.resolve(spec)(colourful, spec).axes
+
+
+def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table]) -> None:
+    spec = SPECS["robustness"]["minimal"]
+    before = files(spec, fakes)
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "savefig.dpi": 50, "pdf.fonttype": 3}):
+        assert files(spec, fakes) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_caption(kind: str) -> None:
+    text = (ROOT / "workflow" / "report" / f"{kind}.rst").read_text(encoding="utf-8")
+    assert rst_html(text).startswith("<p>")
+    assert 20 < len(alt_text(text)) < 250
+    # Snakemake's report reads captions as Jinja templates.
+    assert not re.search(r"{[{%#]", text)
+
+
+def test_no_caption_without_a_figure() -> None:
+    assert {path.stem for path in (ROOT / "workflow" / "report").glob("*.rst")} == {*KINDS, "figure", "workflow"}
+
+
+def test_same_bytes_in_two_processes_and_no_torch() -> None:
+    code = """
+import hashlib, io, sys
+from tests.fake_tables import fake_specs, fake_tables
+from advgen import registry
+from advgen.figures import common
+tables = fake_tables()
+for cls in registry.FIGURES:
+    _, spec = next(iter(fake_specs(cls)))
+    pdf, png = io.BytesIO(), io.BytesIO()
+    common.save(registry.resolve(spec)(tables, spec), pdf, png, "advgen:x")
+    print(cls.__name__, *(hashlib.sha256(file.getvalue()).hexdigest() for file in (pdf, png)))
+assert not {"torch", "matplotlib.pyplot"} & set(sys.modules), "torch or pyplot was imported"
+"""
+    # Two hash seeds: the bytes must not hang on the order of sets.
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("1", "2")
+    ]
+    (one, trouble), (two, _) = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], trouble
+    assert one == two
+    assert len(one.splitlines()) == len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (1339.4, "1,339"), (73, "73.0"), (0.0123, "0.0123"), (2.345e-8, "2.35e-08"), (-0.5, "-0.500")],
+)
+def test_number(value: float, text: str) -> None:
+    assert common.number(value) == text
+
+
+def test_wrapped_lines_fit() -> None:
+    lines = common.wrapped("a classifier-with-a-long-name under attack", 20)
+    assert "".join(lines).replace(" ", "") == "aclassifier-with-a-long-nameunderattack"
+    assert len(lines) > 1
+    assert all(common.text_width(line, 6.5) <= 20.01 for line in lines)
+
+
+def test_running_mean_keeps_its_ends() -> None:
+    values = np.arange(10.0)
+    np.testing.assert_allclose(common.running_mean(values, 3)[1:-1], values[1:-1])
+    np.testing.assert_allclose(common.running_mean(np.ones(5), 99), 1)

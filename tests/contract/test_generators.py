@@ -1,0 +1,112 @@
+"""Every generator: images in [0, 1] of the promised shape, made of its latents alone, trainable throughout."""
+
+import pytest
+import torch
+from scipy.stats import ks_2samp
+
+from advgen import registry, specs
+from advgen.checkpoints import build
+from advgen.models.generators import truncated
+from advgen.models.layers import count_parameters
+
+KINDS = {
+    specs.FcGenerator: specs.FcGenerator(kind="fc", latent=6, hidden=(20, 30), image=(3, 8, 10)),
+    specs.DeconvGenerator: specs.DeconvGenerator(
+        kind="deconv",
+        latent=6,
+        hidden=(20,),
+        start=(8, 4, 5),
+        channels=(6,),
+        image_channels=3,
+        start_norm=True,
+        skip_latent=True,
+    ),
+}
+CASES = {**registry.PRESETS["generators"], **{spec.kind: spec for spec in KINDS.values()}}
+
+
+def test_every_registered_kind_is_tested():
+    assert set(KINDS) == set(registry.GENERATORS)
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+def generator(request):
+    torch.manual_seed(0)
+    return build("generators", request.param)
+
+
+def test_images_have_the_promised_shape_and_range(generator):
+    z_BD = 30 * torch.randn(5, generator.latent)
+    x_BCHW = generator(z_BD)
+    assert x_BCHW.shape == (5, *generator.spec.image_shape())
+    assert generator.image == generator.spec.image_shape()
+    assert x_BCHW.dtype == torch.float32
+    assert x_BCHW.min() >= 0
+    assert x_BCHW.max() <= 1
+    assert x_BCHW.std() > 0
+
+
+def test_gradient_reaches_every_weight_and_z(generator):
+    z_BD = torch.randn(8, generator.latent, requires_grad=True)
+    (generator(z_BD) * torch.randn(8, *generator.image)).sum().backward()
+    for name, weight in [("z", z_BD), *generator.named_parameters()]:
+        assert weight.grad is not None, name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_in_eval_mode_an_image_does_not_depend_on_its_batch(generator):
+    generator.eval()
+    z_BD = torch.randn(7, generator.latent)
+    one_by_one = torch.cat([generator(z_BD[row : row + 1]) for row in range(7)])
+    torch.testing.assert_close(generator(z_BD), one_by_one, atol=1e-6, rtol=0)
+
+
+def test_sizes_that_the_report_fixes():
+    assert count_parameters(build("generators", registry.PRESETS["generators"]["M1"])) == 675_025
+
+
+def test_batch_norm_and_activation_are_those_of_the_spec():
+    spec = KINDS[specs.DeconvGenerator]
+    for batch_norm, start_norm, expected in [(True, True, 2), (True, False, 1), (False, True, 1), (False, False, 0)]:
+        changed = build("generators", spec.model_copy(update={"batch_norm": batch_norm, "start_norm": start_norm}))
+        assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in changed.modules()) == expected
+    for kind, hidden in [(specs.FcGenerator, 2), (specs.DeconvGenerator, 3)]:
+        module = build("generators", KINDS[kind].model_copy(update={"activation": "tanh"}))
+        assert sum(isinstance(part, torch.nn.Tanh) for part in module.modules()) == hidden
+
+
+def test_the_latent_vector_skips_to_the_later_layers():
+    """Cut off from z in its first feature maps, a generator that skips still paints what z says; a plain one cannot."""
+    torch.manual_seed(0)
+    spec = specs.DeconvGenerator(kind="deconv", latent=6, start=(8, 4, 4), channels=(6, 5))
+    plain, skipping = (
+        build("generators", spec.model_copy(update={"skip_latent": skips})).eval() for skips in (False, True)
+    )
+    z_BD = torch.randn(3, 6)
+    for generator, depends in ((plain, False), (skipping, True)):
+        with torch.no_grad():
+            generator.layers[0].weight.zero_()
+            x_BCHW = generator(z_BD)
+        assert torch.equal(x_BCHW[0], x_BCHW[1]) != depends
+    assert count_parameters(skipping) - count_parameters(plain) == 7 * 6 + 7 * 5
+
+
+def test_truncated_numbers_are_normal_within_the_threshold():
+    """Against drawing again whatever lies beyond."""
+    u = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
+    for threshold in (0.25, 1.0, 2.0):
+        z = truncated(u, threshold)
+        assert z.abs().max() <= threshold
+        drawn = torch.randn(2_000_000, generator=torch.Generator().manual_seed(1))
+        redrawn = drawn[drawn.abs() <= threshold]
+        assert ks_2samp(z.numpy(), redrawn.numpy()).statistic < 0.006
+    whole = truncated(u, 8.0)
+    assert abs(whole.std() - 1) < 0.01
+    assert torch.isfinite(truncated(torch.tensor([0.0, 1 - 2**-24]), 100.0)).all()
+
+
+def test_smaller_thresholds_scale_the_same_numbers():
+    u = torch.rand(1000, 4, generator=torch.Generator().manual_seed(0))
+    near, far = truncated(u, 0.5), truncated(u, 2.0)
+    assert (near.abs() <= far.abs() + 1e-6).all()
+    assert (near.sign() == far.sign()).all()

@@ -1,0 +1,109 @@
+"""Every mask: the promised number of lost pixels, drawn per seed and example, whatever the batch."""
+
+import pytest
+import scipy.ndimage
+import torch
+
+from advgen import registry, specs
+
+# lost pixels of a 28×28 image, by default
+LOST = {"pepper": round(0.3 * 784), "crosswalk": 392, "square": 64}
+MNIST = (1, 28, 28)
+
+
+@pytest.fixture(params=registry.kinds("masks"))
+def case(request):
+    spec = registry.kinds("masks")[request.param](kind=request.param)
+    return spec, registry.resolve(spec), spec.lost(MNIST), request.param in ("pepper", "square")
+
+
+def test_the_reports_masks_lose_as_many_pixels_as_it_says():
+    for kind, lost in LOST.items():
+        assert registry.kinds("masks")[kind](kind=kind).lost(MNIST) == lost
+
+
+def test_loses_exactly_as_many_pixels_as_promised(case):
+    spec, mask, lost, _ = case
+    known_BHW = mask(spec, MNIST, seed=0, indices=list(range(50)))
+    assert known_BHW.shape == (50, 28, 28)
+    assert known_BHW.dtype == torch.bool
+    assert (~known_BHW).flatten(1).sum(1).tolist() == [lost] * 50
+
+
+def test_depends_on_seed_and_index_but_not_on_the_batch(case):
+    spec, mask, _, random = case
+    indices = [7, 3, 123, 0, 9999]
+    known_BHW = mask(spec, MNIST, seed=1, indices=indices)
+    assert torch.equal(known_BHW, mask(spec, MNIST, seed=1, indices=indices))
+    alone = torch.cat([mask(spec, MNIST, seed=1, indices=[index]) for index in indices])
+    assert torch.equal(known_BHW, alone)
+    if random:
+        assert not torch.equal(known_BHW, mask(spec, MNIST, seed=2, indices=indices))
+        assert len(known_BHW.flatten(1).unique(dim=0)) > 1
+
+
+def test_leaves_the_global_generator_alone(case):
+    spec, mask, _, _ = case
+    before = torch.get_rng_state()
+    mask(spec, MNIST, seed=1, indices=[0, 1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_takes_images_of_other_shapes(case):
+    spec, mask, _, _ = case
+    assert mask(spec, (3, 10, 16), seed=0, indices=[0]).shape == (1, 10, 16)
+
+
+def test_square_is_a_square_and_reaches_every_place():
+    spec = specs.SquareMask(kind="square", size=8)
+    lost_BHW = ~registry.resolve(spec)(spec, MNIST, seed=0, indices=list(range(2000)))
+    rows_BH, columns_BW = lost_BHW.any(2), lost_BHW.any(1)
+    assert torch.equal(lost_BHW, rows_BH[:, :, None] & columns_BW[:, None, :])
+    for lines in (rows_BH, columns_BW):
+        first = lines.int().argmax(1)
+        assert torch.equal(lines.sum(1), torch.full((2000,), 8))
+        assert sorted(first.unique().tolist()) == list(range(21))
+
+
+def test_crosswalk_loses_whole_rows_and_begins_with_a_known_one():
+    for period, lost in [(2, range(1, 28, 2)), (3, range(2, 28, 3))]:
+        spec = specs.CrosswalkMask(kind="crosswalk", period=period)
+        known_BHW = registry.resolve(spec)(spec, MNIST, seed=0, indices=[4])
+        assert (~known_BHW[0].any(1)).nonzero().flatten().tolist() == list(lost)
+        assert torch.equal(known_BHW[0].any(1), known_BHW[0].all(1))
+
+
+def test_pepper_hits_every_pixel_equally_often():
+    spec = specs.PepperMask(kind="pepper", fraction=0.3)
+    lost_BHW = ~registry.resolve(spec)(spec, MNIST, seed=0, indices=list(range(2000)))
+    share_HW = lost_BHW.float().mean(0)
+    assert (share_HW - 0.3).abs().max() < 5 * (0.3 * 0.7 / 2000) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        (specs.PepperMask(kind="pepper", fraction=0.0001), MNIST),
+        (specs.PepperMask(kind="pepper", fraction=0.9999), MNIST),
+        (specs.CrosswalkMask(kind="crosswalk", period=29), MNIST),
+        (specs.SquareMask(kind="square", size=28), MNIST),
+        (specs.SquareMask(kind="square", size=29), MNIST),
+        (specs.SquareMask(kind="square", size=11), (1, 10, 20)),
+    ],
+)
+def test_masks_that_lose_nothing_or_everything_are_refused(spec, shape):
+    with pytest.raises(ValueError, match=spec.kind):
+        registry.resolve(spec)(spec, shape, seed=0, indices=[0])
+    assert not 0 < spec.lost(shape) < shape[1] * shape[2]
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
+def test_glasses_are_two_rims_and_a_bridge_in_the_upper_half(shape):
+    spec = specs.GlassesMask(kind="glasses")
+    lost_HW = ~registry.resolve(spec)(spec, shape, seed=0, indices=[0])[0]
+    assert not lost_HW[shape[1] // 2 + 1 :].any()
+    assert 0.03 < lost_HW.double().mean() < 0.2
+    _, holes = scipy.ndimage.label(~lost_HW.numpy())
+    assert holes == 3  # the face and two lenses
+    _, frames = scipy.ndimage.label(lost_HW.numpy())
+    assert frames == 1

@@ -1,0 +1,115 @@
+"""What every network must do, for every registered class and preset."""
+
+import typing
+
+import pytest
+import torch
+
+from advgen import registry, specs
+from advgen.checkpoints import build
+from advgen.models.layers import count_parameters
+from advgen.models.predict import features_and_probabilities, predict
+
+KINDS = {
+    "kind fc": specs.FcNetwork(kind="fc"),
+    "kind conv": specs.ConvNetwork(kind="conv"),
+    "kind ensemble": specs.EnsembleNetwork(kind="ensemble", member=specs.FcNetwork(kind="fc"), members=2),
+}
+FACES = {name: spec for name, spec in registry.PRESETS["networks"].items() if spec.image == (3, 64, 64)}
+SPECS = {**KINDS, **{name: spec for name, spec in registry.PRESETS["networks"].items() if name not in FACES}}
+
+
+def test_every_registered_kind_is_tested():
+    assert {type(spec) for spec in KINDS.values()} == set(registry.NETWORKS)
+
+
+@pytest.fixture(params=SPECS, ids=str)
+def network(request):
+    torch.manual_seed(0)
+    return build("networks", SPECS[request.param].fit((1, 28, 28)), 7)
+
+
+def images(n, channels=1):
+    return torch.randint(0, 256, (n, channels, 28, 28), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+def test_shapes(network):
+    x = images(3).float() / 255
+    logits, features = network(x), network.features(x)
+    assert logits.shape == (3, 7)
+    assert logits.dtype == torch.float32
+    assert features.ndim == 2
+    assert torch.isfinite(logits).all()
+
+
+def test_features_are_what_the_head_sees(network):
+    x = images(3).float() / 255
+    network.eval()
+    assert torch.equal(network.head(network.features(x)), network(x))
+
+
+def test_a_seed_fixes_the_weights(network):
+    torch.manual_seed(0)
+    again = build("networks", network.spec, 7)
+    torch.manual_seed(1)
+    other = build("networks", network.spec, 7)
+    for (name, a), b in zip(network.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert not torch.equal(network.head.weight, other.head.weight)
+
+
+def test_every_parameter_learns(network):
+    network.train()
+    torch.nn.functional.cross_entropy(network(images(8).float() / 255), torch.arange(8) % 7).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_prediction_leaves_the_network_alone_and_does_not_depend_on_the_batch(network):
+    network.train()
+    network.head.eval()
+    modes = [module.training for module in network.modules()]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    random = torch.get_rng_state()
+
+    x = images(11)
+    labels, logits = predict(network, x)
+    _, small_logits = predict(network, x.float() / 255, batch=4)
+    torch.testing.assert_close(small_logits, logits, atol=1e-5, rtol=1e-4)
+    assert torch.equal(labels, logits.argmax(1))
+    features, probabilities = features_and_probabilities(network, x, batch=3)
+    assert features.shape == (11, network.head.in_features)
+    torch.testing.assert_close(probabilities, logits.softmax(1), atol=1e-5, rtol=1e-4)
+
+    assert [module.training for module in network.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_colour_images_fit(name):
+    network = build("networks", KINDS[name].fit((3, 28, 28)), 2)
+    assert network(images(2, channels=3).float() / 255).shape == (2, 2)
+
+
+def test_the_reports_discriminator_has_its_parameter_count():
+    spec = registry.PRESETS["networks"]["M3"].fit((1, 28, 28))
+    assert count_parameters(build("networks", spec, 1)) == 1_460_225
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("activation", typing.get_args(specs.Activation))
+def test_pooling_first_gives_what_the_field_writes(activation, batch_norm, stride):
+    """Convolution, normalisation, activation, pooling: same numbers as pooling before the activation."""
+    spec = specs.ConvNetwork(
+        kind="conv", channels=(3, 4), kernel=3, stride=stride, activation=activation, batch_norm=batch_norm
+    )
+    network = build("networks", spec.fit((1, 28, 28)), 2).eval()
+    layers = list(network.body)
+    for pool in [index for index, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]:
+        layers[pool], layers[pool + 1] = layers[pool + 1], layers[pool]
+    assert isinstance(layers[-2], torch.nn.MaxPool2d)
+    x = images(4).float() / 255
+    torch.testing.assert_close(torch.nn.Sequential(*layers)(x), network.features(x))

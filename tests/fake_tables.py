@@ -1,0 +1,264 @@
+"""Made-up tables of every kind, from the schemas alone, and specs of figures that fit them. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+import pyarrow as pa
+
+from advgen.specs import FigureSpec, Ref
+from advgen.tables import TABLES, Image, arrow_table
+
+# What the key columns of all tables range over; a row for each combination.
+NAMES = {
+    "datasets": ["digits"],
+    "gans": ["gan-a", "gan-with-a-longer-name"],
+    "autoencoders": ["autoencoder-a", "autoencoder-b"],
+    "classifiers": ["net-a", "net-b"],
+    "attacks": ["fgsm-1", "fgsm-2", "pgd-2", "deepfool", "noise"],
+    "masks": ["square", "pepper"],
+    "inversions": ["inversion"],
+    "inpaintings": ["inpainting"],
+    "interpolations": ["interpolation"],
+    "transfers": ["transfer"],
+    "truncations": ["truncation"],
+    "linearities": ["linearity"],
+    "convergences": ["convergence"],
+    "simulations": ["simulation-a", "simulation-b"],
+}
+AXES: dict[str, list[Any]] = {
+    "dataset": NAMES["datasets"],
+    "gan": NAMES["gans"],
+    "generator": NAMES["gans"],
+    "autoencoder": NAMES["autoencoders"],
+    "classifier": NAMES["classifiers"],
+    "model": [NAMES["autoencoders"][0], NAMES["gans"][0]],
+    "source": NAMES["classifiers"],
+    "target": NAMES["classifiers"],
+    "attack": NAMES["attacks"],
+    "mask": NAMES["masks"],
+    "method": ["full", "masked", "prior"],
+    "measure": ["mse_whole"],
+    "inversion": NAMES["inversions"],
+    "inpainting": NAMES["inpaintings"],
+    "interpolation": NAMES["interpolations"],
+    "study": NAMES["transfers"],
+    "truncation": NAMES["truncations"],
+    "threshold": [0.5, 1.0, 2.0],
+    "linearity": NAMES["linearities"],
+    "convergence": NAMES["convergences"],
+    "simulation": NAMES["simulations"],
+    "series": ["plain", "robust at 0.25"],
+    "x": [1.0, 10.0, 100.0],
+    "restart": [0, 1, 2],
+    "epoch": [1, 2, 3],
+    "level": [0.05, 0.25, 0.5, 0.75, 0.95],
+    "eps": [-0.5, -0.25, 0.0, 0.25, 0.5],
+    "family": ["networks"],
+    "preset": ["FC10"],
+    "law": ["ball", "box"],
+    "subject": ["fgsm on net-a"],
+    "rung": ["real train", "blur 3×3", "uniform noise"],
+    "seed": [0, 1],
+    "source_seed": [0, 1],
+    "target_seed": [0, 1],
+    "step": list(range(1, 61)),
+    "index": list(range(20)),
+    "start": [0, 1, 2],
+    "starts": [1, 2, 3],
+    "pair": [0, 1],
+    "frame": list(range(9)),
+}
+# Values of the fields that are maps: minimal and full.
+MAPS: dict[str, tuple[Any, Any]] = {
+    "panels": (
+        {"decision": {"a line": ("net-a",)}},
+        {
+            "real or fake?": {"discriminators": ("net-a", "net-b"), "classifiers with PGD": ("net-b",)},
+            "features": {"discriminators": ("net-a",), "classifiers": ("net-b",)},
+        },
+    ),
+    # The published table is the first one for a minimal spec, the last one for a full one.
+    "names": (
+        {"FC10(1e-4)": "net-a", "AE400-10": "net-b"},
+        {"FC100-100-10": "net-a", "FC123-456-10": "net-b", "Gaussian sd 0.1": "noise"},
+    ),
+}
+CLASSES, SHAPE, LENGTH = 10, (1, 14, 14), 10
+
+
+def fake_tables(seed: int = 0, shape: tuple[int, int, int] = SHAPE) -> dict[str, pa.Table]:
+    """A table of every kind; numbers are random, but shares, labels and intervals are possible ones."""
+    return {kind: fake_table(kind, seed, shape) for kind in TABLES}
+
+
+def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) -> pa.Table:
+    """A table of one kind."""
+    rng = np.random.default_rng([seed, *kind.encode()])
+    table = TABLES[kind]
+    keys = list(zip(*product(*(AXES[column] for column in table.key)), strict=True))
+    rows = len(keys[0])
+    columns: dict[str, Any] = dict(zip(table.key, map(list, keys), strict=True))
+    for name, type_ in table.columns.items():
+        if name not in columns:
+            columns[name] = _column(name, type_, rows, rng, shape)
+    for name in columns:
+        low, high = f"{name}_low", f"{name}_high"
+        if low in columns:
+            columns[low], columns[high] = 0.9 * columns[name], 1.1 * columns[name]
+    if "alpha" in columns:
+        columns["alpha"] = [frame / 8 for frame in columns["frame"]]
+    if "best" in columns:
+        columns["best"] = [start == 1 for start in columns["start"]]
+    if "epoch" in columns and "step" in columns:
+        columns["epoch"] = [step / 20 for step in columns["step"]]
+    if "class_share" in columns:
+        columns["class_share"] = list(rng.dirichlet(np.ones(CLASSES), rows))
+    if "norm" in columns:
+        threats = [THREATS.get(attack, ("linf", 0.25, "gradient")) for attack in columns["attack"]]
+        columns["norm"], columns["eps"] = [norm for norm, *_ in threats], [eps for _, eps, _ in threats]
+        if "knowledge" in columns:
+            columns["knowledge"] = [knowledge for *_, knowledge in threats]
+            columns["target"] = "none"
+    if "index" in columns and "label" in columns:
+        columns["label"] = [index % CLASSES for index in columns["index"]]
+    if kind in CONSISTENT:
+        CONSISTENT[kind](columns, rng)
+    return arrow_table(kind, columns)
+
+
+THREATS: dict[str, tuple[str, float | None, str]] = {
+    "fgsm-1": ("linf", 0.1, "gradient"),
+    "fgsm-2": ("linf", 0.25, "gradient"),
+    "pgd-2": ("linf", 0.25, "gradient"),
+    "deepfool": ("l2", None, "gradient"),
+    "noise": ("none", 0.25, "none"),
+}
+
+
+def _examples(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    """Nets of two sizes; about one image in ten wrong unattacked, about half of the others fooled."""
+    sources = columns["source"]
+    columns["parameters"] = [1000 * (1 + NAMES["classifiers"].index(source)) for source in sources]
+    columns["images"] = [500 * (1 + NAMES["classifiers"].index(source)) for source in sources]
+    columns["kind"] = [attack.split("-")[0] for attack in columns["attack"]]
+    effort = {"fgsm": (1, 1), "noise": (0, 1)}
+    efforts = [effort.get(kind, (5, 2)) for kind in columns["kind"]]
+    columns["steps"], columns["restarts"] = [steps for steps, _ in efforts], [restarts for _, restarts in efforts]
+    columns["l2"] = rng.uniform(1, 3, len(sources))
+    columns["l0"] = rng.integers(5, 100, len(sources))
+    columns["gradient_calls"] = rng.integers(1, 100, len(sources)).astype(float)
+    nets = list(zip(sources, columns["source_seed"], columns["index"], columns["label"], strict=True))
+    columns["predicted_clean"] = [(label + (hash_(net, seed, index) == 0)) % 10 for net, seed, index, label in nets]
+    fooled = rng.random(len(nets)) < 0.5
+    columns["predicted"] = [(label + one) % 10 for (*_, label), one in zip(nets, fooled, strict=True)]
+
+
+def hash_(net: str, seed: int, index: int) -> int:
+    """A number below 10 that depends on nothing else; Python's own `hash` differs between processes."""
+    return (len(net) + ord(net[-1]) + 3 * seed + 7 * index) % 10
+
+
+def _inpainting(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    """Squares of 4×4 pixels that lie inside the image, at the same place for every method."""
+    columns["lost"] = 16
+    columns["lost_top"] = [index % 4 for index in columns["index"]]
+    columns["lost_left"] = [index % 3 for index in columns["index"]]
+    columns["ink_lost"] = [index % 7 / 2 for index in columns["index"]]
+
+
+def _interpolation(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    """Shares of a way that add up to 1; the first frame has none."""
+    share = rng.dirichlet(np.ones(8), len(columns["frame"]))[:, 0]
+    columns["change"] = [
+        float("nan") if frame == 0 else one for frame, one in zip(columns["frame"], share, strict=True)
+    ]
+    columns["label_from"] = columns["pair"]
+    columns["label_to"] = [pair + 1 for pair in columns["pair"]]
+
+
+def _snapshots(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    """Quantiles that rise with their level."""
+    pooled = 2 * np.array(columns["level"]) - 1
+    columns["pooled"], columns["dimension_low"], columns["dimension_high"] = pooled, pooled - 0.4, pooled + 0.3
+
+
+def _transfer(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    columns["amplified"] = False
+
+
+def _convergence(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    """Ten steps; half of the starts never fool their net."""
+    columns["right_clean"] = [index > 1 for index in columns["index"]]
+    steps = rng.integers(1, 20, len(columns["index"]))
+    columns["fooled_step"] = [int(step) if step <= LENGTH else None for step in steps]
+
+
+def _linearity(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    columns["logits"] = list(rng.normal(size=(len(columns["index"]), CLASSES)))
+
+
+def _simulation(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    columns["x_name"], columns["y_name"] = "training examples", "test error"
+
+
+CONSISTENT = {
+    "examples": _examples,
+    "inpainting": _inpainting,
+    "interpolation": _interpolation,
+    "latent_snapshots": _snapshots,
+    "transfer": _transfer,
+    "convergence": _convergence,
+    "linearity": _linearity,
+    "simulation": _simulation,
+}
+"""What makes the columns of a table fit each other."""
+
+
+def _column(name: str, type_: pa.DataType | Image, rows: int, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    if isinstance(type_, Image):
+        images = rng.random((rows, *shape))
+        return (255 * images).astype(np.uint8) if type_.dtype == "uint8" else images.astype(np.float32)
+    if pa.types.is_list(type_):
+        if pa.types.is_integer(type_.value_type):
+            return [list(range(LENGTH))] * rows
+        return list(np.sort(rng.uniform(0.01, 0.1, (rows, LENGTH)))[:, ::-1])
+    if pa.types.is_boolean(type_):
+        return rng.random(rows) < 0.5
+    if pa.types.is_integer(type_):
+        return np.full(rows, 200) if name == "n" else rng.integers(0, CLASSES, rows)
+    if pa.types.is_floating(type_):
+        return 300 * rng.random(rows) if name == "fid" else rng.random(rows)
+    return ["text"] * rows
+
+
+def fake_specs(cls: type[FigureSpec]) -> Iterator[tuple[str, FigureSpec]]:
+    """A spec with what a figure cannot do without, and one with every selection filled."""
+    for label, full in (("minimal", False), ("full", True)):
+        values: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            value = MAPS[name][full] if name in MAPS else _value(field.annotation, field.metadata, full)
+            if value is not None and (field.is_required() or full):
+                values[name] = value
+            elif field.is_required():
+                raise AssertionError(f"{cls.__name__}.{name}: no made-up value; extend tests/fake_tables.py")
+        yield label, cls(**values)
+
+
+def _value(annotation: Any, metadata: list[Any], full: bool) -> Any:
+    refs = [item for item in metadata if isinstance(item, Ref)]
+    if refs:
+        return NAMES[refs[0].families[0]][0]
+    if get_origin(annotation) is tuple and hasattr(get_args(annotation)[0], "__metadata__"):
+        inner = [item for item in get_args(annotation)[0].__metadata__ if isinstance(item, Ref)]
+        names = NAMES[inner[0].families[0]] if inner else []
+        return tuple(names if full else names[:1]) or None
+    if get_origin(annotation) is tuple and get_origin(get_args(annotation)[0]) is Literal:
+        return get_args(get_args(annotation)[0]) if full else None
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return arguments[-1 if full else 0]
+    return None

@@ -1,0 +1,185 @@
+"""Trouble that users have: each ends in a one-line reason, loses nothing, and the next run completes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.interruption import STUDY
+from tests.project import Project
+
+RAW = "results/datasets/mnist/raw/t10k-labels-idx1-ubyte"
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mounts a small file system in memory; a second call changes its options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        again = ["-o", f"remount,{options}"] if os.path.ismount(folder) else ["-o", options]
+        subprocess.run(["mount", "-t", "tmpfs", *again, "tmpfs", str(folder)], check=True)
+        return folder
+
+    yield mount
+    subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def make_dataset(project: Project, raw: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Run one real command that writes 12 MB."""
+    files = [str(raw / name) for name in sorted(path.name for path in raw.iterdir())]
+    order = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+    files = [str(raw / name) for name in order]
+    spec = '{"dataset":{"kind":"mnist"}}'
+    outputs = ["--out-train", str(out / "train.parquet"), "--out-test", str(out / "test.parquet")]
+    return project.advgen("make-dataset", "--raw", *files, "--spec", spec, *outputs)
+
+
+@needs_root
+def test_disk_full(small_disk: Callable[..., Path], project: Callable[..., Project], raw_mnist: Path) -> None:
+    copy, disk = project(), small_disk("size=4m")
+    result = make_dataset(copy, raw_mnist, disk)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert list(disk.iterdir()) == []
+    small_disk("size=100m")
+    assert make_dataset(copy, raw_mnist, disk).returncode == 0
+
+
+@needs_root
+def test_disk_full_while_a_checkpoint_is_written(small_disk: Callable[..., Path], smoke: Project) -> None:
+    disk = small_disk("size=100k")
+    code = (
+        "import sys; from pathlib import Path; import advgen; from advgen.checkpoints import save_model;"
+        "from advgen.provenance import Stamp;"
+        "model = advgen.load('results/classifiers/fc100/seed0/classifier.safetensors');"
+        "save_model(Path(sys.argv[1]) / 'model.safetensors', model, Stamp('t', {}, 'x'))"
+    )
+    result = smoke.run(sys.executable, "-c", code, str(disk))
+    assert result.returncode == 1
+    assert "OSError" in result.stderr.splitlines()[-1]
+    assert list(disk.iterdir()) == []
+
+
+@needs_root
+def test_results_folder_that_cannot_be_written(
+    small_disk: Callable[..., Path], project: Callable[..., Project]
+) -> None:
+    copy, disk = project(), small_disk("size=100m")
+    (copy.folder / "results").symlink_to(disk)
+    small_disk("ro")
+    result = copy.snakemake(STUDY)
+    assert result.returncode == 1
+    assert "results/.lock: cannot be written (Read-only file system); make results/ writable" in result.stderr
+    assert "Traceback" not in result.stderr
+    small_disk("rw")
+    assert copy.snakemake(STUDY, RAW).returncode == 0
+
+
+@needs_root
+def test_results_on_another_file_system(
+    small_disk: Callable[..., Path], project: Callable[..., Project], raw_mnist: Path
+) -> None:
+    copy, disk = project(), small_disk("size=500m")
+    (copy.folder / "results").symlink_to(disk)
+    result = copy.snakemake(STUDY, "results/datasets/mnist/train.parquet")
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert (disk / "datasets/mnist/train.parquet").is_file()
+
+
+def test_second_driver_in_one_folder(project: Callable[..., Project], raw_mnist: Path) -> None:
+    copy = project()
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", f"study={STUDY}"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    first = subprocess.Popen(command, cwd=copy.folder, env=copy.environment, **quiet)  # type: ignore[call-overload]
+    try:
+        while not (copy.folder / "results/.lock").exists() and first.poll() is None:
+            time.sleep(0.1)
+        assert first.poll() is None
+        second = copy.snakemake(STUDY)
+        assert second.returncode == 1
+        assert f"another snakemake (process {first.pid}) works in this folder" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert copy.snakemake(STUDY, "-n").returncode == 0
+    finally:
+        first.terminate()
+        first.wait(60)
+
+
+def test_no_source_of_data_can_be_reached(project: Callable[..., Project], tmp_path: Path) -> None:
+    copy = project()
+    dead = "http://127.0.0.1:9"
+    copy.environment.update(
+        {"http_proxy": dead, "https_proxy": dead, "npm_config_registry": dead, "npm_config_fetch_retries": "0"}
+    )
+    copy.environment["ADVGEN_DATA"] = str(tmp_path / "nothing")
+    spec = '{"dataset":{"kind":"mnist"}}'
+    names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+    result = copy.advgen("fetch", "--spec", spec, "--out", *(f"raw/{name}" for name in names))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    tried = [line for line in result.stderr.splitlines() if line.startswith("  ")]
+    assert len(tried) >= 4, result.stderr
+    assert "Connection refused" in result.stderr
+    assert "npm" in result.stderr
+    assert str(tmp_path / "nothing" / "mnist") in result.stderr
+    assert not list((copy.folder / "raw").glob("*")) if (copy.folder / "raw").exists() else True
+
+
+def test_clock_that_went_backwards(smoke: Project) -> None:
+    future = time.time() + 3600
+    touched = smoke.folder / "results/datasets/mnist/train.parquet"
+    before = touched.stat().st_mtime
+    os.utime(touched, (future, future))
+    try:
+        result = smoke.snakemake("config/smoke.yaml")
+        assert "Nothing to be done" in result.stderr, result.stderr[-2000:]
+    finally:
+        os.utime(touched, (before, before))
+
+
+def test_out_of_memory_in_a_job(project: Callable[..., Project], raw_mnist: Path) -> None:
+    copy, target = project(), "results/classifiers/fc100/seed0/classifier.safetensors"
+    copy.edit(STUDY, "model: FC100-100-10", "model: {kind: fc, hidden: [100_000_000_000]}")
+    result = copy.snakemake(STUDY, target)
+    assert result.returncode == 1
+    assert "advgen train-classifier: out of memory; give the job more, or lower its batch" in result.stderr
+    assert "Traceback" not in result.stderr
+    kept = copy.folder / "results/datasets/mnist/train.parquet"
+    before = kept.stat().st_mtime_ns
+    copy.edit(STUDY, "model: {kind: fc, hidden: [100_000_000_000]}", "model: FC100-100-10")
+    result = copy.snakemake(STUDY, target)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("attempt", "memory"), [(1, 8000), (2, 16000), (4, 32000)])
+def test_the_next_turn_on_a_cluster_asks_for_more_memory(
+    attempt: int, memory: int, project: Callable[..., Project]
+) -> None:
+    profile = ("--workflow-profile", "profiles/slurm", "--attempt", str(attempt))
+    result = project(stubs=True).snakemake(STUDY, "--dry-run", *profile)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert set(re.findall(r"mem_mb=(\d+)", result.stdout + result.stderr)) == {str(memory)}
+
+
+def test_more_gpus_promised_than_there_are(project: Callable[..., Project]) -> None:
+    copy = project(stubs=True)
+    copy.environment.pop("CUDA_VISIBLE_DEVICES", None)
+    copy.environment["ADVGEN_GPU_SLOTS"] = "0"
+    result = copy.snakemake(STUDY, RAW, "--resources", "gpu=2")
+    assert result.returncode == 0
+    told = [line for line in result.stderr.splitlines() if line.startswith("--resources gpu=2")]
+    assert told == [
+        "--resources gpu=2, but this machine has 1: jobs beyond that wait for a free GPU; say --resources gpu=1"
+    ]

@@ -1,0 +1,74 @@
+"""Killing drivers and jobs of a running study, and comparing what comes out in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.project import Project
+
+STUDY = "tests/spine.yaml"
+KINDS = ("kill driver", "kill job", "terminate job", "terminate driver")
+
+
+def digests(project: Project) -> dict[str, str]:
+    """Content of every table and checkpoint below results/."""
+    results = project.folder / "results"
+    paths = [path for kind in ("*.parquet", "*.safetensors") for path in results.rglob(kind)]
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.relative_to(results).parts[0] != "state"
+    }
+
+
+def disturb(project: Project, kind: str, moment: float, chance: random.Random) -> str:
+    """Start the study, do something cruel to it after `moment` seconds, wait until the driver is gone."""
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--config", f"study={STUDY}"],
+        cwd=project.folder,
+        env={**project.environment, "ADVGEN_SAVE_SECONDS": "0.5"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        driver.wait(moment)
+    except subprocess.TimeoutExpired:
+        number = signal.SIGKILL if kind.startswith("kill") else signal.SIGTERM
+        jobs = running_jobs(project.folder)
+        if kind.endswith("driver"):
+            driver.send_signal(number)
+        elif jobs:
+            os.kill(chance.choice(jobs), number)
+        # a driver that lost a job ends when its other jobs end
+    _, said = driver.communicate(timeout=200)
+    return said
+
+
+def running_jobs(folder: Path) -> list[int]:
+    """Processes of our commands that work in a folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            ours = process.name.isdigit() and b"advgen" in (process / "cmdline").read_bytes().split(b"\0")[:4]
+            if ours and (process / "cwd").resolve() == folder.resolve():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for_orphans(folder: Path) -> None:
+    """Wait until no job of a killed driver is left."""
+    for _ in range(300):
+        if not running_jobs(folder):
+            return
+        time.sleep(0.2)
+    raise AssertionError("orphans did not end")

@@ -1,0 +1,97 @@
+"""Copies of the project for tests: with real commands or with stubs, each in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("Snakefile", "workflow", "profiles", "config", "src", "tests", "pyproject.toml")
+
+# Writes each output with a digest of the arguments and of all inputs, and notes what ran: as stale as the real thing
+STUB = """#!/usr/bin/env bash
+outputs=() inputs=() flag=
+for word in "$@"; do
+  case "$word" in
+    --*) flag=$word ;;
+    *) case "$flag" in
+         --out*) outputs+=("$word") ;;
+         --spec|--code|"") ;;
+         *) inputs+=("$word") ;;
+       esac ;;
+  esac
+done
+digest=$({ printf '%s\\n' "$@"; cat "${inputs[@]}" /dev/null; } | sha256sum)
+for path in "${outputs[@]}"; do echo "$digest" > "$path"; done
+echo "$3 ${outputs[0]#results/}" >> "$STUB_LOG"
+"""
+
+
+class Project:
+    """A copy of the project in a folder."""
+
+    def __init__(self, folder: Path, stubs: bool = False):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", ".hypothesis")
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=ignore)
+            else:
+                shutil.copy(source, folder / part)
+        self.log = folder / "stub.log"
+        path = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        if stubs:
+            stub = folder / "bin" / "python"
+            stub.parent.mkdir()
+            stub.write_text(STUB)
+            stub.chmod(0o755)
+            path.insert(0, str(stub.parent))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "ADVGEN"))}
+        self.environment = {
+            **kept,
+            "PATH": os.pathsep.join(path),
+            "PYTHONPATH": str(folder / "src"),
+            "STUB_LOG": str(self.log),
+            # downloads once for all copies
+            "ADVGEN_DATA": str(ROOT / "results" / "datasets-for-tests"),
+        }
+
+    def run(self, *command: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+        """Run a command in the folder."""
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
+
+    def snakemake(self, study: str, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on a study; `arguments` come before the config, so that they cannot be eaten by it."""
+        return self.run(
+            sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments, "--config", f"study={study}"
+        )
+
+    def advgen(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of our commands."""
+        return self.run(sys.executable, "-m", "advgen", *arguments)
+
+    def executed(self, study: str) -> set[str]:
+        """Run Snakemake on stubs; which commands ran, with their first output below results/."""
+        self.log.write_text("")
+        result = self.snakemake(study, cores=4)
+        assert result.returncode == 0, result.stderr[-3000:]
+        return set(self.log.read_text().splitlines())
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace the one occurrence of a text in a file."""
+        file = self.folder / path
+        text = file.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} has {text.count(old)} times {old!r}"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def append(self, path: str, text: str) -> None:
+        """Add text to the end of a file."""
+        with (self.folder / path).open("a", encoding="utf-8") as file:
+            file.write(text)

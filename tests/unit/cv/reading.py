@@ -1,0 +1,246 @@
+"""Reads the entry lists back from the files of a CV, to compare them with cv.json."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from advgen.cv.bibliography import decode
+from advgen.cv.inline import plain
+
+Cv = dict[str, Any]
+_VOID = ("br", "img")
+
+
+def told(cv: Cv) -> dict[str, list[str]]:
+    """What a reader sees of every section, in order: one text per entry, without white space."""
+    return {section["id"]: [bare(text) for text in _told(section)] for section in cv["sections"]}
+
+
+def _told(section: dict[str, Any]) -> list[str]:
+    match section["kind"]:
+        case "publications":
+            entries = [entry for group in section["groups"] for entry in group["entries"]]
+            return [publication(entry) for entry in entries]
+        case "rows":
+            return [row(item) for item in section["rows"]]
+        case "list":
+            return [plain(item) for item in section["items"]]
+        case "pairs":
+            return [f"{plain(pair['name'])} {plain(pair['items'])}" for pair in section["pairs"]]
+        case _:
+            return [plain(paragraph) for paragraph in section["paragraphs"]]
+
+
+def publication(entry: dict[str, Any]) -> str:
+    links = "".join(f"[{link['label']}]" for link in entry["links"])
+    note = f"({entry['note']})" if entry["note"] else ""
+    number = f"{entry['number']}."
+    return f"{number} {entry['title']} {links} {plain(entry['byline'])} {entry['venue']} {entry['year']} {note}"
+
+
+def row(item: dict[str, Any]) -> str:
+    number = f"{item['number']}." if "number" in item else ""
+    # on paper the dates stand in a column of their own
+    return f"{number} {plain(item['text'])} {' '.join(plain(line) for line in item['lines'])} {item['dates']}"
+
+
+def bare(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+def pdf_text(path: Path) -> str:
+    """The text of a PDF in reading order, without footers."""
+    done = subprocess.run(["pdftotext", "-raw", path, "-"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def from_pdf(cv: Cv, path: Path, footer: str) -> dict[str, list[str]]:
+    """The entries of every section; the headings of cv.json say where one ends, numbers or lengths how they part."""
+    text = re.sub(rf"(?m)^{footer}\s*\f", "", pdf_text(path) + "\f").replace("\f", "\n")
+    text = re.sub(r"(?<=\w)[-\u00ad]\n(?=\w)", "-", text)
+    found: dict[str, list[str]] = {}
+    titles = [section["title"] for section in cv["sections"]]
+    starts = [_heading(text, title) for title in titles]
+    assert starts == sorted(starts), "sections in another order"
+    for section, start, end in zip(cv["sections"], starts, [*starts[1:], len(text)], strict=True):
+        part = text[start:end].split("\n", 1)[1]
+        found[section["id"]] = _parts(section, part)
+    return found
+
+
+def _heading(text: str, title: str) -> int:
+    match = re.search(rf"(?m)^{re.escape(title)}$", text)
+    assert match, f"no heading {title}"
+    return match.start()
+
+
+def _parts(section: dict[str, Any], text: str) -> list[str]:
+    """Cut the text of a section at its numbers, its group headings, or its line ends."""
+    for known in (plain(section["summary"]), plain(section["note"]), "Selected publications are highlighted."):
+        text = _bare_cut(text, known) if known else text
+    if section["kind"] == "publications":
+        for group in section["groups"]:
+            text, count = re.subn(rf"(?m)^{re.escape(group['title'])}\n", "", text, count=1)
+            assert count == 1, group["title"]
+        return _numbered(text)
+    if section["kind"] == "rows" and section["numbered"]:
+        return _numbered(text)
+    lines = [bare(line) for line in text.split("\n") if line.strip()]
+    # an entry may fill several lines: join those that the entries of cv.json span
+    found, expected = [], [bare(item) for item in _told(section)]
+    for item in expected:
+        entry = ""
+        while lines and len(entry) < len(item):
+            entry += lines.pop(0)
+        found.append(entry)
+    return [*found, *lines]
+
+
+def _bare_cut(text: str, known: str) -> str:
+    """The text without its first occurrence of a known sentence, however it is broken."""
+    pattern = r"\s*".join(re.escape(character) for character in bare(known))
+    return re.sub(pattern, "", text, count=1)
+
+
+def _numbered(text: str) -> list[str]:
+    starts = [match.start() for match in re.finditer(r"(?m)^\d{1,3}\.(?=\s)", text)]
+    assert starts and not text[: starts[0]].strip(), text[: starts[0] if starts else 200]
+    return [bare(text[start:end]) for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+
+
+class _Entries(html.parser.HTMLParser):
+    """Number, text and dates of every list item (or pair) of a page, by section."""
+
+    def __init__(self, page: str, titles: dict[str, str]) -> None:
+        super().__init__(convert_charrefs=True)
+        self.titles = titles
+        self.found: dict[str, list[dict[str, str]]] = {}
+        self.name = ""
+        self.number = 0
+        self.open: list[tuple[str, dict[str, str] | None, str]] = [("", None, "")]
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        above, entry, part = self.open[-1]
+        if tag == "br" and entry is not None:
+            entry[part] += "\n"
+        if tag in _VOID:
+            return
+        if tag == "section":
+            self.name = given["id"]
+        elif tag in ("ol", "ul", "dl"):
+            self.number = int(given.get("start", 1)) if tag == "ol" else 0
+        elif tag in ("h2", "h3"):
+            entry, part = {"heading": ""}, "heading"
+        elif tag == "li" or (tag == "div" and above == "dl"):
+            self.number = int(given.get("value", self.number))
+            entry, part = (
+                {"number": f"{self.number}." if self.number else "", "text": "", "dates": "", "bib": ""},
+                "text",
+            )
+            self.found.setdefault(self.name, []).append(entry)
+            self.number += bool(self.number)
+        if given.get("class") in ("dates", "bib"):
+            part = given["class"]
+        self.open.append((tag, entry, part))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _VOID:
+            return
+        _, entry, part = self.open.pop()
+        if tag in ("h2", "h3") and entry is not None:
+            self.name = self.titles.get(entry[part], self.name)
+
+    def handle_data(self, data: str) -> None:
+        _, entry, part = self.open[-1]
+        if entry is not None:
+            entry[part] += data
+
+
+def from_html(cv: Cv, page: str) -> dict[str, list[str]]:
+    """The entries of every section of cv.html."""
+    found = _Entries(page[page.index("<main>") : page.index("</main>")], {}).found
+    return {
+        section["id"]: [bare(e["number"] + e["text"] + e["dates"]) for e in found.get(section["id"], ())]
+        for section in cv["sections"]
+    }
+
+
+def from_markdown(cv: Cv, page: str) -> dict[str, list[str]]:
+    """The entries of every section of cv.md, of which a Markdown processor has made a page."""
+    found = _Entries(page, {section["title"]: section["id"] for section in cv["sections"]}).found
+    entries: dict[str, list[str]] = {}
+    for section in cv["sections"]:
+        entries[section["id"]] = []
+        for entry in found.get(section["id"], ()):
+            first, *lines = entry["text"].strip().split("\n")
+            if section["kind"] == "rows" and " · " in first:
+                first, _, dates = first.rpartition(" · ")
+                lines.append(dates)
+            elif section["kind"] == "pairs":
+                first = first.replace(":", "", 1)
+            entries[section["id"]].append(bare(" ".join([entry["number"], first.removeprefix("★ "), *lines])))
+    return entries
+
+
+def from_latex(source: str) -> dict[str, list[str]]:
+    """The entries of every section from the commands of cv.tex."""
+    found: dict[str, list[str]] = {}
+    body = source[source.index(r"\begin{document}") :]
+    parts = re.split(r"\\cv(?:section\{(\w+)\}\{.*\}|subsection\{(.*)\})\n", body)
+    name = ""
+    for section, group, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        if section:
+            name = section
+        elif group == "Reviewing":
+            name = "reviewing"
+        found.setdefault(name, [])
+        for command in re.finditer(r"\\cv(publication|numbered|plain)(?=\{)", text):
+            given = _arguments(text, command.end(), 2 if command[1] == "plain" else 3)
+            if command[1] == "publication":
+                found[name].append(bare(f"{given[1]}.{_tex(given[2])}"))
+            else:
+                number = "" if command[1] == "plain" else f"{given[0]}."
+                found[name].append(bare(f"{number}{_tex(given[-2])}{_tex(given[-1])}"))
+        for line in re.findall(r"^\\vspace\{0.35ex\}(.*)\\par$", text, re.MULTILINE):
+            found[name].append(bare(_tex(line)))
+        if name == "experiments":
+            found[name] += [bare(_tex(line)) for line in re.findall(r"^([^\\{].*)\\par$", text, re.MULTILINE)]
+    return found
+
+
+def _arguments(text: str, start: int, count: int) -> list[str]:
+    found = []
+    for _ in range(count):
+        assert text[start] == "{"
+        depth, end = 0, start
+        while True:
+            if text[end] == "\\":
+                end += 1
+            elif text[end] in "{}":
+                depth += 1 if text[end] == "{" else -1
+            end += 1
+            if depth == 0:
+                break
+        found.append(text[start + 1 : end - 1])
+        start = end
+    return found
+
+
+def _tex(text: str) -> str:
+    """The letters of LaTeX that our template writes."""
+    text = re.sub(r"\\href\{(?:[^{}\\]|\\.)*\}", "", text)
+    text = re.sub(r"\\(?:newline|enspace|small)(?![A-Za-z])|\\color\{\w+\}|\\cvline", " ", text)
+    while sign := re.search(r"\\cvsign\{([0-9A-F]+)\}", text):
+        (shown,) = _arguments(text, sign.end(), 1)
+        character = bytes.fromhex(sign[1]).decode("utf-16-be")
+        text = text[: sign.start()] + character + text[sign.end() + len(shown) + 2 :]
+    text = re.sub(r"(?<!\\)~", " ", text).replace(r"\textquotedbl{}", '"')
+    return decode(text.replace(r"\textasciigrave{}", "`").replace(r"\textquotesingle{}", "\ue001")).replace(
+        "\ue001", "'"
+    )

@@ -1,0 +1,170 @@
+"""Damaged files: a clear error or every entry present, never another exception and never a lost paper."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advgen.cv import html, latex, markdown, typst
+from advgen.cv.inline import plain
+from advgen.references import scan
+
+from . import reading
+from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, TEMPLATES, Files, png, publications, section
+from .reading import bare, pdf_text, told
+
+COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
+ROWS = ("position", "publications", "repositories", "talks", "service")
+
+PIECES = [
+    *"{}@\"',=\\$%&#*:-[]!|>\n\t ~^_?", "@article{", "@@", "\n\n", "  ", "{{", "}}", " and ", "\\'", "{\\'e}", "null",
+    "é", "\u0301", "\u2028", "\x00", "\ud7ff", "\ue000", "<<: ", "&a ", "*a", "!!", "---\n", "2024", "$x$", "](",
+]  # fmt: skip
+
+
+@st.composite
+def damaged(draw: Callable[..., object], text: str) -> str:
+    for _ in range(draw(st.integers(1, 3))):  # type: ignore[call-overload]
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 12)))  # type: ignore[type-var]
+        how = draw(st.sampled_from(["insert", "delete", "replace", "double"]))
+        piece = draw(st.sampled_from(PIECES)) if how in ("insert", "replace") else ""
+        if how == "insert":
+            text = f"{text[:start]}{piece}{text[start:]}"
+        elif how == "double":
+            text = text[:end] + text[start:]
+        else:
+            text = f"{text[:start]}{piece}{text[end:]}"
+    return text
+
+
+def check(profile: str, bibliography: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder))
+        files.write(profile=profile, bibliography=bibliography)
+        try:
+            scan(files.profile)
+            cv = files.build()
+        except ValueError as error:
+            for line in str(error).split("\n"):
+                assert re.match(rf"{re.escape(folder)}/[a-z]+\.(yaml|bib)(:\d+)?: .", line), line
+            return
+        (Path(folder) / "x.png").write_bytes(png())
+        figures = {"transfer": Path(folder) / "x.png"}
+        for item in cv["sections"]:
+            for figure in item.get("figures", ()):
+                figures[figure["name"]] = Path(folder) / "x.png"
+        page, text, source = (target.render(cv, TEMPLATES, figures, STAMP) for target in (html, markdown, latex))
+        assert all(STAMP in made for made in (page, text, source))
+        entries = {name: listed for name, listed in told(cv).items() if name != "experiments"}
+        for found in (reading.from_html(cv, page), reading.from_markdown(cv, COMMONMARK.render(text))):
+            assert {name: found[name] for name in entries} == entries
+        (Path(folder) / "cv.pdf").write_bytes(typst.render(cv, TEMPLATES, figures, STAMP))
+        shown = bare(pdf_text(Path(folder) / "cv.pdf"))
+        texts = [plain(row["text"]) for item in cv["sections"] for row in item.get("rows", ())]
+        texts += [entry["title"] for item in cv["sections"] for g in item.get("groups", ()) for entry in g["entries"]]
+        assert [text for text in texts if bare(text) not in shown] == []
+        commands = re.findall(r"^\\cv(?:publication|numbered|plain)\{", source, re.MULTILINE)
+        assert len(commands) == sum(len(entries.get(name, ())) for name in ROWS)
+    data = yaml.load(profile, yaml.CSafeLoader)
+    ordered = [item if isinstance(item, str) else item["section"] for item in data["order"]]
+    assert [item["id"] for item in cv["sections"]] == ordered
+    for name in (row for row in ROWS if row != "publications"):
+        if name in ordered:
+            assert len(section(cv, name)["rows"]) == len(data[name])
+    if "publications" in ordered:
+        # an entry that stands twice is an error, so every one is shown
+        keys = re.findall(
+            r"^[ \t]*@(?!string|comment|preamble)\w*[ \t]*[{(]", bibliography, re.MULTILINE | re.IGNORECASE
+        )
+        assert len(publications(cv)) == len(keys)
+
+
+@st.composite
+def rearranged(draw: Callable[..., object], text: str) -> str:
+    """Whole lines deleted, doubled or swapped."""
+    lines = text.split("\n")
+    for _ in range(draw(st.integers(1, 3))):  # type: ignore[call-overload]
+        at: int = draw(st.integers(0, len(lines) - 1))  # type: ignore[assignment]
+        match draw(st.sampled_from(["delete", "double", "move"])):
+            case "delete":
+                del lines[at]
+            case "double":
+                lines.insert(at, lines[at])
+            case _:
+                lines.insert(draw(st.integers(0, len(lines) - 1)), lines.pop(at))  # type: ignore[arg-type]
+        lines = lines or [""]
+    return "\n".join(lines)
+
+
+@settings(max_examples=60, deadline=None)
+@given(damaged(BIBLIOGRAPHY) | rearranged(BIBLIOGRAPHY))
+def test_damaged_bibliographies(text: str):
+    check(PROFILE, text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(damaged(PROFILE) | rearranged(PROFILE))
+def test_damaged_profiles(text: str):
+    check(text, BIBLIOGRAPHY)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32", "cp1250", "utf-8-sig", "shift_jis"])
+@pytest.mark.parametrize("name", ["profile", "bibliography", "metrics"])
+def test_wrong_encodings(files: Files, name: str, encoding: str):
+    path: Path = getattr(files, name)
+    path.write_bytes(
+        (path.read_text(encoding="utf-8") + "# é\n" * (name != "bibliography")).encode(encoding, "replace")
+    )
+    if encoding == "utf-8-sig":
+        assert len(publications(files.build())) == 4
+        return
+    try:
+        cv = files.build()
+    except ValueError as error:
+        for line in str(error).split("\n"):
+            assert re.match(rf"{re.escape(str(path.parent))}/[a-z]+\.(yaml|bib)(:\d+)?: .+; .", line), line
+    else:
+        assert len(publications(cv)) == 4
+
+
+@pytest.mark.parametrize(("name", "field"), [("bibliography", "  abstract = {{{}}},"), ("profile", "# {}")])
+def test_ten_megabytes_are_refused_at_once(files: Files, name: str, field: str):
+    path: Path = getattr(files, name)
+    text = path.read_text(encoding="utf-8")
+    first, _, rest = text.partition("  year" if name == "bibliography" else "headline")
+    start = "  year" if name == "bibliography" else "headline"
+    path.write_text(f"{first}{field.format('x{y} ' * 2_000_000)}\n{start}{rest}", encoding="utf-8")
+    assert path.stat().st_size > 10_000_000
+    (error,) = files.errors()
+    assert "10 MB are too much for a CV; take out what does not belong" in error
+
+
+@pytest.mark.parametrize("name", ["bibliography", "profile"])
+def test_the_longest_fields_that_are_read(files: Files, name: str):
+    path: Path = getattr(files, name)
+    text = path.read_text(encoding="utf-8")
+    if name == "bibliography":
+        path.write_text(text.replace("title = {A Third", "title = {" + "x{y} " * 10_000 + "A Third"), encoding="utf-8")
+    else:
+        path.write_text(text.replace("event: Nowhere", "event: y" + " *x*" * 10_000), encoding="utf-8")
+    assert len(publications(files.build())) == 4
+
+
+def test_aliases_that_grow(files: Files):
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    files.write(profile=PROFILE + bomb)
+    assert any("an alias (*) repeats a list or map; write it out" in error for error in files.errors())
+
+
+def test_an_alias_of_a_text_is_the_text(files: Files):
+    files.write(profile=PROFILE.replace("title: Tester", "title: &t Tester").replace("event: Nowhere", "event: *t"))
+    (row, _) = section(files.build(), "talks")["rows"]
+    assert row["item"]["event"] == "Tester"

@@ -1,0 +1,42 @@
+"""The commands that follow an attack step by step: convergence and linearity."""
+
+import pytest
+import torch
+
+from advgen import specs
+from advgen.attacks.pgd import pgd
+from advgen.checkpoints import build
+from advgen.commands.converge import trajectory
+
+N = 8
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return build("networks", specs.FcNetwork(kind="fc", hidden=(20,)).fit((1, 8, 8)), 4).double()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_trajectory_ends_where_pgd_ends(model, norm):
+    """Its losses are those of PGD stopped after each step, and it is fooled when PGD's iterate first is."""
+    x = torch.rand(N, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    eps, step_size = (0.15, 0.03) if norm == "linf" else (1.0, 0.2)
+    attack = specs.PgdAttack(kind="pgd", eps=eps, steps=6, step_size=step_size, norm=norm)
+    losses, fooled = trajectory(model, x, y, attack, 3, list(range(N)), restart=0)
+    assert losses.shape == (N, 7)
+    assert 0 < (fooled >= 0).sum() < N
+    first = torch.full((N,), -1)
+    for steps in range(6, 0, -1):
+        x_adv = pgd(model, x, y, attack.model_copy(update={"steps": steps}), seed=3, indices=list(range(N)))
+        with torch.no_grad():
+            logits = model(x_adv)
+        expected = torch.nn.functional.cross_entropy(logits, y, reduction="none")
+        torch.testing.assert_close(losses[:, steps], expected)
+        first[logits.argmax(1) != y] = steps
+    late = fooled != 0
+    assert torch.equal(fooled[late], first[late])
+    other, _ = trajectory(model, x, y, attack, 3, list(range(N)), restart=1)
+    assert not torch.equal(other[:, 0], losses[:, 0])

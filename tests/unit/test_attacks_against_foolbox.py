@@ -1,0 +1,164 @@
+"""Our attacks against the same ones of foolbox and SciPy, on the same networks and images."""
+
+import math
+
+import foolbox
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from torch.nn.functional import cross_entropy
+
+from advgen import specs
+from advgen.attacks.deepfool import deepfool
+from advgen.attacks.fgsm import fgsm
+from advgen.attacks.lbfgs import FIRST_C, lbfgs
+from advgen.attacks.pgd import pgd
+from advgen.checkpoints import build
+
+N = 40
+
+
+@pytest.fixture(params=["relu", "sigmoid"])
+def model(request):
+    torch.manual_seed(0)
+    network = specs.ConvNetwork(
+        kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,), activation=request.param
+    )
+    return build("networks", network.fit((1, 14, 14)), 10).double().eval()
+
+
+@pytest.fixture(params=[(), (30,), (30, 30)])
+def fc_net(request):
+    return trained(specs.FcNetwork(kind="fc", hidden=request.param, activation="sigmoid"))
+
+
+def trained(network):
+    """A network trained a little on three clouds of images, so that its labels mean something."""
+    torch.manual_seed(0)
+    model = build("networks", network.fit((1, 14, 14)), 3)
+    x, y = clouds(300)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(100):
+        optimizer.zero_grad()
+        cross_entropy(model(x), y).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def clouds(n):
+    """Images of three classes: bright noise around one of three patterns, with black borders as digits have."""
+    generator = torch.Generator().manual_seed(1)
+    y = torch.arange(n) % 3
+    patterns = torch.rand(3, 1, 14, 14, generator=generator)
+    x = (patterns[y] + 0.3 * torch.randn(n, 1, 14, 14, generator=generator)).clamp(0, 1)
+    x[..., :3], x[..., -3:] = 0, 0
+    return x, y
+
+
+@pytest.fixture
+def x():
+    return torch.rand(N, 1, 14, 14, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.fixture
+def y():
+    return torch.arange(N) % 10
+
+
+def theirs(attack, model, x, y, eps):
+    _, clipped, _ = attack(foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu"), x, y, epsilons=eps)
+    return clipped
+
+
+def predicted(model, x):
+    with torch.no_grad():
+        return model(x).argmax(1)
+
+
+def test_fgsm_is_foolboxs(model, x, y):
+    ours = fgsm(model, x, y, specs.FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(N)))
+    reference = theirs(foolbox.attacks.LinfFastGradientAttack(), model, x, y, 0.1)
+    torch.testing.assert_close(ours, reference, atol=1e-12, rtol=0)
+
+
+def test_targeted_fgsm_is_foolboxs(model, x, y):
+    spec = specs.FgsmAttack(kind="fgsm", eps=0.1, target=3)
+    ours = fgsm(model, x, y, spec, seed=0, indices=list(range(N)))
+    goal = foolbox.criteria.TargetedMisclassification(torch.full_like(y, 3))
+    reference = theirs(foolbox.attacks.LinfPGD(abs_stepsize=0.1, steps=1, random_start=False), model, x, goal, 0.1)
+    torch.testing.assert_close(ours, reference, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.2), ("l2", 1.5)])
+def test_pgd_without_random_start_is_foolboxs(model, x, y, norm, eps):
+    spec = specs.PgdAttack(kind="pgd", norm=norm, eps=eps, steps=20, random_start=False)
+    ours = pgd(model, x, y, spec, seed=0, indices=list(range(N)))
+    kind = foolbox.attacks.LinfPGD if norm == "linf" else foolbox.attacks.L2PGD
+    reference = theirs(kind(abs_stepsize=2.5 * eps / 20, steps=20, random_start=False), model, x, y, eps)
+    assert ((ours - reference).abs() < 1e-6).double().mean() >= 0.99
+    assert ((reference - x).abs() > 0.01).double().mean() > 0.5
+    assert (predicted(model, ours) == predicted(model, reference)).double().mean() >= 0.999
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        specs.FcNetwork(kind="fc", hidden=(30,), activation="sigmoid"),
+        specs.ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)),
+    ],
+)
+def test_deepfool_changes_no_more_than_foolboxs(network):
+    model = trained(network)
+    x, _ = clouds(60)
+    y = predicted(model, x)
+    ours = deepfool(model, x, y, specs.DeepFoolAttack(kind="deepfool"), seed=0, indices=list(range(60)))
+    reference = theirs(foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02), model, x, y, None)
+    assert (predicted(model, ours) != y).all()
+    assert (predicted(model, reference) != y).all()
+    sizes = [(x_adv - x).flatten(1).norm(dim=1).median() for x_adv in (ours, reference)]
+    assert sizes[0] <= 1.02 * sizes[1]
+
+
+@pytest.mark.parametrize("target", ["nearest", 2])
+def test_lbfgs_always_succeeds_with_as_small_a_change_as_scipys(fc_net, target):
+    """SciPy's L-BFGS-B, image by image, with the same search over c."""
+    x, y = clouds(12)
+    assert (predicted(fc_net, x) == y).double().mean() > 0.9
+    spec = specs.LbfgsAttack(kind="lbfgs", target=target)
+    ours = lbfgs(fc_net, x, y, spec, seed=0, indices=list(range(len(y))))
+    with torch.no_grad():
+        goal = fc_net(x).scatter(1, y[:, None], -math.inf).argmax(1) if target == "nearest" else torch.full_like(y, 2)
+    work = (predicted(fc_net, x) != goal).nonzero().flatten().tolist()
+    assert torch.equal(predicted(fc_net, ours), goal)
+    sizes = (ours - x).double().flatten(1).norm(dim=1)[work].numpy()
+    reference = np.array([scipys(fc_net, x[row], int(goal[row]), spec) for row in work])
+    assert np.isfinite(reference).all()
+    assert sizes.mean() <= 1.05 * reference.mean()
+    assert np.median(sizes / reference) <= 1.05
+    assert (sizes / reference).max() <= 1.2
+
+
+def scipys(model, image, target, spec):
+    """L2 norm of the smallest successful change, infinite if there is none."""
+    clean, aim = image.flatten().double().numpy(), torch.tensor([target])
+
+    def value_and_gradient(z, c):
+        x = torch.from_numpy(z).float().view(1, *image.shape).requires_grad_()
+        loss = cross_entropy(model(x), aim)
+        (gradient,) = torch.autograd.grad(loss, x)
+        r = z - clean
+        return loss.item() + c * (r @ r), gradient.flatten().double().numpy() + 2 * c * r
+
+    options = {"maxiter": spec.steps, "maxcor": spec.memory}
+    best, c, low, high = math.inf, FIRST_C, 0.0, math.inf
+    for _ in range(spec.searches):
+        found = minimize(
+            value_and_gradient, clean, (c,), "L-BFGS-B", True, bounds=[(0, 1)] * clean.size, options=options
+        )
+        if predicted(model, torch.from_numpy(found.x).float().view(1, *image.shape)).item() == target:
+            low, best = c, min(best, float(np.linalg.norm(found.x - clean)))
+        else:
+            high = c
+        c = 10 * c if high == math.inf else c / 10 if low == 0 else math.sqrt(low * high)
+    return best

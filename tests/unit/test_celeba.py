@@ -1,0 +1,178 @@
+"""CelebA in torchvision's layout: from a small made-up folder or zip to Parquet; odd files end in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from advgen.data import celeba as module
+from advgen.data.celeba import celeba
+from advgen.data.celeba_files import central, read
+from advgen.specs import CelebaDataset
+from advgen.tables import read_images, read_table
+
+SPEC = CelebaDataset(kind="celeba")
+ADVGEN = [sys.executable, "-m", "advgen"]
+MADE = ["--out-train", "train.parquet", "--out-test", "test.parquet"]
+COUNT = 12
+PARTS = [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 0]
+SMILES = [index % 3 == 0 for index in range(COUNT)]
+
+
+def name(index: int) -> str:
+    return f"{index + 1:06}.jpg"
+
+
+def face(index: int) -> Image.Image:
+    """178×218, a grey that tells the index, a red centre, a blue frame that the central crop cuts away."""
+    pixels = np.full((218, 178, 3), 20 * index, dtype=np.uint8)
+    pixels[79:139, 59:119] = (255, 0, 0)
+    pixels[:20] = pixels[-20:] = (0, 0, 255)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A made-up data set where the project looks for it."""
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "mine"))
+    folder = tmp_path / "mine" / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    for index in range(COUNT):
+        face(index).save(folder / "img_align_celeba" / name(index), quality=95)
+    rows = [f"{name(index)}  1 {1 if smiles else -1}" for index, smiles in enumerate(SMILES)]
+    (folder / "list_attr_celeba.txt").write_text("\n".join([str(COUNT), "Young Smiling ", *rows]) + "\n")
+    parts = [f"{name(index)} {part}" for index, part in enumerate(PARTS)]
+    (folder / "list_eval_partition.txt").write_text("\n".join(parts) + "\n")
+    return folder
+
+
+def targets(folder: Path) -> list[Path]:
+    return [folder / name for name in SPEC.raw]
+
+
+def test_a_folder_becomes_parquet(folder: Path, tmp_path: Path) -> None:
+    raw = [f"raw/{name}" for name in SPEC.raw]
+    for command in (
+        ["fetch", "--spec", '{"dataset":{"kind":"celeba"}}', "--out", *raw],
+        ["make-dataset", "--spec", '{"dataset":{"kind":"celeba","train":5},"seed":0}', "--raw", *raw, *MADE],
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "advgen", *command], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stderr
+    train, test = (read_table(tmp_path / f"{split}.parquet", "dataset") for split in ("train", "test"))
+    assert read_images(train).shape == (5, 3, 64, 64)
+    assert read_images(test).shape == (3, 3, 64, 64)
+    in_train = [index for index in range(COUNT) if PARTS[index] < 2]
+    for row, kept in zip(read_images(train), train.column("index").to_pylist(), strict=True):
+        index = in_train[kept]
+        assert abs(int(row[0, 32, 2]) - 20 * index) < 12  # the grey of this face, at the left edge
+        assert row[0, 32, 32] > 200
+        assert row[2, 32, 32] < 60
+    for table, members in ((train, in_train), (test, [8, 9, 10])):
+        expected = [int(SMILES[members[kept]]) for kept in table.column("index").to_pylist()]
+        assert table.column("label").to_pylist() == expected
+    assert all(celeba(SPEC).intact(tmp_path / one) for one in raw)
+
+
+def test_a_zip_gives_the_same_faces_as_a_folder(folder: Path, tmp_path: Path) -> None:
+    celeba(SPEC).fetch(targets(tmp_path / "loose"))
+    with zipfile.ZipFile(folder / "img_align_celeba.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted((folder / "img_align_celeba").iterdir()):
+            archive.write(path, f"img_align_celeba/{path.name}")
+            path.unlink()
+    (folder / "img_align_celeba").rmdir()
+    celeba(SPEC).fetch(targets(tmp_path / "zipped"))
+    loose, zipped = (read(targets(tmp_path / kind), SPEC) for kind in ("loose", "zipped"))
+    for one, other in zip(loose, zipped, strict=True):
+        assert np.array_equal(one[0][range(len(one[0]))], other[0][range(len(other[0]))])
+        assert np.array_equal(one[1], other[1])
+
+
+def test_packing_gives_the_same_bytes_twice(folder: Path, tmp_path: Path) -> None:
+    for copy in ("one", "two"):
+        celeba(SPEC).fetch(targets(tmp_path / copy))
+    assert (tmp_path / "one" / SPEC.raw[0]).read_bytes() == (tmp_path / "two" / SPEC.raw[0]).read_bytes()
+
+
+def test_central_crop() -> None:
+    pixels = np.zeros((218, 178, 3), dtype=np.uint8)
+    pixels[35:183, 15:163] = 200  # exactly the central 148×148
+    assert (central(Image.fromarray(pixels), 148, 64) == 200).all()
+    assert (central(Image.fromarray(pixels), 178, 64) == 0).any()
+    assert central(Image.fromarray(pixels[:50, :40]), 148, 64).shape == (64, 64, 3)
+
+
+BROKEN = {
+    "no partition": (
+        lambda folder: (folder / "list_eval_partition.txt").unlink(),
+        "list_eval_partition.txt is not there",
+    ),
+    "no faces": (
+        lambda folder: (folder / "img_align_celeba").rename(folder / "faces"),
+        "neither img_align_celeba.zip nor a folder img_align_celeba/",
+    ),
+    "a zip that is none": (lambda folder: (folder / "img_align_celeba.zip").write_bytes(b"x"), "zip: damaged"),
+    "no test images": (
+        lambda folder: (folder / "list_eval_partition.txt").write_text("000001.jpg 0\n"),
+        "parts must be 0, 1 and 2",
+    ),
+    "a short line": (
+        lambda folder: (folder / "list_eval_partition.txt").write_text("000001.jpg 0\n000002.jpg\n"),
+        "000002.jpg has 1 columns instead of 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_folder_ends_in_a_line(folder: Path, tmp_path: Path, damage, message: str) -> None:
+    damage(folder)
+    with pytest.raises(ValueError, match=message) as caught:
+        celeba(SPEC).fetch(targets(tmp_path / "raw"))
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_attributes_and_missing_faces_end_in_a_line(folder: Path, tmp_path: Path) -> None:
+    (folder / "img_align_celeba" / name(0)).unlink()
+    celeba(SPEC).fetch(targets(tmp_path / "raw"))
+    with pytest.raises(ValueError, match="no attribute 'Beard'; it has Young, Smiling"):
+        read(targets(tmp_path / "raw"), SPEC.model_copy(update={"attribute": "Beard"}))
+    (faces, _), _ = read(targets(tmp_path / "raw"), SPEC)
+    with pytest.raises(ValueError, match=r"000001\.jpg is missing"):
+        faces[[0, 1]]
+
+
+def test_a_full_set_must_be_the_published_one(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PUBLISHED", COUNT)
+    with pytest.raises(ValueError, match="wrong checksum"):
+        celeba(SPEC).fetch(targets(tmp_path / "raw"))
+    assert not any(path.exists() for path in targets(tmp_path / "raw"))
+
+
+def test_a_damaged_raw_file_is_told(folder: Path, tmp_path: Path) -> None:
+    celeba(SPEC).fetch(targets(tmp_path / "raw"))
+    images = tmp_path / "raw" / SPEC.raw[0]
+    assert celeba(SPEC).intact(images)
+    content = bytearray(images.read_bytes())
+    content[len(content) // 3] ^= 1
+    images.write_bytes(bytes(content))
+    assert not celeba(SPEC).intact(images)
+
+
+def test_without_a_folder_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(
+        "torchvision.datasets.utils.download_file_from_google_drive",
+        lambda *_: (_ for _ in ()).throw(RuntimeError("'gdown' is required")),
+    )
+    with pytest.raises(
+        ValueError, match=r"'gdown' is required\); put img_align_celeba.zip or img_align_celeba/"
+    ) as caught:
+        celeba(SPEC).fetch(targets(tmp_path / "raw"))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,72 @@
+"""Checkpoints rebuild their module from the file alone, and nothing in them can run."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+import advgen
+from advgen import registry
+from advgen.checkpoints import build, load_state, save_model, save_state
+from advgen.provenance import Stamp
+from advgen.stamps import read_stamp
+
+STAMP = Stamp("test", {}, "x")
+MODELS = [(family, name) for family, presets in registry.PRESETS.items() for name in presets]
+
+
+@pytest.mark.parametrize(("family", "name"), MODELS)
+def test_every_preset_comes_back(family: str, name: str, tmp_path: Path) -> None:
+    spec = registry.PRESETS[family][name]
+    if family != "generators":
+        spec = spec.fit(spec.image or (1, 28, 28))  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    module = build(family, spec, 3 if family == "networks" else None).eval()
+    path = tmp_path / "model.safetensors"
+    save_model(path, module, STAMP)
+    again = advgen.load(path)
+    assert not again.training
+    assert again.spec == spec
+    for key, value in module.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value)
+    save_model(tmp_path / "again.safetensors", again, STAMP)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    assert read_stamp(path) == STAMP
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(path, build("networks", registry.PRESETS["networks"]["FC10"].fit((1, 28, 28)), 10), STAMP)  # type: ignore[attr-defined]
+    whole = path.read_bytes()
+    for content in (b"", whole[:100], whole[:-8], b"\xff" * 200):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"model\.safetensors"):
+            advgen.load(path)
+
+
+def test_pickles_are_not_loaded(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (Path(tmp_path / "ran"),))  # type: ignore[return-value]
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        advgen.load(path)
+    assert load_state(path, "key") is None
+    assert not (tmp_path / "ran").exists()
+
+
+def test_state_is_refused_when_its_key_differs(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    save_state(path, {"step": torch.tensor(3)}, "one")
+    found = load_state(path, "one")
+    assert found is not None
+    assert found["step"] == 3
+    assert load_state(path, "two") is None
+    assert load_state(tmp_path / "none", "one") is None
+    path.write_bytes(path.read_bytes()[:-1])
+    assert load_state(path, "one") is None

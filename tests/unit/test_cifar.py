@@ -1,0 +1,196 @@
+"""CIFAR-10: batches are read without unpickling anything, from a folder or a tarball; odd ones are refused."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advgen.data import cifar
+from advgen.data.cifar import cifar10
+from advgen.data.cifar_files import literal, read, read_batch
+from advgen.specs import Cifar10Dataset
+from advgen.tables import read_images, read_table
+
+ADVGEN = [sys.executable, "-m", "advgen"]
+NAMES = list(cifar.MD5)
+
+
+def made_up(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (count, 3072), dtype=np.uint8), random.integers(0, 10, count).tolist()
+
+
+def batch(count: int = 7, seed: int = 0, protocol: int = 2) -> bytes:
+    images, labels = made_up(count, seed)
+    return pickle.dumps({"data": images, "labels": labels, "filenames": ["a.png"] * count}, protocol=protocol)
+
+
+def as_published(count: int) -> bytes:
+    """What Python 2 wrote: texts and the array's content are byte strings, functions have their old names."""
+
+    def text(value: bytes) -> bytes:
+        return b"U" + bytes([len(value)]) + value
+
+    images, labels = made_up(count, 0)
+    content = images.tobytes()
+    kind = (
+        b"cnumpy\ndtype\n"
+        + text(b"u1")
+        + b"K\x00K\x01\x87R(K\x03"
+        + text(b"|")
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    )
+    array = b"cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nK\x00\x85" + text(b"b") + b"\x87R("
+    array += b"K\x01" + b"K" + bytes([count]) + b"M\x00\x0c\x86" + kind + b"\x89"
+    array += b"T" + len(content).to_bytes(4, "little") + content + b"tb"
+    numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
+    return b"\x80\x02}q\x00(" + text(b"data") + array + text(b"labels") + numbers + b"u."
+
+
+def write(folder: Path, **changes: bytes) -> Path:
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(NAMES):
+        (folder / name).write_bytes(changes.get(name, batch(7, seed)))
+    return folder
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_batches_are_read_as_they_were_written(tmp_path: Path, protocol: int) -> None:
+    (tmp_path / "data_batch_1").write_bytes(batch(protocol=protocol))
+    images, labels = read_batch(tmp_path / "data_batch_1")
+    expected, numbers = made_up(7, 0)
+    assert np.array_equal(images.reshape(7, 3072), expected)
+    assert labels.tolist() == numbers
+
+
+def test_the_old_way_of_writing_is_read_too(tmp_path: Path) -> None:
+    content = as_published(9)
+    assert np.array_equal(pickle.loads(content, encoding="bytes")[b"data"], made_up(9, 0)[0])
+    (tmp_path / "data_batch_1").write_bytes(content)
+    images, labels = read_batch(tmp_path / "data_batch_1")
+    assert np.array_equal(images.reshape(9, 3072), made_up(9, 0)[0])
+    assert labels.tolist() == made_up(9, 0)[1]
+
+
+class Evil:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_nothing_in_a_file_is_ever_called(tmp_path: Path, protocol: int) -> None:
+    trap = tmp_path / "trap"
+    path = tmp_path / "data_batch_1"
+    for value in (Evil(trap), {"data": Evil(trap), "labels": [1]}, {"data": b"", "labels": Evil(trap)}):
+        path.write_bytes(pickle.dumps(value, protocol=protocol))
+        with pytest.raises(ValueError, match="not a batch of CIFAR-10") as caught:
+            read_batch(path)
+        assert "\n" not in str(caught.value)
+    assert not trap.exists()
+
+
+def test_opcodes_that_no_batch_needs_are_refused() -> None:
+    with pytest.raises(ValueError, match="NEWOBJ"):
+        literal(pickle.dumps(Path("a"), protocol=2).replace(b"R", b"\x81"))
+    with pytest.raises(ValueError, match="EMPTY_SET"):
+        literal(pickle.dumps({1, 2}, protocol=4))
+    assert literal(pickle.dumps({"a": [1, -2, 2**70, None, True, (1.5, b"x")], 3: "ä"})) == {
+        "a": [1, -2, 2**70, None, True, (1.5, b"x")],
+        3: "ä",
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        batch()[:-1],
+        batch()[:50],
+        pickle.dumps([1, 2]),
+        pickle.dumps({"data": np.zeros((2, 5), np.uint8), "labels": [0, 1]}),
+        pickle.dumps({"data": np.zeros((2, 3072)), "labels": [0, 1]}),
+        pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0, 10]}),
+        pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1, 2]}),
+        pickle.dumps({"data": np.zeros((0, 3072), np.uint8), "labels": []}),
+    ],
+    ids=["empty", "page", "no end", "half", "list", "width", "type", "label", "lengths", "no rows"],
+)
+def test_damaged_batches_end_in_a_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "test_batch"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="test_batch: not a batch of CIFAR-10") as caught:
+        read_batch(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_becomes_parquet(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "cifar10" / cifar.FOLDER)
+    raw = [f"raw/{name}" for name in NAMES]
+    spec = '{"dataset":{"kind":"cifar10"}}'
+    for command in (
+        ["fetch", "--spec", spec, "--out", *raw],
+        ["make-dataset", "--spec", spec, "--raw", *raw, "--out-train", "train.parquet", "--out-test", "test.parquet"],
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "advgen", *command], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stderr
+    train, test = (read_table(tmp_path / f"{split}.parquet", "dataset") for split in ("train", "test"))
+    (images, labels), _ = read([tmp_path / name for name in raw])
+    assert np.array_equal(read_images(train), images)
+    assert train.column("label").to_pylist() == labels.tolist()
+    assert read_images(test).shape == (7, 3, 32, 32)
+    assert cifar10(Cifar10Dataset(kind="cifar10")).intact(tmp_path / raw[0])
+
+
+def test_a_tarball_is_taken_by_its_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "data"))
+    content = {name: batch(3, seed) for seed, name in enumerate(NAMES)}
+    (tmp_path / "data" / "cifar10").mkdir(parents=True)
+    with tarfile.open(tmp_path / "data" / "cifar10" / cifar.TARBALL, "w:gz") as archive:
+        for name, one in content.items():
+            member = tarfile.TarInfo(f"{cifar.FOLDER}/{name}")
+            member.size = len(one)
+            archive.addfile(member, io.BytesIO(one))
+    monkeypatch.setattr(cifar, "_download", lambda: (_ for _ in ()).throw(OSError(None, "no network")))
+    dataset = cifar10(Cifar10Dataset(kind="cifar10"))
+    targets = [tmp_path / "raw" / name for name in NAMES]
+    with pytest.raises(ValueError, match="wrong content"):
+        dataset.fetch(targets)
+    for name, one in content.items():
+        monkeypatch.setitem(cifar.MD5, name, cifar.hashlib.md5(one).hexdigest())
+    dataset.fetch(targets)
+    assert [target.read_bytes() for target in targets] == list(content.values())
+
+
+def test_what_a_folder_must_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path))
+    dataset = cifar10(Cifar10Dataset(kind="cifar10"))
+    folder = write(tmp_path / "cifar10" / cifar.FOLDER)
+    targets = [tmp_path / "raw" / name for name in NAMES]
+    (folder / "data_batch_2").unlink()
+    with pytest.raises(ValueError, match="data_batch_2: not there"):
+        dataset.fetch(targets)
+    (folder / "data_batch_2").write_bytes(b"junk")
+    with pytest.raises(ValueError, match="data_batch_2: not a batch"):
+        dataset.fetch(targets)
+    assert not targets[1].exists()
+    monkeypatch.setattr(cifar, "PUBLISHED", 7)  # as many images as the published one, but others
+    (folder / "data_batch_2").write_bytes(batch(7))
+    with pytest.raises(ValueError, match="not the published ones"):
+        dataset.fetch(targets)
+    (tmp_path / "test_batch").write_bytes(batch(7))
+    assert not dataset.intact(tmp_path / "test_batch")

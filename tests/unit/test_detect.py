@@ -1,0 +1,92 @@
+"""Detectors: they fire on failures that were planted and trained, and stay silent on healthy runs."""
+
+import numpy as np
+import pytest
+import torch
+
+from advgen import specs
+from advgen.checkpoints import build
+from advgen.metrics.detect import WINDOW, collapsed, vanishing
+from advgen.metrics.distribution import class_shares
+from advgen.training.gan import train_gan
+from advgen.training.state import Callbacks
+
+STRIPES = (255 * (torch.arange(8)[None, None] % torch.tensor([2, 3, 4, 5])[:, None, None] == 0)).expand(4, 8, 8)
+IMAGES = STRIPES.to(torch.uint8).repeat(50, 1, 1)[:, None]
+
+
+def history(loss, lr_generator, lr_discriminator, discriminator_steps):
+    torch.manual_seed(1)
+    generator = build("generators", specs.DeconvGenerator(kind="deconv", latent=5, start=(6, 2, 2), channels=(4,)))
+    body = specs.FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu")
+    spec = specs.GanTraining(
+        loss=loss,
+        epochs=40,
+        batch=40,
+        lr_generator=lr_generator,
+        lr_discriminator=lr_discriminator,
+        discriminator_steps=discriminator_steps,
+    )
+    found = train_gan(generator, build("networks", body, 1), IMAGES, spec, 0, "cpu", Callbacks())
+    return np.array(found["gradient_generator"]), np.array(found["loss_generator"])
+
+
+def test_a_saturated_discriminator_under_cross_entropy_is_flagged():
+    flags = vanishing(*history("cross_entropy", 1e-5, 1e-2, 2))
+    assert flags[-WINDOW:].all(), "the discriminator has won by then"
+    assert not flags[:10].any(), "it had to learn first"
+
+
+def test_the_same_game_without_saturation_of_the_loss_is_not_flagged():
+    """The discriminator wins here too, but the non-saturating loss goes on pulling at the generator."""
+    assert not vanishing(*history("non_saturated", 1e-5, 1e-2, 2)).any()
+
+
+@pytest.mark.parametrize("loss", ["non_saturated", "cross_entropy"])
+def test_healthy_runs_are_not_flagged(loss):
+    gradient, losses = history(loss, 2e-3, 2e-3, 1)
+    assert not vanishing(gradient, losses).any()
+
+
+def test_spans_are_flagged_from_their_first_step_to_their_last():
+    random = np.random.default_rng(0)
+    gradient, losses = np.ones(300), random.normal(size=300)
+    gradient[100:180], losses[100:180] = 1e-5, 0.7
+    expected = np.zeros(300, dtype=bool)
+    expected[100:180] = True
+    assert np.array_equal(vanishing(gradient, losses), expected)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "loss"),
+    [(1e-5, lambda steps: np.sin(steps)), (1.0, lambda steps: np.zeros(len(steps)))],
+    ids=["the loss still moves", "the gradient is still there"],
+)
+def test_one_sign_alone_is_no_failure(gradient, loss):
+    assert not vanishing(np.full(200, gradient), loss(np.arange(200))).any()
+
+
+def test_a_dip_shorter_than_the_window_is_no_failure():
+    gradient, losses = np.ones(300), np.random.default_rng(0).normal(size=300)
+    gradient[100 : 100 + WINDOW - 1], losses[100 : 100 + WINDOW - 1] = 0, 0
+    assert not vanishing(gradient, losses).any()
+
+
+def test_short_runs_are_one_window():
+    assert vanishing([0.0] * 5, [0.1] * 5).all()
+    assert not vanishing([1.0] * 5, [0.1] * 5).any()
+    assert vanishing([], []).tolist() == []
+    assert vanishing([0.0], [0.0]).tolist() == [False]
+
+
+def test_a_generator_of_one_digit_has_collapsed():
+    assert collapsed(class_shares(np.full(1000, 1), 10))
+    assert collapsed(class_shares(np.array([1] * 600 + list(range(10)) * 40), 10)), "most are one class"
+    assert collapsed(class_shares(np.arange(1000) % 4, 10)), "four classes of ten"
+
+
+def test_uneven_but_varied_samples_have_not_collapsed():
+    assert not collapsed(class_shares(np.arange(1000) % 10, 10))
+    assert not collapsed([0.22, 0.02, 0.04, 0.12, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    assert not collapsed([0.6, 0.4]), "of two classes, one always has half or more"
+    assert collapsed([1.0, 0.0])

@@ -1,0 +1,106 @@
+"""GPU leases with two fake slots: never two jobs on one, free again however a job dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from advgen import devices
+
+HOLD = "from advgen import devices; print(devices.lease(), flush=True); import time; time.sleep({seconds})"
+
+
+def start(folder: Path, seconds: float, **extra: str) -> subprocess.Popen[str]:
+    """A process that leases a slot and holds it."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_ID")}
+    environment = {**kept, "ADVGEN_GPU_SLOTS": "0,1", "ADVGEN_LEASES": str(folder), **extra}
+    code = HOLD.format(seconds=seconds)
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def slot(process: subprocess.Popen[str]) -> str:
+    """What a process printed as its slot."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
+def test_two_jobs_get_two_slots_and_a_third_waits(tmp_path: Path, death: signal.Signals) -> None:
+    first, second = start(tmp_path, 60), start(tmp_path, 60)
+    try:
+        assert {slot(first), slot(second)} == {"0", "1"}
+        third = start(tmp_path, 0)
+        time.sleep(1)
+        assert third.poll() is None
+        first.send_signal(death)
+        first.wait()
+        assert slot(third) in {"0", "1"}
+        assert third.wait(10) == 0
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.wait()
+
+
+def test_the_choice_of_others_is_respected(tmp_path: Path) -> None:
+    for name in ("7", "GPU-8f2a", "MIG-11c0", ""):
+        process = start(tmp_path, 0, CUDA_VISIBLE_DEVICES=name)
+        assert slot(process) == name
+        process.wait()
+    process = start(tmp_path, 0, SLURM_STEP_ID="0")
+    assert slot(process) == "None"
+    process.wait()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_gpu_means_no_lease(tmp_path: Path) -> None:
+    process = start(tmp_path, 0, ADVGEN_GPU_SLOTS="")
+    assert slot(process) == "None"
+    process.wait()
+
+
+def test_a_job_that_waits_says_so(tmp_path: Path) -> None:
+    first = start(tmp_path, 60, ADVGEN_GPU_SLOTS="0")
+    try:
+        assert slot(first) == "0"
+        second = start(tmp_path, 0, ADVGEN_GPU_SLOTS="0")
+        assert slot(second) == "waits for a free GPU: all 1 of this machine are taken"
+    finally:
+        first.kill()
+        first.wait()
+    assert slot(second) == "0"
+
+
+def promising(count: int) -> SimpleNamespace:
+    """As much of a Snakemake workflow as the warning looks at."""
+    return SimpleNamespace(local_exec=True, global_resources={"gpu": SimpleNamespace(value=count)})
+
+
+def test_more_gpus_promised_than_present_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    devices.warn_of_missing(promising(2))
+    assert capsys.readouterr().err.startswith("--resources gpu=2, but this machine has 1")
+    devices.warn_of_missing(promising(1))
+    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "")
+    devices.warn_of_missing(promising(2))
+    assert capsys.readouterr().err == ""
+
+
+def test_of_several_given_devices_each_job_takes_one(tmp_path: Path) -> None:
+    pair = [start(tmp_path, 60, CUDA_VISIBLE_DEVICES="3,GPU-8f2a") for _ in range(2)]
+    try:
+        assert {slot(process) for process in pair} == {"3", "GPU-8f2a"}
+    finally:
+        for process in pair:
+            process.kill()
+            process.wait()

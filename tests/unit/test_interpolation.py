@@ -1,0 +1,99 @@
+"""Interpolation: exact ends, equal steps."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from advgen import registry
+from advgen.checkpoints import build
+from advgen.commands.interpolate import changes, different_pairs
+from advgen.interpolation import alphas, frames
+from advgen.models.networks import Network
+
+
+@pytest.fixture(params=["generator", "autoencoder"])
+def decode(request):
+    torch.manual_seed(0)
+    if request.param == "generator":
+        return build("generators", registry.PRESETS["generators"]["dcgan-generator"]).eval()
+    return build("autoencoders", registry.PRESETS["autoencoders"]["conv-autoencoder"].fit((1, 28, 28))).eval().decode
+
+
+@pytest.mark.parametrize("pairs", [1, 3, 40])
+def test_ends_equal_the_decoded_latents_exactly(decode, pairs):
+    latent = 64 if isinstance(decode, torch.nn.Module) else 100
+    z_from_BD, z_to_BD = torch.randn(pairs, latent), torch.randn(pairs, latent)
+    strips_BFCHW = frames(decode, z_from_BD, z_to_BD)
+    assert strips_BFCHW.shape == (pairs, 9, 1, 28, 28)
+    assert torch.equal(strips_BFCHW[:, 0], decode(z_from_BD))
+    assert torch.equal(strips_BFCHW[:, -1], decode(z_to_BD))
+    assert not strips_BFCHW.requires_grad
+
+
+def test_frames_lie_at_equal_steps_on_the_line():
+    z_from_BD, z_to_BD = torch.randn(4, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
+    line_BFD = frames(lambda z_BD: z_BD, z_from_BD, z_to_BD, 5)
+    for frame, alpha in enumerate([0, 0.25, 0.5, 0.75, 1]):
+        torch.testing.assert_close(line_BFD[:, frame], (1 - alpha) * z_from_BD + alpha * z_to_BD)
+
+
+def test_alphas():
+    assert alphas() == [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]
+    with pytest.raises(ValueError, match="two ends"):
+        alphas(1)
+
+
+def labels(per_class, classes=10):
+    return np.random.default_rng(0).permutation(np.repeat(np.arange(classes), per_class))
+
+
+def test_pairs_cover_all_pairs_of_classes_evenly():
+    found = labels(100)
+    pairs = different_pairs(found, 225, seed=0)
+    assert pairs.shape == (225, 2)
+    assert len(np.unique(pairs)) == 450, "an image is used twice"
+    between = Counter(tuple(sorted(found[pair].tolist())) for pair in pairs)
+    assert len(between) == 45
+    assert set(between.values()) == {5}
+    assert all(first != last for first, last in between)
+    directed = Counter(tuple(found[pair].tolist()) for pair in pairs)
+    assert set(directed.values()) == {2, 3}, "both directions are walked"
+
+
+def test_a_few_pairs_are_of_different_classes_each_and_stay_when_more_are_asked_for():
+    found = labels(100)
+    few, many = different_pairs(found, 16, seed=0), different_pairs(found, 200, seed=0)
+    assert np.array_equal(few, many[:16])
+    assert len({tuple(sorted(found[pair].tolist())) for pair in few}) == 16
+    assert not np.array_equal(few, different_pairs(found, 16, seed=1))
+
+
+def test_classes_that_run_out_are_passed_over():
+    found = np.array([0] * 10 + [1] * 5 + [2] * 4)
+    pairs = different_pairs(found, 7, seed=0)
+    assert (found[pairs[:, 0]] != found[pairs[:, 1]]).all()
+    with pytest.raises(ValueError, match="pairs of different classes among 19 images, not 12"):
+        different_pairs(found, 12, seed=0)
+    with pytest.raises(ValueError, match="only 0 pairs"):
+        different_pairs(np.zeros(5, dtype=int), 1, seed=0)
+
+
+class Sums(Network):
+    """A judge with one feature: the sum of an image."""
+
+    def __init__(self):
+        super().__init__(
+            torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1, bias=False)), torch.nn.Linear(1, 2)
+        )
+        torch.nn.init.ones_(self.body[1].weight)
+
+
+def test_changes_are_shares_of_the_whole_way():
+    strips_NFCHW = torch.tensor([[0.0, 0.2, 0.4, 0.6], [0.0, 0.0, 1.0, 1.0]])[:, :, None, None, None].expand(
+        -1, -1, 1, 2, 2
+    )
+    shares = changes(Sums(), strips_NFCHW)
+    assert shares[:, 0].isnan().all()
+    torch.testing.assert_close(shares[:, 1:], torch.tensor([[1 / 3] * 3, [0.0, 1.0, 0.0]]))

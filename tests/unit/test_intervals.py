@@ -1,0 +1,75 @@
+"""Confidence intervals against closed forms and their promised coverage."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from advgen.metrics.intervals import bootstrap_mean, paired_difference, wilson
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (7, 10), (10, 10), (9893, 10000)])
+def test_wilson_is_the_textbook_formula(successes, n):
+    z, p = 1.959963984540054, successes / n
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert wilson(successes, n) == pytest.approx((centre - half, centre + half), abs=1e-12)
+
+
+def test_wilson_widens_with_confidence():
+    narrow, wide = wilson(30, 100, 0.8), wilson(30, 100, 0.99)
+    assert wide[0] < narrow[0] < 0.3 < narrow[1] < wide[1]
+
+
+def test_bootstrap_is_close_to_the_normal_interval_of_a_large_sample():
+    values = np.random.default_rng(0).normal(3, 2, size=2000)
+    mean, low, high = bootstrap_mean(values, seed=1)
+    half = 1.96 * values.std() / math.sqrt(len(values))
+    assert mean == values.mean()
+    assert (mean - low, high - mean) == pytest.approx((half, half), rel=0.1)
+
+
+def test_bootstrap_covers_the_truth_as_often_as_it_says():
+    random = np.random.default_rng(2)
+    hits = 0
+    for seed in range(200):
+        _, low, high = bootstrap_mean(random.normal(size=60), seed, confidence=0.9, n=400)
+        hits += low <= 0 <= high
+    assert 165 <= hits <= 195
+
+
+def test_bootstrap_depends_on_the_seed_alone():
+    values = np.random.default_rng(0).random(50)
+    assert bootstrap_mean(values, 5) == bootstrap_mean(list(values), 5)
+    assert bootstrap_mean(values, 5) != bootstrap_mean(values, 6)
+
+
+def test_bootstrap_of_equal_values_is_a_point():
+    assert bootstrap_mean([0.25] * 7, 0) == (0.25, 0.25, 0.25)
+
+
+def test_bootstrap_refuses_nothing():
+    with pytest.raises(ValueError, match="at least one"):
+        bootstrap_mean([], 0)
+
+
+def test_pairing_removes_what_the_examples_share():
+    random = np.random.default_rng(0)
+    shared = random.normal(0, 10, size=300)
+    a, b = shared + random.normal(1, 0.5, size=300), shared
+    mean, low, high = paired_difference(a, b, seed=0)
+    assert mean == pytest.approx((a - b).mean())
+    assert 0.8 < low < mean < high < 1.2
+    assert high - low == pytest.approx(2 * 3.29 * 0.5 / math.sqrt(300), rel=0.15)
+
+
+def test_pairs_must_match():
+    with pytest.raises(ValueError, match="same examples"):
+        paired_difference([1, 2], [1], 0)
+
+
+def test_figures_can_use_intervals_without_torch():
+    code = "import sys, advgen.metrics.intervals; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,271 @@
+"""The laws of honest evaluation: sound networks keep them, two planted traps do not."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from advgen import registry, specs
+from advgen.attacks.run import craft
+from advgen.checkpoints import build
+from advgen.commands import check_laws
+from advgen.jobs import Job
+from advgen.metrics import laws
+from advgen.metrics.intervals import paired_difference
+from advgen.provenance import Stamp
+from advgen.tables import TABLES, arrow_table, concatenate, write_table
+from advgen.tasks import CheckLaws
+from advgen.training.classifier import train_classifier
+from advgen.training.state import Callbacks
+
+SHAPE, N = (1, 9, 9), 240
+ATTACKS = {
+    "noise": {"kind": "gaussian_noise", "sd": 0.2},
+    "fgsm-small": {"kind": "fgsm", "eps": 0.1},
+    "fgsm": {"kind": "fgsm", "eps": 0.2},
+    "pgd-small": {"kind": "pgd", "eps": 0.1, "steps": 10},
+    "pgd": {"kind": "pgd", "eps": 0.2, "steps": 10},
+    "pgd-margin": {"kind": "pgd", "eps": 0.2, "steps": 10, "loss": "margin"},
+    "pgd-long": {"kind": "pgd", "eps": 0.2, "steps": 20, "restarts": 2},
+    "pgd-one": {"kind": "pgd", "eps": 1.0, "steps": 10},
+    "square": {"kind": "square", "eps": 0.2, "queries": 150},
+    "deepfool": {"kind": "deepfool"},
+}
+
+
+class LargeLogits(torch.nn.Module):
+    """A trap: cross-entropy is exactly zero, and so is its gradient."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return 1e4 * self.net(x)
+
+
+class CoarseInput(LargeLogits):
+    """A trap: rounding has no gradient."""
+
+    def forward(self, x):
+        return self.net((x * 8).round() / 8)
+
+
+def stripes():
+    labels = torch.arange(N) % 3
+    images = torch.randint(0, 200, (N, *SHAPE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    for row in range(3):
+        images[labels == row, :, 3 * row : 3 * row + 3] += 55
+    return images, labels
+
+
+def table_of(model, name):
+    """The examples of all attacks on a model, as `craft` writes them."""
+    images, labels = stripes()
+    tables = []
+    for attack_name, settings in ATTACKS.items():
+        attack = registry.parse("attacks", settings)
+        indices = list(range(N))
+        crafted = craft(registry.resolve(attack), model, images, labels, attack, seed=0, indices=indices)
+        columns = {
+            "source": name,
+            "source_seed": 0,
+            "dataset": "stripes",
+            "images": N,
+            "parameters": 1,
+            "defence": "none",
+            "attack": attack_name,
+            "kind": attack.kind,
+            **attack.threat()._asdict(),
+            "index": indices,
+            "label": labels.numpy(),
+            "image": images.float().numpy() / 255,
+            "adversarial": crafted.pop("x_adv"),
+            **crafted,
+        }
+        tables.append(arrow_table("examples", columns))
+    return concatenate(tables)
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    model = build("networks", specs.FcNetwork(kind="fc", hidden=(20,)).fit(SHAPE), 3)
+    images, labels = stripes()
+    training = specs.ClassifierTraining(epochs=30, batch=20, lr=0.01)
+    history = train_classifier(model, images, labels, training, 0, (images, labels), "cpu", Callbacks())
+    assert history["accuracy"][-1] > 0.98
+    return model
+
+
+@pytest.fixture(scope="module")
+def tables(net):
+    made = {"sound": net, "large": LargeLogits(net), "coarse": CoarseInput(net)}
+    return {name: table_of(model.eval(), name) for name, model in made.items()}
+
+
+def found(tables, name):
+    return laws.check({"examples": tables[name]})
+
+
+def broken(found_laws, kind="law"):
+    return {law["law"] for law in found_laws if not law["holds"] and law["kind"] == kind}
+
+
+def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
+    checked = found(tables, "sound") + laws.ball_and_box(tables["sound"])
+    assert [law for law in checked if not law["holds"]] == []
+    assert {law["law"] for law in checked} == {
+        "PGD leaves no more right than FGSM",
+        "a gradient attack leaves no more right than Square",
+        "a larger eps leaves no more right",
+        "an attack leaves no more right than noise",
+        "ball",
+        "box",
+        "eps = 1 leaves nothing right",
+        "input gradients are not zero",
+        "losses agree within 3 points",
+        "more steps or restarts leave no more right",
+    }
+    strong = [law for law in checked if law["law"] == "an attack leaves no more right than noise"]
+    assert all(law["high"] < -0.1 for law in strong if "square" not in law["subject"])
+
+
+def without(table, *attacks):
+    return table.filter(np.isin(table.column("attack").to_numpy(), attacks, invert=True))
+
+
+@pytest.mark.parametrize("trap", ["large", "coarse"])
+def test_traps_are_caught(tables, trap):
+    checked = laws.check({"examples": without(tables[trap], "pgd-margin")})
+    assert "a gradient attack leaves no more right than Square" in broken(checked)
+    assert "eps = 1 leaves nothing right" in broken(checked)
+    assert "input gradients are not zero" in broken(checked, "flag")
+    [zeros] = [law for law in checked if law["law"] == "input gradients are not zero"]
+    assert zeros["estimate"] > 0.9
+
+
+def test_a_loss_that_sees_through_large_logits_is_flagged_beside_one_that_does_not(tables):
+    assert "losses agree within 3 points" in broken(found(tables, "large"), "flag")
+    assert "losses agree within 3 points" not in broken(found(tables, "coarse"), "flag")  # all are blind there
+
+
+def test_the_subjects_are_a_key(tables):
+    checked = [law for name in tables for law in found(tables, name) + laws.ball_and_box(tables[name])]
+    columns = {column: [law[column] for law in checked] for column in TABLES["laws"].columns}
+    assert arrow_table("laws", columns).num_rows == len(checked)
+
+
+def test_masked_classifiers_get_flags_instead(tables, tmp_path):
+    paths = []
+    for name, table in tables.items():
+        paths.append(tmp_path / f"{name}.parquet")
+        write_table(paths[-1], table, Stamp("test", {}, "x"))
+    out = tmp_path / "laws.parquet"
+    job = Job("check-laws", CheckLaws(masked=("large", "coarse")), "code", {"tables": paths}, {"out": [out]})
+    check_laws.run(job)
+    table = pq.read_table(out).to_pandas()
+    assert table[~table["holds"] & (table["kind"] == "law")].empty
+    assert len(table[~table["holds"] & (table["kind"] == "flag")]) >= 4
+
+
+def test_few_examples_give_flags(tables):
+    few = tables["coarse"].filter(tables["coarse"].column("index").to_numpy() < 100)
+    checked = laws.attacks_in_order(few)
+    statistical = [law for law in checked if law["law"] != "eps = 1 leaves nothing right"]
+    assert {law["kind"] for law in statistical} == {"flag"}
+    assert broken(statistical, "flag") >= {"a gradient attack leaves no more right than Square"}
+
+
+def test_the_interval_of_shares_is_the_paired_bootstraps():
+    random = np.random.default_rng(0)
+    a, b = (random.random(400) < 0.3).astype(float), (random.random(400) < 0.35).astype(float)
+    torch.testing.assert_close(laws._binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
+
+
+def test_aimed_attacks_are_not_compared(tables):
+    rows = tables["large"]
+    aimed = rows.set_column(rows.schema.get_field_index("target"), "target", [["random"] * rows.num_rows])
+    assert laws.attacks_in_order(aimed) == []
+
+
+# --- transfers and inpainting ----------------------------------------------------------------------------------------
+
+
+def transfer(errors, n=1000, eps=None, clean=0.02):
+    """A matrix from {(source, target): error}."""
+    rows = [
+        {
+            "study": "study",
+            "source": source,
+            "source_seed": 0,
+            "attack": "attack",
+            "norm": "l2",
+            "eps": eps,
+            "rms": 0.1,
+            "amplified": False,
+            "target": target,
+            "target_seed": 0,
+            "n": n,
+            "error": error,
+            "error_low": error,
+            "error_high": error,
+            "clean_error": clean,
+        }
+        for (source, target), error in errors.items()
+    ]
+    return arrow_table("transfer", {name: [row[name] for row in rows] for name in rows[0]})
+
+
+SOUND = {("a", "a"): 1.0, ("a", "b"): 0.3, ("b", "a"): 0.2, ("b", "b"): 0.99}
+
+
+def test_a_white_box_leads_its_row_and_column():
+    checked = laws.check({"transfer": transfer(SOUND)})
+    assert len(checked) == 4
+    assert all(law["holds"] and law["kind"] == "law" and "not paired" in law["detail"] for law in checked)
+
+
+@pytest.mark.parametrize(("entry", "place"), [(("b", "a"), "column"), (("a", "b"), "row")])
+def test_a_stronger_transfer_is_broken(entry, place):
+    errors = {**SOUND, ("a", "a"): 0.5, entry: 0.7}
+    assert broken(laws.white_box_is_strongest(transfer(errors))) == {f"white box leads its {place}"}
+    few = laws.white_box_is_strongest(transfer(errors, n=100))
+    assert broken(few) == set() and broken(few, "flag") == {f"white box leads its {place}"}
+    slight = {**errors, entry: 0.51}
+    assert broken(laws.white_box_is_strongest(transfer(slight))) == set()
+
+
+def test_a_row_of_fixed_eps_is_only_flagged():
+    checked = laws.white_box_is_strongest(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
+    assert broken(checked) == set()
+    assert broken(checked, "flag") == {"white box leads its row"}
+
+
+def inpainting(means, n=200):
+    random = np.random.default_rng(0)
+    common = random.random(n) * 0.02
+    rows = [
+        {
+            "mask": mask,
+            "method": method,
+            "index": index,
+            "mse_whole": mean + common[index] + 0.002 * random.random(),
+        }
+        for (mask, method), mean in means.items()
+        for index in range(n)
+    ]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    blank = {name: 0 for name in TABLES["inpainting"].columns if name not in (*columns, "image", "masked", "restored")}
+    image = np.zeros((len(rows), 1, 1, 1))
+    images = {"image": image, "masked": image, "restored": image}
+    return arrow_table("inpainting", {**blank, **columns, **images, "inpainting": "restore", "generator": "gan"})
+
+
+def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
+    means = {("pepper", "full"): 0.02, ("square", "full"): 0.024, ("crosswalk", "full"): 0.03}
+    checked = laws.masks_in_order(inpainting(means))
+    assert [(law["kind"], law["holds"], law["n"]) for law in checked] == [("flag", True, 200)] * 2
+    assert all(law["low"] <= law["estimate"] <= law["high"] < 0 for law in checked)
+    means[("square", "full")] = 0.035
+    assert [law["holds"] for law in laws.masks_in_order(inpainting(means))] == [True, False]

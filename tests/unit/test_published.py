@@ -1,0 +1,57 @@
+"""The published tables are whole, and agreement with them is measured rightly."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from advgen.metrics.published import MINIMUM_DISTORTION, PUBLISHED, kendall
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_tables_are_whole(name: str) -> None:
+    table = PUBLISHED[name]
+    assert set(table.distortion) == set(table.errors)
+    assert {len(row) for row in table.errors.values()} == {len(table.targets)}
+    assert all(0 <= error <= 100 for row in table.errors.values() for error in row)
+    assert all(table.error(net, net) == 100 for net in table.targets)
+    assert {row for row, _ in table.recalled} <= set(table.errors)
+    assert {column for _, column in table.recalled} <= set(table.targets)
+    # The diagonal follows from the definition, so nothing of it is recalled.
+    assert all(row != column for row, column in table.recalled)
+
+
+def test_cells_and_marks_are_where_the_paper_has_them() -> None:
+    table = PUBLISHED["szegedy2014-table-2"]
+    assert table.error("FC100-100-10", "FC10(1e-4)") == 28.9
+    assert table.error("Gaussian sd 0.3", "AE400-10") == 3.1
+    assert ("FC10(1)", "FC200-200-10") in table.recalled
+    assert ("FC10(1)", "FC100-100-10") not in table.recalled
+    assert MINIMUM_DISTORTION["AE400-10"] == (1.9, table.distortion["AE400-10"])
+    amplified, plain = PUBLISHED["szegedy2014-table-4-amplified"], PUBLISHED["szegedy2014-table-4"]
+    assert plain.error("FC100-100-10", "FC123-456-10") == 26.2
+    assert amplified.error("FC100-100-10", "FC100-100-10'") == 43
+    assert ("FC100-100-10", "FC100-100-10'") not in amplified.recalled | plain.recalled
+    assert ("FC123-456-10", "FC100-100-10") in amplified.recalled & plain.recalled
+
+
+def test_kendall_is_the_textbook_count() -> None:
+    rng = np.random.default_rng(0)
+    ours, published = rng.random(9), rng.random(9)
+    signs = [np.sign((ours[i] - ours[j]) * (published[i] - published[j])) for i, j in combinations(range(9), 2)]
+    tau, count = kendall(ours, published)
+    assert tau == pytest.approx(np.mean(signs))
+    assert count == 9
+
+
+def test_kendall_leaves_out_cells_that_one_side_lacks() -> None:
+    ours, published = np.array([[1.0, 2.0], [np.nan, 3.0]]), np.array([[10.0, 30.0], [0.0, 20.0]])
+    assert kendall(ours, published) == (pytest.approx(1 / 3), 3)
+
+
+@pytest.mark.parametrize("ours", [[1.0, np.nan, np.nan], [2.0, 2.0, 2.0]])
+def test_kendall_is_not_defined_without_an_order(ours: list[float]) -> None:
+    assert math.isnan(kendall(ours, [1.0, 2.0, 3.0])[0])

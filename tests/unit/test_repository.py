@@ -1,0 +1,71 @@
+"""Files that must agree with each other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from tests.project import ROOT
+
+from advgen import registry, specs
+from advgen.specs import Spec
+
+
+def pins() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {*project["dependencies"], *project["optional-dependencies"]["test"]}
+
+
+def test_environment_has_the_pins_of_pyproject() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert set(pip) == pins()
+    assert any(str(entry).startswith("python=3.11") for entry in environment["dependencies"])
+
+
+def test_every_pin_is_exact() -> None:
+    assert all(re.fullmatch(r"[a-z0-9_-]+==[0-9a-z.]+", pin) for pin in pins())
+
+
+def test_every_spec_key_is_described() -> None:
+    classes = [one for one in vars(specs).values() if isinstance(one, type) and issubclass(one, Spec)]
+    undescribed = [
+        f"{one.__name__}.{name}" for one in classes for name, field in one.model_fields.items() if not field.description
+    ]
+    assert not undescribed
+
+
+def test_every_figure_has_a_caption() -> None:
+    for kind in registry.kinds("figures"):
+        assert (ROOT / "workflow/report" / f"{kind}.rst").is_file(), kind
+
+
+def test_makefile_verbs_are_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for verb in ("make run", "make test"):
+        assert verb in readme
+
+
+def test_ci_calls_the_readmes_commands() -> None:
+    assert "make test" in (ROOT / ".ci/run").read_text()
+    assert "make check test" in (ROOT / ".github/workflows/ci.yml").read_text()
+
+
+def test_no_absolute_paths_in_tracked_sources() -> None:
+    for folder in ("src", "workflow", "config", "profiles"):
+        for path in Path(ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".smk", ".yaml", ".j2"):
+                assert str(ROOT) not in path.read_text(encoding="utf-8"), path
+
+
+def test_every_citation_key_exists() -> None:
+    known = set(re.findall(r"^@\w+{(\w+),", (ROOT / "docs/references.bib").read_text(), flags=re.MULTILINE))
+    cited = {
+        key
+        for path in (ROOT / "src").rglob("*.py")
+        for key in re.findall(r"\b[a-z]+(?:19|20)\d\d[a-z]+\b", path.read_text(encoding="utf-8"))
+    }
+    assert cited - known == set()
+    assert len(known & cited) >= 10

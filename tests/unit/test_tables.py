@@ -1,0 +1,85 @@
+"""Tables: schemas, order, images, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advgen import tables
+from advgen.provenance import Stamp
+from advgen.tables import TABLES, arrow_table, concatenate, read_images, read_table, write_table
+
+STAMP = Stamp("test", {}, "x")
+
+
+def dataset(indices: list[int]) -> dict[str, object]:
+    """Columns of a data set whose images hold their index."""
+    images = np.array(indices, np.uint8)[:, None, None, None] * np.ones((1, 1, 4, 4), np.uint8)
+    return {"index": indices, "label": [index % 3 for index in indices], "cue": None, "image": images}
+
+
+def test_rows_are_sorted_and_images_follow(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([5, 1, 3])), STAMP)
+    table = read_table(tmp_path / "t.parquet", "dataset")
+    assert table.column("index").to_pylist() == [1, 3, 5]
+    images = read_images(table)
+    assert images.dtype == np.uint8
+    assert images.shape == (3, 1, 4, 4)
+    assert images[:, 0, 0, 0].tolist() == [1, 3, 5]
+
+
+def test_images_of_slices_and_chunks() -> None:
+    table = concatenate([arrow_table("dataset", dataset([0, 4])), arrow_table("dataset", dataset([2, 6]))])
+    assert read_images(table)[:, 0, 3, 3].tolist() == [0, 2, 4, 6]
+    assert read_images(table.slice(1, 2))[:, 0, 3, 3].tolist() == [2, 4]
+
+
+def test_float_images_keep_their_bits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"gan": "g", "seed": 0, "index": [0, 1], "z": rng.random((2, 3)), "label": [1, 2], "confidence": [0.5, 1]}
+    images = rng.random((2, 3, 2, 2)).astype(np.float32)
+    write_table(tmp_path / "t.parquet", arrow_table("gan_samples", {**columns, "image": images}), STAMP)
+    assert np.array_equal(read_images(read_table(tmp_path / "t.parquet")), images)
+
+
+def test_same_rows_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_table(tmp_path / name, arrow_table("dataset", dataset([2, 1])), STAMP)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_stamp_is_in_the_footer(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1])), STAMP)
+    assert tables.read_stamp(tmp_path / "t.parquet") == STAMP
+
+
+def test_doubled_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="same index"):
+        arrow_table("dataset", dataset([1, 1]))
+
+
+def test_wrong_columns_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"image.*missing or too many"):
+        arrow_table("dataset", {"index": [1], "label": [1]})
+
+
+def test_damaged_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, arrow_table("dataset", dataset([1, 2])), STAMP)
+    path.write_bytes(path.read_bytes()[:-20])
+    for read in (read_table, tables.read_stamp):
+        with pytest.raises(ValueError, match="delete it and run again"):
+            read(path)
+
+
+def test_other_kind_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1])), STAMP)
+    with pytest.raises(ValueError, match="not a 'transfer' one"):
+        read_table(tmp_path / "t.parquet", "transfer")
+
+
+def test_keys_are_columns() -> None:
+    for table in TABLES.values():
+        assert set(table.key) <= set(table.columns)

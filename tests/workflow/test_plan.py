@@ -1,0 +1,113 @@
+"""The plan is the single source: rules, dry run and digests agree with it, and parsing it is light."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from tests.project import ROOT, Project
+
+from advgen.config import load_file
+from advgen.plan import build
+from advgen.tasks import TASKS
+
+STUDIES = sorted([*(ROOT / "config").glob("*.yaml"), *(ROOT / "tests").glob("*.yaml")])
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_dry_run_counts_equal_the_plan(study, project: Callable[..., Project]) -> None:
+    copy = project(stubs=True)
+    result = copy.snakemake(str(study.relative_to(ROOT)), "-n", "--quiet", "rules")
+    assert result.returncode == 0, result.stderr[-2000:]
+    listed = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, flags=re.MULTILINE))
+    jobs = build(load_file(study)).jobs
+    counts = Counter(f"fetch_{job.wildcards['dataset']}" if job.rule == "fetch" else job.rule for job in jobs)
+    assert {rule: int(count) for rule, count in listed.items() if rule not in ("all", "total")} == counts
+
+
+def test_the_core_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import advgen.locking, advgen.recovery;"
+        "from advgen.config import load_study; from advgen.plan import build;"
+        "plan = build(load_study({})); [(job.spec, job.code) for job in plan.jobs];"
+        "heavy = {'torch', 'torchvision', 'numpy', 'pandas', 'pyarrow', 'matplotlib', 'scipy'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_snakefile_imports_only_the_core() -> None:
+    imported = re.findall(r"^(?:from|import) (\S+)", (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
+    assert {name for name in imported if name.startswith("advgen")} <= {
+        f"advgen.{name}" for name in ("config", "plan", "provenance", "locking", "recovery", "devices")
+    }
+    for rules in (ROOT / "workflow/rules").glob("*.smk"):
+        text = rules.read_text()
+        assert "import " not in text
+        assert "run:" not in text
+        assert "script:" not in text
+
+
+def test_rules_have_docstring_log_and_benchmark() -> None:
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        text = path.read_text()
+        assert text.startswith('"""')
+        for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
+            name = rule.split(":")[0]
+            assert re.match(r'\w+:\n    """[^"]+\."""\n', rule), name
+            assert f'"results/logs/{name}/' in rule
+            assert f'"results/benchmarks/{name}/' in rule
+
+
+def test_specs_are_canonical_and_small() -> None:
+    plan = build(load_file(ROOT / "config/config.yaml"))
+    for job in plan.jobs:
+        assert len(job.spec) <= 64 * 1024
+        assert " " not in re.sub(r'"[^"]*"', "", job.spec)
+        assert type(job.task).model_validate_json(job.spec) == job.task
+
+
+def test_every_command_exists() -> None:
+    for command in TASKS:
+        assert (ROOT / "src/advgen/commands" / f"{command.replace('-', '_')}.py").is_file()
+
+
+def test_jobs_of_default_and_spine_stay_few() -> None:
+    assert len(build(load_file(ROOT / "config/config.yaml")).jobs) <= 90
+    assert len(build(load_file(ROOT / "tests/spine.yaml")).jobs) <= 12
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "stale"),
+    [
+        ("src/advgen/training/initial.py", '"weights"', '"weight"', {"train_judge", "train_gan", "train_autoencoder", "train_classifier"}),
+        ("src/advgen/data/choice.py", '0, "validation"', '1, "validation"', {"train_judge", "train_gan", "train_autoencoder", "train_classifier"}),
+        ("src/advgen/data/download.py", "TIMEOUT_SECONDS = 20.0", "TIMEOUT_SECONDS = 30.0", {"fetch"}),
+        ("src/advgen/inpainting/masks/square.py", "known", "knows", {"inpaint"}),
+        ("src/advgen/commands/craft.py", "threat = ", "threats = threat = ", {"craft"}),
+    ],
+)  # fmt: skip
+def test_digests_follow_the_code(
+    path: str, old: str, new: str, stale: set[str], project: Callable[..., Project]
+) -> None:
+    copy = project(stubs=True)
+    list_digests = (
+        "from advgen.config import load_study; from advgen.plan import build;"
+        "plan = build(load_study({'study': 'config/smoke.yaml'}));"
+        "[print(job.rule, sorted(job.wildcards.items()), job.spec, job.code) for job in plan.jobs]"
+    )
+    before = copy.run(sys.executable, "-c", list_digests).stdout.splitlines()
+    file = copy.folder / path
+    file.write_text(file.read_text().replace(old, new))
+    after = copy.run(sys.executable, "-c", list_digests).stdout.splitlines()
+    assert len(before) == len(after) > 40
+    changed = {line.split()[0] for line, other in zip(before, after, strict=True) if line != other}
+    # everything that reads the choice of images follows it too
+    assert stale <= changed
+    assert "make_dataset" not in changed or "choice" in path
+    assert changed & {"train_gan", "train_judge"} == stale & {"train_gan", "train_judge"}

@@ -1,0 +1,28 @@
+"""Figures.
+
+In:  tables that the figure's spec names, the plot style
+Out: results/figures/<figure>.{pdf,png}
+"""
+
+
+rule draw:
+    """Draw one figure."""
+    input:
+        unpack(lambda w: PLAN.inputs("draw", w)),
+    output:
+        pdf="results/figures/{figure}.pdf",
+        png=report("results/figures/{figure}.png", caption="../report/figure.rst", category="Figures"),
+    log:
+        "results/logs/draw/{figure}.log",
+    benchmark:
+        "results/benchmarks/draw/{figure}.tsv"
+    threads: 1
+    params:
+        tables=lambda w, input: listed(input.tables),
+        spec=lambda w: PLAN.spec("draw", w),
+        code=lambda w: PLAN.code("draw", w),
+    shell:
+        "python -m advgen draw "
+        "--tables {params.tables} --style {input.style:q} "
+        "--spec {params.spec:q} --code {params.code} "
+        "--out-pdf {output.pdf:q} --out-png {output.png:q} 2> {log:q}"
