@@ -10,9 +10,13 @@ from advgen.checkpoints import build
 from advgen.models.layers import count_parameters
 from advgen.models.predict import features_and_probabilities, predict
 
+ALONE = [
+    (cls, *typing.get_args(cls.model_fields["kind"].annotation))
+    for cls in registry.NETWORKS
+    if cls is not specs.EnsembleNetwork
+]
 KINDS = {
-    "kind fc": specs.FcNetwork(kind="fc"),
-    "kind conv": specs.ConvNetwork(kind="conv"),
+    **{f"kind {kind}": cls(kind=kind) for cls, kind in ALONE},
     "kind ensemble": specs.EnsembleNetwork(kind="ensemble", member=specs.FcNetwork(kind="fc"), members=2),
 }
 FACES = {name: spec for name, spec in registry.PRESETS["networks"].items() if spec.image == (3, 64, 64)}
