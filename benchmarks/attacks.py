@@ -4,13 +4,17 @@
 
 Prints one row per contender: CPU milliseconds per image (median of interleaved repeats), how many times faster ours is,
 success, median L2 norm of the change, and the share of this machine's sgemm peak that the network's own arithmetic
-reaches (known where the number of gradients is). torchattacks takes part if it can be imported.
+reaches (known where the number of gradients is). ART takes part if it can be imported. Peers run on our
+network as it is, and on the same weights in a network as people write it ("plain": pooling behind the activation,
+images in their usual memory order).
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
+import math
 import statistics
 import sys
 import time
@@ -19,6 +23,7 @@ from pathlib import Path
 
 import foolbox
 import torch
+import torchattacks
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -29,7 +34,7 @@ from advgen.checkpoints import load_model
 from advgen.data.images import load_choice
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.unit.test_attacks_against_foolbox import scipys
+from tests.unit.test_attacks_against_peers import scipys
 
 Run = Callable[[Tensor, Tensor], Tensor]
 EPS, STEPS, STEP_SIZE = 0.3, 40, 0.01
@@ -67,6 +72,33 @@ def ours(model: nn.Module, spec: specs.AttackSpec) -> Run:
         return torch.cat([attack(model, a, b, spec, seed=0, indices=list(range(len(b)))) for a, b in parts])
 
     return run
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """The same weights as the field writes them: activation before pooling, channels first in memory."""
+    layers = list(copy.deepcopy(model.body).to(memory_format=torch.contiguous_format))
+    for index, layer in enumerate(layers[:-1]):
+        if isinstance(layer, nn.MaxPool2d):
+            layers[index], layers[index + 1] = layers[index + 1], layer
+    return nn.Sequential(*layers, copy.deepcopy(model.head)).eval()
+
+
+def torchattackss(model: nn.Module) -> Run:
+    """torchattacks' PGD, in the same batches."""
+    attack = torchattacks.PGD(model, eps=EPS, alpha=STEP_SIZE, steps=STEPS)
+    return lambda x, y: torch.cat([attack(a, b) for a, b in zip(x.split(250), y.split(250), strict=True)])
+
+
+def arts(model: nn.Module, shape: torch.Size) -> Run:
+    """ART's PGD, in the same batches."""
+    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+    from art.estimators.classification import PyTorchClassifier
+
+    options = {"input_shape": tuple(shape), "nb_classes": 10, "clip_values": (0.0, 1.0), "device_type": "cpu"}
+    classifier = PyTorchClassifier(model, loss=nn.CrossEntropyLoss(), **options)
+    keys = {"norm": math.inf, "eps": EPS, "eps_step": STEP_SIZE, "max_iter": STEPS, "num_random_init": 1}
+    attack = ProjectedGradientDescentPyTorch(classifier, **keys, batch_size=250, verbose=False)
+    return lambda x, y: torch.from_numpy(attack.generate(x.numpy(), y.numpy()))
 
 
 def foolboxs(model: nn.Module, attack: foolbox.Attack, eps: float | None) -> Run:
@@ -116,8 +148,8 @@ def compare(name: str, contenders: dict[str, Run], model: nn.Module, x: Tensor, 
         success, size, work = facts[who]
         share = work / middle / peak
         print(
-            f"{name:22} {who:14} {1e3 * middle:9.3f} ms/image  {middle / first:6.2f}x  success {success:6.1%}  "
-            f"L2 {size:.3f}  {share:5.1%} of {peak / 1e9:.0f} GFLOP/s",
+            f"{name:22} {who:20} {1e3 * middle:9.3f} ms/image  {middle / first:6.2f}x  success {success:6.1%}  "
+            f"L2 {size:.3f}  " + (f"{share:5.1%} of {peak / 1e9:.0f} GFLOP/s" if work else ""),
             flush=True,
         )
 
@@ -137,23 +169,20 @@ def main() -> None:
     for name, model in (("cnn", conv), ("fc", fc)):
         keys = {"eps": EPS, "steps": STEPS, "step_size": STEP_SIZE}
         fixed = specs.PgdAttack(kind="pgd", **keys)
-        peers = {
-            "foolbox": foolboxs(model, foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS), EPS),
-        }
-        if importlib.util.find_spec("torchattacks"):
-            import torchattacks
-
-            theirs = torchattacks.PGD(model, eps=EPS, alpha=STEP_SIZE, steps=STEPS)
-            peers["torchattacks"] = lambda x, y, theirs=theirs: torch.cat(
-                [theirs(a, b) for a, b in zip(x.split(250), y.split(250), strict=True)]
+        forms = {"": model, ", plain": plain(model)} if name == "cnn" else {"": model}
+        peers, deepfools = {}, {}
+        for form, net in forms.items():
+            peers[f"foolbox{form}"] = foolboxs(net, foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS), EPS)
+            peers[f"torchattacks{form}"] = torchattackss(net)
+            if importlib.util.find_spec("art"):
+                peers[f"art{form}"] = arts(net, x.shape[1:])
+            deepfools[f"foolbox{form}"] = foolboxs(
+                net, foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02), None
             )
         compare(f"pgd, {name}", {"ours": ours(model, fixed), **peers}, model, x, y, arguments.repeats)
         active = ours(model, fixed.model_copy(update={"active_set": True}))
         compare(f"pgd active set, {name}", {"ours": active, **peers}, model, x, y, arguments.repeats)
-        deepfool = {
-            "ours": ours(model, specs.DeepFoolAttack(kind="deepfool")),
-            "foolbox": foolboxs(model, foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02), None),
-        }
+        deepfool = {"ours": ours(model, specs.DeepFoolAttack(kind="deepfool")), **deepfools}
         compare(f"deepfool, {name}", deepfool, model, x[:250], y[:250], min(arguments.repeats, 3))
     box = specs.LbfgsAttack(kind="lbfgs")
     compare("box l-bfgs, fc", {"ours": ours(fc, box), "scipy": loop(fc, box)}, fc, x[:250], y[:250], 3)

@@ -1,4 +1,4 @@
-"""Our attacks against the same ones of foolbox and SciPy, on the same networks and images."""
+"""Our attacks against the same ones of foolbox, torchattacks and SciPy, on the same networks and images."""
 
 import math
 
@@ -6,6 +6,7 @@ import foolbox
 import numpy as np
 import pytest
 import torch
+import torchattacks
 from scipy.optimize import minimize
 from torch.nn.functional import cross_entropy
 
@@ -15,6 +16,7 @@ from advgen.attacks.fgsm import fgsm
 from advgen.attacks.lbfgs import FIRST_C, lbfgs
 from advgen.attacks.pgd import pgd
 from advgen.checkpoints import build
+from advgen.metrics.intervals import paired_difference
 
 N = 40
 
@@ -99,6 +101,40 @@ def test_pgd_without_random_start_is_foolboxs(model, x, y, norm, eps):
     assert ((ours - reference).abs() < 1e-6).double().mean() >= 0.99
     assert ((reference - x).abs() > 0.01).double().mean() > 0.5
     assert (predicted(model, ours) == predicted(model, reference)).double().mean() >= 0.999
+
+
+def test_fgsm_is_torchattackss(model, x, y):
+    ours = fgsm(model, x, y, specs.FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(N)))
+    torch.testing.assert_close(ours, torchattacks.FGSM(model, eps=0.1)(x, y), atol=1e-12, rtol=0)
+
+
+def test_pgd_without_random_start_is_torchattackss(model, x, y):
+    spec = specs.PgdAttack(kind="pgd", eps=0.2, steps=20, random_start=False)
+    ours = pgd(model, x, y, spec, seed=0, indices=list(range(N)))
+    reference = torchattacks.PGD(model, eps=0.2, alpha=spec.step_size, steps=20, random_start=False)(x, y)
+    assert ((ours - reference).abs() < 1e-6).double().mean() >= 0.99
+    assert (predicted(model, ours) == predicted(model, reference)).double().mean() >= 0.999
+
+
+@pytest.mark.parametrize("who", ["foolbox", "torchattacks"])
+@pytest.mark.parametrize("active_set", [False, True])
+def test_robust_accuracy_is_that_of_the_others(who, active_set):
+    """Random starts differ, so the same images need not fall; their share must agree in a paired interval."""
+    model = trained(specs.ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
+    (x, y), eps, steps = clouds(300), 0.08, 20
+    spec = specs.PgdAttack(kind="pgd", eps=eps, steps=steps, active_set=active_set)
+    ours = pgd(model, x, y, spec, seed=0, indices=list(range(len(y))))
+    torch.manual_seed(0)
+    if who == "foolbox":
+        attack = foolbox.attacks.LinfPGD(abs_stepsize=spec.step_size, steps=steps)
+        reference = theirs(attack, model, x, y, eps)
+    else:
+        reference = torchattacks.PGD(model, eps=eps, alpha=spec.step_size, steps=steps)(x, y)
+    a, b = ((predicted(model, one) == y).double().numpy() for one in (ours, reference))
+    assert 0.05 < b.mean() < 0.95
+    _, low, high = paired_difference(a, b, seed=0, confidence=0.95)
+    assert low <= 0 <= high
+    assert high - low < 0.1
 
 
 @pytest.mark.parametrize(
