@@ -53,6 +53,14 @@ def test_ci_calls_the_readmes_commands() -> None:
     assert "make check test" in (ROOT / ".github/workflows/ci.yml").read_text()
 
 
+def test_the_cluster_page_lists_every_rule_that_asks_for_a_gpu() -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    asking = {block.split(":")[0] for block in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:] if "gpu=1" in block}
+    page = (ROOT / "docs/cluster.md").read_text()
+    assert len(asking) > 10
+    assert set(re.findall(r"^  (\w+): {gpu: 0}$", page, flags=re.MULTILINE)) == asking
+
+
 def test_no_absolute_paths_in_tracked_sources() -> None:
     for folder in ("src", "workflow", "config", "profiles"):
         for path in Path(ROOT / folder).rglob("*"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -67,10 +68,11 @@ def check(profile: str, bibliography: str) -> None:
         for found in (reading.from_html(cv, page), reading.from_markdown(cv, COMMONMARK.render(text))):
             assert {name: found[name] for name in entries} == entries
         (Path(folder) / "cv.pdf").write_bytes(typst.render(cv, TEMPLATES, figures, STAMP))
-        shown = bare(pdf_text(Path(folder) / "cv.pdf"))
         texts = [plain(row["text"]) for item in cv["sections"] for row in item.get("rows", ())]
         texts += [entry["title"] for item in cv["sections"] for g in item.get("groups", ()) for entry in g["entries"]]
-        assert [text for text in texts if bare(text) not in shown] == []
+        if shutil.which("pdftotext"):
+            shown = bare(pdf_text(Path(folder) / "cv.pdf"))
+            assert [text for text in texts if bare(text) not in shown] == []
         commands = re.findall(r"^\\cv(?:publication|numbered|plain)\{", source, re.MULTILINE)
         assert len(commands) == sum(len(entries.get(name, ())) for name in ROWS)
     data = yaml.load(profile, yaml.CSafeLoader)
