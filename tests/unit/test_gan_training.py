@@ -5,9 +5,11 @@ import random
 
 import pytest
 import torch
+from tests.project import ROOT
 
 from advgen import specs
 from advgen.checkpoints import build
+from advgen.config import load_study
 from advgen.training.gan import NUMBERS, _Game, adam, judged, rolled_back, train_gan
 from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
@@ -323,6 +325,31 @@ def test_resumed_run_equals_uninterrupted_run(discriminator, settings):
         assert same(whole[0], resumed[0]), f"generator after stop {stop}"
         assert same(whole[1], resumed[1]), f"discriminator after stop {stop}"
         assert whole[2] == resumed[2], f"history after stop {stop}"
+
+
+NAMED = {"report-mnist": 24, "report-faces": 4, "faces-that-worked": 8}
+"""The report's runs in config/paper.yaml, and the batches that fit into a test."""
+
+
+@pytest.mark.parametrize(("name", "batch"), NAMED.items())
+def test_the_reports_runs_start_and_resume(name, batch):
+    gan = load_study({"study": str(ROOT / "config/paper.yaml")}).study.gans[name]
+    spec = gan.training.model_copy(update={"epochs": 1, "batch": batch})
+    assert batch <= gan.training.batch
+    shape = gan.generator.image_shape()
+    images = torch.randint(0, 256, (2 * batch, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+    def run(callbacks):
+        torch.manual_seed(1)
+        pair = build("generators", gan.generator), build("networks", gan.discriminator.fit(shape), 1)
+        return *pair, train_gan(*pair, images, spec, 3, "cpu", callbacks)
+
+    states = []
+    whole = run(Callbacks(save=lambda take: states.append({key: one.clone() for key, one in take().items()})))
+    resumed = run(Callbacks(state=states[0]))
+    assert len(states) == 2
+    assert same(whole[0], resumed[0])
+    assert same(whole[1], resumed[1])
 
 
 def test_average_is_saved_and_does_not_steer_the_training():

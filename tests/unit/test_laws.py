@@ -269,3 +269,13 @@ def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
     assert all(law["low"] <= law["estimate"] <= law["high"] < 0 for law in checked)
     means[("square", "full")] = 0.035
     assert [law["holds"] for law in laws.masks_in_order(inpainting(means))] == [True, False]
+
+
+@pytest.mark.parametrize(("n", "kind"), [(laws.LEAST_N, "law"), (20, "flag")])
+@pytest.mark.parametrize(("real", "holds"), [(1.0, True), (3.0, False)])
+def test_real_images_are_the_lowest_rung(n, kind, real, holds):
+    same = {"dataset": "mnist", "n": n, "inception_score": 1.0, "precision": 1.0, "recall": 1.0}
+    same |= {"judge": "x", "judge_error": 0.0}
+    ladder = arrow_table("ladder", {**same, "rung": ["blur 3×3", "real train"], "fid": [2.0, real]})
+    (law,) = laws.ladder_is_calibrated(ladder)
+    assert (law["kind"], law["holds"], law["n"]) == (kind, holds, n)

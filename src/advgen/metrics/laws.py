@@ -310,5 +310,7 @@ def ladder_is_calibrated(ladder: pa.Table) -> list[Law]:
         fid = rungs.set_index("rung")["fid"]
         best = str(fid.idxmin())
         detail = f"lowest rung is {best!r} at {fid.min():.1f}, next {fid.drop(best).min():.1f}"
-        laws.append(_law("real images are the lowest rung", str(dataset), best == "real train", detail, len(fid)))
+        n = int(rungs["n"].min())
+        detail, kind = (detail, "law") if n >= LEAST_N else (f"{detail}; too few to judge", "flag")
+        laws.append(_law("real images are the lowest rung", str(dataset), best == "real train", detail, n, kind))
     return laws
