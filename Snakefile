@@ -88,6 +88,9 @@ onstart:
     lock_results()
     warn_of_missing(workflow)
     save_digest_cache()
+    # Snakemake 9.27 looks for ready jobs again a second after every look, each job that ends adds another such chain,
+    # and with hundreds of jobs it does nothing else; the limit of jobs a second is what starts them
+    workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:
