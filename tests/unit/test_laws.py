@@ -1,6 +1,7 @@
 """The laws of honest evaluation: sound networks keep them, two planted traps do not."""
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -279,3 +280,11 @@ def test_real_images_are_the_lowest_rung(n, kind, real, holds):
     ladder = arrow_table("ladder", {**same, "rung": ["blur 3×3", "real train"], "fid": [2.0, real]})
     (law,) = laws.ladder_is_calibrated(ladder)
     assert (law["kind"], law["holds"], law["n"]) == (kind, holds, n)
+
+
+@pytest.mark.parametrize(("step_size", "kind"), [(0.02, "law"), (0.005, "flag")])
+def test_more_steps_count_only_if_they_lead_as_far(step_size, kind):
+    short = {"kind": "pgd", "norm": "linf", "eps": 0.2, "steps": 10.0, "restarts": 1.0, "step_size": 0.04}
+    facts = pd.DataFrame([short, {**short, "steps": 20.0, "step_size": step_size}], index=["short", "long"])
+    (found,) = laws._more_effort(facts)
+    assert (found.strong, found.weak, found.kind) == (["long"], ["short"], kind)

@@ -146,11 +146,13 @@ def _larger_budgets(attacks: pd.DataFrame) -> Iterator[Comparison]:
 
 
 def _more_effort(attacks: pd.DataFrame) -> Iterator[Comparison]:
+    """More steps or restarts; a flag where the steps are so short that all of them lead less far."""
     for _, same in attacks.groupby(["kind", "eps"]):
         for a, b in permutations(same.itertuples(), 2):
             more = a.steps >= b.steps and a.restarts >= b.restarts
             if more and (a.steps, a.restarts) != (b.steps, b.restarts):
-                yield Comparison("more steps or restarts leave no more right", [a.Index], [b.Index])
+                kind = "flag" if a.steps * a.step_size < b.steps * b.step_size else "law"
+                yield Comparison("more steps or restarts leave no more right", [a.Index], [b.Index], kind)
 
 
 def _nothing_left(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
