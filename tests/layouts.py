@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-CIFAR = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+from advgen.data.cifar import MD5
 
 
-def faces(folder: Path, count: int) -> None:
-    """CelebA's: 178×218 pictures, attributes, and a partition of which a quarter is the test split."""
+def celeba(folder: Path, faces: Sequence[Image.Image], smiles: Sequence[bool], parts: Sequence[int]) -> None:
+    """CelebA's folder: aligned faces, attributes, and 0, 1 or 2 for train, validation or test."""
     (folder / "img_align_celeba").mkdir(parents=True)
-    random = np.random.default_rng(0)
-    names = [f"{index + 1:06}.jpg" for index in range(count)]
-    smiles = [index % 2 == 0 for index in range(count)]
-    for name, smiling in zip(names, smiles, strict=True):
-        pixels = random.integers(60, 120, (218, 178, 3), dtype=np.uint8)
-        pixels[59:159, 39:139] = (220, 180, 150)
-        pixels[130:140, 69:109] = (180, 0, 0) if smiling else (220, 180, 150)
-        Image.fromarray(pixels).save(folder / "img_align_celeba" / name, quality=95)
+    names = [f"{index + 1:06}.jpg" for index in range(len(faces))]
+    for name, face in zip(names, faces, strict=True):
+        face.save(folder / "img_align_celeba" / name, quality=95)
     rows = [f"{name}  1 {1 if smiling else -1}" for name, smiling in zip(names, smiles, strict=True)]
-    (folder / "list_attr_celeba.txt").write_text("\n".join([str(count), "Young Smiling ", *rows]) + "\n")
-    parts = [f"{name} {2 if index % 4 == 3 else 0}" for index, name in enumerate(names)]
-    (folder / "list_eval_partition.txt").write_text("\n".join(parts) + "\n")
+    (folder / "list_attr_celeba.txt").write_text("\n".join([str(len(faces)), "Young Smiling ", *rows]) + "\n")
+    lines = [f"{name} {part}" for name, part in zip(names, parts, strict=True)]
+    (folder / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
 
 
-def cifar(folder: Path, count: int) -> None:
-    """CIFAR-10's six batches, `count` images each."""
+def objects(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    """Images (count, 3072) of noise and their classes."""
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (count, 3072), dtype=np.uint8), random.integers(0, 10, count).tolist()
+
+
+def cifar_batch(count: int = 7, seed: int = 0, protocol: int = 2) -> bytes:
+    """One of CIFAR-10's batches."""
+    images, labels = objects(count, seed)
+    return pickle.dumps({"data": images, "labels": labels, "filenames": ["a.png"] * count}, protocol=protocol)
+
+
+def cifar(folder: Path, count: int = 7, **changes: bytes) -> Path:
+    """CIFAR-10's folder: six batches, of which some may have another content."""
     folder.mkdir(parents=True)
-    for seed, name in enumerate(CIFAR):
-        random = np.random.default_rng(seed)
-        images, labels = random.integers(0, 256, (count, 3072), dtype=np.uint8), [row % 10 for row in range(count)]
-        batch = {"data": images, "labels": labels, "filenames": ["a.png"] * count}
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    for seed, name in enumerate(MD5):
+        (folder / name).write_bytes(changes.get(name, cifar_batch(count, seed)))
+    return folder

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from tests import layouts
 from tests.project import Project
 
@@ -12,12 +14,22 @@ import advgen
 STUDY = "tests/colour.yaml"
 
 
+def face(smiling: bool) -> Image.Image:
+    """178×218 with a light middle, in which a smile is red."""
+    pixels = np.full((218, 178, 3), 90, dtype=np.uint8)
+    pixels[59:159, 39:139] = (220, 180, 150)
+    if smiling:
+        pixels[130:140, 69:109] = (180, 0, 0)
+    return Image.fromarray(pixels)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The study on 80 made-up faces and 6 × 20 made-up objects."""
     project = Project(tmp_path_factory.mktemp("colour"))
     project.environment["ADVGEN_DATA"] = str(project.folder / "data")
-    layouts.faces(project.folder / "data/celeba", 80)
+    smiles, parts = [index % 2 == 0 for index in range(80)], [2 * (index % 4 == 3) for index in range(80)]
+    layouts.celeba(project.folder / "data/celeba", [face(smiling) for smiling in smiles], smiles, parts)
     layouts.cifar(project.folder / "data/cifar10/cifar-10-batches-py", 20)
     result = project.snakemake(STUDY)
     assert result.returncode == 0, result.stderr[-5000:]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests import layouts
 
 from advgen.data import celeba as module
 from advgen.data.celeba import celeba
@@ -42,13 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made-up data set where the project looks for it."""
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "mine"))
     folder = tmp_path / "mine" / "celeba"
-    (folder / "img_align_celeba").mkdir(parents=True)
-    for index in range(COUNT):
-        face(index).save(folder / "img_align_celeba" / name(index), quality=95)
-    rows = [f"{name(index)}  1 {1 if smiles else -1}" for index, smiles in enumerate(SMILES)]
-    (folder / "list_attr_celeba.txt").write_text("\n".join([str(COUNT), "Young Smiling ", *rows]) + "\n")
-    parts = [f"{name(index)} {part}" for index, part in enumerate(PARTS)]
-    (folder / "list_eval_partition.txt").write_text("\n".join(parts) + "\n")
+    layouts.celeba(folder, [face(index) for index in range(COUNT)], SMILES, PARTS)
     return folder
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import layouts
+from tests.layouts import cifar_batch, objects
 
 from advgen.data import cifar
 from advgen.data.cifar import cifar10
@@ -22,23 +24,13 @@ ADVGEN = [sys.executable, "-m", "advgen"]
 NAMES = list(cifar.MD5)
 
 
-def made_up(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
-    random = np.random.default_rng(seed)
-    return random.integers(0, 256, (count, 3072), dtype=np.uint8), random.integers(0, 10, count).tolist()
-
-
-def batch(count: int = 7, seed: int = 0, protocol: int = 2) -> bytes:
-    images, labels = made_up(count, seed)
-    return pickle.dumps({"data": images, "labels": labels, "filenames": ["a.png"] * count}, protocol=protocol)
-
-
 def as_published(count: int) -> bytes:
     """What Python 2 wrote: texts and the array's content are byte strings, functions have their old names."""
 
     def text(value: bytes) -> bytes:
         return b"U" + bytes([len(value)]) + value
 
-    images, labels = made_up(count, 0)
+    images, labels = objects(count, 0)
     content = images.tobytes()
     kind = (
         b"cnumpy\ndtype\n"
@@ -54,29 +46,22 @@ def as_published(count: int) -> bytes:
     return b"\x80\x02}q\x00(" + text(b"data") + array + text(b"labels") + numbers + b"u."
 
 
-def write(folder: Path, **changes: bytes) -> Path:
-    folder.mkdir(parents=True)
-    for seed, name in enumerate(NAMES):
-        (folder / name).write_bytes(changes.get(name, batch(7, seed)))
-    return folder
-
-
 @pytest.mark.parametrize("protocol", range(6))
 def test_batches_are_read_as_they_were_written(tmp_path: Path, protocol: int) -> None:
-    (tmp_path / "data_batch_1").write_bytes(batch(protocol=protocol))
+    (tmp_path / "data_batch_1").write_bytes(cifar_batch(protocol=protocol))
     images, labels = read_batch(tmp_path / "data_batch_1")
-    expected, numbers = made_up(7, 0)
+    expected, numbers = objects(7, 0)
     assert np.array_equal(images.reshape(7, 3072), expected)
     assert labels.tolist() == numbers
 
 
 def test_the_old_way_of_writing_is_read_too(tmp_path: Path) -> None:
     content = as_published(9)
-    assert np.array_equal(pickle.loads(content, encoding="bytes")[b"data"], made_up(9, 0)[0])
+    assert np.array_equal(pickle.loads(content, encoding="bytes")[b"data"], objects(9, 0)[0])
     (tmp_path / "data_batch_1").write_bytes(content)
     images, labels = read_batch(tmp_path / "data_batch_1")
-    assert np.array_equal(images.reshape(9, 3072), made_up(9, 0)[0])
-    assert labels.tolist() == made_up(9, 0)[1]
+    assert np.array_equal(images.reshape(9, 3072), objects(9, 0)[0])
+    assert labels.tolist() == objects(9, 0)[1]
 
 
 class Evil:
@@ -117,8 +102,8 @@ def test_opcodes_that_no_batch_needs_are_refused() -> None:
     [
         b"",
         b"<html>",
-        batch()[:-1],
-        batch()[:50],
+        cifar_batch()[:-1],
+        cifar_batch()[:50],
         pickle.dumps([1, 2]),
         pickle.dumps({"data": np.zeros((2, 5), np.uint8), "labels": [0, 1]}),
         pickle.dumps({"data": np.zeros((2, 3072)), "labels": [0, 1]}),
@@ -137,7 +122,7 @@ def test_damaged_batches_end_in_a_line(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_folder_becomes_parquet(tmp_path: Path) -> None:
-    write(tmp_path / "data" / "cifar10" / cifar.FOLDER)
+    layouts.cifar(tmp_path / "data" / "cifar10" / cifar.FOLDER)
     raw = [f"raw/{name}" for name in NAMES]
     spec = '{"dataset":{"kind":"cifar10"}}'
     for command in (
@@ -158,7 +143,7 @@ def test_a_folder_becomes_parquet(tmp_path: Path) -> None:
 
 def test_a_tarball_is_taken_by_its_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "data"))
-    content = {name: batch(3, seed) for seed, name in enumerate(NAMES)}
+    content = {name: cifar_batch(3, seed) for seed, name in enumerate(NAMES)}
     (tmp_path / "data" / "cifar10").mkdir(parents=True)
     with tarfile.open(tmp_path / "data" / "cifar10" / cifar.TARBALL, "w:gz") as archive:
         for name, one in content.items():
@@ -179,7 +164,7 @@ def test_a_tarball_is_taken_by_its_checksums(tmp_path: Path, monkeypatch: pytest
 def test_what_a_folder_must_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path))
     dataset = cifar10(Cifar10Dataset(kind="cifar10"))
-    folder = write(tmp_path / "cifar10" / cifar.FOLDER)
+    folder = layouts.cifar(tmp_path / "cifar10" / cifar.FOLDER)
     targets = [tmp_path / "raw" / name for name in NAMES]
     (folder / "data_batch_2").unlink()
     with pytest.raises(ValueError, match="data_batch_2: not there"):
@@ -189,8 +174,8 @@ def test_what_a_folder_must_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         dataset.fetch(targets)
     assert not targets[1].exists()
     monkeypatch.setattr(cifar, "PUBLISHED", 7)  # as many images as the published one, but others
-    (folder / "data_batch_2").write_bytes(batch(7))
+    (folder / "data_batch_2").write_bytes(cifar_batch(7))
     with pytest.raises(ValueError, match="not the published ones"):
         dataset.fetch(targets)
-    (tmp_path / "test_batch").write_bytes(batch(7))
+    (tmp_path / "test_batch").write_bytes(cifar_batch(7))
     assert not dataset.intact(tmp_path / "test_batch")

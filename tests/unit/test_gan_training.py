@@ -9,7 +9,7 @@ from tests.project import ROOT
 
 from advgen import specs
 from advgen.checkpoints import build
-from advgen.config import load_study
+from advgen.config import load_file
 from advgen.training.gan import NUMBERS, _Game, adam, judged, rolled_back, train_gan
 from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
@@ -333,7 +333,7 @@ NAMED = {"report-mnist": 24, "report-faces": 4, "faces-that-worked": 8}
 
 @pytest.mark.parametrize(("name", "batch"), NAMED.items())
 def test_the_reports_runs_start_and_resume(name, batch):
-    gan = load_study({"study": str(ROOT / "config/paper.yaml")}).study.gans[name]
+    gan = load_file(ROOT / "config/paper.yaml").study.gans[name]
     spec = gan.training.model_copy(update={"epochs": 1, "batch": batch})
     assert batch <= gan.training.batch
     shape = gan.generator.image_shape()

@@ -211,6 +211,13 @@ def _paired(law: str, subject: str, small: Any, large: Any, unit: str, kind: str
     return _judged(law, subject, paired_difference(small, large, 0, CONFIDENCE), len(small), unit, None, kind)
 
 
+def _statistical(law: str, subject: str, holds: bool, detail: str, n: int, kind: str = "law", **numbers: Any) -> Law:
+    """A law over n examples; a mere flag with too few."""
+    if n < LEAST_N:
+        detail, kind = f"{detail}; too few to judge", "flag"
+    return _law(law, subject, holds, detail, n, kind, **numbers)
+
+
 def _judged(
     law: str,
     subject: str,
@@ -224,9 +231,7 @@ def _judged(
     estimate, low, high = difference
     numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
     detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {n}"
-    if n < LEAST_N:
-        return _law(law, subject, estimate <= 0, f"{detail}; too few to judge", n, "flag", **numbers)
-    return _law(law, subject, low <= 0, detail, n, kind, **numbers)
+    return _statistical(law, subject, (estimate if n < LEAST_N else low) <= 0, detail, n, kind, **numbers)
 
 
 def white_box_is_strongest(transfer: pa.Table) -> list[Law]:
@@ -313,6 +318,5 @@ def ladder_is_calibrated(ladder: pa.Table) -> list[Law]:
         best = str(fid.idxmin())
         detail = f"lowest rung is {best!r} at {fid.min():.1f}, next {fid.drop(best).min():.1f}"
         n = int(rungs["n"].min())
-        detail, kind = (detail, "law") if n >= LEAST_N else (f"{detail}; too few to judge", "flag")
-        laws.append(_law("real images are the lowest rung", str(dataset), best == "real train", detail, n, kind))
+        laws.append(_statistical("real images are the lowest rung", str(dataset), best == "real train", detail, n))
     return laws
