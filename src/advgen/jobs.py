@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import platform
 import signal
@@ -113,7 +114,9 @@ class Progress:
         self.last = now
         done = max(step - self.first, 1)
         left = (now - self.start) / done * (total - step)
-        values = "".join(f"  {name} {value:.3g}" for name, value in (numbers or {}).items())
+        # some numbers come only once an epoch
+        known = {name: value for name, value in (numbers or {}).items() if not math.isnan(value)}
+        values = "".join(f"  {name} {value:.3g}" for name, value in known.items())
         print(f"{self.label}: {step}/{total} ({step / total:.0%}){values}  {clock(left)} left", flush=True)
 
 

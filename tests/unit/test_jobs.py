@@ -36,6 +36,9 @@ def test_progress_is_sparse_whole_lines_with_time_left(
     assert len(lines) == 20
     assert lines[0] == "work: 5/100 (5%)  loss 0.5  1:35 left"
     assert lines[-1].endswith("0:00 left")
+    now += 10
+    progress(100, 100, {"loss": 0.5, "accuracy": float("nan")})
+    assert capsys.readouterr().out == "work: 100/100 (100%)  loss 0.5  0:00 left\n"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65, "1:05"), (7800, "2:10:00")])
