@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import pure
 from advgen.specs import DeepFoolAttack
+
+REACH = 3.0
+"""Boundaries so many times as far as the nearest are not looked at again. Two changed results, three did not."""
 
 
 @pure
@@ -16,42 +21,45 @@ def deepfool(
     """Steps onto the nearest linearised boundary until the label is wrong [moosavi2016deepfool].
 
     The sum of the steps goes `spec.overshoot` beyond the boundary. Images that are wrong already stay as they are.
+    The first step takes the gradients towards all classes; later ones spare those towards classes that are far, by
+    their latest lead and the norm of their latest gradient, which is two thirds of the work.
     """
     result_BCHW = x_BCHW.clone()
     sum_BCHW = torch.zeros_like(x_BCHW)
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
+    norm_BK = torch.full_like(model(x_BCHW[:1]), math.inf).repeat(len(x_BCHW), 1)  # unknown: as if at no distance
     for _ in range(spec.steps):
-        lead_BJ, gradient_BJCHW, right_B = _boundaries(model, result_BCHW[left], y_B[left])
-        left, lead_BJ, gradient_BJCHW = left[right_B], lead_BJ[right_B], gradient_BJCHW[right_B]
+        x, y, rows = result_BCHW[left].requires_grad_(), y_B[left], torch.arange(len(left), device=left.device)
+        with torch.enable_grad():
+            logits_BK = model(x)
+        right_B = logits_BK.argmax(1) == y
+        lead_BK = (logits_BK.gather(1, y[:, None]) - logits_BK).detach()
+        distance_BK = (lead_BK / norm_BK).scatter_(1, y[:, None], math.inf)
+        near_BK = (distance_BK <= REACH * distance_BK.amin(1, keepdim=True)) & right_B[:, None]
+        shortest_B = torch.full_like(lead_BK[:, 0], math.inf)
+        step_BCHW = torch.zeros_like(x)
+        # The n-th pass is towards the n-th near class of each image.
+        for toward_B in near_BK.to(torch.uint8).argsort(1, descending=True)[:, : int(near_BK.sum(1).max())].T:
+            gradient_BCHW = _downhill(logits_BK, x, y, toward_B)
+            length_B = gradient_BCHW.flatten(1).norm(dim=1).clamp_min(1e-12)
+            away_B = lead_BK[rows, toward_B] / length_B
+            near_B = near_BK[rows, toward_B]
+            norm_BK[rows[near_B], toward_B[near_B]] = length_B[near_B]
+            nearest_B = near_B & (away_B < shortest_B)
+            shortest_B[nearest_B] = away_B[nearest_B]
+            # The little more than the distance is the authors': it keeps a step from ending on the boundary itself.
+            scale_B = (away_B + 1e-4) / length_B
+            step_BCHW[nearest_B] = (scale_B[:, None, None, None] * gradient_BCHW)[nearest_B]
+        left, norm_BK = left[right_B], norm_BK[right_B]
         if len(left) == 0:
             break
-        norm_BJ = gradient_BJCHW.flatten(2).norm(dim=2).clamp_min(1e-12)
-        distance_BJ = lead_BJ / norm_BJ
-        nearest_B = distance_BJ.argmin(1)
-        rows = torch.arange(len(left), device=left.device)
-        # The little more than the distance is the authors': it keeps a step from ending on the boundary itself.
-        length_B = (distance_BJ[rows, nearest_B] + 1e-4) / norm_BJ[rows, nearest_B]
-        sum_BCHW[left] += length_B[:, None, None, None] * gradient_BJCHW[rows, nearest_B]
+        sum_BCHW[left] += step_BCHW[right_B]
         result_BCHW[left] = (x_BCHW[left] + (1 + spec.overshoot) * sum_BCHW[left]).clamp(0, 1)
     return result_BCHW
 
 
-def _boundaries(model: nn.Module, x_BCHW: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each other class j: the label's lead over it and its gradient downhill, from one forward pass.
-
-    Also whether each image is still right, (B,).
-    """
-    x_BCHW = x_BCHW.detach().requires_grad_()
-    gradients = []
-    with torch.enable_grad():
-        logits_BK = model(x_BCHW)
-        others = logits_BK.shape[1] - 1
-        for offset in range(1, others + 1):
-            other_B1 = (y_B[:, None] + offset) % (others + 1)
-            toward_BK = torch.zeros_like(logits_BK).scatter_(1, other_B1, 1).scatter_(1, y_B[:, None], -1)
-            (gradient_BCHW,) = torch.autograd.grad(logits_BK, x_BCHW, toward_BK, retain_graph=offset < others)
-            gradients.append(gradient_BCHW)
-    logits_BK = logits_BK.detach()
-    order_BJ = (y_B[:, None] + torch.arange(1, others + 1, device=y_B.device)) % (others + 1)
-    lead_BJ = logits_BK.gather(1, y_B[:, None]) - logits_BK.gather(1, order_BJ)
-    return lead_BJ, torch.stack(gradients, dim=1), logits_BK.argmax(1) == y_B
+def _downhill(logits_BK: Tensor, x_BCHW: Tensor, y_B: Tensor, toward_B: Tensor) -> Tensor:
+    """The gradient that takes the label's lead over one class of each image down; the graph is kept."""
+    weight_BK = torch.zeros_like(logits_BK).scatter_(1, toward_B[:, None], 1).scatter_(1, y_B[:, None], -1)
+    (gradient_BCHW,) = torch.autograd.grad(logits_BK, x_BCHW, weight_BK, retain_graph=True)
+    return gradient_BCHW
