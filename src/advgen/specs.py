@@ -374,6 +374,11 @@ class GeneratorSpec(Spec):
     """A network from a latent vector to an image in [0, 1]."""
 
     latent: Count = Field(50, description="numbers in a latent vector z, drawn from N(0, I)")
+    initial: Literal["default", "he"] = Field(
+        "default",
+        description="weights before training: torch's default, or He's normal ones, which keep what z changes from "
+        "shrinking with each layer before a ReLU",
+    )
 
     def image_shape(self) -> Shape:
         """Channels, height, width of what it makes."""

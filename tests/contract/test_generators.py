@@ -75,6 +75,17 @@ def test_batch_norm_and_activation_are_those_of_the_spec():
         assert sum(isinstance(part, torch.nn.Tanh) for part in module.modules()) == hidden
 
 
+def test_he_initialisation_keeps_what_z_changes():
+    """Through torch's default weights of four layers the images of different vectors are all but the same."""
+    spread = {}
+    for initial in ("default", "he"):
+        torch.manual_seed(0)
+        spec = registry.PRESETS["generators"]["M2"].model_copy(update={"initial": initial})
+        generator = build("generators", spec)
+        spread[initial] = generator(torch.randn(64, generator.latent)).std(0).mean().item()
+    assert spread["he"] > 3 * spread["default"]
+
+
 def test_the_latent_vector_skips_to_the_later_layers():
     """Cut off from z in its first feature maps, a generator that skips still paints what z says; a plain one cannot."""
     torch.manual_seed(0)

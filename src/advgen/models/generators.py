@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,18 @@ class Generator(nn.Module):
         super().__init__()
         self.latent, self.image = spec.latent, spec.image_shape()
         self.layers = nn.Sequential(*layers, nn.Sigmoid())
+        if spec.initial == "he":
+            self._initialise()
+
+    def _initialise(self) -> None:
+        """He's initialisation of all layers but the last (he2015delving)."""
+        *hidden, _ = (layer for layer in self.layers if isinstance(layer, nn.Linear | nn.ConvTranspose2d))
+        for layer in hidden:
+            # what a transposed convolution adds up over comes first in its weights, and torch calls that the fan out
+            mode: Literal["fan_in", "fan_out"] = "fan_in" if isinstance(layer, nn.Linear) else "fan_out"
+            nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     def forward(self, z_BD: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1]."""
