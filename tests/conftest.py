@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -31,17 +32,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(item.iter_markers("xdist_group")))
 
 
-@pytest.fixture(scope="session")
-def raw_mnist() -> Path:
-    """Real MNIST, fetched once through the project's own command and kept between test runs."""
-    folder = ROOT / "results" / "datasets-for-tests" / "mnist"
+def raw(kind: str) -> Path:
+    """The four files of a data set, fetched once through the project's own command and kept between test runs."""
+    folder = ROOT / "results" / "datasets-for-tests" / kind
     names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
     if not all((folder / name).is_file() for name in names):
         targets = [str(folder / name) for name in names]
-        spec = '{"dataset":{"kind":"mnist"}}'
+        spec = json.dumps({"dataset": {"kind": kind}})
         command = [sys.executable, "-m", "advgen", "fetch", "--spec", spec, "--out", *targets]
         subprocess.run(command, check=True, cwd=ROOT, timeout=600)
     return folder
+
+
+@pytest.fixture(scope="session")
+def raw_mnist() -> Path:
+    """Real MNIST."""
+    return raw("mnist")
+
+
+@pytest.fixture(scope="session")
+def raw_fashion_mnist() -> Path:
+    """Real Fashion-MNIST."""
+    return raw("fashion_mnist")
 
 
 @pytest.fixture(scope="session")
