@@ -27,9 +27,13 @@ kill-test: $(BIN)/.test  ## the spine study killed at 30 random moments (half an
 browser-test: $(BIN)/.test  ## the pages in headless Chromium: accessible, on a phone, in the dark, printed (a minute)
 	python -m pytest tests/browser $(ARGS)
 
-bench: $(BIN)/.test  ## how long a CV takes, beside LaTeX; what large studies cost: make bench ARGS="200 2000 10000"
+bench: $(BIN)/.test  ## ours beside what the field uses (half an hour): CV, large studies (ARGS="200 10000"), both labs
 	python benchmarks/cv.py
 	python benchmarks/scale.py $(ARGS)
+	snakemake --cores all results/classifiers/cnn/seed0/classifier.safetensors \
+	    results/classifiers/fc100/seed0/classifier.safetensors results/gans/dcgan/seed0/generator.safetensors
+	python benchmarks/attacks.py
+	python benchmarks/generative.py
 
 check: $(BIN)/.test  ## style, types, imports, generated files, Snakemake's lint
 	ruff check .

@@ -393,7 +393,9 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        near = _nearest(path.name, [other.name for other in path.parent.glob("*.yaml")])
+        names = sorted(other.name for other in path.parent.glob("[!.]*.yaml"))
+        others = f"; there: {', '.join(names)}" if names else "; the usual one is config/config.yaml"
+        near = _nearest(path.name, names) or others
         raise ConfigError(f"{path}: no such study{near}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None

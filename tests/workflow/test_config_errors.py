@@ -73,6 +73,8 @@ def test_missing_file(tmp_path: Path) -> None:
     text = message(tmp_path / "studdy.yaml")
     assert "no such study" in text
     assert "did you mean 'study.yaml'" in text
+    assert "there: study.yaml" in message(tmp_path / "nowhere.yaml")
+    assert "the usual one is config/config.yaml" in message(tmp_path / "empty" / "nowhere.yaml")
 
 
 def test_empty_file(tmp_path: Path) -> None:
