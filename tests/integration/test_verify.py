@@ -70,6 +70,14 @@ def test_damage_is_found_and_exactly_it_is_removed(built: Project, smoke: Projec
     assert {path: (built.folder / path).read_bytes() for path in damaged} == good
 
 
+def test_the_rule_leaves_out_the_verdict_that_may_be_of_the_last_run(built: Project) -> None:
+    (built.folder / "results/report/qa.md").write_text("of the last run\n")
+    (built.folder / "results/report/verify.md").unlink()
+    assert "qa.md: is damaged" in built.advgen("verify", STUDY).stdout
+    result = built.snakemake(STUDY, "results/report/verify.md")
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
 def test_an_artefact_of_another_config_is_told(built: Project) -> None:
     built.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.2}")
     found = built.advgen("verify", STUDY)
