@@ -230,8 +230,12 @@ def test_counts_what_passes_through_the_model(model, x, y):
     assert calls(make("pgd", steps=7)) == (7, 7)
     assert calls(make("square", eps=0.0, queries=30)) == pytest.approx((0, 30), abs=29)
     model.eval()
-    right = (model(x).argmax(1) == y).double().mean().item()
-    assert calls(make("deepfool", steps=1)) == (4, 1)
+    right_N = model(x).argmax(1) == y
+    right = right_N.double().mean().item()
+    # towards four other classes each, but not in a micro-batch that is all wrong already
+    worth = sum(len(part) for part in right_N.split(5) if part.any()) / N
+    assert calls(make("deepfool", steps=1)) == pytest.approx((4 * worth, 1))
+    assert calls(make("deepfool", steps=2))[0] < 4 * 2 * worth
     assert calls(make("jsma", target=0))[0] % (1 / N) == pytest.approx(0, abs=1e-9)
     gradients, forwards = calls(make("one_pixel", search="exhaustive"))
     assert gradients == 0

@@ -1,4 +1,4 @@
-"""Fashion-MNIST in place of MNIST by one line of a config, through the whole chain."""
+"""Fashion-MNIST in place of MNIST by one line of a config: fetched, trained on, sampled, restored, attacked."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import pytest
 from tests.project import Project
 
 STUDY = "tests/slice.yaml"
+TARGETS = [
+    *(f"results/figures/{name}.png" for name in ("samples", "restored", "adversarial")),
+    *(f"results/tables/{name}.parquet" for name in ("classifiers", "robustness", "inpaintings")),
+]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, raw_fashion_mnist: Path) -> Project:
-    """The slice, with clothes for digits."""
+    """A generative and an adversarial branch of the slice, with clothes for digits."""
     project = Project(tmp_path_factory.mktemp("fashion"))
     project.edit(STUDY, "kind: mnist,", "kind: fashion_mnist,")
-    result = project.snakemake(STUDY)
+    result = project.snakemake(STUDY, *TARGETS)
     assert result.returncode == 0, result.stderr[-5000:]
     return project
 
@@ -34,8 +38,5 @@ def test_nets_learn_clothes_and_attacks_fool_them(finished: Project) -> None:
     assert (robustness["accuracy"] < robustness["clean_accuracy"] - 0.2).all()
 
 
-def test_figures_report_and_cv_are_there(finished: Project) -> None:
-    figures = {path.stem for path in (finished.folder / "results/figures").glob("*.png")}
-    assert {"images", "samples", "restored", "adversarial", "strips"} <= figures
-    assert (finished.folder / "results/report/index.html").is_file()
-    assert (finished.folder / "results/cv/cv.pdf").is_file()
+def test_the_branches_reach_their_figures(finished: Project) -> None:
+    assert all((finished.folder / path).is_file() for path in TARGETS)

@@ -27,13 +27,15 @@ def deepfool(
     result_BCHW = x_BCHW.clone()
     sum_BCHW = torch.zeros_like(x_BCHW)
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
-    norm_BK = torch.full_like(model(x_BCHW[:1]), math.inf).repeat(len(x_BCHW), 1)  # unknown: as if at no distance
+    norm_BK: Tensor | None = None  # of the gradient towards each class
     for _ in range(spec.steps):
         x, y, rows = result_BCHW[left].requires_grad_(), y_B[left], torch.arange(len(left), device=left.device)
         with torch.enable_grad():
             logits_BK = model(x)
         right_B = logits_BK.argmax(1) == y
         lead_BK = (logits_BK.gather(1, y[:, None]) - logits_BK).detach()
+        if norm_BK is None:
+            norm_BK = torch.full_like(lead_BK, math.inf)  # unknown: as if at no distance
         distance_BK = (lead_BK / norm_BK).scatter_(1, y[:, None], math.inf)
         near_BK = (distance_BK <= REACH * distance_BK.amin(1, keepdim=True)) & right_B[:, None]
         shortest_B = torch.full_like(lead_BK[:, 0], math.inf)
