@@ -73,7 +73,7 @@ def test_damage_is_found_and_exactly_it_is_removed(built: Project, smoke: Projec
 def test_the_rule_leaves_out_the_verdict_that_may_be_of_the_last_run(built: Project) -> None:
     (built.folder / "results/report/qa.md").write_text("of the last run\n")
     (built.folder / "results/report/verify.md").unlink()
-    assert "qa.md: is damaged" in built.advgen("verify", STUDY).stdout
+    assert "qa.md: has no stamp" in built.advgen("verify", STUDY).stdout
     result = built.snakemake(STUDY, "results/report/verify.md")
     assert result.returncode == 0, result.stderr[-3000:]
 
