@@ -6,7 +6,7 @@ Prints one row per size, in seconds: importing and building the plan, a dry run,
 milliseconds per job of a run from nothing; ours, the bare one, their ratio. Stub commands stand in for the work of
 ours and `cp` for that of the bare one, so what is left is what Snakemake and we cost. From 5,000 jobs on nothing is run
 unless --run is given (most of an hour for 10,000): empty outputs and `--touch --forceall` stand in for it before the
-no-op, and the cost per job is left out.
+no-op, which also takes long (more than half an hour for 10,000), and the cost per job is left out.
 """
 
 from __future__ import annotations
