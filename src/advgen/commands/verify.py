@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", metavar="FILE", help="look at these artefacts alone; -: read them")
     parser.add_argument("--list", action="store_true", help="print the paths of what is wrong, nothing else")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the verdict, if all is well; qa.md, made last, is left out"
+        "--out", type=Path, metavar="FILE", help="as the rule: look at what is made before it, write the verdict"
     )
 
 
@@ -38,14 +38,14 @@ def run(arguments: argparse.Namespace) -> None:
     plan = build(load_file(arguments.study))
     if arguments.only == ["-"]:
         arguments.only = sys.stdin.read().splitlines()
+    if arguments.out:  # what is made beside or after it may still be the last run's
+        [arguments.only] = [job.inputs["artefacts"] for job in plan.jobs if job.rule == "verify"]
     hashes: dict[str, str] = {}
-    # In a run of the whole study that of the last run may still lie there.
-    later = {"verify", "qa"} if arguments.out else {"verify"}
     findings, checked = [], 0
     for job in plan.jobs:
         for path in job.outputs.values():
             wanted = arguments.only is None or path in arguments.only
-            if wanted and Path(path).exists() and job.rule not in later:
+            if wanted and Path(path).exists() and job.rule != "verify":
                 checked += 1
                 findings += [Finding(path, job.rule, what) for what in problems(job, path, hashes)][:1]
     if arguments.list:
