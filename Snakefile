@@ -5,6 +5,7 @@ snakemake --cores 8 --config study=config/smoke.yaml     another study
 """
 
 import sys
+import threading
 
 from advgen.config import ConfigError, load_study
 from advgen.devices import use_this_python, warn_of_missing
@@ -91,6 +92,8 @@ onstart:
     # Snakemake 9.27 looks for ready jobs again a second after every look, each job that ends adds another such chain,
     # and with hundreds of jobs it does nothing else; the limit of jobs a second is what starts them
     workflow.scheduler.job_rate_limiter = None
+    # its SIGTERM handler takes a lock which the thread that it interrupts may hold
+    workflow.scheduler._lock = threading.RLock()
 
 
 onsuccess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from tests.project import Project
@@ -17,3 +18,23 @@ def test_waiting_beside_ready_jobs_costs_nothing(project: Callable[..., Project]
     jobs = len(copy.log.read_text().splitlines())
     assert jobs > 20
     assert result.stderr.count("Ready jobs:") <= 2 * jobs
+
+
+IMPATIENT = """import os, signal
+from snakemake.scheduling.greedy import Scheduler
+choose = Scheduler.select_jobs
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return choose(*arguments)
+Scheduler.select_jobs = interrupted
+"""
+
+
+def test_sigterm_while_jobs_are_chosen_ends_the_driver(project: Callable[..., Project]) -> None:
+    """Snakemake's handler wants a lock that is held just then; in a large sweep that is most of the time."""
+    copy = project(stubs=True)
+    (copy.folder / "src/sitecustomize.py").write_text(IMPATIENT)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "study=tests/slice.yaml"]
+    assert copy.run(*command, timeout=60).returncode == 1
+    (copy.folder / "src/sitecustomize.py").unlink()
+    assert copy.snakemake("tests/slice.yaml", cores=4).returncode == 0
