@@ -41,7 +41,7 @@ rule second:
     shell: "cp {{input}} {{output}}"
 """
 
-BARE_FLAGS = "--workflow-profile none --scheduler greedy --scheduler-subsample 200".split()
+BARE_FLAGS = ["--workflow-profile", "none", "--scheduler", "greedy", "--scheduler-subsample", "200"]
 
 
 def study(sources: int, attacks: int) -> str:
@@ -79,7 +79,9 @@ def seconds(command: list[str], project: Project) -> float:
 def main() -> None:
     """Measure every size asked for."""
     parser = argparse.ArgumentParser(description="Time of planning, dry run and no-op for large studies.")
-    parser.add_argument("jobs", nargs="*", type=int, default=[200, 2_000, 10_000], help="sizes; default: 200 2000 10000")
+    parser.add_argument(
+        "jobs", nargs="*", type=int, default=[200, 2_000, 10_000], help="sizes; default: 200 2000 10000"
+    )
     arguments = parser.parse_args()
     columns = ["import", "plan", *(name for what in ("dry run", "no-op", "ms/job") for name in (what, "bare", "ratio"))]
     print(f"{'jobs':>7}", *(f"{name:>7}" for name in columns))
@@ -100,7 +102,7 @@ def main() -> None:
             plan = [float(word) for word in ours.run(sys.executable, "-c", PLAN).stdout.split()]
             times = plan + both("--dry-run")
             one, other, ratio = both()
-            times += both() + [one / jobs * 1000, other / jobs * 1000, ratio]
+            times += [*both(), one / jobs * 1000, other / jobs * 1000, ratio]
             print(f"{jobs:>7}", *(f"{number:>7.2f}" for number in times), flush=True)
 
 

@@ -1,0 +1,97 @@
+"""The faster gradient through a first convolution: the library's own, for every shape that it takes over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from advgen.attacks import first_layer
+from advgen.attacks.common import frozen
+from advgen.attacks.first_layer import with_fast_gradient
+
+LAYERS = {
+    "grey": ((1, 28, 28), nn.Conv2d(1, 8, 5, padding=2)),
+    "colour, all keys apart": ((3, 17, 23), nn.Conv2d(3, 4, (3, 5), stride=(2, 3), padding=(1, 0))),
+    "pixels that no filter reaches": ((1, 10, 11), nn.Conv2d(1, 4, 3, stride=4, bias=False)),
+}
+
+
+def network(image: tuple[int, ...], layer: nn.Conv2d, images: int = 5) -> tuple[nn.Module, Tensor]:
+    """A small network that begins with the layer, and images for it, in double precision."""
+    torch.manual_seed(0)
+    x_BCHW = torch.rand(images, *image, dtype=torch.double)
+    layer = layer.double()
+    width = layer(x_BCHW).flatten(1).shape[1]
+    return nn.Sequential(nn.Sequential(layer, nn.Tanh()), nn.Flatten(), nn.Linear(width, 3).double()), x_BCHW
+
+
+def gradient(model: nn.Module, x_BCHW: Tensor) -> Tensor:
+    x_BCHW = x_BCHW.clone().requires_grad_()
+    return torch.autograd.grad(model(x_BCHW).square().sum(), x_BCHW)[0]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("cache", [1, 10_000, 2**20])
+def test_gradient_is_the_librarys(name: str, cache: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_layer, "CACHE", cache)
+    model, x_BCHW = network(*LAYERS[name])
+    with frozen(model):
+        fast = with_fast_gradient(model)
+        assert "Convolve" in grad_fns(fast(x_BCHW.clone().requires_grad_()))
+        assert torch.equal(fast(x_BCHW), model(x_BCHW))
+        torch.testing.assert_close(gradient(fast, x_BCHW), gradient(model, x_BCHW), rtol=1e-12, atol=1e-14)
+
+
+def test_model_stays_as_it_is_and_shares_its_weights() -> None:
+    model, x_BCHW = network(*LAYERS["grey"])
+    before = repr(model)
+    with frozen(model):
+        fast = with_fast_gradient(model)
+    assert repr(model) == before
+    assert {id(weight) for weight in fast.parameters()} == {id(weight) for weight in model.parameters()}
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+    assert not fast(x_BCHW).any()
+
+
+def test_hooks_of_the_model_are_called() -> None:
+    model, x_BCHW = network(*LAYERS["grey"])
+    seen: list[Any] = []
+    model.register_forward_hook(lambda *arguments: seen.append(arguments))
+    with_fast_gradient(model)(x_BCHW)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 8, 3),
+        nn.Conv2d(2, 8, 3, groups=2),
+        nn.Conv2d(1, 8, 3, dilation=2),
+        nn.Conv2d(1, 8, 3, padding="same"),
+        nn.Conv2d(1, 8, 3, padding=1, padding_mode="reflect"),
+    ],
+    ids=["many channels", "groups", "dilation", "padding by name", "padding mode"],
+)
+def test_other_convolutions_are_left_alone(layer: nn.Conv2d) -> None:
+    assert with_fast_gradient(nn.Sequential(layer))[0] is layer
+
+
+def test_weights_that_want_a_gradient_get_it() -> None:
+    model, x_BCHW = network(*LAYERS["grey"])
+    with_fast_gradient(model)(x_BCHW.requires_grad_()).sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def grad_fns(result: Tensor) -> str:
+    """The names of all operations behind a tensor."""
+    names, left = [], [result.grad_fn]
+    while left:
+        if (one := left.pop()) is not None:
+            names.append(one.name())
+            left += [before for before, _ in one.next_functions]
+    return " ".join(names)
