@@ -66,19 +66,42 @@ def test_hooks_of_the_model_are_called() -> None:
     assert len(seen) == 1
 
 
+class Doubled(nn.Conv2d):
+    """A convolution with another forward pass."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return 2 * super().forward(x_BCHW)
+
+
+def hooked() -> nn.Conv2d:
+    """A convolution whose result a hook doubles."""
+    layer = nn.Conv2d(1, 8, 3)
+    layer.register_forward_hook(lambda layer, inputs, output: 2 * output)
+    return layer
+
+
 @pytest.mark.parametrize(
     "layer",
     [
+        Doubled(1, 8, 3),
+        hooked(),
         nn.Conv2d(4, 8, 3),
         nn.Conv2d(2, 8, 3, groups=2),
         nn.Conv2d(1, 8, 3, dilation=2),
         nn.Conv2d(1, 8, 3, padding="same"),
         nn.Conv2d(1, 8, 3, padding=1, padding_mode="reflect"),
     ],
-    ids=["many channels", "groups", "dilation", "padding by name", "padding mode"],
+    ids=["derived", "hooked", "many channels", "groups", "dilation", "padding by name", "padding mode"],
 )
 def test_other_convolutions_are_left_alone(layer: nn.Conv2d) -> None:
     assert with_fast_gradient(nn.Sequential(layer))[0] is layer
+
+
+def test_a_bias_that_wants_a_gradient_gets_it() -> None:
+    layer = nn.Conv2d(1, 8, 3)
+    layer.weight.requires_grad_(False)
+    with_fast_gradient(layer)(torch.rand(2, 1, 9, 9, requires_grad=True)).sum().backward()
+    assert layer.bias is not None and layer.bias.grad is not None
 
 
 def test_weights_that_want_a_gradient_get_it() -> None:

@@ -21,7 +21,7 @@ CACHE = 2**20
 
 
 def with_fast_gradient(model: nn.Module) -> nn.Module:
-    """The same network, on the same parameters, its convolutions of few channels replaced where that is faster."""
+    """The same frozen network on the same parameters, convolutions of few channels replaced where that is faster."""
     if isinstance(model, nn.Conv2d):
         return _FastGradient(model) if _replaceable(model) else model
     twin = copy.copy(model)
@@ -31,7 +31,10 @@ def with_fast_gradient(model: nn.Module) -> nn.Module:
 
 def _replaceable(layer: nn.Conv2d) -> bool:
     return (
-        layer.weight.device.type == "cpu"
+        type(layer) is nn.Conv2d  # what is derived from it may compute something else, and so may what hooks into it
+        and not layer._forward_pre_hooks
+        and not layer._forward_hooks
+        and layer.weight.device.type == "cpu"
         and layer.in_channels <= FEW
         and layer.groups == 1
         and layer.dilation == (1, 1)
@@ -49,7 +52,7 @@ class _FastGradient(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """What the convolution gives."""
-        if not x_BCHW.requires_grad or self.layer.weight.requires_grad:
+        if not x_BCHW.requires_grad or any(weight.requires_grad for weight in self.layer.parameters()):
             return self.layer(x_BCHW)
         return _Convolve.apply(x_BCHW, self.layer)
 
