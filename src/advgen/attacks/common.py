@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import registry, seeds
-from advgen.attacks.first_layer import with_fast_gradient
+from advgen.models.few_channels import faster
 from advgen.models.predict import evaluating
 from advgen.specs import AttackSpec, RegionAttack, TargetedAttack
 
@@ -49,7 +49,7 @@ def pure(attack: Attack) -> Attack:
     @wraps(attack)
     def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, *, seed: int, indices: list[int]) -> Tensor:
         with frozen(model), torch.no_grad():
-            return attack(with_fast_gradient(model), x_BCHW, y_B, spec, seed=seed, indices=indices)
+            return attack(faster(model), x_BCHW, y_B, spec, seed=seed, indices=indices)
 
     return run
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from advgen import seeds
+from advgen.models.few_channels import faster
 from advgen.models.generators import Generator
 from advgen.models.predict import evaluating
 from advgen.specs import LatentSearch, show_shape
@@ -79,7 +81,7 @@ def search(
             f"but those to invert are {show_shape(targets_NCHW[0].shape)}"  # type: ignore[arg-type]
         )
     weight = next(generator.parameters())  # whose device and precision the search takes
-    frozen = copy.deepcopy(generator).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    frozen = faster(_folded(generator).to(memory_format=torch.channels_last))
     targets_NCHW = targets_NCHW.to(weight)
     if loss is None:
 
@@ -111,6 +113,19 @@ def search(
     per_target = (len(indices), spec.starts)
     z, images, history = (part.unflatten(0, per_target) for part in (z_RD, images_RCHW, history_RT))
     return SearchResult(z, history[..., -1], images, history, torch.tensor(steps))
+
+
+def _folded(generator: Generator) -> Generator:
+    """A frozen copy in eval mode, its batch norms folded into the transposed convolutions before them."""
+    folded = copy.deepcopy(generator).eval().requires_grad_(False)
+    layers: list[nn.Module] = []
+    for layer in folded.layers:
+        if isinstance(layer, nn.BatchNorm2d) and layers and isinstance(layers[-1], nn.ConvTranspose2d):
+            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
+        else:
+            layers.append(layer)
+    folded.layers = nn.Sequential(*layers)
+    return folded
 
 
 def _descend(

@@ -68,7 +68,8 @@ def train_gan(
         ValueError: a loss or gradient is no longer finite.
     """
     images_NCHW = images_NCHW.to(device)
-    generator.to(device).train()
+    # channels last: transposed convolutions of few channels take two thirds of the time
+    generator.to(device).to(memory_format=torch.channels_last).train()
     discriminator.to(device).train()
     game = _Game(generator, discriminator, spec)
     averaged = copy.deepcopy(generator)

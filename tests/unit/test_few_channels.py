@@ -1,4 +1,4 @@
-"""The faster gradient through a first convolution: the library's own, for every shape that it takes over."""
+"""The faster convolutions from and to few channels: the library's own, for every shape that they take over."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks import first_layer
 from advgen.attacks.common import frozen
-from advgen.attacks.first_layer import with_fast_gradient
+from advgen.models import few_channels
+from advgen.models.few_channels import faster
 
-LAYERS = {
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+LAYERS: dict[str, tuple[tuple[int, ...], Convolution]] = {
     "grey": ((1, 28, 28), nn.Conv2d(1, 8, 5, padding=2)),
     "colour, all keys apart": ((3, 17, 23), nn.Conv2d(3, 4, (3, 5), stride=(2, 3), padding=(1, 0))),
     "pixels that no filter reaches": ((1, 10, 11), nn.Conv2d(1, 4, 3, stride=4, bias=False)),
+    "to grey": ((8, 7, 7), nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1)),
+    "to colour, all keys apart": ((4, 5, 6), nn.ConvTranspose2d(4, 3, (3, 5), stride=(2, 3), padding=(1, 0))),
+    "to grey, gaps between filters": ((4, 5, 6), nn.ConvTranspose2d(4, 1, 3, stride=4, bias=False)),
 }
 
 
-def network(image: tuple[int, ...], layer: nn.Conv2d, images: int = 5) -> tuple[nn.Module, Tensor]:
-    """A small network that begins with the layer, and images for it, in double precision."""
+def network(image: tuple[int, ...], layer: Convolution, images: int = 5) -> tuple[nn.Module, Tensor]:
+    """A small network that begins with the layer, and inputs for it, in double precision."""
     torch.manual_seed(0)
     x_BCHW = torch.rand(images, *image, dtype=torch.double)
     layer = layer.double()
@@ -35,13 +39,13 @@ def gradient(model: nn.Module, x_BCHW: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("cache", [1, 10_000, 2**20])
-def test_gradient_is_the_librarys(name: str, cache: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_layer, "CACHE", cache)
+def test_result_and_gradient_are_the_librarys(name: str, cache: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(few_channels, "CACHE", cache)
     model, x_BCHW = network(*LAYERS[name])
     with frozen(model):
-        fast = with_fast_gradient(model)
+        fast = faster(model)
         assert "Convolve" in grad_fns(fast(x_BCHW.clone().requires_grad_()))
-        assert torch.equal(fast(x_BCHW), model(x_BCHW))
+        torch.testing.assert_close(fast(x_BCHW), model(x_BCHW), rtol=1e-12, atol=1e-14)
         torch.testing.assert_close(gradient(fast, x_BCHW), gradient(model, x_BCHW), rtol=1e-12, atol=1e-14)
 
 
@@ -49,7 +53,7 @@ def test_model_stays_as_it_is_and_shares_its_weights() -> None:
     model, x_BCHW = network(*LAYERS["grey"])
     before = repr(model)
     with frozen(model):
-        fast = with_fast_gradient(model)
+        fast = faster(model)
     assert repr(model) == before
     assert {id(weight) for weight in fast.parameters()} == {id(weight) for weight in model.parameters()}
     with torch.no_grad():
@@ -62,7 +66,7 @@ def test_hooks_of_the_model_are_called() -> None:
     model, x_BCHW = network(*LAYERS["grey"])
     seen: list[Any] = []
     model.register_forward_hook(lambda *arguments: seen.append(arguments))
-    with_fast_gradient(model)(x_BCHW)
+    faster(model)(x_BCHW)
     assert len(seen) == 1
 
 
@@ -90,23 +94,35 @@ def hooked() -> nn.Conv2d:
         nn.Conv2d(1, 8, 3, dilation=2),
         nn.Conv2d(1, 8, 3, padding="same"),
         nn.Conv2d(1, 8, 3, padding=1, padding_mode="reflect"),
+        nn.ConvTranspose2d(8, 4, 3),
+        nn.ConvTranspose2d(8, 1, 3, stride=2, output_padding=1),
     ],
-    ids=["derived", "hooked", "many channels", "groups", "dilation", "padding by name", "padding mode"],
+    ids=[
+        "derived",
+        "hooked",
+        "many channels",
+        "groups",
+        "dilation",
+        "padding by name",
+        "padding mode",
+        "to many channels",
+        "output padding",
+    ],
 )
-def test_other_convolutions_are_left_alone(layer: nn.Conv2d) -> None:
-    assert with_fast_gradient(nn.Sequential(layer))[0] is layer
+def test_other_convolutions_are_left_alone(layer: Convolution) -> None:
+    assert faster(nn.Sequential(layer))[0] is layer
 
 
 def test_a_bias_that_wants_a_gradient_gets_it() -> None:
     layer = nn.Conv2d(1, 8, 3)
     layer.weight.requires_grad_(False)
-    with_fast_gradient(layer)(torch.rand(2, 1, 9, 9, requires_grad=True)).sum().backward()
+    faster(layer)(torch.rand(2, 1, 9, 9, requires_grad=True)).sum().backward()
     assert layer.bias is not None and layer.bias.grad is not None
 
 
 def test_weights_that_want_a_gradient_get_it() -> None:
     model, x_BCHW = network(*LAYERS["grey"])
-    with_fast_gradient(model)(x_BCHW.requires_grad_()).sum().backward()
+    faster(model)(x_BCHW.requires_grad_()).sum().backward()
     assert all(weight.grad is not None for weight in model.parameters())
 
 
