@@ -68,7 +68,7 @@ def train_gan(
         ValueError: a loss or gradient is no longer finite.
     """
     images_NCHW = images_NCHW.to(device)
-    # channels last: transposed convolutions of few channels take two thirds of the time
+    # transposed convolutions of few channels take two thirds as long on the CPU with channels last
     generator.to(device).to(memory_format=torch.channels_last).train()
     discriminator.to(device).train()
     game = _Game(generator, discriminator, spec)
