@@ -335,6 +335,7 @@ TABLES: dict[str, Table] = {
             "model": _TEXT,
             "seed": _INT,
             "n": _INT,
+            "ends_kept": _REAL64,
             "third_class": _REAL64,
             "third_class_low": _REAL64,
             "third_class_high": _REAL64,

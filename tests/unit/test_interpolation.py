@@ -3,6 +3,8 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from advgen import registry
 from advgen.checkpoints import build
 from advgen.commands.interpolate import changes, different_pairs
 from advgen.interpolation import alphas, frames
+from advgen.metrics.summaries import interpolations, third_class
 from advgen.models.networks import Network
 
 
@@ -30,6 +33,44 @@ def test_ends_equal_the_decoded_latents_exactly(decode, pairs):
     assert torch.equal(strips_BFCHW[:, 0], decode(z_from_BD))
     assert torch.equal(strips_BFCHW[:, -1], decode(z_to_BD))
     assert not strips_BFCHW.requires_grad
+
+
+def strips(*judged: list[int], labels: tuple[int, int] = (7, 1)) -> pa.Table:
+    """The table of strips of one pair of labels each, with what the judge sees in each frame."""
+    count, length = len(judged), len(judged[0])
+    columns = {
+        "interpolation": "walk",
+        "model": "gan",
+        "seed": 0,
+        "pair": np.repeat(np.arange(count), length),
+        "frame": np.tile(np.arange(length), count),
+        "alpha": np.tile(alphas(length), count),
+        "index_from": 0,
+        "index_to": 1,
+        "label_from": labels[0],
+        "label_to": labels[1],
+        "judged": np.concatenate(judged),
+        "confidence": 1.0,
+        "change": np.tile([float("nan"), *[1 / (length - 1)] * (length - 1)], count),
+    }
+    return pa.table(pd.DataFrame(columns).sample(frac=1, random_state=0))
+
+
+def test_a_third_class_is_that_of_no_end():
+    table = strips([7, 7, 4, 1, 1], [7, 7, 7, 1, 1], [7, 7, 1, 1, 1], [7, 4, 1, 1, 1])
+    facts = table.to_pandas()
+    third = facts[third_class(facts)]
+    assert sorted(zip(third["pair"], third["frame"], strict=True)) == [(0, 2), (3, 1)]
+    (share,) = interpolations({"interpolation": table})["third_class"]
+    assert share == 1 / 4
+
+
+def test_a_badly_inverted_end_is_no_third_class():
+    """A 7 whose latent vector gives a 9: the path lies between a 9 and a 1, as far as the model goes."""
+    summary = interpolations({"interpolation": strips([9, 9, 9, 9, 1], [7, 7, 8, 8, 8], [9, 9, 4, 1, 1])})
+    assert summary["third_class"] == [1 / 3]
+    assert summary["ends_kept"] == [0]
+    assert interpolations({"interpolation": strips([7, 7, 7, 1, 1], [7, 7, 8, 8, 8])})["ends_kept"] == [1 / 2]
 
 
 def test_frames_lie_at_equal_steps_on_the_line():

@@ -6,8 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap, spearmanr
 
-from advgen.metrics.intervals import bootstrap_mean, paired_difference, wilson
+from advgen.metrics.intervals import bootstrap_mean, paired_difference, rank_correlation, wilson
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (7, 10), (10, 10), (9893, 10000)])
@@ -73,3 +74,18 @@ def test_pairs_must_match():
 def test_figures_can_use_intervals_without_torch():
     code = "import sys, advgen.metrics.intervals; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rank_correlation_is_spearmans():
+    random = np.random.default_rng(0)
+    x = random.integers(20, size=100)  # with ties
+    y = x + random.normal(0, 8, size=100)
+    rank, low, high = rank_correlation(x, y, seed=0)
+    assert rank == pytest.approx(spearmanr(x, y).statistic)
+    known = bootstrap((x, y), lambda x, y: spearmanr(x, y).statistic, paired=True, n_resamples=999, method="percentile")
+    assert (low, high) == pytest.approx(tuple(known.confidence_interval), abs=0.05)
+
+
+def test_rank_correlation_of_what_never_varies_is_not_a_number():
+    assert np.isnan(rank_correlation([1, 1, 1], [1, 2, 3], seed=0)).all()
+    assert rank_correlation([1, 2], [5, 9], seed=0) == (1, 1, 1)  # some resamples are one example twice

@@ -22,10 +22,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from advgen.metrics.intervals import wilson
+from advgen.metrics.intervals import rank_correlation, wilson
 from advgen.specs import FigureSpec
 
 STYLE = Path(__file__).with_name("advgen.mplstyle")
@@ -452,6 +452,12 @@ def share_of(successes: float, n: int, things: str) -> str:
     """A share with its 95 % Wilson interval and the number of things it is a share of."""
     low, high = wilson(round(successes), n)
     return f"{percent(successes / n)} [{100 * low:.1f}, {100 * high:.1f}] ({n_is([n])} {things})"
+
+
+def correlation(x: ArrayLike, y: ArrayLike) -> str:
+    """Spearman's rank correlation with its 95 % bootstrap interval over examples."""
+    rank, low, high = rank_correlation(x, y, 0)
+    return f"rank correlation {rank:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
 
 
 def n_is(counts: Collection[int]) -> str:

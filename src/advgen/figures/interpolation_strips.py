@@ -10,6 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.figures import common
+from advgen.metrics.summaries import third_class
 from advgen.specs import InterpolationStripsFigure
 from advgen.tables import read_images
 
@@ -22,7 +23,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
     full = common.inside(spec)
     table = tables["interpolation"]
     facts, images = common.frame(table), read_images(table)
-    facts["third"] = (facts["judged"] != facts["label_from"]) & (facts["judged"] != facts["label_to"])
+    facts["third"] = third_class(facts)
     blocks = {name: common.first_seed(rows) for name, rows in facts.groupby("model")}
     frames = int(facts["frame"].max()) + 1
     pairs = min(spec.pairs, min(rows["pair"].nunique() for rows in blocks.values()))

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from advgen.figures import common
 from advgen.metrics.intervals import bootstrap_mean
 from advgen.specs import SmoothnessFigure
+from advgen.tables import read_images
 
 LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
 
@@ -23,10 +24,15 @@ LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
 def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
     """Per pair of classes, the largest share of a path's way that lies in one step: high where a path jumps."""
     full = common.inside(spec)
-    facts = common.frame(tables["interpolation"])
-    paths = facts.groupby(["model", "seed", "pair", "label_from", "label_to"])["change"].max().reset_index()
-    classes = sorted({*paths["label_from"], *paths["label_to"]})
+    table = tables["interpolation"]
+    facts, images = common.frame(table), read_images(table)
     steps = int(facts["frame"].max())
+    path = ["model", "seed", "pair", "label_from", "label_to"]
+    places = facts.reset_index().pivot(index=path, columns="frame", values="index")
+    between = images[places[0]].astype(float) - images[places[steps]]
+    paths = facts.groupby(path)["change"].max().reset_index()
+    paths["apart"] = np.sqrt((between**2).reshape(len(paths), -1).mean(1))
+    classes = sorted({*paths["label_from"], *paths["label_to"]})
     blocks = {str(name): rows for name, rows in paths.groupby("model")}
     overall = _details(steps)
     above = common.heading_height(full, overall)
@@ -90,7 +96,9 @@ def _summary(rows: pd.DataFrame) -> str:
     mean, low, high = bootstrap_mean(values, 0)
     words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {common.n_is([len(values)])} pairs"
     seeds = rows["seed"].nunique()
-    return words + (f", {seeds} seeds" if seeds > 1 else "")
+    words += f", {seeds} seeds" if seeds > 1 else ""
+    over_seeds = rows.groupby("pair")[["apart", "change"]].mean()
+    return f"{words}; {common.correlation(over_seeds['apart'], over_seeds['change'])} with the distance of the ends"
 
 
 def _details(steps: int) -> str:
@@ -98,5 +106,6 @@ def _details(steps: int) -> str:
         "largest share (%) of a path's way in the judge's features that lies in one step, by the classes of its ends"
     )
     return (
-        f"{words}; {100 / steps:.1f} is the smoothest, darker jumps more; brackets: 95 % bootstrap interval over pairs"
+        f"{words}; {100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
+        "brackets: 95 % bootstrap intervals over pairs"
     )

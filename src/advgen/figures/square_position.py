@@ -16,7 +16,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import spearmanr
 
 from advgen.figures import common
 from advgen.metrics.intervals import bootstrap_mean
@@ -105,9 +104,7 @@ def _ink(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
         if len(inside):
             x = float(inside["ink_lost"].mean())
             common.interval(axes, x, *bootstrap_mean(common.means_over_images(inside, "mse_hole"), 0), 1, markersize=5)
-    rank = float(spearmanr(ink, error).statistic) if len(set(ink)) > 1 and len(set(error)) > 1 else float("nan")
-    text = f"rank correlation {rank:.2f}".replace("-", "−")
-    common.note(axes, 0.03, 0.98, text)
+    common.note(axes, 0.03, 0.98, common.correlation(ink, error))
     axes.set_ylim(0, 1.15 * limit)
     axes.set_xlim(left=min(0.0, ink.min()))
     axes.set_xlabel("ink under the square (sum of pixels)")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from advgen.figures import common
 from advgen.metrics.intervals import wilson
+from advgen.metrics.summaries import third_class
 from advgen.specs import ThirdClassFigure
 from advgen.tables import read_images
 
@@ -24,7 +25,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
     full = common.inside(spec)
     table = tables["interpolation"]
     facts, images = common.frame(table), read_images(table)
-    facts["third"] = (facts["judged"] != facts["label_from"]) & (facts["judged"] != facts["label_to"])
+    facts["third"] = third_class(facts)
     frames = int(facts["frame"].max()) + 1
     middles = facts[facts["frame"] == (frames - 1) // 2]
     blocks = {str(name): rows for name, rows in middles.groupby("model")}
@@ -109,4 +110,5 @@ def _details(middles: pd.DataFrame) -> str:
     words = f"{n} pairs of test images with different labels; bars: 95 % Wilson intervals over pairs"
     if middles["seed"].nunique() > 1:
         words += "; dots: means of the seeds, ticks: the seeds"
+    words += "; a third class is neither end's label nor what the judge sees there"
     return words + "; under each frame the judge's class, framed: the middle with its confidence"

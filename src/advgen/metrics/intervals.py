@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest
+from scipy.stats import binomtest, rankdata
 
 from advgen import seeds
 
@@ -42,3 +42,21 @@ def paired_difference(a: ArrayLike, b: ArrayLike, seed: int, confidence: float =
         raise ValueError(f"paired values must be of the same examples, not {len(a_N)} and {len(b_N)}")
     # Each tail should still hold ten resamples, or the interval's ends are mostly luck.
     return bootstrap_mean(a_N - b_N, seed, confidence, n=round(20 / (1 - confidence)))
+
+
+def rank_correlation(
+    x: ArrayLike, y: ArrayLike, seed: int, confidence: float = 0.95, n: int = 2000
+) -> tuple[float, float, float]:
+    """Spearman's rank correlation with a percentile bootstrap interval over examples; NaN where one never varies."""
+    x_N, y_N = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    random = np.random.default_rng(seeds.derive(seed, "bootstrap"))
+    rows_RN = np.vstack([np.arange(len(x_N)), random.integers(len(x_N), size=(n, len(x_N)))])
+    x_RN, y_RN = (rankdata(values[rows_RN], axis=1) - (len(x_N) + 1) / 2 for values in (x_N, y_N))
+    spread_R = np.sqrt((x_RN**2).sum(1) * (y_RN**2).sum(1))
+    varies_R = spread_R > 0
+    if not varies_R[0]:
+        return float("nan"), float("nan"), float("nan")
+    found_R = (x_RN * y_RN).sum(1)[varies_R] / spread_R[varies_R]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found_R[1:], [tail, 1 - tail])
+    return float(found_R[0]), float(low), float(high)

@@ -57,20 +57,33 @@ def inversions(tables: dict[str, pa.Table]) -> Columns:
     return _columns(rows)
 
 
+def third_class(frames: pd.DataFrame) -> pd.Series[bool]:
+    """Whether each frame's judged class is neither a label of its pair nor what the judge sees in an end of its strip.
+
+    Without the latter, an end that was inverted badly would count as a third class all along its half of the path.
+    """
+    strips = frames.sort_values("frame").groupby(["interpolation", "model", "seed", "pair"])["judged"]
+    ends = frames[["label_from", "label_to"]].assign(first=strips.transform("first"), last=strips.transform("last"))
+    return ends.ne(frames["judged"], axis=0).all(axis=1)
+
+
 def interpolations(tables: dict[str, pa.Table]) -> Columns:
     """Rate of a third class in the middle frame, and roughness: the largest share of a path's way in one step."""
     rows = []
     for keys, frames in _groups(tables["interpolation"], ["interpolation", "model", "seed"]):
-        middle = frames[frames["frame"] == frames["frame"].max() // 2]
-        ends = middle[["label_from", "label_to"]]
-        third = int((ends.ne(middle["judged"], axis=0)).all(axis=1).sum())
-        low, high = wilson(third, len(middle))
+        last = frames["frame"].max()
+        middle = frames["frame"] == last // 2
+        third, n = int(third_class(frames)[middle].sum()), int(middle.sum())
+        low, high = wilson(third, n)
+        kept = frames["judged"] == frames["label_from"].where(frames["frame"] == 0, frames["label_to"])
+        kept_both = kept[frames["frame"].isin([0, last])].groupby(frames["pair"]).all()
         rough, rough_low, rough_high = bootstrap_mean(frames.groupby("pair")["change"].max().to_numpy(), seed=0)
         rows.append(
             {
                 **keys,
-                "n": len(middle),
-                "third_class": third / len(middle),
+                "n": n,
+                "ends_kept": float(kept_both.mean()),
+                "third_class": third / n,
                 "third_class_low": low,
                 "third_class_high": high,
                 "roughness": rough,
