@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 from tests.fake_tables import fake_specs, fake_tables
 
@@ -68,6 +70,56 @@ def test_no_words_are_cut_off(kind: str, fakes: dict[str, pa.Table]) -> None:
         assert min(content.x0, content.y0) >= -0.01
         assert content.x1 <= figure.get_figwidth() + 0.01
         assert content.y1 <= figure.get_figheight() + 0.01
+
+
+def overlapping_ticks(figure: Figure) -> list[tuple[str, str]]:
+    """Neighbours among the numbers at an axis that touch each other."""
+    with common.style():
+        FigureCanvasAgg(figure).draw()
+    found = []
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks = [
+                label
+                for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+                for label in (tick.label1, tick.label2)
+                if low <= tick.get_loc() <= high and label.get_visible() and label.get_text()
+            ]
+            boxes = sorted(
+                ((tick.get_window_extent(), tick.get_text()) for tick in ticks), key=lambda one: one[0].x0 + one[0].y0
+            )
+            found += [(a[1], b[1]) for a, b in pairwise(boxes) if a[0].overlaps(b[0])]
+    return found
+
+
+@pytest.mark.parametrize("width", [60, 120, 180])
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_at_the_axes_do_not_touch(kind: str, width: float, fakes: dict[str, pa.Table]) -> None:
+    for spec in SPECS[kind].values():
+        spec = spec.model_copy(update={"width_mm": width})
+        assert not overlapping_ticks(registry.resolve(spec)(fakes, spec))
+
+
+@pytest.mark.parametrize("low", [1.0, 240.0])
+@pytest.mark.parametrize("ratio", [1.0, 1.2, 1.9, 2.9, 5.0, 30.0, 1000.0])
+def test_any_range_of_distances_has_numbers_that_do_not_touch(
+    low: float, ratio: float, fakes: dict[str, pa.Table]
+) -> None:
+    table = fakes["gan_quality"]
+    fid = low * ratio ** np.linspace(0, 1, len(table))
+    table = table.set_column(table.column_names.index("fid"), "fid", pa.array(fid))
+    for spec in SPECS["gan_comparison"].values():
+        assert not overlapping_ticks(registry.resolve(spec)({**fakes, "gan_quality": table}, spec))
+
+
+@pytest.mark.parametrize("epochs", [0.03, 0.6, 1.2, 16, 500])
+def test_any_number_of_epochs_has_numbers_that_do_not_touch(epochs: float, fakes: dict[str, pa.Table]) -> None:
+    table = fakes["gan_history"]
+    epoch = np.array(table["epoch"]) * epochs / max(table["epoch"].to_pylist())
+    table = table.set_column(table.column_names.index("epoch"), "epoch", pa.array(epoch))
+    for spec in SPECS["loss_curves"].values():
+        assert not overlapping_ticks(registry.resolve(spec)({**fakes, "gan_history": table}, spec))
 
 
 @pytest.mark.parametrize(("label", "width"), [("full", 60), ("minimal", 90), ("full", 400)])

@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
@@ -452,6 +454,18 @@ def share_of(successes: float, n: int, things: str) -> str:
     """A share with its 95 % Wilson interval and the number of things it is a share of."""
     low, high = wilson(round(successes), n)
     return f"{percent(successes / n)} [{100 * low:.1f}, {100 * high:.1f}] ({n_is([n])} {things})"
+
+
+def log_numbers(axis: Axis, most: int) -> None:
+    """Round numbers, `most` or few more of them, at a logarithmic axis whose range is set."""
+    low, high = sorted(axis.get_view_interval())
+    if high / low > 5:  # so that there are two of them at least
+        subs = (1.0,) if high / low > 100 else (1.0, 3.0) if high / low > 10 else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=most))
+    else:
+        axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def correlation(x: ArrayLike, y: ArrayLike) -> str:

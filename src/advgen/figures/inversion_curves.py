@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from advgen.figures import common
 from advgen.specs import InversionCurvesFigure
@@ -81,8 +81,7 @@ def _limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def _decorate(axes: Axes, first: bool, last: bool) -> None:
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    common.log_numbers(axes.yaxis, 5)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelleft=first, labelbottom=last)
     axes.set_xlim(left=0)

@@ -15,7 +15,7 @@ from advgen.figures import common
 from advgen.metrics.intervals import bootstrap_mean, wilson
 from advgen.specs import InversionKeepsFigure
 
-SIZES = {"width": "width (px)", "height": "height (px)", "ink": "ink (sum of pixels)"}
+SIZES = {"width": "width (px)", "height": "height (px)", "ink": "ink (mean of pixels)"}
 TALL, LEFT, FOOT = 36.0, 14.0, 10.0
 
 
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
 def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
     """A dot per image, the diagonal where nothing changes, and the mean change."""
     given, found = rows[name].to_numpy(float), rows[f"{name}_found"].to_numpy(float)
-    top = 1.06 * max(given.max(), found.max(), 1.0)
+    top = 1.06 * (max(given.max(), found.max()) or 1)
     axes.plot([0, top], [0, top], color=common.INK, linewidth=0.8)
     axes.plot(given, found, "o", color=common.BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
     axes.set_xlim(0, top)

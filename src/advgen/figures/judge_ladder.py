@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
 
 from advgen.figures import common
 from advgen.specs import JudgeLadderFigure
@@ -64,8 +63,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeLadderFigure) -> Figure:
     # Room for the largest value's number, whatever the width.
     decades = np.log10(high / low) + 0.2
     axes.set_xlim(low / 10**0.2, high * 10 ** (decades * VALUE / (width - VALUE)))
-    axes.xaxis.set_major_locator(LogLocator(numticks=max(3, int(width // 12))))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    common.log_numbers(axes.xaxis, max(3, int(width // 12)))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [])
     axes.tick_params(axis="y", length=0)

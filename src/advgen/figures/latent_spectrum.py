@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from advgen.figures import common
 from advgen.specs import LatentSpectrumFigure
@@ -66,8 +66,7 @@ def _spectra(axes: Axes, quality: pd.DataFrame, names: list[str]) -> None:
                 axes.plot(rank, one, color=common.colour(number), linewidth=0.5, alpha=0.5)
         axes.plot(rank, np.mean(spectra, axis=0), color=common.colour(number), linewidth=1.5)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    common.log_numbers(axes.yaxis, 8)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlim(1, max(ranks, 2))
     axes.set_xlabel("eigenvalue by rank")

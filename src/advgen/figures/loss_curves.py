@@ -102,7 +102,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
     epochs.xaxis.set_ticks_position("bottom")
     epochs.xaxis.set_label_position("bottom")
     epochs.spines["bottom"].set_position(("outward", 22))
-    epochs.xaxis.set_major_locator(MaxNLocator(10, integer=epochs.get_xlim()[1] > 2))
+    epochs.xaxis.set_major_locator(MaxNLocator(6, integer=epochs.get_xlim()[1] > 2))
     epochs.set_xlabel("epoch", labelpad=1)
     epochs.grid(True, axis="x")
 

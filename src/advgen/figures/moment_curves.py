@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from advgen.figures import common
 from advgen.specs import MomentCurvesFigure
@@ -39,9 +38,7 @@ def draw(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Figure:
         axes.set_ylim(low, high)
         axes.set_xlim(0, history["epoch"].max())
         common.name_ends(axes, _lines(axes, rows), TALL)
-        axes.yaxis.set_major_locator(LogLocator(numticks=8))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        common.log_numbers(axes.yaxis, 8)
         axes.set_xlabel("epoch")
         if panels.first(number):
             axes.set_ylabel("value (log scale)")

@@ -8,7 +8,6 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from advgen.figures import common
 from advgen.specs import SimulationFigure
@@ -48,8 +47,6 @@ def _panel(axes: Axes, rows: pd.DataFrame, series: list[str]) -> None:
     wide = rows["x"].min() > 0 and rows["x"].max() / rows["x"].min() > 20
     if wide:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
     for number, name in enumerate(series):
         one = rows[rows["series"] == name].sort_values("x")
         axes.plot(one["x"], one["y"], color=common.colour(number), linewidth=1.3)
@@ -58,5 +55,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, series: list[str]) -> None:
     low, high = rows[["y", "y_low"]].min().min(), rows[["y", "y_high"]].max().max()
     room = 0.04 * (high - low) or 0.1
     axes.set_ylim(min(0.0, low) if low < 0 else -0.2 * room, high + room)
+    if wide:
+        common.log_numbers(axes.xaxis, 6)
     axes.set_xlabel(f"{rows['x_name'].iloc[0]}{' (log scale)' if wide else ''}")
     axes.set_ylabel(str(rows["y_name"].iloc[0]))

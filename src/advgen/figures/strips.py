@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from advgen.figures import common
@@ -101,17 +101,10 @@ def _column(axes: Axes, measure: Measure, rows: int, groups: int, row: float, wi
             color=colour,
         )
     if measure.log:
-        axes.xaxis.set_major_locator(LogLocator(subs=_subs(axes), numticks=max(3, int(width // 10))))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        common.log_numbers(axes.xaxis, max(3, int(width // 10)))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(max(2, int(width // 9)), steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-
-
-def _subs(axes: Axes) -> tuple[float, ...]:
-    """Ticks within a decade: the fewer decades, the more."""
-    low, high = axes.get_xlim()
-    return (1.0,) if high / low > 100 else (1.0, 3.0) if high / low > 10 else (1.0, 2.0, 3.0, 5.0, 7.0)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
 def _limits(measure: Measure) -> tuple[float, float]:

@@ -8,7 +8,6 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from advgen.figures import common
 from advgen.specs import TruncationFigure
@@ -39,16 +38,10 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
         axes.set_yscale("log")
         rows = rows.assign(fid=rows["fid"].clip(lower=0.01))
         end = _line(axes, rows, "fid", 2)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter() if _decades(rows) else FuncFormatter(lambda v, _: f"{v:,g}"))
+        common.log_numbers(axes.yaxis, 6)
         _decorate(axes, "Fréchet distance", rows)
         common.name_ends(axes, [(end[0], "distance", end[2])], TALL)
     return page.figure
-
-
-def _decades(rows: pd.DataFrame) -> bool:
-    """Whether the distances span enough for ticks at powers of ten alone."""
-    return bool(rows["fid"].max() / rows["fid"].min() > 30)
 
 
 def _line(axes: Axes, rows: pd.DataFrame, column: str, number: int) -> tuple[float, str, str]:
