@@ -102,7 +102,7 @@ def test_numbers_at_the_axes_do_not_touch(kind: str, width: float, fakes: dict[s
 
 
 @pytest.mark.parametrize("low", [1.0, 240.0])
-@pytest.mark.parametrize("ratio", [1.0, 1.2, 1.9, 2.9, 5.0, 30.0, 1000.0])
+@pytest.mark.parametrize("ratio", [1.0, 1.2, 1.9, 2.9, 5.0, 9.0, 11.0, 30.0, 90.0, 1000.0])
 def test_any_range_of_distances_has_numbers_that_do_not_touch(
     low: float, ratio: float, fakes: dict[str, pa.Table]
 ) -> None:
@@ -110,7 +110,9 @@ def test_any_range_of_distances_has_numbers_that_do_not_touch(
     fid = low * ratio ** np.linspace(0, 1, len(table))
     table = table.set_column(table.column_names.index("fid"), "fid", pa.array(fid))
     for spec in SPECS["gan_comparison"].values():
-        assert not overlapping_ticks(registry.resolve(spec)({**fakes, "gan_quality": table}, spec))
+        for width in (60, 90, 180):
+            spec = spec.model_copy(update={"width_mm": width})
+            assert not overlapping_ticks(registry.resolve(spec)({**fakes, "gan_quality": table}, spec))
 
 
 @pytest.mark.parametrize("epochs", [0.03, 0.6, 1.2, 16, 500])

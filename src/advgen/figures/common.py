@@ -459,8 +459,9 @@ def share_of(successes: float, n: int, things: str) -> str:
 def log_numbers(axis: Axis, most: int) -> None:
     """Round numbers, `most` or few more of them, at a logarithmic axis whose range is set."""
     low, high = sorted(axis.get_view_interval())
-    if high / low > 5:  # so that there are two of them at least
-        subs = (1.0,) if high / low > 100 else (1.0, 3.0) if high / low > 10 else (1.0, 2.0, 5.0)
+    decades = math.log10(high / low)
+    if decades > 0.7:  # so that there are two of them at least
+        subs = (1.0,) if decades > 2 else (1.0, 3.0) if decades > max(1, most / 3) else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(subs=subs, numticks=most))
     else:
         axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
