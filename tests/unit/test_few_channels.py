@@ -19,6 +19,9 @@ LAYERS: dict[str, tuple[tuple[int, ...], Convolution]] = {
     "pixels that no filter reaches": ((1, 10, 11), nn.Conv2d(1, 4, 3, stride=4, bias=False)),
     "to grey": ((8, 7, 7), nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1)),
     "to colour, all keys apart": ((4, 5, 6), nn.ConvTranspose2d(4, 3, (3, 5), stride=(2, 3), padding=(1, 0))),
+    "to eight maps": ((16, 5, 6), nn.ConvTranspose2d(16, 8, 5)),
+    "from four maps, a width of four": ((4, 6, 8), nn.ConvTranspose2d(4, 32, (3, 5), padding=(2, 1))),
+    "from five maps, an odd width, no bias": ((5, 6, 7), nn.ConvTranspose2d(5, 20, 3, padding=1, bias=False)),
     "to grey, gaps between filters": ((4, 5, 6), nn.ConvTranspose2d(4, 1, 3, stride=4, bias=False)),
 }
 
@@ -94,7 +97,9 @@ def hooked() -> nn.Conv2d:
         nn.Conv2d(1, 8, 3, dilation=2),
         nn.Conv2d(1, 8, 3, padding="same"),
         nn.Conv2d(1, 8, 3, padding=1, padding_mode="reflect"),
-        nn.ConvTranspose2d(8, 4, 3),
+        nn.ConvTranspose2d(8, 4, 3, stride=2),
+        nn.ConvTranspose2d(8, 4, 3, padding=3),
+        nn.ConvTranspose2d(16, 32, 3),
         nn.ConvTranspose2d(8, 1, 3, stride=2, output_padding=1),
     ],
     ids=[
@@ -105,6 +110,8 @@ def hooked() -> nn.Conv2d:
         "dilation",
         "padding by name",
         "padding mode",
+        "to several channels, stride",
+        "cut more than the kernel",
         "to many channels",
         "output padding",
     ],

@@ -3,7 +3,8 @@
 The library computes what leads back to the image (the gradient of a first convolution, the result of a last transposed
 one) as a convolution with as many output channels, for which its vector code has little use: for 32 filters on grey
 images that took as long as all the rest of a small network forward and backward. Here it is a matrix product, filters
-by pixels, and a sum over shifts.
+by pixels, and a sum over shifts. Transposed convolutions of stride 1 between more channels, but fewer than fill a
+vector, compute several neighbouring pixels as channels of one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 FEW = 3
-"""Most channels of an image for which this is faster."""
+"""Most channels of an image for which the matrix product is faster."""
+VECTOR = 16
+"""Channels that the library's code works on at once."""
 CACHE = 2**20
 """Numbers of the intermediate matrix that are worked on at a time, so that it stays in the processor's cache."""
 
@@ -38,12 +41,23 @@ def _replaceable(layer: Convolution) -> bool:
         and not layer._forward_pre_hooks  # and so may what hooks into them
         and not layer._forward_hooks
         and layer.weight.device.type == "cpu"
-        and layer.weight.shape[1] <= FEW
+        and (layer.weight.shape[1] <= FEW or _spreads(layer))
         and layer.groups == 1
         and layer.dilation == (1, 1)
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
         and not any(layer.output_padding)
+    )
+
+
+def _spreads(layer: Convolution) -> bool:
+    """Whether a transposed convolution is a convolution of stride 1 whose result or gradient has few channels."""
+    return (
+        isinstance(layer, nn.ConvTranspose2d)
+        and layer.stride == (1, 1)
+        and min(layer.weight.shape[:2]) < VECTOR
+        and not isinstance(layer.padding, str)
+        and all(padding < size for padding, size in zip(layer.padding, layer.kernel_size, strict=True))
     )
 
 
@@ -85,6 +99,9 @@ class _ConvolveTransposed(torch.autograd.Function):
         assert not isinstance(layer.padding, str)
         ctx.layer = layer
         (down, right), (above, left), (high, wide) = layer.stride, layer.padding, layer.weight.shape[2:]
+        if layer.weight.shape[1] > FEW:
+            flipped = layer.weight.transpose(0, 1).flip(2, 3)
+            return _spread(x_BCHW, flipped, layer.bias, (high - 1 - above, wide - 1 - left))
         height, width = x_BCHW.shape[2:]
         size = (height - 1) * down + high - 2 * above, (width - 1) * right + wide - 2 * left
         image_BOHW = _to_image(x_BCHW, layer, size)
@@ -95,7 +112,27 @@ class _ConvolveTransposed(torch.autograd.Function):
     def backward(ctx: Any, gradient_BOHW: Tensor) -> tuple[Tensor, None]:
         layer = ctx.layer
         gradient_BOHW = gradient_BOHW.contiguous(memory_format=torch.channels_last)
+        if _spreads(layer):
+            return _spread(gradient_BOHW, layer.weight, None, layer.padding), None
         return nn.functional.conv2d(gradient_BOHW, layer.weight, None, layer.stride, layer.padding), None
+
+
+def _spread(x_BCHW: Tensor, weight_OCKL: Tensor, bias_O: Tensor | None, padding: tuple[int, int]) -> Tensor:
+    """A convolution of stride 1, several neighbouring pixels of a row at once: as many as fill a vector.
+
+    Each has the filters at its place among those of a wider kernel, whose stride is their number. Where channels lie
+    last in memory, these pixels' channels lie side by side, as they do in the result.
+    """
+    outputs, channels, high, wide = weight_OCKL.shape
+    width = x_BCHW.shape[3] + 2 * padding[1] - wide + 1
+    at_once = max(n for n in (1, 2, 4) if width % n == 0 and (n == 1 or n * outputs <= VECTOR))
+    wider = weight_OCKL.new_zeros(at_once, outputs, channels, high, wide + at_once - 1)
+    for place in range(at_once):
+        wider[place, ..., place : place + wide] = weight_OCKL
+    filters = wider.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    bias = None if bias_O is None else bias_O.repeat(at_once)
+    several = nn.functional.conv2d(x_BCHW, filters, bias, (1, at_once), padding)
+    return several.permute(0, 2, 3, 1).reshape(len(several), several.shape[2], width, outputs).permute(0, 3, 1, 2)
 
 
 def _to_image(maps_BFHW: Tensor, layer: Convolution, size: tuple[int, int]) -> Tensor:
