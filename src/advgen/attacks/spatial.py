@@ -8,7 +8,7 @@ from itertools import product
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+from torch.nn.functional import cross_entropy
 
 from advgen import seeds
 from advgen.attacks.common import Goal, pure
@@ -99,19 +99,40 @@ def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, s
 
 
 def transform(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
-    """Each image turned left by degrees about its centre, then moved by pixels to the right and down; bilinear."""
+    """Each image turned left by degrees about its centre, then moved by pixels to the right and down; bilinear.
+
+    The images get no gradient, the poses do. It flows through the weights of neighbouring pixels alone: grid_sample's
+    is a sum in no fixed order on a GPU.
+    """
     height, width = x_BCHW.shape[2:]
-    angle_B, right_B, down_B = pose_B3.unbind(1)
-    cos_B, sin_B = torch.deg2rad(angle_B).cos(), torch.deg2rad(angle_B).sin()
-    # Where each output pixel comes from, so the motion backwards, in units of half the image's width and height.
-    back_x_B, back_y_B = -2 * right_B / width, -2 * down_B / height
-    aspect = height / width
-    rows_B23 = torch.stack(
-        [
-            torch.stack([cos_B, -sin_B * aspect, cos_B * back_x_B - sin_B * aspect * back_y_B], dim=1),
-            torch.stack([sin_B / aspect, cos_B, sin_B / aspect * back_x_B + cos_B * back_y_B], dim=1),
-        ],
-        dim=1,
-    )
-    grid_BHW2 = affine_grid(rows_B23, list(x_BCHW.shape), align_corners=False)
-    return grid_sample(x_BCHW, grid_BHW2, align_corners=False).clamp(0, 1)
+    angle_B11, right_B11, down_B11 = pose_B3[..., None, None].unbind(1)
+    cos_B11, sin_B11 = torch.deg2rad(angle_B11).cos(), torch.deg2rad(angle_B11).sin()
+    # Where each output pixel comes from, so the motion backwards, seen from the centre.
+    across_BHW = _centred(width, x_BCHW) - right_B11
+    along_BHW = _centred(height, x_BCHW)[:, None] - down_B11
+    column_BHW = cos_B11 * across_BHW - sin_B11 * along_BHW + (width - 1) / 2
+    row_BHW = sin_B11 * across_BHW + cos_B11 * along_BHW + (height - 1) / 2
+    return _sample(x_BCHW.detach(), row_BHW, column_BHW)
+
+
+def _centred(size: int, like: Tensor) -> Tensor:
+    """Places of the pixels of one row or column, counted from its middle."""
+    return torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
+
+
+def _sample(x_BCHW: Tensor, row_BHW: Tensor, column_BHW: Tensor) -> Tensor:
+    """The images at these places, by the four pixels around each; what lies outside is black."""
+    batch, channels, height, width = x_BCHW.shape
+    # a frame of black pixels, so that every place and all its neighbours are in the picture
+    framed_BCP = nn.functional.pad(x_BCHW, (1, 2, 1, 2)).flatten(2)
+    row_BHW, column_BHW = row_BHW.clamp(-1, height), column_BHW.clamp(-1, width)
+    top_BHW, left_BHW = row_BHW.detach().floor(), column_BHW.detach().floor()
+    below_BHW, beside_BHW = row_BHW - top_BHW, column_BHW - left_BHW
+    corner_BHW = ((top_BHW + 1) * (width + 3) + left_BHW + 1).long()
+    sampled_BCHW = torch.zeros_like(x_BCHW)
+    for down, weight_BHW in ((0, 1 - below_BHW), (1, below_BHW)):
+        for right, share_BHW in ((0, 1 - beside_BHW), (1, beside_BHW)):
+            places_B1P = (corner_BHW + down * (width + 3) + right).flatten(1)[:, None]
+            pixels_BCHW = framed_BCP.gather(2, places_B1P.expand(batch, channels, -1)).view_as(x_BCHW)
+            sampled_BCHW = sampled_BCHW + pixels_BCHW * (weight_BHW * share_BHW)[:, None]
+    return sampled_BCHW.clamp(0, 1)

@@ -114,7 +114,7 @@ def _moments(z_BD: Tensor) -> Tensor:
 
 def quantiles(z_BD: Tensor) -> Tensor:
     """Quantiles at LEVELS (levels, 3): of all numbers, and a low and a high one among those of each dimension."""
-    levels = torch.tensor(LEVELS, dtype=z_BD.dtype, device=z_BD.device)
+    levels = z_BD.new_tensor(LEVELS)
     places = (levels * (z_BD.numel() - 1)).round().long()
     pooled = z_BD.flatten().sort().values[places]  # torch.quantile refuses more than 16 million numbers
     per_dimension = z_BD.quantile(levels, dim=0)

@@ -74,8 +74,7 @@ def run(
         seeds.seed_global(seeds.derive(seed, "step", number))
         rows_B = order_N[place * batch : (place + 1) * batch]
         numbers = play(Step(number, total, epoch, place == per_epoch - 1 or number == total - 1, rows_B))
-        # one copy from the device for all of them
-        history[number] = torch.stack([torch.as_tensor(one, dtype=torch.float32).detach() for one in numbers]).cpu()
+        history[number] = gather(numbers)
         for name, value, checked in zip(names, history[number].tolist(), finite, strict=True):
             if checked and not math.isfinite(value):
                 raise ValueError(f"training broke down at step {number + 1} of {total} ({name} is {value}): {remedy}")
@@ -87,3 +86,13 @@ def run(
         "epoch": [step / per_epoch for step in steps],
         **{name: history[:, column].tolist() for column, name in enumerate(names)},
     }
+
+
+def gather(numbers: Sequence[Tensor | float]) -> Tensor:
+    """Scalars as one float32 tensor (N,) on the CPU, wherever each of them lies; one copy from each device."""
+    row_N = torch.tensor([0.0 if isinstance(one, Tensor) else one for one in numbers], dtype=torch.float32)
+    tensors = {place: one.detach() for place, one in enumerate(numbers) if isinstance(one, Tensor)}
+    for device in dict.fromkeys(one.device for one in tensors.values()):
+        places = [place for place, one in tensors.items() if one.device == device]
+        row_N[places] = torch.stack([tensors[place].to(torch.float32) for place in places]).cpu()
+    return row_N

@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from advgen.attacks.common import frozen, project
 from advgen.models.ensemble import Ensemble
@@ -53,4 +52,6 @@ class Bayesian(Defence):
     @staticmethod
     def _losses(logits_BMK: Tensor, y_B: Tensor) -> Tensor:
         """Cross-entropy of each image under each member, (B, members)."""
-        return cross_entropy(logits_BMK.transpose(1, 2), y_B[:, None].expand(logits_BMK.shape[:2]), reduction="none")
+        # picked by hand: cross_entropy of more than two dimensions has no deterministic kernel on a GPU
+        logs_BKM = logits_BMK.transpose(1, 2).log_softmax(1)
+        return -logs_BKM.gather(1, y_B[:, None, None].expand(-1, 1, logits_BMK.shape[1])).squeeze(1)

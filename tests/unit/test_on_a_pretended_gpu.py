@@ -1,0 +1,207 @@
+"""Every training, and the attack that had no deterministic kernel, on a pretended GPU; and the rules that it obeys."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tests.pretended_gpu import CUDA, UNORDERED, OnGpu, PretendedGpu
+
+from advgen import registry, specs
+from advgen.checkpoints import build
+from advgen.models.ensemble import Ensemble
+from advgen.training.autoencoder import train_autoencoder
+from advgen.training.classifier import train_classifier
+from advgen.training.defences.common import Defence
+from advgen.training.encoder import train_encoder
+from advgen.training.gan import train_gan
+from advgen.training.loop import gather
+from advgen.training.probe import body_spec, train_head
+from advgen.training.state import Callbacks
+
+SHAPE, CLASSES, N = (1, 12, 12), 3, 60
+DEVICE = "cuda:0"
+GENERATOR = specs.DeconvGenerator(kind="deconv", latent=4, start=(4, 6, 6), channels=(), kernel=4)
+NETWORK = specs.ConvNetwork(kind="conv", channels=(4, 6), hidden=(8,), dropout=0.2).fit(SHAPE)
+DEFENCES = sorted(registry.kinds("defences"))
+
+
+def data():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (N, *SHAPE), dtype=torch.uint8, generator=generator)
+    return images, torch.randint(0, CLASSES, (N,), generator=generator)
+
+
+def classifier(device, callbacks, kind=None):
+    torch.manual_seed(0)
+    settings = {"bayesian": {"steps": 2}, "pool": {"size": 20, "refresh": 0.5}}.get(kind, {})
+    defence = registry.kinds("defences")[kind](kind=kind, **settings) if kind else None
+    network = NETWORK
+    if defence is not None and defence.stochastic:
+        network = specs.EnsembleNetwork(kind="ensemble", member=NETWORK.model_copy(update={"dropout": 0.0}), members=2)
+    model = build("networks", network.fit(SHAPE), CLASSES)
+    assert isinstance(model, Ensemble) == (network is not NETWORK)
+    spec = specs.ClassifierTraining(epochs=2, batch=20, lr=1e-3)
+    make = registry.resolve(defence) if defence else Defence
+    history = train_classifier(model, *data(), spec, 0, data(), device, callbacks, defence, make)
+    return history, [model]
+
+
+def autoencoder(device, callbacks):
+    torch.manual_seed(0)
+    model = build("autoencoders", specs.ConvAutoencoder(kind="conv", latent=5).fit((1, 28, 28)))
+    images = torch.randint(0, 256, (N, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    spec = specs.AutoencoderTraining(epochs=2, batch=20, moments=specs.MomentMatching(kind="covariance"))
+    history, snapshots = train_autoencoder(model, images, spec, 0, device, callbacks)
+    return {**history, **{name: column for name, column in snapshots.items() if name != "epoch"}}, [model]
+
+
+def encoder(device, callbacks):
+    torch.manual_seed(0)
+    generator, model = build("generators", GENERATOR), build("networks", NETWORK, GENERATOR.latent)
+    spec = specs.EncoderTraining(steps=6, batch=20)
+    return train_encoder(model, generator.eval(), spec, 0, device, callbacks), [model]
+
+
+def probe(device, callbacks):
+    torch.manual_seed(0)
+    body = build("networks", NETWORK, 1)
+    head = build("networks", body_spec(body), CLASSES)
+    spec = specs.ClassifierTraining(epochs=2, batch=20, lr=1e-3)
+    return train_head(head, body, *data(), spec, 0, data(), device, callbacks), [head]
+
+
+def gan(device, callbacks):
+    torch.manual_seed(0)
+    pair = build("generators", GENERATOR), build("networks", NETWORK, 1)
+    spec = specs.GanTraining(epochs=2, batch=20, unroll=1, average=0.9)
+    return train_gan(*pair, data()[0], spec, 0, device, callbacks), list(pair)
+
+
+TRAININGS = {
+    "classifier": classifier,
+    "autoencoder": autoencoder,
+    "encoder": encoder,
+    "probe": probe,
+    "gan": gan,
+    **{
+        f"classifier, {kind}": (lambda device, callbacks, kind=kind: classifier(device, callbacks, kind))
+        for kind in DEFENCES
+    },
+}
+
+
+def on_gpu(train, callbacks):
+    """History, and the weights of all models on the CPU."""
+    with PretendedGpu():
+        history, models = train(DEVICE, callbacks)
+        assert all(isinstance(one, OnGpu) for model in models for one in model.parameters())
+        return history, [one.cpu() for model in models for one in model.state_dict().values()]
+
+
+def numbers(history):
+    return {name: torch.tensor(column) for name, column in history.items()}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_runs_to_its_end_and_resumes(name):
+    """The device computes with the CPU's kernels, in another order here and there: almost the CPU's numbers."""
+    train = TRAININGS[name]
+    history, models = train("cpu", Callbacks())
+    states = []
+
+    def save(take):
+        states.append(take() if len(states) == 3 else None)
+
+    found, weights = on_gpu(train, Callbacks(save=save))
+    assert len(states) >= 6
+    torch.testing.assert_close(numbers(found), numbers(history), rtol=1e-3, atol=1e-4, equal_nan=True)
+    expected = [one for model in models for one in model.state_dict().values()]
+    torch.testing.assert_close(weights, expected, rtol=1e-3, atol=1e-4)
+    resumed, again = on_gpu(train, Callbacks(state=states[3]))
+    torch.testing.assert_close(numbers(resumed), numbers(found), rtol=0, atol=0, equal_nan=True)
+    assert all(map(torch.equal, again, weights))
+
+
+def test_numbers_are_gathered_wherever_they_lie():
+    with PretendedGpu():
+        there = torch.tensor(2.5).to(DEVICE)
+        row = gather([1.5, there, math.nan, torch.tensor(3.5, dtype=torch.float64), there * 2])
+    assert not isinstance(row, OnGpu)
+    assert row.dtype == torch.float32
+    assert row.nan_to_num(-1).tolist() == [1.5, 2.5, -1, 3.5, 5.0]
+
+
+def test_the_spatial_attack_finds_its_poses_by_deterministic_kernels():
+    torch.manual_seed(0)
+    model = build("networks", NETWORK, CLASSES).eval()
+    images, labels = data()
+    spec = specs.SpatialAttack(kind="spatial", search="first_order", tries=3)
+    attack, given = registry.resolve(spec), {"seed": 0, "indices": list(range(N))}
+    plain = attack(model, images / 255, labels, spec, **given)
+    with PretendedGpu():
+        found = attack(model.to(DEVICE), (images / 255).to(DEVICE), labels.to(DEVICE), spec, **given)
+        assert isinstance(found, OnGpu)
+        torch.testing.assert_close(found.cpu(), plain)
+
+
+# --- the rules of the device itself ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gpu():
+    with PretendedGpu():
+        yield torch.arange(6.0).view(1, 1, 2, 3).to(DEVICE)
+
+
+def test_it_says_that_it_is_one(gpu):
+    assert gpu.device == CUDA and gpu.is_cuda and (gpu + 1).device == CUDA
+    assert torch.zeros(2, device=DEVICE).device == CUDA
+    assert torch.zeros_like(gpu).device == CUDA
+    assert gpu.cpu().device.type == "cpu"
+    assert gpu.add_(1) is gpu and gpu.sum().item() == 21
+
+
+@pytest.mark.parametrize("join", [torch.stack, torch.cat])
+def test_joining_wants_one_device_for_scalars_too(gpu, join):
+    with pytest.raises(RuntimeError, match="same device"):
+        join(
+            [
+                gpu.sum().view(()) if join is torch.stack else gpu.flatten(),
+                torch.zeros(() if join is torch.stack else 1),
+            ]
+        )
+
+
+def test_operands_lie_on_one_device_but_for_cpu_scalars(gpu):
+    assert (gpu * torch.tensor(2.0)).device == CUDA
+    with pytest.raises(RuntimeError, match="same device"):
+        gpu * torch.ones(3)
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.ones(3) @ gpu[0, 0].T
+
+
+def test_indices_may_lie_on_the_cpu_but_not_those_of_a_cpu_tensor_on_the_device(gpu):
+    assert gpu[torch.tensor([0])].device == CUDA
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.ones(6)[gpu.flatten().long()]
+
+
+def test_numpy_is_refused(gpu):
+    with pytest.raises(TypeError, match="numpy"):
+        gpu.numpy()
+
+
+def test_kernels_that_are_not_deterministic_are_refused(gpu):
+    grid = torch.zeros(1, 2, 2, 2, device=DEVICE, requires_grad=True)
+    seen = torch.nn.functional.grid_sample(gpu, grid, align_corners=False)
+    with pytest.raises(RuntimeError, match="deterministic"):
+        seen.sum().backward()
+    with pytest.raises(RuntimeError, match="deterministic"):
+        torch.nn.functional.cross_entropy(gpu[0].transpose(1, 2), torch.zeros(1, 2, dtype=torch.long, device=DEVICE))
+    assert torch.nn.functional.cross_entropy(gpu[0, 0], torch.zeros(2, dtype=torch.long, device=DEVICE)).device == CUDA
+
+
+def test_every_refused_kernel_exists():
+    assert all(hasattr(torch.ops.aten, name) for name in UNORDERED)
