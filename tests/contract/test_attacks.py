@@ -171,6 +171,28 @@ def test_leaves_the_model_alone_when_it_fails(spec, model, x, y):
     assert_untouched(before, model)
 
 
+WRAPPED = {
+    "compiled": lambda model, x: torch.compile(model, backend="eager"),
+    "traced": torch.jit.trace,
+    "data parallel": lambda model, x: torch.nn.DataParallel(model),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
+@pytest.mark.parametrize("way", WRAPPED)
+@pytest.mark.parametrize("kind", ["fgsm", "deepfool"])
+def test_a_wrapped_model_is_attacked_and_stays_whole(model, x, y, kind, way):
+    wrapped = WRAPPED[way](model.eval(), x)
+    given, parts = snapshot(wrapped), list(wrapped.modules())
+    expected = logits(model, x)
+    crafted = craft(registry.resolve(make(kind)), wrapped, x, y, make(kind), seed=0, indices=INDICES)
+    torch.testing.assert_close(torch.from_numpy(crafted["x_adv"]), run(make(kind), model, x, y))
+    assert_untouched(given, wrapped)
+    assert all(a is b for a, b in zip(wrapped.modules(), parts, strict=True))
+    torch.testing.assert_close(logits(wrapped, x), expected)
+    torch.testing.assert_close(logits(model, x), expected)
+
+
 def test_works_inside_inference_code(spec, model, x, y):
     with torch.no_grad():
         assert torch.equal(run(spec, model, x, y), run(spec, model, x, y))

@@ -9,7 +9,6 @@ vector, compute several neighbouring pixels as channels of one.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -27,12 +26,24 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 def faster(model: nn.Module) -> nn.Module:
-    """The same frozen network on the same parameters, with its convolutions from and to few channels replaced."""
+    """The same frozen network on the same parameters, with its convolutions from and to few channels replaced.
+
+    The given one is left as it is. One that does not look its parts up as modules do, such as a compiled or traced
+    one, is given back itself: what it computes does not follow from its parts.
+    """
     if isinstance(model, nn.Conv2d | nn.ConvTranspose2d):
         return _Frozen(model) if _replaceable(model) else model
-    twin = copy.copy(model)
-    twin._modules = {name: child and faster(child) for name, child in model._modules.items()}
+    if not _plain(type(model)):
+        return model
+    twin: nn.Module = object.__new__(type(model))
+    parts = {name: child and faster(child) for name, child in model._modules.items()}
+    # past __setattr__, which a class may turn into writing elsewhere
+    twin.__dict__.update({**model.__dict__, "_modules": parts})
     return twin
+
+
+def _plain(kind: type[nn.Module]) -> bool:
+    return kind.__getattr__ is nn.Module.__getattr__ and kind.__setattr__ is nn.Module.__setattr__
 
 
 def _replaceable(layer: Convolution) -> bool:
