@@ -24,7 +24,7 @@ FORMAT = 1
 
 # The digest of a job stops at these: one new spec class must not retrain every model.
 CORE = ("locking", "recovery", "config", "specs", "registry", "tasks", "plan", "paths", "provenance")
-IO = ("tables", "checkpoints", "devices", "seeds", "stamps", "jobs", "cli", "__main__")
+IO = ("tables", "checkpoints", "devices", "stamps", "jobs", "cli", "__main__")
 _STOP = {f"advgen.{name}" for name in CORE + IO}
 
 

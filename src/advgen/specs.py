@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
+from advgen.geometry import glasses_frame
+
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 
@@ -706,22 +708,8 @@ class GlassesMask(MaskSpec):
         0.07, description="of the frame, as a share of the image's width"
     )
 
-    def pixels(self, shape: Shape) -> set[tuple[int, int]]:
-        """Row and column of each pixel of the frame: two rims and a bridge between them, scaled to the image."""
-        _, height, width = shape
-        line = max(1, round(self.thickness * width))
-        top, bottom = round(0.2 * height), round(0.5 * height)
-        frame = set()
-        for left, right in ((0.06, 0.44), (0.56, 0.94)):
-            rows, columns = range(top, bottom), range(round(left * width), round(right * width))
-            rim = {*rows[:line], *rows[-line:]}, {*columns[:line], *columns[-line:]}
-            frame |= {(row, column) for row in rows for column in columns if row in rim[0] or column in rim[1]}
-        bridge = range((top + bottom - line) // 2, (top + bottom - line) // 2 + line)
-        frame |= {(row, column) for row in bridge for column in range(round(0.44 * width), round(0.56 * width))}
-        return {(row, column) for row, column in frame if 0 <= row < height}
-
     def lost(self, shape: Shape) -> int:
-        return len(self.pixels(shape))
+        return len(glasses_frame(shape, self.thickness))
 
 
 # --- attacks ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """One spec class per command: what it reads, writes and must be told. Torch-free; shared by the plan and the CLI.
 
-A task's docstring is its help. `science` names the modules whose code its result depends on besides the registry
-targets in its spec: the command module, or for long trainings the training module alone, so that a change in how a
-command reads its files does not cost days.
+A task's docstring is its help. `science` names the modules whose code its result depends on, and what they import,
+besides the registry targets in its spec: the command's, which also chooses the images.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pydantic import Field
 
 from advgen.references import Section
 from advgen.registry import (
+    PRESETS,
     AnyAttack,
     AnyAutoencoder,
     AnyDataset,
@@ -45,7 +45,6 @@ def cv_formats() -> tuple[CvFormat, ...]:
 
 
 TORCH = ("numpy", "pyarrow", "scipy", "torch")
-TRAINING = ("advgen.training.initial", "advgen.data.choice")
 
 
 class Task(Spec):
@@ -102,7 +101,7 @@ class TrainClassifier(Task):
 
     reads = ("data",)
     writes = ("out-model", "out-history")
-    science = ("advgen.training.classifier", *TRAINING)
+    science = ("advgen.commands.train_classifier",)
     torch = True
     packages = TORCH
     name: str
@@ -120,7 +119,7 @@ class TrainProbe(Task):
 
     reads = ("model", "data")
     writes = ("out-model", "out-history")
-    science = ("advgen.training.probe", *TRAINING)
+    science = ("advgen.commands.train_probe",)
     torch = True
     packages = TORCH
     name: str
@@ -173,7 +172,8 @@ class TrainGan(Task):
 
     reads = ("data", "judge")
     writes = ("out-generator", "out-discriminator", "out-history")
-    science = ("advgen.training.gan", *TRAINING)
+    science = ("advgen.commands.train_gan",)
+    scorer: ClassVar[str] = "advgen.metrics.score:scorer"
     torch = True
     packages = TORCH
     name: str
@@ -190,8 +190,7 @@ class TrainGan(Task):
 
     def code(self) -> set[str]:
         """The scoring too, where the judge chooses."""
-        scoring = {"advgen.commands.train_gan", "advgen.metrics.distribution"} if self.judged else set()
-        return super().code() | scoring
+        return super().code() | ({self.scorer.split(":")[0]} if self.judged else set())
 
 
 class EvaluateGan(Task):
@@ -214,7 +213,7 @@ class TrainAutoencoder(Task):
 
     reads = ("data",)
     writes = ("out-model", "out-history", "out-snapshots")
-    science = ("advgen.training.autoencoder", *TRAINING)
+    science = ("advgen.commands.train_autoencoder",)
     torch = True
     packages = TORCH
     name: str
@@ -244,7 +243,7 @@ class TrainEncoder(Task):
 
     reads = ("generator",)
     writes = ("out-model", "out-history")
-    science = ("advgen.training.encoder", *TRAINING)
+    science = ("advgen.commands.train_encoder",)
     torch = True
     packages = TORCH
     name: str
@@ -395,6 +394,10 @@ class CountParameters(Task):
     torch = True
     packages = ("pyarrow", "torch")
     presets: str = Field(description="digest of all presets, so that a changed one counts them again")
+
+    def code(self) -> set[str]:
+        """The architectures too."""
+        return super().code() | set(modules(PRESETS))
 
 
 class Summarise(Task):

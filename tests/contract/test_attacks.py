@@ -13,6 +13,7 @@ from advgen.attacks.jsma import _best_pairs
 from advgen.attacks.run import craft
 from advgen.attacks.spatial import transform
 from advgen.checkpoints import build
+from advgen.geometry import glasses_frame
 
 KINDS = registry.kinds("attacks")
 N = 12
@@ -576,7 +577,7 @@ def test_the_region_alone_changes(model, x, y):
     y = logits(model, x).argmax(1)
     x_adv = run(spec, model, x, y)
     inside = torch.zeros(12, 12, dtype=torch.bool)
-    for row, column in spec.region.pixels((1, 12, 12)):
+    for row, column in glasses_frame((1, 12, 12), spec.region.thickness):
         inside[row, column] = True
     changed = (x_adv != x)[:, 0]
     assert changed[:, inside].any()

@@ -29,7 +29,7 @@ def package(tmp_path: Path) -> Path:
     source = Path(__file__).parents[2] / "src/advgen"
     folder = tmp_path / "advgen"
     (folder / "toy").mkdir(parents=True)
-    for name in ("__init__", "provenance", "specs", "tables"):
+    for name in ("__init__", "geometry", "provenance", "specs", "tables"):
         (folder / f"{name}.py").write_text((source / f"{name}.py").read_text())
     (folder / "toy/__init__.py").write_text("")
     (folder / "toy/a.py").write_text('"""A."""\nfrom advgen.toy.b import f\nfrom advgen import tables\n')

@@ -1,25 +1,15 @@
 """A trained generator and discriminator, and their history."""
 
-from collections.abc import Callable
-
-import torch
-
+from advgen import registry
 from advgen.checkpoints import build, load_model, save_model
 from advgen.data.choice import split
 from advgen.data.images import load
 from advgen.jobs import Job
 from advgen.metrics.detect import vanishing
-from advgen.metrics.distribution import frechet
-from advgen.models.generators import Generator
-from advgen.models.predict import features_and_probabilities
-from advgen.seeds import normal
 from advgen.tables import arrow_table, write_table
 from advgen.tasks import TrainGan
 from advgen.training.gan import train_gan
 from advgen.training.initial import fresh
-
-SAMPLES = 1000
-"""By which a generator is scored during training."""
 
 
 def run(job: Job[TrainGan]) -> None:
@@ -28,6 +18,10 @@ def run(job: Job[TrainGan]) -> None:
     (images, _), (held_out, _) = split(*load(job.input("data")), spec.validation)
     generator = fresh(build, "generators", spec.generator, seed=spec.seed)
     discriminator = fresh(build, "networks", spec.discriminator, 1, seed=spec.seed)
+    score = None
+    if spec.judged:
+        make = registry.load_target(spec.scorer)
+        score = make(load_model(job.input("judge")).to(job.device), held_out, spec.seed, job.device)
     history = train_gan(
         generator,
         discriminator,
@@ -36,7 +30,7 @@ def run(job: Job[TrainGan]) -> None:
         spec.seed,
         device=job.device,
         callbacks=job.callbacks(),
-        score=scoring(job, held_out) if spec.judged else None,
+        score=score,
     )
     flags = vanishing(history["gradient_generator"], history["loss_generator"])
     columns = {"gan": spec.name, "seed": spec.seed, **history, "vanishing": flags}
@@ -44,17 +38,3 @@ def run(job: Job[TrainGan]) -> None:
     save_model(job.output("out-discriminator"), discriminator, job.stamp)
     save_model(job.output("out-generator"), generator, job.stamp)
     job.finish()
-
-
-def scoring(job: Job[TrainGan], held_out_NCHW: torch.Tensor) -> Callable[[Generator], float]:
-    """The judge's Fréchet distance of a generator's samples from the validation images; always of the same z."""
-    judge = load_model(job.input("judge")).to(job.device)
-    reference, _ = features_and_probabilities(judge, held_out_NCHW)
-
-    def score(generator: Generator) -> float:
-        z = normal(job.spec.seed, "score", list(range(SAMPLES)), generator.latent).to(job.device)
-        with torch.inference_mode():
-            samples = torch.cat([generator(part) for part in z.split(500)])
-        return frechet(reference, features_and_probabilities(judge, samples)[0])
-
-    return score

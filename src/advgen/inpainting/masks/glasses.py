@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from advgen.geometry import glasses_frame
 from advgen.specs import GlassesMask, Shape
 
 
 def glasses(spec: GlassesMask, shape: Shape, *, seed: int, indices: list[int]) -> Tensor:
     """Known pixels (B, H, W) as bool; the same frame in every image [sharif2016accessorize]."""
     _, height, width = shape
-    rows, columns = zip(*spec.pixels(shape), strict=True)
+    rows, columns = zip(*glasses_frame(shape, spec.thickness), strict=True)
     known_HW = torch.ones(height, width, dtype=torch.bool)
     known_HW[list(rows), list(columns)] = False
     return known_HW.repeat(len(indices), 1, 1)

@@ -1,0 +1,30 @@
+"""How good a generator is while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from advgen.metrics.distribution import frechet
+from advgen.models.generators import Generator
+from advgen.models.networks import Network
+from advgen.models.predict import features_and_probabilities
+from advgen.seeds import normal
+
+SAMPLES = 1000
+"""By which a generator is scored."""
+
+
+def scorer(judge: Network, held_out_NCHW: Tensor, seed: int, device: str) -> Callable[[Generator], float]:
+    """The judge's Fréchet distance of a generator's samples from held-out images; always of the same z."""
+    reference_NF, _ = features_and_probabilities(judge, held_out_NCHW)
+
+    def score(generator: Generator) -> float:
+        z_ND = normal(seed, "score", list(range(SAMPLES)), generator.latent).to(device)
+        with torch.inference_mode():
+            samples_NCHW = torch.cat([generator(part_BD) for part_BD in z_ND.split(500)])
+        return frechet(reference_NF, features_and_probabilities(judge, samples_NCHW)[0])
+
+    return score

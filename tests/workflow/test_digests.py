@@ -1,0 +1,124 @@
+"""What can change a job's bytes is in its digest: edits of single lines, over all jobs of the largest study."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+from tests.project import Project
+
+DIGESTS = """
+import json
+from pathlib import Path
+from advgen.config import load_file
+from advgen.plan import build
+jobs = build(load_file(Path("config/evening.yaml"))).jobs
+print(json.dumps({f"{job.rule} {sorted(job.outputs.values())}": job.code for job in jobs}))
+"""
+
+
+def digests(project: Project) -> dict[str, str]:
+    """The code digest of each job, by its rule and outputs."""
+    result = project.run(sys.executable, "-c", DIGESTS)
+    assert result.returncode == 0, result.stderr[-2000:]
+    found: dict[str, str] = json.loads(result.stdout)
+    return found
+
+
+# file, a part of it, what becomes of it, and the rules whose jobs that changes
+EDITS = {
+    "the choice of a classifier's training images": (
+        "src/advgen/commands/train_classifier.py",
+        "choose(len(labels), spec.images, 0,",
+        "choose(len(labels), spec.images, 1,",
+        {"train_judge", "train_classifier"},
+    ),
+    "the training images of an autoencoder": (
+        "src/advgen/commands/train_autoencoder.py",
+        "(images, _), _ = split",
+        "_, (images, _) = split",
+        {"train_autoencoder"},
+    ),
+    "the initial weights of an encoder": (
+        "src/advgen/commands/train_encoder.py",
+        "generator.latent, seed=spec.seed",
+        "generator.latent, seed=0",
+        {"train_encoder"},
+    ),
+    "the initial weights of a probe": (
+        "src/advgen/commands/train_probe.py",
+        "spec.classes, seed=spec.seed",
+        "spec.classes, seed=0",
+        {"train_probe"},
+    ),
+    "the detector of vanishing gradients": (
+        "src/advgen/metrics/detect.py",
+        "WINDOW = 50",
+        "WINDOW = 60",
+        {"train_gan", "evaluate_gan"},
+    ),
+    "the architectures that are counted": (
+        "src/advgen/models/autoencoders.py",
+        "nn.ReLU()] if batch_norm",
+        "nn.Tanh()] if batch_norm",
+        {"count_parameters", "train_autoencoder", "train_probe"},  # what they train goes on to the rest
+    ),
+}
+DRAWN = {
+    *("make_dataset", "derive_dataset", "train_judge", "calibrate_judge", "train_gan", "evaluate_gan"),
+    *("train_autoencoder", "evaluate_autoencoder", "train_encoder", "train_classifier", "train_probe"),
+    *("invert", "inpaint", "interpolate", "truncate", "craft", "converge", "linearity", "simulate"),
+}
+"""Rules whose jobs draw random numbers."""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str]]:
+    project = Project(tmp_path_factory.mktemp("digests"))
+    return project, digests(project)
+
+
+def changed(copy: tuple[Project, dict[str, str]], path: str, edit: Callable[[str], str]) -> set[str]:
+    """The jobs whose digest an edit of one file changes."""
+    project, before = copy
+    file = project.folder / path
+    text = file.read_text(encoding="utf-8")
+    file.write_text(edit(text), encoding="utf-8")
+    try:
+        after = digests(project)
+    finally:
+        file.write_text(text, encoding="utf-8")
+    assert after.keys() == before.keys()
+    return {job for job in before if after[job] != before[job]}
+
+
+def rules(jobs: set[str]) -> set[str]:
+    return {job.split()[0] for job in jobs}
+
+
+def edited(old: str, new: str) -> Callable[[str], str]:
+    def edit(text: str) -> str:
+        assert text.count(old) == 1, f"{text.count(old)} times {old!r}"
+        return text.replace(old, new)
+
+    return edit
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_makes_its_jobs_stale_and_no_others(copy: tuple[Project, dict[str, str]], name: str) -> None:
+    path, old, new, expected = EDITS[name]
+    assert changed(copy, path, edited(old, new)) == {job for job in copy[1] if job.split()[0] in expected}
+
+
+def test_the_random_streams_belong_to_all_who_draw_from_them(copy: tuple[Project, dict[str, str]]) -> None:
+    found = rules(changed(copy, "src/advgen/seeds.py", edited('"big") >> 1', '"big") >> 2')))
+    assert found >= DRAWN
+    assert not found & {"fetch", "count_parameters", "cv_data", "cv_render"}
+
+
+def test_the_frame_of_the_glasses_belongs_to_those_who_wear_them(copy: tuple[Project, dict[str, str]]) -> None:
+    found = changed(copy, "src/advgen/geometry.py", edited("round(0.2 * height)", "round(0.25 * height)"))
+    assert rules(found) == {"craft"}
+    assert all("glasses" in job for job in found)
