@@ -67,9 +67,9 @@ def _checked_weights(path: Path, digest: object) -> dict[str, Tensor]:
     try:
         weights = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: damaged ({error}); delete it and run again") from None
+        raise ValueError(f"{path}: cannot be read ({error}); delete it and run again") from None
     if _digest(weights) != digest:
-        raise ValueError(f"{path}: damaged (its weights are not those that were saved); delete it and run again")
+        raise ValueError(f"{path}: its weights are not those that were saved; delete it and run again")
     return weights
 
 

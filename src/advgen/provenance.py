@@ -19,7 +19,7 @@ from typing import Any
 
 from advgen.specs import canonical_json
 
-FORMAT = 1
+FORMAT = 2
 """Raised by hand when core or I/O modules change what stands in artefacts: part of every code digest."""
 
 # The digest of a job stops at these: one new spec class must not retrain every model.

@@ -13,11 +13,11 @@ _TOKEN = re.compile(rb"advgen:[A-Za-z0-9_-]+=*")
 
 
 def check_content(path: Path) -> None:
-    """Read a table or a checkpoint whole and compare it with the checksums inside it; ValueError if it is damaged."""
+    """Read a table or a checkpoint whole and compare it with the digest inside it; ValueError if they differ."""
     if path.suffix == ".parquet":
         from advgen import tables
 
-        tables.read_table(path)
+        tables.check_table(path)
     elif path.suffix == ".safetensors":
         from advgen import checkpoints
 

@@ -5,8 +5,9 @@ Columns of images are binary, with dtype and shape in the field's metadata (`rea
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,9 @@ _QUALITY: dict[str, pa.DataType | Image] = {
 }
 """What the judge says of many samples."""
 
+
+DATA = b"advgen.data"
+"""Where the digest of a table's data stands in its file."""
 
 TABLES: dict[str, Table] = {
     "dataset": Table(("index",), {"index": _INT, "label": _INT, "cue": _INT, "image": Image("uint8")}),
@@ -578,8 +582,8 @@ def _sorted(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
 
 
 def write_table(path: Path, table: pa.Table, stamp: Stamp) -> None:
-    """Write a table whole or not at all, with its stamp in the Parquet footer."""
-    metadata = {**(table.schema.metadata or {}), b"advgen": stamp.to_json().encode()}
+    """Write a table whole or not at all, with its stamp and the digest of its data in the Parquet footer."""
+    metadata = {**(table.schema.metadata or {}), b"advgen": stamp.to_json().encode(), DATA: digest(table).encode()}
     with atomic(path) as temporary:
         pq.write_table(
             table.replace_schema_metadata(metadata),
@@ -600,6 +604,39 @@ def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.T
     if kind is not None and table_kind(table) != kind:
         raise ValueError(f"{path}: holds a {table_kind(table)!r} table, not a {kind!r} one")
     return table
+
+
+def check_table(path: Path) -> None:
+    """Compare a table's data with the digest in its footer; ValueError if they differ."""
+    table = read_table(path)
+    if (table.schema.metadata or {}).get(DATA, b"").decode() != digest(table):
+        raise ValueError(f"{path}: its data are not those that were saved; delete it and run again")
+
+
+def digest(table: pa.Table) -> str:
+    """Of what a table holds: names, order and values of its columns; not of how Parquet lays them out."""
+    found = hashlib.sha256()
+    for field, column in zip(table.schema, table.columns, strict=True):
+        shape = sorted((field.metadata or {}).items()) if pa.types.is_fixed_size_binary(field.type) else []
+        found.update(repr((field.name, len(column), shape)).encode())
+        for part in _values(column.combine_chunks()):
+            found.update(part)
+    return found.hexdigest()
+
+
+def _values(array: pa.Array) -> Iterator[bytes]:
+    """Which values are there, then the values; a list's lengths, then all its values."""
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    yield np.packbits(present).tobytes()
+    if pa.types.is_list(array.type):
+        yield array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).tobytes()
+        yield from _values(array.flatten())
+    elif pa.types.is_string(array.type):
+        yield json.dumps(array.drop_null().to_pylist()).encode()
+    elif pa.types.is_fixed_size_binary(array.type):
+        yield _chunk_bytes(array, np.dtype(np.uint8)).tobytes()
+    else:
+        yield array.drop_null().to_numpy(zero_copy_only=False).tobytes()
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

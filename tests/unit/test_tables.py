@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from advgen import tables
@@ -72,6 +74,48 @@ def test_damaged_file_is_told(tmp_path: Path) -> None:
     for read in (read_table, tables.read_stamp):
         with pytest.raises(ValueError, match="delete it and run again"):
             read(path)
+
+
+def everything() -> dict[str, object]:
+    """Columns with every type, lists and missing values among them."""
+    images = np.arange(32, dtype=np.float32).reshape(2, 1, 4, 4)
+    scalars = dict.fromkeys(TABLES["inversion"].columns, 0)
+    named = {"inversion": "a", "generator": ["x", None], "optimizer": "adam", "first_start": "é", "best": [True, False]}
+    lists = {"z": [[1.0, 2.0], None], "history_step": [[1], [2, 3]], "history_mse": [[], [0.5]]}
+    return {**scalars, **named, **lists, "start": [0, 1], "lr": [0.1, None], "image": images, "reconstruction": images}
+
+
+def test_the_digest_survives_the_file_and_its_layout(tmp_path: Path) -> None:
+    table = arrow_table("inversion", everything())
+    write_table(tmp_path / "t.parquet", table, STAMP)
+    tables.check_table(tmp_path / "t.parquet")
+    read = read_table(tmp_path / "t.parquet")
+    pq.write_table(read, tmp_path / "t.parquet", row_group_size=1, compression="none")
+    tables.check_table(tmp_path / "t.parquet")
+    assert tables.digest(pa.concat_tables([read.slice(0, 1), read.slice(1)])) == tables.digest(table)
+
+
+CHANGES: dict[str, object] = {
+    "lr": [0.2, None],
+    "generator": ["x", ""],
+    "best": [True, True],
+    "z": [[1.0], [2.0]],
+    "history_mse": [[0.5], []],
+    "image": np.arange(32, dtype=np.float32)[::-1].reshape(2, 1, 4, 4),
+    "reconstruction": np.arange(32, dtype=np.float32).reshape(2, 2, 4, 2),
+}
+
+
+@pytest.mark.parametrize("column", CHANGES)
+def test_data_rewritten_under_the_old_footer_are_found(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, arrow_table("inversion", everything()), STAMP)
+    footer = pq.read_schema(path).metadata
+    other = arrow_table("inversion", {**everything(), column: CHANGES[column]})
+    pq.write_table(other.replace_schema_metadata(footer), path)
+    assert tables.read_stamp(path) == STAMP
+    with pytest.raises(ValueError, match="its data are not those that were saved"):
+        tables.check_table(path)
 
 
 def test_other_kind_is_refused(tmp_path: Path) -> None:

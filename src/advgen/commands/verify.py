@@ -79,7 +79,8 @@ def problems(job: Job, path: str, hashes: dict[str, str]) -> Iterator[str]:
         stamp = read_stamp(Path(path))
         check_content(Path(path))
     except ValueError as error:
-        yield f"is damaged ({str(error).removeprefix(f'{path}: ')})"
+        reason = str(error).removeprefix(f"{path}: ").removesuffix("; delete it and run again")
+        yield f"is damaged ({reason})"
         return
     if stamp is None:
         yield "has no stamp"
