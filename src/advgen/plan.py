@@ -87,13 +87,15 @@ class Plan:
             "cv_render": "the CV",
             "summarise": "tables (Parquet)",
         }
-        lines = []
+        places = []
         for rule, what in shown.items():
             made = self.outputs(rule)
             if made:
-                where = made[0] if len(made) == 1 else str(Path(made[0]).parent) + "/"
-                lines.append(f"  {where:<28}{what}")
-        return "\n".join(["Done. Look at", *lines, "  python -m advgen trace FILE prints where a file comes from"])
+                places.append((made[0] if len(made) == 1 else f"{Path(made[0]).parent}/", what))
+        trace = "python -m advgen trace FILE"
+        width = max(len(where) for where, _ in [*places, (trace, "")]) + 2
+        lines = [f"  {where:<{width}}{what}" for where, what in [*places, (trace, "where a file comes from")]]
+        return "\n".join(["Done. Look at", *lines])
 
     def constraint(self, wildcard: str) -> str:
         """A regular expression that matches exactly the planned values of a wildcard."""
@@ -578,7 +580,11 @@ class _Planner:
         if judged:
             families = (self.study.classifiers, self.study.probes)
             masked = tuple(name for family in families for name, one in family.items() if one.masked)
-            self.add("check_laws", {}, tasks.CheckLaws(masked=masked), {"tables": judged})
+            crafted = [job.task for job in self.jobs.values() if isinstance(job.task, tasks.Craft)]
+            attacked = tuple(sorted({task.origin.dataset for task in crafted}))
+            data = tuple(self.datasets(name)[0].outputs["test"] for name in attacked)
+            laws = tasks.CheckLaws(masked=masked, datasets=attacked)
+            self.add("check_laws", {}, laws, {"tables": judged, "data": data})
             self.add("qa", {}, tasks.Qa(), {"laws": self.made("check_laws", "laws")})
 
     def evaluate(self, trained: list[Job]) -> None:

@@ -44,11 +44,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: a heading, its rows, and where its file lies."""
+    """One table: a heading, its rows, where its file lies, and the columns that must not be told once for all rows."""
 
     title: str
     rows: pa.Table
     source: str = ""
+    measured: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,11 @@ class Cells:
     same: list[tuple[str, str]]
 
 
-def cells(table: pa.Table) -> Cells:
-    """A table as people read it: intervals beside their estimates, constant columns told once."""
+def cells(table: pa.Table, measured: Sequence[str] = ()) -> Cells:
+    """A table as people read it: intervals beside their estimates, and what is the same in all rows told once.
+
+    `measured` columns stay columns, whatever they hold.
+    """
     columns: dict[str, list[Any]] = {
         field.name: table.column(field.name).to_pylist()
         for field in table.schema
@@ -194,7 +198,8 @@ def cells(table: pa.Table) -> Cells:
         shown[name] = texts
         numeric[name] = all(value is None or isinstance(value, (int, float)) for value in values)
     first = next(iter(shown), None)
-    constant = [name for name, texts in shown.items() if name != first and len(texts) > 1 and len(set(texts)) == 1]
+    foldable = [name for name in shown if name != first and name not in measured]
+    constant = [name for name in foldable if len(shown[name]) > 1 and len(set(shown[name])) == 1]
     kept = [name for name in shown if name not in constant]
     return Cells(
         heads=[(head(name), numeric[name]) for name in kept],

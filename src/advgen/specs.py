@@ -719,7 +719,10 @@ Target = Annotated[int, Field(ge=0)] | Literal["random", "nearest"] | None
 
 
 class Threat(NamedTuple):
-    """The threat model of one attack, as columns. `eps` is None where the attack seeks the smallest change."""
+    """The threat model of one attack, as columns. `eps` is None where the attack seeks the smallest change.
+
+    `loss` is what the attack climbs: two attacks that climb different ones are different attacks.
+    """
 
     norm: str
     eps: float | None
@@ -728,6 +731,7 @@ class Threat(NamedTuple):
     step_size: float
     knowledge: Knowledge
     target: str
+    loss: str = "none"
 
 
 class AttackSpec(Spec):
@@ -756,7 +760,7 @@ class FgsmAttack(TargetedAttack):
     eps: Fraction = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
 
     def threat(self) -> Threat:
-        return Threat("linf", self.eps, 1, 1, self.eps, "gradient", self._target())
+        return Threat("linf", self.eps, 1, 1, self.eps, "gradient", self._target(), "cross_entropy")
 
 
 class PgdAttack(TargetedAttack):
@@ -788,7 +792,8 @@ class PgdAttack(TargetedAttack):
         return self
 
     def threat(self) -> Threat:
-        return Threat(self.norm, self.eps, self.steps, self.restarts, self.step_size, "gradient", self._target())
+        effort = self.steps, self.restarts, self.step_size
+        return Threat(self.norm, self.eps, *effort, "gradient", self._target(), self.loss)
 
 
 class RegionAttack(TargetedAttack):
@@ -802,7 +807,7 @@ class RegionAttack(TargetedAttack):
     step_size: Positive = Field(0.1, description="length of a step")
 
     def threat(self) -> Threat:
-        return Threat("region", 1.0, self.steps, 1, self.step_size, "gradient", self._target())
+        return Threat("region", 1.0, self.steps, 1, self.step_size, "gradient", self._target(), "cross_entropy")
 
 
 class LbfgsAttack(TargetedAttack):
@@ -818,7 +823,7 @@ class LbfgsAttack(TargetedAttack):
     memory: Count = Field(8, description="pairs that the approximation of the Hessian keeps")
 
     def threat(self) -> Threat:
-        return Threat("l2", None, self.steps * self.searches, 1, 0.0, "gradient", self._target())
+        return Threat("l2", None, self.steps * self.searches, 1, 0.0, "gradient", self._target(), "cross_entropy")
 
 
 class DeepFoolAttack(AttackSpec):
@@ -857,7 +862,7 @@ class CarliniWagnerAttack(TargetedAttack):
     initial_c: Positive = Field(0.1, description="first weight of the margin")
 
     def threat(self) -> Threat:
-        return Threat("l2", None, self.steps * self.searches, 1, self.lr, "gradient", self._target())
+        return Threat("l2", None, self.steps * self.searches, 1, self.lr, "gradient", self._target(), "margin")
 
 
 class SquareAttack(AttackSpec):
@@ -869,7 +874,7 @@ class SquareAttack(AttackSpec):
     initial: Annotated[float, Field(gt=0, le=1)] = Field(0.8, description="share of the image in the first squares")
 
     def threat(self) -> Threat:
-        return Threat("linf", self.eps, self.queries, 1, 0.0, "scores", "none")
+        return Threat("linf", self.eps, self.queries, 1, 0.0, "scores", "none", "margin")
 
 
 class OnePixelAttack(AttackSpec):
@@ -885,7 +890,7 @@ class OnePixelAttack(AttackSpec):
 
     def threat(self) -> Threat:
         steps = self.generations if self.search == "evolution" else self.levels
-        return Threat("l0", 1.0, steps, 1, 0.0, "scores", "none")
+        return Threat("l0", 1.0, steps, 1, 0.0, "scores", "none", "margin")
 
 
 class SpatialAttack(AttackSpec):
@@ -904,7 +909,7 @@ class SpatialAttack(AttackSpec):
     def threat(self) -> Threat:
         steps = self.angles * self.shifts**2 if self.search == "grid" else self.tries
         knowledge: Knowledge = "gradient" if self.search == "first_order" else "scores"
-        return Threat("spatial", None, steps, 1, 0.0, knowledge, "none")
+        return Threat("spatial", None, steps, 1, 0.0, knowledge, "none", "cross_entropy")
 
 
 class GaussianNoise(AttackSpec):

@@ -35,7 +35,8 @@ class Image:
 class Table:
     """One kind of table: columns in order, and the columns by which rows are sorted and unique.
 
-    A table with a `title` stands in the report, in its `group`, without the columns that are `hidden`.
+    A table with a `title` stands in the report, in its `group`, without the columns that are `hidden`. The report tells
+    a column that is the same in all rows once, but for those that were `measured`: they are what the table is for.
     """
 
     key: tuple[str, ...]
@@ -43,6 +44,7 @@ class Table:
     title: str = ""
     group: str = "Generative lab"
     hidden: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
 
 _SOURCE: dict[str, pa.DataType | Image] = {
@@ -64,6 +66,7 @@ _ATTACK: dict[str, pa.DataType | Image] = {
     "step_size": _REAL64,
     "knowledge": _TEXT,
     "target": _TEXT,
+    "loss": _TEXT,
 }
 """An attack and its threat model."""
 _QUALITY: dict[str, pa.DataType | Image] = {
@@ -78,6 +81,7 @@ _QUALITY: dict[str, pa.DataType | Image] = {
     "class_share": pa.list_(_REAL64),
 }
 """What the judge says of many samples."""
+_JUDGED = tuple(name for name in _QUALITY if name != "n")
 
 
 DATA = b"advgen.data"
@@ -104,6 +108,7 @@ TABLES: dict[str, Table] = {
         },
         "The judge's ladder",
         "Data and judge",
+        measured=("fid", "inception_score", "precision", "recall"),
     ),
     "gan_history": Table(
         ("gan", "seed", "step"),
@@ -157,12 +162,14 @@ TABLES: dict[str, Table] = {
         },
         "Generators",
         hidden=("class_share", "generator", "discriminator"),
+        measured=(*_JUDGED, "collapsed", "vanishing", "isolated_energy", "sharpness"),
     ),
     "truncation": Table(
         ("truncation", "generator", "seed", "threshold"),
         {"truncation": _TEXT, "generator": _TEXT, "seed": _INT, "threshold": _REAL64, **_QUALITY, "judge": _TEXT},
         "Truncation",
         hidden=("class_share",),
+        measured=_JUDGED,
     ),
     "autoencoder_quality": Table(
         ("autoencoder", "seed"),
@@ -189,6 +196,7 @@ TABLES: dict[str, Table] = {
         },
         "Autoencoders",
         hidden=("spectrum",),
+        measured=("mse", "class_agreement", "fid_reconstructions", "fid_decoded", "ks_pooled", "ks_dimension_mean"),
     ),
     "autoencoder_history": Table(
         ("autoencoder", "seed", "step"),
@@ -290,6 +298,7 @@ TABLES: dict[str, Table] = {
             "height_error": _REAL64,
         },
         "Inversion",
+        measured=("mse", "class_agreement", "ink_error", "width_error", "height_error"),
     ),
     "inpainting": Table(
         ("inpainting", "generator", "seed", "mask", "method", "index"),
@@ -331,6 +340,7 @@ TABLES: dict[str, Table] = {
             "high": _REAL64,
         },
         "Inpainting",
+        measured=("mean",),
     ),
     "interpolation_summary": Table(
         ("interpolation", "model", "seed"),
@@ -348,6 +358,7 @@ TABLES: dict[str, Table] = {
             "roughness_high": _REAL64,
         },
         "Interpolation",
+        measured=("ends_kept", "third_class", "roughness"),
     ),
     "interpolation": Table(
         ("interpolation", "model", "seed", "pair", "frame"),
@@ -385,6 +396,7 @@ TABLES: dict[str, Table] = {
         },
         "Classifiers",
         "Adversarial lab",
+        measured=("error", "validation_error"),
     ),
     "examples": Table(
         ("source", "source_seed", "attack", "index"),
@@ -430,6 +442,7 @@ TABLES: dict[str, Table] = {
         },
         "Accuracy under attack",
         "Adversarial lab",
+        measured=("clean_accuracy", "accuracy", "success"),
     ),
     "transfer": Table(
         ("study", "source", "source_seed", "attack", "target", "target_seed"),
@@ -452,6 +465,7 @@ TABLES: dict[str, Table] = {
         },
         "Transfer",
         "Adversarial lab",
+        measured=("rms", "error", "clean_error"),
     ),
     "linearity": Table(
         ("linearity", "source", "seed", "index", "eps"),
@@ -479,6 +493,7 @@ TABLES: dict[str, Table] = {
         },
         "Linearity",
         "Adversarial lab",
+        measured=("r_squared",),
     ),
     "convergence": Table(
         ("convergence", "source", "seed", "index", "restart"),
@@ -512,6 +527,7 @@ TABLES: dict[str, Table] = {
         },
         "Simulations",
         "Adversarial lab",
+        measured=("y",),
     ),
     "model": Table(
         ("family", "preset"),
@@ -524,6 +540,7 @@ TABLES: dict[str, Table] = {
         },
         "Named models",
         "Data and judge",
+        measured=("parameters",),
     ),
     "laws": Table(
         ("law", "subject"),

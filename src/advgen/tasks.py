@@ -443,10 +443,11 @@ class CvRender(Task):
 class CheckLaws(Task):
     """Test the laws of honest evaluation on the tables; broken ones of `masked` classifiers are flags."""
 
-    reads = ("tables",)
+    reads = ("tables", "data")
     science = ("advgen.commands.check_laws",)
     packages = ("numpy", "pandas", "pyarrow", "scipy")
     masked: tuple[str, ...]
+    datasets: tuple[str, ...] = Field((), description="those whose test images were attacked, in the order of --data")
 
 
 class Qa(Task):

@@ -11,8 +11,9 @@ import torch
 from advgen import registry
 from advgen.checkpoints import build
 from advgen.commands.interpolate import changes, different_pairs
+from advgen.figures import interpolation_strips
 from advgen.interpolation import alphas, frames
-from advgen.metrics.summaries import interpolations, third_class
+from advgen.metrics.summaries import halfway, interpolations, third_class
 from advgen.models.networks import Network
 
 
@@ -63,6 +64,14 @@ def test_a_third_class_is_that_of_no_end():
     assert sorted(zip(third["pair"], third["frame"], strict=True)) == [(0, 2), (3, 1)]
     (share,) = interpolations({"interpolation": table})["third_class"]
     assert share == 1 / 4
+
+
+def test_figures_and_tables_tell_the_same_rate():
+    """One of the third classes is halfway, one nearer to an end: the rate is of those halfway, wherever it stands."""
+    table = strips([7, 7, 4, 1, 1], [7, 7, 7, 1, 1], [7, 7, 1, 1, 1], [7, 4, 1, 1, 1])
+    assert interpolation_strips._details(table.to_pandas()).startswith("a third class halfway: 25.0 %")
+    middle = halfway(table.to_pandas())
+    assert sorted(zip(middle["pair"], middle["third"], strict=True)) == [(0, True), (1, False), (2, False), (3, False)]
 
 
 def test_a_badly_inverted_end_is_no_third_class():

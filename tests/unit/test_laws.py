@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -14,7 +15,7 @@ from advgen.jobs import Job
 from advgen.metrics import laws
 from advgen.metrics.intervals import paired_difference
 from advgen.provenance import Stamp
-from advgen.tables import TABLES, arrow_table, concatenate, write_table
+from advgen.tables import TABLES, arrow_table, concatenate, read_images, write_table
 from advgen.tasks import CheckLaws
 from advgen.training.classifier import train_classifier
 from advgen.training.state import Callbacks
@@ -124,6 +125,8 @@ def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
         "ball",
         "box",
         "eps = 1 leaves nothing right",
+        "finite",
+        "FGSM is not the only attack of its eps",
         "input gradients are not zero",
         "losses agree within 3 points",
         "more steps or restarts leave no more right",
@@ -151,6 +154,90 @@ def test_a_loss_that_sees_through_large_logits_is_flagged_beside_one_that_does_n
     assert "losses agree within 3 points" not in broken(found(tables, "coarse"), "flag")  # all are blind there
 
 
+def with_images(table, column, images):
+    """The table with another image column."""
+    place = table.schema.get_field_index(column)
+    made = pa.array([one.tobytes() for one in images.astype(np.float32)], type=table.schema.field(place).type)
+    return table.set_column(place, table.schema.field(place), made)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_row_that_is_no_number_is_broken(tables, number):
+    table = tables["sound"]
+    images = read_images(table, "adversarial").copy()
+    images[7, 0, 4, 4] = number
+    found = laws.ball_and_box(with_images(table, "adversarial", images))
+    expected = {"finite", "box", "ball"} if table.column("eps")[7].as_py() else {"finite", "box"}
+    assert broken(found) == expected
+    assert len([law for law in found if not law["holds"]]) == len(expected)
+
+
+def stored(images, labels, index=range(N)):
+    """A data set as it lies on disk."""
+    return arrow_table("dataset", {"index": list(index), "label": labels, "cue": None, "image": images})
+
+
+def test_split():
+    """The data set that the attacked images come from."""
+    images, labels = stripes()
+    return images.numpy(), labels.numpy()
+
+
+test_split.__test__ = False
+TRAPS = {
+    "other images": lambda images, labels: stored(images[::-1], labels),
+    "other labels": lambda images, labels: stored(images, (labels + 1) % 3),
+    "images of another size": lambda images, labels: stored(images[:, :, :8], labels),
+    "unknown images": lambda images, labels: stored(images, labels, range(1000, 1000 + N)),
+}
+
+
+def test_what_is_attacked_are_test_images(tables):
+    checked = laws.attacks_test_images(tables["sound"], stored(*test_split()))
+    assert len(checked) == len(ATTACKS) and all(law["holds"] for law in checked)
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_other_images_in_place_of_test_images_are_broken(tables, trap):
+    checked = laws.attacks_test_images(tables["sound"], TRAPS[trap](*test_split()))
+    assert {(law["kind"], law["holds"]) for law in checked} == {("law", False)}
+
+
+def test_one_other_image_is_enough(tables):
+    images, labels = test_split()
+    images[3] = images[4]
+    checked = laws.attacks_test_images(tables["sound"], stored(images, labels))
+    assert {law["detail"] for law in checked} == {f"1 of {N} are other images or have another label"}
+    assert not any(law["holds"] for law in checked)
+
+
+def honest(n=3000):
+    """Cross-entropy with 20 steps and the margin with 40: each sound, the longer one the weaker by two points."""
+    facts = {"norm": "linf", "eps": 0.1, "restarts": 1, "step_size": 0.0125, "target": "none", "kind": "pgd"}
+    rows = []
+    for attack, loss, steps, share in (("short", "cross_entropy", 20, 0.5), ("long", "margin", 40, 0.53)):
+        right = np.arange(n) < share * n
+        one = {**facts, "attack": attack, "loss": loss, "steps": steps, "source": "net", "source_seed": 0}
+        rows.append(pd.DataFrame({**one, "index": np.arange(n), "label": 0, "predicted_clean": 0, "predicted": ~right}))
+    return pd.concat(rows, ignore_index=True).astype({"predicted": int})
+
+
+def test_more_steps_are_compared_on_one_loss_alone():
+    facts = honest()
+    table = pa.Table.from_pandas(facts)
+    assert broken(laws.attacks_in_order(table)) == set()
+    same = pa.Table.from_pandas(facts.assign(loss="cross_entropy"))
+    assert broken(laws.attacks_in_order(same)) == {"more steps or restarts leave no more right"}
+
+
+def test_fgsm_alone_is_flagged(tables):
+    flagged = broken(found(tables, "sound"), "flag")
+    assert flagged == set()
+    alone = laws.check({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")})
+    assert broken(alone, "flag") == {"FGSM is not the only attack of its eps"}
+    assert [law["subject"] for law in alone if not law["holds"]] == ["fgsm on sound seed 0"]
+
+
 def test_the_subjects_are_a_key(tables):
     checked = [law for name in tables for law in found(tables, name) + laws.ball_and_box(tables[name])]
     columns = {column: [law[column] for law in checked] for column in TABLES["laws"].columns}
@@ -163,11 +250,17 @@ def test_masked_classifiers_get_flags_instead(tables, tmp_path):
         paths.append(tmp_path / f"{name}.parquet")
         write_table(paths[-1], table, Stamp("test", {}, "x"))
     out = tmp_path / "laws.parquet"
-    job = Job("check-laws", CheckLaws(masked=("large", "coarse")), "code", {"tables": paths}, {"out": [out]})
+    data = tmp_path / "test.parquet"
+    write_table(data, stored(*test_split()), Stamp("test", {}, "x"))
+    spec = CheckLaws(masked=("large", "coarse"), datasets=("stripes",))
+    job = Job("check-laws", spec, "code", {"tables": paths, "data": [data]}, {"out": [out]})
     check_laws.run(job)
     table = pq.read_table(out).to_pandas()
     assert table[~table["holds"] & (table["kind"] == "law")].empty
     assert len(table[~table["holds"] & (table["kind"] == "flag")]) >= 4
+    # no mask excuses these
+    invariant = table[table["law"].isin(["finite", "box", "ball", "test images are attacked"])]
+    assert len(invariant) > 4 * len(ATTACKS) and set(invariant["kind"]) == {"law"}
 
 
 def test_few_examples_give_flags(tables):
@@ -284,7 +377,15 @@ def test_real_images_are_the_lowest_rung(n, kind, real, holds):
 
 @pytest.mark.parametrize(("step_size", "kind"), [(0.02, "law"), (0.005, "flag")])
 def test_more_steps_count_only_if_they_lead_as_far(step_size, kind):
-    short = {"kind": "pgd", "norm": "linf", "eps": 0.2, "steps": 10.0, "restarts": 1.0, "step_size": 0.04}
+    short = {
+        "kind": "pgd",
+        "norm": "linf",
+        "loss": "margin",
+        "eps": 0.2,
+        "steps": 10.0,
+        "restarts": 1.0,
+        "step_size": 0.04,
+    }
     facts = pd.DataFrame([short, {**short, "steps": 20.0, "step_size": step_size}], index=["short", "long"])
     (found,) = laws._more_effort(facts)
     assert (found.strong, found.weak, found.kind) == (["long"], ["short"], kind)

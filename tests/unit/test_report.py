@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from advgen import report
-from advgen.tables import arrow_table
+from advgen.tables import TABLES, arrow_table
 
 STAMP = "advgen:eyJhIjoxfQ=="
 VOID = {"meta", "img", "br", "link", "hr", "input", "col"}
@@ -128,7 +128,7 @@ def test_cells() -> None:
     table = arrow_table(
         "robustness",
         {
-            **dict.fromkeys(["source", "kind", "dataset", "defence", "knowledge", "target"], "net"),
+            **dict.fromkeys(["source", "kind", "dataset", "defence", "knowledge", "target", "loss"], "net"),
             **dict.fromkeys(["images", "parameters"], 1000),
             **dict.fromkeys(["success", "median_l0", "median_linf"], 0.5),
             **dict.fromkeys(["zero_gradients", "gradient_calls", "forward_calls"], 0.0),
@@ -164,6 +164,11 @@ def test_cells() -> None:
     assert shown.rows[1][heads.index("confidence on mistakes")] == "–"
     assert ("n", "1,000") in shown.same
     assert ("eps", "0.250") in shown.same
+    # what was measured stays beside the rest, though it is the same in all rows
+    assert ("clean accuracy", "0.990") in shown.same
+    measured = report.cells(table, TABLES["robustness"].measured)
+    assert "clean accuracy" in dict(measured.heads) and "success" in dict(measured.heads)
+    assert ("eps", "0.250") in measured.same
     assert dict(shown.heads)["accuracy"]
     assert not dict(shown.heads)["attack"]
 

@@ -127,3 +127,9 @@ def test_other_kind_is_refused(tmp_path: Path) -> None:
 def test_keys_are_columns() -> None:
     for table in TABLES.values():
         assert set(table.key) <= set(table.columns)
+
+
+def test_every_table_of_the_report_says_what_was_measured() -> None:
+    for kind, table in TABLES.items():
+        assert bool(table.title) == bool(table.measured), kind
+        assert set(table.measured) <= set(table.columns) - set(table.key), kind

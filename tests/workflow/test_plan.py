@@ -12,7 +12,7 @@ import pytest
 from tests.project import ROOT, Project
 
 from advgen.config import load_file
-from advgen.plan import build
+from advgen.plan import Plan, build
 from advgen.tasks import TASKS
 
 STUDIES = sorted([*(ROOT / "config").glob("*.yaml"), *(ROOT / "tests").glob("*.yaml")])
@@ -72,6 +72,15 @@ def test_specs_are_canonical_and_small() -> None:
         assert type(job.task).model_validate_json(job.spec) == job.task
 
 
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_no_figure_shows_fgsm_without_several_steps_of_its_size(study) -> None:
+    loaded = load_file(study).study
+    for name, figure in loaded.figures.items():
+        attacks = [loaded.attacks[attack] for attack in getattr(figure, "attacks", ())]
+        steps = {attack.eps for attack in attacks if attack.kind == "pgd" and attack.norm == "linf"}
+        assert {attack.eps for attack in attacks if attack.kind == "fgsm"} <= steps, name
+
+
 def test_every_command_exists() -> None:
     for command in TASKS:
         assert (ROOT / "src/advgen/commands" / f"{command.replace('-', '_')}.py").is_file()
@@ -80,6 +89,15 @@ def test_every_command_exists() -> None:
 def test_jobs_of_default_and_spine_stay_few() -> None:
     assert len(build(load_file(ROOT / "config/config.yaml")).jobs) <= 90
     assert len(build(load_file(ROOT / "tests/spine.yaml")).jobs) <= 12
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_the_farewell_is_aligned_whatever_the_paths(study) -> None:
+    plan = build(load_file(study))
+    one_table = [job for job in plan.jobs if job.outputs.get("table", "").endswith("robustness.parquet")]
+    for some in (plan, Plan(one_table)):
+        _, *lines = some.farewell().splitlines()
+        assert len({re.match(r"  \S.*?  +(?=\S)", line).end() for line in lines}) == 1, lines
 
 
 @pytest.mark.parametrize(

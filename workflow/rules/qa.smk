@@ -22,7 +22,7 @@ rule check_laws:
         code=lambda w: PLAN.code("check_laws", w),
     shell:
         "python -m advgen check-laws "
-        "--tables {params.tables} "
+        "--tables {params.tables} --data {input.data:q} "
         "--spec {params.spec:q} --code {params.code} "
         "--out {output.laws:q} 2> {log:q}"
 

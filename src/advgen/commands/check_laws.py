@@ -1,7 +1,7 @@
 """The table of laws."""
 
 from advgen.jobs import Job
-from advgen.metrics.laws import ball_and_box, check
+from advgen.metrics.laws import attacks_test_images, ball_and_box, check
 from advgen.tables import TABLES, arrow_table, read_table, read_tables, table_kind, write_table
 from advgen.tasks import CheckLaws
 
@@ -9,12 +9,15 @@ from advgen.tasks import CheckLaws
 def run(job: Job[CheckLaws]) -> None:
     """Test every law; broken ones are written, not raised, so that figures, report and CV exist either way."""
     laws = check(read_tables(job.inputs["tables"], images=False))
+    for law in laws:
+        if law["source"] in job.spec.masked:
+            law["kind"] = "flag"
+    test = dict(zip(job.spec.datasets, job.inputs["data"], strict=True))
     for path in job.inputs["tables"]:  # one file at a time: images of all attacks together need not fit in memory
         table = read_table(path)
         if table_kind(table) == "examples":
             laws += ball_and_box(table)
-    for law in laws:
-        if law["source"] in job.spec.masked:
-            law["kind"] = "flag"
+            [dataset] = table.column("dataset").unique().to_pylist()
+            laws += attacks_test_images(table, read_table(test[dataset], "dataset"))
     columns = {column: [law[column] for law in laws] for column in TABLES["laws"].columns}
     write_table(job.output(), arrow_table("laws", columns), job.stamp)

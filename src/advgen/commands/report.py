@@ -27,9 +27,9 @@ def run(job: Job[Report]) -> None:
         if figures:
             sections.append(Section(group, "Figures", figures=figures))
         shown = [
-            report.Table(TABLES[table_kind(table)].title, light(table), str(path))
+            report.Table(kind.title, light(table), str(path), kind.measured)
             for path, table in tables.items()
-            if table_kind(table) != "laws" and TABLES[table_kind(table)].group == group
+            if table_kind(table) != "laws" and (kind := TABLES[table_kind(table)]).group == group
         ]
         if shown:
             sections.append(Section(group, "Tables", tables=shown))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from advgen.figures import common
+from advgen.metrics import worst_case
 from advgen.metrics.intervals import wilson
 
 KINDS = {
@@ -63,10 +64,17 @@ def accuracy(rows: pd.DataFrame, column: str = "robust") -> Accuracy | None:
 
 
 def bounded(facts: pd.DataFrame, attacks: Sequence[str]) -> list[str]:
-    """The attacks with a budget. Those that seek the smallest change may go as far as they like and fool every image,
-    so that a worst case over them would say nothing."""
+    """The attacks with a budget; those that seek the smallest change may go as far as they like."""
     free = facts["eps"].isna() & facts["norm"].isin(["linf", "l2", "l0"])
     return [attack for attack in attacks if attack not in set(facts.loc[free, "attack"])]
+
+
+def worst_cases(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, list[str]]:
+    """What each worst case over these attacks is called, and the attacks in it: one for each norm and eps."""
+    return {
+        f"worst case, {common.NORMS[case.norm]} ≤ {case.eps:g}": list(case.attacks)
+        for case in worst_case.worst_cases(facts[facts["attack"].isin(attacks)])
+    }
 
 
 def under_all(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:

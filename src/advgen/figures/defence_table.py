@@ -19,17 +19,15 @@ Cell = tuple[str, tuple[float, ...], list[str]]
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
-    """Rows are classifiers, columns the unattacked accuracy, each attack, and the worst case over all of them."""
+    """Rows are classifiers, columns the unattacked accuracy, each attack, and the worst case for each norm and eps."""
     full = common.inside(spec)
     facts = attacked.examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
     attacks = common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = [_label(source, facts[facts["source"] == source]) for source in sources]
-    battery = attacked.bounded(facts, attacks)
-    heads = ["unattacked", *(_head(facts[facts["attack"] == attack], attack in battery) for attack in attacks)]
-    if len(battery) > 1:
-        heads.append("worst case")
+    budgeted, worst = attacked.bounded(facts, attacks), attacked.worst_cases(facts, attacks)
+    heads = ["unattacked", *(_head(facts[facts["attack"] == attack], attack in budgeted) for attack in attacks), *worst]
     margin = common.label_width(labels, 0.3 * full)
     band = common.columns_that_fit(len(heads), full - margin, SMALLEST)
     bands = [heads[start : start + band] for start in range(0, len(heads), band)]
@@ -43,12 +41,12 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
     block = names + row * len(sources) + 4
     page = common.Page(full, top + len(bands) * block - 4)
     page.heading(0, 0, full, "Accuracy by defence (%)", details)
-    cells = [_cells(facts[facts["source"] == source], attacks, battery) for source in sources]
+    cells = [_cells(facts[facts["source"] == source], attacks, budgeted, worst) for source in sources]
     for number, shown in enumerate(bands):
         down = top + number * block + names
         for k, head in enumerate(shown):
             size = min(common.fitting_size(word, cell - 1, 6) for word in words[head])
-            weight = "bold" if head in ("unattacked", "worst case") else "normal"
+            weight = "bold" if head in ("unattacked", *worst) else "normal"
             middle = margin + (k + 0.5) * cell
             text = "\n".join(words[head])
             page.text(middle, down - 1, text, ha="center", va="bottom", size=size, linespacing=1.1, weight=weight)
@@ -64,15 +62,13 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
     return page.figure
 
 
-def _cells(rows: pd.DataFrame, attacks: list[str], battery: list[str]) -> list[Cell]:
+def _cells(rows: pd.DataFrame, attacks: list[str], budgeted: list[str], worst: Mapping[str, list[str]]) -> list[Cell]:
     """Text, colour and small lines of one classifier's row."""
     cells = [_accuracy(attacked.accuracy(rows, "clean"))]
     for attack in attacks:
         mine = rows[rows["attack"] == attack]
-        cells.append(_accuracy(attacked.accuracy(mine)) if attack in battery else _distance(mine))
-    if len(battery) > 1:
-        cells.append(_accuracy(attacked.accuracy(attacked.under_all(rows, battery))))
-    return cells
+        cells.append(_accuracy(attacked.accuracy(mine)) if attack in budgeted else _distance(mine))
+    return cells + [_accuracy(attacked.accuracy(attacked.under_all(rows, within))) for within in worst.values()]
 
 
 def _accuracy(right: attacked.Accuracy | None) -> Cell:
@@ -110,4 +106,4 @@ def _details(facts: pd.DataFrame) -> str:
     several = facts.groupby("source")["source_seed"].nunique().max() > 1
     words += " at the mean over seeds, range over seeds" if several else ""
     free = facts["attack"].nunique() > len(attacked.bounded(facts, sorted(set(facts["attack"]))))
-    return words + ("; grey: median distance of attacks without a budget, not part of the worst case" if free else "")
+    return words + ("; grey: median distance of attacks without a budget, not part of a worst case" if free else "")

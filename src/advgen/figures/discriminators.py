@@ -20,7 +20,7 @@ TALL, LEFT, FOOT, RIGHT, NOTE = 52.0, 11.0, 10.0, 9.0, 3.4
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
-    """A panel per question and norm, a line per group of nets: the worst case over all attacks with the same eps."""
+    """A panel per question and norm, a line per group of nets: the worst case over all attacks up to each eps."""
     full = common.inside(spec)
     facts = attacked.examples(tables)
     # Noise is no attack, and attacks without a budget have no place on the axis.
@@ -86,7 +86,7 @@ def _title(axes: Axes, title: str, panel: Mapping[str, pd.DataFrame], width: flo
 def _details(facts: pd.DataFrame) -> str:
     if facts.empty:
         return "no attack with a budget"
-    words = f"right unattacked (open marks) and under every attack with the same eps ({_attacks(facts)}); "
+    words = f"right unattacked (open marks) and under every attack up to each eps ({_attacks(facts)}); "
     words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % Wilson intervals over images, thin: each net"
     return words
 

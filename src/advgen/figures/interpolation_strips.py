@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.figures import common
-from advgen.metrics.summaries import third_class
+from advgen.metrics.summaries import halfway, third_class
 from advgen.specs import InterpolationStripsFigure
 from advgen.tables import read_images
 
@@ -67,6 +67,5 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 
 
 def _details(rows: pd.DataFrame) -> str:
-    inner = rows[(rows["alpha"] > 0) & (rows["alpha"] < 1)]
-    third = inner.groupby("pair")["third"].any()
-    return f"a third class between the ends: {common.share_of(third.sum(), len(third), 'pairs')}"
+    third = halfway(rows)["third"]
+    return f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}"

@@ -131,14 +131,15 @@ def _details(
     facts: pd.DataFrame, published: Published, names: tuple[list[str], list[str]], ours: np.ndarray, theirs: np.ndarray
 ) -> str:
     rows, columns = names
-    away = np.array([[row != column for column in columns] for row in rows])
+    # what was only recalled proves nothing
+    away = np.array([[row != column and (row, column) not in published.recalled for column in columns] for row in rows])
     tau, count = kendall(ours[away], theirs[away])
     words = f"error (%) of the column's net, {common.n_is(facts['n'])}, means over seeds; small: 95 % Wilson interval; "
     agreed = f"{tau:.2f}".replace("-", "−") if np.isfinite(tau) else "not defined"
-    words += f"Kendall's tau of the cells that are not outlined: {agreed} (n\u00a0=\u00a0{count})"
+    words += f"Kendall's tau of the cells that are neither outlined nor recalled: {agreed} (n\u00a0=\u00a0{count})"
     rms = " to ".join(dict.fromkeys(common.number(one) for one in (facts["rms"].min(), facts["rms"].max())))
     words += f"; RMS of our changes {rms}, published {_range(published)}"
-    return words + ("; ~: quoted from memory" if published.recalled else "")
+    return words + ("; ~: recalled, not read again" if published.recalled else "")
 
 
 def _range(published: Published) -> str:

@@ -17,17 +17,15 @@ FOOT, DODGE = 10.0, 3.0
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
-    """A row per attack, the unattacked accuracy on top, the worst case over all attacks at the bottom."""
+    """A row per attack, the unattacked accuracy on top, the worst cases for each norm and eps at the bottom."""
     full = common.inside(spec)
     facts = attacked.examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
     attacks = common.in_order(spec.attacks, facts["attack"])
     labels = ["unattacked"]
     labels += [f"{attack}\n{common.threat(facts[facts['attack'] == attack].iloc[0])}" for attack in attacks]
-    battery = attacked.bounded(facts, attacks)
-    if len(battery) > 1:
-        whole = len(battery) == len(attacks)
-        labels.append(f"worst case\nright under every attack{'' if whole else ' with a budget'}")
+    worst = attacked.worst_cases(facts[facts["source"].isin(sources)], attacks)
+    labels += [f"{name}\n{common.counted(len(within), 'attack')} inside" for name, within in worst.items()]
 
     row = max(9.0, DODGE * len(sources) + 3)
     margin = common.label_width(labels, 0.36 * full)
@@ -44,8 +42,8 @@ def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
         _dot(axes, shift, attacked.accuracy(mine, "clean"), s, hollow=True)
         for a, attack in enumerate(attacks, 1):
             _dot(axes, a + shift, attacked.accuracy(mine[mine["attack"] == attack]), s)
-        if len(battery) > 1:
-            _dot(axes, len(attacks) + 1 + shift, attacked.accuracy(attacked.under_all(mine, battery)), s)
+        for w, within in enumerate(worst.values(), len(attacks) + 1):
+            _dot(axes, w + shift, attacked.accuracy(attacked.under_all(mine, within)), s)
     page.row_labels(margin - 2, top, labels, row, margin - 2)
     for y in range(1, len(labels)):
         axes.axhline(y - 0.5, color=common.RULE, linewidth=1.0 if y in (1, len(attacks) + 1) else 0.4)

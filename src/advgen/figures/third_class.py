@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from advgen.figures import common
 from advgen.metrics.intervals import wilson
-from advgen.metrics.summaries import third_class
+from advgen.metrics.summaries import halfway, third_class
 from advgen.specs import ThirdClassFigure
 from advgen.tables import read_images
 
@@ -27,7 +27,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
     facts, images = common.frame(table), read_images(table)
     facts["third"] = third_class(facts)
     frames = int(facts["frame"].max()) + 1
-    middles = facts[facts["frame"] == (frames - 1) // 2]
+    middles = halfway(facts)
     blocks = {str(name): rows for name, rows in middles.groupby("model")}
     details = _details(middles)
     head = common.heading_height(full, details)

@@ -1,9 +1,10 @@
 """Laws of honest evaluation, tested on the tables.
 
-Invariants (ball, box, nothing left at eps = 1) hold for every row or are broken. Statistical laws are judged only from
-n ≥ 200 on, by a 99.9 % interval: broken where the whole interval is on the wrong side, a mere flag with fewer examples.
-Intervals are paired, over the examples that both sides share; tables of transfers keep only counts, so there the
-interval is that of two independent shares. Flags are never broken laws: they say what to look at.
+Invariants (finite numbers, ball, box, test images, nothing left at eps = 1) hold for every row or are broken.
+Statistical laws are judged only from n ≥ 200 on, by a 99.9 % interval: broken where the whole interval is on the wrong
+side, a mere flag with fewer examples. Intervals are paired, over the examples that both sides share; tables of
+transfers keep only counts, so there the interval is that of two independent shares. Flags are never broken laws: they
+say what to look at.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ ZERO_GRADIENTS = 0.01
 APART = 0.03
 """Accuracy by which attacks of one budget may differ before it is flagged."""
 BALL = ["source", "source_seed", "attack", "norm", "eps"]
-EFFORT = ["kind", "norm", "steps", "restarts"]
-"""What makes two attacks the same but for eps."""
+METHOD = ["kind", "norm", "loss"]
+"""What makes two attacks the same but for eps and effort."""
+EFFORT = ["steps", "restarts"]
 
 
 def check(tables: dict[str, pa.Table]) -> list[Law]:
@@ -56,22 +58,47 @@ def _law(law: str, subject: str, holds: bool, detail: str, n: int, kind: str = "
 
 
 def ball_and_box(examples: pa.Table) -> list[Law]:
-    """Every saved example lies in the box, and in the ball of its attack."""
+    """Every saved example is made of numbers and lies in the box, and in the ball of its attack."""
     images = read_images(examples, "adversarial").astype(np.float64)
     change = np.abs(images - read_images(examples, "image").astype(np.float64)).reshape(len(images), -1)
     rows = examples.select(["source", "source_seed", "attack", "norm", "eps"]).to_pandas()
+    rows["finite"] = np.isfinite(images).all((1, 2, 3))
     rows["outside"] = np.maximum(-images.min((1, 2, 3)), images.max((1, 2, 3)) - 1)
     rows["linf"], rows["l2"] = change.max(1), np.sqrt((change**2).sum(1))
     laws = []
     for (source, seed, attack, norm, eps), group in rows.groupby(BALL, dropna=False):
-        subject = f"{attack} on {source} seed {seed}"
-        outside = float(group["outside"].max())
+        subject, n = f"{attack} on {source} seed {seed}", len(group)
+        strange = int((~group["finite"]).sum())
+        detail = f"{strange} of {n} examples have pixels that are no numbers"
+        laws.append(_law("finite", subject, strange == 0, detail, n, source=source))
+        outside = group["outside"].to_numpy().max()  # NaN if any is, unlike pandas' own
         detail = f"pixels leave [0, 1] by {max(outside, 0):.1e}"
-        laws.append(_law("box", subject, outside <= SLACK, detail, len(group), source=source))
+        laws.append(_law("box", subject, bool(outside <= SLACK), detail, n, source=source))
         if norm in ("linf", "l2") and not np.isnan(eps):  # an attack that seeks the smallest change has no ball
-            over = float(group[norm].max()) - eps
+            over = group[norm].to_numpy().max() - eps
             detail = f"largest {norm} change is {over + eps:.6f}, eps is {eps:g}"
-            laws.append(_law("ball", subject, over <= SLACK, detail, len(group), source=source))
+            laws.append(_law("ball", subject, bool(over <= SLACK), detail, n, source=source))
+    return laws
+
+
+def attacks_test_images(examples: pa.Table, test: pa.Table) -> list[Law]:
+    """What was attacked are the data set's test images with their labels, each the one that its index names."""
+    rows = examples.select(["source", "source_seed", "attack", "index", "label"]).to_pandas()
+    images, unattacked = read_images(test), read_images(examples, "image")
+    place = pd.Index(test.column("index").to_numpy()).get_indexer(rows["index"])
+    known = place >= 0
+    rows["same"] = known & (test.column("label").to_numpy()[place] == rows["label"])
+    if images.shape[1:] == unattacked.shape[1:]:
+        expected = images[place].astype(np.float32) / 255
+        rows["same"] &= (expected == unattacked).all((1, 2, 3))
+    else:
+        rows["same"] = False
+    laws = []
+    for (source, seed, attack), group in rows.groupby(["source", "source_seed", "attack"]):
+        others, n = int((~group["same"]).sum()), len(group)
+        detail = f"{others} of {n} are other images or have another label"
+        subject = f"{attack} on {source} seed {seed}"
+        laws.append(_law("test images are attacked", subject, others == 0, detail, n, source=source))
     return laws
 
 
@@ -90,7 +117,7 @@ def attacks_in_order(examples: pa.Table) -> list[Law]:
     An example counts as right when it is right unattacked and under every attack of the side. Aimed attacks are left
     out: they spare what is wrong in another way.
     """
-    columns = ["source", "source_seed", "attack", *EFFORT, "eps", "step_size", "target", "index"]
+    columns = ["source", "source_seed", "attack", *METHOD, *EFFORT, "eps", "step_size", "target", "index"]
     columns += ["label", "predicted_clean", "predicted"]
     rows = examples.select(columns).to_pandas()
     rows = rows[rows["target"] == "none"]
@@ -108,6 +135,7 @@ def attacks_in_order(examples: pa.Table) -> list[Law]:
             laws.append(_judged(law, subject, _binary_difference(a, b), len(both), "accuracy", source, kind))
         laws += _nothing_left(facts, right_NA, source, on)
         laws += _losses_agree(facts, right_NA, source, on)
+        laws += _single_steps_have_company(facts, right_NA, source, on)
     return laws
 
 
@@ -134,7 +162,7 @@ def _comparisons(facts: pd.DataFrame) -> Iterator[Comparison]:
 
 def _larger_budgets(attacks: pd.DataFrame) -> Iterator[Comparison]:
     """Each eps against the next smaller one, by the attacks that were run at both with the same effort."""
-    by_eps = {eps: group.reset_index().set_index(EFFORT)["attack"] for eps, group in attacks.groupby("eps")}
+    by_eps = {eps: group.reset_index().set_index([*METHOD, *EFFORT])["attack"] for eps, group in attacks.groupby("eps")}
     for large in by_eps:
         for small in sorted((eps for eps in by_eps if eps < large), reverse=True):
             shared = by_eps[large].index.intersection(by_eps[small].index)
@@ -146,8 +174,8 @@ def _larger_budgets(attacks: pd.DataFrame) -> Iterator[Comparison]:
 
 
 def _more_effort(attacks: pd.DataFrame) -> Iterator[Comparison]:
-    """More steps or restarts; a flag where the steps are so short that all of them lead less far."""
-    for _, same in attacks.groupby(["kind", "eps"]):
+    """More steps or restarts on the same loss; a flag where the steps are so short that all of them lead less far."""
+    for _, same in attacks.groupby([*METHOD, "eps"]):
         for a, b in permutations(same.itertuples(), 2):
             more = a.steps >= b.steps and a.restarts >= b.restarts
             if more and (a.steps, a.restarts) != (b.steps, b.restarts):
@@ -168,7 +196,7 @@ def _nothing_left(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: 
 def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
     """PGD attacks of one budget and effort, which differ in the loss that they climb (or in their start)."""
     pgd = facts[facts["kind"] == "pgd"]
-    for _, same in pgd.groupby([*EFFORT, "eps", "step_size"]):
+    for _, same in pgd.groupby(["norm", *EFFORT, "eps", "step_size"]):
         for a, b in combinations(sorted(same.index), 2):
             both = right_NA[[a, b]].dropna()
             estimate, low, high = _binary_difference(both[a].to_numpy(), both[b].to_numpy())
@@ -176,6 +204,17 @@ def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: 
             numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
             holds = abs(estimate) <= APART
             yield _law("losses agree within 3 points", f"{a} and {b} {on}", holds, detail, len(both), "flag", **numbers)
+
+
+def _single_steps_have_company(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
+    """A net that was fitted to FGSM looks robust under it alone: several steps stand beside it, at the same eps."""
+    pgd = facts[facts["kind"] == "pgd"]
+    for single in facts[facts["kind"] == "fgsm"].itertuples():
+        beside = sorted(pgd.index[(pgd["norm"] == single.norm) & (pgd["eps"] == single.eps) & (pgd["steps"] > 1)])
+        detail = f"beside it: {', '.join(beside) or 'no pgd attack'} at eps {single.eps:g}"
+        n = int(right_NA[single.Index].count())
+        law = "FGSM is not the only attack of its eps"
+        yield _law(law, f"{single.Index} {on}", bool(beside), detail, n, "flag", source=source)
 
 
 def gradients_are_there(examples: pa.Table) -> list[Law]:

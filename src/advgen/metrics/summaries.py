@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from advgen.metrics.intervals import bootstrap_mean, wilson
+from advgen.metrics.worst_case import worst_cases
 from advgen.tables import TABLES
 
 Columns = dict[str, list[Any]]
@@ -67,13 +68,18 @@ def third_class(frames: pd.DataFrame) -> pd.Series[bool]:
     return ends.ne(frames["judged"], axis=0).all(axis=1)
 
 
+def halfway(frames: pd.DataFrame) -> pd.DataFrame:
+    """The middle frame of each strip; `third`: whether its class is a third one. All rates of third classes are its."""
+    middle = frames["frame"] == frames["frame"].max() // 2
+    return frames[middle].assign(third=third_class(frames)[middle])
+
+
 def interpolations(tables: dict[str, pa.Table]) -> Columns:
     """Rate of a third class in the middle frame, and roughness: the largest share of a path's way in one step."""
     rows = []
     for keys, frames in _groups(tables["interpolation"], ["interpolation", "model", "seed"]):
-        last = frames["frame"].max()
-        middle = frames["frame"] == last // 2
-        third, n = int(third_class(frames)[middle].sum()), int(middle.sum())
+        last, middle = frames["frame"].max(), halfway(frames)
+        third, n = int(middle["third"].sum()), len(middle)
         low, high = wilson(third, n)
         kept = frames["judged"] == frames["label_from"].where(frames["frame"] == 0, frames["label_to"])
         kept_both = kept[frames["frame"].isin([0, last])].groupby(frames["pair"]).all()
@@ -110,7 +116,8 @@ def inpaintings(tables: dict[str, pa.Table]) -> Columns:
 def robustness(tables: dict[str, pa.Table]) -> Columns:
     """Accuracy unattacked and under attack (right clean and right attacked), per source, seed and attack.
 
-    Where several attacks share a norm and a budget, a row `worst …` counts an image only if it is right under all.
+    A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
+    is no larger; its calls are the sum of theirs.
     """
     examples = tables["examples"]
     facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
@@ -119,16 +126,17 @@ def robustness(tables: dict[str, pa.Table]) -> Columns:
     for keys, one in _groups(examples, keys_of):
         right = (one["predicted_clean"] == one["label"]) & (one["predicted"] == one["label"])
         rows.append({**keys, **_robustness(one, right), **_effort(one)})
-    axes = ["source", "source_seed", "dataset", "images", "parameters", "defence", "norm", "eps"]
-    for keys, group in _groups(examples, axes):
-        group = group[group["knowledge"] != "none"]
-        if group["attack"].nunique() < 2 or keys["norm"] not in ("linf", "l2") or np.isnan(keys["eps"]):
-            continue
-        right = (group["predicted_clean"] == group["label"]) & (group["predicted"] == group["label"])
-        worst = group.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
-        battery = {"attack": f"worst {keys['norm']} {keys['eps']:g}", "kind": "battery", "knowledge": "battery"}
-        effort = {"steps": None, "restarts": None, "step_size": None, "target": "none"}
-        rows.append({**keys, **battery, **effort, **_robustness(worst, worst["right"]), **_effort(worst)})
+    for keys, group in _groups(examples, ["source", "source_seed", "dataset", "images", "parameters", "defence"]):
+        for norm, eps, attacks in worst_cases(group):
+            within = group[group["attack"].isin(attacks)]
+            right = (within["predicted_clean"] == within["label"]) & (within["predicted"] == within["label"])
+            worst = within.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
+            threat = {"attack": f"worst {norm} {eps:g}", "kind": "battery", "norm": norm, "eps": eps}
+            threat |= {"steps": None, "restarts": None, "step_size": None}
+            threat |= {"knowledge": "battery", "target": "none", "loss": "none"}
+            # each of them was run, whichever of them it was that an image fell to
+            spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
+            rows.append({**keys, **threat, **_robustness(worst, worst["right"]), **_effort(worst), **spent.to_dict()})
     return _columns(rows)
 
 

@@ -1,0 +1,107 @@
+"""Worst cases: one for each norm and eps, over nested balls, at the cost of all their attacks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advgen.figures import attacked
+from advgen.figures.accuracy_curves import points
+from advgen.metrics.summaries import robustness
+from advgen.metrics.worst_case import worst_cases
+from advgen.tables import TABLES, Image, arrow_table
+
+N = 10
+# norm, eps, gradients an image, images that stay right
+ATTACKS = {
+    "fgsm": ("linf", 0.25, 1.0, range(9)),
+    "pgd": ("linf", 0.25, 40.0, range(1)),
+    "pgd-small": ("linf", 0.1, 20.0, range(1, 10)),
+    "margin-small": ("linf", 0.1, 30.0, range(1, 9)),
+    "pgd-l2": ("l2", 1.5, 10.0, range(5)),
+    "deepfool": ("l2", None, 5.0, range(0)),
+    "noise": ("none", 0.1, 0.0, range(2)),
+    "turned": ("spatial", None, 9.0, range(3)),
+}
+
+
+def examples(*names: str) -> pd.DataFrame:
+    blank = {
+        name: 0 if str(type_) != "string" else "x"
+        for name, type_ in TABLES["examples"].columns.items()
+        if not isinstance(type_, Image)
+    }
+    parts = []
+    for name in names or ATTACKS:
+        norm, eps, calls, right = ATTACKS[name]
+        one = {**blank, "attack": name, "norm": norm, "eps": eps, "gradient_calls": calls, "target": "none"}
+        one |= {"kind": name.split("-")[0], "knowledge": "none" if norm == "none" else "gradient"}
+        predicted = [0 if index in right else 1 for index in range(N)]
+        one["zero_gradient"] = False
+        parts.append(pd.DataFrame({**one, "index": range(N), "predicted": predicted, "label": 0, "source": "net"}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_there_is_one_for_each_ball_that_several_attacks_lie_in() -> None:
+    assert [tuple(case) for case in worst_cases(examples())] == [
+        ("linf", 0.1, ("margin-small", "pgd-small")),
+        ("linf", 0.25, ("fgsm", "margin-small", "pgd", "pgd-small")),
+    ]
+    assert worst_cases(examples("fgsm", "pgd-l2", "noise", "turned", "deepfool")) == []
+    assert [case.eps for case in worst_cases(examples("fgsm", "pgd-small"))] == [0.25]
+
+
+def test_the_figures_name_norm_and_eps() -> None:
+    facts = examples()
+    assert attacked.worst_cases(facts, list(ATTACKS)) == {
+        "worst case, L∞ ≤ 0.1": ["margin-small", "pgd-small"],
+        "worst case, L∞ ≤ 0.25": ["fgsm", "margin-small", "pgd", "pgd-small"],
+    }
+    assert attacked.worst_cases(facts, ["fgsm", "pgd-l2"]) == {}
+
+
+def table(*names: str) -> pd.DataFrame:
+    facts = examples(*names)
+    image = np.zeros((len(facts), 1, 1, 1), np.float32)
+    columns = {name: facts[name].tolist() for name in facts.columns}
+    made = arrow_table("examples", {**columns, "image": image, "adversarial": image})
+    return pd.DataFrame(robustness({"examples": made})).set_index("attack")
+
+
+def test_what_falls_in_a_smaller_ball_has_fallen_in_the_larger_one() -> None:
+    found = table()
+    assert found.loc["worst linf 0.1", "accuracy"] == 0.8
+    # image 0 is right under PGD at .25 but not at .1
+    assert found.loc["pgd", "accuracy"] == 0.1
+    assert found.loc["worst linf 0.25", "accuracy"] == 0.0
+    assert not any(name.startswith("worst l2") or "0.1)" in name for name in found.index)
+
+
+def test_a_worst_case_costs_what_all_its_attacks_cost() -> None:
+    found = table()
+    assert found.loc["worst linf 0.1", "gradient_calls"] == 50
+    assert found.loc["worst linf 0.25", "gradient_calls"] == 91
+    assert found.loc["worst linf 0.1", "n"] == N
+
+
+def test_curves_never_rise_with_eps() -> None:
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib.figure import Figure
+
+    facts = examples("pgd", "pgd-small").assign(clean=True)
+    facts["robust"] = facts["predicted"] == facts["label"]
+    axes = Figure().subplots()
+    assert points(axes, facts, 0, 0.0) == 0.0
+    heights = next(line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 3)
+    assert list(heights) == [100, 90, 0]
+
+
+def test_noise_of_another_size_is_other_noise() -> None:
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib.figure import Figure
+
+    large = examples("noise").assign(attack="more-noise", eps=0.3, predicted=0)
+    facts = pd.concat([examples("noise"), large], ignore_index=True).assign(clean=True)
+    facts["robust"] = facts["predicted"] == facts["label"]
+    assert points(Figure().subplots(), facts, 0, 0.0) == 100
