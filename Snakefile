@@ -8,7 +8,7 @@ import sys
 import threading
 
 from advgen.config import ConfigError, load_study
-from advgen.devices import use_this_python, warn_of_missing
+from advgen.devices import refuse_unquoted_python, use_this_python, warn_of_missing
 from advgen.locking import lock_results
 from advgen.plan import build, listed
 from advgen.provenance import save_digest_cache
@@ -86,6 +86,7 @@ include: "workflow/rules/qa.smk"
 
 
 onstart:
+    refuse_unquoted_python(workflow)
     lock_results()
     warn_of_missing(workflow)
     save_digest_cache()

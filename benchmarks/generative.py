@@ -82,7 +82,7 @@ def compare(name: str, peer: Callable[[], Any], ours: Callable[[], Any], turns: 
 
 def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
     """One tensor beside a loop over images and starts."""
-    generator = fresh(build, "generators", registry.PRESETS["generators"]["M1"], seed=0).eval()
+    generator = fresh(build, "generators", registry.PRESETS["generators"]["M1"], seed=0).eval().requires_grad_(False)
     spec = specs.LatentSearch(steps=steps, starts=5)
     indices = list(range(len(targets_NCHW)))
     loop = indices[:2]  # it takes the same time for every image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,21 @@ def warn_of_missing(workflow: Any) -> None:
             f"jobs beyond that wait for a free GPU; say --resources gpu={present}",
             file=sys.stderr,
         )
+
+
+def refuse_unquoted_python(workflow: Any) -> None:
+    """End in one line if jobs would be sent to other machines with a Python whose path a shell takes apart.
+
+    Snakemake writes that path into their scripts as it is, so that each of them would fail there and be tried again.
+    Called by `onstart`, before anything is submitted.
+    """
+    if workflow.local_exec or shlex.quote(sys.executable) == sys.executable:
+        return
+    folder = Path(sys.executable).parents[1]
+    words = f"{sys.executable}: a job script cannot call a Python by a path with spaces or quotes; give it another: "
+    words += f"ln -s {shlex.quote(str(folder))} ~/advgen-env, then ~/advgen-env/bin/python -m snakemake …"
+    print(words, file=sys.stderr, flush=True)
+    os._exit(1)  # an exception inside onstart would be printed with a traceback
 
 
 def lease() -> str | None:

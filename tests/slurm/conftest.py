@@ -50,9 +50,9 @@ def local(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Project:
 class Driver:
     """A Snakemake that sends its jobs to the cluster."""
 
-    def __init__(self, project: Project, *arguments: str):
+    def __init__(self, project: Project, *arguments: str, python: str = sys.executable):
         self.output = project.folder / "driver.log"
-        command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm", *arguments]
+        command = [python, "-m", "snakemake", "--workflow-profile", "profiles/slurm", *arguments]
         # polled sooner than on a real cluster, and the logs of jobs are kept for the tests to read
         command += ["--slurm-init-seconds-before-status-checks", "6", "--slurm-keep-successful-logs"]
         with self.output.open("ab") as output:
@@ -90,9 +90,9 @@ class Site:
         self.drivers: list[Driver] = []
         self.before = set(cluster.seen)
 
-    def start(self, *arguments: str) -> Driver:
+    def start(self, *arguments: str, python: str = sys.executable) -> Driver:
         """Start a driver."""
-        self.drivers.append(Driver(self.project, *arguments))
+        self.drivers.append(Driver(self.project, *arguments, python=python))
         return self.drivers[-1]
 
     def training_in_full_swing(self) -> Process:
@@ -134,7 +134,7 @@ class Site:
 @pytest.fixture
 def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
     """An empty copy of the project."""
-    one = Site(cluster, Project(tmp_path / "site"))
+    one = Site(cluster, Project(tmp_path / "a site"))
     try:
         yield one
     finally:

@@ -183,6 +183,20 @@ def log_of_training(site: Site, job: str) -> str:
     return (site.project.folder / "driver.log").read_text() + site.said(job)
 
 
+def test_an_environment_whose_path_has_a_space_is_refused_before_anything_is_submitted(
+    half_done: Site, tmp_path: Path
+) -> None:
+    """The project's own folder has one, too: that is quoted."""
+    environment = tmp_path / "my environment"
+    environment.symlink_to(sys.prefix)
+    driver = half_done.start(python=str(environment / "bin" / "python"))
+    assert driver.process.wait(120) == 1
+    said = driver.output.read_text()
+    assert f"{environment}/bin/python: a job script cannot call a Python by a path with spaces" in said
+    assert "Traceback" not in said
+    assert half_done.jobs("train_classifier") == []
+
+
 def test_profile_repeats_the_default_profile() -> None:
     default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
     slurm = yaml.safe_load((ROOT / "profiles/slurm/config.v8+.yaml").read_text())

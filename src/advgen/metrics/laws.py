@@ -334,18 +334,19 @@ ORDER = ("pepper", "square", "crosswalk")
 def masks_in_order(inpainting: pa.Table) -> list[Law]:
     """The order of the report that started the generative lab, under its own loss: which masks cost more error.
 
-    A flag, since it is a finding of that report, not a law of nature. Masks are known by their names in the study.
+    By the error per missing pixel: a mask that hides more would cost more of a whole image's error by that alone. A
+    flag, since it is a finding of that report, not a law of nature. Masks are known by their names in the study.
     """
-    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_whole"]
+    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_hole"]
     rows = inpainting.select(columns).to_pandas()
     laws = []
     for keys, group in rows[rows["method"] == "full"].groupby(["inpainting", "generator", "seed"]):
-        masks = {name: one.set_index("index")["mse_whole"] for name, one in group.groupby("mask")}
+        masks = {name: one.set_index("index")["mse_hole"] for name, one in group.groupby("mask")}
         for easy, hard in pairwise(ORDER):
             if {easy, hard} <= set(masks):
                 a, b = masks[easy], masks[hard].loc[masks[easy].index]
                 subject = f"{easy} against {hard} with {keys[1]} seed {keys[2]} in {keys[0]}"
-                laws.append(_paired("the report's order of masks", subject, a, b, "MSE", "flag"))
+                laws.append(_paired("the report's order of masks", subject, a, b, "MSE per missing pixel", "flag"))
     return laws
 
 
