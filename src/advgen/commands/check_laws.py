@@ -12,12 +12,13 @@ def run(job: Job[CheckLaws]) -> None:
     for law in laws:
         if law["source"] in job.spec.masked:
             law["kind"] = "flag"
-    test = dict(zip(job.spec.datasets, job.inputs["data"], strict=True))
+    data = zip(job.spec.datasets, job.inputs["data"], strict=True)
+    test = {dataset: read_table(path, "dataset") for dataset, path in data}
     for path in job.inputs["tables"]:  # one file at a time: images of all attacks together need not fit in memory
         table = read_table(path)
         if table_kind(table) == "examples":
             laws += ball_and_box(table)
             [dataset] = table.column("dataset").unique().to_pylist()
-            laws += attacks_test_images(table, read_table(test[dataset], "dataset"))
+            laws += attacks_test_images(table, test[dataset])
     columns = {column: [law[column] for law in laws] for column in TABLES["laws"].columns}
     write_table(job.output(), arrow_table("laws", columns), job.stamp)
