@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -72,11 +73,15 @@ def probe(device, callbacks):
     return train_head(head, body, *data(), spec, 0, data(), device, callbacks), [head]
 
 
-def gan(device, callbacks):
+def gan(device, callbacks, **keys):
     torch.manual_seed(0)
     pair = build("generators", GENERATOR), build("networks", NETWORK, 1)
-    spec = specs.GanTraining(epochs=2, batch=20, unroll=1, average=0.9)
-    return train_gan(*pair, data()[0], spec, 0, device, callbacks), list(pair)
+    spec = specs.GanTraining(epochs=2, batch=20, average=0.9, **keys)
+
+    def score(generator):
+        return generator(torch.ones(2, GENERATOR.latent).to(device)).mean().item()
+
+    return train_gan(*pair, data()[0], spec, 0, device, callbacks, score), list(pair)
 
 
 TRAININGS = {
@@ -85,10 +90,9 @@ TRAININGS = {
     "encoder": encoder,
     "probe": probe,
     "gan": gan,
-    **{
-        f"classifier, {kind}": (lambda device, callbacks, kind=kind: classifier(device, callbacks, kind))
-        for kind in DEFENCES
-    },
+    "gan, looking ahead, the best of two": partial(gan, unroll=1, best_of=2),
+    "gan, unrolled exactly": partial(gan, unroll=1, unroll_mode="exact"),
+    **{f"classifier, {kind}": partial(classifier, kind=kind) for kind in DEFENCES},
 }
 
 
