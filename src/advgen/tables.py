@@ -196,7 +196,10 @@ TABLES: dict[str, Table] = {
         },
         "Autoencoders",
         hidden=("spectrum",),
-        measured=("mse", "class_agreement", "fid_reconstructions", "fid_decoded", "ks_pooled", "ks_dimension_mean"),
+        measured=(
+            *("mse", "class_agreement", "fid_reconstructions", "fid_decoded", "sharpness_reconstructions"),
+            *("sharpness_decoded", "ks_pooled", "ks_dimension_mean", "ks_dimension_max"),
+        ),
     ),
     "autoencoder_history": Table(
         ("autoencoder", "seed", "step"),
@@ -442,7 +445,10 @@ TABLES: dict[str, Table] = {
         },
         "Accuracy under attack",
         "Adversarial lab",
-        measured=("clean_accuracy", "accuracy", "success"),
+        measured=(
+            *("clean_accuracy", "accuracy", "success", "confidence_on_mistakes", "median_l0", "median_l2"),
+            *("median_linf", "mean_rms", "zero_gradients", "gradient_calls", "forward_calls"),
+        ),
     ),
     "transfer": Table(
         ("study", "source", "source_seed", "attack", "target", "target_seed"),
