@@ -1,12 +1,14 @@
 """Are linear probes robust? A head on a discriminator's features beside one on a body with random weights.
 
-    python docs/controls/probe.py
+    python docs/controls/probe.py [DISCRIMINATOR]
 
-reads results/gans/dcgan/seed0/discriminator.safetensors and the images of results/datasets/mnist (`make run` makes
-them), trains both heads alike and prints the accuracy of each on 500 test images, unattacked and under PGD-20 at two
-eps. A minute on one core. One seed: a control of a claim, not a measurement of its own.
+reads results/gans/dcgan/seed0/discriminator.safetensors, or another one, and the images of results/datasets/mnist
+(`make run` makes them), trains the head on its features and those on three bodies of random weights alike, and prints
+the accuracy of each on 500 test images, unattacked and under PGD-20 at two eps. Two minutes on one core. One
+discriminator: a control of a claim, not a measurement of its own.
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -31,8 +33,10 @@ def main() -> None:
     torch.set_num_threads(1)
     (images, labels), validation = split(*load_images(DATA / "train.parquet"), 5000)
     x, y, indices = load_choice(DATA / "test.parquet", 500, 0)
-    trained = load("results/gans/dcgan/seed0/discriminator.safetensors")
-    bodies = {"discriminator": trained, "random weights": fresh(build, "networks", trained.spec, 1, seed=1).eval()}
+    trained = load(sys.argv[1] if len(sys.argv) > 1 else "results/gans/dcgan/seed0/discriminator.safetensors")
+    bodies = {"discriminator": trained}
+    for seed in (1, 2, 3):
+        bodies[f"random weights, seed {seed}"] = fresh(build, "networks", trained.spec, 1, seed=seed).eval()
     spec = ClassifierTraining(epochs=3, batch=100, lr=3e-3)
     print(
         f"{'accuracy (%) of a linear head on':34}{'unattacked':>12}" + "".join(f"{f'eps {eps:g}':>12}" for eps in EPS)

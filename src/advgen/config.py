@@ -107,7 +107,8 @@ class ClassifierDefinition(Definition):
     )
     defence: registry.AnyDefence | None = Field(None, description="what makes it robust; null: plain training")
     masked: bool = Field(
-        False, description="its gradients are known to be masked or random: broken laws are flags, not failures"
+        False,
+        description="its gradients are known to be masked or random: broken statistical laws are flags, not failures",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -50,11 +51,11 @@ def refuse_unquoted_python(workflow: Any) -> None:
     Snakemake writes that path into their scripts as it is, so that each of them would fail there and be tried again.
     Called by `onstart`, before anything is submitted.
     """
-    if workflow.local_exec or shlex.quote(sys.executable) == sys.executable:
+    if workflow.local_exec or not re.search(r"""[\s'"\\$&;|<>()*?!`\[\]{}]""", sys.executable):
         return
-    folder = Path(sys.executable).parents[1]
-    words = f"{sys.executable}: a job script cannot call a Python by a path with spaces or quotes; give it another: "
-    words += f"ln -s {shlex.quote(str(folder))} ~/advgen-env, then ~/advgen-env/bin/python -m snakemake …"
+    link = f"ln -s {shlex.quote(str(Path(sys.executable).parents[1]))} ~/advgen-env"
+    words = f"{sys.executable}: a job script cannot call a Python by a path with spaces or signs of the shell; give it "
+    words += f"another: {link}, then ~/advgen-env/bin/python -m snakemake …"
     print(words, file=sys.stderr, flush=True)
     os._exit(1)  # an exception inside onstart would be printed with a traceback
 

@@ -428,6 +428,7 @@ TABLES: dict[str, Table] = {
         {
             **_SOURCE,
             **_ATTACK,
+            "inside": _TEXT,
             "n": _INT,
             "clean_accuracy": _REAL64,
             "accuracy": _REAL64,
@@ -632,16 +633,20 @@ def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.T
 def check_table(path: Path) -> None:
     """Compare a table's data with the digest in its footer; ValueError if they differ."""
     table = read_table(path)
-    if (table.schema.metadata or {}).get(DATA, b"").decode() != digest(table):
+    found = (table.schema.metadata or {}).get(DATA)
+    if found is None:
+        raise ValueError(f"{path}: has no digest of its data, so another version made it; delete it and run again")
+    if found.decode() != digest(table):
         raise ValueError(f"{path}: its data are not those that were saved; delete it and run again")
 
 
 def digest(table: pa.Table) -> str:
-    """Of what a table holds: names, order and values of its columns; not of how Parquet lays them out."""
+    """Of what a table holds: names, order, types and values of its columns; not of how Parquet lays them out."""
     found = hashlib.sha256()
     for field, column in zip(table.schema, table.columns, strict=True):
         shape = sorted((field.metadata or {}).items()) if pa.types.is_fixed_size_binary(field.type) else []
-        found.update(repr((field.name, len(column), shape)).encode())
+        kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+        found.update(repr((field.name, str(kind), len(column), shape)).encode())
         for part in _values(column.combine_chunks()):
             found.update(part)
     return found.hexdigest()

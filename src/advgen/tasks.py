@@ -173,6 +173,7 @@ class TrainGan(Task):
     reads = ("data", "judge")
     writes = ("out-generator", "out-discriminator", "out-history")
     science = ("advgen.commands.train_gan",)
+    # named, not imported, so that it is no part of the digest of a GAN that nobody judges
     scorer: ClassVar[str] = "advgen.metrics.score:scorer"
     torch = True
     packages = TORCH
@@ -441,7 +442,7 @@ class CvRender(Task):
 
 
 class CheckLaws(Task):
-    """Test the laws of honest evaluation on the tables; broken ones of `masked` classifiers are flags."""
+    """Test the laws of honest evaluation on the tables; broken statistical ones of `masked` classifiers are flags."""
 
     reads = ("tables", "data")
     science = ("advgen.commands.check_laws",)

@@ -174,6 +174,7 @@ def test_leaves_the_model_alone_when_it_fails(spec, model, x, y):
 
 WRAPPED = {
     "compiled": lambda model, x: torch.compile(model, backend="eager"),
+    "compiled inside": lambda model, x: torch.nn.Sequential(torch.compile(model, backend="eager"), torch.nn.Identity()),
     "traced": torch.jit.trace,
     "data parallel": lambda model, x: torch.nn.DataParallel(model),
 }

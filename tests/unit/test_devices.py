@@ -96,6 +96,27 @@ def test_more_gpus_promised_than_present_is_told(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("python", "local", "refused"),
+    [
+        ("/home/a b/.venv/bin/python", False, True),
+        ("/home/$a/.venv/bin/python", False, True),
+        ("/home/a b/.venv/bin/python", True, False),
+        ("/home/müller-1/~x/.venv/bin/python3.11", False, False),
+    ],
+)
+def test_a_python_that_a_job_script_cannot_call_is_refused(
+    python: str, local: bool, refused: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(sys, "executable", python)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    devices.refuse_unquoted_python(SimpleNamespace(local_exec=local))
+    told = capsys.readouterr().err
+    assert (ended, told.count("\n")) == (([1], 1) if refused else ([], 0))
+    assert not refused or told.startswith(f"{python}: ")
+
+
 def test_of_several_given_devices_each_job_takes_one(tmp_path: Path) -> None:
     pair = [start(tmp_path, 60, CUDA_VISIBLE_DEVICES="3,GPU-8f2a") for _ in range(2)]
     try:

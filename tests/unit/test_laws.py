@@ -126,7 +126,7 @@ def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
         "box",
         "eps = 1 leaves nothing right",
         "finite",
-        "FGSM is not the only attack of its eps",
+        "PGD stands beside FGSM at its eps",
         "input gradients are not zero",
         "losses agree within 3 points",
         "more steps or restarts leave no more right",
@@ -230,11 +230,41 @@ def test_more_steps_are_compared_on_one_loss_alone():
     assert broken(laws.attacks_in_order(same)) == {"more steps or restarts leave no more right"}
 
 
+PGD, FGSM = {"kind": "pgd", "loss": "cross_entropy"}, {"kind": "fgsm", "loss": "cross_entropy"}
+ONE_STEP = {**FGSM, "steps": 1, "step_size": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind"),
+    [
+        ({"steps": 20, "step_size": 0.0125}, "law"),
+        ({"steps": 20, "step_size": 0.0125, "loss": "margin"}, "flag"),
+        ({"steps": 2, "step_size": 0.01}, "flag"),
+    ],
+)
+def test_pgd_must_beat_fgsm_only_on_its_loss_and_if_it_can_cross_the_ball(keys, kind):
+    shared = {"norm": "linf", "eps": 0.1, "restarts": 1}
+    facts = pd.DataFrame([{**shared, **PGD, **keys}, {**shared, **ONE_STEP}], index=["pgd", "fgsm"]).rename_axis(
+        "attack"
+    )
+    found = {one.law: one.kind for one in laws._comparisons(facts)}
+    assert found["PGD leaves no more right than FGSM"] == kind
+
+
+@pytest.mark.parametrize(("step_size", "kind"), [(0.05, "law"), (0.001, "flag")])
+def test_a_larger_ball_must_be_reached(step_size, kind):
+    shared = {**PGD, "norm": "linf", "steps": 20, "restarts": 1}
+    small, large = {"eps": 0.1, "step_size": 0.0125}, {"eps": 0.2, "step_size": step_size}
+    facts = pd.DataFrame([{**shared, **small}, {**shared, **large}], index=["small", "large"]).rename_axis("attack")
+    (found,) = laws._larger_budgets(facts)
+    assert (found.strong, found.weak, found.kind) == (["large"], ["small"], kind)
+
+
 def test_fgsm_alone_is_flagged(tables):
     flagged = broken(found(tables, "sound"), "flag")
     assert flagged == set()
     alone = laws.check({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")})
-    assert broken(alone, "flag") == {"FGSM is not the only attack of its eps"}
+    assert broken(alone, "flag") == {"PGD stands beside FGSM at its eps"}
     assert [law["subject"] for law in alone if not law["holds"]] == ["fgsm on sound seed 0"]
 
 

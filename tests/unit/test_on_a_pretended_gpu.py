@@ -1,15 +1,17 @@
-"""Every training, and the attack that had no deterministic kernel, on a pretended GPU; and the rules that it obeys."""
+"""Every training and every attack on a pretended GPU, and the rules that it obeys."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from tests.pretended_gpu import CUDA, UNORDERED, OnGpu, PretendedGpu
 
 from advgen import registry, specs
+from advgen.attacks.run import craft
 from advgen.checkpoints import build
 from advgen.models.ensemble import Ensemble
 from advgen.training.autoencoder import train_autoencoder
@@ -137,17 +139,31 @@ def test_numbers_are_gathered_wherever_they_lie():
     assert row.nan_to_num(-1).tolist() == [1.5, 2.5, -1, 3.5, 5.0]
 
 
-def test_the_spatial_attack_finds_its_poses_by_deterministic_kernels():
+ATTACKS = {
+    **{kind: {} for kind in registry.kinds("attacks")},
+    "carlini_wagner": {"steps": 5, "searches": 2},
+    "lbfgs": {"steps": 5, "searches": 3},
+    "one_pixel": {"population": 6, "generations": 2},
+    "pgd": {"steps": 3, "restarts": 2, "loss": "dlr"},
+    "region": {"region": {"kind": "glasses"}, "steps": 3},
+    "spatial": {"search": "first_order", "tries": 3},
+    "square": {"queries": 20},
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_an_attack_finds_the_cpus_examples(kind):
     torch.manual_seed(0)
     model = build("networks", NETWORK, CLASSES).eval()
     images, labels = data()
-    spec = specs.SpatialAttack(kind="spatial", search="first_order", tries=3)
-    attack, given = registry.resolve(spec), {"seed": 0, "indices": list(range(N))}
-    plain = attack(model, images / 255, labels, spec, **given)
+    spec = registry.parse("attacks", {"kind": kind, **ATTACKS[kind]})
+    given = {"seed": 0, "indices": list(range(N))}
+    plain = craft(registry.resolve(spec), model, images, labels, spec, **given)
     with PretendedGpu():
-        found = attack(model.to(DEVICE), (images / 255).to(DEVICE), labels.to(DEVICE), spec, **given)
-        assert isinstance(found, OnGpu)
-        torch.testing.assert_close(found.cpu(), plain)
+        found = craft(registry.resolve(spec), model.to(DEVICE), images, labels, spec, **given)
+    # without the CPU's own convolutions the last digits differ, and with them now and then which example is found
+    away = np.abs(found["x_adv"] - plain["x_adv"]).max((1, 2, 3))
+    assert np.mean(away < 1e-3) >= 0.9
 
 
 # --- the rules of the device itself ----------------------------------------------------------------------------------

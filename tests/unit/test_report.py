@@ -128,7 +128,7 @@ def test_cells() -> None:
     table = arrow_table(
         "robustness",
         {
-            **dict.fromkeys(["source", "kind", "dataset", "defence", "knowledge", "target", "loss"], "net"),
+            **dict.fromkeys(["source", "kind", "dataset", "defence", "knowledge", "target", "loss", "inside"], "net"),
             **dict.fromkeys(["images", "parameters"], 1000),
             **dict.fromkeys(["success", "median_l0", "median_linf"], 0.5),
             **dict.fromkeys(["zero_gradients", "gradient_calls", "forward_calls"], 0.0),

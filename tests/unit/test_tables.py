@@ -95,6 +95,17 @@ def test_the_digest_survives_the_file_and_its_layout(tmp_path: Path) -> None:
     assert tables.digest(pa.concat_tables([read.slice(0, 1), read.slice(1)])) == tables.digest(table)
 
 
+def test_a_table_without_a_digest_is_another_versions(tmp_path: Path) -> None:
+    pq.write_table(arrow_table("dataset", dataset([1])), tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match="another version made it"):
+        tables.check_table(tmp_path / "t.parquet")
+
+
+def test_the_digest_tells_types_apart() -> None:
+    bits = pa.table({"a": pa.array([1, 2], pa.int32())})
+    assert tables.digest(bits) != tables.digest(pa.table({"a": bits.column("a").combine_chunks().view(pa.float32())}))
+
+
 CHANGES: dict[str, object] = {
     "lr": [0.2, None],
     "generator": ["x", ""],

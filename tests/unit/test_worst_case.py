@@ -83,6 +83,8 @@ def test_a_worst_case_costs_what_all_its_attacks_cost() -> None:
     assert found.loc["worst linf 0.1", "gradient_calls"] == 50
     assert found.loc["worst linf 0.25", "gradient_calls"] == 91
     assert found.loc["worst linf 0.1", "n"] == N
+    assert found.loc["worst linf 0.1", "inside"] == "margin-small, pgd-small"
+    assert found.loc["pgd", "inside"] == "pgd"
 
 
 def test_curves_never_rise_with_eps() -> None:

@@ -122,9 +122,10 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; open marks: unattacked; at each eps: right under all up to it; "
-    words += "bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; open marks: unattacked; bars: 95 % Wilson intervals"
     words += attacked.seeds_shown(facts, "thin lines")
+    if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
+        words += "; at each radius: right under all attacks of the panel up to it"
     if facts["eps"].isna().any():
         words += "; without bars: right and no smaller change found, the band spans the seeds"
     return words

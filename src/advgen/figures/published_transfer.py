@@ -138,7 +138,7 @@ def _details(
     agreed = f"{tau:.2f}".replace("-", "−") if np.isfinite(tau) else "not defined"
     words += f"Kendall's tau of the cells that are neither outlined nor recalled: {agreed} (n\u00a0=\u00a0{count})"
     rms = " to ".join(dict.fromkeys(common.number(one) for one in (facts["rms"].min(), facts["rms"].max())))
-    words += f"; RMS of our changes {rms}, of the published ones, towards random classes, {_range(published)}"
+    words += f"; RMS of our changes {rms}, of the published ones, whose targets may be others, {_range(published)}"
     return words + ("; ~: recalled, not read again" if published.recalled else "")
 
 

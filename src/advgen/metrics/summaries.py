@@ -69,7 +69,7 @@ def third_class(frames: pd.DataFrame) -> pd.Series[bool]:
 
 
 def halfway(frames: pd.DataFrame) -> pd.DataFrame:
-    """The middle frame of each strip; `third`: whether its class is a third one. All rates of third classes are its."""
+    """The middle frame of each strip, from which every rate of third classes is; `third`: whether its class is one."""
     middle = frames["frame"] == frames["frame"].max() // 2
     return frames[middle].assign(third=third_class(frames)[middle])
 
@@ -117,7 +117,7 @@ def robustness(tables: dict[str, pa.Table]) -> Columns:
     """Accuracy unattacked and under attack (right clean and right attacked), per source, seed and attack.
 
     A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
-    is no larger; its calls are the sum of theirs.
+    is no larger; `inside` names them, since one source may have met more than another, and its calls are their sum.
     """
     examples = tables["examples"]
     facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
@@ -125,18 +125,20 @@ def robustness(tables: dict[str, pa.Table]) -> Columns:
     rows = []
     for keys, one in _groups(examples, keys_of):
         right = (one["predicted_clean"] == one["label"]) & (one["predicted"] == one["label"])
-        rows.append({**keys, **_robustness(one, right), **_effort(one)})
+        rows.append({**keys, "inside": keys["attack"], **_robustness(one, right), **_effort(one)})
     for keys, group in _groups(examples, ["source", "source_seed", "dataset", "images", "parameters", "defence"]):
         for norm, eps, attacks in worst_cases(group):
             within = group[group["attack"].isin(attacks)]
             right = (within["predicted_clean"] == within["label"]) & (within["predicted"] == within["label"])
             worst = within.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
-            threat = {"attack": f"worst {norm} {eps:g}", "kind": "battery", "norm": norm, "eps": eps}
-            threat |= {"steps": None, "restarts": None, "step_size": None}
+            named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "battery"}
+            threat = {"norm": norm, "eps": eps, "steps": None, "restarts": None, "step_size": None}
             threat |= {"knowledge": "battery", "target": "none", "loss": "none"}
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
-            rows.append({**keys, **threat, **_robustness(worst, worst["right"]), **_effort(worst), **spent.to_dict()})
+            rows.append(
+                {**keys, **named, **threat, **_robustness(worst, worst["right"]), **_effort(worst), **spent.to_dict()}
+            )
     return _columns(rows)
 
 

@@ -36,7 +36,7 @@ def faster(model: nn.Module) -> nn.Module:
     if not _plain(type(model)):
         return model
     twin: nn.Module = object.__new__(type(model))
-    parts = {name: child and faster(child) for name, child in model._modules.items()}
+    parts = {name: None if child is None else faster(child) for name, child in model._modules.items()}
     # past __setattr__, which a class may turn into writing elsewhere
     twin.__dict__.update({**model.__dict__, "_modules": parts})
     return twin
