@@ -107,6 +107,7 @@ def test_printing(browser: Browser, pages: dict[str, Path], page: str) -> None:
     assert pages_ <= 12
     if page == "long":
         assert "Michal Rolínek" in text
-        assert "BibTeX" not in text.replace("LaTeX/Markdown from YAML/BibTeX", "")
+        # the buttons are not printed; a title has the word, which other fonts break elsewhere
+        assert "BibTeX" not in text.replace("YAML/BibTeX", "")
     # nothing stands alone on the last page but a line or two
     assert all(len(part.split()) > 5 for part in text.split("\f")[:-1])
