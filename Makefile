@@ -41,11 +41,11 @@ check: $(BIN)/.test  ## style, types, imports, generated files, Snakemake's lint
 	mypy
 	lint-imports
 	snakefmt --check Snakefile workflow
-	python -m advgen config-docs --check
+	python -m advgen docs --check
 	python tests/lint.py
 
-docs: $(BIN)/.test  ## write config/README.md and config/config.schema.json again
-	python -m advgen config-docs
+docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, rules, results
+	python -m advgen docs
 
 clean:  ## delete results, but not the downloads
 	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name 'datasets*' -exec rm -rf {} +

@@ -7,12 +7,14 @@ snakemake --cores 8 --config study=config/smoke.yaml     another study
 import sys
 import threading
 
-from advgen.config import ConfigError, load_study
-from advgen.devices import refuse_unquoted_python, use_this_python, warn_of_missing
-from advgen.locking import lock_results
-from advgen.plan import build, listed
-from advgen.provenance import save_digest_cache
-from advgen.recovery import age
+from advgen.core import catalog, paths
+from advgen.core.errors import ConfigError
+from advgen.core.provenance import save_digest_cache
+from advgen.driver.locking import lock_results
+from advgen.driver.plan import build
+from advgen.driver.recovery import age
+from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
+from advgen.study.load import load_study
 
 use_this_python()
 try:
@@ -34,21 +36,10 @@ wildcard_constraints:
     **{name: PLAN.constraint(name) for name in PLAN.wildcards()},
 
 
-# on a cluster these run beside the driver: each takes seconds and no GPU, a SLURM job starts Snakemake twice
 localrules:
     all,
     cv,
     figures,
-    make_dataset,
-    count_parameters,
-    summarise,
-    draw,
-    cv_data,
-    cv_render,
-    report_page,
-    check_laws,
-    qa,
-    verify,
 
 
 rule all:
@@ -70,19 +61,9 @@ rule cv:
 
 
 include: "workflow/rules/data.smk"
-include: "workflow/rules/judge.smk"
-include: "workflow/rules/gan.smk"
-include: "workflow/rules/autoencoder.smk"
-include: "workflow/rules/inversion.smk"
-include: "workflow/rules/inpainting.smk"
-include: "workflow/rules/interpolation.smk"
-include: "workflow/rules/classifier.smk"
-include: "workflow/rules/attack.smk"
-include: "workflow/rules/transfer.smk"
+include: "workflow/rules/jobs.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/cv.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/qa.smk"
+include: "workflow/rules/verify.smk"
 
 
 onstart:

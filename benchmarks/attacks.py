@@ -30,11 +30,12 @@ import torchattacks
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from advgen import registry, specs
+from advgen import registry
 from advgen.attacks.common import frozen
 from advgen.attacks.run import Calls, counted
-from advgen.checkpoints import load_model
 from advgen.data.images import load_choice
+from advgen.io.checkpoints import load_model
+from advgen.specs.attacks import AttackSpec, DeepFoolAttack, LbfgsAttack, PgdAttack
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.unit.test_attacks_against_peers import scipys
@@ -66,7 +67,7 @@ def operations(model: nn.Module, x: Tensor) -> tuple[float, float]:
     return forward.get_total_flops() / len(x), backward.get_total_flops() / len(x)
 
 
-def ours(model: nn.Module, spec: specs.AttackSpec) -> Run:
+def ours(model: nn.Module, spec: AttackSpec) -> Run:
     """One of our attacks in the micro-batches that the pipeline uses."""
     attack = registry.resolve(spec)
 
@@ -112,7 +113,7 @@ def foolboxs(model: nn.Module, attack: foolbox.Attack, eps: float | None) -> Run
     )
 
 
-def loop(model: nn.Module, spec: specs.LbfgsAttack) -> Run:
+def loop(model: nn.Module, spec: LbfgsAttack) -> Run:
     """SciPy's L-BFGS-B on one image after the other; it returns only how far each had to move."""
 
     def run(x: Tensor, y: Tensor) -> Tensor:
@@ -185,7 +186,7 @@ def main() -> None:
     timed = partial(compare_if, arguments.only)
     for name, model in (("cnn", conv), ("fc", fc)):
         keys = {"eps": EPS, "steps": STEPS, "step_size": STEP_SIZE}
-        fixed = specs.PgdAttack(kind="pgd", **keys)
+        fixed = PgdAttack(kind="pgd", **keys)
         forms = {"": model, ", plain": plain(model)} if name == "cnn" else {"": model}
         peers, deepfools = {}, {}
         for form, net in forms.items():
@@ -199,9 +200,9 @@ def main() -> None:
         timed(f"pgd, {name}", {"ours": ours(model, fixed), **peers}, model, x, y, arguments.repeats)
         active = ours(model, fixed.model_copy(update={"active_set": True}))
         timed(f"pgd active set, {name}", {"ours": active, **peers}, model, x, y, arguments.repeats)
-        deepfool = {"ours": ours(model, specs.DeepFoolAttack(kind="deepfool")), **deepfools}
+        deepfool = {"ours": ours(model, DeepFoolAttack(kind="deepfool")), **deepfools}
         timed(f"deepfool, {name}", deepfool, model, x[:250], y[:250], min(arguments.repeats, 3))
-    box = specs.LbfgsAttack(kind="lbfgs")
+    box = LbfgsAttack(kind="lbfgs")
     timed("box l-bfgs, fc", {"ours": ours(fc, box), "scipy": loop(fc, box)}, fc, x[:250], y[:250], arguments.repeats)
 
 

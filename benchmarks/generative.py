@@ -27,11 +27,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from advgen import load, registry, seeds, specs
-from advgen.checkpoints import build
+from advgen import load, registry, seeds
 from advgen.data.images import load as load_images
 from advgen.inversion.search import search
+from advgen.io.checkpoints import build
 from advgen.models.predict import unit
+from advgen.specs.searches import LatentSearch
+from advgen.specs.training import EncoderTraining, GanTraining
 from advgen.training.encoder import train_encoder
 from advgen.training.gan import train_gan
 from advgen.training.initial import fresh
@@ -83,7 +85,7 @@ def compare(name: str, peer: Callable[[], Any], ours: Callable[[], Any], turns: 
 def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
     """One tensor beside a loop over images and starts."""
     generator = fresh(build, "generators", registry.PRESETS["generators"]["M1"], seed=0).eval().requires_grad_(False)
-    spec = specs.LatentSearch(steps=steps, starts=5)
+    spec = LatentSearch(steps=steps, starts=5)
     indices = list(range(len(targets_NCHW)))
     loop = indices[:2]  # it takes the same time for every image
 
@@ -100,7 +102,7 @@ def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
     print(f"    the largest difference of a final loss: {difference:.1e}", flush=True)
 
 
-def one_by_one(generator: Any, target_CHW: Tensor, spec: specs.LatentSearch, index: int, start: int) -> Tensor:
+def one_by_one(generator: Any, target_CHW: Tensor, spec: LatentSearch, index: int, start: int) -> Tensor:
     """The final loss of one image from one start, the plain way."""
     z_1D = seeds.normal(0, f"start {start}", [index], generator.latent).requires_grad_()
     optimizer = torch.optim.Adam([z_1D], lr=spec.lr)
@@ -116,13 +118,13 @@ def amortised(generator: Any, targets_NCHW: Tensor, quick: bool) -> None:
     """An encoder's start beside five random starts of 200 steps: 60 steps, and as many as it needs to be as good."""
     body = registry.PRESETS["networks"]["encoder-cnn"].fit(generator.image)
     encoder = fresh(build, "networks", body, generator.latent, seed=0)
-    spec = specs.EncoderTraining(steps=20 if quick else 1000)
+    spec = EncoderTraining(steps=20 if quick else 1000)
     trained = seconds(lambda: train_encoder(encoder, generator, spec, 0, "cpu", Callbacks()))
     most = 20 if quick else 200
 
     def timed(starts: int, steps: int, start: nn.Module | None) -> tuple[float, Tensor]:
         """Seconds per image, and the mean over images of the best loss after each step."""
-        budget, indices = specs.LatentSearch(steps=steps, starts=starts), list(range(len(targets_NCHW)))
+        budget, indices = LatentSearch(steps=steps, starts=starts), list(range(len(targets_NCHW)))
         began = time.perf_counter()
         found = search(generator, targets_NCHW, budget, seed=0, indices=indices, encoder=start, record_every=1)
         return (time.perf_counter() - began) / len(indices), found.history.amin(1).mean(0)
@@ -170,7 +172,7 @@ def pair() -> tuple[Any, Any]:
 
 def training_step(images_NCHW: Tensor, batch: int, steps: int, turns: int) -> None:
     """A few steps of the same two networks, ours and the plain way."""
-    spec = specs.GanTraining(**TRAINING, batch=batch, epochs=1)
+    spec = GanTraining(**TRAINING, batch=batch, epochs=1)
     some_NCHW = images_NCHW[: batch * steps]
 
     def ours() -> None:

@@ -61,7 +61,7 @@ def study(sources: int, attacks: int) -> str:
 
 
 PLAN = """import time; start = time.perf_counter()
-from advgen.config import load_study; from advgen.plan import build
+from advgen.study.load import load_study; from advgen.driver.plan import build
 imported = time.perf_counter()
 for job in build(load_study({'study': 'scale.yaml'})).jobs: job.spec, job.code
 print(imported - start, time.perf_counter() - imported)

@@ -9,8 +9,11 @@ from typing import Any, Literal, get_args, get_origin
 import numpy as np
 import pyarrow as pa
 
-from advgen.specs import FigureSpec, Ref
-from advgen.tables import TABLES, Image, arrow_table
+from advgen.core.catalog import TABLES
+from advgen.core.schema import Image
+from advgen.io.tables import arrow_table
+from advgen.specs.base import Ref
+from advgen.specs.figures import FigureSpec
 
 # What the key columns of all tables range over; a row for each combination.
 NAMES = {

@@ -15,11 +15,11 @@ import torch
 
 from advgen import load, registry
 from advgen.attacks.run import craft
-from advgen.checkpoints import build
 from advgen.data.choice import split
 from advgen.data.images import load as load_images
 from advgen.data.images import load_choice
-from advgen.specs import ClassifierTraining
+from advgen.io.checkpoints import build
+from advgen.specs.training import ClassifierTraining
 from advgen.training.initial import fresh
 from advgen.training.probe import body_spec, train_head
 from advgen.training.state import Callbacks

@@ -19,7 +19,7 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
     """
     from pathlib import Path
 
-    from advgen.checkpoints import load_model
+    from advgen.io.checkpoints import load_model
 
     module: nn.Module = load_model(Path(path))
     return module

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from advgen import __version__
-from advgen.jobs import Job, sole_writer
-from advgen.tasks import TASKS, Task
+from advgen.core.catalog import TASKS
+from advgen.core.tasks import Task
+from advgen.io.jobs import Job, sole_writer
 
 TOOLS = {
     "plan": "List the jobs of a study, or check it.",
@@ -21,7 +22,7 @@ TOOLS = {
     "cv-import": "Turn the files of the CV generator bamos/cv into ours; list what has no place.",
     "cv-diff": "Say what changed between two cv.json.",
     "trace": "Print where a file comes from, back to the raw data.",
-    "config-docs": "Write config/README.md and config/config.schema.json from the config tree.",
+    "docs": "Write the pages that the code tells: config/README.md, its schema, docs/rules.md, results/README.md.",
 }
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = _parser(given[0] if given else None).parse_args(given)
     try:
         if parsed.command in TOOLS:
-            _module(parsed.command).run(parsed)
+            _tool(parsed.command).run(parsed)
         else:
             _run_task(parsed)
     except ValidationError as error:
@@ -72,13 +73,15 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         tool = commands.add_parser(name, help=help_, description=help_)
         tool.add_argument("--traceback", action="store_true", help="show where an error was raised")
         if name == command:
-            _module(name).add_arguments(tool)
+            _tool(name).add_arguments(tool)
     for name, task in TASKS.items():
-        help_ = (task.__doc__ or "").splitlines()[0]
+        if name in TOOLS:
+            continue
+        help_ = task.sentence()
         sub = commands.add_parser(name, help=help_, description=help_, fromfile_prefix_chars="@")
         for flag in task.reads:
             sub.add_argument(f"--{flag}", nargs="*", type=Path, default=[], metavar="FILE", help="read")
-        for flag in task.writes:
+        for flag in task.writes().values():
             sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
         sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
         sub.add_argument("--code", default="by-hand", metavar="DIGEST", help="digest of the code used, for the stamp")
@@ -90,7 +93,7 @@ def _keys(task: type[Task]) -> list[str]:
     return list(task.model_fields) or ["none: {}"]
 
 
-def _module(command: str):  # type: ignore[no-untyped-def]
+def _tool(command: str):  # type: ignore[no-untyped-def]
     return importlib.import_module(f"advgen.commands.{command.replace('-', '_')}")
 
 
@@ -98,17 +101,17 @@ def _run_task(parsed: argparse.Namespace) -> None:
     task = TASKS[parsed.command]
     spec = task.model_validate_json(parsed.spec)
 
-    def files(flags: Sequence[str]) -> dict[str, list[Path]]:
+    def files(flags: Iterable[str]) -> dict[str, list[Path]]:
         return {flag: getattr(parsed, flag.replace("-", "_")) for flag in flags}
 
     for flag, paths in files(task.reads).items():
         for path in paths:
             if not path.exists():
                 raise ValueError(f"--{flag} {path}: no such file")
-    job = Job(parsed.command, spec, parsed.code, files(task.reads), files(task.writes))
+    job = Job(parsed.command, spec, parsed.code, files(task.reads), files(task.writes().values()))
     with sole_writer(job.outputs):
         if task.torch:
-            from advgen import devices
+            from advgen.io import devices
 
             job.device = devices.prepare()
-        _module(parsed.command).run(job)
+        importlib.import_module(task.module()).run(job)

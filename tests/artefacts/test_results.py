@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from advgen import tables
+from advgen.core.catalog import TABLES
+from advgen.core.schema import Image
+from advgen.io import tables
 from advgen.metrics import laws
-from advgen.tables import TABLES, Image
 
 
 @pytest.fixture(scope="module")

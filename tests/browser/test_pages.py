@@ -13,10 +13,11 @@ import pytest
 from tests.browser.conftest import VIEWS, Browser
 from tests.fake_tables import fake_specs, fake_tables
 
-from advgen import registry, report
+from advgen import registry
 from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.figures import common
+from advgen.report import page
 
 ROOT = Path(__file__).parents[2]
 STAMP = "eyJhIjoxfQ=="
@@ -43,19 +44,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     picture = drawn("transfer_matrix")
     (folder / "transfer.png").write_bytes(picture)
     tables = fake_tables()
-    figure = report.Figure("transfer", "A matrix.", picture)
+    figure = page.Figure("transfer", "A matrix.", picture)
     sections = [
-        report.Section("Adversarial lab", "Transfer", "What *moves*.", [figure]),
-        report.Section("Adversarial lab", "Tables", tables=[report.Table("Transfer", tables["transfer"], "x.parquet")]),
-        report.Section("Generative lab", "Inpainting", tables=[report.Table("Errors", tables["inpainting_summary"])]),
+        page.Section("Adversarial lab", "Transfer", "What *moves*.", [figure]),
+        page.Section("Adversarial lab", "Tables", tables=[page.Table("Transfer", tables["transfer"], "x.parquet")]),
+        page.Section("Generative lab", "Inpainting", tables=[page.Table("Errors", tables["inpainting_summary"])]),
     ]
     html = {
         "example": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}),
         "long": cv(ROOT / "tests/unit/cv/fixture", {}),
-        "report": report.render("A study", sections, f"advgen:{STAMP}", tables["laws"], {"torch": "2"}),
+        "report": page.render("A study", sections, f"advgen:{STAMP}", tables["laws"], {"torch": "2"}),
     }
-    for name, page in html.items():
-        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    for name, text in html.items():
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in html}
 
 

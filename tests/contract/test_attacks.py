@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from advgen import registry, specs
+from advgen import registry
 from advgen.attacks.common import Goal
 from advgen.attacks.jsma import _best_pairs
 from advgen.attacks.run import craft
 from advgen.attacks.spatial import transform
-from advgen.checkpoints import build
 from advgen.geometry import glasses_frame
+from advgen.io.checkpoints import build
+from advgen.specs.attacks import FgsmAttack, PgdAttack
+from advgen.specs.networks import ConvNetwork
 
 KINDS = registry.kinds("attacks")
 N = 12
@@ -60,7 +62,7 @@ def spec(request):
 def model():
     """Convolution, batch norm and dropout, so that a wrong mode shows; modes and gradients deliberately mixed."""
     torch.manual_seed(0)
-    network = specs.ConvNetwork(kind="conv", channels=(4, 4), kernel=3, padding=1, batch_norm=True, dropout=0.5)
+    network = ConvNetwork(kind="conv", channels=(4, 4), kernel=3, padding=1, batch_norm=True, dropout=0.5)
     model = build("networks", network.fit((1, 12, 12)), 5)
     with torch.no_grad():
         model.head.weight.mul_(5)
@@ -238,7 +240,7 @@ def test_crafting_refuses_examples_outside_the_ball(model, x, y):
     def cheat(model, x_BCHW, y_B, spec, *, seed, indices):
         return 1 - x_BCHW
 
-    spec = specs.FgsmAttack(kind="fgsm", eps=0.1)
+    spec = FgsmAttack(kind="fgsm", eps=0.1)
     with pytest.raises(AssertionError, match="linf ball"):
         craft(cheat, model, x, y, spec, seed=0, indices=INDICES)
 
@@ -300,7 +302,7 @@ def test_crafting_refuses_examples_outside_the_region(model, x, y):
 
 
 def pgd(**settings):
-    return specs.PgdAttack(kind="pgd", **settings)
+    return PgdAttack(kind="pgd", **settings)
 
 
 def logits(model, x):

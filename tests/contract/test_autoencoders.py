@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from advgen import registry, specs
-from advgen.checkpoints import build
+from advgen import registry
+from advgen.io.checkpoints import build
+from advgen.specs.autoencoders import ConvAutoencoder, FcAutoencoder
 
 KINDS = {
-    specs.ConvAutoencoder: specs.ConvAutoencoder(kind="conv", latent=5, channels=(4, 6)),
-    specs.FcAutoencoder: specs.FcAutoencoder(kind="fc", latent=5),
+    ConvAutoencoder: ConvAutoencoder(kind="conv", latent=5, channels=(4, 6)),
+    FcAutoencoder: FcAutoencoder(kind="fc", latent=5),
 }
 CASES = {**registry.PRESETS["autoencoders"], **{f"tiny {spec.kind}": spec for spec in KINDS.values()}}
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from advgen.cli import main
-from advgen.specs import CelebaDataset
-from advgen.tables import read_images, read_table
+from advgen.io.tables import read_images, read_table
+from advgen.specs.datasets import CelebaDataset
 
 COUNT = 48
 RAW = [f"raw/{name}" for name in CelebaDataset.raw]

@@ -5,14 +5,16 @@ import math
 import pytest
 import torch
 
-from advgen import registry, specs
-from advgen.checkpoints import build
+from advgen import registry
+from advgen.io.checkpoints import build
+from advgen.specs.networks import ConvNetwork, EnsembleNetwork
+from advgen.specs.training import ClassifierTraining
 from advgen.training.classifier import train_classifier
 from advgen.training.loop import Step
 from advgen.training.state import Callbacks
 
 KINDS = registry.kinds("defences")
-BODY = specs.ConvNetwork(kind="conv", channels=(3, 4), kernel=3, padding=1, hidden=(9,), batch_norm=True, dropout=0.2)
+BODY = ConvNetwork(kind="conv", channels=(3, 4), kernel=3, padding=1, hidden=(9,), batch_norm=True, dropout=0.2)
 # Settings that the tests can afford, and that let everything happen within a few steps.
 FAST = {
     "pgd": {"steps": 3, "ramp": 0.5},
@@ -45,7 +47,7 @@ def data():
 
 
 def network(spec):
-    body = specs.EnsembleNetwork(kind="ensemble", member=BODY, members=2) if spec.stochastic else BODY
+    body = EnsembleNetwork(kind="ensemble", member=BODY, members=2) if spec.stochastic else BODY
     torch.manual_seed(0)
     return build("networks", body.fit((1, 9, 9)), 3).train()
 
@@ -121,7 +123,7 @@ class Interrupted(Exception):
 
 def train(spec, model, **callbacks):
     images, labels = data()
-    training = specs.ClassifierTraining(epochs=2, batch=BATCH, lr=0.01)
+    training = ClassifierTraining(epochs=2, batch=BATCH, lr=0.01)
     return train_classifier(
         model,
         images,
@@ -156,7 +158,7 @@ def test_an_interrupted_run_ends_bit_equal(spec):
 def test_it_learns(spec):
     images, labels = data()
     model = network(spec)
-    training = specs.ClassifierTraining(epochs=16, batch=BATCH, lr=0.01)
+    training = ClassifierTraining(epochs=16, batch=BATCH, lr=0.01)
     weak = spec.model_copy(update={"eps": 0.02}) if "eps" in type(spec).model_fields else spec
     history = train_classifier(
         model, images, labels, training, 0, (images, labels), "cpu", Callbacks(), weak, registry.resolve(weak)

@@ -21,8 +21,8 @@ from tests.fake_tables import fake_specs, fake_tables
 
 from advgen import registry
 from advgen.figures import common
-from advgen.report import alt_text, rst_html
-from advgen.specs import FigureSpec
+from advgen.report.page import alt_text, rst_html
+from advgen.specs.figures import FigureSpec
 
 ROOT = Path(__file__).parents[2]
 STAMP = "advgen:eyJjb21tYW5kIjoiZHJhdyJ9-_=="

@@ -4,7 +4,8 @@ import pytest
 import scipy.ndimage
 import torch
 
-from advgen import registry, specs
+from advgen import registry
+from advgen.specs.masks import CrosswalkMask, GlassesMask, PepperMask, SquareMask
 
 # lost pixels of a 28×28 image, by default
 LOST = {"pepper": round(0.3 * 784), "crosswalk": 392, "square": 64}
@@ -55,7 +56,7 @@ def test_takes_images_of_other_shapes(case):
 
 
 def test_square_is_a_square_and_reaches_every_place():
-    spec = specs.SquareMask(kind="square", size=8)
+    spec = SquareMask(kind="square", size=8)
     lost_BHW = ~registry.resolve(spec)(spec, MNIST, seed=0, indices=list(range(2000)))
     rows_BH, columns_BW = lost_BHW.any(2), lost_BHW.any(1)
     assert torch.equal(lost_BHW, rows_BH[:, :, None] & columns_BW[:, None, :])
@@ -67,14 +68,14 @@ def test_square_is_a_square_and_reaches_every_place():
 
 def test_crosswalk_loses_whole_rows_and_begins_with_a_known_one():
     for period, lost in [(2, range(1, 28, 2)), (3, range(2, 28, 3))]:
-        spec = specs.CrosswalkMask(kind="crosswalk", period=period)
+        spec = CrosswalkMask(kind="crosswalk", period=period)
         known_BHW = registry.resolve(spec)(spec, MNIST, seed=0, indices=[4])
         assert (~known_BHW[0].any(1)).nonzero().flatten().tolist() == list(lost)
         assert torch.equal(known_BHW[0].any(1), known_BHW[0].all(1))
 
 
 def test_pepper_hits_every_pixel_equally_often():
-    spec = specs.PepperMask(kind="pepper", fraction=0.3)
+    spec = PepperMask(kind="pepper", fraction=0.3)
     lost_BHW = ~registry.resolve(spec)(spec, MNIST, seed=0, indices=list(range(2000)))
     share_HW = lost_BHW.float().mean(0)
     assert (share_HW - 0.3).abs().max() < 5 * (0.3 * 0.7 / 2000) ** 0.5
@@ -83,12 +84,12 @@ def test_pepper_hits_every_pixel_equally_often():
 @pytest.mark.parametrize(
     ("spec", "shape"),
     [
-        (specs.PepperMask(kind="pepper", fraction=0.0001), MNIST),
-        (specs.PepperMask(kind="pepper", fraction=0.9999), MNIST),
-        (specs.CrosswalkMask(kind="crosswalk", period=29), MNIST),
-        (specs.SquareMask(kind="square", size=28), MNIST),
-        (specs.SquareMask(kind="square", size=29), MNIST),
-        (specs.SquareMask(kind="square", size=11), (1, 10, 20)),
+        (PepperMask(kind="pepper", fraction=0.0001), MNIST),
+        (PepperMask(kind="pepper", fraction=0.9999), MNIST),
+        (CrosswalkMask(kind="crosswalk", period=29), MNIST),
+        (SquareMask(kind="square", size=28), MNIST),
+        (SquareMask(kind="square", size=29), MNIST),
+        (SquareMask(kind="square", size=11), (1, 10, 20)),
     ],
 )
 def test_masks_that_lose_nothing_or_everything_are_refused(spec, shape):
@@ -99,7 +100,7 @@ def test_masks_that_lose_nothing_or_everything_are_refused(spec, shape):
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
 def test_glasses_are_two_rims_and_a_bridge_in_the_upper_half(shape):
-    spec = specs.GlassesMask(kind="glasses")
+    spec = GlassesMask(kind="glasses")
     lost_HW = ~registry.resolve(spec)(spec, shape, seed=0, indices=[0])[0]
     assert not lost_HW[shape[1] // 2 + 1 :].any()
     assert 0.03 < lost_HW.double().mean() < 0.2

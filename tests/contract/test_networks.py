@@ -5,19 +5,20 @@ import typing
 import pytest
 import torch
 
-from advgen import registry, specs
-from advgen.checkpoints import build
+from advgen import registry
+from advgen.io.checkpoints import build
 from advgen.models.layers import count_parameters
 from advgen.models.predict import features_and_probabilities, predict
+from advgen.specs.networks import Activation, ConvNetwork, EnsembleNetwork, FcNetwork
 
 ALONE = [
     (cls, *typing.get_args(cls.model_fields["kind"].annotation))
     for cls in registry.NETWORKS
-    if cls is not specs.EnsembleNetwork
+    if cls is not EnsembleNetwork
 ]
 KINDS = {
     **{f"kind {kind}": cls(kind=kind) for cls, kind in ALONE},
-    "kind ensemble": specs.EnsembleNetwork(kind="ensemble", member=specs.FcNetwork(kind="fc"), members=2),
+    "kind ensemble": EnsembleNetwork(kind="ensemble", member=FcNetwork(kind="fc"), members=2),
 }
 FACES = {name: spec for name, spec in registry.PRESETS["networks"].items() if spec.image == (3, 64, 64)}
 SPECS = {**KINDS, **{name: spec for name, spec in registry.PRESETS["networks"].items() if name not in FACES}}
@@ -104,10 +105,10 @@ def test_the_reports_discriminator_has_its_parameter_count():
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("activation", typing.get_args(specs.Activation))
+@pytest.mark.parametrize("activation", typing.get_args(Activation))
 def test_pooling_first_gives_what_the_field_writes(activation, batch_norm, stride):
     """Convolution, normalisation, activation, pooling: same numbers as pooling before the activation."""
-    spec = specs.ConvNetwork(
+    spec = ConvNetwork(
         kind="conv", channels=(3, 4), kernel=3, stride=stride, activation=activation, batch_norm=batch_norm
     )
     network = build("networks", spec.fit((1, 28, 28)), 2).eval()

@@ -15,7 +15,8 @@ from tests.project import Project
 STUDY = "config/smoke.yaml"
 DRAWN = ("transfer", "robustness", "restored", "errors")
 
-SPECS = '''
+SPECS = {
+    "attacks": '''
 
 class SignNoise(AttackSpec):
     """Random signs of size eps: FGSM without a gradient."""
@@ -25,7 +26,8 @@ class SignNoise(AttackSpec):
 
     def threat(self) -> Threat:
         return Threat("linf", self.eps, 0, 1, self.eps, "none", "none")
-
+''',
+    "masks": '''
 
 class FrameMask(MaskSpec):
     """Blackens the border."""
@@ -35,13 +37,15 @@ class FrameMask(MaskSpec):
 
     def lost(self, shape: Shape) -> int:
         return shape[1] * shape[2] - (shape[1] - 2 * self.width) * (shape[2] - 2 * self.width)
-
+''',
+    "networks": '''
 
 class LinearNetwork(NetworkSpec):
     """Softmax regression."""
 
     kind: Literal["linear"] = Field(description="one linear layer")
-'''
+''',
+}
 
 ATTACK = '''"""Random signs."""
 
@@ -89,7 +93,8 @@ class Linear(Network):
 def grown(smoke: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The tables and models of the smoke study in another folder, after it has learnt three things."""
     copy = Project(tmp_path_factory.mktemp("grown"))
-    copy.append("src/advgen/specs.py", SPECS)
+    for family, text in SPECS.items():
+        copy.append(f"src/advgen/specs/{family}.py", text)
     for path, text in {
         "attacks/sign_noise.py": ATTACK,
         "inpainting/masks/frame.py": MASK,
@@ -103,7 +108,7 @@ def grown(smoke: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
         ("NETWORKS", "LinearNetwork", "advgen.models.linear:Linear"),
     ):
         head = f"{family}: dict[type[Spec], str] = {{\n"
-        copy.edit(registry, head, f'{head}    specs.{spec}: "{target}",\n')
+        copy.edit(registry, head, f'{head}    {family.lower()}.{spec}: "{target}",\n')
     copy.edit(STUDY, "  pgd: {kind", "  signs: {kind: sign_noise}\n  pgd: {kind")
     copy.edit(STUDY, "    attacks: [fgsm, pgd]\n", "    attacks: [fgsm, signs, pgd]\n")
     copy.edit(
@@ -165,6 +170,6 @@ def test_contract_tests_cover_them(grown: Project) -> None:
 
 
 def test_the_reference_of_keys_is_out_of_date_until_written(grown: Project) -> None:
-    assert grown.advgen("config-docs", "--check").returncode == 1
-    assert grown.advgen("config-docs").returncode == 0
+    assert grown.advgen("docs", "--check").returncode == 1
+    assert grown.advgen("docs").returncode == 0
     assert "sign_noise" in (grown.folder / "config/README.md").read_text()

@@ -19,13 +19,15 @@ from safetensors.numpy import save_file
 from tests.project import ROOT, Project
 
 import advgen
-from advgen import references, tables
-from advgen.checkpoints import load_state, save_state
 from advgen.commands.verify import problems
-from advgen.config import ConfigError, load_file
-from advgen.plan import build
-from advgen.provenance import Stamp
-from advgen.stamps import read_stamp
+from advgen.core import live_values
+from advgen.core.errors import ConfigError
+from advgen.core.provenance import Stamp
+from advgen.driver.plan import build
+from advgen.io import tables
+from advgen.io.checkpoints import load_state, save_state
+from advgen.io.stamps import read_stamp
+from advgen.study.load import load_file
 
 
 class Evil:
@@ -130,7 +132,7 @@ def test_python_tags_in_yaml(tag: str, trace: Path, tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     profile.write_text(f"name: {value}\n")
     with suppress(ValueError):  # refused, or read as the plain list that it looks like
-        references.scan(profile, None)
+        live_values.scan(profile, None)
     assert not trace.exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.project import Project
 
 import advgen
-from advgen.stamps import read_stamp
+from advgen.io.stamps import read_stamp
 
 STUDY = "config/smoke.yaml"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from advgen.config import load_file
-from advgen.plan import build
+from advgen.driver.plan import build
+from advgen.study.load import load_file
 from tests.interruption import STUDY, digests
 from tests.project import ROOT, Project
 from tests.slurm.cluster import Cluster, wait_for

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-
-from advgen import specs
-from advgen.attacks.pgd import pgd
-from advgen.checkpoints import build
 from advgen.commands.converge import trajectory
+
+from advgen.attacks.pgd import pgd
+from advgen.io.checkpoints import build
+from advgen.specs.attacks import PgdAttack
+from advgen.specs.networks import FcNetwork
 
 N = 8
 
@@ -14,7 +15,7 @@ N = 8
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return build("networks", specs.FcNetwork(kind="fc", hidden=(20,)).fit((1, 8, 8)), 4).double()
+    return build("networks", FcNetwork(kind="fc", hidden=(20,)).fit((1, 8, 8)), 4).double()
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -24,7 +25,7 @@ def test_a_trajectory_ends_where_pgd_ends(model, norm):
     with torch.no_grad():
         y = model(x).argmax(1)
     eps, step_size = (0.15, 0.03) if norm == "linf" else (1.0, 0.2)
-    attack = specs.PgdAttack(kind="pgd", eps=eps, steps=6, step_size=step_size, norm=norm)
+    attack = PgdAttack(kind="pgd", eps=eps, steps=6, step_size=step_size, norm=norm)
     losses, fooled = trajectory(model, x, y, attack, 3, list(range(N)), restart=0)
     assert losses.shape == (N, 7)
     assert 0 < (fooled >= 0).sum() < N

@@ -10,13 +10,14 @@ import torchattacks
 from scipy.optimize import minimize
 from torch.nn.functional import cross_entropy
 
-from advgen import specs
 from advgen.attacks.deepfool import deepfool
 from advgen.attacks.fgsm import fgsm
 from advgen.attacks.lbfgs import FIRST_C, lbfgs
 from advgen.attacks.pgd import pgd
-from advgen.checkpoints import build
+from advgen.io.checkpoints import build
 from advgen.metrics.intervals import paired_difference
+from advgen.specs.attacks import DeepFoolAttack, FgsmAttack, LbfgsAttack, PgdAttack
+from advgen.specs.networks import ConvNetwork, FcNetwork
 
 N = 40
 
@@ -24,15 +25,13 @@ N = 40
 @pytest.fixture(params=["relu", "sigmoid"])
 def model(request):
     torch.manual_seed(0)
-    network = specs.ConvNetwork(
-        kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,), activation=request.param
-    )
+    network = ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,), activation=request.param)
     return build("networks", network.fit((1, 14, 14)), 10).double().eval()
 
 
 @pytest.fixture(params=[(), (30,), (30, 30)])
 def fc_net(request):
-    return trained(specs.FcNetwork(kind="fc", hidden=request.param, activation="sigmoid"))
+    return trained(FcNetwork(kind="fc", hidden=request.param, activation="sigmoid"))
 
 
 def trained(network):
@@ -79,13 +78,13 @@ def predicted(model, x):
 
 
 def test_fgsm_is_foolboxs(model, x, y):
-    ours = fgsm(model, x, y, specs.FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(N)))
+    ours = fgsm(model, x, y, FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(N)))
     reference = theirs(foolbox.attacks.LinfFastGradientAttack(), model, x, y, 0.1)
     torch.testing.assert_close(ours, reference, atol=1e-12, rtol=0)
 
 
 def test_targeted_fgsm_is_foolboxs(model, x, y):
-    spec = specs.FgsmAttack(kind="fgsm", eps=0.1, target=3)
+    spec = FgsmAttack(kind="fgsm", eps=0.1, target=3)
     ours = fgsm(model, x, y, spec, seed=0, indices=list(range(N)))
     goal = foolbox.criteria.TargetedMisclassification(torch.full_like(y, 3))
     reference = theirs(foolbox.attacks.LinfPGD(abs_stepsize=0.1, steps=1, random_start=False), model, x, goal, 0.1)
@@ -94,7 +93,7 @@ def test_targeted_fgsm_is_foolboxs(model, x, y):
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.2), ("l2", 1.5)])
 def test_pgd_without_random_start_is_foolboxs(model, x, y, norm, eps):
-    spec = specs.PgdAttack(kind="pgd", norm=norm, eps=eps, steps=20, random_start=False)
+    spec = PgdAttack(kind="pgd", norm=norm, eps=eps, steps=20, random_start=False)
     ours = pgd(model, x, y, spec, seed=0, indices=list(range(N)))
     kind = foolbox.attacks.LinfPGD if norm == "linf" else foolbox.attacks.L2PGD
     reference = theirs(kind(abs_stepsize=2.5 * eps / 20, steps=20, random_start=False), model, x, y, eps)
@@ -104,12 +103,12 @@ def test_pgd_without_random_start_is_foolboxs(model, x, y, norm, eps):
 
 
 def test_fgsm_is_torchattackss(model, x, y):
-    ours = fgsm(model, x, y, specs.FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(N)))
+    ours = fgsm(model, x, y, FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(N)))
     torch.testing.assert_close(ours, torchattacks.FGSM(model, eps=0.1)(x, y), atol=1e-12, rtol=0)
 
 
 def test_pgd_without_random_start_is_torchattackss(model, x, y):
-    spec = specs.PgdAttack(kind="pgd", eps=0.2, steps=20, random_start=False)
+    spec = PgdAttack(kind="pgd", eps=0.2, steps=20, random_start=False)
     ours = pgd(model, x, y, spec, seed=0, indices=list(range(N)))
     reference = torchattacks.PGD(model, eps=0.2, alpha=spec.step_size, steps=20, random_start=False)(x, y)
     assert ((ours - reference).abs() < 1e-6).double().mean() >= 0.99
@@ -120,9 +119,9 @@ def test_pgd_without_random_start_is_torchattackss(model, x, y):
 @pytest.mark.parametrize("active_set", [False, True])
 def test_robust_accuracy_is_that_of_the_others(who, active_set):
     """Random starts differ, so the same images need not fall; their share must agree in a paired interval."""
-    model = trained(specs.ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
+    model = trained(ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
     (x, y), eps, steps = clouds(300), 0.08, 20
-    spec = specs.PgdAttack(kind="pgd", eps=eps, steps=steps, active_set=active_set)
+    spec = PgdAttack(kind="pgd", eps=eps, steps=steps, active_set=active_set)
     ours = pgd(model, x, y, spec, seed=0, indices=list(range(len(y))))
     torch.manual_seed(0)
     if who == "foolbox":
@@ -140,15 +139,15 @@ def test_robust_accuracy_is_that_of_the_others(who, active_set):
 @pytest.mark.parametrize(
     "network",
     [
-        specs.FcNetwork(kind="fc", hidden=(30,), activation="sigmoid"),
-        specs.ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)),
+        FcNetwork(kind="fc", hidden=(30,), activation="sigmoid"),
+        ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)),
     ],
 )
 def test_deepfool_changes_no_more_than_foolboxs(network):
     model = trained(network)
     x, _ = clouds(60)
     y = predicted(model, x)
-    ours = deepfool(model, x, y, specs.DeepFoolAttack(kind="deepfool"), seed=0, indices=list(range(60)))
+    ours = deepfool(model, x, y, DeepFoolAttack(kind="deepfool"), seed=0, indices=list(range(60)))
     reference = theirs(foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02), model, x, y, None)
     assert (predicted(model, ours) != y).all()
     assert (predicted(model, reference) != y).all()
@@ -161,7 +160,7 @@ def test_lbfgs_always_succeeds_with_as_small_a_change_as_scipys(fc_net, target):
     """SciPy's L-BFGS-B, image by image, with the same search over c."""
     x, y = clouds(12)
     assert (predicted(fc_net, x) == y).double().mean() > 0.9
-    spec = specs.LbfgsAttack(kind="lbfgs", target=target)
+    spec = LbfgsAttack(kind="lbfgs", target=target)
     ours = lbfgs(fc_net, x, y, spec, seed=0, indices=list(range(len(y))))
     with torch.no_grad():
         goal = fc_net(x).scatter(1, y[:, None], -math.inf).argmax(1) if target == "nearest" else torch.full_like(y, 2)

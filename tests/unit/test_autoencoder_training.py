@@ -5,25 +5,26 @@ import pytest
 import torch
 from scipy.stats import kurtosis
 
-from advgen import specs
-from advgen.checkpoints import build
+from advgen.io.checkpoints import build
+from advgen.specs.autoencoders import ConvAutoencoder
+from advgen.specs.training import AutoencoderTraining, MomentMatching
 from advgen.training.autoencoder import LEVELS, moment_factor, moment_loss, quantiles, train_autoencoder
 from advgen.training.state import Callbacks
 
-SPEC = specs.ConvAutoencoder(kind="conv", latent=6, channels=(4, 6)).fit((1, 8, 8))
+SPEC = ConvAutoencoder(kind="conv", latent=6, channels=(4, 6)).fit((1, 8, 8))
 STRIPES = (255 * (torch.arange(8)[None, :, None] % torch.tensor([2, 3, 4, 5])[:, None, None] == 0)).expand(4, 8, 8)
 IMAGES = STRIPES.to(torch.uint8).repeat(13, 1, 1)[:50, None]
 NUMBERS = ("loss", "moment_loss", "moment_factor")
 
 
 def moments(kind):
-    return specs.MomentMatching(kind=kind)
+    return MomentMatching(kind=kind)
 
 
 def train(seed=0, callbacks=Callbacks(), images=IMAGES, **changes):  # noqa: B008
     torch.manual_seed(1)
     model = build("autoencoders", SPEC)
-    training = specs.AutoencoderTraining(**{"epochs": 3, "batch": 16, "lr": 1e-2, **changes})
+    training = AutoencoderTraining(**{"epochs": 3, "batch": 16, "lr": 1e-2, **changes})
     return model, train_autoencoder(model, images, training, seed, "cpu", callbacks)
 
 
@@ -64,7 +65,7 @@ def test_resumed_run_equals_uninterrupted_run(moments):
 
 
 def test_the_factor_follows_the_published_schedule():
-    spec = specs.MomentMatching()
+    spec = MomentMatching()
     factors = [moment_factor(spec, epoch) for epoch in range(1, 21)]
     assert factors[:12] == pytest.approx([0.001 * 2**power for power in range(12)])
     assert factors[11:] == [2.048] * 9
@@ -104,7 +105,7 @@ def test_matching_brings_the_latents_nearer_to_normal(kind):
     """Of random images, since stripes of four kinds have only three directions."""
     random = torch.randint(0, 256, (160, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     reached = []
-    for matching in (None, specs.MomentMatching(kind=kind, first=0.5, constant_from=1)):
+    for matching in (None, MomentMatching(kind=kind, first=0.5, constant_from=1)):
         model, (history, _) = train(epochs=12, moments=matching, images=random)
         assert history["moment_factor"] == [0.5 if matching else 0] * len(history["step"])
         with torch.no_grad():
@@ -144,4 +145,4 @@ def test_broken_training_ends_in_a_sentence():
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
     with pytest.raises(ValueError, match="lower lr"):
-        train_autoencoder(model, IMAGES, specs.AutoencoderTraining(), 0, "cpu", Callbacks())
+        train_autoencoder(model, IMAGES, AutoencoderTraining(), 0, "cpu", Callbacks())

@@ -15,8 +15,8 @@ from tests import layouts
 from advgen.data import celeba as module
 from advgen.data.celeba import celeba
 from advgen.data.celeba_files import central, read
-from advgen.specs import CelebaDataset
-from advgen.tables import read_images, read_table
+from advgen.io.tables import read_images, read_table
+from advgen.specs.datasets import CelebaDataset
 
 SPEC = CelebaDataset(kind="celeba")
 ADVGEN = [sys.executable, "-m", "advgen"]

@@ -10,9 +10,9 @@ import torch
 
 import advgen
 from advgen import registry
-from advgen.checkpoints import build, load_state, save_model, save_state
-from advgen.provenance import Stamp
-from advgen.stamps import read_stamp
+from advgen.core.provenance import Stamp
+from advgen.io.checkpoints import build, load_state, save_model, save_state
+from advgen.io.stamps import read_stamp
 
 STAMP = Stamp("test", {}, "x")
 MODELS = [(family, name) for family, presets in registry.PRESETS.items() for name in presets]

@@ -17,8 +17,8 @@ from tests.layouts import cifar_batch, objects
 from advgen.data import cifar
 from advgen.data.cifar import cifar10
 from advgen.data.cifar_files import literal, read, read_batch
-from advgen.specs import Cifar10Dataset
-from advgen.tables import read_images, read_table
+from advgen.io.tables import read_images, read_table
+from advgen.specs.datasets import Cifar10Dataset
 
 ADVGEN = [sys.executable, "-m", "advgen"]
 NAMES = list(cifar.MD5)

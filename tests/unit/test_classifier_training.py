@@ -7,13 +7,14 @@ import random
 import pytest
 import torch
 
-from advgen import specs
-from advgen.checkpoints import build, load_state, save_state
+from advgen.io.checkpoints import build, load_state, save_state
+from advgen.specs.networks import ConvNetwork, FcNetwork
+from advgen.specs.training import ClassifierTraining
 from advgen.training.classifier import accuracy, train_classifier
 from advgen.training.state import Callbacks
 
-FC = specs.FcNetwork(kind="fc", hidden=(12,), dropout=0.4)
-CONV = specs.ConvNetwork(kind="conv", channels=(3, 5), kernel=3, padding=1, hidden=(9,), batch_norm=True, dropout=0.3)
+FC = FcNetwork(kind="fc", hidden=(12,), dropout=0.4)
+CONV = ConvNetwork(kind="conv", channels=(3, 5), kernel=3, padding=1, hidden=(9,), batch_norm=True, dropout=0.3)
 
 
 class Interrupted(Exception):
@@ -75,7 +76,7 @@ def assert_same(a, b):
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("network", [FC, CONV], ids=["fc", "conv"])
 def test_an_interrupted_run_ends_bit_equal(network, optimizer, tmp_path):
-    training = specs.ClassifierTraining(epochs=6, batch=8, optimizer=optimizer, lr=0.01, weight_decay=1e-3)
+    training = ClassifierTraining(epochs=6, batch=8, optimizer=optimizer, lr=0.01, weight_decay=1e-3)
     chance = random.Random(optimizer)
     moments = [(chance.randint(1, 9), chance.randint(0, 3)) for _ in range(3)]
     whole = fresh(network)
@@ -88,7 +89,7 @@ def test_an_interrupted_run_ends_bit_equal(network, optimizer, tmp_path):
 
 
 def test_a_finished_run_is_not_trained_further():
-    training = specs.ClassifierTraining(epochs=2, batch=10)
+    training = ClassifierTraining(epochs=2, batch=10)
     states, steps = [], []
     model = fresh(CONV)
     history = train(model, training, Callbacks(save=lambda take: states.append(take())))
@@ -101,7 +102,7 @@ def test_a_finished_run_is_not_trained_further():
 
 def test_it_learns_and_says_so():
     model = fresh(FC)
-    history = train(model, specs.ClassifierTraining(epochs=30, batch=10, lr=0.01))
+    history = train(model, ClassifierTraining(epochs=30, batch=10, lr=0.01))
     measured = [value for value in history["accuracy"] if not math.isnan(value)]
     assert len(measured) == 30
     assert measured[-1] == 1
@@ -110,7 +111,7 @@ def test_it_learns_and_says_so():
 
 
 def test_the_seed_decides():
-    training = specs.ClassifierTraining(epochs=2, batch=10)
+    training = ClassifierTraining(epochs=2, batch=10)
     first, again, other = fresh(FC), fresh(FC), fresh(FC)
     train(first, training, seed=1)
     torch.manual_seed(123)
@@ -122,7 +123,7 @@ def test_the_seed_decides():
 
 def test_fractional_epochs_and_a_last_batch_that_is_not_full():
     seen = []
-    training = specs.ClassifierTraining(epochs=1.5, batch=8)
+    training = ClassifierTraining(epochs=1.5, batch=8)
     history = train(fresh(FC), training, Callbacks(progress=lambda *args: seen.append(args)))
     # 50 images in batches of 8 are 7 steps; one and a half epochs are 10.5, rounded to even.
     assert history["step"] == list(range(1, 11))
@@ -139,7 +140,7 @@ def test_every_image_is_seen_once_per_epoch():
     model.register_forward_pre_hook(
         lambda module, inputs: seen.append((inputs[0][:, 0, 0, 0] * 255).round()) if module.training else None
     )
-    training = specs.ClassifierTraining(epochs=2, batch=8)
+    training = ClassifierTraining(epochs=2, batch=8)
     train_classifier(model, images, labels, training, 0, (images[:5], labels[:5]), "cpu", Callbacks())
     first, second = torch.cat(seen[:7]), torch.cat(seen[7:])
     assert first.sort().values.tolist() == second.sort().values.tolist() == list(range(50))
@@ -150,24 +151,24 @@ def test_the_learning_rate_decays_unless_told_otherwise(monkeypatch):
     rates = []
     step = torch.optim.SGD.step
     monkeypatch.setattr(torch.optim.SGD, "step", lambda self: rates.append(self.param_groups[0]["lr"]) or step(self))
-    train(fresh(FC), specs.ClassifierTraining(epochs=2, batch=10, optimizer="sgd", lr=0.1))
+    train(fresh(FC), ClassifierTraining(epochs=2, batch=10, optimizer="sgd", lr=0.1))
     assert rates[0] == 0.1
     assert all(later < earlier for earlier, later in itertools.pairwise(rates))
     assert rates[-1] < 0.01
     rates.clear()
-    train(fresh(FC), specs.ClassifierTraining(epochs=1, batch=10, optimizer="sgd", lr=0.1, decay=False))
+    train(fresh(FC), ClassifierTraining(epochs=1, batch=10, optimizer="sgd", lr=0.1, decay=False))
     assert set(rates) == {0.1}
 
 
 def test_weight_decay_shrinks_weights():
     plain, decayed = fresh(FC), fresh(FC)
-    train(plain, specs.ClassifierTraining(epochs=20, batch=10, lr=0.01))
-    train(decayed, specs.ClassifierTraining(epochs=20, batch=10, lr=0.01, weight_decay=0.1))
+    train(plain, ClassifierTraining(epochs=20, batch=10, lr=0.01))
+    train(decayed, ClassifierTraining(epochs=20, batch=10, lr=0.01, weight_decay=0.1))
     assert decayed.head.weight.norm() < 0.9 * plain.head.weight.norm()
 
 
 def test_divergence_is_an_error_that_says_what_to_do():
-    training = specs.ClassifierTraining(epochs=5, batch=10, optimizer="sgd", lr=1e30)
+    training = ClassifierTraining(epochs=5, batch=10, optimizer="sgd", lr=1e30)
     with pytest.raises(ValueError, match="lower lr"):
         train(fresh(FC), training)
 

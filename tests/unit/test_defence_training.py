@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from advgen import registry, specs
+from advgen import registry
 from advgen.attacks.deepfool import deepfool
 from advgen.attacks.fgsm import fgsm
-from advgen.checkpoints import build
+from advgen.io.checkpoints import build
+from advgen.specs.attacks import DeepFoolAttack, FgsmAttack
+from advgen.specs.networks import EnsembleNetwork, FcNetwork
 from advgen.training.defences.pool import PART
 from advgen.training.loop import Step
 
-NET = specs.FcNetwork(kind="fc", hidden=(16,)).fit((1, 6, 6))
+NET = FcNetwork(kind="fc", hidden=(16,)).fit((1, 6, 6))
 PER_EPOCH = 10
 
 
@@ -62,7 +64,7 @@ def trained_on(spec, x, y, number=50):
 def test_fgsm_is_the_papers_mixture(x, y):
     spec = of_kind("fgsm", eps=0.1, alpha=0.3)
     model = Watched()
-    x_adv = fgsm(model, x, y, specs.FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(30)))
+    x_adv = fgsm(model, x, y, FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(30)))
     expected = 0.3 * cross_entropy(model(x), y) + 0.7 * cross_entropy(model(x_adv), y)
     torch.testing.assert_close(made(spec, model, x, y).loss(x, y, step(0)), expected)
 
@@ -80,7 +82,7 @@ def test_fgsm_is_the_papers_mixture(x, y):
 def test_attacked_images_stay_in_ball_and_box_and_raise_the_loss(spec, x, y):
     if spec.stochastic:
         torch.manual_seed(0)
-        ensemble = specs.EnsembleNetwork(kind="ensemble", member=NET, members=2).fit((1, 6, 6))
+        ensemble = EnsembleNetwork(kind="ensemble", member=NET, members=2).fit((1, 6, 6))
         model = build("networks", ensemble, 4)
         x_adv = made(spec, model, x, y)._sampled(x, y)
     else:
@@ -163,7 +165,7 @@ def test_the_pool_cuts_large_changes(x, y):
 
 def test_deep_defense_measures_the_distance_to_the_boundary(x):
     """Of a linear network one step is exact."""
-    model = Watched(specs.FcNetwork(kind="fc").fit((1, 6, 6))).net
+    model = Watched(FcNetwork(kind="fc").fit((1, 6, 6))).net
     labels = model(x).argmax(1)
     defence = made(of_kind("deep_defense", steps=1), model, x, labels)
     label, other = defence._boundary(x, labels)
@@ -171,7 +173,7 @@ def test_deep_defense_measures_the_distance_to_the_boundary(x):
     delta = defence._perturbation(x, label, other).detach()
     logits = model(x + delta)
     torch.testing.assert_close(logits.gather(1, label[:, None]), logits.gather(1, other[:, None]), atol=1e-5, rtol=0)
-    spec = specs.DeepFoolAttack(kind="deepfool", steps=1, overshoot=0)
+    spec = DeepFoolAttack(kind="deepfool", steps=1, overshoot=0)
     x_adv = deepfool(model, x + 0.0, labels, spec, seed=0, indices=list(range(30)))
     inside = ((x + delta) >= 0).flatten(1).all(1) & ((x + delta) <= 1).flatten(1).all(1)
     torch.testing.assert_close((x + delta)[inside], x_adv[inside], atol=2e-3, rtol=0)
@@ -207,7 +209,7 @@ def test_deep_defense_begins_in_the_middle(x, y):
 
 def test_bayesian_noise_on_the_weights_has_its_temperature():
     torch.manual_seed(0)
-    ensemble = specs.EnsembleNetwork(kind="ensemble", member=NET, members=3).fit((1, 6, 6))
+    ensemble = EnsembleNetwork(kind="ensemble", member=NET, members=3).fit((1, 6, 6))
     model = build("networks", ensemble, 4)
     before = torch.cat([p.detach().clone().flatten() for p in model.parameters()])
     made(of_kind("bayesian", temperature=1e-3), model, torch.empty(0), torch.empty(0)).after(step(0), 0.02)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from advgen import specs
-from advgen.checkpoints import build
+from advgen.io.checkpoints import build
 from advgen.metrics.detect import WINDOW, collapsed, vanishing
 from advgen.metrics.distribution import class_shares
+from advgen.specs.generators import DeconvGenerator
+from advgen.specs.networks import FcNetwork
+from advgen.specs.training import GanTraining
 from advgen.training.gan import train_gan
 from advgen.training.state import Callbacks
 
@@ -17,9 +19,9 @@ IMAGES = STRIPES.to(torch.uint8).repeat(50, 1, 1)[:, None]
 
 def history(loss, lr_generator, lr_discriminator, discriminator_steps):
     torch.manual_seed(1)
-    generator = build("generators", specs.DeconvGenerator(kind="deconv", latent=5, start=(6, 2, 2), channels=(4,)))
-    body = specs.FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu")
-    spec = specs.GanTraining(
+    generator = build("generators", DeconvGenerator(kind="deconv", latent=5, start=(6, 2, 2), channels=(4,)))
+    body = FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu")
+    spec = GanTraining(
         loss=loss,
         epochs=40,
         batch=40,

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from advgen import devices
+from advgen.io import devices
 
 HOLD = "from advgen import devices; print(devices.lease(), flush=True); import time; time.sleep({seconds})"
 

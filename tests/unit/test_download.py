@@ -15,7 +15,7 @@ from advgen.data import download
 from advgen.data.download import Source, fetch, local, mirror
 from advgen.data.idx import read, read_idx
 from advgen.data.mnist import mnist
-from advgen.specs import MnistDataset
+from advgen.specs.datasets import MnistDataset
 
 FILES = {"a-ubyte": b"alpha", "b-ubyte": b"beta"}
 MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()}

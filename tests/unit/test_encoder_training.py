@@ -5,17 +5,19 @@ import copy
 import pytest
 import torch
 
-from advgen import specs
-from advgen.checkpoints import build
+from advgen.io.checkpoints import build
+from advgen.specs.generators import DeconvGenerator
+from advgen.specs.networks import ConvNetwork
+from advgen.specs.training import EncoderTraining
 from advgen.training.encoder import train_encoder
 from advgen.training.state import Callbacks
 
-BODY = specs.ConvNetwork(kind="conv", image=(1, 8, 8), channels=(8,), hidden=(32,), kernel=3, padding=1)
+BODY = ConvNetwork(kind="conv", image=(1, 8, 8), channels=(8,), hidden=(32,), kernel=3, padding=1)
 
 
 def networks():
     torch.manual_seed(1)
-    generator = build("generators", specs.DeconvGenerator(kind="deconv", latent=3, start=(8, 2, 2), channels=(6,)))
+    generator = build("generators", DeconvGenerator(kind="deconv", latent=3, start=(8, 2, 2), channels=(6,)))
     with torch.no_grad():
         for weight in generator.parameters():
             weight.mul_(2)
@@ -26,7 +28,7 @@ def networks():
 
 def train(steps=12, seed=0, callbacks=Callbacks()):  # noqa: B008
     encoder, generator = networks()
-    spec = specs.EncoderTraining(steps=steps, batch=32, lr=3e-3)
+    spec = EncoderTraining(steps=steps, batch=32, lr=3e-3)
     return encoder, generator, train_encoder(encoder, generator, spec, seed, "cpu", callbacks)
 
 
@@ -76,4 +78,4 @@ def test_broken_training_ends_in_a_sentence():
     with torch.no_grad():
         encoder.head.bias.fill_(float("nan"))
     with pytest.raises(ValueError, match="lower lr"):
-        train_encoder(encoder, generator, specs.EncoderTraining(steps=2), 0, "cpu", Callbacks())
+        train_encoder(encoder, generator, EncoderTraining(steps=2), 0, "cpu", Callbacks())

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from advgen import specs
-from advgen.checkpoints import build, load_model, save_model
-from advgen.provenance import Stamp
+from advgen.core.provenance import Stamp
+from advgen.io.checkpoints import build, load_model, save_model
+from advgen.specs.networks import ConvNetwork, EnsembleNetwork
 
 STAMP = Stamp("test", {}, "x")
-MEMBER = specs.ConvNetwork(kind="conv", channels=(3,), kernel=3, padding=1, hidden=(7,))
-SPEC = specs.EnsembleNetwork(kind="ensemble", member=MEMBER, members=3).fit((1, 8, 8))
+MEMBER = ConvNetwork(kind="conv", channels=(3,), kernel=3, padding=1, hidden=(7,))
+SPEC = EnsembleNetwork(kind="ensemble", member=MEMBER, members=3).fit((1, 8, 8))
 
 
 @pytest.fixture

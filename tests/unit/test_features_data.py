@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from advgen import registry, specs
-from advgen.checkpoints import build
+from advgen import registry
+from advgen.io.checkpoints import build
 from advgen.models.predict import predict
-from advgen.specs import ClassifierTraining
+from advgen.specs.datasets import AdversarialLabels, RobustFeatures
+from advgen.specs.networks import ConvNetwork
+from advgen.specs.training import ClassifierTraining
 from advgen.training.classifier import train_classifier
 from advgen.training.state import Callbacks
 
 SHAPE = (1, 9, 9)
 BASE = {"base": "digits", "classifier": "net"}
-ROBUST = specs.RobustFeatures(kind="robust_features", steps=60, step_size=0.2, **BASE)
-RANDOM = specs.AdversarialLabels(kind="adversarial_labels", eps=2.0, steps=40, **BASE)
+ROBUST = RobustFeatures(kind="robust_features", steps=60, step_size=0.2, **BASE)
+RANDOM = AdversarialLabels(kind="adversarial_labels", eps=2.0, steps=40, **BASE)
 NEXT = RANDOM.model_copy(update={"target": "next"})
 
 
@@ -31,7 +33,7 @@ def data():
 @pytest.fixture(scope="module")
 def classifier(data):
     torch.manual_seed(0)
-    spec = specs.ConvNetwork(kind="conv", channels=(4,), kernel=3, padding=1, hidden=(16,), dropout=0.3).fit(SHAPE)
+    spec = ConvNetwork(kind="conv", channels=(4,), kernel=3, padding=1, hidden=(16,), dropout=0.3).fit(SHAPE)
     model = build("networks", spec, 3)
     images, labels = torch.from_numpy(data[0]), torch.from_numpy(data[1]).long()
     training = ClassifierTraining(epochs=4, batch=50, lr=0.01)

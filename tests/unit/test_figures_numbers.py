@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from advgen.figures import attacked, common
-from advgen.figures.complexity_curves import short
-from advgen.figures.convergence import right_after
-from advgen.figures.latent_distribution import chosen
-from advgen.figures.linearity import straightness
-from advgen.figures.loss_curves import spans
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.complexity_curves import short
+from advgen.experiments.autoencoders.latent_distribution import chosen
+from advgen.experiments.convergences.convergence import right_after
+from advgen.experiments.gans.loss_curves import spans
+from advgen.experiments.linearities.linearity import straightness
+from advgen.figures import common
 from advgen.metrics.intervals import wilson
 
 

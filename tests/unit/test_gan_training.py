@@ -7,18 +7,20 @@ import pytest
 import torch
 from tests.project import ROOT
 
-from advgen import specs
-from advgen.checkpoints import build
-from advgen.config import load_file
+from advgen.io.checkpoints import build
+from advgen.specs.generators import DeconvGenerator, FcGenerator
+from advgen.specs.networks import ConvNetwork, FcNetwork
+from advgen.specs.training import GanTraining
+from advgen.study.load import load_file
 from advgen.training.gan import NUMBERS, _Game, adam, judged, rolled_back, train_gan
 from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
 
 IMAGES = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-GENERATOR = specs.DeconvGenerator(kind="deconv", latent=5, start=(6, 2, 2), channels=(4,))
+GENERATOR = DeconvGenerator(kind="deconv", latent=5, start=(6, 2, 2), channels=(4,))
 DISCRIMINATORS = {
-    "fc": specs.FcNetwork(kind="fc", image=(1, 8, 8), hidden=(12, 8), activation="leaky_relu", dropout=0.3),
-    "conv": specs.ConvNetwork(
+    "fc": FcNetwork(kind="fc", image=(1, 8, 8), hidden=(12, 8), activation="leaky_relu", dropout=0.3),
+    "conv": ConvNetwork(
         kind="conv", image=(1, 8, 8), channels=(6, 8), kernel=4, stride=2, padding=1, pool=1, batch_norm=True
     ),
 }
@@ -44,7 +46,7 @@ def same(one, other):
 def test_history_has_one_row_per_batch():
     seen = []
     callbacks = Callbacks(progress=lambda step, total, numbers: seen.append((step, total, set(numbers))))
-    *_, history = train(specs.GanTraining(**{**QUICK, "epochs": 1.5}), callbacks=callbacks)
+    *_, history = train(GanTraining(**{**QUICK, "epochs": 1.5}), callbacks=callbacks)
     assert history["step"] == [1, 2, 3, 4, 5, 6]
     assert history["epoch"] == [0.25, 0.5, 0.75, 1, 1.25, 1.5]
     assert set(history) == {"step", "epoch", *NUMBERS}
@@ -62,7 +64,7 @@ def test_every_image_is_seen_once_an_epoch():
     generator, discriminator = networks()
     discriminator.register_forward_hook(watch)
     game_rows = [16, 16, 16, 2]
-    train_gan(generator, discriminator, IMAGES, specs.GanTraining(**{**QUICK, "epochs": 1}), 3, "cpu", Callbacks())
+    train_gan(generator, discriminator, IMAGES, GanTraining(**{**QUICK, "epochs": 1}), 3, "cpu", Callbacks())
     # Each batch passes through the discriminator twice: real with fake, then fakes alone for the generator.
     real, at = [], 0
     for rows in game_rows:
@@ -74,7 +76,7 @@ def test_every_image_is_seen_once_an_epoch():
 @pytest.mark.parametrize("loss", ["non_saturated", "cross_entropy", "mse"])
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_same_seed_same_bits_other_seed_other_bits(loss, discriminator):
-    spec = specs.GanTraining(**QUICK, loss=loss)
+    spec = GanTraining(**QUICK, loss=loss)
     first, again, other = (train(spec, discriminator, seed=seed) for seed in (3, 3, 4))
     assert same(first[0], again[0])
     assert same(first[1], again[1])
@@ -86,7 +88,7 @@ def test_same_seed_same_bits_other_seed_other_bits(loss, discriminator):
 
 def test_training_learns_to_paint_the_colour_of_the_data():
     bright = torch.full((64, 1, 8, 8), 230, dtype=torch.uint8)
-    spec = specs.GanTraining(epochs=60, batch=32, lr_generator=1e-2, lr_discriminator=1e-2, average=0.9)
+    spec = GanTraining(epochs=60, batch=32, lr_generator=1e-2, lr_discriminator=1e-2, average=0.9)
     generator, *_ = train(spec, "fc", images=bright)
     x_BCHW = generator(torch.randn(100, 5, generator=torch.Generator().manual_seed(0)))
     assert abs(x_BCHW.mean().item() - 230 / 255) < 0.06
@@ -95,7 +97,7 @@ def test_training_learns_to_paint_the_colour_of_the_data():
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_unrolling_leaves_no_trace_in_the_discriminator(discriminator):
     pair = networks(discriminator)
-    game = _Game(*pair, specs.GanTraining(**QUICK, unroll=3))
+    game = _Game(*pair, GanTraining(**QUICK, unroll=3))
     real_BCHW = torch.rand(16, 1, 8, 8)
     game.step_discriminator(real_BCHW)
     before = copy.deepcopy([pair[1].state_dict(), game.optimizer_discriminator.state_dict()])
@@ -143,7 +145,7 @@ def test_rolling_back_changes_nothing_that_follows():
 def test_no_unrolling_is_the_plain_game():
     """With k = 0 the generator follows the gradient against the discriminator as it stands."""
     pair = networks("conv")
-    game = _Game(*pair, specs.GanTraining(**QUICK))
+    game = _Game(*pair, GanTraining(**QUICK))
     twin = copy.deepcopy(pair)
     real_BCHW = torch.rand(16, 1, 8, 8)
     torch.manual_seed(5)
@@ -158,7 +160,7 @@ def test_no_unrolling_is_the_plain_game():
 
 def test_steps_per_batch_are_counted():
     pair = networks()
-    spec = specs.GanTraining(**QUICK, generator_steps=3, discriminator_steps=2, unroll=4)
+    spec = GanTraining(**QUICK, generator_steps=3, discriminator_steps=2, unroll=4)
     game = _Game(*pair, spec)
     game.play(torch.rand(16, 1, 8, 8))
     assert game.optimizer_generator.state_dict()["state"][0]["step"] == 3
@@ -168,12 +170,10 @@ def test_steps_per_batch_are_counted():
 def tiny_game(**settings):
     """A game in double precision on smooth networks, two updates old, so that Adam has moments."""
     torch.manual_seed(2)
-    generator = build(
-        "generators", specs.FcGenerator(kind="fc", latent=3, hidden=(5,), activation="tanh", image=(1, 3, 3))
-    )
-    body = specs.FcNetwork(kind="fc", image=(1, 3, 3), hidden=(6, 4), activation="tanh")
+    generator = build("generators", FcGenerator(kind="fc", latent=3, hidden=(5,), activation="tanh", image=(1, 3, 3)))
+    body = FcNetwork(kind="fc", image=(1, 3, 3), hidden=(6, 4), activation="tanh")
     pair = generator.double(), build("networks", body, 1).double()
-    game = _Game(*pair, specs.GanTraining(**{**QUICK, **settings}))
+    game = _Game(*pair, GanTraining(**{**QUICK, **settings}))
     real_BCHW = torch.rand(8, 1, 3, 3, dtype=torch.float64)
     for _ in range(2):
         game.step_discriminator(real_BCHW)
@@ -227,7 +227,7 @@ def test_exact_unrolling_foresees_what_the_optimiser_would_do(unroll):
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_exact_unrolling_moves_the_generator_alone(discriminator):
     pair = networks(discriminator)
-    game = _Game(*pair, specs.GanTraining(**QUICK, unroll=2, unroll_mode="exact"))
+    game = _Game(*pair, GanTraining(**QUICK, unroll=2, unroll_mode="exact"))
     real_BCHW = torch.rand(16, 1, 8, 8)
     game.step_discriminator(real_BCHW)
     before = copy.deepcopy([pair[1].state_dict(), game.optimizer_discriminator.state_dict()["state"], pair[0]])
@@ -266,7 +266,7 @@ def test_a_dead_unit_does_not_break_exact_unrolling():
 
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_the_best_of_several_generators_is_kept(average):
-    spec = specs.GanTraining(**QUICK, best_of=4, average=average)
+    spec = GanTraining(**QUICK, best_of=4, average=average)
     scores, seen = iter([3.0, 1.0, 2.0, 4.0]), []
 
     def score(generator):
@@ -278,7 +278,7 @@ def test_the_best_of_several_generators_is_kept(average):
     history = train_gan(*pair, IMAGES, spec, 3, "cpu", Callbacks(), score)
     assert len(seen) == 4
     assert same(pair[0], seen[1])
-    plain = train(specs.GanTraining(**QUICK, average=average))
+    plain = train(GanTraining(**QUICK, average=average))
     assert history == plain[2], "scoring changes the training"
     assert same(plain[0], seen[-1])
 
@@ -290,7 +290,7 @@ def test_judged_steps_are_evenly_spaced_and_end_with_the_last():
 
 
 def test_a_resumed_run_remembers_its_best_generator():
-    spec = specs.GanTraining(**QUICK, best_of=6)
+    spec = GanTraining(**QUICK, best_of=6)
     values = [5.0, 1.0, 4.0, 3.0, 2.0, 6.0]
 
     def run(callbacks, first):
@@ -316,7 +316,7 @@ RESUMED = {
 
 @pytest.mark.parametrize(("discriminator", "settings"), RESUMED.values(), ids=RESUMED.keys())
 def test_resumed_run_equals_uninterrupted_run(discriminator, settings):
-    spec = specs.GanTraining(**QUICK, **settings)
+    spec = GanTraining(**QUICK, **settings)
     states = []
     whole = train(spec, discriminator, Callbacks(save=lambda take: states.append(take())))
     assert len(states) == 12
@@ -355,7 +355,7 @@ def test_the_reports_runs_start_and_resume(name, batch):
 def test_average_is_saved_and_does_not_steer_the_training():
     states = {}
     for average in (0.0, 0.5):
-        spec = specs.GanTraining(**QUICK, average=average)
+        spec = GanTraining(**QUICK, average=average)
         taken = []
         generator, discriminator, history = train(spec, "fc", Callbacks(save=lambda take, to=taken: to.append(take())))
         states[average] = generator, discriminator, history, taken
@@ -380,4 +380,4 @@ def test_broken_training_ends_in_a_sentence():
     with torch.no_grad():
         discriminator.head.bias.fill_(float("nan"))
     with pytest.raises(ValueError, match="lower lr_generator"):
-        train_gan(generator, discriminator, IMAGES, specs.GanTraining(**QUICK), 0, "cpu", Callbacks())
+        train_gan(generator, discriminator, IMAGES, GanTraining(**QUICK), 0, "cpu", Callbacks())

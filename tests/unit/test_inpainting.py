@@ -5,21 +5,24 @@ import copy
 import pytest
 import torch
 
-from advgen import specs
-from advgen.checkpoints import build
 from advgen.inpainting.masks.crosswalk import crosswalk
 from advgen.inpainting.masks.square import square
 from advgen.inpainting.restore import METHODS, composite, opinion, restore
+from advgen.io.checkpoints import build
+from advgen.specs.generators import DeconvGenerator
+from advgen.specs.masks import CrosswalkMask, SquareMask
+from advgen.specs.networks import FcNetwork
+from advgen.specs.searches import LatentSearch
 
 SHAPE = (1, 8, 8)
-SEARCH = specs.LatentSearch(steps=60, starts=2)
+SEARCH = LatentSearch(steps=60, starts=2)
 INDICES = [3, 0, 8, 5]
 
 
 @pytest.fixture(scope="module")
 def generator():
     torch.manual_seed(0)
-    generator = build("generators", specs.DeconvGenerator(kind="deconv", latent=6, start=(8, 2, 2), channels=(6,)))
+    generator = build("generators", DeconvGenerator(kind="deconv", latent=6, start=(8, 2, 2), channels=(6,)))
     with torch.no_grad():
         for weight in generator.parameters():
             weight.mul_(2)
@@ -38,14 +41,14 @@ def x_NCHW(generator):
 @pytest.fixture(scope="module", params=["square", "crosswalk"])
 def known_NHW(request):
     if request.param == "square":
-        return square(specs.SquareMask(kind="square", size=3), SHAPE, seed=0, indices=INDICES)
-    return crosswalk(specs.CrosswalkMask(kind="crosswalk"), SHAPE, seed=0, indices=INDICES)
+        return square(SquareMask(kind="square", size=3), SHAPE, seed=0, indices=INDICES)
+    return crosswalk(CrosswalkMask(kind="crosswalk"), SHAPE, seed=0, indices=INDICES)
 
 
 @pytest.fixture(scope="module")
 def discriminator():
     torch.manual_seed(4)
-    network = build("networks", specs.FcNetwork(kind="fc", image=SHAPE, hidden=(10,), dropout=0.5), 1)
+    network = build("networks", FcNetwork(kind="fc", image=SHAPE, hidden=(10,), dropout=0.5), 1)
     with torch.no_grad():
         network.body[1].weight.mul_(4)
     return network
@@ -77,7 +80,7 @@ def test_prior_draws_towards_what_the_discriminator_likes(generator, discriminat
     weights = copy.deepcopy(discriminator.state_dict())
     liked = []
     for weight in (0.0, 1.0):
-        search = specs.LatentSearch(steps=60, starts=2, prior=weight)
+        search = LatentSearch(steps=60, starts=2, prior=weight)
         made_NCHW = run(generator, x_NCHW, known_NHW, "prior", search, discriminator)
         with torch.no_grad():
             liked.append(copy.deepcopy(discriminator).eval()(made_NCHW).mean())
@@ -115,7 +118,7 @@ def test_full_loss_counts_lost_pixels_as_black(x_NCHW, known_NHW):
 
 
 def test_masked_loss_restores_better_than_the_full_one(generator, x_NCHW, known_NHW):
-    search = specs.LatentSearch(steps=200, starts=4)
+    search = LatentSearch(steps=200, starts=4)
     error = {
         method: (run(generator, x_NCHW, known_NHW, method, search) - x_NCHW).square().mean((1, 2, 3))
         for method in ("full", "masked")

@@ -7,13 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from advgen.commands.interpolate import changes, different_pairs
 
 from advgen import registry
-from advgen.checkpoints import build
-from advgen.commands.interpolate import changes, different_pairs
-from advgen.figures import interpolation_strips
+from advgen.experiments.interpolations import interpolation_strips
+from advgen.experiments.interpolations.summary import halfway, interpolations, third_class
 from advgen.interpolation import alphas, frames
-from advgen.metrics.summaries import halfway, interpolations, third_class
+from advgen.io.checkpoints import build
 from advgen.models.networks import Network
 
 

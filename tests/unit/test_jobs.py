@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from advgen import cli, jobs, locking
-from advgen.jobs import Job, Progress, SavedState, clock
-from advgen.tasks import Qa, Verify
+from advgen import cli
+from advgen.driver import locking
+from advgen.io import jobs
+from advgen.io.jobs import Job, Progress, SavedState, clock
+from advgen.outcomes.laws.outcome import Qa
+from advgen.outcomes.verify.outcome import Verify
 
 
 @pytest.fixture
@@ -151,7 +154,7 @@ def test_out_of_memory_is_one_line(error: Exception, tmp_path: Path, monkeypatch
 
     monkeypatch.chdir(tmp_path)
     Path("in.parquet").touch()
-    monkeypatch.setattr("advgen.commands.qa.run", fail)
+    monkeypatch.setattr("advgen.outcomes.laws.verdict.run", fail)
     with pytest.raises(SystemExit, match="out of memory; give the job more"):
         cli.main(["qa", "--laws", "in.parquet", "--spec", "{}", "--out", "x"])
 

@@ -7,16 +7,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from advgen import registry, specs
+from advgen import registry
 from advgen.attacks.run import craft
-from advgen.checkpoints import build
 from advgen.commands import check_laws
-from advgen.jobs import Job
+from advgen.core.catalog import TABLES
+from advgen.core.provenance import Stamp
+from advgen.io.checkpoints import build
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, concatenate, read_images, write_table
 from advgen.metrics import laws
 from advgen.metrics.intervals import paired_difference
-from advgen.provenance import Stamp
-from advgen.tables import TABLES, arrow_table, concatenate, read_images, write_table
-from advgen.tasks import CheckLaws
+from advgen.outcomes.laws.outcome import CheckLaws
+from advgen.specs.networks import FcNetwork
+from advgen.specs.training import ClassifierTraining
 from advgen.training.classifier import train_classifier
 from advgen.training.state import Callbacks
 
@@ -92,9 +95,9 @@ def table_of(model, name):
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    model = build("networks", specs.FcNetwork(kind="fc", hidden=(20,)).fit(SHAPE), 3)
+    model = build("networks", FcNetwork(kind="fc", hidden=(20,)).fit(SHAPE), 3)
     images, labels = stripes()
-    training = specs.ClassifierTraining(epochs=30, batch=20, lr=0.01)
+    training = ClassifierTraining(epochs=30, batch=20, lr=0.01)
     history = train_classifier(model, images, labels, training, 0, (images, labels), "cpu", Callbacks())
     assert history["accuracy"][-1] > 0.98
     return model

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from advgen.checkpoints import build
 from advgen.data.part import part
 from advgen.data.real_fake import real_fake
 from advgen.data.shuffled_labels import shuffled_labels
 from advgen.data.stimuli import stimuli
-from advgen.registry import PRESETS
-from advgen.specs import PartDataset, RealFake, ShuffledLabels, Stimuli
+from advgen.io.checkpoints import build
+from advgen.presets import PRESETS
+from advgen.specs.datasets import PartDataset, RealFake, ShuffledLabels, Stimuli
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 10, 120).astype(np.int64)

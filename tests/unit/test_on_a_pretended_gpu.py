@@ -10,10 +10,14 @@ import pytest
 import torch
 from tests.pretended_gpu import CUDA, UNORDERED, OnGpu, PretendedGpu
 
-from advgen import registry, specs
+from advgen import registry
 from advgen.attacks.run import craft
-from advgen.checkpoints import build
+from advgen.io.checkpoints import build
 from advgen.models.ensemble import Ensemble
+from advgen.specs.autoencoders import ConvAutoencoder
+from advgen.specs.generators import DeconvGenerator
+from advgen.specs.networks import ConvNetwork, EnsembleNetwork
+from advgen.specs.training import AutoencoderTraining, ClassifierTraining, EncoderTraining, GanTraining, MomentMatching
 from advgen.training.autoencoder import train_autoencoder
 from advgen.training.classifier import train_classifier
 from advgen.training.defences.common import Defence
@@ -25,8 +29,8 @@ from advgen.training.state import Callbacks
 
 SHAPE, CLASSES, N = (1, 12, 12), 3, 60
 DEVICE = "cuda:0"
-GENERATOR = specs.DeconvGenerator(kind="deconv", latent=4, start=(4, 6, 6), channels=(), kernel=4)
-NETWORK = specs.ConvNetwork(kind="conv", channels=(4, 6), hidden=(8,), dropout=0.2).fit(SHAPE)
+GENERATOR = DeconvGenerator(kind="deconv", latent=4, start=(4, 6, 6), channels=(), kernel=4)
+NETWORK = ConvNetwork(kind="conv", channels=(4, 6), hidden=(8,), dropout=0.2).fit(SHAPE)
 DEFENCES = sorted(registry.kinds("defences"))
 
 
@@ -42,10 +46,10 @@ def classifier(device, callbacks, kind=None):
     defence = registry.kinds("defences")[kind](kind=kind, **settings) if kind else None
     network = NETWORK
     if defence is not None and defence.stochastic:
-        network = specs.EnsembleNetwork(kind="ensemble", member=NETWORK.model_copy(update={"dropout": 0.0}), members=2)
+        network = EnsembleNetwork(kind="ensemble", member=NETWORK.model_copy(update={"dropout": 0.0}), members=2)
     model = build("networks", network.fit(SHAPE), CLASSES)
     assert isinstance(model, Ensemble) == (network is not NETWORK)
-    spec = specs.ClassifierTraining(epochs=2, batch=20, lr=1e-3)
+    spec = ClassifierTraining(epochs=2, batch=20, lr=1e-3)
     make = registry.resolve(defence) if defence else Defence
     history = train_classifier(model, *data(), spec, 0, data(), device, callbacks, defence, make)
     return history, [model]
@@ -53,9 +57,9 @@ def classifier(device, callbacks, kind=None):
 
 def autoencoder(device, callbacks):
     torch.manual_seed(0)
-    model = build("autoencoders", specs.ConvAutoencoder(kind="conv", latent=5).fit((1, 28, 28)))
+    model = build("autoencoders", ConvAutoencoder(kind="conv", latent=5).fit((1, 28, 28)))
     images = torch.randint(0, 256, (N, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    spec = specs.AutoencoderTraining(epochs=2, batch=20, moments=specs.MomentMatching(kind="covariance"))
+    spec = AutoencoderTraining(epochs=2, batch=20, moments=MomentMatching(kind="covariance"))
     history, snapshots = train_autoencoder(model, images, spec, 0, device, callbacks)
     return {**history, **{name: column for name, column in snapshots.items() if name != "epoch"}}, [model]
 
@@ -63,7 +67,7 @@ def autoencoder(device, callbacks):
 def encoder(device, callbacks):
     torch.manual_seed(0)
     generator, model = build("generators", GENERATOR), build("networks", NETWORK, GENERATOR.latent)
-    spec = specs.EncoderTraining(steps=6, batch=20)
+    spec = EncoderTraining(steps=6, batch=20)
     return train_encoder(model, generator.eval(), spec, 0, device, callbacks), [model]
 
 
@@ -71,14 +75,14 @@ def probe(device, callbacks):
     torch.manual_seed(0)
     body = build("networks", NETWORK, 1)
     head = build("networks", body_spec(body), CLASSES)
-    spec = specs.ClassifierTraining(epochs=2, batch=20, lr=1e-3)
+    spec = ClassifierTraining(epochs=2, batch=20, lr=1e-3)
     return train_head(head, body, *data(), spec, 0, data(), device, callbacks), [head]
 
 
 def gan(device, callbacks, **keys):
     torch.manual_seed(0)
     pair = build("generators", GENERATOR), build("networks", NETWORK, 1)
-    spec = specs.GanTraining(epochs=2, batch=20, average=0.9, **keys)
+    spec = GanTraining(epochs=2, batch=20, average=0.9, **keys)
 
     def score(generator):
         return generator(torch.ones(2, GENERATOR.latent).to(device)).mean().item()

@@ -5,18 +5,20 @@ import math
 import pytest
 import torch
 
-from advgen import specs
-from advgen.checkpoints import build, load_model, save_model
+from advgen.core.provenance import Stamp
+from advgen.io.checkpoints import build, load_model, save_model
 from advgen.models.predict import predict
-from advgen.provenance import Stamp
+from advgen.specs.autoencoders import FcAutoencoder
+from advgen.specs.networks import ConvNetwork, FcNetwork
+from advgen.specs.training import ClassifierTraining
 from advgen.training.probe import body_spec, decision, train_head
 from advgen.training.state import Callbacks
 
 STAMP = Stamp("test", {}, "x")
 SHAPE = (1, 9, 9)
-CONV = specs.ConvNetwork(kind="conv", channels=(3, 5), kernel=3, padding=1, batch_norm=True, dropout=0.4).fit(SHAPE)
-FC = specs.FcNetwork(kind="fc", hidden=(12,), dropout=0.4).fit(SHAPE)
-AUTOENCODER = specs.FcAutoencoder(kind="fc", latent=11, image=SHAPE)
+CONV = ConvNetwork(kind="conv", channels=(3, 5), kernel=3, padding=1, batch_norm=True, dropout=0.4).fit(SHAPE)
+FC = FcNetwork(kind="fc", hidden=(12,), dropout=0.4).fit(SHAPE)
+AUTOENCODER = FcAutoencoder(kind="fc", latent=11, image=SHAPE)
 
 
 def data(n=90):
@@ -62,7 +64,7 @@ def test_the_decision_is_the_discriminators(trained, tmp_path):
     torch.testing.assert_close(logits.softmax(1)[:, 1], logit.sigmoid())
 
 
-TRAINING = specs.ClassifierTraining(epochs=40, batch=10, lr=0.02)
+TRAINING = ClassifierTraining(epochs=40, batch=10, lr=0.02)
 
 
 def head_of(model, **callbacks):

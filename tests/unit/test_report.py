@@ -12,8 +12,9 @@ from html.parser import HTMLParser
 import pyarrow as pa
 import pytest
 
-from advgen import report
-from advgen.tables import TABLES, arrow_table
+from advgen.core.catalog import TABLES
+from advgen.io.tables import arrow_table
+from advgen.report import page
 
 STAMP = "advgen:eyJhIjoxfQ=="
 VOID = {"meta", "img", "br", "link", "hr", "input", "col"}
@@ -24,7 +25,7 @@ def png(width: int = 4, height: int = 2) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return report.PNG + head + chunk(b"IDAT", zlib.compress(b"\0" * (height * (width + 1)))) + chunk(b"IEND", b"")
+    return page.PNG + head + chunk(b"IDAT", zlib.compress(b"\0" * (height * (width + 1)))) + chunk(b"IEND", b"")
 
 
 def laws() -> pa.Table:
@@ -68,14 +69,14 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def html() -> str:
-    figure = report.Figure("gan-samples", "Samples of *each* generator & more. Read them so.", png())
-    table = report.Table("Robustness", pa.table({"source": ["a", "b"], "n": [1000, 1000]}), "results/tables/x.parquet")
+    figure = page.Figure("gan-samples", "Samples of *each* generator & more. Read them so.", png())
+    table = page.Table("Robustness", pa.table({"source": ["a", "b"], "n": [1000, 1000]}), "results/tables/x.parquet")
     sections = [
-        report.Section("Generative lab", "Samples", "Some *text*.", figures=[figure]),
-        report.Section("Adversarial lab", "Samples", tables=[table]),
-        report.Section("Generative lab", "More", figures=[report.Figure("b", "Two.", png(), "../x/b.pdf")]),
+        page.Section("Generative lab", "Samples", "Some *text*.", figures=[figure]),
+        page.Section("Adversarial lab", "Samples", tables=[table]),
+        page.Section("Generative lab", "More", figures=[page.Figure("b", "Two.", png(), "../x/b.pdf")]),
     ]
-    return report.render("A <title>", sections, STAMP, laws(), {"torch": "2.14.1"})
+    return page.render("A <title>", sections, STAMP, laws(), {"torch": "2.14.1"})
 
 
 def test_page_is_whole_and_self_contained(html: str) -> None:
@@ -113,15 +114,15 @@ def test_groups_and_captions(html: str) -> None:
 
 
 def test_laws(html: str) -> None:
-    assert [report.status(law) for law in laws().to_pylist()] == ["passed", "broken", "flagged"]
-    for status in report.STATUSES:
+    assert [page.status(law) for law in laws().to_pylist()] == ["passed", "broken", "flagged"]
+    for status in page.STATUSES:
         assert f"1 {status}" in html
     assert html.index("leaves the box") < html.index("undecided") < html.index("fine")
 
 
 def test_same_twice_and_without_laws() -> None:
-    assert report.render("t", [], STAMP) == report.render("t", [], STAMP)
-    assert "Laws" not in report.render("t", [], STAMP)
+    assert page.render("t", [], STAMP) == page.render("t", [], STAMP)
+    assert "Laws" not in page.render("t", [], STAMP)
 
 
 def test_cells() -> None:
@@ -146,7 +147,7 @@ def test_cells() -> None:
             **{"confidence_on_mistakes": [0.5, float("nan")], "median_l2": [1.5, 2.5], "mean_rms": [0.1, 0.2]},
         },
     )
-    shown = report.cells(table)
+    shown = page.cells(table)
     heads = [name for name, _ in shown.heads]
     assert heads == [
         "source",
@@ -166,7 +167,7 @@ def test_cells() -> None:
     assert ("eps", "0.250") in shown.same
     # what was measured stays beside the rest, though it is the same in all rows
     assert ("clean accuracy", "0.990") in shown.same
-    measured = report.cells(table, TABLES["robustness"].measured)
+    measured = page.cells(table, TABLES["robustness"].measured)
     assert "clean accuracy" in dict(measured.heads) and "success" in dict(measured.heads)
     assert ("eps", "0.250") in measured.same
     assert dict(shown.heads)["accuracy"]
@@ -186,18 +187,18 @@ def test_cells() -> None:
     ],
 )
 def test_cell(value: object, text: str) -> None:
-    assert report.cell(value) == text
+    assert page.cell(value) == text
 
 
 def test_bad_parts_are_named() -> None:
     with pytest.raises(ValueError, match="not valid reStructuredText"):
-        report.rst_html("A *broken caption.")
+        page.rst_html("A *broken caption.")
     with pytest.raises(ValueError, match="not valid reStructuredText"):
-        report.rst_html(".. include:: /etc/passwd")
+        page.rst_html(".. include:: /etc/passwd")
     with pytest.raises(ValueError, match="not valid reStructuredText"):
-        report.rst_html(".. raw:: html\n\n   <script>alert(1)</script>")
+        page.rst_html(".. raw:: html\n\n   <script>alert(1)</script>")
     with pytest.raises(ValueError, match="no PNG"):
-        report.picture(b"GIF89a")
+        page.picture(b"GIF89a")
 
 
 def test_no_torch() -> None:

@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from advgen import registry, seeds, specs
-from advgen.checkpoints import build
+from advgen import registry, seeds
 from advgen.inversion import search as module
 from advgen.inversion.search import search
+from advgen.io.checkpoints import build
+from advgen.specs.generators import DeconvGenerator
+from advgen.specs.searches import LatentSearch
 
-TINY = specs.DeconvGenerator(kind="deconv", latent=6, hidden=(20,), start=(8, 2, 2), channels=(6,))
-ADAM = specs.LatentSearch(steps=30, starts=3)
+TINY = DeconvGenerator(kind="deconv", latent=6, hidden=(20,), start=(8, 2, 2), channels=(6,))
+ADAM = LatentSearch(steps=30, starts=3)
 
 
 def make(spec=TINY):
@@ -33,7 +35,7 @@ def reachable(generator, count):
         return copy.deepcopy(generator).eval()(z_BD.to(next(generator.parameters())))
 
 
-@pytest.mark.parametrize("optimizer", [ADAM, specs.LatentSearch(optimizer="sgd", lr=20, steps=30, starts=3)])
+@pytest.mark.parametrize("optimizer", [ADAM, LatentSearch(optimizer="sgd", lr=20, steps=30, starts=3)])
 @pytest.mark.parametrize("spec", [TINY, registry.PRESETS["generators"]["M1"]], ids=["tiny", "M1"])
 def test_batched_equals_serial_from_the_same_starts(spec, optimizer):
     generator = make(spec).double()  # in single precision an untrained M1 turns rounding into other paths
@@ -133,7 +135,7 @@ def test_starts_from_an_encoder_lie_around_what_it_says():
     targets_NCHW = reachable(generator, 3)
     z_ND = torch.randn(3, 6)
     encoder = Reader(targets_NCHW, z_ND)
-    still = specs.LatentSearch(steps=1, lr=1e-20, starts=200)
+    still = LatentSearch(steps=1, lr=1e-20, starts=200)
     found = search(generator, targets_NCHW, still, seed=0, indices=[4, 5, 6], encoder=encoder)
     assert torch.equal(found.z[:, 0], z_ND)
     around = found.z[:, 1:] - z_ND[:, None]
@@ -144,7 +146,7 @@ def test_starts_from_an_encoder_lie_around_what_it_says():
     torch.testing.assert_close(alone.z[0], found.z[1])
 
 
-@pytest.mark.parametrize("optimizer", [ADAM, specs.LatentSearch(optimizer="sgd", lr=20, steps=30, starts=3)])
+@pytest.mark.parametrize("optimizer", [ADAM, LatentSearch(optimizer="sgd", lr=20, steps=30, starts=3)])
 def test_a_good_encoder_saves_steps(optimizer):
     generator = make()
     with torch.no_grad():
@@ -160,7 +162,7 @@ def test_a_good_encoder_saves_steps(optimizer):
 def test_finds_images_that_the_generator_can_make():
     generator = make()
     targets_NCHW = reachable(generator, 6)
-    found = search(generator, targets_NCHW, specs.LatentSearch(steps=200, starts=4), seed=0, indices=list(range(6)))
+    found = search(generator, targets_NCHW, LatentSearch(steps=200, starts=4), seed=0, indices=list(range(6)))
     nothing = (targets_NCHW - targets_NCHW.mean(0)).square().mean()
     assert found.mse.min(1).values.mean() < 0.02 * nothing
     best = found.best()
@@ -170,7 +172,7 @@ def test_finds_images_that_the_generator_can_make():
 def test_history_records_first_last_and_every_nth_step():
     generator = make()
     targets_NCHW = reachable(generator, 2)
-    spec = specs.LatentSearch(steps=25, starts=2)
+    spec = LatentSearch(steps=25, starts=2)
     reports = []
     found = search(
         generator, targets_NCHW, spec, seed=0, indices=[3, 4], record_every=10, progress=lambda *r: reports.append(r)
@@ -188,7 +190,7 @@ def test_progress_counts_all_parts_of_a_large_search(monkeypatch):
     monkeypatch.setattr(module, "ROWS", 2)
     generator = make()
     reports = []
-    spec = specs.LatentSearch(steps=5, starts=2)
+    spec = LatentSearch(steps=5, starts=2)
     search(generator, reachable(generator, 3), spec, seed=0, indices=[0, 1, 2], progress=lambda *r: reports.append(r))
     assert reports == [(step, 15) for step in range(1, 16)]
 
@@ -213,7 +215,7 @@ def test_user_errors_end_in_a_sentence():
         search(
             generator,
             reachable(generator, 1),
-            specs.LatentSearch(lr=1e38, steps=5, optimizer="sgd"),
+            LatentSearch(lr=1e38, steps=5, optimizer="sgd"),
             seed=0,
             indices=[0],
             loss=lambda x_BCHW, rows_B: 1e6 * x_BCHW.square().sum((1, 2, 3)) * float("inf"),

@@ -8,7 +8,7 @@ import pytest
 
 from advgen.registry import SIMULATIONS, resolve
 from advgen.simulations.spheres import best_distance
-from advgen.specs import BernoulliModel, GaussianModel, Spheres
+from advgen.specs.simulations import BernoulliModel, GaussianModel, Spheres
 
 
 def run(spec: Any, seeds: tuple[int, ...] = (0,)) -> dict[tuple[str, float], float]:

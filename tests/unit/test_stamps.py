@@ -6,9 +6,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from advgen.core.provenance import Stamp
 from advgen.figures.common import save
-from advgen.provenance import Stamp
-from advgen.stamps import read_stamp
+from advgen.io.stamps import read_stamp
 
 
 def test_every_figure_gives_its_stamp_back(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from advgen import tables
-from advgen.provenance import Stamp
-from advgen.tables import TABLES, arrow_table, concatenate, read_images, read_table, write_table
+from advgen.core.catalog import TABLES
+from advgen.core.provenance import Stamp
+from advgen.io import tables
+from advgen.io.tables import arrow_table, concatenate, read_images, read_table, write_table
 
 STAMP = Stamp("test", {}, "x")
 

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from advgen.figures import attacked
-from advgen.figures.accuracy_curves import points
-from advgen.metrics.summaries import robustness
+from advgen.core.catalog import TABLES
+from advgen.core.schema import Image
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.accuracy_curves import points
+from advgen.experiments.attacks.summary import robustness
+from advgen.io.tables import arrow_table
 from advgen.metrics.worst_case import worst_cases
-from advgen.tables import TABLES, Image, arrow_table
 
 N = 10
 # norm, eps, gradients an image, images that stay right

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.project import ROOT, Project
 
-from advgen.config import ConfigError, load_file, load_study
+from advgen.core.errors import ConfigError
+from advgen.study.load import load_file, load_study
 
 TEXT = (ROOT / "tests/slice.yaml").read_text()
 BASE: dict[str, Any] = yaml.safe_load(TEXT)

@@ -12,8 +12,8 @@ from tests.project import Project
 DIGESTS = """
 import json
 from pathlib import Path
-from advgen.config import load_file
-from advgen.plan import build
+from advgen.study.load import load_file
+from advgen.driver.plan import build
 jobs = build(load_file(Path("config/evening.yaml"))).jobs
 print(json.dumps({f"{job.rule} {sorted(job.outputs.values())}": job.code for job in jobs}))
 """
@@ -30,25 +30,25 @@ def digests(project: Project) -> dict[str, str]:
 # file, a part of it, what becomes of it, and the rules whose jobs that changes
 EDITS = {
     "the choice of a classifier's training images": (
-        "src/advgen/commands/train_classifier.py",
+        "src/advgen/experiments/classifiers/train.py",
         "choose(len(labels), spec.images, 0,",
         "choose(len(labels), spec.images, 1,",
         {"train_judge", "train_classifier"},
     ),
     "the training images of an autoencoder": (
-        "src/advgen/commands/train_autoencoder.py",
+        "src/advgen/experiments/autoencoders/train.py",
         "(images, _), _ = split",
         "_, (images, _) = split",
         {"train_autoencoder"},
     ),
     "the initial weights of an encoder": (
-        "src/advgen/commands/train_encoder.py",
+        "src/advgen/experiments/encoders/run.py",
         "generator.latent, seed=spec.seed",
         "generator.latent, seed=0",
         {"train_encoder"},
     ),
     "the initial weights of a probe": (
-        "src/advgen/commands/train_probe.py",
+        "src/advgen/experiments/probes/run.py",
         "spec.classes, seed=spec.seed",
         "spec.classes, seed=0",
         {"train_probe"},

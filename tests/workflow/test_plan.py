@@ -11,9 +11,10 @@ from collections.abc import Callable
 import pytest
 from tests.project import ROOT, Project
 
-from advgen.config import load_file
-from advgen.plan import Plan, build
-from advgen.tasks import TASKS
+from advgen.core.catalog import RULES
+from advgen.core.paths import benchmark, log, wildcards_of
+from advgen.driver.plan import Plan, build
+from advgen.study.load import load_file
 
 STUDIES = sorted([*(ROOT / "config").glob("*.yaml"), *(ROOT / "tests").glob("*.yaml")])
 
@@ -31,8 +32,8 @@ def test_dry_run_counts_equal_the_plan(study, project: Callable[..., Project]) -
 
 def test_the_core_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import advgen.locking, advgen.recovery;"
-        "from advgen.config import load_study; from advgen.plan import build;"
+        "import sys; import advgen.driver.locking, advgen.driver.recovery;"
+        "from advgen.study.load import load_study; from advgen.driver.plan import build;"
         "plan = build(load_study({})); [(job.spec, job.code) for job in plan.jobs];"
         "heavy = {'torch', 'torchvision', 'numpy', 'pandas', 'pyarrow', 'matplotlib', 'scipy'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
@@ -43,23 +44,33 @@ def test_the_core_imports_nothing_heavy() -> None:
 
 def test_the_snakefile_imports_only_the_core() -> None:
     imported = re.findall(r"^(?:from|import) (\S+)", (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
-    assert {name for name in imported if name.startswith("advgen")} <= {
-        f"advgen.{name}" for name in ("config", "plan", "provenance", "locking", "recovery", "devices")
-    }
+    ours = {name for name in imported if name.startswith("advgen")}
+    assert {name.split(".")[1] for name in ours} == {"core", "driver", "study", "io"}
+    assert {name for name in ours if name.startswith("advgen.io")} == {"advgen.io.devices"}
     for rules in (ROOT / "workflow/rules").glob("*.smk"):
         text = rules.read_text()
-        assert "import " not in text
+        assert re.findall(r"^(?:from|import) (\S+)", text, flags=re.MULTILINE) in ([], ["functools"])
         assert "run:" not in text
         assert "script:" not in text
 
 
-def test_rules_have_docstring_log_and_benchmark() -> None:
+def test_every_rule_has_a_sentence_a_log_and_a_benchmark(project: Callable[..., Project]) -> None:
+    copy = project(stubs=True)
+    listed = copy.snakemake("config/smoke.yaml", "--list-rules")
+    sentences = dict(re.findall(r"^(\w+) \((.+)\)$", listed.stdout, flags=re.MULTILINE))
+    planned = {job.rule for job in build(load_file(ROOT / "config/smoke.yaml")).jobs} - {"fetch"}
+    assert planned <= sentences.keys()
+    assert all(sentence.endswith(".") for sentence in sentences.values())
+    for task in RULES.values():
+        assert sentences.get(task.rule, task.sentence()) == task.sentence()
+        for place in (log(task.rule, task.outputs), benchmark(task.rule, task.outputs)) if task.outputs else ():
+            assert set(wildcards_of(place)) == {one for path in task.outputs.values() for one in wildcards_of(path)}
+            assert place.split("/")[2] == task.rule
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         text = path.read_text()
         assert text.startswith('"""')
         for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
             name = rule.split(":")[0]
-            assert re.match(r'\w+:\n    """[^"]+\."""\n', rule), name
             assert f'"results/logs/{name}/' in rule
             assert f'"results/benchmarks/{name}/' in rule
 
@@ -85,8 +96,8 @@ def test_no_figure_shows_fgsm_without_pgd_of_its_eps(study) -> None:
 
 
 def test_every_command_exists() -> None:
-    for command in TASKS:
-        assert (ROOT / "src/advgen/commands" / f"{command.replace('-', '_')}.py").is_file()
+    for task in RULES.values():
+        assert (ROOT / "src" / f"{task.module().replace('.', '/')}.py").is_file(), task.command
 
 
 def test_jobs_of_default_and_spine_stay_few() -> None:
@@ -110,7 +121,7 @@ def test_the_farewell_is_aligned_whatever_the_paths(study) -> None:
         ("src/advgen/data/choice.py", '0, "validation"', '1, "validation"', {"train_judge", "train_gan", "train_autoencoder", "train_classifier"}),
         ("src/advgen/data/download.py", "TIMEOUT_SECONDS = 20.0", "TIMEOUT_SECONDS = 30.0", {"fetch"}),
         ("src/advgen/inpainting/masks/square.py", "known", "knows", {"inpaint"}),
-        ("src/advgen/commands/craft.py", "threat = ", "threats = threat = ", {"craft"}),
+        ("src/advgen/experiments/attacks/run.py", "threat = ", "threats = threat = ", {"craft"}),
     ],
 )  # fmt: skip
 def test_digests_follow_the_code(
@@ -118,7 +129,7 @@ def test_digests_follow_the_code(
 ) -> None:
     copy = project(stubs=True)
     list_digests = (
-        "from advgen.config import load_study; from advgen.plan import build;"
+        "from advgen.study.load import load_study; from advgen.driver.plan import build;"
         "plan = build(load_study({'study': 'config/smoke.yaml'}));"
         "[print(job.rule, sorted(job.wildcards.items()), job.spec, job.code) for job in plan.jobs]"
     )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from tests.project import ROOT, Project
 
-from advgen.config import load_file
-from advgen.plan import build
+from advgen.driver.plan import build
+from advgen.study.load import load_file
 
 STUDY = "config/smoke.yaml"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.project import Project
 
-from advgen.tasks import cv_formats
+from advgen.outcomes.cv.outcome import cv_formats
 
 STUDY = "tests/slice.yaml"
 
@@ -102,7 +102,7 @@ def test_docstring_of_an_attack(finished: Project) -> None:
 
 
 def test_code_of_a_command_that_reads_a_model_does_not_retrain(finished: Project) -> None:
-    finished.append("src/advgen/commands/evaluate_gan.py", "\nUNUSED = 1\n")
+    finished.append("src/advgen/experiments/gans/evaluate.py", "\nUNUSED = 1\n")
     expected = searched("tiny-gan", 0) - {
         "invert inversions/short-search/tiny-gan--seed0.parquet",
         "inpaint inpaintings/restore/tiny-gan--seed0.parquet",

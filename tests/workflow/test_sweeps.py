@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from advgen import plan as planning
-from advgen.config import ConfigError, Loaded, load_file
-from advgen.plan import build, listed
+from advgen.core.errors import ConfigError
+from advgen.driver import plan as planning
+from advgen.driver.plan import build, listed
+from advgen.study.load import Loaded, load_file
 
 STUDY = """
 datasets:

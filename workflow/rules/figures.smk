@@ -1,4 +1,4 @@
-"""Figures.
+"""Figures, which Snakemake's own report shows too.
 
 In:  tables that the figure's spec names, the plot style
 Out: results/figures/<figure>.{pdf,png}
@@ -6,7 +6,7 @@ Out: results/figures/<figure>.{pdf,png}
 
 
 rule draw:
-    """Draw one figure."""
+    """Draw one figure as PDF and PNG."""
     input:
         unpack(lambda w: PLAN.inputs("draw", w)),
     output:
@@ -16,13 +16,14 @@ rule draw:
         "results/logs/draw/{figure}.log",
     benchmark:
         "results/benchmarks/draw/{figure}.tsv"
+    localrule: True
     threads: 1
     params:
-        tables=lambda w, input: listed(input.tables),
+        files=lambda w: PLAN.arguments("draw", w),
         spec=lambda w: PLAN.spec("draw", w),
         code=lambda w: PLAN.code("draw", w),
     shell:
         "python -m advgen draw "
-        "--tables {params.tables} --style {input.style:q} "
+        "{params.files} "
         "--spec {params.spec:q} --code {params.code} "
         "--out-pdf {output.pdf:q} --out-png {output.png:q} 2> {log:q}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import Goal, aim, ascent, norms, pure
-from advgen.specs import CarliniWagnerAttack
+from advgen.specs.attacks import CarliniWagnerAttack
 
 BETAS = (0.9, 0.999)  # Adam's
 

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from advgen import registry, seeds
 from advgen.models.few_channels import faster
 from advgen.models.predict import evaluating
-from advgen.specs import AttackSpec, RegionAttack, TargetedAttack
+from advgen.specs.attacks import AttackSpec, RegionAttack, TargetedAttack
 
 Attack = Callable[..., Tensor]
 Loss = Literal["cross_entropy", "margin", "dlr"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import pure
-from advgen.specs import DeepFoolAttack
+from advgen.specs.attacks import DeepFoolAttack
 
 REACH = 3.0
 """Boundaries so many times as far as the nearest are not looked at again. Two changed results, three did not."""

@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from advgen.attacks.common import aim, ascent, project, pure
-from advgen.specs import FgsmAttack
+from advgen.specs.attacks import FgsmAttack
 
 
 @pure

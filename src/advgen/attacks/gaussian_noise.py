@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.specs import GaussianNoise
+from advgen.specs.attacks import GaussianNoise
 
 
 def gaussian_noise(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import aim, pure
-from advgen.specs import JsmaAttack
+from advgen.specs.attacks import JsmaAttack
 
 PAIRS = 20_000_000
 """Pairs of pixels scored at a time."""

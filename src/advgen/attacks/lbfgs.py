@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen.attacks.common import Goal, aim, ascent, pure
-from advgen.specs import LbfgsAttack
+from advgen.specs.attacks import LbfgsAttack
 
 FIRST_C = 0.1
 TOLERANCE = 1e-3  # of the largest entry of the projected gradient; less brings no smaller changes

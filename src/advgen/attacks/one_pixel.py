@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from advgen import seeds
 from advgen.attacks.common import Goal, pure
-from advgen.specs import OnePixelAttack
+from advgen.specs.attacks import OnePixelAttack
 
 ROWS = 1000
 """Images shown to the model at a time."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advgen import seeds
 from advgen.attacks.common import Goal, aim, ascent, norms, project, pure
-from advgen.specs import PgdAttack
+from advgen.specs.attacks import PgdAttack
 
 
 @pure

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import aim, ascent, changeable, pure
-from advgen.specs import RegionAttack
+from advgen.specs.attacks import RegionAttack
 
 
 @pure

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen
 from advgen.models.predict import device_of, predict, unit
-from advgen.specs import AttackSpec, RegionAttack
+from advgen.specs.attacks import AttackSpec, RegionAttack
 
 Array = np.ndarray[Any, Any]
 SLACK = 1e-6  # how far float32 may stick out of a ball

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from advgen import seeds
 from advgen.attacks.common import Goal, pure
-from advgen.specs import SpatialAttack
+from advgen.specs.attacks import SpatialAttack
 
 
 @pure

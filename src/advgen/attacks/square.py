@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from advgen import seeds
 from advgen.attacks.common import Goal, project, pure
-from advgen.specs import SquareAttack
+from advgen.specs.attacks import SquareAttack
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """After which share of the queries the squares' area is halved, as published."""

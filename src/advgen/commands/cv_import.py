@@ -5,11 +5,11 @@ from pathlib import Path
 
 import yaml
 
+from advgen.core.live_values import read
+from advgen.core.provenance import write_bytes
 from advgen.cv import legacy
 from advgen.cv.bibliography import without_doubled
 from advgen.cv.profile import load_profile
-from advgen.provenance import write_bytes
-from advgen.references import read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,9 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from advgen.config import DEFAULT_STUDY, load_file
-from advgen.plan import build
+from advgen.driver.plan import build
+from advgen.study.load import load_file
+from advgen.study.yaml import DEFAULT_STUDY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

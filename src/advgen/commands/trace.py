@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from advgen.provenance import sha256_file
-from advgen.stamps import read_stamp
+from advgen.core.provenance import sha256_file
+from advgen.io.stamps import read_stamp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advgen import registry
-from advgen.config import DEFAULT_STUDY, load_file
-from advgen.plan import Job, build
-from advgen.provenance import Stamp, sha256_file, sha256_text, write_bytes
-from advgen.stamps import check_content, read_stamp
+from advgen.core.kinds import Planned
+from advgen.core.provenance import Stamp, sha256_file, sha256_text, write_bytes
+from advgen.driver.plan import build
+from advgen.io.stamps import check_content, read_stamp
+from advgen.study.load import load_file
+from advgen.study.yaml import DEFAULT_STUDY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
             write_bytes(arguments.out, f"{verdict}\n\n<!-- {stamp.token()} -->\n".encode())
 
 
-def problems(job: Job, path: str, hashes: dict[str, str]) -> Iterator[str]:
+def problems(job: Planned, path: str, hashes: dict[str, str]) -> Iterator[str]:
     """What is wrong with one artefact, worst first; `hashes` keeps the digests of inputs."""
     if job.rule == "fetch":
         dataset = job.task.dataset  # type: ignore[attr-defined]

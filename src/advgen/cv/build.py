@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from advgen.core.live_values import Document, Location, Reference, read, substitute
 from advgen.cv import bibliography as bib
 from advgen.cv import inline, legacy
 from advgen.cv.inline import Node
 from advgen.cv.profile import Item, Metrics, Ordered, Position, Profile, load_metrics, load_profile
-from advgen.references import Document, Location, Reference, read, substitute
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from advgen.references import Reference
-from advgen.tables import read_table
+from advgen.core.live_values import Reference
+from advgen.io.tables import read_table
 
 
 def cell(reference: Reference, path: Path) -> object:

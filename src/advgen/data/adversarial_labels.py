@@ -13,7 +13,8 @@ from advgen.attacks.common import Goal, frozen
 from advgen.attacks.pgd import climb
 from advgen.models.networks import Network
 from advgen.models.predict import device_of, unit
-from advgen.specs import AdversarialLabels, PgdAttack
+from advgen.specs.attacks import PgdAttack
+from advgen.specs.datasets import AdversarialLabels
 
 Array = np.ndarray[Any, Any]
 BATCH = 500

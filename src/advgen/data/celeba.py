@@ -8,10 +8,10 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from advgen.core.provenance import atomic
 from advgen.data.celeba_files import read_partition
 from advgen.data.download import local_folder
-from advgen.provenance import atomic
-from advgen.specs import CelebaDataset, DatasetSpec
+from advgen.specs.datasets import CelebaDataset, DatasetSpec
 
 IMAGES, ATTRIBUTES, PARTITION = CelebaDataset.raw
 MD5 = {

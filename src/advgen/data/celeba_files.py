@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from advgen.specs import CelebaDataset
+from advgen.specs.datasets import CelebaDataset
 
 Labels = np.ndarray[Any, Any]
 TEST = 2

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from advgen.specs import RawDataset
+from advgen.specs.datasets import RawDataset
 
 Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 

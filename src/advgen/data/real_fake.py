@@ -11,7 +11,7 @@ import torch
 from advgen import seeds
 from advgen.models.generators import Generator
 from advgen.models.predict import device_of
-from advgen.specs import RealFake
+from advgen.specs.datasets import RealFake
 
 Array = np.ndarray[Any, Any]
 BATCH = 500

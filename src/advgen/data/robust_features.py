@@ -13,7 +13,7 @@ from advgen.attacks.common import frozen, norms
 from advgen.data.choice import permutation
 from advgen.models.networks import Network
 from advgen.models.predict import device_of, unit
-from advgen.specs import RobustFeatures
+from advgen.specs.datasets import RobustFeatures
 
 Array = np.ndarray[Any, Any]
 BATCH = 500

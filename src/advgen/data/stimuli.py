@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from advgen.seeds import derive
-from advgen.specs import Stimuli
+from advgen.specs.datasets import Stimuli
 
 Array = np.ndarray[Any, Any]
 INK = 96  # pixels brighter than this belong to the shape

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from advgen.metrics.intervals import rank_correlation, wilson
-from advgen.specs import FigureSpec
+from advgen.specs.figures import FigureSpec
 
 STYLE = Path(__file__).with_name("advgen.mplstyle")
 MM_PER_INCH = 25.4

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from advgen.inversion.search import Loss, search
 from advgen.models.generators import Generator
-from advgen.specs import LatentSearch
+from advgen.specs.searches import LatentSearch
 
 Prior = Callable[[Tensor], Tensor]
 """From generated images (B, C, H, W) to a penalty each, (B,)."""

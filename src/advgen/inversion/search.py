@@ -14,7 +14,8 @@ from advgen import seeds
 from advgen.models.few_channels import faster
 from advgen.models.generators import Generator
 from advgen.models.predict import evaluating
-from advgen.specs import LatentSearch, show_shape
+from advgen.specs.base import show_shape
+from advgen.specs.searches import LatentSearch
 
 ROWS = 512
 """Rows searched at once: enough to fill the machine, and an M1-sized generator's activations stay under 500 MB."""

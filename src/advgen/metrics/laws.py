@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 
 from advgen import seeds
+from advgen.io.tables import read_images
 from advgen.metrics.intervals import paired_difference, wilson
-from advgen.tables import read_images
 
 Law = dict[str, Any]
 LEAST_N = 200

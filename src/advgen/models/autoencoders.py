@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from advgen.geometry import conv_sizes
 from advgen.models.layers import activation
-from advgen.specs import AutoencoderSpec, ConvAutoencoder, FcAutoencoder
+from advgen.specs.autoencoders import AutoencoderSpec, ConvAutoencoder, FcAutoencoder
 
 
 class Autoencoder(nn.Module):
@@ -41,7 +42,7 @@ class Convolutional(Autoencoder):
 
     def __init__(self, spec: ConvAutoencoder):
         assert spec.image is not None, "fit() the spec to a data set first"
-        sizes, channels = spec.sizes(), (spec.image[0], *spec.channels)
+        sizes, channels = conv_sizes(spec.image[1], len(spec.channels), 3, 2, 1), (spec.image[0], *spec.channels)
         maps = (channels[-1], sizes[-1], sizes[-1])
         features = maps[0] * maps[1] * maps[2]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from advgen import registry
 from advgen.models.networks import Network
-from advgen.specs import EnsembleNetwork
+from advgen.specs.networks import EnsembleNetwork
 
 
 class Bodies(nn.ModuleList):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.layers import activation
-from advgen.specs import Activation, DeconvGenerator, FcGenerator, GeneratorSpec
+from advgen.specs.generators import DeconvGenerator, FcGenerator, GeneratorSpec
+from advgen.specs.networks import Activation
 
 
 class Generator(nn.Module):

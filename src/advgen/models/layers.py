@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import nn
 
-from advgen.specs import Activation
+from advgen.specs.networks import Activation
 
 
 def activation(name: Activation) -> nn.Module:

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from advgen.geometry import conv_sizes
 from advgen.models.layers import activation
-from advgen.specs import ConvNetwork, FcNetwork
+from advgen.specs.networks import ConvNetwork, FcNetwork
 
 
 class Network(nn.Module):
@@ -62,7 +63,8 @@ class Convolutional(Network):
             layers.append(activation(spec.activation))
             channels = out
         layers.append(nn.Flatten())
-        width = channels * spec.sizes(spec.image)[-1] ** 2
+        window = spec.kernel, spec.stride, spec.padding
+        width = channels * conv_sizes(spec.image[1], len(spec.channels), *window, pool=spec.pool)[-1] ** 2
         for hidden in spec.hidden:
             if spec.dropout:
                 layers.append(nn.Dropout(spec.dropout))

@@ -9,7 +9,7 @@ import numpy as np
 
 from advgen.seeds import derive
 from advgen.simulations.common import Point, point
-from advgen.specs import BernoulliModel
+from advgen.specs.simulations import BernoulliModel
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 TESTED = 500

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from advgen.seeds import derive
 from advgen.simulations.common import Point, point
-from advgen.specs import GaussianModel
+from advgen.specs.simulations import GaussianModel
 
 
 def gaussian_model(

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from advgen.seeds import derive, seed_global
 from advgen.simulations.common import Point, point
-from advgen.specs import Spheres
+from advgen.specs.simulations import Spheres
 
 ATTACK_STEPS, STEP_SIZE = 200, 0.01
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from advgen.models.autoencoders import Autoencoder
 from advgen.models.predict import evaluating, unit
-from advgen.specs import AutoencoderTraining, MomentMatching
+from advgen.specs.training import AutoencoderTraining, MomentMatching
 from advgen.training import loop
 from advgen.training.state import Callbacks
 

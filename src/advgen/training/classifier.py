@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.predict import predict, unit
-from advgen.specs import ClassifierTraining, DefenceSpec
+from advgen.specs.defences import DefenceSpec
+from advgen.specs.training import ClassifierTraining
 from advgen.training import loop
 from advgen.training.defences.common import Defence
 from advgen.training.state import Callbacks

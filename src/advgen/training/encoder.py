@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.generators import Generator
-from advgen.specs import EncoderTraining
+from advgen.specs.training import EncoderTraining
 from advgen.training import loop
 from advgen.training.state import Callbacks
 

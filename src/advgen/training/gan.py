@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from advgen.models.generators import Generator
 from advgen.models.predict import evaluating, unit
-from advgen.specs import GanTraining
+from advgen.specs.training import GanTraining
 from advgen.training import loop
 from advgen.training.losses import discriminator_loss, generator_loss
 from advgen.training.state import Callbacks

@@ -17,7 +17,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from advgen.specs import GanTraining
+from advgen.specs.training import GanTraining
 
 
 def generator_loss(name: str, fake_logits: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from advgen.models.autoencoders import Autoencoder
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities
-from advgen.specs import ClassifierTraining, FcAutoencoder, FcNetwork, NetworkSpec
+from advgen.specs.autoencoders import FcAutoencoder
+from advgen.specs.networks import FcNetwork, NetworkSpec
+from advgen.specs.training import ClassifierTraining
 from advgen.training.classifier import accuracy, train_classifier
 from advgen.training.state import Callbacks
 

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from advgen import cli
-from advgen.stamps import read_stamp
-from advgen.tasks import cv_formats
+from advgen.io.stamps import read_stamp
+from advgen.outcomes.cv.outcome import cv_formats
 
 from .conftest import PROFILE, ROOT, Files, png
 

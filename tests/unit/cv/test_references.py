@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from advgen.references import Reference, find, read, scan
+from advgen.core.live_values import Reference, find, read, scan
 
 
 def test_a_reference_is_read_with_its_format_and_line():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from advgen.specs import CrosswalkMask, Shape
+from advgen.specs.base import Shape
+from advgen.specs.masks import CrosswalkMask
 
 
 def crosswalk(spec: CrosswalkMask, shape: Shape, *, seed: int, indices: list[int]) -> Tensor:

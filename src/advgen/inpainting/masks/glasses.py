@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from advgen.geometry import glasses_frame
-from advgen.specs import GlassesMask, Shape
+from advgen.specs.base import Shape
+from advgen.specs.masks import GlassesMask
 
 
 def glasses(spec: GlassesMask, shape: Shape, *, seed: int, indices: list[int]) -> Tensor:

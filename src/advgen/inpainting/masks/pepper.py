@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from advgen import seeds
-from advgen.specs import PepperMask, Shape
+from advgen.specs.base import Shape
+from advgen.specs.masks import PepperMask
 
 
 def pepper(spec: PepperMask, shape: Shape, *, seed: int, indices: list[int]) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from advgen import seeds
-from advgen.specs import Shape, SquareMask
+from advgen.specs.base import Shape
+from advgen.specs.masks import SquareMask
 
 
 def square(spec: SquareMask, shape: Shape, *, seed: int, indices: list[int]) -> Tensor:

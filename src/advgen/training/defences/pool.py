@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy
 from advgen.attacks.common import norms
 from advgen.attacks.deepfool import deepfool
 from advgen.models.predict import unit
-from advgen.specs import DeepFoolAttack, PoolDefence
+from advgen.specs.attacks import DeepFoolAttack
+from advgen.specs.defences import PoolDefence
 from advgen.training.defences.common import Defence
 from advgen.training.loop import Step
 

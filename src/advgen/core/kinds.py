@@ -1,0 +1,246 @@
+"""What a kind of thing in a study tells of itself, and how its jobs are planned: on demand, each once. Torch-free.
+
+A kind is one folder below `experiments/` (or `outcomes/`): what it is asked and makes stands in its `experiment.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.paths import wildcards_of
+from advgen.core.provenance import code_digest
+from advgen.core.schema import Table
+from advgen.core.tasks import Task
+from advgen.specs.base import ClassifierName, Count, Need, Spec
+from advgen.specs.figures import FigureSpec
+
+Files = str | tuple[str, ...]
+D = TypeVar("D", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of one rule."""
+
+    rule: str
+    wildcards: Mapping[str, str]
+    task: Task
+    inputs: Mapping[str, Files]
+    outputs: Mapping[str, str]
+
+    @property
+    def seed(self) -> int:
+        """The seed among its wildcards."""
+        return int(self.wildcards["seed"])
+
+    @cached_property
+    def spec(self) -> str:
+        """The canonical JSON given to the command."""
+        return self.task.canonical()
+
+    @cached_property
+    def code(self) -> str:
+        """Digest of the code that the job's result depends on."""
+        return code_digest(*sorted(self.task.code()))
+
+
+Key = tuple[str, frozenset[tuple[str, str]]]
+
+
+def key_of(rule: str, wildcards: Mapping[str, str]) -> Key:
+    """What names a job among all jobs."""
+    return rule, frozenset(wildcards.items())
+
+
+class Planner:
+    """The jobs planned so far, and how kinds ask each other for more."""
+
+    def __init__(self, study: Study, kinds: tuple[Kind[Any], ...], file: str = ""):
+        self.study, self.kinds, self.file = study, kinds, file
+        self.jobs: dict[Key, Planned] = {}
+        self.makers = {kind.name: kind for kind in kinds}
+
+    def add(self, task: Task, wildcards: Mapping[str, str], inputs: Mapping[str, Files]) -> Planned:
+        """Plan a job, unless it is planned already."""
+        key = key_of(task.rule, wildcards)
+        if key not in self.jobs:
+            outputs = {role: pattern.format(**wildcards) for role, pattern in task.outputs.items()}
+            self.jobs[key] = Planned(task.rule, dict(wildcards), task, inputs, outputs)
+        return self.jobs[key]
+
+    def kind(self, name: str) -> Any:
+        """A kind by its name, for what it offers to others."""
+        return self.makers[name]
+
+    def of(self, kind: str, name: str) -> list[Planned]:
+        """The jobs of one definition, one per seed, planned now if they are not yet."""
+        jobs: list[Planned] = self.makers[kind].jobs(self, name)
+        return jobs
+
+    def trained(self, name: str) -> list[Planned]:
+        """The trainings of whatever model has this name."""
+        return self.of(self.study.family_of(name), name)
+
+    def test_images(self, dataset: str) -> str:
+        """The test split of a data set."""
+        return self.of("datasets", dataset)[0].outputs["test"]
+
+    def made(self, rule: str, role: str) -> tuple[str, ...]:
+        """The outputs of all planned jobs of a rule."""
+        return tuple(job.outputs[role] for job in self.jobs.values() if job.rule == rule)
+
+    def needed(self, need: Need) -> tuple[str, ...]:
+        """The files behind one need of a figure or data set, over all seeds or of one."""
+        family = need.family or self.study.family_of(need.names[0])
+        jobs = self.makers[family].needed(self, need)
+        return tuple(job.outputs[need.role] for job in jobs if need.seed is None or job.seed == need.seed)
+
+
+class Summary(NamedTuple):
+    """One tidy table over all runs: the kind of its rows, and the rule and role of what they are gathered from.
+
+    `by` is the module of the room whose function `summarise` makes the rows; without it they are gathered as they are.
+    """
+
+    table: str
+    rule: str
+    role: str
+    by: str = ""
+
+
+class Kind(Generic[D]):
+    """Base of all kinds. A kind with a `definition` has a key of its name in the study: a map of such definitions."""
+
+    definition: ClassVar[Any] = None
+    about: ClassVar[str] = ""
+    place: ClassVar[int] = 80
+    """Where its key stands in a study, and when its definitions are planned."""
+    tasks: ClassVar[tuple[type[Task], ...]] = ()
+    tables: ClassVar[Mapping[str, Table]] = {}
+    figures: ClassVar[tuple[type[FigureSpec], ...]] = ()
+    summaries: ClassVar[Mapping[str, Summary]] = {}
+    """The names of its tables in results/tables/."""
+
+    @property
+    def package(self) -> str:
+        """The room it stands in."""
+        return type(self).__module__.rpartition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, and of its key in a study."""
+        return self.package.rpartition(".")[2]
+
+    def defined(self, study: Study, name: str) -> D:
+        """One of its definitions."""
+        definition: D = getattr(study, self.name)[name]
+        return definition
+
+    def all(self, study: Study) -> Iterator[tuple[str, D]]:
+        """All its definitions in a study, by name."""
+        yield from getattr(study, self.name).items()
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        """Plan one definition: the jobs that make what it is named after, one per seed."""
+        return []
+
+    def needed(self, planner: Planner, need: Need) -> list[Planned]:
+        """The jobs that make what is needed of one definition: its own, or those of its other rules beside them."""
+        jobs = self.jobs(planner, *need.names)
+        if need.role in jobs[0].outputs:
+            return jobs
+        [rule] = [task.rule for task in self.tasks if need.role in task.outputs]
+        return [planner.jobs[key_of(rule, job.wildcards)] for job in jobs]
+
+    def before(self, planner: Planner) -> None:
+        """Plan what it needs of other kinds, when all definitions are planned."""
+
+    def after(self, planner: Planner) -> None:
+        """Plan what is made of everything planned."""
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        """What is wrong with its definitions, beside what their fields say."""
+        return iter(())
+
+
+class Experiment(Kind[D]):
+    """For each subject that a definition names under the key `over`, and each of its seeds, one job of one task."""
+
+    over: ClassVar[str]
+    subject: ClassVar[str]
+    """The task's field for the subject."""
+
+    def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
+        """The seeds of a subject, with the files that a job reads of each."""
+        raise NotImplementedError
+
+    def asked(self, study: Study, definition: D, subject: str) -> dict[str, Any]:
+        """The task's fields that the definition settles: those of the same name."""
+        return {name: getattr(definition, name) for name in self.tasks[0].model_fields if hasattr(definition, name)}
+
+    def further(self, planner: Planner, definition: D, subject: str, seed: int) -> dict[str, Files]:
+        """Files that a job reads beside its subject's."""
+        return {}
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        definition, [task] = self.defined(planner.study, name), self.tasks
+        [pattern] = task.outputs.values()
+        jobs = []
+        for subject in getattr(definition, self.over):
+            own = {"name": name, self.subject: subject, "choice": planner.study.evaluation.seed}
+            own |= self.asked(planner.study, definition, subject)
+            for seed, inputs in self.subjects(planner, subject):
+                given = {**own, "seed": seed}
+                spec = task(**{key: value for key, value in given.items() if key in task.model_fields})
+                wildcards = dict(zip(wildcards_of(pattern), (name, subject, str(seed)), strict=True))
+                inputs = inputs | self.further(planner, definition, subject, seed)
+                jobs.append(planner.add(spec, wildcards, inputs))
+        return jobs
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        """Refuse to take more test images than there are."""
+        for name, definition in self.all(study):
+            images = getattr(definition, "images", 0)
+            for subject in getattr(definition, self.over):
+                test = study.facts(study.dataset_of(subject)).test
+                if images > test:
+                    yield (self.name, name, "images"), f" = {images}: there are only {test} test images"
+
+
+class VictimsDefinition(Spec):
+    """Fields of experiments on attacked classifiers."""
+
+    sources: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers examined or attacked")
+    images: Count = Field(100, description="test images of each")
+
+
+class OnVictims(Experiment[D]):
+    """An experiment on classifiers: `sources` of a definition, a `VictimTask` for each and each of its seeds."""
+
+    over = "sources"
+    subject = "source"
+
+    def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
+        data = planner.test_images(planner.study.dataset_of(name))
+        for trained in planner.trained(name):
+            yield trained.seed, {"model": trained.outputs["model"], "data": data}
+
+
+class OnGenerators(Experiment[D]):
+    """An experiment on generators: `generators` of a definition, a `GeneratorTask` for each and each of its seeds."""
+
+    over = "generators"
+    subject = "generator_name"
+
+    def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
+        dataset = planner.study.dataset_of(name)
+        data = planner.test_images(dataset)
+        [judge] = planner.of("judges", dataset)
+        for path, seed in planner.kind("generators").files(planner, name):
+            yield seed, {"generator": path, "judge": judge.outputs["model"], "data": data}

@@ -1,0 +1,80 @@
+"""What a command is told and what it reads and writes: one spec class per rule. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from advgen.registry import modules
+from advgen.specs.base import Seed, Spec
+
+TORCH = ("numpy", "pyarrow", "scipy", "torch")
+"""Packages whose versions stand in the stamp of what a torch task makes."""
+
+
+class Task(Spec):
+    """Base of all tasks: one command, and in the workflow one rule. Its docstring is the help of both.
+
+    `reads` are the flags of its inputs, `outputs` its files' patterns by role. The module `run` of the room that the
+    class stands in has the function `run(job)`. `torch` tasks lease a device, `local` ones take seconds and stay beside
+    the driver on a cluster.
+    """
+
+    command: ClassVar[str]
+    rule: ClassVar[str]
+    run: ClassVar[str] = "run"
+    reads: ClassVar[tuple[str, ...]] = ()
+    outputs: ClassVar[Mapping[str, str]] = {}
+    torch: ClassVar[bool] = False
+    local: ClassVar[bool] = False
+    private: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ("numpy", "pyarrow")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "command" in cls.__dict__ and "rule" not in cls.__dict__:
+            cls.rule = cls.command.replace("-", "_")
+
+    @classmethod
+    def module(cls) -> str:
+        """The module that does it."""
+        return f"{cls.__module__.rpartition('.')[0]}.{cls.run}"
+
+    @classmethod
+    def sentence(cls) -> str:
+        """What it does, in one sentence."""
+        return (cls.__doc__ or "").splitlines()[0]
+
+    @classmethod
+    def writes(cls) -> dict[str, str]:
+        """The flag of each output, by its role: `out`, or `out-role` where there are several."""
+        return {role: "out" if len(cls.outputs) == 1 else f"out-{role}" for role in cls.outputs} or {"": "out"}
+
+    def code(self) -> set[str]:
+        """Modules that the result depends on: the command's, which also chooses images, and the spec's targets'."""
+        return {self.module(), *modules(self)}
+
+
+class VictimTask(Task):
+    """Base of tasks on one attacked classifier."""
+
+    reads: ClassVar[tuple[str, ...]] = ("model", "data")
+    torch = True
+    packages = TORCH
+    name: str
+    source: str
+    seed: Seed
+    images: int
+    choice: Seed
+
+
+class GeneratorTask(Task):
+    """Base of tasks on one generator."""
+
+    reads: ClassVar[tuple[str, ...]] = ("generator", "judge", "data")
+    torch = True
+    packages = TORCH
+    name: str
+    generator_name: str
+    seed: Seed

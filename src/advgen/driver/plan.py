@@ -1,0 +1,126 @@
+"""The plan: every job of a study with its inputs, outputs, spec and code digest. The single source for rules, tables
+and figures. Torch-free.
+
+Jobs are planned on demand: what a study's own definitions need is planned, nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from advgen.core import catalog
+from advgen.core.kinds import Files, Planned, Planner, key_of
+from advgen.core.paths import RESULTS, wildcards_of
+from advgen.core.provenance import sha256_text, write_bytes
+from advgen.study.load import Loaded
+
+LONGEST_LINE = 60_000
+
+
+class Plan:
+    """All jobs of a study, by rule and wildcards."""
+
+    def __init__(self, jobs: Iterable[Planned], study: str = ""):
+        self.jobs, self.study = list(jobs), study
+        self._by_key = {key_of(job.rule, job.wildcards): job for job in self.jobs}
+        assert len(self._by_key) == len(self.jobs)
+
+    def job(self, rule: str, wildcards: Any) -> Planned:
+        """The job of a rule for Snakemake's wildcards (or a mapping)."""
+        return self._by_key[key_of(rule, dict(wildcards.items()))]
+
+    def of(self, rule: str) -> list[Planned]:
+        """All jobs of a rule."""
+        return [job for job in self.jobs if job.rule == rule]
+
+    def inputs(self, rule: str, wildcards: Any) -> dict[str, Files]:
+        """Named input files, for `unpack`."""
+        return dict(self.job(rule, wildcards).inputs)
+
+    def spec(self, rule: str, wildcards: Any) -> str:
+        """Canonical JSON spec."""
+        return self.job(rule, wildcards).spec
+
+    def code(self, rule: str, wildcards: Any) -> str:
+        """Code digest."""
+        return self.job(rule, wildcards).code
+
+    def arguments(self, rule: str, wildcards: Any) -> str:
+        """The flags of the command's inputs with their files, as words of a shell line."""
+        job = self.job(rule, wildcards)
+        given = {name: (files,) if isinstance(files, str) else files for name, files in job.inputs.items()}
+        return " ".join(f"--{flag} {listed(given[flag])}".rstrip() for flag in job.task.reads)
+
+    def products(self, rule: str, wildcards: Any) -> str:
+        """The flags of the command's outputs with their files, as words of a shell line."""
+        job = self.job(rule, wildcards)
+        return " ".join(f"--{flag} {shlex.quote(job.outputs[role])}" for role, flag in job.task.writes().items())
+
+    def outputs(self, *rules: str) -> list[str]:
+        """Every file that the plan makes, or that some rules make."""
+        return [path for job in self.jobs if not rules or job.rule in rules for path in job.outputs.values()]
+
+    def has(self, rule: str) -> bool:
+        """Whether any job of a rule is planned."""
+        return bool(self.of(rule))
+
+    def farewell(self) -> str:
+        """Where to look when everything is made."""
+        shown = {
+            "report_page": "the page with all figures, tables and checks",
+            "cv_render": "the CV",
+            "summarise": "tables (Parquet)",
+        }
+        places = []
+        for rule, what in shown.items():
+            made = self.outputs(rule)
+            if made:
+                places.append((made[0] if len(made) == 1 else f"{Path(made[0]).parent}/", what))
+        trace = "python -m advgen trace FILE"
+        width = max(len(where) for where, _ in [*places, (trace, "")]) + 2
+        lines = [f"  {where:<{width}}{what}" for where, what in [*places, (trace, "where a file comes from")]]
+        return "\n".join(["Done. Look at", *lines])
+
+    def constraint(self, wildcard: str) -> str:
+        """A regular expression that matches exactly the planned values of a wildcard."""
+        values = sorted({job.wildcards[wildcard] for job in self.jobs if wildcard in job.wildcards})
+        return "|".join(map(re.escape, values)) or r"(?!)"
+
+    def wildcards(self) -> list[str]:
+        """The names of all wildcards."""
+        return sorted(
+            {name for task in catalog.RULES.values() for path in task.outputs.values() for name in wildcards_of(path)}
+        )
+
+
+def build(loaded: Loaded) -> Plan:
+    """Plan a checked study; ConfigError if its CV refers to something that the study does not make."""
+    study = loaded.files[0] if loaded.files else ""
+    planner = Planner(loaded.study, catalog.KINDS, study)
+    for family, names in loaded.roots.items():
+        for name in names if family in planner.makers else ():
+            planner.of(family, name)
+    for kind in catalog.KINDS:
+        kind.before(planner)
+    for kind in catalog.KINDS:
+        kind.after(planner)
+    return Plan(planner.jobs.values(), study)
+
+
+def listed(files: Iterable[str]) -> str:
+    """Files as the words of a shell line; if they are too many for one, the name of a file that lists them.
+
+    A line of the shell holds 128 KB, and argparse reads `@file` as one argument per line.
+    """
+    words = shlex.join(files)
+    if len(words) < LONGEST_LINE:
+        return words
+    text = "\n".join(files) + "\n"
+    path = Path(RESULTS) / "state" / "lists" / sha256_text(text)[:16]
+    if not path.exists():
+        write_bytes(path, text.encode())
+    return f"@{path}"

@@ -1,0 +1,132 @@
+"""Accuracy under attack against the attack's budget, a curve per classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
+from advgen.figures import common
+from advgen.metrics.worst_case import BALLS
+
+TALL, LEFT, FOOT = 40.0, 11.0, 10.0
+X = {"linf": "L∞ radius eps", "l2": "L2 radius", "l0": "pixels changed", "none": "standard deviation of the noise"}
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
+    """A panel per kind of attack; attacks that seek the smallest change give a curve each, the others a point."""
+    full = common.inside(spec)
+    facts = attacked.examples(tables)
+    sources = common.in_order(spec.sources, facts["source"])
+    attacks = common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    groups = _groups(facts, attacks)
+    details = _details(facts)
+    head = common.heading_height(full, details)
+    legend = common.legend_height(sources, full)
+    panels = common.Panels(len(groups), full, 52.0, TALL, LEFT, FOOT)
+    page = common.Page(full, head + legend + panels.height - 1)
+    page.heading(0, 0, full, "Accuracy against the attack's budget", details)
+    page.legend(0, head, full, sources)
+    for number, (title, rows) in enumerate(groups):
+        axes = panels.axes(page, head + legend, number, title)
+        for s, source in enumerate(sources):
+            mine = rows[rows["source"] == source]
+            if rows["eps"].isna().any():
+                _distances(axes, mine, s)
+            else:
+                points(axes, mine, s, dodge(s, len(sources), float(rows["eps"].max())))
+        norm = rows["norm"].iloc[0]
+        axes.set_xlabel(X.get(norm, "budget"))
+        axes.set_ylim(0, 102)
+        axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        if panels.first(number):
+            axes.set_ylabel("test images right (%)")
+    return page.figure
+
+
+def _groups(facts: pd.DataFrame, attacks: list[str]) -> list[tuple[str, pd.DataFrame]]:
+    """Panels: attacks that differ in their budget alone, in the order of the attacks."""
+    groups: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
+    for attack in attacks:
+        rows = facts[facts["attack"] == attack]
+        first = rows.iloc[0]
+        free = bool(pd.isna(first["eps"]))
+        key = (first["kind"], first["norm"], first["target"], free, attack if free else "")
+        groups.setdefault(key, []).append(rows)
+    named = []
+    for (kind, norm, target, free, attack), parts in groups.items():
+        title = attack if free else attacked.KINDS.get(kind, kind)
+        title += f", {common.NORMS[norm]}" if norm in common.NORMS else ""
+        title += "" if target == "none" else f", towards {target}"
+        named.append((title, pd.concat(parts)))
+    return named
+
+
+def dodge(number: int, count: int, widest: float) -> float:
+    """How far a line is moved aside, so that its bars do not cover those of the others."""
+    return 0.012 * widest * (number - (count - 1) / 2)
+
+
+def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
+    """Accuracy at each budget, from the unattacked one at 0 on: right under every attack of a norm up to that budget.
+
+    Returns the last one, in percent.
+    """
+    found = {0.0: attacked.accuracy(rows, "clean")}
+    for eps in sorted(set(rows["eps"])):
+        within = rows[(rows["eps"] <= eps) if rows["norm"].isin(BALLS).all() else (rows["eps"] == eps)]
+        found[float(eps)] = attacked.accuracy(attacked.under_all(within, sorted(set(within["attack"]))))
+    shown = {eps: right for eps, right in found.items() if right is not None}
+    nets = max((len(right.nets) for right in shown.values()), default=0)
+    if nets > 1:
+        for k in range(nets):
+            one = {eps + shift: 100 * right.nets[k] for eps, right in shown.items() if len(right.nets) == nets}
+            axes.plot(list(one), list(one.values()), color=common.colour(number), linewidth=0.5, alpha=0.6)
+    means = [100 * right.mean for right in shown.values()]
+    axes.plot(
+        [eps + shift for eps in shown], means, color=common.colour(number), linewidth=1.5, clip_on=False, zorder=2.5
+    )
+    for eps, right in shown.items():
+        face = {"markerfacecolor": "white"} if eps == 0 else {}
+        common.interval(axes, eps + shift, 100 * right.mean, 100 * right.low, 100 * right.high, number, **face)
+    return means[-1]
+
+
+def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
+    """Share of the images that are right and whose smallest change found is longer than x; spread of the seeds."""
+    if rows.empty:
+        return
+    norm = rows["norm"].iloc[0]
+    length = rows[norm if norm in ("linf", "l2", "l0") else "l2"].to_numpy(float)
+    # Right under attack means that no change was found at all.
+    reach = np.where(rows["robust"], np.inf, np.where(rows["clean"], length, 0.0))
+    end = float(np.quantile(reach[np.isfinite(reach)], 0.98)) if np.isfinite(reach).any() else 1.0
+    x = np.linspace(0, max(end, 1e-6) * 1.05, 120)
+    nets = rows.assign(reach=reach).groupby("source_seed")["reach"]
+    curves = np.array([100 * (one.to_numpy()[None] > x[:, None]).mean(1) for _, one in nets])
+    if len(curves) > 1:
+        axes.fill_between(x, curves.min(0), curves.max(0), color=common.colour(number), alpha=0.2, linewidth=0)
+    axes.plot(x, curves.mean(0), color=common.colour(number), linewidth=1.5)
+    axes.plot(0, 100 * rows["clean"].mean(), common.marker(number)[0], color=common.colour(number), clip_on=False)
+    axes.lines[-1].set_markerfacecolor("white")
+
+
+def _details(facts: pd.DataFrame) -> str:
+    words = f"{attacked.counts(facts)}; open marks: unattacked; bars: 95 % Wilson intervals"
+    words += attacked.seeds_shown(facts, "thin lines")
+    if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
+        words += "; at each radius: right under all attacks of the panel up to it"
+    if facts["eps"].isna().any():
+        words += "; without bars: right and no smaller change found, the band spans the seeds"
+    return words

@@ -1,0 +1,93 @@
+"""Success, distortion and effort of attacks on the same classifiers and images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.experiment import AttackComparisonFigure
+from advgen.figures import common, strips
+from advgen.metrics.intervals import bootstrap_mean, wilson
+
+SIZES = {
+    "linf": ("largest change", "L∞, median of the fooled"),
+    "l2": ("L2 distance", "median of the fooled"),
+    "l0": ("pixels changed", "L0, median of the fooled; log"),
+    "rms": ("RMS change", "mean of the fooled"),
+}
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure:
+    """A row per attack, a colour per classifier."""
+    full = common.inside(spec)
+    facts = attacked.examples(tables)
+    sources = common.in_order(spec.sources, facts["source"])
+    attacks = common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    labels = [f"{name}\n{common.threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
+    measures = [
+        strips.Measure("success", "% of images right unattacked", _success(facts, sources, attacks), False, (0, 100))
+    ]
+    for name, (title, note) in SIZES.items():
+        measures.append(strips.Measure(title, note, _sizes(facts, sources, attacks, name), log=name == "l0"))
+    for name, title, note in (
+        ("gradient_calls", "gradients", "calls per image, mean; log"),
+        ("forward_calls", "predictions", "calls per image, mean; log"),
+    ):
+        marks = _calls(facts, sources, attacks, name)
+        if marks:
+            measures.append(strips.Measure(title, note, marks, log=True))
+    details = f"{attacked.counts(facts)}; bars: 95 % intervals over images (Wilson for success, bootstrap for the rest)"
+    details += attacked.seeds_shown(facts)
+    return strips.draw("Attacks compared", details, labels, measures, sources, full)
+
+
+def _each(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[tuple[int, int, pd.DataFrame]]:
+    """Group, row and examples of every classifier and attack that was tried."""
+    pairs = [(s, a) for s in range(len(sources)) for a in range(len(attacks))]
+    rows = [(s, a, facts[(facts["source"] == sources[s]) & (facts["attack"] == attacks[a])]) for s, a in pairs]
+    return [(s, a, one) for s, a, one in rows if len(one)]
+
+
+def _success(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[strips.Mark]:
+    marks = []
+    for s, a, rows in _each(facts, sources, attacks):
+        right = rows[rows["clean"]].groupby("source_seed")["robust"].agg(["mean", "size"])
+        if len(right):
+            seeds = 100 * (1 - right["mean"].to_numpy(float))
+            n = int(right["size"].min())
+            low, high = wilson(round(seeds.mean() / 100 * n), n)
+            marks.append(strips.Mark(a, seeds.mean(), 100 * low, 100 * high, seeds, s))
+    return marks
+
+
+def _sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
+    marks = []
+    for s, a, rows in _each(facts[facts["clean"] & ~facts["robust"]], sources, attacks):
+        middle = np.mean if name == "rms" else np.median
+        seeds = rows.groupby("source_seed")[name].apply(middle).to_numpy(float)
+        value, low, high = _median(rows[name].to_numpy(float)) if name != "rms" else bootstrap_mean(rows[name], 0)
+        marks.append(strips.Mark(a, value, low, high, seeds, s))
+    return marks
+
+
+def _median(values: np.ndarray) -> tuple[float, float, float]:
+    """Median with the order statistics that bound it with 95 % confidence (the sign test's interval)."""
+    ordered, n = np.sort(values), len(values)
+    reach = 1.96 * np.sqrt(n) / 2
+    low, high = int(max(0, np.floor(n / 2 - reach))), int(min(n - 1, np.ceil(n / 2 + reach)))
+    return float(np.median(ordered)), float(ordered[low]), float(ordered[high])
+
+
+def _calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
+    marks = []
+    for s, a, rows in _each(facts[facts[name].fillna(0) > 0], sources, attacks):
+        seeds = rows.groupby("source_seed")[name].mean().to_numpy(float)
+        marks.append(strips.Mark(a, *bootstrap_mean(rows[name], 0), seeds, s))
+    return marks

@@ -1,0 +1,114 @@
+"""Images, the perturbation magnified, and the adversarial examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from advgen.experiments.attacks.experiment import AttackGalleryFigure
+from advgen.figures import common
+from advgen.io.tables import read_images
+
+SMALLEST, LARGEST, BETWEEN, WORDS, FOOT = 9.5, 18.0, 4.0, 4.2, 9.0
+COLORMAP = "RdBu_r"
+WORDS_BELOW = (
+    "change of a pixel (0 is black, 1 is white); label → prediction; then prediction, confidence; framed: fooled"
+)
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Figure:
+    """A block per source and attack: original, perturbation, adversarial example, with what the source predicts."""
+    full = common.inside(spec)
+    table = tables["examples"]
+    facts = common.frame(table)
+    images, adversarial = read_images(table), read_images(table, "adversarial")
+    blocks = []
+    for source in common.in_order(spec.sources, facts["source"]):
+        for attack in common.in_order(spec.attacks, facts["attack"]):
+            rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
+            if len(rows):
+                blocks.append((source, attack, common.first_seed(rows, "source_seed")))
+
+    labels = ["original", f"change × {spec.magnify:g}" if spec.magnify != 1 else "change", "adversarial"]
+    margin = common.label_width(labels, 30)
+    room = full - margin
+    count = min(spec.images, max(len(rows) for *_, rows in blocks))
+    across = common.columns_that_fit(len(spec.attacks), room + BETWEEN, SMALLEST * count + BETWEEN)
+    width = min((room - (across - 1) * BETWEEN) / across, LARGEST * count)
+    row_height = common.grid_height(width, 1, count, images.shape[1:])
+    details = [_details(rows) for *_, rows in blocks]
+    head = common.heading_height(width, *details)
+    block = head + 3 * row_height + 2 * WORDS + 1 + common.GAP
+    lines = math.ceil(len(blocks) / across)
+    words = common.wrapped(WORDS_BELOW, full - margin - _bar_width(full) - 4, 6)
+    foot = max(FOOT, 2.9 * len(words))
+    page = common.Page(full, lines * block - common.GAP + foot + 3)
+    colours = matplotlib.colormaps[COLORMAP]
+    for number, (source, attack, rows) in enumerate(blocks):
+        left = margin + number % across * (width + BETWEEN)
+        top = number // across * block
+        page.heading(left, top, width, f"{source} under {attack}", details[number])
+        chosen = _chosen(rows, count)
+        changes = spec.magnify * (adversarial[chosen.index] - images[chosen.index]).mean(axis=1)
+        strips = (
+            [common.as_rgb(images[i]) for i in chosen.index],
+            [colours(np.clip(0.5 + change / 2, 0, 1))[..., :3] for change in changes],
+            [common.as_rgb(adversarial[i]) for i in chosen.index],
+        )
+        down = top + head
+        for k, strip in enumerate(strips):
+            grid = common.Grid(page, left, down, width, [strip + [None] * (count - len(strip))])
+            if number % across == 0:
+                page.row_labels(margin - 2, down, labels[k : k + 1], row_height, margin - 2)
+            for c, row in enumerate(chosen.itertuples()):
+                fooled = row.predicted != row.label
+                if k == 0:
+                    wrong = row.predicted_clean != row.label
+                    colour = common.VERMILLION if wrong else common.GREY
+                    grid.below(c, f"{row.label} → {row.predicted_clean}", color=colour)
+                elif k == 2:
+                    text = f"{row.predicted}, {100 * row.confidence:.0f} %"
+                    size = common.fitting_size(text, 0.95 * width / count, 5.5, 4)
+                    colour = common.VERMILLION if fooled else common.GREY
+                    grid.below(c, text, size=size, color=colour, weight="bold" if fooled else "normal")
+                    if fooled:
+                        grid.mark(0, c)
+            down += row_height + (WORDS if k == 0 else 1)
+    _colour_bar(page, margin, page.height - foot, spec.magnify, words)
+    return page.figure
+
+
+def _chosen(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The first examples by index that were right unattacked; if there are too few, also others."""
+    right = rows["predicted_clean"] == rows["label"]
+    return pd.concat([rows[right], rows[~right]]).iloc[:count].sort_values("index")
+
+
+def _bar_width(full: float) -> float:
+    return min(45.0, 0.4 * full)
+
+
+def _colour_bar(page: common.Page, left: float, top: float, magnify: float, words: list[str]) -> None:
+    """What the colours of the perturbation mean, in units of a pixel, and what the words under the images are."""
+    axes = page.axes(left, top, _bar_width(page.width), 2.2)
+    limit = 1 / magnify
+    bar = page.figure.colorbar(ScalarMappable(Normalize(-limit, limit), COLORMAP), cax=axes, orientation="horizontal")
+    bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.2g}", "0", f"+{limit:.2g}"])
+    bar.outline.set_linewidth(0.4)
+    for line, text in enumerate(words):
+        page.text(left + _bar_width(page.width) + 4, top - 0.6 + 2.9 * line, text, size=6, color=common.GREY)
+
+
+def _details(rows: pd.DataFrame) -> str:
+    right = rows[rows["predicted_clean"] == rows["label"]]
+    fooled = int((right["predicted"] != right["label"]).sum())
+    return f"{common.threat(rows.iloc[0])}; fools {fooled:,} of {len(right):,} that were right"

@@ -1,0 +1,106 @@
+"""Accuracy unattacked and attacked against the number of training images or of parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.experiment import ComplexityCurvesFigure
+from advgen.figures import common
+
+TALL, LEFT, FOOT = 40.0, 11.0, 10.0
+X = {"images": "training images (log scale)", "parameters": "parameters (log scale)"}
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> Figure:
+    """A panel for the unattacked accuracy and for each attack, a line per defence and data set."""
+    full = common.inside(spec)
+    facts = attacked.examples(tables)
+    facts = facts[facts["source"].isin(spec.sources)]
+    attacks = common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["attack"].isin(attacks)]
+    facts["line"] = _lines(facts)
+    lines = list(dict.fromkeys(facts.sort_values("source", key=lambda one: one.map(spec.sources.index))["line"]))
+    details = _details(facts, spec.x)
+    head = common.heading_height(full, details)
+    legend = common.legend_height(lines, full)
+    panels = common.Panels(1 + len(attacks), full, 52.0, TALL, LEFT, FOOT)
+    page = common.Page(full, head + legend + panels.height - 1)
+    page.heading(0, 0, full, f"Accuracy against {X[spec.x].removesuffix(' (log scale)')}", details)
+    page.legend(0, head, full, lines)
+    for number, attack in enumerate((None, *attacks)):
+        rows = facts if attack is None else facts[facts["attack"] == attack]
+        title = "unattacked" if attack is None else f"{attack}: {common.threat(rows.iloc[0])}"
+        axes = panels.axes(page, head + legend, number, title)
+        for k, line in enumerate(lines):
+            mine, column = rows[rows["line"] == line], "clean" if attack is None else "robust"
+            _line(axes, mine, spec.x, column, k, 0.04 * (k - (len(lines) - 1) / 2))
+        _decorate(axes, facts[spec.x], panels.inner)
+        axes.set_xlabel(X[spec.x])
+        if panels.first(number):
+            axes.set_ylabel("test images right (%)")
+    return page.figure
+
+
+def _lines(facts: pd.DataFrame) -> pd.Series:
+    """What a line stands for: the defence, and the data set where there are several."""
+    names = facts["defence"].astype(str).replace("none", "no defence")
+    return names + ", " + facts["dataset"].astype(str) if facts["dataset"].nunique() > 1 else names
+
+
+def _line(axes: Axes, rows: pd.DataFrame, x: str, column: str, number: int, aside: float) -> None:
+    """Accuracy at each size, moved `aside` by this share of it so that bars do not cover each other."""
+    places, means = [], []
+    for size, one in rows.groupby(x):
+        place = float(size) * (1 + aside)
+        right = attacked.accuracy(one, column)
+        assert right is not None
+        places.append(place)
+        means.append(100 * right.mean)
+        common.interval(axes, place, means[-1], 100 * right.low, 100 * right.high, number)
+        if len(right.nets) > 1:
+            ticks, colour = [place] * len(right.nets), common.colour(number)
+            axes.plot(ticks, 100 * right.nets, "_", color=colour, markersize=5, markeredgewidth=0.8, clip_on=False)
+    axes.plot(places, means, color=common.colour(number), linewidth=1.4, zorder=2.5)
+
+
+def _decorate(axes: Axes, values: pd.Series, width: float) -> None:
+    """A tick at each size that occurs, or at some of them where they would touch."""
+    axes.set_xscale("log")
+    axes.set_ylim(0, 102)
+    low, high = float(values.min()), float(values.max())
+    axes.set_xlim(low / 1.25, high * 1.25)
+    axes.xaxis.set_minor_locator(NullLocator())
+    shown: list[float] = []
+    last = -math.inf
+    for value in sorted(set(values.astype(float))):
+        place = axes.transAxes.inverted().transform(axes.transData.transform((value, 0)))[0] * width
+        if place - last > common.text_width(short(value), 6.5) + 2.5:
+            shown.append(value)
+            last = place
+    axes.set_xticks(shown)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def short(value: float) -> str:
+    """A count in few characters: 500, 60k, 3.3M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"
+
+
+def _details(facts: pd.DataFrame, x: str) -> str:
+    words = f"{attacked.counts(facts)}; right unattacked and attacked; bars: 95 % Wilson intervals"
+    words += attacked.seeds_shown(facts)
+    pooled = facts.groupby(["line", x])["source"].nunique().max() > 1
+    return words + ("; classifiers alike in both are averaged" if pooled else "")

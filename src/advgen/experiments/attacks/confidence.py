@@ -1,0 +1,82 @@
+"""How sure classifiers are of their mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.experiment import ConfidenceFigure
+from advgen.figures import common
+
+TALL, LEFT, FOOT, BINS = 24.0, 10.0, 5.5, 20
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
+    """A block per classifier, a panel per attack: confidence in the wrong answers, and in the right ones."""
+    full = common.inside(spec)
+    facts = attacked.examples(tables)
+    sources = common.in_order(spec.sources, facts["source"])
+    attacks = common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    details = _details(facts)
+    head = common.heading_height(full, details)
+    panels = common.Panels(len(attacks), full, 52.0, TALL, LEFT, FOOT)
+    title = 5.0
+    block = title + panels.height + 3
+    page = common.Page(full, head + len(sources) * block + 1.5)
+    page.heading(0, 0, full, "Confidence on mistakes", details)
+    for number, source in enumerate(sources):
+        top = head + number * block
+        page.text(LEFT, top, source, weight="bold", size=common.fitting_size(source, full - LEFT, 8, weight="bold"))
+        for a, attack in enumerate(attacks):
+            rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
+            words = attack if rows.empty else f"{attack}: {common.threat(rows.iloc[0])}"
+            axes = panels.axes(page, top + title, a, words)
+            _panel(axes, rows)
+            if panels.first(a):
+                axes.set_ylabel("images (%)")
+            if number == len(sources) - 1 and panels.last(a):
+                axes.set_xlabel("confidence (%)", labelpad=1)
+    return page.figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame) -> None:
+    """Shares of all attacked images, so that the height also tells how many were fooled."""
+    edges = np.linspace(0, 100, BINS + 1)
+    wrong = (rows["predicted"] != rows["label"]).to_numpy(bool)
+    confidence = 100 * rows["confidence"].to_numpy(float)
+    weights = np.full(len(rows), 100 / max(len(rows), 1))
+    heights = []
+    for chosen, filled in ((wrong, True), (~wrong, False)):
+        height, _ = np.histogram(confidence[chosen], edges, weights=weights[chosen])
+        heights.append(height.max())
+        if filled:
+            axes.stairs(height, edges, fill=True, color=common.VERMILLION, alpha=0.75)
+        else:
+            axes.stairs(height, edges, color=common.GREY, linewidth=0.9)
+    top = max(*heights, 1.0)
+    axes.set_ylim(0, 1.42 * top)
+    axes.set_xlim(0, 100)
+    axes.set_xticks([0, 50, 100])
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    if wrong.any():
+        mean = float(confidence[wrong].mean())
+        axes.plot([mean, mean], [0, 1.08 * top], color=common.INK, linewidth=0.9)
+        words = f"wrong {100 * wrong.mean():.1f} %,\nat {mean:.1f} % on average"
+    else:
+        words = "no mistakes"
+    axes.text(0.02, 0.98, words, transform=axes.transAxes, va="top", size=5.5, color="#A34700", weight="bold")
+
+
+def _details(facts: pd.DataFrame) -> str:
+    seeds = facts.groupby("source")["source_seed"].nunique().max()
+    words = f"{attacked.counts(facts)}" + (f", up to {seeds} seeds together" if seeds > 1 else "")
+    return words + "; filled: wrong under attack, line: their mean; outline: right under attack"

@@ -1,0 +1,110 @@
+"""Accuracy of each classifier, unattacked and under each attack, as a table with its defence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.experiment import DefenceTableFigure
+from advgen.figures import common
+
+LARGEST, SMALLEST = 24.0, 10.0
+NEUTRAL = (0.95, 0.95, 0.95, 1.0)
+Cell = tuple[str, tuple[float, ...], list[str]]
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
+    """Rows are classifiers, columns the unattacked accuracy, each attack, and the worst case for each norm and eps."""
+    full = common.inside(spec)
+    facts = attacked.examples(tables)
+    sources = common.in_order(spec.sources, facts["source"])
+    attacks = common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    labels = [_label(source, facts[facts["source"] == source]) for source in sources]
+    budgeted, worst = attacked.bounded(facts, attacks), attacked.worst_cases(facts, attacks)
+    heads = ["unattacked", *(_head(facts[facts["attack"] == attack], attack in budgeted) for attack in attacks), *worst]
+    margin = common.label_width(labels, 0.3 * full)
+    band = common.columns_that_fit(len(heads), full - margin, SMALLEST)
+    bands = [heads[start : start + band] for start in range(0, len(heads), band)]
+    cell = min(LARGEST, (full - margin) / band)
+    several = facts.groupby("source")["source_seed"].nunique().max() > 1
+    row = 10.5 if several else 8.5
+    details = _details(facts)
+    top = common.heading_height(full, details) + 1
+    words = {head: common.wrapped(head, cell - 1, 6) for head in heads}
+    names = 2.7 * max(map(len, words.values())) + 1.5
+    block = names + row * len(sources) + 4
+    page = common.Page(full, top + len(bands) * block - 4)
+    page.heading(0, 0, full, "Accuracy by defence (%)", details)
+    cells = [_cells(facts[facts["source"] == source], attacks, budgeted, worst) for source in sources]
+    for number, shown in enumerate(bands):
+        down = top + number * block + names
+        for k, head in enumerate(shown):
+            size = min(common.fitting_size(word, cell - 1, 6) for word in words[head])
+            weight = "bold" if head in ("unattacked", *worst) else "normal"
+            middle = margin + (k + 0.5) * cell
+            text = "\n".join(words[head])
+            page.text(middle, down - 1, text, ha="center", va="bottom", size=size, linespacing=1.1, weight=weight)
+        axes = page.axes(margin, down, cell * len(shown), row * len(sources))
+        axes.set_xlim(0, len(shown))
+        axes.set_ylim(len(sources), 0)
+        axes.set_axis_off()
+        for s, mine in enumerate(cells):
+            for k, (text, fill, lines) in enumerate(mine[number * band : number * band + len(shown)]):
+                if text:
+                    common.heat_cell(axes, k, s, text, fill, lines, cell)
+        page.row_labels(margin - 2, down, labels, row, margin - 2)
+    return page.figure
+
+
+def _cells(rows: pd.DataFrame, attacks: list[str], budgeted: list[str], worst: Mapping[str, list[str]]) -> list[Cell]:
+    """Text, colour and small lines of one classifier's row."""
+    cells = [_accuracy(attacked.accuracy(rows, "clean"))]
+    for attack in attacks:
+        mine = rows[rows["attack"] == attack]
+        cells.append(_accuracy(attacked.accuracy(mine)) if attack in budgeted else _distance(mine))
+    return cells + [_accuracy(attacked.accuracy(attacked.under_all(rows, within))) for within in worst.values()]
+
+
+def _accuracy(right: attacked.Accuracy | None) -> Cell:
+    if right is None:
+        return "", NEUTRAL, []
+    lines = [f"{100 * right.low:.1f}–{100 * right.high:.1f}"]
+    if len(right.nets) > 1:
+        lines.append(f"seeds {100 * right.nets.min():.1f}–{100 * right.nets.max():.1f}")
+    return f"{100 * right.mean:.1f}", common.shade(matplotlib.colormaps["Blues"], 0.9 * right.mean), lines
+
+
+def _distance(rows: pd.DataFrame) -> Cell:
+    """The median distance to the mistakes that an attack without a budget found, in its own norm."""
+    if rows.empty:
+        return "", NEUTRAL, []
+    tried = rows[rows["clean"]]
+    fooled = tried[~tried["robust"]]
+    words = f"fools {100 * len(fooled) / max(len(tried), 1):.0f} %"
+    median = float(fooled[rows["norm"].iloc[0]].median()) if len(fooled) else float("nan")
+    return common.number(median) if len(fooled) else "–", NEUTRAL, [words]
+
+
+def _label(source: str, rows: pd.DataFrame) -> str:
+    defence = str(rows["defence"].iloc[0])
+    return f"{source}\n{'no defence' if defence == 'none' else defence}"
+
+
+def _head(rows: pd.DataFrame, budget: bool) -> str:
+    words = f"{rows['attack'].iloc[0]}: {common.threat(rows.iloc[0])}"
+    return words if budget else f"{words}; median"
+
+
+def _details(facts: pd.DataFrame) -> str:
+    words = f"{attacked.counts(facts)}; right unattacked and attacked; small: 95 % Wilson interval"
+    several = facts.groupby("source")["source_seed"].nunique().max() > 1
+    words += " at the mean over seeds, range over seeds" if several else ""
+    free = facts["attack"].nunique() > len(attacked.bounded(facts, sorted(set(facts["attack"]))))
+    return words + ("; grey: median distance of attacks without a budget, not part of a worst case" if free else "")

@@ -1,0 +1,102 @@
+"""Are discriminators robust? Accuracy against eps beside classifiers of the same body, for each question asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.accuracy_curves import dodge, points
+from advgen.experiments.attacks.experiment import DiscriminatorsFigure
+from advgen.figures import common
+
+TALL, LEFT, FOOT, RIGHT, NOTE = 52.0, 11.0, 10.0, 9.0, 3.4
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
+    """A panel per question and norm, a line per group of nets: the worst case over all attacks up to each eps."""
+    full = common.inside(spec)
+    facts = attacked.examples(tables)
+    # Noise is no attack, and attacks without a budget have no place on the axis.
+    names = {name for panel in spec.panels.values() for line in panel.values() for name in line}
+    facts = facts[facts["source"].isin(names) & facts["attack"].isin(spec.attacks)]
+    facts = facts[(facts["norm"] != "none") & facts["eps"].notna()]
+    lines = list(dict.fromkeys(line for panel in spec.panels.values() for line in panel))
+    norms = sorted(set(facts["norm"]), reverse=True)
+    shown = [
+        (title, norm, {line: _rows(facts, names, norm) for line, names in panel.items()})
+        for title, panel in spec.panels.items()
+        for norm in norms
+    ]
+    details = _details(facts)
+    head = common.heading_height(full, details)
+    legend = common.legend_height(lines, full)
+    panels = common.Panels(len(shown), full, 70.0, TALL, LEFT, FOOT, RIGHT, 5.0 + NOTE)
+    page = common.Page(full, head + legend + panels.height - 1)
+    page.heading(0, 0, full, "Are discriminators robust?", details)
+    page.legend(0, head, full, lines)
+    eps = float(facts["eps"].max())
+    for number, (title, norm, panel) in enumerate(shown):
+        axes = panels.axes(page, head + legend, number, "")
+        _title(axes, title, panel, panels.inner)
+        everything = pd.concat(list(panel.values()))
+        if len(everything):
+            guess = 100 / everything["label"].nunique()
+            axes.axhline(guess, color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+            axes.text(0.01 * eps, guess - 1, "guessing", va="top", size=5.5, color=common.GREY)
+        ends = []
+        for line, rows in panel.items():
+            if len(rows):
+                k = lines.index(line)
+                last = points(axes, rows, k, dodge(k, len(lines), eps))
+                ends.append((last, f"{last:.0f} %", common.colour(k)))
+        axes.set_ylim(0, 102)
+        axes.set_xlim(-0.03 * eps, 1.03 * eps)
+        if ends:
+            common.name_ends(axes, ends, TALL)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axes.set_xlabel(f"{common.NORMS.get(norm, norm)} radius eps (pixels are in [0, 1])")
+        if panels.first(number):
+            axes.set_ylabel("test images right (%)")
+    return page.figure
+
+
+def _rows(facts: pd.DataFrame, names: tuple[str, ...], norm: str) -> pd.DataFrame:
+    return facts[facts["source"].isin(names) & (facts["norm"] == norm)]
+
+
+def _title(axes: Axes, title: str, panel: Mapping[str, pd.DataFrame], width: float) -> None:
+    """The question, and how many nets stand behind each line."""
+    where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    size = common.fitting_size(title, width, 8, weight="bold")
+    axes.annotate(title, (0, 1), (0, 14), size=size, weight="bold", **where)
+    nets = [len(rows.groupby(["source", "source_seed"])) for rows in panel.values() if len(rows)]
+    low, high = min(nets, default=0), max(nets, default=0)
+    count = f"{low}" if low == high else f"{low} to {high}"
+    words = f"{count} {'net' if high == 1 else 'nets'} a line"
+    axes.annotate(words, (0, 1), (0, 5), size=6, color=common.GREY, **where)
+
+
+def _details(facts: pd.DataFrame) -> str:
+    if facts.empty:
+        return "no attack with a budget"
+    words = f"right unattacked (open marks) and under every attack up to each eps ({_attacks(facts)}); "
+    words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % Wilson intervals over images, thin: each net"
+    return words
+
+
+def _attacks(facts: pd.DataFrame) -> str:
+    """The battery in words: kinds with their effort."""
+    kinds: dict[str, None] = {}
+    for first in facts.drop_duplicates(["kind", "steps", "restarts"]).to_dict("records"):
+        effort = f"-{first['steps']:.0f}" if first["steps"] > 1 else ""
+        effort += f"×{first['restarts']:.0f}" if first["restarts"] > 1 else ""
+        kinds[f"{attacked.KINDS.get(first['kind'], first['kind'])}{effort}"] = None
+    return ", ".join(kinds)

@@ -1,0 +1,230 @@
+"""Adversarial examples: every attack on every classifier that something asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from advgen.core.kinds import Kind, Planned, Planner, Summary
+from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.experiments.classifiers.experiment import Origin, origin
+from advgen.registry import AnyAttack
+from advgen.specs.attacks import AttackSpec
+from advgen.specs.base import AttackName, ClassifierName, Count, Need, Positive
+from advgen.specs.figures import FigureSpec
+
+SOURCE: Columns = {
+    "source": TEXT,
+    "source_seed": INT,
+    "dataset": TEXT,
+    "images": INT,
+    "parameters": INT,
+    "defence": TEXT,
+}
+"""An attacked classifier and what it is: data set, training images, parameters, defence."""
+ATTACK: Columns = {
+    "attack": TEXT,
+    "kind": TEXT,
+    "norm": TEXT,
+    "eps": REAL64,
+    "steps": INT,
+    "restarts": INT,
+    "step_size": REAL64,
+    "knowledge": TEXT,
+    "target": TEXT,
+    "loss": TEXT,
+}
+"""An attack and its threat model."""
+
+
+class Craft(Task):
+    """Attack one source model with one attack."""
+
+    command = "craft"
+    reads = ("model", "data")
+    outputs = {"examples": "results/attacks/{source}/seed{seed}/{attack}.parquet"}
+    torch = True
+    packages = TORCH
+    source: str
+    source_seed: int
+    attack_name: str
+    attack: AnyAttack
+    origin: Origin
+    examples: int
+    choice: int
+
+
+class AttackedFigure(FigureSpec):
+    """Base of figures about attacked classifiers: the examples of every source and attack."""
+
+    group = "Adversarial lab"
+    sources: tuple[ClassifierName, ...] = Field(min_length=1, description="attacked classifiers")
+    attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown")
+
+    def needs(self) -> Iterator[Need]:
+        for source in self.sources:
+            for attack in self.attacks:
+                yield Need("attacks", (source, attack), "examples")
+
+
+class AttackGalleryFigure(AttackedFigure):
+    """Images, the perturbation magnified, and the adversarial examples."""
+
+    kind: Literal["attack_gallery"] = Field(description="adversarial examples with their perturbations")
+    images: Count = Field(6, description="images shown")
+    magnify: Positive = Field(1.0, description="factor on the perturbation in the picture")
+
+
+class RobustnessFigure(AttackedFigure):
+    """Accuracy of each classifier unattacked and under each attack, with intervals."""
+
+    kind: Literal["robustness"] = Field(description="accuracy under attack")
+
+
+class AccuracyCurvesFigure(AttackedFigure):
+    """Accuracy under attack against the attack's budget, a curve per classifier."""
+
+    kind: Literal["accuracy_curves"] = Field(description="accuracy against eps")
+
+
+class ComplexityCurvesFigure(AttackedFigure):
+    """Accuracy unattacked and attacked against the number of training images or of parameters."""
+
+    kind: Literal["complexity_curves"] = Field(description="accuracy against training images or parameters")
+    x: Literal["images", "parameters"] = Field("images", description="horizontal axis")
+
+
+class AttackComparisonFigure(AttackedFigure):
+    """Success, distortion and effort of attacks on the same classifiers and images."""
+
+    kind: Literal["attack_comparison"] = Field(description="success against distortion and effort")
+
+
+class ConfidenceFigure(AttackedFigure):
+    """How sure classifiers are of their mistakes."""
+
+    kind: Literal["confidence"] = Field(description="histograms of the confidence on mistakes")
+
+
+class DefenceTableFigure(AttackedFigure):
+    """Accuracy of each classifier, unattacked and under each attack, as a table with its defence."""
+
+    kind: Literal["defence_table"] = Field(description="classifiers by attacks, in numbers")
+
+
+class DiscriminatorsFigure(FigureSpec):
+    """Are discriminators robust? Accuracy against eps beside classifiers of the same body, for each question asked."""
+
+    group = "Adversarial lab"
+    kind: Literal["discriminators"] = Field(description="robustness of discriminators beside classifiers")
+    panels: dict[str, dict[str, tuple[ClassifierName, ...]]] = Field(
+        min_length=1, description="panel title: {line label: classifiers or probes pooled, one per seed or more}"
+    )
+    attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown, of several eps")
+
+    def needs(self) -> Iterator[Need]:
+        sources = [one for lines in self.panels.values() for names in lines.values() for one in names]
+        for source in dict.fromkeys(sources):
+            for attack in self.attacks:
+                yield Need("attacks", (source, attack), "examples")
+
+
+class Attacks(Kind[AttackSpec]):
+    """Attacks on classifiers. An attack alone makes nothing: it runs on the sources that others name with it."""
+
+    definition = AnyAttack
+    about = "attacks on classifiers"
+    place = 31
+    tasks = (Craft,)
+    tables = {
+        "examples": Table(
+            ("source", "source_seed", "attack", "index"),
+            {
+                **SOURCE,
+                **ATTACK,
+                "index": INT,
+                "label": INT,
+                "target_label": INT,
+                "predicted_clean": INT,
+                "predicted": INT,
+                "confidence": REAL,
+                "linf": REAL,
+                "l2": REAL,
+                "l0": INT,
+                "rms": REAL,
+                "zero_gradient": BOOL,
+                "gradient_calls": REAL64,
+                "forward_calls": REAL64,
+                "image": Image("float32"),
+                "adversarial": Image("float32"),
+            },
+        ),
+        "robustness": Table(
+            ("source", "source_seed", "attack"),
+            {
+                **SOURCE,
+                **ATTACK,
+                "inside": TEXT,
+                "n": INT,
+                "clean_accuracy": REAL64,
+                "accuracy": REAL64,
+                "accuracy_low": REAL64,
+                "accuracy_high": REAL64,
+                "success": REAL64,
+                "confidence_on_mistakes": REAL64,
+                "median_l0": REAL64,
+                "median_l2": REAL64,
+                "median_linf": REAL64,
+                "mean_rms": REAL64,
+                "zero_gradients": REAL64,
+                "gradient_calls": REAL64,
+                "forward_calls": REAL64,
+            },
+            "Accuracy under attack",
+            "Adversarial lab",
+            measured=(
+                *("clean_accuracy", "accuracy", "success", "confidence_on_mistakes", "median_l0", "median_l2"),
+                *("median_linf", "mean_rms", "zero_gradients", "gradient_calls", "forward_calls"),
+            ),
+        ),
+    }
+    summaries = {"robustness": Summary("robustness", "craft", "examples", by="summary")}
+    figures = (
+        AttackGalleryFigure,
+        RobustnessFigure,
+        AccuracyCurvesFigure,
+        ComplexityCurvesFigure,
+        AttackComparisonFigure,
+        ConfidenceFigure,
+        DefenceTableFigure,
+        DiscriminatorsFigure,
+    )
+
+    def on(self, planner: Planner, source: str, attack: str) -> list[Planned]:
+        """One attack on each seed of a source."""
+        study = planner.study
+        data = planner.test_images(study.dataset_of(source))
+        jobs = []
+        for trained in planner.trained(source):
+            task = Craft(
+                source=source,
+                source_seed=trained.seed,
+                attack_name=attack,
+                attack=self.defined(study, attack),
+                origin=origin(study, source),
+                examples=study.evaluation.attack_examples,
+                choice=study.evaluation.seed,
+            )
+            wildcards = {"source": source, "seed": str(trained.seed), "attack": attack}
+            jobs.append(planner.add(task, wildcards, {"model": trained.outputs["model"], "data": data}))
+        return jobs
+
+    def needed(self, planner: Planner, need: Need) -> list[Planned]:
+        """A need names a source and an attack."""
+        return self.on(planner, *need.names)
+
+
+KIND = Attacks()

@@ -1,0 +1,87 @@
+"""Accuracy of each classifier unattacked and under each attack, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks.experiment import RobustnessFigure
+from advgen.figures import common
+
+FOOT, DODGE = 10.0, 3.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
+    """A row per attack, the unattacked accuracy on top, the worst cases for each norm and eps at the bottom."""
+    full = common.inside(spec)
+    facts = attacked.examples(tables)
+    sources = common.in_order(spec.sources, facts["source"])
+    attacks = common.in_order(spec.attacks, facts["attack"])
+    labels = ["unattacked"]
+    labels += [f"{attack}\n{common.threat(facts[facts['attack'] == attack].iloc[0])}" for attack in attacks]
+    worst = attacked.worst_cases(facts[facts["source"].isin(sources)], attacks)
+    labels += [f"{name}\n{common.counted(len(within), 'attack')} inside" for name, within in worst.items()]
+
+    row = max(9.0, DODGE * len(sources) + 3)
+    margin = common.label_width(labels, 0.36 * full)
+    details = _details(facts)
+    head = common.heading_height(full, details)
+    top = head + common.legend_height(sources, full) + 1
+    page = common.Page(full, top + row * len(labels) + FOOT)
+    page.heading(0, 0, full, "Accuracy under attack", details)
+    page.legend(0, head, full, sources)
+    axes = page.axes(margin, top, full - margin - 4, row * len(labels))
+    for s, source in enumerate(sources):
+        mine = facts[facts["source"] == source]
+        shift = (s - (len(sources) - 1) / 2) * DODGE / row
+        _dot(axes, shift, attacked.accuracy(mine, "clean"), s, hollow=True)
+        for a, attack in enumerate(attacks, 1):
+            _dot(axes, a + shift, attacked.accuracy(mine[mine["attack"] == attack]), s)
+        for w, within in enumerate(worst.values(), len(attacks) + 1):
+            _dot(axes, w + shift, attacked.accuracy(attacked.under_all(mine, within)), s)
+    page.row_labels(margin - 2, top, labels, row, margin - 2)
+    for y in range(1, len(labels)):
+        axes.axhline(y - 0.5, color=common.RULE, linewidth=1.0 if y in (1, len(attacks) + 1) else 0.4)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(-2, 102)
+    axes.set_xticks(range(0, 101, 20))
+    axes.set_xlabel("test images classified rightly (%)")
+    return page.figure
+
+
+def _dot(axes: Axes, y: float, right: attacked.Accuracy | None, number: int, hollow: bool = False) -> None:
+    """The mean over seeds with its interval, and a tick per seed."""
+    if right is None:
+        return
+    colour, (mark, _) = common.colour(number), common.marker(number)
+    mean, low, high = right.mean, right.low, right.high
+    axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=1.4, solid_capstyle="butt", clip_on=False)
+    if len(right.nets) > 1:
+        ticks = [y] * len(right.nets)
+        axes.plot(100 * right.nets, ticks, "|", color=colour, markersize=5, markeredgewidth=0.8, clip_on=False)
+    face = "white" if hollow else colour
+    axes.plot(100 * mean, y, mark, color=colour, markerfacecolor=face, markersize=4.5, zorder=3, clip_on=False)
+    right_side = mean < 0.85
+    axes.annotate(
+        f"{100 * mean:.1f}",
+        (100 * (max(high, *right.nets) if right_side else min(low, *right.nets)), y),
+        (5 if right_side else -5, 0),
+        textcoords="offset points",
+        ha="left" if right_side else "right",
+        va="center",
+        size=5.5,
+        color=colour,
+    )
+
+
+def _details(facts: pd.DataFrame) -> str:
+    words = f"{attacked.counts(facts)}; right unattacked and attacked; bars: 95 % Wilson intervals"
+    return words + attacked.seeds_shown(facts)

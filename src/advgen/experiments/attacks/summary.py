@@ -1,0 +1,66 @@
+"""Accuracy under each attack and under the worst of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from advgen.core.catalog import TABLES
+from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.intervals import wilson
+from advgen.metrics.worst_case import worst_cases
+
+
+def summarise(tables: dict[str, pa.Table]) -> Rows:
+    """Accuracy unattacked and under attack (right clean and right attacked), per source, seed and attack.
+
+    A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
+    is no larger; `inside` names them, since one source may have met more than another, and its calls are their sum.
+    """
+    examples = tables["examples"]
+    facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
+    keys_of = [name for name in facts if name not in ("zero_gradient", "gradient_calls", "forward_calls")]
+    rows = []
+    for keys, one in groups(examples, keys_of):
+        right = (one["predicted_clean"] == one["label"]) & (one["predicted"] == one["label"])
+        rows.append({**keys, "inside": keys["attack"], **_robustness(one, right), **_effort(one)})
+    for keys, group in groups(examples, ["source", "source_seed", "dataset", "images", "parameters", "defence"]):
+        for norm, eps, attacks in worst_cases(group):
+            within = group[group["attack"].isin(attacks)]
+            right = (within["predicted_clean"] == within["label"]) & (within["predicted"] == within["label"])
+            worst = within.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
+            named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "battery"}
+            threat = {"norm": norm, "eps": eps, "steps": None, "restarts": None, "step_size": None}
+            threat |= {"knowledge": "battery", "target": "none", "loss": "none"}
+            # each of them was run, whichever of them it was that an image fell to
+            spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
+            rows.append(
+                {**keys, **named, **threat, **_robustness(worst, worst["right"]), **_effort(worst), **spent.to_dict()}
+            )
+    return columns(rows)
+
+
+def _robustness(examples: pd.DataFrame, right: pd.Series) -> dict[str, Any]:
+    clean = (examples["predicted_clean"] == examples["label"]).to_numpy()
+    fooled = clean & ~right.to_numpy()
+    mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != examples["label"]).to_numpy()]
+    low, high = wilson(int(right.sum()), len(right))
+    reached = examples[fooled]
+    return {
+        "n": len(right),
+        "clean_accuracy": float(clean.mean()),
+        "accuracy": float(right.mean()),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "success": float(fooled.sum() / clean.sum()) if clean.any() else None,
+        "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
+        **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
+        "mean_rms": float(examples["rms"].mean()),
+    }
+
+
+def _effort(examples: pd.DataFrame) -> dict[str, Any]:
+    calls = {name: float(examples[name].mean()) for name in ("gradient_calls", "forward_calls")}
+    return {"zero_gradients": float(examples["zero_gradient"].mean()), **calls}

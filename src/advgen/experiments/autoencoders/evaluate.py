@@ -1,0 +1,85 @@
+"""Reconstructions of the test images and what the judge says of them."""
+
+import torch
+from scipy.stats import kstest
+
+from advgen.data.images import load
+from advgen.experiments.autoencoders.experiment import EvaluateAutoencoder
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, write_table
+from advgen.metrics.distribution import frechet
+from advgen.metrics.image import laplacian_variance, mse
+from advgen.metrics.intervals import wilson
+from advgen.metrics.judging import judge_digest, judge_labels
+from advgen.models.layers import count_parameters
+from advgen.models.predict import features_and_probabilities, unit
+from advgen.seeds import normal
+
+
+def run(job: Job[EvaluateAutoencoder]) -> None:
+    """Reconstruct all test images, judge them, keep the first few."""
+    spec = job.spec
+    model = load_model(job.input("model")).to(job.device)
+    judge = load_model(job.input("judge")).to(job.device)
+    stored, labels = load(job.input("data"))
+    images = unit(stored)
+    with torch.inference_mode():
+        parts = [model(part.to(job.device)) for part in images.split(500)]
+    reconstructions = torch.cat([image.cpu() for image, _ in parts])
+    z = torch.cat([z.cpu() for _, z in parts])
+    judged, _ = judge_labels(judge, reconstructions)
+    agree, n = int((judged == labels.numpy()).sum()), len(labels)
+    low, high = wilson(agree, n)
+    errors = mse(reconstructions, images)
+    normal_z = normal(spec.seed, "decoded", list(range(spec.n)), model.latent)
+    with torch.inference_mode():
+        decoded = torch.cat([model.decode(part.to(job.device)).cpu() for part in normal_z.split(500)])
+    reference, _ = features_and_probabilities(judge, images)
+    fids = [frechet(reference, features_and_probabilities(judge, one)[0]) for one in (reconstructions, decoded)]
+    ks = [kstest(column, "norm").statistic for column in z.double().numpy().T]
+    columns = {
+        "autoencoder": spec.name,
+        "seed": spec.seed,
+        "parameters": count_parameters(model),
+        "n": n,
+        "mse": [float(errors.double().mean())],
+        "class_agreement": agree / n,
+        "class_agreement_low": low,
+        "class_agreement_high": high,
+        "moments": spec.moments.kind if spec.moments else "none",
+        "fid_reconstructions": fids[0],
+        "fid_decoded": fids[1],
+        "sharpness_real": laplacian_variance(images).mean().item(),
+        "sharpness_reconstructions": laplacian_variance(reconstructions).mean().item(),
+        "sharpness_decoded": laplacian_variance(decoded).mean().item(),
+        "ks_pooled": kstest(z.double().flatten().numpy(), "norm").statistic,
+        "ks_dimension_mean": sum(ks) / len(ks),
+        "ks_dimension_max": max(ks),
+        "spectrum": [torch.linalg.eigvalsh(z.double().T.cov()).flip(0).tolist()],
+        "judge": judge_digest(job.input("judge")),
+    }
+    write_table(job.output("out-quality"), arrow_table("autoencoder_quality", columns), job.stamp)
+    label, confidence = judge_labels(judge, decoded[: spec.shown])
+    columns = {
+        "autoencoder": spec.name,
+        "seed": spec.seed,
+        "index": list(range(len(label))),
+        "label": label,
+        "confidence": confidence,
+        "image": decoded[: spec.shown].numpy(),
+    }
+    write_table(job.output("out-decoded"), arrow_table("decoded", columns), job.stamp)
+    shown = slice(0, spec.shown)
+    columns = {
+        "autoencoder": spec.name,
+        "seed": spec.seed,
+        "index": list(range(len(labels)))[shown],
+        "label": labels[shown].numpy(),
+        "judged": judged[shown],
+        "mse": errors[shown].numpy(),
+        "z": z[shown].numpy(),
+        "image": images[shown].numpy(),
+        "reconstruction": reconstructions[shown].numpy(),
+    }
+    write_table(job.output("out-reconstructions"), arrow_table("reconstructions", columns), job.stamp)

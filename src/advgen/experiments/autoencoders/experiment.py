@@ -1,0 +1,233 @@
+"""Autoencoders, their reconstructions, and the distribution of their latent vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Definition, Study, Wrong, misfit
+from advgen.core.kinds import Kind, Planned, Planner, Summary
+from advgen.core.schema import INT, REAL, REAL64, REALS, REALS64, TEXT, Image, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.registry import AnyAutoencoder
+from advgen.specs.base import AutoencoderName, Count, Need
+from advgen.specs.figures import FigureSpec
+from advgen.specs.training import AutoencoderTraining, MomentMatching
+
+
+class AutoencoderDefinition(Definition):
+    """An encoder and a decoder trained together."""
+
+    model: AnyAutoencoder = Field(description="preset name, or an autoencoder's own keys")
+    training: AutoencoderTraining = Field(AutoencoderTraining(), description="budget")
+
+
+class TrainAutoencoder(Task):
+    """Train one autoencoder with one seed."""
+
+    command = "train-autoencoder"
+    run = "train"
+    reads = ("data",)
+    outputs = {
+        "model": "results/autoencoders/{autoencoder}/seed{seed}/autoencoder.safetensors",
+        "history": "results/autoencoders/{autoencoder}/seed{seed}/history.parquet",
+        "snapshots": "results/autoencoders/{autoencoder}/seed{seed}/snapshots.parquet",
+    }
+    torch = True
+    packages = TORCH
+    name: str
+    seed: int
+    model: AnyAutoencoder
+    training: AutoencoderTraining
+    validation: int
+
+
+class EvaluateAutoencoder(Task):
+    """Reconstruct the test images with one autoencoder and judge them."""
+
+    command = "evaluate-autoencoder"
+    run = "evaluate"
+    reads = ("model", "judge", "data")
+    outputs = {
+        "reconstructions": "results/autoencoders/{autoencoder}/seed{seed}/reconstructions.parquet",
+        "decoded": "results/autoencoders/{autoencoder}/seed{seed}/decoded.parquet",
+        "quality": "results/autoencoders/{autoencoder}/seed{seed}/quality.parquet",
+    }
+    torch = True
+    packages = TORCH
+    name: str
+    seed: int
+    moments: MomentMatching | None
+    n: int
+    shown: int = 200
+
+
+class ReconstructionsFigure(FigureSpec):
+    """Test images and what autoencoders make of them."""
+
+    kind: Literal["reconstructions"] = Field(description="test images and their reconstructions")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a row each")
+    images: Count = Field(16, description="test images shown")
+
+    def needs(self) -> Iterator[Need]:
+        for name in self.autoencoders:
+            yield Need("autoencoders", (name,), "reconstructions")
+
+
+class MomentCurvesFigure(FigureSpec):
+    """Reconstruction error, moment loss and its factor over training, on a logarithmic axis."""
+
+    kind: Literal["moment_curves"] = Field(description="the three series of moment matching")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a panel each")
+
+    def needs(self) -> Iterator[Need]:
+        for name in self.autoencoders:
+            yield Need("autoencoders", (name,), "history")
+
+
+class LatentDistributionFigure(FigureSpec):
+    """Distribution of latent numbers over training against the normal one, pooled and per dimension."""
+
+    kind: Literal["latent_distribution"] = Field(description="distribution functions of z over training")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a row each")
+
+    def needs(self) -> Iterator[Need]:
+        for name in self.autoencoders:
+            yield Need("autoencoders", (name,), "snapshots")
+
+
+class LatentSpectrumFigure(FigureSpec):
+    """Eigenvalues of the covariance of z, and what the decoder makes of N(0, I)."""
+
+    kind: Literal["latent_spectrum"] = Field(description="covariance spectrum and decoded normal draws")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown")
+    samples: Count = Field(24, description="decoded draws shown for each")
+
+    def needs(self) -> Iterator[Need]:
+        for name in self.autoencoders:
+            yield Need("autoencoders", (name,), "quality")
+            yield Need("autoencoders", (name,), "decoded")
+
+
+class Autoencoders(Kind[AutoencoderDefinition]):
+    """Autoencoders."""
+
+    definition = AutoencoderDefinition
+    about = "autoencoders"
+    place = 21
+    tasks = (TrainAutoencoder, EvaluateAutoencoder)
+    tables = {
+        "autoencoder_quality": Table(
+            ("autoencoder", "seed"),
+            {
+                "autoencoder": TEXT,
+                "seed": INT,
+                "parameters": INT,
+                "n": INT,
+                "mse": REAL64,
+                "class_agreement": REAL64,
+                "class_agreement_low": REAL64,
+                "class_agreement_high": REAL64,
+                "moments": TEXT,
+                "fid_reconstructions": REAL64,
+                "fid_decoded": REAL64,
+                "sharpness_real": REAL64,
+                "sharpness_reconstructions": REAL64,
+                "sharpness_decoded": REAL64,
+                "ks_pooled": REAL64,
+                "ks_dimension_mean": REAL64,
+                "ks_dimension_max": REAL64,
+                "spectrum": REALS64,
+                "judge": TEXT,
+            },
+            "Autoencoders",
+            hidden=("spectrum",),
+            measured=(
+                *("mse", "class_agreement", "fid_reconstructions", "fid_decoded", "sharpness_reconstructions"),
+                *("sharpness_decoded", "ks_pooled", "ks_dimension_mean", "ks_dimension_max"),
+            ),
+        ),
+        "autoencoder_history": Table(
+            ("autoencoder", "seed", "step"),
+            {
+                "autoencoder": TEXT,
+                "seed": INT,
+                "step": INT,
+                "epoch": REAL64,
+                "loss": REAL,
+                "moment_loss": REAL,
+                "moment_factor": REAL,
+            },
+        ),
+        "latent_snapshots": Table(
+            ("autoencoder", "seed", "epoch", "level"),
+            {
+                "autoencoder": TEXT,
+                "seed": INT,
+                "epoch": INT,
+                "level": REAL64,
+                "pooled": REAL,
+                "dimension_low": REAL,
+                "dimension_high": REAL,
+            },
+        ),
+        "decoded": Table(
+            ("autoencoder", "seed", "index"),
+            {
+                "autoencoder": TEXT,
+                "seed": INT,
+                "index": INT,
+                "label": INT,
+                "confidence": REAL,
+                "image": Image("float32"),
+            },
+        ),
+        "reconstructions": Table(
+            ("autoencoder", "seed", "index"),
+            {
+                "autoencoder": TEXT,
+                "seed": INT,
+                "index": INT,
+                "label": INT,
+                "judged": INT,
+                "mse": REAL,
+                "z": REALS,
+                "image": Image("float32"),
+                "reconstruction": Image("float32"),
+            },
+        ),
+    }
+    summaries = {"autoencoders": Summary("autoencoder_quality", "evaluate_autoencoder", "quality")}
+    figures = (ReconstructionsFigure, MomentCurvesFigure, LatentDistributionFigure, LatentSpectrumFigure)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        study, definition = planner.study, self.defined(planner.study, name)
+        shape = study.facts(definition.dataset).shape
+        [data], [judge] = planner.of("datasets", definition.dataset), planner.of("judges", definition.dataset)
+        jobs = []
+        for seed in study.seeds_of(name):
+            task = TrainAutoencoder(
+                name=name,
+                seed=seed,
+                model=definition.model.fit(shape),
+                training=definition.training,
+                validation=study.evaluation.validation,
+            )
+            wildcards = {"autoencoder": name, "seed": str(seed)}
+            jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))
+            inputs = {"model": jobs[-1].outputs["model"], "judge": judge.outputs["model"], "data": data.outputs["test"]}
+            evaluate = EvaluateAutoencoder(
+                name=name, seed=seed, moments=definition.training.moments, n=study.evaluation.gan_samples
+            )
+            planner.add(evaluate, wildcards, inputs)
+        return jobs
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        for name, definition in self.all(study):
+            shape = study.facts(definition.dataset).shape
+            yield from misfit(("autoencoders", name, "model"), definition.model, shape)
+
+
+KIND = Autoencoders()

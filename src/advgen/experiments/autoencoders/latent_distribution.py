@@ -1,0 +1,79 @@
+"""Distribution of latent numbers over training against the normal one, pooled and per dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import norm
+
+from advgen.experiments.autoencoders.experiment import LatentDistributionFigure
+from advgen.figures import common
+
+TALL, LEFT, FOOT, SHOWN, REACH = 26.0, 4.0, 5.0, 5, 3.2
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> Figure:
+    """A row per autoencoder (its first seed), a panel per epoch, from the first to the last."""
+    full = common.inside(spec)
+    facts = common.frame(tables["latent_snapshots"])
+    names = common.in_order(spec.autoencoders, facts["autoencoder"])
+    blocks = {name: common.first_seed(facts[facts["autoencoder"] == name]) for name in names}
+    details = (
+        f"share of latent numbers below x; blue: all pooled; band: 10 % to 90 % of the dimensions; dashes: {NORMAL}"
+    )
+    head = common.heading_height(full, details)
+    epochs = {name: chosen(sorted(set(rows["epoch"]))) for name, rows in blocks.items()}
+    panels = common.Panels(max(map(len, epochs.values())), full - 8, 32.0, TALL, LEFT, FOOT)
+    title = 5.0
+    block = title + panels.height + 2
+    page = common.Page(full, head + len(blocks) * block + 3)
+    page.heading(0, 0, full, "Latent numbers over training", details)
+    for number, (name, rows) in enumerate(blocks.items()):
+        top = head + number * block
+        words = f"{name}, seed {rows['seed'].iloc[0]}"
+        page.text(8 + LEFT, top, words, weight="bold", size=common.fitting_size(words, full - 12, 7.5))
+        for k, epoch in enumerate(epochs[name]):
+            one = rows[rows["epoch"] == epoch].sort_values("level")
+            axes = panels.axes(page, top + title, k, f"epoch {epoch}", 8)
+            _panel(axes, one)
+            axes.tick_params(labelleft=panels.first(k))
+            if panels.first(k):
+                axes.set_ylabel("share below")
+            if number == len(blocks) - 1 and panels.last(k):
+                axes.set_xlabel("latent number", labelpad=1)
+    return page.figure
+
+
+NORMAL = "N(0, 1)"
+
+
+def chosen(epochs: list[int]) -> list[int]:
+    """The first, the last, and some evenly between on a logarithmic scale: most happens early."""
+    if len(epochs) <= SHOWN:
+        return epochs
+    places = np.geomspace(1, len(epochs), SHOWN).round().astype(int) - 1
+    return [epochs[place] for place in sorted(set(places.tolist()))]
+
+
+def _panel(axes: Axes, rows: pd.DataFrame) -> None:
+    levels = rows["level"].to_numpy(float)
+    z = np.linspace(-REACH, REACH, 200)
+    low, high = rows["dimension_low"].to_numpy(float), rows["dimension_high"].to_numpy(float)
+    axes.fill_betweenx(levels, low, high, color=common.BLUE, alpha=0.2, linewidth=0)
+    axes.plot(z, norm.cdf(z), color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
+    pooled = rows["pooled"].to_numpy(float)
+    axes.plot(pooled, levels, color=common.BLUE, linewidth=1.5)
+    distance = float(np.abs(norm.cdf(pooled) - levels).max())
+    text = f"pooled: off by\nup to {distance:.2f}"
+    axes.text(0.97, 0.05, text, transform=axes.transAxes, ha="right", size=5.5, color=common.BLUE)
+    axes.set_xlim(-REACH, REACH)
+    axes.set_ylim(0, 1)
+    axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes.set_yticks([0, 0.5, 1])

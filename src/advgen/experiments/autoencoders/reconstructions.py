@@ -1,0 +1,59 @@
+"""Test images and what autoencoders make of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
+from advgen.figures import common
+from advgen.io.tables import read_images
+
+SMALLEST = 9.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
+    """The first test images on top, then a row per autoencoder (its first seed)."""
+    full = common.inside(spec)
+    table = tables["reconstructions"]
+    facts = common.frame(table)
+    images, restored = read_images(table), read_images(table, "reconstruction")
+    names = common.in_order(spec.autoencoders, facts["autoencoder"])
+    rows = {name: common.first_seed(facts[facts["autoencoder"] == name]) for name in names}
+    labels = ["test image", *(f"{name}\nMSE {common.number(rows[name]['mse'].mean())}" for name in names)]
+    margin = common.label_width(labels, 0.25 * full)
+
+    count = min(spec.images, min(map(len, rows.values())))
+    room = full - margin
+    columns = math.ceil(count / math.ceil(count / max(1, room // SMALLEST)))
+    width = min(room, 16.0 * columns)
+    bands = [range(start, min(start + columns, count)) for start in range(0, count, columns)]
+    height = common.grid_height(width, len(labels), columns, images.shape[1:])
+    details = _details(rows)
+    head = common.heading_height(full, details)
+    page = common.Page(full, head + len(bands) * (height + 3) - 2)
+    page.heading(0, 0, full, "Reconstructions", details)
+    for number, band in enumerate(bands):
+        top = head + number * (height + 3)
+        first = rows[names[0]]
+        grid_rows = [[common.as_rgb(images[first.index[i]]) for i in band]]
+        grid_rows += [[common.as_rgb(restored[rows[name].index[i]]) for i in band] for name in names]
+        padded = [row + [None] * (columns - len(row)) for row in grid_rows]
+        grid = common.Grid(page, margin, top, width, padded)
+        page.row_labels(margin - 2, top, labels, grid.row, margin - 2)
+        for r, name in enumerate(names, 1):
+            for c, i in enumerate(band):
+                row = rows[name].iloc[i]
+                if row["judged"] != row["label"]:
+                    grid.mark(r, c)
+    return page.figure
+
+
+def _details(rows: dict[str, pd.DataFrame]) -> str:
+    n = common.n_is([len(one) for one in rows.values()])
+    return f"first test images, unselected; MSE over {n}; framed where the judge sees another class than the label"

@@ -1,0 +1,26 @@
+"""A trained autoencoder and its learning curve."""
+
+from advgen.data.choice import split
+from advgen.data.images import load
+from advgen.experiments.autoencoders.experiment import TrainAutoencoder
+from advgen.io.checkpoints import build, save_model
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, write_table
+from advgen.training.autoencoder import train_autoencoder
+from advgen.training.initial import fresh
+from advgen.training.state import Callbacks
+
+
+def run(job: Job[TrainAutoencoder]) -> None:
+    """Train, then write the weights and the history."""
+    spec = job.spec
+    (images, _), _ = split(*load(job.input("data")), spec.validation)
+    model = fresh(build, "autoencoders", spec.model, seed=spec.seed)
+    history, snapshots = train_autoencoder(
+        model, images, spec.training, spec.seed, device=job.device, callbacks=Callbacks(**job.callbacks())
+    )
+    named = {"autoencoder": spec.name, "seed": spec.seed}
+    write_table(job.output("out-history"), arrow_table("autoencoder_history", {**named, **history}), job.stamp)
+    write_table(job.output("out-snapshots"), arrow_table("latent_snapshots", {**named, **snapshots}), job.stamp)
+    save_model(job.output("out-model"), model, job.stamp)
+    job.finish()

@@ -1,0 +1,121 @@
+"""Accuracy against steps and against restarts, and the spread of final losses over restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from advgen.experiments.convergences.experiment import ConvergenceFigure
+from advgen.figures import common
+from advgen.metrics.intervals import wilson
+
+TALL, LEFT, FOOT = 40.0, 12.0, 10.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
+    """Three panels, a colour per classifier, means over its seeds."""
+    full = common.inside(spec)
+    facts = common.frame(tables["convergence"])
+    facts = facts[facts["convergence"] == spec.convergence]
+    sources = sorted(set(facts["source"]))
+    details = _details(facts)
+    head = common.heading_height(full, details)
+    legend = common.legend_height(sources, full)
+    panels = common.Panels(3, full, 52.0, TALL, LEFT, FOOT)
+    page = common.Page(full, head + legend + panels.height - 1)
+    page.heading(0, 0, full, f"{spec.convergence}: what more effort finds", details)
+    page.legend(0, head, full, sources)
+    steps = panels.axes(page, head + legend, 0, "more steps")
+    restarts = panels.axes(page, head + legend, 1, "more restarts")
+    losses = panels.axes(page, head + legend, 2, "loss after the last step")
+    limit = _limit(facts)
+    for number, source in enumerate(sources):
+        rows = facts[facts["source"] == source]
+        _steps(steps, rows, number)
+        _restarts(restarts, rows, number)
+        _losses(losses, rows, number, limit)
+    steps.set_xlabel("steps; thick: all restarts, thin: one")
+    restarts.set_xlabel("restarts, all steps")
+    losses.set_xlabel("loss; every image and restart")
+    losses.set_ylabel("density")
+    losses.set_ylim(0, 1.4 * losses.get_ylim()[1])
+    losses.set_xlim(0, limit)
+    for axes in (steps, restarts):
+        axes.set_ylim(0, 102)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_ylabel("test images right (%)")
+    return page.figure
+
+
+def right_after(rows: pd.DataFrame, steps: NDArray[np.int_]) -> NDArray[np.float64]:
+    """Share of the images that are right unattacked and not fooled within so many steps by any of the restarts.
+
+    Images of different seeds count as different ones.
+    """
+    images = rows.groupby(["seed", "index"])
+    fooled = images["fooled_step"].min().fillna(np.inf).to_numpy(float)
+    clean = images["right_clean"].min().to_numpy(bool)
+    return np.array([(clean & (fooled > step)).mean() for step in steps])
+
+
+def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
+    total = len(rows["losses"].iloc[0])
+    steps = np.arange(total + 1)
+    colour = common.colour(number)
+    single = np.mean([right_after(one, steps) for _, one in rows.groupby("restart")], axis=0)
+    axes.plot(steps, 100 * single, color=colour, linewidth=0.8)
+    every = right_after(rows, steps)
+    axes.plot(steps, 100 * every, color=colour, linewidth=1.6)
+    n = rows["index"].nunique()
+    bounds = np.array([wilson(round(share * n), n) for share in every])
+    axes.fill_between(steps, 100 * bounds[:, 0], 100 * bounds[:, 1], color=colour, alpha=0.15, linewidth=0)
+    axes.set_xlim(0, total)
+
+
+def _restarts(axes: Axes, rows: pd.DataFrame, number: int) -> None:
+    total = np.array([len(rows["losses"].iloc[0])])
+    counts = np.arange(1, rows["restart"].nunique() + 1)
+    order = sorted(set(rows["restart"]))
+    shares = [float(right_after(rows[rows["restart"].isin(order[:count])], total)[0]) for count in counts]
+    axes.plot(counts, [100 * share for share in shares], color=common.colour(number))
+    n = rows["index"].nunique()
+    for count, share in zip(counts, shares, strict=True):
+        low, high = wilson(round(share * n), n)
+        common.interval(axes, count, 100 * share, 100 * low, 100 * high, number)
+    axes.set_xlim(0.5, counts[-1] + 0.5)
+
+
+def _last(rows: pd.DataFrame) -> NDArray[np.float64]:
+    return np.array([losses[-1] for losses in rows["losses"]], dtype=np.float64)
+
+
+def _limit(facts: pd.DataFrame) -> float:
+    """End of the axis of losses: a hundredth of them is beyond it."""
+    return float(np.quantile(_last(facts), 0.99)) or 1.0
+
+
+def _losses(axes: Axes, rows: pd.DataFrame, number: int, limit: float) -> None:
+    heights, edges = np.histogram(np.clip(_last(rows), 0, limit), np.linspace(0, limit, 31), density=True)
+    axes.stairs(heights, edges, color=common.colour(number), linewidth=1.2)
+    spread = rows.assign(last=_last(rows)).groupby(["seed", "index"])["last"].std().mean()
+    text = f"spread over restarts {common.number(float(spread))}"
+    if rows["restart"].nunique() > 1:
+        common.note(axes, 0.99, 0.99 - 0.085 * number, text, common.colour(number), ha="right")
+
+
+def _details(facts: pd.DataFrame) -> str:
+    first = facts.iloc[0]
+    n = common.n_is(facts.groupby("source")["index"].nunique())
+    seeds = facts.groupby("source")["seed"].nunique().max()
+    words = f"{first['attack']}, eps {first['eps']:g}; {n} test images"
+    words += f", means of up to {seeds} seeds" if seeds > 1 else ""
+    words += "; bars and bands: 95 % Wilson intervals over images"
+    return words + "; spread: standard deviation of an image's losses, mean over images"

@@ -1,0 +1,88 @@
+"""Attacks step by step, from many starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.kinds import OnVictims, VictimsDefinition
+from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
+from advgen.core.tasks import VictimTask
+from advgen.registry import AnyAttack
+from advgen.specs.attacks import PgdAttack
+from advgen.specs.base import AttackName, Count, Need, Ref
+from advgen.specs.figures import FigureSpec
+
+ConvergenceName = Annotated[str, Ref(("convergences",))]
+
+
+class ConvergenceDefinition(VictimsDefinition):
+    """PGD step by step, from many starts: what more steps and more restarts still find."""
+
+    attack: AttackName = Field(description="a pgd attack; its restarts and active set are not used")
+    restarts: Count = Field(10, description="random starts of every image")
+
+
+class Converge(VictimTask):
+    """Attack one classifier step by step from many starts."""
+
+    command = "converge"
+    outputs = {"steps": "results/convergences/{convergence}/{source}--seed{seed}.parquet"}
+    attack_name: str
+    attack: AnyAttack
+    restarts: int
+
+
+class ConvergenceFigure(FigureSpec):
+    """Accuracy against steps and against restarts, and the spread of final losses over restarts."""
+
+    group = "Adversarial lab"
+    kind: Literal["convergence"] = Field(description="what more steps and restarts still find")
+    convergence: ConvergenceName = Field(description="convergence study shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("convergences", (self.convergence,), "steps")
+
+
+class Convergences(OnVictims[ConvergenceDefinition]):
+    """Attacks step by step."""
+
+    definition = ConvergenceDefinition
+    about = "attacks step by step"
+    place = 47
+    tasks = (Converge,)
+    tables = {
+        "convergence": Table(
+            ("convergence", "source", "seed", "index", "restart"),
+            {
+                "convergence": TEXT,
+                "source": TEXT,
+                "seed": INT,
+                "attack": TEXT,
+                "eps": REAL64,
+                "index": INT,
+                "restart": INT,
+                "label": INT,
+                "right_clean": BOOL,
+                "fooled_step": INT,
+                "losses": REALS,
+            },
+        ),
+    }
+    figures = (ConvergenceFigure,)
+
+    def asked(self, study: Study, definition: ConvergenceDefinition, subject: str) -> dict[str, Any]:
+        attack = {"attack_name": definition.attack, "attack": study.attacks[definition.attack]}
+        return super().asked(study, definition, subject) | attack
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        yield from super().check(study)
+        for name, definition in self.all(study):
+            if not isinstance(study.attacks[definition.attack], PgdAttack):
+                yield ("convergences", name, "attack"), f" = {definition.attack!r}: is no pgd attack; name one"
+
+
+KIND = Convergences()

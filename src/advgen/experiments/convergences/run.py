@@ -1,0 +1,71 @@
+"""PGD step by step, from many random starts."""
+
+import torch
+
+from advgen.attacks.common import aim, frozen
+from advgen.attacks.pgd import Ball, random_start, step
+from advgen.data.images import load_choice
+from advgen.experiments.convergences.experiment import Converge
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job, Progress
+from advgen.io.tables import arrow_table, write_table
+from advgen.models.predict import predict
+from advgen.specs.attacks import PgdAttack
+
+BATCH = 250
+
+
+def run(job: Job[Converge]) -> None:
+    """Attack a seeded choice of test images and keep, of each and each start, the loss at every step."""
+    spec = job.spec
+    assert isinstance(spec.attack, PgdAttack)
+    model = load_model(job.input("model")).to(job.device)
+    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    right = predict(model, images)[0] == labels
+    losses, fooled, progress = [], [], Progress(job.label())
+    for restart in range(spec.restarts):
+        for start in range(0, len(images), BATCH):
+            rows = slice(start, start + BATCH)
+            x_BCHW, y_B = images[rows].to(job.device), labels[rows].to(job.device)
+            losses_BT, fooled_B = trajectory(model, x_BCHW, y_B, spec.attack, spec.seed, indices[rows], restart)
+            losses.append(losses_BT.cpu())
+            fooled.append(fooled_B.cpu())
+        progress(restart + 1, spec.restarts)
+    columns = {
+        "convergence": spec.name,
+        "source": spec.source,
+        "seed": spec.seed,
+        "attack": spec.attack_name,
+        "eps": spec.attack.eps,
+        "index": indices * spec.restarts,
+        "restart": [restart for restart in range(spec.restarts) for _ in indices],
+        "label": labels.tolist() * spec.restarts,
+        "right_clean": right.tolist() * spec.restarts,
+        "fooled_step": [None if step < 0 else step for step in torch.cat(fooled).tolist()],
+        "losses": torch.cat(losses).numpy(),
+    }
+    write_table(job.output(), arrow_table("convergence", columns), job.stamp)
+
+
+def trajectory(
+    model: torch.nn.Module,
+    x_BCHW: torch.Tensor,
+    y_B: torch.Tensor,
+    attack: PgdAttack,
+    seed: int,
+    indices: list[int],
+    restart: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss at the start and after each step (B, steps + 1), and the first step that reached the goal, else -1."""
+    with frozen(model), torch.no_grad():
+        goal = aim(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
+        x_adv_BCHW = random_start(x_BCHW, attack, seed, indices, restart)
+        ball, losses, reached = Ball.around(x_BCHW, attack.eps), [], []
+        for _ in range(attack.steps + 1):
+            moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, attack)
+            losses.append(goal.loss(attack.loss, logits_BK))
+            reached.append(goal.reached(logits_BK))
+            x_adv_BCHW = moved_BCHW
+    reached_BT = torch.stack(reached, dim=1)
+    first_B = torch.where(reached_BT.any(1), reached_BT.int().argmax(1), -1)
+    return torch.stack(losses, dim=1), first_B

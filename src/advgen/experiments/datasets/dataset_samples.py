@@ -1,0 +1,40 @@
+"""Images of each class of a data set, the first ones of its test split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.datasets.experiment import DatasetSamplesFigure
+from advgen.figures import common
+from advgen.io.tables import read_images
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
+    """One row per class."""
+    full = common.inside(spec)
+    table = tables["dataset"]
+    facts, images = common.frame(table), read_images(table)
+    rows, labels = [], []
+    for label, members in facts.groupby("label"):
+        chosen = members.index[: spec.per_class]
+        rows.append([common.as_rgb(images[i]) for i in chosen])
+        labels.append(f"class {label}\n{common.n_is([len(members)])}")
+    columns = max(map(len, rows))
+    margin = common.label_width(labels, 30)
+    # Few images a class would otherwise be drawn as large as the page.
+    width = min(full - margin, 14.0 * columns)
+    height = common.grid_height(width, len(rows), columns, images.shape[1:])
+    details = f"test split, {common.n_is([len(facts)])}; the first of each class, unselected"
+    if facts["cue"].notna().any():
+        same = float((facts["cue"] == facts["label"]).mean())
+        details += f"; the texture is that of the label's class in {common.percent(same)}"
+    head = common.heading_height(full, details)
+    page = common.Page(full, head + height)
+    page.heading(0, 0, full, spec.dataset, details)
+    grid = common.Grid(page, margin, head, width, rows)
+    page.row_labels(margin - 2, head, labels, grid.row, margin - 2)
+    return page.figure

@@ -1,0 +1,32 @@
+"""A data set made from another one."""
+
+import numpy as np
+
+from advgen import registry
+from advgen.experiments.datasets.experiment import DeriveDataset
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job, Progress
+from advgen.io.tables import arrow_table, read_images, read_table, write_table
+
+
+def run(job: Job[DeriveDataset]) -> None:
+    """Make the splits that change and copy the others."""
+    spec = job.spec
+    models = [load_model(path).to(job.device) for path in job.inputs["model"]]
+    make = registry.resolve(spec.dataset)
+    for split in ("train", "test"):
+        table = read_table(job.input(split), "dataset")
+        images, labels = read_images(table), table.column("label").to_numpy()
+        cues = None
+        if split in spec.dataset.splits:  # type: ignore[attr-defined]
+            progress = Progress(f"{job.label()} ({split})")
+            images, labels, cues = make(
+                images, labels, spec.dataset, *models, split=split, seed=spec.seed, progress=progress
+            )
+        columns = {
+            "index": np.arange(len(labels)),
+            "label": np.asarray(labels, dtype=np.int32),
+            "cue": cues,
+            "image": images,
+        }
+        write_table(job.output(f"out-{split}"), arrow_table("dataset", columns), job.stamp)

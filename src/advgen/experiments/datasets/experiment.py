@@ -1,0 +1,125 @@
+"""Data sets: verified raw files, then Parquet; and data sets made from other ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.kinds import Files, Kind, Planned, Planner, key_of
+from advgen.core.paths import raw
+from advgen.core.schema import INT, Image, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.registry import AnyDataset
+from advgen.specs.base import Count, DatasetName, Need
+from advgen.specs.datasets import DatasetSpec, DerivedDataset, RawDataset
+from advgen.specs.figures import FigureSpec
+
+
+class Fetch(Task):
+    """Download and check the raw files of one data set."""
+
+    command = "fetch"
+    run = "fetch"
+    dataset: AnyDataset = Field(description="data set to download")
+
+
+class MakeDataset(Task):
+    """Turn raw files into Parquet."""
+
+    command = "make-dataset"
+    run = "make"
+    reads = ("raw",)
+    outputs = {
+        "train": "results/datasets/{raw}/train.parquet",
+        "test": "results/datasets/{raw}/test.parquet",
+    }
+    local = True
+    dataset: AnyDataset = Field(description="data set to make")
+    seed: int = Field(0, description="seed of the choice where only a part is used")
+
+    def code(self) -> set[str]:
+        """Where the files came from does not matter, only how they are read."""
+        return {self.module(), self.dataset.reader.split(":")[0]}  # type: ignore[attr-defined]
+
+
+class DeriveDataset(Task):
+    """Make a data set from another one, with a trained model if it needs one."""
+
+    command = "derive-dataset"
+    run = "derive"
+    reads = ("train", "test", "model")
+    outputs = {
+        "train": "results/datasets/{derived}/train.parquet",
+        "test": "results/datasets/{derived}/test.parquet",
+    }
+    torch = True
+    packages = TORCH
+    dataset: AnyDataset = Field(description="data set to make")
+    name: str
+    seed: int
+
+
+class DatasetSamplesFigure(FigureSpec):
+    """Images of each class of a data set."""
+
+    group = "Data and judge"
+    kind: Literal["dataset_samples"] = Field(description="images of each class")
+    dataset: DatasetName = Field(description="data set shown")
+    per_class: Count = Field(12, description="images per class")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("datasets", (self.dataset,), "test")
+
+
+class Datasets(Kind[DatasetSpec]):
+    """Data sets."""
+
+    definition = AnyDataset
+    about = "data sets"
+    place = 10
+    tasks = (Fetch, MakeDataset, DeriveDataset)
+    tables = {
+        "dataset": Table(("index",), {"index": INT, "label": INT, "cue": INT, "image": Image("uint8")}),
+    }
+    figures = (DatasetSamplesFigure,)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        dataset = self.defined(planner.study, name)
+        if isinstance(dataset, DerivedDataset):
+            return [self._derived(planner, name, dataset)]
+        assert isinstance(dataset, RawDataset)
+        files = {file: raw(name, file) for file in dataset.raw}
+        bare = type(dataset)(kind=dataset.kind)  # type: ignore[attr-defined, call-arg]
+        fetch = Planned("fetch", {"dataset": name}, Fetch(dataset=bare), {}, files)
+        planner.jobs.setdefault(key_of("fetch", fetch.wildcards), fetch)
+        part = dataset.train is not None or dataset.test is not None
+        task = MakeDataset(dataset=dataset, seed=planner.study.evaluation.seed if part else 0)
+        return [planner.add(task, {"raw": name}, {"raw": tuple(files.values())})]
+
+    def _derived(self, planner: Planner, name: str, dataset: DerivedDataset) -> Planned:
+        [base] = self.jobs(planner, dataset.base)
+        inputs: dict[str, Files] = {
+            "train": base.outputs["train"],
+            "test": base.outputs["test"],
+            "model": tuple(path for need in dataset.needs() for path in planner.needed(need)),
+        }
+        task = DeriveDataset(dataset=dataset, name=name, seed=planner.study.evaluation.seed)
+        return planner.add(task, {"derived": name}, inputs)
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        """Refuse data sets that are smaller than what is taken from them."""
+        validation, attacked = study.evaluation.validation, study.evaluation.attack_examples
+        for name in study.datasets:
+            facts = study.facts(name)
+            if validation >= facts.train:
+                message = f" = {validation}: data set {name!r} has {facts.train} images to train"
+                yield ("evaluation", "validation"), message
+            if attacked > facts.test:
+                message = f" = {attacked}: data set {name!r} has only {facts.test} test images"
+                yield ("evaluation", "attack_examples"), message
+
+
+KIND = Datasets()

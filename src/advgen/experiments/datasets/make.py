@@ -1,0 +1,21 @@
+"""train.parquet and test.parquet of a data set."""
+
+import numpy as np
+
+from advgen import registry
+from advgen.data.choice import choose
+from advgen.experiments.datasets.experiment import MakeDataset
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, write_table
+from advgen.specs.datasets import RawDataset
+
+
+def run(job: Job[MakeDataset]) -> None:
+    """Read raw files, keep the part asked for, write both splits."""
+    spec = job.spec.dataset
+    assert isinstance(spec, RawDataset)
+    splits = registry.load_target(spec.reader)(job.inputs["raw"], spec)
+    for (images, labels), n, flag in zip(splits, spec.sizes(), ("out-train", "out-test"), strict=True):
+        kept = choose(len(labels), min(n, len(labels)), job.spec.seed)  # a folder of one's own may hold fewer
+        columns = {"index": np.array(kept), "label": labels[kept].astype(np.int32), "cue": None, "image": images[kept]}
+        write_table(job.output(flag), arrow_table("dataset", columns), job.stamp)

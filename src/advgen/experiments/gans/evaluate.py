@@ -1,0 +1,64 @@
+"""Samples of a generator and what the judge says of them."""
+
+import torch
+
+from advgen.data.choice import permutation
+from advgen.data.images import load
+from advgen.experiments.gans.experiment import EvaluateGan
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.metrics.detect import collapsed
+from advgen.metrics.image import isolated_energy, laplacian_variance
+from advgen.metrics.judging import judge_digest, judge_labels, judge_samples
+from advgen.models.layers import count_parameters
+from advgen.models.predict import unit
+from advgen.seeds import normal
+
+
+def run(job: Job[EvaluateGan]) -> None:
+    """Draw n samples, judge them all, keep the first few."""
+    spec = job.spec
+    generator = load_model(job.input("generator")).to(job.device)
+    discriminator = load_model(job.input("discriminator"))
+    judge = load_model(job.input("judge")).to(job.device)
+    history = read_table(job.input("history"), "gan_history")
+    real, _ = load(job.input("data"))
+    z = normal(spec.seed, "samples", list(range(spec.n)), generator.spec.latent).to(job.device)
+    with torch.inference_mode():
+        samples = torch.cat([generator(part) for part in z.split(500)]).cpu()
+    quality = judge_samples(judge, samples, real[permutation(len(real), 0, "reference")], judge.outputs)
+    columns = {
+        "gan": spec.name,
+        "seed": spec.seed,
+        "generator": generator.spec.canonical(),
+        "discriminator": discriminator.spec.canonical(),
+        "parameters_generator": count_parameters(generator),
+        "parameters_discriminator": count_parameters(discriminator),
+        "loss": spec.training.loss,
+        "generator_steps": spec.training.generator_steps,
+        "discriminator_steps": spec.training.discriminator_steps,
+        "unroll": spec.training.unroll,
+        "batch": spec.training.batch,
+        "n": spec.n,
+        **quality,
+        "collapsed": collapsed(quality["class_share"][0]),
+        "vanishing": history.column("vanishing").to_numpy().mean(),
+        "isolated_energy": isolated_energy(samples).mean().item(),
+        "sharpness": laplacian_variance(samples).mean().item(),
+        "sharpness_real": laplacian_variance(unit(real)).mean().item(),
+        "judge": judge_digest(job.input("judge")),
+    }
+    write_table(job.output("out-quality"), arrow_table("gan_quality", columns), job.stamp)
+    shown = samples[: spec.shown]
+    label, confidence = judge_labels(judge, shown)
+    columns = {
+        "gan": spec.name,
+        "seed": spec.seed,
+        "index": list(range(len(shown))),
+        "z": z[: spec.shown].cpu().numpy(),
+        "label": label,
+        "confidence": confidence,
+        "image": shown.numpy(),
+    }
+    write_table(job.output("out-samples"), arrow_table("gan_samples", columns), job.stamp)

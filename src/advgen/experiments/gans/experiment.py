@@ -1,0 +1,245 @@
+"""Generators trained against discriminators, and the judge's opinion of their samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Definition, Study, Wrong, misfit
+from advgen.core.kinds import Files, Kind, Planned, Planner, Summary
+from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.experiments.judges.experiment import JUDGED, QUALITY
+from advgen.registry import AnyGenerator, AnyNetwork
+from advgen.specs.base import Count, GanName, Need, show_shape
+from advgen.specs.figures import FigureSpec
+from advgen.specs.training import GanTraining
+
+
+class GanDefinition(Definition):
+    """A generator trained against a discriminator."""
+
+    generator: AnyGenerator = Field(description="preset name, or a generator's own keys")
+    discriminator: AnyNetwork = Field(description="preset name, or a network's own keys; it gets one logit")
+    training: GanTraining = Field(GanTraining(), description="objective and budget")
+
+
+class TrainGan(Task):
+    """Train one generator against its discriminator with one seed."""
+
+    command = "train-gan"
+    run = "train"
+    reads = ("data", "judge")
+    outputs = {
+        "generator": "results/gans/{gan}/seed{seed}/generator.safetensors",
+        "discriminator": "results/gans/{gan}/seed{seed}/discriminator.safetensors",
+        "history": "results/gans/{gan}/seed{seed}/history.parquet",
+    }
+    # named, not imported, so that it is no part of the digest of a GAN that nobody judges
+    scorer: ClassVar[str] = "advgen.metrics.score:scorer"
+    torch = True
+    packages = TORCH
+    name: str
+    seed: int
+    generator: AnyGenerator
+    discriminator: AnyNetwork
+    training: GanTraining
+    validation: int
+
+    @property
+    def judged(self) -> bool:
+        """Whether training chooses the generator by the judge, which it then reads."""
+        return self.training.best_of > 0
+
+    def code(self) -> set[str]:
+        """The scoring too, where the judge chooses."""
+        return super().code() | ({self.scorer.split(":")[0]} if self.judged else set())
+
+
+class EvaluateGan(Task):
+    """Draw samples from one generator and judge them."""
+
+    command = "evaluate-gan"
+    run = "evaluate"
+    reads = ("generator", "discriminator", "history", "judge", "data")
+    outputs = {
+        "samples": "results/gans/{gan}/seed{seed}/samples.parquet",
+        "quality": "results/gans/{gan}/seed{seed}/quality.parquet",
+    }
+    torch = True
+    packages = TORCH
+    name: str
+    seed: int
+    training: GanTraining
+    n: int
+    shown: int = 200
+
+
+class LossCurvesFigure(FigureSpec):
+    """Losses of generator and discriminator per iteration, with epoch ticks."""
+
+    kind: Literal["loss_curves"] = Field(description="losses per iteration")
+    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs shown, one panel each")
+    smooth: Count = Field(25, description="iterations in the running mean drawn over the raw losses")
+
+    def needs(self) -> Iterator[Need]:
+        for gan in self.gans:
+            yield Need("gans", (gan,), "history")
+
+
+class GanSamplesFigure(FigureSpec):
+    """Samples of each generator, unselected, and the share of each class in many samples."""
+
+    kind: Literal["gan_samples"] = Field(description="samples and class shares")
+    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs shown")
+    samples: Count = Field(80, description="samples shown for each, the first ones drawn")
+
+    def needs(self) -> Iterator[Need]:
+        for gan in self.gans:
+            yield Need("gans", (gan,), "samples")
+            yield Need("gans", (gan,), "quality")
+
+
+class GanComparisonFigure(FigureSpec):
+    """Measures of several GANs side by side, a dot per seed, means with intervals over seeds."""
+
+    kind: Literal["gan_comparison"] = Field(description="measures of several GANs side by side")
+    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs compared, a row each")
+    measures: tuple[
+        Literal[
+            "fid",
+            "inception_score",
+            "precision",
+            "recall",
+            "classes",
+            "total_variation",
+            "vanishing",
+            "isolated_energy",
+            "sharpness",
+        ],
+        ...,
+    ] = Field(("fid", "recall", "classes", "vanishing"), min_length=1, description="measures shown, a panel each")
+
+    def needs(self) -> Iterator[Need]:
+        for gan in self.gans:
+            yield Need("gans", (gan,), "quality")
+
+
+class Gans(Kind[GanDefinition]):
+    """Generative adversarial networks."""
+
+    definition = GanDefinition
+    about = "generative adversarial networks"
+    place = 20
+    tasks = (TrainGan, EvaluateGan)
+    tables = {
+        "gan_history": Table(
+            ("gan", "seed", "step"),
+            {
+                "gan": TEXT,
+                "seed": INT,
+                "step": INT,
+                "epoch": REAL64,
+                "loss_generator": REAL,
+                "loss_discriminator": REAL,
+                "gradient_generator": REAL,
+                "gradient_discriminator": REAL,
+                "logit_real": REAL,
+                "logit_fake": REAL,
+                "vanishing": BOOL,
+            },
+        ),
+        "gan_samples": Table(
+            ("gan", "seed", "index"),
+            {
+                "gan": TEXT,
+                "seed": INT,
+                "index": INT,
+                "z": REALS,
+                "label": INT,
+                "confidence": REAL,
+                "image": Image("float32"),
+            },
+        ),
+        "gan_quality": Table(
+            ("gan", "seed"),
+            {
+                "gan": TEXT,
+                "seed": INT,
+                "generator": TEXT,
+                "discriminator": TEXT,
+                "parameters_generator": INT,
+                "parameters_discriminator": INT,
+                "loss": TEXT,
+                "generator_steps": INT,
+                "discriminator_steps": INT,
+                "unroll": INT,
+                "batch": INT,
+                **QUALITY,
+                "collapsed": BOOL,
+                "vanishing": REAL64,
+                "isolated_energy": REAL64,
+                "sharpness": REAL64,
+                "sharpness_real": REAL64,
+                "judge": TEXT,
+            },
+            "Generators",
+            hidden=("class_share", "generator", "discriminator"),
+            measured=(*JUDGED, "collapsed", "vanishing", "isolated_energy", "sharpness"),
+        ),
+    }
+    summaries = {"gans": Summary("gan_quality", "evaluate_gan", "quality")}
+    figures = (LossCurvesFigure, GanSamplesFigure, GanComparisonFigure)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        study, gan = planner.study, self.defined(planner.study, name)
+        facts = study.facts(gan.dataset)
+        [data] = planner.of("datasets", gan.dataset)
+        jobs = []
+        for seed in study.seeds_of(name):
+            task = TrainGan(
+                name=name,
+                seed=seed,
+                generator=gan.generator,
+                discriminator=gan.discriminator.fit(facts.shape),
+                training=gan.training,
+                validation=study.evaluation.validation,
+            )
+            judges = planner.of("judges", gan.dataset) if task.judged else []
+            inputs: dict[str, Files] = {
+                "data": data.outputs["train"],
+                "judge": tuple(job.outputs["model"] for job in judges),
+            }
+            jobs.append(planner.add(task, {"gan": name, "seed": str(seed)}, inputs))
+        for job in jobs:
+            self._evaluated(planner, name, job)
+        return jobs
+
+    def _evaluated(self, planner: Planner, name: str, trained: Planned) -> None:
+        study, gan = planner.study, self.defined(planner.study, name)
+        [data], [judge] = planner.of("datasets", gan.dataset), planner.of("judges", gan.dataset)
+        planner.kind("judges").calibrated(planner, gan.dataset)
+        task = EvaluateGan(name=name, seed=trained.seed, training=gan.training, n=study.evaluation.gan_samples)
+        inputs = {
+            "generator": trained.outputs["generator"],
+            "discriminator": trained.outputs["discriminator"],
+            "history": trained.outputs["history"],
+            "judge": judge.outputs["model"],
+            "data": data.outputs["test"],
+        }
+        planner.add(task, trained.wildcards, inputs)
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        for name, gan in self.all(study):
+            shape, made = study.facts(gan.dataset).shape, gan.generator.image_shape()
+            if made != shape:
+                message = (
+                    f": makes {show_shape(made)} images, but data set {gan.dataset!r} has {show_shape(shape)} ones"
+                )
+                yield ("gans", name, "generator"), f"{message}; choose another generator or data set"
+            yield from misfit(("gans", name, "discriminator"), gan.discriminator, shape)
+
+
+KIND = Gans()

@@ -1,0 +1,89 @@
+"""Measures of several GANs side by side, a tick per seed, means with intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.gans.experiment import GanComparisonFigure
+from advgen.figures import common, strips
+
+
+class Words(NamedTuple):
+    """How a measure is called, what is good, and the range that it cannot leave."""
+
+    title: str
+    note: str
+    limits: tuple[float, float] | None = None
+    log: bool = False
+    factor: float = 1.0
+
+
+WORDS = {
+    "fid": Words("Fréchet distance", "judge's features, log; less is better", log=True),
+    "inception_score": Words("inception score", "by the judge; more is better"),
+    "precision": Words("precision", "k-NN; more is better", (0, 1)),
+    "recall": Words("recall", "k-NN; more is better", (0, 1)),
+    "classes": Words("classes covered", "over 1 % of samples"),
+    "total_variation": Words("total variation", "class shares to the prior; less is better", (0, 1)),
+    "vanishing": Words("vanishing gradient", "% of steps; less is better", (0, 100), factor=100),
+    "isolated_energy": Words("isolated pixels", "energy of salt and pepper; less is better"),
+    "sharpness": Words("sharpness", "Laplacian variance; dashes: real images"),
+}
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
+    """A row per GAN, a panel per measure."""
+    full = common.inside(spec)
+    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
+    gans = common.in_order(spec.gans, quality["gan"])
+    rows = {gan: quality[quality["gan"] == gan] for gan in gans}
+    measures = [_measure(name, rows) for name in spec.measures]
+    labels = [f"{gan}\n{_recipe(one)}" for gan, one in rows.items()]
+    shown = pd.concat(list(rows.values()))
+    figure = strips.draw("GANs compared", _details(shown), labels, measures, [], full)
+    if "sharpness" in spec.measures:
+        axes = figure.axes[spec.measures.index("sharpness")]
+        axes.axvline(shown["sharpness_real"].mean(), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
+    return figure
+
+
+def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> strips.Measure:
+    words = WORDS[name]
+    marks = []
+    for number, one in enumerate(rows.values()):
+        values = words.factor * one[name].to_numpy(float)
+        if words.log:
+            # A logarithm needs positive numbers.
+            values = values.clip(min=0.01)
+        mean, low, high = common.over_seeds(values)
+        if words.log:
+            low = max(low, 0.01)
+        elif words.limits is not None:
+            low, high = max(low, words.limits[0]), min(high, words.limits[1])
+        marks.append(strips.Mark(number, mean, low, high, values))
+    return strips.Measure(words.title, words.note, marks, words.log, words.limits)
+
+
+def _recipe(rows: pd.DataFrame) -> str:
+    """What was varied, in a few words."""
+    first = rows.iloc[0]
+    words = f"{first['loss'].replace('_', ' ')}, gs {first['generator_steps']}, ds {first['discriminator_steps']}"
+    if first["unroll"]:
+        words += f", k {first['unroll']}"
+    return words
+
+
+def _details(quality: pd.DataFrame) -> str:
+    seeds = quality.groupby("gan")["seed"].nunique()
+    words = f"{common.n_is(quality['n'])} samples of each; gs, ds: steps of G and D per batch, k: unrolled steps"
+    if seeds.max() > 1:
+        words += (
+            f"; marks: means of up to {seeds.max()} seeds, ticks: the seeds, bars: 95 % Student intervals over them"
+        )
+    return words

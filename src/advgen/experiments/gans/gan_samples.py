@@ -1,0 +1,99 @@
+"""Samples of each generator, unselected, and the share of each class in many samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from advgen.experiments.gans.experiment import GanSamplesFigure
+from advgen.figures import common
+from advgen.io.tables import read_images
+
+COVERED = 0.01  # a class counts as covered from this share on
+AXIS, LABELS = 13.0, 9.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Figure:
+    """One block per GAN: the first samples of its first seed, and class shares over all samples of every seed."""
+    full = common.inside(spec)
+    facts, images = common.frame(tables["gan_samples"]), read_images(tables["gan_samples"])
+    quality = tables["gan_quality"].drop_columns(["class_share"]).to_pandas()
+    shares = np.array(tables["gan_quality"].column("class_share").to_pylist(), dtype=float)
+
+    narrow = full < 120
+    chart = full if narrow else 0.34 * full
+    width = full if narrow else full - chart - 1
+    columns = columns_for(spec.samples)
+    side = common.grid_height(width, math.ceil(spec.samples / columns), columns, images.shape[1:])
+    chart_height = max(32.0, side) if not narrow else 38.0
+    gans = common.in_order(spec.gans, facts["gan"])
+    details = [_details(quality[quality["gan"] == gan], spec.samples) for gan in gans]
+    head = common.heading_height(full, *details)
+    block = head + (max(side, chart_height) if not narrow else side + chart_height + 3) + common.GAP
+    page = common.Page(full, len(gans) * block - common.GAP + 1)
+    for number, gan in enumerate(gans):
+        top = number * block
+        mine = quality[quality["gan"] == gan]
+        shown = common.first_seed(facts[facts["gan"] == gan]).index[: spec.samples]
+        page.heading(0, top, full, gan, details[number])
+        top += head
+        pictures: list[common.Images | None] = [common.as_rgb(images[i]) for i in shown]
+        rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+        rows[-1] = rows[-1] + [None] * (columns - len(rows[-1]))
+        common.Grid(page, 0, top, width, rows)
+        left = 0.0 if narrow else width + 1
+        down = top + side + 3 if narrow else top
+        axes = page.axes(left + AXIS, down + 1, chart - AXIS - 1, chart_height - 1 - LABELS)
+        _bars(axes, shares[mine.index])
+    return page.figure
+
+
+def _bars(axes: Axes, shares_SC: np.ndarray) -> None:
+    """Mean share of each class over the seeds, a dot per seed, the uniform share and the threshold of coverage."""
+    classes = np.arange(shares_SC.shape[1])
+    mean = shares_SC.mean(axis=0)
+    colours = [common.BLUE if share > COVERED else common.VERMILLION for share in mean]
+    axes.bar(classes, 100 * mean, 0.72, color=colours, alpha=0.75)
+    if len(shares_SC) > 1:
+        for shares in shares_SC:
+            axes.plot(classes, 100 * shares, ".", color=common.INK, markersize=2.5)
+    uniform = 100 / len(classes)
+    top = max(100 * shares_SC.max(), 1.6 * uniform) * 1.12
+    axes.set_ylim(0, top)
+    axes.set_xlim(-0.6, len(classes) - 0.4)
+    axes.axhline(uniform, color=common.INK, linewidth=0.8)
+    axes.axhline(100 * COVERED, color=common.VERMILLION, linewidth=0.9, linestyle=(0, (2, 1.5)))
+    size = 5.5
+    axes.text(
+        len(classes) - 0.45, top, f"line: uniform, {uniform:g} %; dashes: 1 %, covered", ha="right", va="top", size=size
+    )
+    axes.set_xticks(classes)
+    axes.tick_params(axis="x", length=0)
+    axes.grid(False, axis="x")
+    axes.set_xlabel("class by the judge", labelpad=1.5)
+    axes.set_ylabel("share of samples (%)")
+
+
+def columns_for(count: int) -> int:
+    """Columns of a wide grid for so many images, with as few blank cells as can be."""
+    widest = max(1, round(math.sqrt(count * 3.2)))
+    options = range(max(1, math.ceil(widest * 0.75)), widest + 1)
+    return min(options, key=lambda columns: (-count % columns, -columns))
+
+
+def _details(quality: pd.DataFrame, shown: int) -> str:
+    fid = " / ".join(common.number(value) for value in quality["fid"])
+    covered = " / ".join(str(value) for value in quality["classes"])
+    seeds = ", ".join(str(seed) for seed in quality["seed"])
+    which = f"seed {seeds}" if len(quality) == 1 else f"seeds {seeds}; pictures of seed {quality['seed'].min()}"
+    n = common.n_is(quality["n"])
+    if quality["collapsed"].any():
+        which += f"; collapsed: {int(quality['collapsed'].sum())} of {len(quality)}"
+    return f"FID {fid}, classes covered {covered} ({n}, {which}); first {shown} samples, unselected"

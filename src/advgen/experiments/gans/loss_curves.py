@@ -1,0 +1,124 @@
+"""Losses of generator and discriminator per iteration, with epoch ticks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from advgen.experiments.gans.experiment import LossCurvesFigure
+from advgen.figures import common
+
+TALL, TOP, BOTTOM, LEFT, RIGHT = 38.0, 12.0, 18.0, 12.0, 24.0
+
+SHADE = "#F0E2B6"
+
+# Losses of generator and discriminator where the discriminator cannot tell: both logits are 0.
+EQUILIBRIA = {
+    "non-saturating": (math.log(2), 2 * math.log(2)),
+    "minimax": (-math.log(2), 2 * math.log(2)),
+    "squared error": (0.25, 0.5),
+}
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
+    """One panel per GAN and seed: raw losses faint, running means on top."""
+    full = common.inside(spec)
+    history = common.frame(tables["gan_history"])
+    panels = [
+        (gan, seed, rows)
+        for gan in common.in_order(spec.gans, history["gan"])
+        for seed, rows in history[history["gan"] == gan].groupby("seed")
+    ]
+    columns = common.columns_that_fit(len(panels), full, 140.0 if len(panels) < 4 else 85.0)
+    lines = math.ceil(len(panels) / columns)
+    width, height = full / columns, TOP + TALL + BOTTOM
+    page = common.Page(full, lines * height)
+    for number, (gan, seed, rows) in enumerate(panels):
+        left, top = number % columns * width, number // columns * height
+        page.text(left + LEFT, top, str(gan), weight="bold", size=8)
+        details = f"seed {seed}, {common.counted(int(rows['step'].max()), 'iteration')}; line: mean of {spec.smooth}"
+        page.text(left + LEFT, top + 4.2, details, size=6.5, color=common.GREY)
+        gone = rows["vanishing"].mean()
+        if gone:
+            words = f"shaded: gradient vanished, {common.percent(gone)} of the iterations"
+            size = common.fitting_size(words, width - LEFT - 1, 6.5)
+            page.text(left + LEFT, top + 7.2, words, size=size, color=common.GREY)
+        _panel(page.axes(left + LEFT, top + TOP, width - LEFT - RIGHT, TALL), rows, spec.smooth)
+    return page.figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
+    steps = rows["step"].to_numpy(float)
+    stride = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
+    window = max(1, round(smooth / stride))
+    curves = {
+        "discriminator": (rows["loss_discriminator"].to_numpy(float), common.VERMILLION),
+        "generator": (rows["loss_generator"].to_numpy(float), common.BLUE),
+    }
+    for first, last in spans(rows["vanishing"].to_numpy(bool)):
+        axes.axvspan(steps[first] - stride, steps[last], color=SHADE, linewidth=0, zorder=0)
+    for values, colour in curves.values():
+        axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.5, rasterized=len(values) > 4000)
+    smoothed = {name: (common.running_mean(values, window), colour) for name, (values, colour) in curves.items()}
+    for values, colour in smoothed.values():
+        axes.plot(steps, values, color=colour, linewidth=1.4)
+
+    # Raw spikes of one batch would flatten everything else.
+    raw = np.concatenate([values for values, _ in curves.values()])
+    inside = np.concatenate([values for values, _ in smoothed.values()])
+    low, high = min(np.quantile(raw, 0.005), inside.min()), max(np.quantile(raw, 0.995), inside.max())
+    equilibrium = _equilibrium(rows)
+    if equilibrium is not None:
+        low, high = min(low, *equilibrium[1]), max(high, *equilibrium[1])
+    room = 0.06 * (high - low) or 0.5
+    axes.set_ylim(low - room, high + room)
+    axes.set_xlim(steps[0] - stride, steps[-1])
+
+    ends = [(float(values[-1]), name, colour) for name, (values, colour) in smoothed.items()]
+    if equilibrium is not None:
+        for value, colour in zip(equilibrium[1], (common.BLUE, common.VERMILLION), strict=True):
+            axes.axhline(value, color=colour, linewidth=0.8, linestyle=(0, (1, 2)))
+            ends.append((value, f"{value:.2f} if D can't tell".replace("-", "−"), colour))
+    common.name_ends(axes, ends, TALL, 5.7)
+    axes.set_ylabel("loss (nats)" if equilibrium is None or equilibrium[0] != "squared error" else "loss")
+    axes.set_xlabel("iteration", labelpad=1)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(False, axis="x")
+    per_step = float(rows["epoch"].iloc[-1]) / steps[-1]
+    epochs = axes.twiny()
+    # Its grid belongs under the curves.
+    epochs.set_zorder(axes.get_zorder() - 1)
+    axes.patch.set_visible(False)
+    epochs.set_xlim(*(bound * per_step for bound in axes.get_xlim()))
+    epochs.xaxis.set_ticks_position("bottom")
+    epochs.xaxis.set_label_position("bottom")
+    epochs.spines["bottom"].set_position(("outward", 22))
+    epochs.xaxis.set_major_locator(MaxNLocator(6, integer=epochs.get_xlim()[1] > 2))
+    epochs.set_xlabel("epoch", labelpad=1)
+    epochs.grid(True, axis="x")
+
+
+def spans(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and last position of each run of true flags."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+    return [(int(first), int(last) - 1) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _equilibrium(rows: pd.DataFrame) -> tuple[str, tuple[float, float]] | None:
+    """Name and losses of the objective whose equilibrium is nearest to the losses where both logits are nearly 0."""
+    away = rows["logit_real"].abs() + rows["logit_fake"].abs()
+    if away.min() > 1:
+        return None
+    row = rows.loc[away.idxmin()]
+    here = (row["loss_generator"], row["loss_discriminator"])
+    name = min(EQUILIBRIA, key=lambda name: math.dist(here, EQUILIBRIA[name]))
+    return name, EQUILIBRIA[name]

@@ -1,0 +1,41 @@
+"""A trained generator and discriminator, and their history."""
+
+from advgen import registry
+from advgen.data.choice import split
+from advgen.data.images import load
+from advgen.experiments.gans.experiment import TrainGan
+from advgen.io.checkpoints import build, load_model, save_model
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, write_table
+from advgen.metrics.detect import vanishing
+from advgen.training.gan import train_gan
+from advgen.training.initial import fresh
+from advgen.training.state import Callbacks
+
+
+def run(job: Job[TrainGan]) -> None:
+    """Train, then write both networks and the history."""
+    spec = job.spec
+    (images, _), (held_out, _) = split(*load(job.input("data")), spec.validation)
+    generator = fresh(build, "generators", spec.generator, seed=spec.seed)
+    discriminator = fresh(build, "networks", spec.discriminator, 1, seed=spec.seed)
+    score = None
+    if spec.judged:
+        make = registry.load_target(spec.scorer)
+        score = make(load_model(job.input("judge")).to(job.device), held_out, spec.seed, job.device)
+    history = train_gan(
+        generator,
+        discriminator,
+        images,
+        spec.training,
+        spec.seed,
+        device=job.device,
+        callbacks=Callbacks(**job.callbacks()),
+        score=score,
+    )
+    flags = vanishing(history["gradient_generator"], history["loss_generator"])
+    columns = {"gan": spec.name, "seed": spec.seed, **history, "vanishing": flags}
+    write_table(job.output("out-history"), arrow_table("gan_history", columns), job.stamp)
+    save_model(job.output("out-discriminator"), discriminator, job.stamp)
+    save_model(job.output("out-generator"), generator, job.stamp)
+    job.finish()

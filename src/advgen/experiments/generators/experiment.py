@@ -1,0 +1,48 @@
+"""Generators from files: nothing is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from advgen.core.definitions import FilePath, Study
+from advgen.core.errors import ConfigError
+from advgen.core.kinds import Kind, Planned, Planner
+from advgen.specs.base import DatasetName, Spec
+
+
+class GeneratorDefinition(Spec):
+    """A generator from a file: it is inverted and inpaints, and nothing is trained."""
+
+    dataset: DatasetName = Field(description="data set whose images it makes")
+    file: FilePath = Field(description="its checkpoint, a generator.safetensors")
+
+    def seeds_in(self, study: Study) -> tuple[int, ...]:
+        """A file has one, and is told apart by its name."""
+        return (0,)
+
+
+class Generators(Kind[GeneratorDefinition]):
+    """Generators from files."""
+
+    definition = GeneratorDefinition
+    about = "generators from files"
+    place = 32
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        """Nothing is made for a generator from a file, but the file must be there."""
+        path = self.defined(planner.study, name).file
+        if not Path(path).is_file():
+            raise ConfigError(f"generators.{name}.file = {path!r}: no such file; name a generator.safetensors")
+        return []
+
+    def files(self, planner: Planner, name: str) -> list[tuple[str, int]]:
+        """The checkpoints of a GAN's generator, or the file of a given one, with their seeds."""
+        if name in planner.study.generators:
+            self.jobs(planner, name)
+            return [(self.defined(planner.study, name).file, 0)]
+        return [(job.outputs["generator"], job.seed) for job in planner.of("gans", name)]
+
+
+KIND = Generators()

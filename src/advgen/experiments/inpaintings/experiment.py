@@ -1,0 +1,164 @@
+"""Test images restored from behind masks with a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.kinds import Files, OnGenerators, Planner, Summary
+from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
+from advgen.core.tasks import GeneratorTask
+from advgen.registry import AnyMask
+from advgen.specs.base import Count, GeneratorName, MaskName, Need, Ref, Spec, show_shape
+from advgen.specs.figures import FigureSpec
+from advgen.specs.searches import LatentSearch
+
+InpaintingName = Annotated[str, Ref(("inpaintings",))]
+
+
+class InpaintingDefinition(Spec):
+    """For each generator, test images restored from behind masks."""
+
+    generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators that restore")
+    masks: tuple[MaskName, ...] = Field(min_length=1, description="masks tried")
+    methods: tuple[Literal["full", "masked", "prior"], ...] = Field(
+        ("full", "masked"),
+        min_length=1,
+        description="losses tried: full counts lost pixels as black ones, masked leaves them out, prior adds to that "
+        "the discriminator's opinion of the whole image",
+    )
+    images: Count = Field(64, description="test images restored")
+    search: LatentSearch = Field(LatentSearch(), description="how z is searched")
+
+
+class Inpaint(GeneratorTask):
+    """Restore test images from behind masks with one generator."""
+
+    command = "inpaint"
+    reads = ("generator", "judge", "data", "discriminator")
+    outputs = {"inpainting": "results/inpaintings/{inpainting}/{generator}--seed{seed}.parquet"}
+    images: int
+    choice: int
+    masks: dict[str, AnyMask]
+    methods: tuple[str, ...]
+    search: LatentSearch
+
+
+class InpaintingGalleryFigure(FigureSpec):
+    """Original, masked and restored images for each mask and method."""
+
+    kind: Literal["inpainting_gallery"] = Field(description="original, masked, restored")
+    inpainting: InpaintingName = Field(description="inpainting shown")
+    images: Count = Field(5, description="images shown per mask")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("inpaintings", (self.inpainting,), "inpainting")
+
+
+class InpaintingErrorsFigure(FigureSpec):
+    """Error of each method under each mask, with intervals."""
+
+    kind: Literal["inpainting_errors"] = Field(description="error by mask and method")
+    inpainting: InpaintingName = Field(description="inpainting shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("inpaintings", (self.inpainting,), "inpainting")
+
+
+class SquarePositionFigure(FigureSpec):
+    """Error of inpainting against where the square lies and how much ink it covers."""
+
+    kind: Literal["square_position"] = Field(description="error against the square's position and the ink it covers")
+    inpainting: InpaintingName = Field(description="inpainting shown")
+    mask: MaskName = Field(description="a square mask of that inpainting")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("inpaintings", (self.inpainting,), "inpainting")
+
+
+class Inpaintings(OnGenerators[InpaintingDefinition]):
+    """Restorations from behind masks."""
+
+    definition = InpaintingDefinition
+    about = "restorations from behind masks"
+    place = 41
+    tasks = (Inpaint,)
+    tables = {
+        "inpainting": Table(
+            ("inpainting", "generator", "seed", "mask", "method", "index"),
+            {
+                "inpainting": TEXT,
+                "generator": TEXT,
+                "seed": INT,
+                "mask": TEXT,
+                "method": TEXT,
+                "index": INT,
+                "label": INT,
+                "judged": INT,
+                "lost": INT,
+                "lost_top": INT,
+                "lost_left": INT,
+                "ink_lost": REAL,
+                "mse_whole": REAL,
+                "mse_hole": REAL,
+                "mse_composite": REAL,
+                "ssim_whole": REAL,
+                "ssim_composite": REAL,
+                "image": Image("float32"),
+                "masked": Image("float32"),
+                "restored": Image("float32"),
+            },
+        ),
+        "inpainting_summary": Table(
+            ("inpainting", "generator", "seed", "mask", "method", "measure"),
+            {
+                "inpainting": TEXT,
+                "generator": TEXT,
+                "seed": INT,
+                "mask": TEXT,
+                "method": TEXT,
+                "measure": TEXT,
+                "n": INT,
+                "mean": REAL64,
+                "low": REAL64,
+                "high": REAL64,
+            },
+            "Inpainting",
+            measured=("mean",),
+        ),
+    }
+    summaries = {"inpaintings": Summary("inpainting_summary", "inpaint", "inpainting", by="summary")}
+    figures = (InpaintingGalleryFigure, InpaintingErrorsFigure, SquarePositionFigure)
+
+    def asked(self, study: Study, definition: InpaintingDefinition, subject: str) -> dict[str, Any]:
+        masks = {"masks": {mask: study.masks[mask] for mask in definition.masks}}
+        return super().asked(study, definition, subject) | masks
+
+    def further(self, planner: Planner, definition: InpaintingDefinition, subject: str, seed: int) -> dict[str, Files]:
+        if "prior" not in definition.methods:
+            return {"discriminator": ()}
+        trained = [job for job in planner.of("gans", subject) if job.seed == seed]
+        return {"discriminator": tuple(job.outputs["discriminator"] for job in trained)}
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        yield from super().check(study)
+        for name, inpainting in self.all(study):
+            for number, generator in enumerate(inpainting.generators):
+                if "prior" in inpainting.methods and generator in study.generators:
+                    message = (
+                        f" = {generator!r}: has no discriminator, which method 'prior' needs; leave one of them out"
+                    )
+                    yield ("inpaintings", name, "generators", number), message
+                shape = study.facts(study.dataset_of(generator)).shape
+                for index, mask in enumerate(inpainting.masks):
+                    if not 0 < study.masks[mask].lost(shape) < shape[1] * shape[2]:
+                        message = (
+                            f" = {mask!r}: loses nothing or everything of {show_shape(shape)} images; change the mask"
+                        )
+                        yield ("inpaintings", name, "masks", index), message
+
+
+KIND = Inpaintings()

@@ -1,0 +1,67 @@
+"""Test images restored from behind masks."""
+
+from typing import Any
+
+import numpy as np
+
+from advgen import registry
+from advgen.data.images import load_choice
+from advgen.experiments.inpaintings.experiment import Inpaint
+from advgen.inpainting.restore import composite, restore
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job, Progress
+from advgen.io.tables import arrow_table, concatenate, write_table
+from advgen.metrics.image import mse, ssim
+from advgen.metrics.judging import judge_labels
+
+
+def run(job: Job[Inpaint]) -> None:
+    """Mask each image with each mask and restore it with each method."""
+    spec = job.spec
+    generator = load_model(job.input("generator")).to(job.device)
+    judge = load_model(job.input("judge")).to(job.device)
+    discriminator = load_model(job.input("discriminator")).to(job.device) if job.inputs["discriminator"] else None
+    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    tables = []
+    for name, mask in spec.masks.items():
+        shape = tuple(images.shape[1:])
+        known = registry.resolve(mask)(mask, shape, seed=spec.choice, indices=indices)[:, None]
+        for method in spec.methods:
+            restored = restore(
+                generator,
+                images.to(job.device),
+                known[:, 0].to(job.device),
+                method,
+                spec.search,
+                seed=spec.seed,
+                indices=indices,
+                discriminator=discriminator,
+                progress=Progress(f"{job.label()} ({name}, {method})"),
+            ).cpu()
+            whole = composite(images, known[:, 0], restored)
+            lost = (~known).expand_as(images)
+            hole = ((restored - images).square() * lost).flatten(1).sum(1) / lost.flatten(1).sum(1)
+            columns: dict[str, Any] = {
+                "inpainting": spec.name,
+                "generator": spec.generator_name,
+                "seed": spec.seed,
+                "mask": name,
+                "method": method,
+                "index": np.array(indices),
+                "label": labels.numpy(),
+                "judged": judge_labels(judge, restored)[0],
+                "lost": (~known).flatten(1).sum(1).numpy(),
+                "lost_top": (~known[:, 0]).any(2).int().argmax(1).numpy(),
+                "lost_left": (~known[:, 0]).any(1).int().argmax(1).numpy(),
+                "ink_lost": (images * ~known).flatten(1).sum(1).numpy(),
+                "mse_whole": mse(restored, images).numpy(),
+                "mse_hole": hole.numpy(),
+                "mse_composite": mse(whole, images).numpy(),
+                "ssim_whole": ssim(restored, images).numpy(),
+                "ssim_composite": ssim(whole, images).numpy(),
+                "image": images.numpy(),
+                "masked": (images * known).numpy(),
+                "restored": restored.numpy(),
+            }
+            tables.append(arrow_table("inpainting", columns))
+    write_table(job.output(), concatenate(tables), job.stamp)

@@ -1,0 +1,155 @@
+"""Frames between pairs of test images, in the latent space of each model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.kinds import Experiment, Files, Planner, Summary
+from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.specs.base import Count, Need, Ref, Spec
+from advgen.specs.figures import FigureSpec
+from advgen.specs.searches import LatentSearch
+
+InterpolationName = Annotated[str, Ref(("interpolations",))]
+
+
+class InterpolationDefinition(Spec):
+    """Frames between pairs of test images, in the latent space of each model."""
+
+    models: tuple[Annotated[str, Ref(("gans", "autoencoders"))], ...] = Field(
+        min_length=1, description="GANs (through inversion) and autoencoders (through their encoder)"
+    )
+    pairs: Count = Field(16, description="pairs of test images with different labels")
+    frames: Annotated[int, Field(ge=3)] = Field(9, description="frames per pair, both ends included")
+    search: LatentSearch = Field(LatentSearch(), description="how z is searched in a GAN")
+
+
+class Interpolate(Task):
+    """Walk between pairs of test images in the latent space of one model."""
+
+    command = "interpolate"
+    reads = ("model", "judge", "data")
+    outputs = {"interpolation": "results/interpolations/{interpolation}/{model}--seed{seed}.parquet"}
+    torch = True
+    packages = TORCH
+    name: str
+    model_name: str
+    seed: int
+    pairs: int
+    choice: int
+    frames: int
+    search: LatentSearch | None
+
+
+class InterpolationStripsFigure(FigureSpec):
+    """Frames between two test images, in an autoencoder and in a GAN."""
+
+    kind: Literal["interpolation_strips"] = Field(description="frames between two images")
+    interpolation: InterpolationName = Field(description="interpolation shown")
+    pairs: Count = Field(4, description="pairs shown per model")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("interpolations", (self.interpolation,), "interpolation")
+
+
+class ThirdClassFigure(FigureSpec):
+    """Rate of a third class halfway between two images, and the most surprising pairs."""
+
+    kind: Literal["third_class"] = Field(description="a third class in the middle of interpolations")
+    interpolation: InterpolationName = Field(description="interpolation shown")
+    pairs: Count = Field(6, description="pairs shown per model, the judge's surest third classes")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("interpolations", (self.interpolation,), "interpolation")
+
+
+class SmoothnessFigure(FigureSpec):
+    """Smoothness of paths by the classes of their ends, a matrix per model."""
+
+    kind: Literal["smoothness"] = Field(description="smoothness of paths between each pair of classes")
+    interpolation: InterpolationName = Field(description="interpolation shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("interpolations", (self.interpolation,), "interpolation")
+
+
+class Interpolations(Experiment[InterpolationDefinition]):
+    """Paths between images."""
+
+    definition = InterpolationDefinition
+    about = "paths between images"
+    place = 42
+    over = "models"
+    subject = "model_name"
+    tasks = (Interpolate,)
+    tables = {
+        "interpolation_summary": Table(
+            ("interpolation", "model", "seed"),
+            {
+                "interpolation": TEXT,
+                "model": TEXT,
+                "seed": INT,
+                "n": INT,
+                "ends_kept": REAL64,
+                "third_class": REAL64,
+                "third_class_low": REAL64,
+                "third_class_high": REAL64,
+                "roughness": REAL64,
+                "roughness_low": REAL64,
+                "roughness_high": REAL64,
+            },
+            "Interpolation",
+            measured=("ends_kept", "third_class", "roughness"),
+        ),
+        "interpolation": Table(
+            ("interpolation", "model", "seed", "pair", "frame"),
+            {
+                "interpolation": TEXT,
+                "model": TEXT,
+                "seed": INT,
+                "pair": INT,
+                "frame": INT,
+                "alpha": REAL64,
+                "index_from": INT,
+                "index_to": INT,
+                "label_from": INT,
+                "label_to": INT,
+                "judged": INT,
+                "confidence": REAL,
+                "change": REAL,
+                "image": Image("float32"),
+            },
+        ),
+    }
+    summaries = {"interpolations": Summary("interpolation_summary", "interpolate", "interpolation", by="summary")}
+    figures = (InterpolationStripsFigure, ThirdClassFigure, SmoothnessFigure)
+
+    def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
+        dataset = planner.study.dataset_of(name)
+        data, role = planner.test_images(dataset), "generator" if name in planner.study.gans else "model"
+        [judge] = planner.of("judges", dataset)
+        for trained in planner.trained(name):
+            yield trained.seed, {"model": trained.outputs[role], "judge": judge.outputs["model"], "data": data}
+
+    def asked(self, study: Study, definition: InterpolationDefinition, subject: str) -> dict[str, Any]:
+        """An autoencoder's encoder needs no search."""
+        search = definition.search if subject in study.gans else None
+        return super().asked(study, definition, subject) | {"search": search}
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        for name, walk in self.all(study):
+            for model in walk.models:
+                test = study.facts(study.dataset_of(model)).test
+                if 4 * walk.pairs > test:
+                    message = (
+                        f" = {walk.pairs}: pairs are sought among four times as many test images, and there are {test}"
+                    )
+                    yield ("interpolations", name, "pairs"), message
+
+
+KIND = Interpolations()

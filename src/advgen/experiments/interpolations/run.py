@@ -1,0 +1,96 @@
+"""Frames between pairs of test images in a model's latent space."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+
+from advgen.data.choice import permutation
+from advgen.data.images import load
+from advgen.experiments.interpolations.experiment import Interpolate
+from advgen.interpolation import alphas, frames
+from advgen.inversion.search import search
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job, Progress
+from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.metrics.judging import judge_labels
+from advgen.models.networks import Network
+from advgen.models.predict import features_and_probabilities, unit
+
+Labels = np.ndarray[Any, Any]
+
+
+def run(job: Job[Interpolate]) -> None:
+    """Find both ends of each pair, decode the frames between, and judge every frame."""
+    spec = job.spec
+    model = load_model(job.input("model")).to(job.device)
+    judge = load_model(job.input("judge")).to(job.device)
+    stored, labels = load(job.input("data"))
+    index = read_table(job.input("data"), "dataset", images=False).column("index").to_numpy()
+    pairs = different_pairs(labels.numpy(), spec.pairs, spec.choice)
+    rows = pairs.T.flatten()
+    images = unit(stored[rows]).to(job.device)
+    if spec.search is not None:
+        progress = Progress(job.label())
+        found = search(model, images, spec.search, seed=spec.seed, indices=index[rows].tolist(), progress=progress)
+        z = found.z[torch.arange(len(images)), found.mse.argmin(1)]
+    else:
+        with torch.inference_mode():
+            z = model.encode(images).cpu()
+    decode = model if spec.search is not None else model.decode
+    with torch.inference_mode():
+        z_from, z_to = z.to(job.device).chunk(2)
+        strips = frames(decode, z_from, z_to, spec.frames).cpu()
+    label, confidence = judge_labels(judge, strips.flatten(0, 1))
+    count = len(pairs)
+    columns = {
+        "interpolation": spec.name,
+        "model": spec.model_name,
+        "seed": spec.seed,
+        "pair": np.repeat(np.arange(count), spec.frames),
+        "frame": np.tile(np.arange(spec.frames), count),
+        "alpha": np.tile(alphas(spec.frames), count),
+        **{
+            f"{name}_{end}": np.repeat(values[pairs[:, side]], spec.frames)
+            for name, values in (("index", index), ("label", labels.numpy()))
+            for side, end in enumerate(("from", "to"))
+        },
+        "judged": label,
+        "confidence": confidence,
+        "change": changes(judge, strips).flatten().numpy(),
+        "image": strips.flatten(0, 1).numpy(),
+    }
+    write_table(job.output(), arrow_table("interpolation", columns), job.stamp)
+
+
+def changes(judge: Network, strips_NFCHW: torch.Tensor) -> torch.Tensor:
+    """How far each frame is from the one before in the judge's features, as a share of the strip's whole way (N, F).
+
+    The first is NaN. A smooth path gives equal shares; a path that jumps gives one large one.
+    """
+    features, _ = features_and_probabilities(judge, strips_NFCHW.flatten(0, 1))
+    ways = features.unflatten(0, strips_NFCHW.shape[:2]).diff(dim=1).norm(dim=2)
+    shares = ways / ways.sum(1, keepdim=True).clamp_min(1e-12)
+    return torch.cat([torch.full_like(shares[:, :1], float("nan")), shares], 1)
+
+
+def different_pairs(labels_N: Labels, count: int, seed: int) -> Labels:
+    """Positions (count, 2) of images of two classes each, all pairs of classes as often as one another, none twice.
+
+    The images of a class are taken in a seeded order, and the direction changes from round to round. The first pairs
+    stay when more are asked for. ValueError if the images do not suffice.
+    """
+    order = permutation(len(labels_N), seed, "pairs")
+    left = {label: order[labels_N[order] == label].tolist()[::-1] for label in np.unique(labels_N).tolist()}
+    classes = np.array(list(combinations(left, 2)), dtype=np.int64).reshape(-1, 2)
+    pairs = list[tuple[int, int]]()
+    while len(pairs) < count:
+        before = len(pairs)
+        for first, last in classes[permutation(len(classes), seed, "classes")].tolist():
+            if left[first] and left[last]:
+                pairs.append((left[first].pop(), left[last].pop()))
+        classes = classes[:, ::-1]
+        if len(pairs) == before:
+            raise ValueError(f"only {before} pairs of different classes among {len(labels_N)} images, not {count}")
+    return np.array(pairs[:count])

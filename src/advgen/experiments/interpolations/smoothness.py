@@ -1,0 +1,111 @@
+"""Smoothness of paths by the classes of their ends, a matrix per model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from advgen.experiments.interpolations.experiment import SmoothnessFigure
+from advgen.figures import common
+from advgen.io.tables import read_images
+from advgen.metrics.intervals import bootstrap_mean
+
+LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
+    """Per pair of classes, the largest share of a path's way that lies in one step: high where a path jumps."""
+    full = common.inside(spec)
+    table = tables["interpolation"]
+    facts, images = common.frame(table), read_images(table)
+    steps = int(facts["frame"].max())
+    path = ["model", "seed", "pair", "label_from", "label_to"]
+    places = facts.reset_index().pivot(index=path, columns="frame", values="index")
+    between = images[places[0]].astype(float) - images[places[steps]]
+    paths = facts.groupby(path)["change"].max().reset_index()
+    paths["apart"] = np.sqrt((between**2).reshape(len(paths), -1).mean(1))
+    classes = sorted({*paths["label_from"], *paths["label_to"]})
+    blocks = {str(name): rows for name, rows in paths.groupby("model")}
+    overall = _details(steps)
+    above = common.heading_height(full, overall)
+    across = common.columns_that_fit(len(blocks), full + BETWEEN, LEFT + 5.0 * len(classes) + BETWEEN)
+    width = min((full - (across - 1) * BETWEEN) / across - LEFT, LARGEST * len(classes))
+    cell = width / len(classes)
+    details = [_summary(rows) for rows in blocks.values()]
+    head = common.heading_height(width + LEFT, *details)
+    block = head + ABOVE + width + common.GAP
+    page = common.Page(full, above + math.ceil(len(blocks) / across) * block - common.GAP)
+    page.heading(0, 0, full, "Smoothness of paths", overall)
+    # Colours span what occurs, the same in all matrices.
+    low, high = 1 / steps, _largest(blocks, classes)
+    for number, (name, rows) in enumerate(blocks.items()):
+        left = number % across * (width + LEFT + BETWEEN)
+        top = above + number // across * block
+        page.heading(left, top, width + LEFT, name, details[number])
+        down = top + head + ABOVE
+        axes = page.axes(left + LEFT, down, width, width)
+        _matrix(axes, _means(rows, classes), (low, high), cell)
+        for k, label in enumerate(classes):
+            x = left + LEFT + (k + 0.5) * cell
+            page.text(x, down - 0.8, f"{label}", ha="center", va="bottom", size=6.5)
+            page.text(left + LEFT - 1.5, down + (k + 0.5) * cell, f"{label}", ha="right", va="center", size=6.5)
+    return page.figure
+
+
+def _means(rows: pd.DataFrame, classes: list[int]) -> np.ndarray:
+    """Mean by the classes of the ends, in either direction."""
+    place = {label: k for k, label in enumerate(classes)}
+    found: dict[tuple[int, int], list[float]] = {}
+    for path in rows.itertuples():
+        ends = sorted((place[path.label_from], place[path.label_to]))
+        found.setdefault((ends[0], ends[1]), []).append(path.change)
+    means = np.full((len(classes), len(classes)), np.nan)
+    for (i, j), values in found.items():
+        means[i, j] = means[j, i] = float(np.mean(values))
+    return means
+
+
+def _largest(blocks: Mapping[str, pd.DataFrame], classes: list[int]) -> float:
+    means = np.concatenate([_means(rows, classes).ravel() for rows in blocks.values()])
+    means = means[np.isfinite(means)]
+    return float(means.max()) if len(means) else 1.0
+
+
+def _matrix(axes: Axes, means: np.ndarray, limits: tuple[float, float], cell: float) -> None:
+    colours = matplotlib.colormaps["Blues"]
+    low, high = limits
+    for (i, j), mean in np.ndenumerate(means):
+        if np.isfinite(mean):
+            fill = common.shade(colours, (mean - low) / max(high - low, 1e-9))
+            common.heat_cell(axes, j, i, f"{100 * mean:.0f}", fill, [], cell)
+    axes.set_xlim(0, len(means))
+    axes.set_ylim(len(means), 0)
+    axes.set_axis_off()
+
+
+def _summary(rows: pd.DataFrame) -> str:
+    values = rows.groupby("pair")["change"].mean().to_numpy(float)
+    mean, low, high = bootstrap_mean(values, 0)
+    words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {common.n_is([len(values)])} pairs"
+    seeds = rows["seed"].nunique()
+    words += f", {seeds} seeds" if seeds > 1 else ""
+    over_seeds = rows.groupby("pair")[["apart", "change"]].mean()
+    return f"{words}; {common.correlation(over_seeds['apart'], over_seeds['change'])} with the distance of the ends"
+
+
+def _details(steps: int) -> str:
+    words = (
+        "largest share (%) of a path's way in the judge's features that lies in one step, by the classes of its ends"
+    )
+    return (
+        f"{words}; {100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
+        "brackets: 95 % bootstrap intervals over pairs"
+    )

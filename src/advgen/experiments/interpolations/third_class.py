@@ -1,0 +1,114 @@
+"""Rate of a third class halfway between two images, and the most surprising pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from advgen.experiments.interpolations.experiment import ThirdClassFigure
+from advgen.experiments.interpolations.summary import halfway, third_class
+from advgen.figures import common
+from advgen.io.tables import read_images
+from advgen.metrics.intervals import wilson
+
+ROW, FOOT, SMALLEST, LARGEST, BETWEEN, WORDS = 7.0, 12.5, 6.0, 13.0, 5.0, 4.4
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
+    """The rates of all models on top; below, for each, the pairs whose third class the judge is surest of."""
+    full = common.inside(spec)
+    table = tables["interpolation"]
+    facts, images = common.frame(table), read_images(table)
+    facts["third"] = third_class(facts)
+    frames = int(facts["frame"].max()) + 1
+    middles = halfway(facts)
+    blocks = {str(name): rows for name, rows in middles.groupby("model")}
+    details = _details(middles)
+    head = common.heading_height(full, details)
+    margin = common.label_width(blocks, 0.3 * full)
+    top = head + 1 + ROW * len(blocks) + FOOT
+
+    ends = 12.0
+    across = common.columns_that_fit(len(blocks), full + BETWEEN, SMALLEST * frames + ends + BETWEEN)
+    width = min((full - (across - 1) * BETWEEN) / across, LARGEST * frames + ends) - ends
+    strip = common.grid_height(width, 1, frames, images.shape[1:]) + WORDS
+    chosen = {name: _surest(rows, spec.pairs) for name, rows in blocks.items()}
+    title = 4.5
+    block = title + strip * max(1, *map(len, chosen.values())) + 3
+    page = common.Page(full, top + math.ceil(len(blocks) / across) * block - 2)
+    page.heading(0, 0, full, "A third class halfway", details)
+    axes = page.axes(margin, head + 1, full - margin - 8, ROW * len(blocks))
+    _rates(axes, blocks)
+    page.row_labels(margin - 2, head + 1, list(blocks), ROW, margin - 2)
+    for number, (name, surest) in enumerate(chosen.items()):
+        left = number % across * (width + ends + BETWEEN)
+        down = top + number // across * block
+        words = f"{name}: the judge's surest" if len(surest) else f"{name}: none"
+        page.text(left, down, words, weight="bold", size=common.fitting_size(words, width + ends, 7, weight="bold"))
+        for line, middle in enumerate(surest.itertuples()):
+            one = facts[
+                (facts["model"] == name) & (facts["seed"] == middle.seed) & (facts["pair"] == middle.pair)
+            ].sort_values("frame")
+            y = down + title + line * strip
+            grid = common.Grid(page, left + ends, y, width, [[common.as_rgb(images[i]) for i in one.index]])
+            words = f"{middle.label_from} → {middle.label_to}"
+            page.text(left + ends - 1.5, y + (strip - WORDS) / 2, words, ha="right", va="center", size=6.5)
+            for c, shown in enumerate(one.itertuples()):
+                colour = common.VERMILLION if shown.third else common.GREY
+                text = f"{shown.judged}"
+                if shown.Index == middle.Index:
+                    grid.mark(0, c)
+                    text = f"{shown.judged}: {100 * shown.confidence:.0f} %"
+                size = common.fitting_size(text, 1.6 * width / frames, 5.5, 4)
+                grid.below(c, text, color=colour, size=size, weight="bold" if shown.third else "normal")
+    return page.figure
+
+
+def _surest(middles: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The pairs whose middle is of a third class, by the judge's confidence."""
+    return middles[middles["third"]].sort_values("confidence", ascending=False, kind="stable").iloc[:count]
+
+
+def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
+    for y, rows in enumerate(blocks.values()):
+        seeds = rows.groupby("seed")["third"].mean()
+        n = int(rows.groupby("seed").size().min())
+        mean = float(seeds.mean())
+        low, high = (100 * bound for bound in wilson(round(mean * n), n))
+        axes.plot([low, high], [y, y], color=common.BLUE, linewidth=1.4, solid_capstyle="butt", clip_on=False)
+        if len(seeds) > 1:
+            ticks = [y] * len(seeds)
+            axes.plot(100 * seeds, ticks, "|", color=common.BLUE, markersize=6, markeredgewidth=0.8, clip_on=False)
+        axes.plot(100 * mean, y, "o", color=common.BLUE, markersize=5, zorder=3, clip_on=False)
+        right = mean < 0.55
+        axes.annotate(
+            f"{100 * mean:.1f}",
+            (max(high, 100 * seeds.max()) if right else min(low, 100 * seeds.min()), y),
+            (5 if right else -5, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            va="center",
+            size=6.5,
+            color=common.BLUE,
+        )
+    axes.set_ylim(len(blocks) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    high = max(float(rows.groupby("seed")["third"].mean().max()) for rows in blocks.values())
+    axes.set_xlim(-1, 101 if high > 0.4 else max(10.0, 220 * high))
+    axes.set_xlabel("pairs with a third class in the middle frame (%)")
+
+
+def _details(middles: pd.DataFrame) -> str:
+    n = common.n_is(middles.groupby(["model", "seed"]).size())
+    words = f"{n} pairs of test images with different labels; bars: 95 % Wilson intervals over pairs"
+    if middles["seed"].nunique() > 1:
+        words += "; dots: means of the seeds, ticks: the seeds"
+    words += "; a third class is neither end's label nor what the judge sees there"
+    return words + "; under each frame the judge's class, framed: the middle with its confidence"

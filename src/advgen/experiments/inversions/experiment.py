@@ -1,0 +1,166 @@
+"""Latent vectors whose images are nearest to test images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.kinds import Files, OnGenerators, Planner, Summary
+from advgen.core.schema import BOOL, INT, INTS, REAL, REAL64, REALS, TEXT, Image, Table
+from advgen.core.tasks import GeneratorTask
+from advgen.specs.base import Count, EncoderName, GeneratorName, Need, Ref, Spec
+from advgen.specs.figures import FigureSpec
+from advgen.specs.searches import LatentSearch
+
+InversionName = Annotated[str, Ref(("inversions",))]
+
+
+class InversionDefinition(Spec):
+    """For each generator, the latent vectors whose images are nearest to test images."""
+
+    generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators inverted")
+    images: Count = Field(64, description="test images inverted")
+    search: LatentSearch = Field(LatentSearch(), description="how z is searched")
+    encoder: EncoderName | None = Field(
+        None, description="encoder that gives the first start; further ones are drawn around it; null: random starts"
+    )
+
+
+class Invert(GeneratorTask):
+    """Search the latent space of one generator for test images."""
+
+    command = "invert"
+    reads = ("generator", "judge", "data", "encoder")
+    outputs = {"inversion": "results/inversions/{inversion}/{generator}--seed{seed}.parquet"}
+    images: int
+    choice: int
+    search: LatentSearch
+
+
+class InversionCurvesFigure(FigureSpec):
+    """Loss of each random start while a latent vector is searched."""
+
+    kind: Literal["inversion_curves"] = Field(description="loss by start during inversion")
+    inversion: InversionName = Field(description="inversion shown")
+    images: Count = Field(6, description="images shown, one panel each")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("inversions", (self.inversion,), "inversion")
+
+
+class InversionGalleryFigure(FigureSpec):
+    """Test images and the nearest images that the generator can make."""
+
+    kind: Literal["inversion_gallery"] = Field(description="targets and the best image found")
+    inversion: InversionName = Field(description="inversion shown")
+    images: Count = Field(16, description="images shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("inversions", (self.inversion,), "inversion")
+
+
+class InversionComparisonFigure(FigureSpec):
+    """Error of several inversions against the number of starts that the best one is chosen from."""
+
+    kind: Literal["inversion_comparison"] = Field(description="best of n starts, by optimiser and kind of start")
+    inversions: tuple[InversionName, ...] = Field(min_length=1, description="inversions compared")
+
+    def needs(self) -> Iterator[Need]:
+        for name in self.inversions:
+            yield Need("inversions", (name,), "inversion")
+
+
+class InversionKeepsFigure(FigureSpec):
+    """What inversion keeps and loses: extent and ink of the found image against the given one, error by class."""
+
+    kind: Literal["inversion_keeps"] = Field(description="extent, ink and class before and after inversion")
+    inversion: InversionName = Field(description="inversion shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("inversions", (self.inversion,), "inversion")
+
+
+class Inversions(OnGenerators[InversionDefinition]):
+    """Searches for latent vectors."""
+
+    definition = InversionDefinition
+    about = "searches for latent vectors"
+    place = 40
+    tasks = (Invert,)
+    tables = {
+        "inversion": Table(
+            ("inversion", "generator", "seed", "index", "start"),
+            {
+                "inversion": TEXT,
+                "generator": TEXT,
+                "seed": INT,
+                "optimizer": TEXT,
+                "lr": REAL64,
+                "first_start": TEXT,
+                "index": INT,
+                "start": INT,
+                "best": BOOL,
+                "label": INT,
+                "judged": INT,
+                "mse": REAL,
+                "ink": REAL,
+                "ink_found": REAL,
+                "width": INT,
+                "width_found": INT,
+                "height": INT,
+                "height_found": INT,
+                "z": REALS,
+                "history_step": INTS,
+                "history_mse": REALS,
+                "image": Image("float32"),
+                "reconstruction": Image("float32"),
+            },
+        ),
+        "inversion_summary": Table(
+            ("inversion", "generator", "seed", "starts"),
+            {
+                "inversion": TEXT,
+                "generator": TEXT,
+                "seed": INT,
+                "optimizer": TEXT,
+                "lr": REAL64,
+                "steps": INT,
+                "first_start": TEXT,
+                "starts": INT,
+                "n": INT,
+                "mse": REAL64,
+                "mse_low": REAL64,
+                "mse_high": REAL64,
+                "class_agreement": REAL64,
+                "class_agreement_low": REAL64,
+                "class_agreement_high": REAL64,
+                "ink_error": REAL64,
+                "width_error": REAL64,
+                "height_error": REAL64,
+            },
+            "Inversion",
+            measured=("mse", "class_agreement", "ink_error", "width_error", "height_error"),
+        ),
+    }
+    summaries = {"inversions": Summary("inversion_summary", "invert", "inversion", by="summary")}
+    figures = (InversionCurvesFigure, InversionGalleryFigure, InversionComparisonFigure, InversionKeepsFigure)
+
+    def further(self, planner: Planner, definition: InversionDefinition, subject: str, seed: int) -> dict[str, Files]:
+        encoders = planner.of("encoders", definition.encoder) if definition.encoder else []
+        return {"encoder": tuple(job.outputs["model"] for job in encoders if job.seed == seed)}
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        yield from super().check(study)
+        for name, inversion in self.all(study):
+            made_for = inversion.encoder and study.encoders[inversion.encoder].generator
+            if made_for and inversion.generators != (made_for,):
+                wrong = (
+                    f" = {inversion.encoder!r}: is made for generator {made_for!r}; name that one alone in generators"
+                )
+                yield ("inversions", name, "encoder"), wrong
+
+
+KIND = Inversions()

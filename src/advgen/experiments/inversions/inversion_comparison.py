@@ -1,0 +1,93 @@
+"""Error of several inversions against the number of starts that the best one is chosen from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from advgen.experiments.inversions.experiment import InversionComparisonFigure
+from advgen.figures import common
+from advgen.metrics.intervals import bootstrap_mean, wilson
+
+TALL, LEFT, FOOT, TITLE = 42.0, 14.0, 10.0, 5.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> Figure:
+    """A block per generator; panels: mean squared error, class kept. A line per inversion."""
+    full = common.inside(spec)
+    facts = common.frame(tables["inversion"])
+    facts = facts[facts["inversion"].isin(spec.inversions)]
+    inversions = common.in_order(spec.inversions, facts["inversion"])
+    names = [_name(facts[facts["inversion"] == one]) for one in inversions]
+    blocks = {str(name): rows for name, rows in facts.groupby("generator")}
+    details = _details(facts)
+    head = common.heading_height(full, details)
+    top = head + common.legend_height(names, full)
+    panels = common.Panels(2, full, 55.0, TALL, LEFT, FOOT)
+    block = TITLE + panels.height + 2
+    page = common.Page(full, top + len(blocks) * block - 3)
+    page.heading(0, 0, full, "The best of n starts", details)
+    page.legend(0, head, full, names)
+    for number, (generator, rows) in enumerate(blocks.items()):
+        down = top + number * block
+        size = common.fitting_size(generator, full - LEFT, 8, weight="bold")
+        page.text(LEFT, down, generator, weight="bold", size=size)
+        error = panels.axes(page, down + TITLE, 0, "mean squared error (less is better)")
+        kept = panels.axes(page, down + TITLE, 1, "class kept, by the judge (%)")
+        for k, inversion in enumerate(inversions):
+            mine = rows[rows["inversion"] == inversion]
+            shift = 0.07 * (k - (len(inversions) - 1) / 2)
+            _lines(error, kept, mine, k, shift)
+        for axes in (error, kept):
+            axes.set_xlim(0.6, facts["start"].max() + 1.4)
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+            axes.set_xlabel("starts that the best is chosen from")
+        error.set_ylim(bottom=0)
+        kept.set_ylim(0, 102)
+        error.set_ylabel("MSE")
+        kept.set_ylabel("images (%)")
+    return page.figure
+
+
+def _lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: float) -> None:
+    """For every n, the best of the first n starts of each image and seed."""
+    if rows.empty:
+        return
+    counts = np.arange(1, int(rows["start"].max()) + 2)
+    best = [_best(rows, int(count)) for count in counts]
+    means = [bootstrap_mean(common.means_over_images(one, "mse"), 0) for one in best]
+    shares = [float((one["judged"] == one["label"]).mean()) for one in best]
+    n = best[0]["index"].nunique()
+    colour = common.colour(number)
+    error.plot(counts + shift, [mean for mean, *_ in means], color=colour)
+    kept.plot(counts + shift, [100 * share for share in shares], color=colour)
+    for x, (mean, low, high), share in zip(counts + shift, means, shares, strict=True):
+        common.interval(error, x, mean, low, high, number)
+        low, high = wilson(round(share * n), n)
+        common.interval(kept, x, 100 * share, 100 * low, 100 * high, number)
+
+
+def _best(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    tried = rows[rows["start"] < count]
+    return tried.loc[tried.groupby(["seed", "index"])["mse"].idxmin()]
+
+
+def _name(rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    steps = common.counted(int(first["history_step"][-1]), "step")
+    start = "" if first["first_start"] == "random" else f", first start from {first['first_start']}"
+    return f"{first['inversion']} ({first['optimizer']}, lr {first['lr']:g}, {steps}{start})"
+
+
+def _details(rows: pd.DataFrame) -> str:
+    seeds = rows["seed"].nunique()
+    n = common.n_is(rows.groupby(["inversion", "generator"])["index"].nunique())
+    words = f"{n} test images; bars: 95 % intervals over images (bootstrap; Wilson for shares)"
+    return words + (f"; an image counts with its mean over {seeds} seeds" if seeds > 1 else "")

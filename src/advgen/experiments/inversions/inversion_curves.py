@@ -1,0 +1,101 @@
+"""Loss of each random start while a latent vector is searched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from advgen.experiments.inversions.experiment import InversionCurvesFigure
+from advgen.figures import common
+from advgen.io.tables import read_images
+
+LEFT, BOTTOM, TALL, THUMB = 11.0, 6.0, 31.0, 8.5
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Figure:
+    """One panel per image, a block per generator (its first seed)."""
+    full = common.inside(spec)
+    table = tables["inversion"]
+    facts = common.frame(table)
+    images, found = read_images(table), read_images(table, "reconstruction")
+    generators = sorted(set(facts["generator"]))
+    blocks = {name: common.first_seed(facts[facts["generator"] == name]) for name in generators}
+    chosen = {name: list(dict.fromkeys(rows["index"]))[: spec.images] for name, rows in blocks.items()}
+    columns = common.columns_that_fit(max(map(len, chosen.values())), full - LEFT, 50.0)
+    width = (full - LEFT) / columns
+    details = [_details(rows) for rows in blocks.values()]
+    head = common.heading_height(full, *details)
+    heights = [head + math.ceil(len(chosen[name]) / columns) * (TALL + 5) + BOTTOM - 2 for name in generators]
+
+    page = common.Page(full, sum(heights))
+    top = 0.0
+    for name, height, words in zip(generators, heights, details, strict=True):
+        rows = blocks[name]
+        page.heading(0, top, full, f"{spec.inversion}: {name}", words)
+        low, high = _limits(rows[rows["index"].isin(chosen[name])])
+        for number, index in enumerate(chosen[name]):
+            line, column = divmod(number, columns)
+            left = LEFT + column * width
+            down = top + head + line * (TALL + 5)
+            axes = page.axes(left, down, width - 3, TALL)
+            one = rows[rows["index"] == index]
+            best = _curves(axes, one)
+            axes.set_ylim(low, high)
+            _decorate(axes, first=column == 0, last=number + columns >= len(chosen[name]))
+            for k, (picture, word) in enumerate(((images[best], "target"), (found[best], "best"))):
+                x = left + width - 3 - (2 - k) * (THUMB + 1)
+                thumb = page.axes(x, down, THUMB, THUMB)
+                thumb.imshow(common.as_rgb(picture))
+                thumb.set_axis_off()
+                page.text(x + THUMB / 2, down + THUMB + 0.4, word, ha="center", size=5, color=common.GREY)
+        top += height
+    return page.figure
+
+
+def _curves(axes: Axes, rows: pd.DataFrame) -> int:
+    """Draw all starts of one image; the row of the best one."""
+    best = int(rows.index[rows["best"]][0])
+    for row in rows.drop(index=best).itertuples():
+        axes.plot(row.history_step, row.history_mse, color="#8F8F8F", linewidth=0.7)
+    axes.plot(rows.loc[best, "history_step"], rows.loc[best, "history_mse"], color=common.BLUE, linewidth=1.6)
+    text = f"best: {common.number(rows.loc[best, 'mse'])}"
+    axes.text(0.03, 0.05, text, transform=axes.transAxes, size=6.5, color=common.BLUE, weight="bold")
+    axes.set_yscale("log")
+    return best
+
+
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    values = np.concatenate(list(rows["history_mse"]))
+    low = float(values[values > 0].min()) / 1.7
+    # The two pictures stand over the right half of the curves, in the upper two fifths.
+    right = max(float(np.max(history[len(history) // 2 :])) for history in rows["history_mse"])
+    return low, max(float(values.max()) * 1.5, low * (right / low) ** (1 / 0.58))
+
+
+def _decorate(axes: Axes, first: bool, last: bool) -> None:
+    common.log_numbers(axes.yaxis, 5)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.tick_params(labelleft=first, labelbottom=last)
+    axes.set_xlim(left=0)
+    if first:
+        axes.set_ylabel("MSE (log scale)")
+    if last:
+        axes.set_xlabel("step", labelpad=1)
+
+
+def _details(rows: pd.DataFrame) -> str:
+    starts = common.counted(rows["start"].nunique(), "start")
+    chosen = common.counted(rows["index"].nunique(), "image")
+    first = rows.iloc[0]
+    how = f"{first['optimizer']}, lr {first['lr']:g}"
+    if first["first_start"] != "random":
+        starts += f", the first from {first['first_start']}"
+    return f"seed {first['seed']}, {chosen} inverted by {how}, {starts} each; the best start is blue"

@@ -1,0 +1,68 @@
+"""Test images and the nearest images that a generator can make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.inversions.experiment import InversionGalleryFigure
+from advgen.figures import common
+from advgen.io.tables import read_images
+
+LABELS = ("target", "best found", "|difference|")
+SMALLEST, WORDS = 9.0, 4.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure:
+    """Target, best image found and their difference, a block per generator (its first seed)."""
+    full = common.inside(spec)
+    table = tables["inversion"]
+    facts = common.frame(table)
+    images, found = read_images(table), read_images(table, "reconstruction")
+    best = facts[facts["best"]]
+    blocks = {name: common.first_seed(rows) for name, rows in best.groupby("generator")}
+
+    margin = common.label_width(LABELS, 30)
+    room = full - margin
+    count = min(spec.images, max(map(len, blocks.values())))
+    columns = math.ceil(count / math.ceil(count / max(1, room // SMALLEST)))
+    width = min(room, 16.0 * columns)
+    band = common.grid_height(width, 3, columns, images.shape[1:]) + WORDS
+    bands = math.ceil(count / columns)
+    details = [_details(rows) for rows in blocks.values()]
+    head = common.heading_height(full, *details)
+    block = head + bands * band + common.GAP
+    page = common.Page(full, len(blocks) * block - common.GAP)
+    for number, (name, rows) in enumerate(blocks.items()):
+        page.heading(0, number * block, full, f"{spec.inversion}: {name}", details[number])
+        for line in range(bands):
+            chosen = rows.iloc[: spec.images].iloc[line * columns : (line + 1) * columns]
+            if chosen.empty:
+                continue
+            top = number * block + head + line * band
+            pictures = [
+                [common.as_rgb(images[i]) for i in chosen.index],
+                [common.as_rgb(found[i]) for i in chosen.index],
+                [common.as_rgb(np.abs(images[i] - found[i])) for i in chosen.index],
+            ]
+            grid = common.Grid(page, margin, top, width, [row + [None] * (columns - len(row)) for row in pictures])
+            page.row_labels(margin - 2, top, LABELS, grid.row, margin - 2)
+            for c, row in enumerate(chosen.itertuples()):
+                changed = row.judged != row.label
+                if changed:
+                    grid.mark(1, c)
+                text = f"{row.label} → {row.judged}" if changed else f"{row.label}"
+                grid.below(c, text, color=common.VERMILLION if changed else common.GREY)
+    return page.figure
+
+
+def _details(rows: pd.DataFrame) -> str:
+    kept = common.share_of((rows["judged"] == rows["label"]).sum(), len(rows), "images")
+    mse = common.number(rows["mse"].mean())
+    return f"mean MSE {mse}; class kept in {kept}; framed where the judge sees another class"

@@ -1,0 +1,95 @@
+"""What inversion keeps and loses: extent and ink of the found image against the given one, error by class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from advgen.experiments.inversions.experiment import InversionKeepsFigure
+from advgen.figures import common
+from advgen.metrics.intervals import bootstrap_mean, wilson
+
+SIZES = {"width": "width (px)", "height": "height (px)", "ink": "ink (mean of pixels)"}
+TALL, LEFT, FOOT = 36.0, 14.0, 10.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
+    """A block per generator: found against given width, height and ink; error and kept class by class."""
+    full = common.inside(spec)
+    facts = common.frame(tables["inversion"])
+    facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
+    blocks = dict(list(facts.groupby("generator")))
+    details = [_details(rows) for rows in blocks.values()]
+    head = common.heading_height(full, *details)
+    extents = common.Panels(3, full, 48.0, TALL, LEFT, FOOT)
+    classes = common.Panels(2, full, 62.0, TALL, LEFT, FOOT)
+    block = head + extents.height + classes.height + common.GAP - 2
+    page = common.Page(full, len(blocks) * block - common.GAP + 2)
+    for number, (generator, rows) in enumerate(blocks.items()):
+        top = number * block
+        page.heading(0, top, full, f"{spec.inversion}: {generator}", details[number])
+        for k, (name, title) in enumerate(SIZES.items()):
+            _extent(extents.axes(page, top + head, k, title), rows, name, extents.first(k))
+        down = top + head + extents.height
+        error = classes.axes(page, down, 0, "mean squared error by class")
+        kept = classes.axes(page, down, 1, "class kept, by the judge (%)")
+        _by_class(error, kept, rows)
+    return page.figure
+
+
+def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
+    """A dot per image, the diagonal where nothing changes, and the mean change."""
+    given, found = rows[name].to_numpy(float), rows[f"{name}_found"].to_numpy(float)
+    top = 1.06 * (max(given.max(), found.max()) or 1)
+    axes.plot([0, top], [0, top], color=common.INK, linewidth=0.8)
+    axes.plot(given, found, "o", color=common.BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
+    axes.set_xlim(0, top)
+    axes.set_ylim(0, top)
+    change, low, high = bootstrap_mean(common.means_over_images(rows.assign(change=found - given), "change"), 0)
+    text = f"change {_signed(change)}\n[{_signed(low)}, {_signed(high)}]"
+    common.note(axes, 0.03, 0.98, text, common.BLUE)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(4))
+    axes.set_xlabel("given image")
+    if first:
+        axes.set_ylabel("found image")
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{common.number(abs(value))}"
+
+
+def _by_class(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
+    labels = sorted(set(rows["label"]))
+    for x, label in enumerate(labels):
+        mine = rows[rows["label"] == label]
+        common.interval(error, x, *bootstrap_mean(common.means_over_images(mine, "mse"), 0), 0)
+        share, n = float((mine["judged"] == mine["label"]).mean()), mine["index"].nunique()
+        low, high = wilson(round(share * n), n)
+        common.interval(kept, x, 100 * share, 100 * low, 100 * high, 0)
+    mean = common.means_over_images(rows, "mse").mean()
+    error.axhline(mean, color=common.INK, linewidth=0.8)
+    kept.axhline(100 * (rows["judged"] == rows["label"]).mean(), color=common.INK, linewidth=0.8)
+    error.set_ylim(bottom=0)
+    kept.set_ylim(0, 102)
+    error.set_ylabel("MSE")
+    kept.set_ylabel("images (%)")
+    for axes in (error, kept):
+        axes.set_xticks(np.arange(len(labels)), [str(label) for label in labels])
+        axes.set_xlim(-0.6, len(labels) - 0.4)
+        axes.grid(False, axis="x")
+        axes.set_xlabel("class; line: all classes")
+
+
+def _details(rows: pd.DataFrame) -> str:
+    seeds = rows["seed"].nunique()
+    words = f"{common.n_is([rows['index'].nunique()])} test images, the best start of each"
+    words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
+    return words + "; on the line nothing changed; brackets and bars: 95 % intervals over images"

@@ -1,0 +1,65 @@
+"""Latent vectors whose images are nearest to test images."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from advgen.data.images import load_choice
+from advgen.experiments.inversions.experiment import Invert
+from advgen.inversion.search import search
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job, Progress
+from advgen.io.tables import arrow_table, write_table
+from advgen.metrics.image import extent
+from advgen.metrics.judging import judge_labels
+
+
+def run(job: Job[Invert]) -> None:
+    """Search from several starts for each image; keep every start with its history."""
+    spec = job.spec
+    generator = load_model(job.input("generator")).to(job.device)
+    judge = load_model(job.input("judge")).to(job.device)
+    encoder = load_model(job.input("encoder")).to(job.device) if job.inputs["encoder"] else None
+    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    found = search(
+        generator,
+        images.to(job.device),
+        spec.search,
+        seed=spec.seed,
+        indices=indices,
+        encoder=encoder,
+        progress=Progress(job.label()),
+    )
+    n, starts = found.mse.shape
+    reconstructions = found.images.flatten(0, 1)
+    judged, _ = judge_labels(judge, reconstructions)
+    best = found.mse.argmin(1, keepdim=True) == torch.arange(starts)
+    steps = found.steps.tolist()
+    sides = (("", images.repeat_interleave(starts, 0)), ("_found", reconstructions))
+    columns = {
+        "inversion": spec.name,
+        "generator": spec.generator_name,
+        "seed": spec.seed,
+        "optimizer": spec.search.optimizer,
+        "lr": spec.search.lr,
+        "first_start": "encoder" if encoder else "random",
+        "index": np.repeat(indices, starts),
+        "start": np.tile(np.arange(starts), n),
+        "best": best.flatten().numpy(),
+        "label": np.repeat(labels.numpy(), starts),
+        "judged": judged,
+        "mse": found.mse.flatten().numpy(),
+        **{f"{name}{end}": values for end, one in sides for name, values in kept(one)},
+        "z": found.z.flatten(0, 1).numpy(),
+        "history_step": [steps] * (n * starts),
+        "history_mse": found.history.flatten(0, 1).numpy(),
+        "image": images.repeat_interleave(starts, 0).numpy(),
+        "reconstruction": reconstructions.numpy(),
+    }
+    write_table(job.output(), arrow_table("inversion", columns), job.stamp)
+
+
+def kept(images: torch.Tensor) -> list[tuple[str, Any]]:
+    """What an inversion should keep besides the pixels: ink, width and height of each image."""
+    return [(name, one.numpy()) for name, one in zip(("ink", "width", "height"), extent(images), strict=True)]

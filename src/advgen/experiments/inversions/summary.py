@@ -1,0 +1,40 @@
+"""Error of the best of n starts."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.intervals import bootstrap_mean, wilson
+
+
+def summarise(tables: dict[str, pa.Table]) -> Rows:
+    """Error and class agreement of the best of the first n starts, for each n, per inversion, generator and seed."""
+    rows = []
+    axes = ["inversion", "generator", "seed", "optimizer", "lr", "first_start"]
+    for keys, starts in groups(tables["inversion"], axes):
+        for count in range(1, int(starts["start"].max()) + 2):
+            tried = starts[starts["start"] < count]
+            best = tried.loc[tried.groupby("index")["mse"].idxmin()]
+            mean, low, high = bootstrap_mean(best["mse"].to_numpy(), seed=0)
+            agree = int((best["judged"] == best["label"]).sum())
+            agree_low, agree_high = wilson(agree, len(best))
+            rows.append(
+                {
+                    **keys,
+                    "steps": int(best["history_step"].iloc[0][-1]),
+                    "starts": count,
+                    "n": len(best),
+                    "mse": mean,
+                    "mse_low": low,
+                    "mse_high": high,
+                    "class_agreement": agree / len(best),
+                    "class_agreement_low": agree_low,
+                    "class_agreement_high": agree_high,
+                    **{
+                        f"{name}_error": float((best[f"{name}_found"] - best[name]).abs().mean())
+                        for name in ("ink", "width", "height")
+                    },
+                }
+            )
+    return columns(rows)

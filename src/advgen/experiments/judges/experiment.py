@@ -1,0 +1,140 @@
+"""The frozen classifier behind Fréchet distances and class counts, one per data set, and what its distances mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong, misfit
+from advgen.core.kinds import Kind, Planned, Planner
+from advgen.core.schema import INT, REAL64, REALS64, TEXT, Columns, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.experiments.classifiers.experiment import TrainClassifier
+from advgen.specs.base import DatasetName, GanName, Need, Spec
+from advgen.specs.figures import FigureSpec
+
+QUALITY: Columns = {
+    "n": INT,
+    "fid": REAL64,
+    "inception_score": REAL64,
+    "precision": REAL64,
+    "recall": REAL64,
+    "classes": INT,
+    "total_variation": REAL64,
+    "entropy_bits": REAL64,
+    "class_share": REALS64,
+}
+"""What the judge says of many samples."""
+JUDGED = tuple(name for name in QUALITY if name != "n")
+
+
+class TrainJudge(TrainClassifier):
+    """Train the classifier that judges the images of one data set."""
+
+    rule = "train_judge"
+    outputs = {
+        "model": "results/judges/{dataset}/judge.safetensors",
+        "history": "results/judges/{dataset}/history.parquet",
+    }
+
+    @classmethod
+    def module(cls) -> str:
+        return TrainClassifier.module()
+
+
+class CalibrateJudge(Task):
+    """Measure the judge on images of known quality."""
+
+    command = "calibrate-judge"
+    run = "calibrate"
+    reads = ("judge", "train", "test")
+    outputs = {"ladder": "results/judges/{dataset}/ladder.parquet"}
+    torch = True
+    packages = TORCH
+    dataset: str
+    n: int
+    seed: int
+
+
+class JudgeLadderFigure(FigureSpec):
+    """The judge's Fréchet distance for images of known quality, and where the generators stand on that ladder."""
+
+    group = "Data and judge"
+    kind: Literal["judge_ladder"] = Field(description="calibration ladder of the Fréchet distance")
+    dataset: DatasetName = Field(description="data set whose judge is shown")
+    gans: tuple[GanName, ...] = Field((), description="generators marked on the ladder")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("judges", (self.dataset,), "ladder")
+        for gan in self.gans:
+            yield Need("gans", (gan,), "quality")
+
+
+class Judges(Kind[Spec]):
+    """Judges: no key of their own in a study, planned for the data sets whose images are judged."""
+
+    place = 35
+    tasks = (TrainJudge, CalibrateJudge)
+    tables = {
+        "ladder": Table(
+            ("dataset", "rung"),
+            {
+                "dataset": TEXT,
+                "rung": TEXT,
+                "n": INT,
+                "fid": REAL64,
+                "inception_score": REAL64,
+                "precision": REAL64,
+                "recall": REAL64,
+                "judge": TEXT,
+                "judge_error": REAL64,
+            },
+            "The judge's ladder",
+            "Data and judge",
+            measured=("fid", "inception_score", "precision", "recall"),
+        ),
+    }
+    figures = (JudgeLadderFigure,)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        """The judge of one data set."""
+        study, judge = planner.study, planner.study.judge
+        facts = study.facts(name)
+        [data] = planner.of("datasets", name)
+        task = TrainJudge(
+            name="judge",
+            seed=judge.seed,
+            model=judge.model.fit(facts.shape),
+            classes=facts.classes,
+            images=None,
+            defence=None,
+            training=judge.training,
+            validation=study.evaluation.validation,
+        )
+        return [planner.add(task, {"dataset": name}, {"data": data.outputs["train"]})]
+
+    def calibrated(self, planner: Planner, dataset: str) -> Planned:
+        """The ladder of one data set's judge."""
+        [data], [judge] = planner.of("datasets", dataset), self.jobs(planner, dataset)
+        evaluation = planner.study.evaluation
+        task = CalibrateJudge(dataset=dataset, n=evaluation.gan_samples, seed=evaluation.seed)
+        inputs = {"judge": judge.outputs["model"], "train": data.outputs["train"], "test": data.outputs["test"]}
+        return planner.add(task, {"dataset": dataset}, inputs)
+
+    def needed(self, planner: Planner, need: Need) -> list[Planned]:
+        return [self.calibrated(planner, *need.names)] if need.role == "ladder" else super().needed(planner, need)
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        for dataset in study.datasets:
+            yield from misfit(("judge", "model"), study.judge.model, study.facts(dataset).shape)
+        for name, figure in study.figures.items():
+            for index, gan in enumerate(figure.gans if isinstance(figure, JudgeLadderFigure) else ()):
+                trained_on = study.dataset_of(gan)
+                if trained_on != figure.dataset:
+                    message = f" = {gan!r}: is trained on {trained_on!r}, not {figure.dataset!r}"
+                    yield ("figures", name, "gans", index), message
+
+
+KIND = Judges()

@@ -1,0 +1,109 @@
+"""The judge's Fréchet distance for images of known quality, and where generators stand on that ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.judges.experiment import JudgeLadderFigure
+from advgen.figures import common
+
+ROW, TOP, VALUE = 6.0, 7.0, 10.0
+COLUMNS = ("inception_score", "precision", "recall")
+HEADS = ("inception\nscore", "precision", "recall")
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: JudgeLadderFigure) -> Figure:
+    """One dot per rung and generator, best on top, on a logarithmic axis; further measures as numbers beside it."""
+    full = common.inside(spec)
+    ladder = common.frame(tables["ladder"]).rename(columns={"rung": "name"})
+    rungs = [_row(name, rows, generator=False) for name, rows in ladder.groupby("name")]
+    generators = []
+    if spec.gans:
+        quality = common.frame(tables["gan_quality"])
+        generators = [
+            _row(name, quality[quality["gan"] == name], generator=True)
+            for name in common.in_order(spec.gans, quality["gan"])
+        ]
+    rows = pd.DataFrame(rungs + generators).sort_values("fid", kind="stable").reset_index(drop=True)
+
+    margin = common.label_width(rows["label"], 0.34 * full, weight="bold")
+    cell = min(16.0, 0.09 * full)
+    width = full - margin - 3 - len(COLUMNS) * cell
+    details = _details(ladder)
+    top = common.heading_height(full, details) + TOP
+    words = common.wrapped("Fréchet distance to the test split (log scale; left is better)", width, 7)
+    page = common.Page(full, top + len(rows) * ROW + 5.5 + 3.2 * len(words))
+    page.heading(0, 0, full, f"Judge of {spec.dataset}", details)
+    axes = page.axes(margin, top, width, len(rows) * ROW)
+    for y, row in rows.iterrows():
+        colour = common.VERMILLION if row["generator"] else common.BLUE
+        if row["low"] < row["high"]:
+            axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.5, alpha=0.35)
+        axes.plot(row["fid"], y, "D" if row["generator"] else "o", color=colour, markersize=5)
+        value = common.number(row["fid"])
+        axes.annotate(value, (row["fid"], y), (6, 0), textcoords="offset points", va="center", size=6.5)
+        _label(page, margin, top + (y + 0.5) * ROW, row, colour)
+        for k, column in enumerate(COLUMNS):
+            x = margin + width + 3 + (k + 0.5) * cell
+            text = f"{row[column]:.2f}"
+            page.text(x, top + (y + 0.5) * ROW, text, ha="center", va="center", size=6.5, color=common.INK)
+    for k, head in enumerate(HEADS):
+        x = margin + width + 3 + (k + 0.5) * cell
+        size = common.fitting_size("inception", cell - 1, 6)
+        page.text(x, top - 1, head, ha="center", va="bottom", size=size, color=common.GREY)
+
+    low, high = rows["low"].min(), rows["high"].max()
+    axes.set_xscale("log")
+    # Room for the largest value's number, whatever the width.
+    decades = np.log10(high / low) + 0.2
+    axes.set_xlim(low / 10**0.2, high * 10 ** (decades * VALUE / (width - VALUE)))
+    common.log_numbers(axes.xaxis, max(3, int(width // 12)))
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("\n".join(words))
+    return page.figure
+
+
+def _row(name: str, rows: pd.DataFrame, generator: bool) -> dict[str, object]:
+    # A logarithm needs positive numbers, and a distance of nothing can come out as one below.
+    fid = np.maximum(rows["fid"].to_numpy(), 0.01)
+    label = str(name)
+    if generator and len(rows) > 1:
+        label += f" (mean of {len(rows)} seeds)"
+    return {
+        "name": name,
+        "label": label,
+        "generator": generator,
+        "fid": fid.mean(),
+        "low": fid.min(),
+        "high": fid.max(),
+        **{column: rows[column].mean() for column in COLUMNS},
+    }
+
+
+def _label(page: common.Page, margin: float, middle: float, row: pd.Series, colour: str) -> None:
+    weight = "bold" if row["generator"] else "normal"
+    # Bold letters are wider than those that `wrapped` reckons with.
+    lines = common.wrapped(row["label"], 0.88 * (margin - 2))
+    largest = min(6.5, 0.9 * ROW / common.MM_PER_POINT / (1.15 * len(lines)))
+    size = min(common.fitting_size(line, margin - 2, largest, weight=weight) for line in lines)
+    colour = colour if row["generator"] else common.INK
+    words = "\n".join(lines)
+    page.text(
+        margin - 2, middle, words, ha="right", va="center", size=size, weight=weight, color=colour, linespacing=1.1
+    )
+
+
+def _details(ladder: pd.DataFrame) -> str:
+    n = common.n_is(ladder["n"])
+    error = common.percent(ladder["judge_error"].iloc[0])
+    judge = f"the judge itself errs on {error} of the test split"
+    return f"{n} images a rung; {judge}; diamonds are generators, bars their seeds"

@@ -1,0 +1,87 @@
+"""Logits along the sign of the input gradient [goodfellow2015explaining]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.core.kinds import OnVictims, Summary, VictimsDefinition
+from advgen.core.schema import INT, REAL64, REALS, TEXT, Table
+from advgen.core.tasks import VictimTask
+from advgen.specs.base import Need, Positive, Ref
+from advgen.specs.figures import FigureSpec
+
+LinearityName = Annotated[str, Ref(("linearities",))]
+
+
+class LinearityDefinition(VictimsDefinition):
+    """Logits along the sign of the input gradient, from -eps to +eps."""
+
+    eps: Positive = Field(0.5, description="farthest step along the sign of the gradient, each pixel")
+    points: Annotated[int, Field(ge=3)] = Field(41, description="steps from one end to the other")
+
+
+class Linearity(VictimTask):
+    """Follow a classifier's logits along the sign of the input gradient."""
+
+    command = "linearity"
+    outputs = {"logits": "results/linearities/{linearity}/{source}--seed{seed}.parquet"}
+    eps: float
+    points: int
+
+
+class LinearityFigure(FigureSpec):
+    """Logits along the sign of the input gradient."""
+
+    group = "Adversarial lab"
+    kind: Literal["linearity"] = Field(description="logits along the gradient's sign")
+    linearity: LinearityName = Field(description="linearity study shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("linearities", (self.linearity,), "logits")
+
+
+class Linearities(OnVictims[LinearityDefinition]):
+    """Logits along the gradient's sign."""
+
+    definition = LinearityDefinition
+    about = "logits along the gradient's sign"
+    place = 46
+    tasks = (Linearity,)
+    tables = {
+        "linearity": Table(
+            ("linearity", "source", "seed", "index", "eps"),
+            {
+                "linearity": TEXT,
+                "source": TEXT,
+                "seed": INT,
+                "index": INT,
+                "eps": REAL64,
+                "label": INT,
+                "predicted": INT,
+                "logits": REALS,
+            },
+        ),
+        "linearity_summary": Table(
+            ("linearity", "source", "seed"),
+            {
+                "linearity": TEXT,
+                "source": TEXT,
+                "seed": INT,
+                "n": INT,
+                "r_squared": REAL64,
+                "r_squared_low": REAL64,
+                "r_squared_high": REAL64,
+            },
+            "Linearity",
+            "Adversarial lab",
+            measured=("r_squared",),
+        ),
+    }
+    summaries = {"linearity": Summary("linearity_summary", "linearity", "logits", by="summary")}
+    figures = (LinearityFigure,)
+
+
+KIND = Linearities()

@@ -1,0 +1,98 @@
+"""Logits along the sign of the input gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from advgen.experiments.linearities.experiment import LinearityFigure
+from advgen.figures import common
+from advgen.metrics.intervals import bootstrap_mean
+
+TALL, LEFT, FOOT, SHOWN = 36.0, 11.0, 10.0, 40
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> Figure:
+    """A block per classifier (its first seed): all logits of one image, and the label's logit of many."""
+    full = common.inside(spec)
+    facts = common.frame(tables["linearity"])
+    facts = facts[facts["linearity"] == spec.linearity]
+    blocks = {str(name): common.first_seed(rows) for name, rows in facts.groupby("source")}
+    details = {name: _details(rows, facts[facts["source"] == name]) for name, rows in blocks.items()}
+    panels = common.Panels(2, full, 60.0, TALL, LEFT, FOOT)
+    head = common.heading_height(full, *details.values())
+    block = head + panels.height + common.GAP - 3
+    page = common.Page(full, len(blocks) * block - common.GAP + 3)
+    for number, (name, rows) in enumerate(blocks.items()):
+        top = number * block
+        page.heading(0, top, full, name, details[name])
+        shown = rows[rows["index"] == rows["index"].min()].sort_values("eps")
+        one = panels.axes(page, top + head, 0, f"an image of class {shown['label'].iloc[0]}: all logits")
+        _one(one, shown)
+        many = panels.axes(page, top + head, 1, "many images: the label's logit, less that at 0")
+        _many(many, rows)
+        for axes in (one, many):
+            axes.axvline(0, color=common.RULE, linewidth=0.8, zorder=0.5)
+            axes.set_xlim(rows["eps"].min(), rows["eps"].max())
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.set_xlabel("eps along the gradient's sign")
+        one.set_ylabel("logit")
+        many.set_ylabel("change of the logit")
+    return page.figure
+
+
+def _one(axes: Axes, rows: pd.DataFrame) -> None:
+    eps, logits = rows["eps"].to_numpy(float), np.stack(rows["logits"].tolist())
+    label = int(rows["label"].iloc[0])
+    for k, line in enumerate(logits.T):
+        if k != label:
+            axes.plot(eps, line, color="#8F8F8F", linewidth=0.7)
+    axes.plot(eps, logits[:, label], color=common.BLUE, linewidth=1.6)
+    wrong = rows["predicted"].to_numpy(int) != label
+    low, high = axes.get_ylim()
+    floor = low - 0.06 * (high - low)
+    axes.set_ylim(low - 0.11 * (high - low), high)
+    axes.plot(eps[wrong], np.full(int(wrong.sum()), floor), "s", color=common.VERMILLION, markersize=2)
+
+
+def _many(axes: Axes, rows: pd.DataFrame) -> None:
+    lines = {}
+    for index, one in rows.groupby("index"):
+        one = one.sort_values("eps")
+        logit = np.array([logits[label] for logits, label in zip(one["logits"], one["label"], strict=True)], float)
+        lines[index] = logit - logit[np.argmin(np.abs(one["eps"].to_numpy(float)))]
+    eps = np.sort(rows["eps"].unique())
+    for line in list(lines.values())[:SHOWN]:
+        axes.plot(eps, line, color="#8F8F8F", linewidth=0.4, alpha=0.6)
+    axes.plot(eps, np.mean(list(lines.values()), axis=0), color=common.BLUE, linewidth=1.6)
+
+
+def straightness(rows: pd.DataFrame) -> np.ndarray:
+    """R² of a straight line through the label's logit, a value per image, its mean over seeds."""
+    found = []
+    for (seed, index), one in rows.groupby(["seed", "index"]):
+        logit = [logits[label] for logits, label in zip(one["logits"], one["label"], strict=True)]
+        flat = np.ptp(logit) == 0
+        found.append((seed, index, 0.0 if flat else np.corrcoef(one["eps"], logit)[0, 1] ** 2))
+    table = pd.DataFrame(found, columns=["seed", "index", "r_squared"])
+    return common.means_over_images(table, "r_squared")
+
+
+def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
+    values = straightness(rows)
+    mean, low, high = bootstrap_mean(values, 0)
+    seeds = rows["seed"].nunique()
+    words = f"R² of a straight line {mean:.2f} [{low:.2f}, {high:.2f}]"
+    words += f" (95 % bootstrap interval, {common.n_is([len(values)])}"
+    words += f" images, mean of {seeds} seeds)" if seeds > 1 else " images)"
+    return (
+        f"{words}; curves of seed {shown['seed'].iloc[0]}: blue the label (left) and the mean (right); "
+        "red below: wrongly predicted"
+    )

@@ -1,0 +1,40 @@
+"""Logits along the sign of the input gradient."""
+
+from functools import partial
+
+import torch
+
+from advgen.attacks.common import Goal, ascent, frozen
+from advgen.data.images import load_choice
+from advgen.experiments.linearities.experiment import Linearity
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, write_table
+from advgen.models.predict import predict
+
+
+def run(job: Job[Linearity]) -> None:
+    """Follow test images along the line of FGSM, from -eps to +eps, and keep the logits [goodfellow2015explaining].
+
+    The line leaves the box, as the paper's does: clipping would bend it before the network can.
+    """
+    spec = job.spec
+    model = load_model(job.input("model")).to(job.device)
+    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    x_BCHW, y_B = images.to(job.device), labels.to(job.device)
+    with frozen(model), torch.no_grad():
+        gradient_BCHW, _ = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+    sign_BCHW = gradient_BCHW.sign()
+    eps = torch.linspace(-spec.eps, spec.eps, spec.points, dtype=torch.float64).tolist()
+    along = [predict(model, x_BCHW + step * sign_BCHW) for step in eps]
+    columns = {
+        "linearity": spec.name,
+        "source": spec.source,
+        "seed": spec.seed,
+        "index": indices * spec.points,
+        "eps": [step for step in eps for _ in indices],
+        "label": labels.tolist() * spec.points,
+        "predicted": torch.cat([predicted_B for predicted_B, _ in along]).tolist(),
+        "logits": torch.cat([logits_BK for _, logits_BK in along]).numpy(),
+    }
+    write_table(job.output(), arrow_table("linearity", columns), job.stamp)

@@ -1,0 +1,108 @@
+"""Classifiers taken out of other models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.kinds import Kind, Planned, Planner
+from advgen.core.tasks import TORCH, Task
+from advgen.specs.autoencoders import FcAutoencoder
+from advgen.specs.base import DatasetName, Ref, Seed, Spec
+from advgen.specs.training import ClassifierTraining
+
+
+class ProbeDefinition(Spec):
+    """A classifier taken out of another model: a discriminator's own decision, or a linear head on frozen features."""
+
+    of: Annotated[str, Ref(("gans", "autoencoders"))] = Field(
+        description="the GAN whose discriminator, or the fully connected autoencoder whose encoder, is used"
+    )
+    part: Literal["decision", "features"] = Field(
+        description="decision: the discriminator as a classifier of real (1) and fake (0); features: a trained head"
+    )
+    dataset: DatasetName = Field(description="data set that it is trained, tested and attacked on")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = Field(
+        None, description="seeds of that model to take it out of; null: all"
+    )
+    training: ClassifierTraining = Field(ClassifierTraining(), description="of the head; unused for a decision")
+    masked: bool = Field(False, description="as for classifiers")
+
+    def seeds_in(self, study: Study) -> tuple[int, ...]:
+        """Those of the model that it is taken out of, or some of them."""
+        return self.seeds or study.seeds_of(self.of)
+
+
+class TrainProbe(Task):
+    """Take a classifier out of another model: a discriminator's decision, or a linear head on frozen features."""
+
+    command = "train-probe"
+    reads = ("model", "data")
+    outputs = {
+        "model": "results/probes/{probe}/seed{seed}/classifier.safetensors",
+        "history": "results/probes/{probe}/seed{seed}/history.parquet",
+    }
+    torch = True
+    packages = TORCH
+    name: str
+    seed: int
+    part: Literal["decision", "features"]
+    classes: int
+    training: ClassifierTraining
+    validation: int
+
+
+class Probes(Kind[ProbeDefinition]):
+    """Classifiers taken out of other models."""
+
+    definition = ProbeDefinition
+    about = "classifiers taken out of other models"
+    place = 34
+    tasks = (TrainProbe,)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        study, definition = planner.study, self.defined(planner.study, name)
+        [data] = planner.of("datasets", definition.dataset)
+        role = "discriminator" if definition.of in study.gans else "model"
+        jobs = []
+        for trained in planner.trained(definition.of):
+            if trained.seed not in study.seeds_of(name):
+                continue
+            task = TrainProbe(
+                name=name,
+                seed=trained.seed,
+                part=definition.part,
+                classes=study.facts(definition.dataset).classes,
+                training=definition.training,
+                validation=study.evaluation.validation,
+            )
+            inputs = {"model": trained.outputs[role], "data": data.outputs["train"]}
+            jobs.append(planner.add(task, {"probe": name, "seed": str(trained.seed)}, inputs))
+        return jobs
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        """Refuse probes of what has no such part, or on images that the model cannot see."""
+        for name, probe in self.all(study):
+            facts, trained = study.facts(probe.dataset), study.seeds_of(probe.of)
+            strange = set(probe.seeds or ()) - set(trained)
+            if strange:
+                seeds = ", ".join(map(str, trained))
+                yield ("probes", name, "seeds"), f": {min(strange)} is no seed of {probe.of!r} (trained with {seeds})"
+            if study.facts(study.dataset_of(probe.of)).shape != facts.shape:
+                yield ("probes", name, "dataset"), f" = {probe.dataset!r}: {probe.of!r} sees images of another shape"
+            readable = probe.part == "features" and probe.of in study.autoencoders
+            readable = readable and isinstance(study.autoencoders[probe.of].model, FcAutoencoder)
+            if probe.of not in study.gans and not readable:
+                yield (
+                    ("probes", name, "of"),
+                    f" = {probe.of!r}: must be a GAN, or for features an autoencoder of kind 'fc'",
+                )
+            if probe.part == "decision" and facts.classes != 2:
+                message = f" = {probe.dataset!r}: a decision needs a data set of kind 'real_fake'"
+                yield ("probes", name, "dataset"), message
+
+
+KIND = Probes()

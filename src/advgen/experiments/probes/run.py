@@ -1,0 +1,29 @@
+"""A classifier taken out of a discriminator or an autoencoder."""
+
+from advgen.data.choice import split
+from advgen.data.images import load
+from advgen.experiments.probes.experiment import TrainProbe
+from advgen.io.checkpoints import build, load_model, save_model
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, write_table
+from advgen.training.initial import fresh
+from advgen.training.probe import body_spec, decision, train_head
+from advgen.training.state import Callbacks
+
+
+def run(job: Job[TrainProbe]) -> None:
+    """Rewrite the decision or train a head; the checkpoint is an ordinary network's."""
+    spec = job.spec
+    model = load_model(job.input("model"))
+    (images, labels), validation = split(*load(job.input("data")), spec.validation)
+    probe = fresh(build, "networks", body_spec(model), spec.classes, seed=spec.seed)
+    if spec.part == "decision":
+        history = decision(probe.to(job.device), model.to(job.device), validation)
+    else:
+        history = train_head(
+            probe, model, images, labels, spec.training, spec.seed, validation, job.device, Callbacks(**job.callbacks())
+        )
+    columns = {"model": spec.name, "seed": spec.seed, **history}
+    write_table(job.output("out-history"), arrow_table("training", columns), job.stamp)
+    save_model(job.output("out-model"), probe, job.stamp)
+    job.finish()

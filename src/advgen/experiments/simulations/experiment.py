@@ -1,0 +1,81 @@
+"""Theory measured on made-up distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.core.kinds import Kind, Planned, Planner, Summary
+from advgen.core.schema import INT, REAL64, TEXT, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.registry import AnySimulation
+from advgen.specs.base import Need, Ref
+from advgen.specs.figures import FigureSpec
+from advgen.specs.simulations import SimulationSpec
+
+SimulationName = Annotated[str, Ref(("simulations",))]
+
+
+class Simulate(Task):
+    """Run one simulation on a made-up distribution."""
+
+    command = "simulate"
+    outputs = {"series": "results/simulations/{simulation}.parquet"}
+    torch = True
+    packages = TORCH
+    name: str
+    seeds: tuple[int, ...]
+    simulation: AnySimulation
+
+
+class SimulationFigure(FigureSpec):
+    """The series of simulations with their intervals, a panel each."""
+
+    group = "Adversarial lab"
+    kind: Literal["simulation"] = Field(description="series of simulations")
+    simulations: tuple[SimulationName, ...] = Field(min_length=1, description="simulations shown, a panel each")
+
+    def needs(self) -> Iterator[Need]:
+        for name in self.simulations:
+            yield Need("simulations", (name,), "series")
+
+
+class Simulations(Kind[SimulationSpec]):
+    """Theory on made-up distributions."""
+
+    definition = AnySimulation
+    about = "theory on made-up distributions"
+    place = 48
+    tasks = (Simulate,)
+    tables = {
+        "simulation": Table(
+            ("simulation", "series", "x"),
+            {
+                "simulation": TEXT,
+                "kind": TEXT,
+                "series": TEXT,
+                "x_name": TEXT,
+                "y_name": TEXT,
+                "x": REAL64,
+                "y": REAL64,
+                "y_low": REAL64,
+                "y_high": REAL64,
+                "n": INT,
+            },
+            "Simulations",
+            "Adversarial lab",
+            measured=("y",),
+        ),
+    }
+    summaries = {"simulations": Summary("simulation", "simulate", "series")}
+    figures = (SimulationFigure,)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        simulation = self.defined(planner.study, name)
+        task = Simulate(name=name, seeds=planner.study.seeds, simulation=simulation)
+        return [planner.add(task, {"simulation": name}, {})]
+
+
+KIND = Simulations()

@@ -1,0 +1,139 @@
+"""Transfer matrices: every target on the adversarial examples of every source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study, Wrong
+from advgen.core.kinds import Files, Kind, Planned, Planner
+from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
+from advgen.core.tasks import TORCH, Task
+from advgen.outcomes.summaries.outcome import Summarise
+from advgen.specs.base import AttackName, ClassifierName, Need, Positive, Ref, Spec
+from advgen.specs.figures import FigureSpec
+
+TransferName = Annotated[str, Ref(("transfers",))]
+
+
+class TransferDefinition(Spec):
+    """Every target classifier on the adversarial examples of every source."""
+
+    sources: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers attacked")
+    targets: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers that judge the examples")
+    attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks used")
+    rms: Positive | None = Field(
+        None, description="scale each perturbation to this RMS before it is shown to the targets; null: as it is"
+    )
+
+
+class Transfer(Task):
+    """Show every target the adversarial examples of one source: one row of a matrix."""
+
+    command = "transfer"
+    reads = ("examples", "targets")
+    outputs = {"row": "results/transfers/{study}/{source}--seed{seed}--{attack}.parquet"}
+    torch = True
+    packages = TORCH
+    study: str
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rms: float | None
+
+
+class TransferMatrixFigure(FigureSpec):
+    """Error of each target on the examples crafted on each source, one heat map per attack."""
+
+    group = "Adversarial lab"
+    kind: Literal["transfer_matrix"] = Field(description="heat map of transfer errors")
+    transfer: TransferName = Field(description="transfer study shown")
+    colormap: Literal["Blues", "Purples", "Greens", "Oranges", "viridis", "magma"] = Field(
+        "Blues", description="colours from no error to all wrong"
+    )
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("transfers", (self.transfer,), "table")
+
+
+class PublishedTransferFigure(FigureSpec):
+    """A transfer study beside a published table, and the difference of each cell."""
+
+    group = "Adversarial lab"
+    kind: Literal["published_transfer"] = Field(description="transfer beside a published table")
+    transfer: TransferName = Field(description="transfer study shown")
+    published: Literal["szegedy2014-table-2", "szegedy2014-table-4", "szegedy2014-table-4-amplified"] = Field(
+        description="published table"
+    )
+    names: dict[str, str] = Field(
+        min_length=2, description="published row or column: our classifier, or our attack for a control"
+    )
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("transfers", (self.transfer,), "table")
+
+
+class Transfers(Kind[TransferDefinition]):
+    """Transfer matrices. Each has a table of its own name."""
+
+    definition = TransferDefinition
+    about = "transfer matrices"
+    place = 45
+    tasks = (Transfer,)
+    tables = {
+        "transfer": Table(
+            ("study", "source", "source_seed", "attack", "target", "target_seed"),
+            {
+                "study": TEXT,
+                "source": TEXT,
+                "source_seed": INT,
+                "attack": TEXT,
+                "norm": TEXT,
+                "eps": REAL64,
+                "rms": REAL64,
+                "amplified": BOOL,
+                "target": TEXT,
+                "target_seed": INT,
+                "n": INT,
+                "error": REAL64,
+                "error_low": REAL64,
+                "error_high": REAL64,
+                "clean_error": REAL64,
+            },
+            "Transfer",
+            "Adversarial lab",
+            measured=("rms", "error", "clean_error"),
+        ),
+    }
+    figures = (TransferMatrixFigure, PublishedTransferFigure)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        definition = self.defined(planner.study, name)
+        targets = [(target, job) for target in definition.targets for job in planner.trained(target)]
+        jobs = []
+        for source in definition.sources:
+            for attack in definition.attacks:
+                for crafted in planner.kind("attacks").on(planner, source, attack):
+                    task = Transfer(
+                        study=name,
+                        targets=tuple(target for target, _ in targets),
+                        seeds=tuple(job.seed for _, job in targets),
+                        rms=definition.rms,
+                    )
+                    inputs: dict[str, Files] = {
+                        "examples": crafted.outputs["examples"],
+                        "targets": tuple(job.outputs["model"] for _, job in targets),
+                    }
+                    jobs.append(planner.add(task, {"study": name, **crafted.wildcards}, inputs))
+        rows = tuple(job.outputs["row"] for job in jobs)
+        return [planner.add(Summarise(table="transfer"), {"table": name}, {"tables": rows})]
+
+    def check(self, study: Study) -> Iterator[Wrong]:
+        for name, transfer in self.all(study):
+            used = {study.facts(study.dataset_of(one))[:2] for one in (*transfer.sources, *transfer.targets)}
+            if len(used) > 1:
+                yield ("transfers", name), ": sources and targets see images of different shapes or classes"
+
+
+KIND = Transfers()

@@ -1,0 +1,127 @@
+"""Error of each target on the examples crafted on each source, one heat map per attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from advgen.experiments.transfers.experiment import TransferMatrixFigure
+from advgen.figures import common
+from advgen.metrics.intervals import wilson
+
+SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
+    """Rows are sources, columns are targets; the bottom row is each target's error on the unattacked images."""
+    full = common.inside(spec)
+    facts = common.frame(tables["transfer"])
+    sources = sorted(set(facts["source"]))
+    controls = set(facts.loc[facts["norm"] == "none", "attack"])
+    targets = sorted(set(facts["target"]), key=lambda name: (name not in sources, name))
+    attacks = sorted(set(facts["attack"]), key=lambda name: (name in controls, name))
+    several = facts["source_seed"].nunique() > 1 or facts["target_seed"].nunique() > 1
+
+    margin = common.label_width([f"on {name}" for name in (*sources, "no attack")], 0.22 * full)
+    room = full - margin
+    across = common.columns_that_fit(len(attacks), room + BETWEEN, SMALLEST * len(targets) + BETWEEN)
+    width = min((room - (across - 1) * BETWEEN) / across, LARGEST * len(targets))
+    cell = width / len(targets)
+    tall = 13.5 if several else 10.5
+    heads = {target: common.wrapped(target, cell - 1) for target in targets}
+    names = 3.0 * max(map(len, heads.values())) + 1
+    height = tall * (len(sources) + CLEAN_GAP + 1)
+    overall = _details(facts, several)
+    above = common.heading_height(full, overall) + 1
+    details = {attack: _threat(facts[facts["attack"] == attack]) for attack in attacks}
+    head = common.heading_height(width, *details.values())
+    block = head + names + height + common.GAP
+    lines = -(-len(attacks) // across)
+    page = common.Page(full, above + lines * block - common.GAP)
+    page.heading(0, 0, full, spec.transfer, overall)
+    colours = matplotlib.colormaps[spec.colormap]
+    for number, attack in enumerate(attacks):
+        rows = facts[facts["attack"] == attack]
+        left = margin + number % across * (width + BETWEEN)
+        top = above + number // across * block
+        page.heading(left, top, width, attack, details[attack])
+        down = top + head + names
+        for t, target in enumerate(targets):
+            size = min(common.fitting_size(word, cell - 1, 6.5) for word in heads[target])
+            middle = left + (t + 0.5) * cell
+            page.text(middle, down - 1, "\n".join(heads[target]), ha="center", va="bottom", size=size, linespacing=1.1)
+        axes = page.axes(left, down, width, height)
+        _cells(axes, rows, sources, targets, colours, cell)
+        if number % across == 0:
+            page.row_labels(margin - 2, down, [f"on {source}" for source in sources], tall, margin - 2)
+            page.row_labels(margin - 2, down + tall * (len(sources) + CLEAN_GAP), ["no attack"], tall, margin - 2)
+    return page.figure
+
+
+def _cells(
+    axes: Axes, rows: pd.DataFrame, sources: list[str], targets: list[str], colours: Colormap, cell: float
+) -> None:
+    bottom = len(sources) + CLEAN_GAP
+    axes.set_xlim(0, len(targets))
+    axes.set_ylim(bottom + 1, 0)
+    axes.set_axis_off()
+    for t, target in enumerate(targets):
+        mine = rows[rows["target"] == target]
+        for s, source in enumerate(sources):
+            pairs = mine[mine["source"] == source]
+            if len(pairs):
+                error, lines = summary(pairs, source == target)
+                common.heat_cell(axes, t, s, f"{100 * error:.1f}", common.shade(colours, error), lines, cell)
+        clean = mine.groupby("target_seed")["clean_error"].mean()
+        if len(clean):
+            error = float(clean.mean())
+            fill = common.shade(colours, error)
+            common.heat_cell(axes, t, bottom, f"{100 * error:.1f}", fill, _spread(clean), cell)
+    for s, source in enumerate(sources):
+        if source in targets:
+            corner = (targets.index(source) + 0.02, s + 0.02)
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=common.INK, linewidth=1.2))
+
+
+def summary(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:
+    """Mean error over pairs of seeds, and lines of small type. On the diagonal only a net and itself count."""
+    others = pairs.iloc[:0]
+    if same and (pairs["source_seed"] == pairs["target_seed"]).any():
+        itself = pairs["source_seed"] == pairs["target_seed"]
+        pairs, others = pairs[itself], pairs[~itself]
+    mean = float(pairs["error"].mean())
+    n = int(pairs["n"].min())
+    single = len(pairs) == 1
+    low, high = (pairs["error_low"].iloc[0], pairs["error_high"].iloc[0]) if single else wilson(round(mean * n), n)
+    lines = [f"{100 * low:.1f}–{100 * high:.1f}", *_spread(pairs["error"])]
+    if len(others):
+        lines.append(f"other seeds {100 * others['error'].mean():.1f}")
+    return mean, lines
+
+
+def _spread(errors: pd.Series) -> list[str]:
+    low, high = (f"{100 * bound:.1f}" for bound in (errors.min(), errors.max()))
+    if len(errors) < 2:
+        return []
+    return [f"seeds {low}–{high}" if low != high else f"all seeds {low}"]
+
+
+def _threat(rows: pd.DataFrame) -> str:
+    scaled = "scaled to RMS" if rows["amplified"].any() else "RMS of the change"
+    return f"{common.threat(rows.iloc[0])}; {scaled} {common.number(rows['rms'].mean())}"
+
+
+def _details(facts: pd.DataFrame, several: bool) -> str:
+    n = common.n_is(facts["n"])
+    words = f"error of the column's net (%) on examples crafted on the row's, {n}; small: 95 % interval"
+    if several:
+        words += " for n examples, range over seeds"
+    return words + "; outlined: a net on its own examples"

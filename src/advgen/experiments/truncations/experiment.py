@@ -1,0 +1,72 @@
+"""Generators judged with latent vectors from the middle of their distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from advgen.core.definitions import Study
+from advgen.core.kinds import OnGenerators, Summary
+from advgen.core.schema import INT, REAL64, TEXT, Table
+from advgen.core.tasks import GeneratorTask
+from advgen.experiments.judges.experiment import JUDGED, QUALITY
+from advgen.specs.base import GanName, Need, Positive, Ref, Spec
+from advgen.specs.figures import FigureSpec
+
+TruncationName = Annotated[str, Ref(("truncations",))]
+
+
+class TruncationDefinition(Spec):
+    """Each generator judged with latent vectors from the middle of their distribution (the truncation trick)."""
+
+    generators: tuple[GanName, ...] = Field(min_length=1, description="GANs whose generators are judged")
+    thresholds: tuple[Positive, ...] = Field(
+        (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0), min_length=1, description="numbers of z beyond this are drawn again"
+    )
+
+
+class Truncate(GeneratorTask):
+    """Judge one generator's samples from truncated latent vectors."""
+
+    command = "truncate"
+    outputs = {"quality": "results/truncations/{truncation}/{generator}--seed{seed}.parquet"}
+    n: int
+    thresholds: tuple[float, ...]
+
+
+class TruncationFigure(FigureSpec):
+    """Precision, recall and Fréchet distance against the truncation of z."""
+
+    kind: Literal["truncation"] = Field(description="quality against the truncation of z")
+    truncation: TruncationName = Field(description="truncation study shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("truncations", (self.truncation,), "quality")
+
+
+class Truncations(OnGenerators[TruncationDefinition]):
+    """Samples from truncated latent vectors."""
+
+    definition = TruncationDefinition
+    about = "samples from truncated latent vectors"
+    place = 43
+    tasks = (Truncate,)
+    tables = {
+        "truncation": Table(
+            ("truncation", "generator", "seed", "threshold"),
+            {"truncation": TEXT, "generator": TEXT, "seed": INT, "threshold": REAL64, **QUALITY, "judge": TEXT},
+            "Truncation",
+            hidden=("class_share",),
+            measured=JUDGED,
+        ),
+    }
+    summaries = {"truncations": Summary("truncation", "truncate", "quality")}
+    figures = (TruncationFigure,)
+
+    def asked(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
+        return super().asked(study, definition, subject) | {"n": study.evaluation.gan_samples}
+
+
+KIND = Truncations()

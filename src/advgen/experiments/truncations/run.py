@@ -1,0 +1,39 @@
+"""Quality of a generator's samples against the truncation of its latent vectors."""
+
+import torch
+
+from advgen.data.choice import permutation
+from advgen.data.images import load
+from advgen.experiments.truncations.experiment import Truncate
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, concatenate, write_table
+from advgen.metrics.judging import judge_digest, judge_samples
+from advgen.models.generators import truncated
+from advgen.seeds import uniform
+
+
+def run(job: Job[Truncate]) -> None:
+    """Judge n samples for each threshold, all made of the same random numbers."""
+    spec = job.spec
+    generator = load_model(job.input("generator")).to(job.device)
+    judge = load_model(job.input("judge")).to(job.device)
+    real, _ = load(job.input("data"))
+    real = real[permutation(len(real), 0, "reference")]
+    u = uniform(spec.seed, "truncation", list(range(spec.n)), generator.latent)
+    tables = []
+    for threshold in spec.thresholds:
+        z = truncated(u, threshold).to(job.device)
+        with torch.inference_mode():
+            samples = torch.cat([generator(part) for part in z.split(500)]).cpu()
+        columns = {
+            "truncation": spec.name,
+            "generator": spec.generator_name,
+            "seed": spec.seed,
+            "threshold": [threshold],
+            "n": spec.n,
+            **judge_samples(judge, samples, real, judge.outputs),
+            "judge": judge_digest(job.input("judge")),
+        }
+        tables.append(arrow_table("truncation", columns))
+    write_table(job.output(), concatenate(tables), job.stamp)

@@ -1,0 +1,70 @@
+"""Precision, recall and Fréchet distance against the truncation of z."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from advgen.experiments.truncations.experiment import TruncationFigure
+from advgen.figures import common
+
+TALL, LEFT, FOOT, NAMES = 40.0, 12.0, 10.0, 17.0
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
+    """Two panels per generator: precision and recall, and the Fréchet distance."""
+    full = common.inside(spec)
+    quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
+    blocks = dict(list(quality.groupby("generator")))
+    panels = common.Panels(2, full, 62.0, TALL, LEFT, FOOT, NAMES)
+    details = [_details(rows) for rows in blocks.values()]
+    head = common.heading_height(full, *details)
+    block = head + panels.height + common.GAP - 2
+    page = common.Page(full, len(blocks) * block - common.GAP + 2)
+    for number, (name, rows) in enumerate(blocks.items()):
+        top = number * block
+        page.heading(0, top, full, f"{spec.truncation}: {name}", details[number])
+        axes = panels.axes(page, top + head, 0, "precision and recall")
+        axes.set_ylim(0, 1.02)
+        ends = [_line(axes, rows, column, k) for k, column in enumerate(("precision", "recall"))]
+        _decorate(axes, "share", rows)
+        common.name_ends(axes, ends, TALL)
+        axes = panels.axes(page, top + head, 1, "Fréchet distance (log scale)")
+        axes.set_yscale("log")
+        rows = rows.assign(fid=rows["fid"].clip(lower=0.01))
+        end = _line(axes, rows, "fid", 2)
+        common.log_numbers(axes.yaxis, 6)
+        _decorate(axes, "Fréchet distance", rows)
+        common.name_ends(axes, [(end[0], "distance", end[2])], TALL)
+    return page.figure
+
+
+def _line(axes: Axes, rows: pd.DataFrame, column: str, number: int) -> tuple[float, str, str]:
+    """The mean over seeds, and faint lines of the seeds; where it ends."""
+    colour = common.colour(number)
+    if rows["seed"].nunique() > 1:
+        for _, one in rows.groupby("seed"):
+            one = one.sort_values("threshold")
+            axes.plot(one["threshold"], one[column], color=colour, linewidth=0.6, alpha=0.5)
+    mean = rows.groupby("threshold")[column].mean()
+    axes.plot(mean.index, mean, color=colour, marker=common.marker(number)[0], markersize=3.5)
+    return float(mean.iloc[-1]), column, colour
+
+
+def _decorate(axes: Axes, label: str, rows: pd.DataFrame) -> None:
+    axes.set_ylabel(label)
+    axes.set_xlabel("threshold of z")
+    axes.set_xlim(0, 1.03 * rows["threshold"].max())
+
+
+def _details(rows: pd.DataFrame) -> str:
+    seeds = rows["seed"].nunique()
+    words = f"{common.n_is(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
+    return words + (
+        f"; thick: mean of {seeds} seeds, thin: the seeds" if seeds > 1 else f"; seed {rows['seed'].iloc[0]}"
+    )

@@ -1,0 +1,125 @@
+"""Model weights as safetensors files that rebuild their module, and the state of unfinished training runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from advgen import registry
+from advgen.core.provenance import Stamp, atomic
+from advgen.specs.base import canonical_json
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+KEY = "advgen"  # one metadata key: safetensors writes several in random order, so bytes would differ
+
+
+def save_model(path: Path, module: nn.Module, stamp: Stamp) -> None:
+    """Write a registered model's weights with what rebuilds it: its family, its spec and its output count."""
+    family, outputs = module.family, module.outputs
+    spec = module.spec.model_dump(mode="json")  # type: ignore[operator, union-attr]
+    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    header = {"family": family, "spec": spec, "outputs": outputs, "weights": _digest(weights)}
+    metadata = {KEY: canonical_json({"model": header, "stamp": json.loads(stamp.to_json())})}
+    with atomic(path) as temporary:
+        _save(weights, temporary, metadata)
+
+
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        raise OSError(None, f"cannot be written ({error})", str(path)) from None
+
+
+def load_model(path: Path) -> Any:
+    """Rebuild a network, generator or autoencoder from a checkpoint alone, in eval mode on the CPU.
+
+    Raises ValueError if the file is none of ours.
+    """
+    header = read_header(path)
+    try:
+        model = header["model"]
+        spec = TypeAdapter(FAMILY_SPECS[model["family"]]).validate_python(model["spec"])
+        module: nn.Module = build(model["family"], spec, model["outputs"])
+        module.load_state_dict(_checked_weights(path, model["weights"]))
+    except (KeyError, TypeError, ValidationError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{path}: not a model of this version of advgen ({str(error).splitlines()[0]})") from None
+    return module.eval()
+
+
+def check_weights(path: Path) -> None:
+    """Compare a checkpoint's weights with the digest in its header; ValueError if they differ."""
+    model = read_header(path).get("model")
+    if not isinstance(model, dict):
+        raise ValueError(f"{path}: not a checkpoint of advgen; delete it and run again")
+    _checked_weights(path, model.get("weights"))
+
+
+def _checked_weights(path: Path, digest: object) -> dict[str, Tensor]:
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    if _digest(weights) != digest:
+        raise ValueError(f"{path}: its weights are not those that were saved; delete it and run again")
+    return weights
+
+
+def _digest(weights: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(f"{name} {tuple(weights[name].shape)} {weights[name].dtype}\n".encode())
+        digest.update(weights[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+FAMILY_SPECS: dict[str, Any] = {
+    "networks": registry.AnyNetwork,
+    "generators": registry.AnyGenerator,
+    "autoencoders": registry.AnyAutoencoder,
+}
+
+
+def build(family: str, spec: Any, outputs: int | None = None) -> Any:
+    """A fresh module of a family: networks take the number of logits, the others nothing more."""
+    target = registry.resolve(spec)
+    module = target(spec, outputs) if family == "networks" else target(spec)
+    module.family, module.spec, module.outputs = family, spec, outputs
+    return module
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON in a checkpoint's metadata; ValueError if the file is damaged or has none."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})[KEY])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a checkpoint of advgen ({error}); delete it and run again") from None
+    if not isinstance(header, dict):
+        raise ValueError(f"{path}: not a checkpoint of advgen; delete it and run again")
+    return header
+
+
+def save_state(path: Path, state: dict[str, Tensor], key: str) -> None:
+    """Write the state of an unfinished run; `key` is the digest of everything that shapes it."""
+    with atomic(path) as temporary:
+        _save(state, temporary, {KEY: key})
+
+
+def load_state(path: Path, key: str) -> dict[str, Tensor] | None:
+    """The state of an unfinished run, or None if there is none, or if it is damaged or another run's."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get(KEY) != key:
+                return None
+        return load_file(path)
+    except (OSError, SafetensorError):
+        return None

@@ -1,0 +1,52 @@
+"""The stamp inside any artefact, whatever its format."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from advgen.core.provenance import Stamp
+
+_CHUNK = b"tEXtadvgen\0"
+_TOKEN = re.compile(rb"advgen:[A-Za-z0-9_-]+=*")
+
+
+def check_content(path: Path) -> None:
+    """Read a table or a checkpoint whole and compare it with the digest inside it; ValueError if they differ."""
+    if path.suffix == ".parquet":
+        from advgen.io import tables
+
+        tables.check_table(path)
+    elif path.suffix == ".safetensors":
+        from advgen.io import checkpoints
+
+        checkpoints.check_weights(path)
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """The stamp of a Parquet file, checkpoint, figure, page or CV; None for raw files and inputs written by hand.
+
+    Raises ValueError for a damaged file.
+    """
+    if path.suffix == ".parquet":
+        from advgen.io import tables
+
+        return tables.read_stamp(path)
+    if path.suffix == ".safetensors":
+        from advgen.io import checkpoints
+
+        return Stamp.from_json(json.dumps(checkpoints.read_header(path)["stamp"]))
+    if path.suffix in (".pdf", ".png", ".html", ".md", ".tex", ".json"):
+        content = path.read_bytes()
+        tokens = _TOKEN.findall(_png_text(content) if path.suffix == ".png" else content)
+        # pages that show other artefacts carry only their own token; the longest is the whole one
+        return Stamp.from_token(max(tokens, key=len).decode()) if tokens else None
+    return None
+
+
+def _png_text(content: bytes) -> bytes:
+    """The stamp's text chunk, to its end: the checksum behind it may look like more of the token."""
+    start = content.find(_CHUNK)
+    length = int.from_bytes(content[max(start - 4, 0) : max(start, 0)], "big")
+    return content[start + 4 : start + 4 + length] if start >= 0 else b""

@@ -1,0 +1,195 @@
+"""Parquet tables: one explicit schema per kind of table, atomic writes with a stamp, and reading.
+
+Columns of images are binary, with dtype and shape in the field's metadata (`read_images` decodes them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from advgen.core.catalog import TABLES
+from advgen.core.provenance import Stamp, atomic
+from advgen.core.schema import Image
+
+_TYPES = {
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "int32": pa.int32(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "list<int32>": pa.list_(pa.int32()),
+    "list<float32>": pa.list_(pa.float32()),
+    "list<float64>": pa.list_(pa.float64()),
+}
+DATA = b"advgen.data"
+"""Where the digest of a table's data stands in its file."""
+
+
+def arrow_table(kind: str, columns: Mapping[str, Any]) -> pa.Table:
+    """An Arrow table of a kind from arrays, lists or scalars (a scalar fills its column), sorted by its key.
+
+    An image column takes an array of shape (rows, channels, height, width).
+    """
+    table = TABLES[kind]
+    if set(columns) != set(table.columns):
+        raise ValueError(f"table {kind!r}: columns {sorted(set(columns) ^ set(table.columns))} are missing or too many")
+    rows = next((len(value) for value in columns.values() if not np.isscalar(value) and value is not None), 0)
+    fields, arrays = [], []
+    for name, type_ in table.columns.items():
+        value = columns[name]
+        if isinstance(type_, Image):
+            images = np.ascontiguousarray(value, dtype=type_.dtype)
+            flat = images.reshape(rows, -1).view(np.uint8).reshape(-1)
+            width = images[0].nbytes if rows else 0
+            array = pa.Array.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(flat)])
+            metadata = {"dtype": type_.dtype, "shape": json.dumps(list(images.shape[1:]))}
+            fields.append(pa.field(name, array.type, nullable=False, metadata=metadata))
+        else:
+            if np.isscalar(value) or value is None:
+                value = [value] * rows
+            elif isinstance(value, np.ndarray) and value.ndim == 2:
+                value = list(value)
+            array = pa.array(value, type=_TYPES[type_])
+            fields.append(pa.field(name, array.type))
+        arrays.append(array)
+    result = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={"advgen.table": kind}))
+    return _sorted(result, table.key)
+
+
+def _sorted(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
+    table = table.sort_by([(column, "ascending") for column in key])
+    groups = table.select(list(key)).group_by(list(key)).aggregate([])
+    if groups.num_rows != table.num_rows:
+        raise ValueError(f"table has {table.num_rows - groups.num_rows} rows with the same {', '.join(key)}")
+    return table
+
+
+def write_table(path: Path, table: pa.Table, stamp: Stamp) -> None:
+    """Write a table whole or not at all, with its stamp and the digest of its data in the Parquet footer."""
+    metadata = {**(table.schema.metadata or {}), b"advgen": stamp.to_json().encode(), DATA: digest(table).encode()}
+    with atomic(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            temporary,
+            compression="zstd",
+            row_group_size=8192,
+            write_page_checksum=True,
+        )
+
+
+def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.Table:
+    """Read a table, with its image columns or without; ValueError if it is damaged or not of `kind`."""
+    try:
+        light = None if images else _light(pq.read_schema(path))
+        table = pq.read_table(path, columns=light, page_checksum_verification=True)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from None
+    if kind is not None and table_kind(table) != kind:
+        raise ValueError(f"{path}: holds a {table_kind(table)!r} table, not a {kind!r} one")
+    return table
+
+
+def check_table(path: Path) -> None:
+    """Compare a table's data with the digest in its footer; ValueError if they differ."""
+    table = read_table(path)
+    found = (table.schema.metadata or {}).get(DATA)
+    if found is None:
+        raise ValueError(f"{path}: has no digest of its data, so another version made it; delete it and run again")
+    if found.decode() != digest(table):
+        raise ValueError(f"{path}: its data are not those that were saved; delete it and run again")
+
+
+def digest(table: pa.Table) -> str:
+    """Of what a table holds: names, order, types and values of its columns; not of how Parquet lays them out."""
+    found = hashlib.sha256()
+    for field, column in zip(table.schema, table.columns, strict=True):
+        shape = sorted((field.metadata or {}).items()) if pa.types.is_fixed_size_binary(field.type) else []
+        kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+        found.update(repr((field.name, str(kind), len(column), shape)).encode())
+        for part in _values(column.combine_chunks()):
+            found.update(part)
+    return found.hexdigest()
+
+
+def _values(array: pa.Array) -> Iterator[bytes]:
+    """Which values are there, then the values; a list's lengths, then all its values."""
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    yield np.packbits(present).tobytes()
+    if pa.types.is_list(array.type):
+        yield array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).tobytes()
+        yield from _values(array.flatten())
+    elif pa.types.is_string(array.type):
+        yield json.dumps(array.drop_null().to_pylist()).encode()
+    elif pa.types.is_fixed_size_binary(array.type):
+        yield _chunk_bytes(array, np.dtype(np.uint8)).tobytes()
+    else:
+        yield array.drop_null().to_numpy(zero_copy_only=False).tobytes()
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = str(error).splitlines()[0]
+    return ValueError(f"{path}: cannot be read as Parquet ({reason}); delete it and run again")
+
+
+def table_kind(table: pa.Table) -> str:
+    """Which of TABLES a table is."""
+    return (table.schema.metadata or {}).get(b"advgen.table", b"").decode()
+
+
+def _light(schema: pa.Schema) -> list[str]:
+    kind = (schema.metadata or {}).get(b"advgen.table", b"").decode()
+    heavy = {name for name, type_ in TABLES[kind].columns.items() if isinstance(type_, Image)} if kind in TABLES else ()
+    return [name for name in schema.names if name not in heavy]
+
+
+def read_tables(paths: Iterable[Path], images: bool = True) -> dict[str, pa.Table]:
+    """All rows of several files, one table per kind, in key order; images of one kind must have one shape."""
+    found: dict[str, list[pa.Table]] = {}
+    for path in paths:
+        table = read_table(path, images=images)
+        found.setdefault(table_kind(table), []).append(table)
+    return {kind: concatenate(tables) for kind, tables in found.items()}
+
+
+def concatenate(tables: Sequence[pa.Table]) -> pa.Table:
+    """All rows of several tables of one kind, in key order; ValueError if their images differ in shape."""
+    try:
+        table = pa.concat_tables([table.replace_schema_metadata({}) for table in tables])
+    except pa.ArrowInvalid:
+        raise ValueError(f"{table_kind(tables[0])!r} tables have images of different shapes; show them apart") from None
+    metadata = {"advgen.table": table_kind(tables[0])}
+    return _sorted(table, TABLES[table_kind(tables[0])].key).replace_schema_metadata(metadata)
+
+
+def read_images(table: pa.Table, column: str = "image") -> np.ndarray[Any, Any]:
+    """An image column as an array (rows, channels, height, width) of its own dtype."""
+    metadata = table.schema.field(column).metadata
+    shape = json.loads(metadata[b"shape"])
+    dtype = np.dtype(metadata[b"dtype"].decode())
+    chunks = [_chunk_bytes(chunk, dtype) for chunk in table.column(column).chunks]
+    flat = np.concatenate(chunks) if chunks else np.empty(0, dtype)
+    return flat.reshape(table.num_rows, *shape)
+
+
+def _chunk_bytes(chunk: pa.Array, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    width = chunk.type.byte_width
+    data = np.frombuffer(chunk.buffers()[1], dtype=np.uint8)
+    return data[chunk.offset * width : (chunk.offset + len(chunk)) * width].view(dtype)
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """The stamp in a Parquet footer, without reading the rows."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from None
+    text = metadata.get(b"advgen")
+    return None if text is None else Stamp.from_json(text.decode())

@@ -1,0 +1,135 @@
+"""The CV and its variants, with the tables and figures of the study that its profile names."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from advgen.core import live_values
+from advgen.core.definitions import CvDefinition, CvVariant
+from advgen.core.errors import ConfigError
+from advgen.core.kinds import Files, Kind, Planner
+from advgen.core.provenance import package_file
+from advgen.core.tasks import Task
+from advgen.specs.base import Spec
+from advgen.specs.cv import CvFormat, Section
+
+TEMPLATES: dict[CvFormat, tuple[str, ...]] = {
+    "pdf": ("cv.typ",),
+    "html": ("cv.html.j2", "cv.css"),
+    "md": ("cv.md.j2",),
+    "tex": ("cv.tex.j2",),
+    "resume.json": (),
+    "latex.pdf": ("cv.tex.j2",),
+}
+
+
+def cv_formats() -> tuple[CvFormat, ...]:
+    """The formats of a CV where none are named: all that this machine can write."""
+    latex: tuple[CvFormat, ...] = ("latex.pdf",) if shutil.which("latexmk") else ()
+    return ("pdf", "html", "md", "tex", "resume.json", *latex)
+
+
+class CvData(Task):
+    """Read profile, publications and metrics, and look up living values."""
+
+    command = "cv-data"
+    run = "data"
+    reads = ("profile", "overlay", "bibliography", "metrics", "tables")
+    outputs = {"cv": "results/cv/{variant}.json"}
+    local = True
+    private = True
+    selected: bool = False
+    tags: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+
+
+class CvRender(Task):
+    """Write the CV in one format."""
+
+    command = "cv-render"
+    run = "render"
+    reads = ("cv", "figures", "templates")
+    outputs = {"file": "results/cv/{variant}.{format}"}
+    local = True
+    private = True
+    format: CvFormat
+    figures: tuple[str, ...]
+
+
+class Cv(Kind[Spec]):
+    """The researcher's CV."""
+
+    place = 94
+    tasks = (CvData, CvRender)
+
+    def before(self, planner: Planner) -> None:
+        """The transfers and figures that the profile names."""
+        cv = planner.study.cv
+        if cv is None:
+            return
+        cells, figures = named(cv)
+        for figure in figures:
+            if figure not in planner.study.figures:
+                known = ", ".join(planner.study.figures) or "none"
+                raise ConfigError(f"{cv.profile}: figure {figure!r} is none of the study's figures ({known})")
+            planner.of("figures", figure)
+        for cell in cells:
+            if cell.table in planner.study.transfers:
+                planner.of("transfers", cell.table)
+
+    def after(self, planner: Planner) -> None:
+        cv = planner.study.cv
+        if cv is None:
+            return
+        cells, figures = named(cv)
+        tables = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
+        used = []
+        for cell in cells:
+            path = f"results/tables/{cell.table}.parquet"
+            if path not in tables:
+                known = ", ".join(sorted(Path(table).stem for table in tables)) or "none"
+                message = f"result('{cell.table}', …): no such table (tables of the study: {known})"
+                raise ConfigError(f"{cell.file}:{cell.line}: {message}")
+            used.append(path)
+        drawn = tuple(planner.of("figures", figure)[0].outputs["png"] for figure in figures)
+        for name, variant in {"cv": CvVariant(), **cv.variants}.items():
+            overlay = variant.overlay or cv.overlay
+            inputs: dict[str, Files] = {
+                "profile": cv.profile,
+                "overlay": (overlay,) if overlay else (),
+                "bibliography": cv.bibliography,
+                "metrics": (cv.metrics,) if cv.metrics else (),
+                "tables": tuple(dict.fromkeys(used)),
+            }
+            chosen = CvData(selected=variant.selected, tags=variant.tags, sections=variant.sections)
+            data = planner.add(chosen, {"variant": name}, inputs)
+            for format_ in variant.formats or cv.formats or cv_formats():
+                rendered: dict[str, Files] = {
+                    "cv": data.outputs["cv"],
+                    "figures": drawn,
+                    "templates": tuple(package_file(f"cv/templates/{file}") for file in TEMPLATES[format_]),
+                }
+                task = CvRender(format=format_, figures=figures)
+                planner.add(task, {"variant": name, "format": format_}, rendered)
+
+
+def named(cv: CvDefinition) -> tuple[tuple[live_values.Reference, ...], tuple[str, ...]]:
+    """The table cells and figures that the profile and its overlays name; ConfigError if a file is missing or wrong."""
+    files = {f"cv.{key}": getattr(cv, key) for key in ("profile", "bibliography", "metrics", "overlay")}
+    files |= {f"cv.variants.{name}.overlay": variant.overlay for name, variant in cv.variants.items()}
+    for key, path in files.items():
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(f"{key} = {path!r}: no such file; name one, or set cv: null for no CV")
+    cells, figures = dict[live_values.Reference, None](), dict[str, None]()
+    for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
+        try:
+            found, shown = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        cells |= dict.fromkeys(found)
+        figures |= dict.fromkeys(shown)
+    return tuple(cells), tuple(figures)
+
+
+KIND = Cv()

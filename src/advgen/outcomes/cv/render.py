@@ -1,0 +1,16 @@
+"""The CV in one format."""
+
+import json
+
+from advgen.core.provenance import write_bytes
+from advgen.cv.formats import render
+from advgen.io.jobs import Job
+from advgen.outcomes.cv.outcome import CvRender
+
+
+def run(job: Job[CvRender]) -> None:
+    """Render cv.json with the templates."""
+    cv = json.loads(job.input("cv").read_text(encoding="utf-8"))
+    cv.pop("provenance")
+    figures = dict(zip(job.spec.figures, job.inputs["figures"], strict=True))
+    write_bytes(job.output(), render(job.spec.format, cv, figures, job.stamp.token()))

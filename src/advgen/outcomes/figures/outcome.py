@@ -1,0 +1,42 @@
+"""The figures of a study."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import SerializeAsAny
+
+from advgen.core.kinds import Files, Kind, Planned, Planner
+from advgen.core.provenance import package_file
+from advgen.core.tasks import Task
+from advgen.specs.base import of_family
+from advgen.specs.figures import FigureSpec
+
+
+class Draw(Task):
+    """Draw one figure as PDF and PNG."""
+
+    command = "draw"
+    reads = ("tables", "style")
+    outputs = {"pdf": "results/figures/{figure}.pdf", "png": "results/figures/{figure}.png"}
+    local = True
+    packages = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy")
+    figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
+
+
+class Figures(Kind[FigureSpec]):
+    """Figures. What can be drawn stands in the rooms of what it is drawn of; their key is made of all of these."""
+
+    place = 90
+    tasks = (Draw,)
+
+    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+        figure: FigureSpec = planner.study.figures[name]
+        inputs: dict[str, Files] = {
+            "tables": tuple(path for need in figure.needs() for path in planner.needed(need)),
+            "style": package_file("figures/advgen.mplstyle"),
+        }
+        return [planner.add(Draw(figure=figure), {"figure": name}, inputs)]
+
+
+KIND = Figures()

@@ -1,0 +1,58 @@
+"""The named models and their sizes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from advgen.core.kinds import Kind, Planner
+from advgen.core.provenance import sha256_text
+from advgen.core.schema import INT, TEXT, Table
+from advgen.core.tasks import Task
+from advgen.presets import PRESETS
+from advgen.registry import modules
+from advgen.specs.base import Spec, canonical_json
+
+
+class CountParameters(Task):
+    """Count the parameters of every named model."""
+
+    command = "count-parameters"
+    outputs = {"table": "results/tables/models.parquet"}
+    local = True
+    torch = True
+    packages = ("pyarrow", "torch")
+    presets: str = Field(description="digest of all presets, so that a changed one counts them again")
+
+    def code(self) -> set[str]:
+        """The architectures too."""
+        return super().code() | set(modules(PRESETS))
+
+
+class Models(Kind[Spec]):
+    """The named models and their sizes, wherever something is generated."""
+
+    place = 92
+    tasks = (CountParameters,)
+    tables = {
+        "model": Table(
+            ("family", "preset"),
+            {
+                "family": TEXT,
+                "preset": TEXT,
+                "kind": TEXT,
+                "image": TEXT,
+                "parameters": INT,
+            },
+            "Named models",
+            "Data and judge",
+            measured=("parameters",),
+        ),
+    }
+
+    def after(self, planner: Planner) -> None:
+        if any(job.rule in ("train_gan", "train_autoencoder") for job in planner.jobs.values()):
+            presets = [(name, spec.canonical()) for named in PRESETS.values() for name, spec in named.items()]
+            planner.add(CountParameters(presets=sha256_text(canonical_json(presets))), {}, {})
+
+
+KIND = Models()

@@ -1,0 +1,64 @@
+"""The page that shows all figures, tables and laws."""
+
+from __future__ import annotations
+
+from advgen.core.kinds import Files, Kind, Planner
+from advgen.core.provenance import package_file
+from advgen.core.tasks import Task
+from advgen.outcomes.figures.outcome import Draw
+from advgen.registry import kind_of
+from advgen.specs.base import Spec
+
+
+class ReportFigure(Spec):
+    """One figure of the report."""
+
+    name: str
+    kind: str
+    group: str
+
+
+class Report(Task):
+    """Write the page that shows everything."""
+
+    command = "report"
+    rule = "report_page"
+    reads = ("figures", "tables", "captions", "templates")
+    outputs = {"page": "results/report/index.html"}
+    local = True
+    title: str
+    figures: tuple[ReportFigure, ...]
+
+
+class ReportPage(Kind[Spec]):
+    """The page that shows everything."""
+
+    place = 95
+    tasks = (Report,)
+
+    def after(self, planner: Planner) -> None:
+        figures = [(job, job.task.figure) for job in planner.jobs.values() if isinstance(job.task, Draw)]
+        if not figures:
+            return
+        shown = tuple(
+            ReportFigure(name=job.wildcards["figure"], kind=kind_of(type(spec)), group=spec.group)
+            for job, spec in figures
+        )
+        captions = {type(spec).caption() for _, spec in figures}
+        tables = (
+            *planner.made("summarise", "table"),
+            *planner.made("evaluate_classifiers", "table"),
+            *planner.made("count_parameters", "table"),
+            *planner.made("calibrate_judge", "ladder"),
+            *planner.made("check_laws", "laws"),
+        )
+        inputs: dict[str, Files] = {
+            "figures": tuple(job.outputs["png"] for job, _ in figures),
+            "tables": tables,
+            "captions": tuple(package_file(name) for name in sorted(captions, key=lambda name: name.split("/")[-1])),
+            "templates": (package_file("report/report.html.j2"), package_file("report/report.css")),
+        }
+        planner.add(Report(title=planner.study.title, figures=shown), {}, inputs)
+
+
+KIND = ReportPage()

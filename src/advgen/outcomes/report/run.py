@@ -1,0 +1,44 @@
+"""The page that shows everything."""
+
+import pyarrow as pa
+
+from advgen.core.catalog import TABLES
+from advgen.core.provenance import write_bytes
+from advgen.io.jobs import Job
+from advgen.io.tables import read_table, table_kind
+from advgen.outcomes.report.outcome import Report
+from advgen.report.page import Figure, Section, Table, render
+
+GROUPS = ("Data and judge", "Generative lab", "Adversarial lab")
+
+
+def run(job: Job[Report]) -> None:
+    """Figures with captions and tables by part, then the laws."""
+    spec = job.spec
+    captions = {path.stem: path.read_text(encoding="utf-8") for path in job.inputs["captions"]}
+    tables = {path: read_table(path) for path in job.inputs["tables"]}
+    sections = []
+    for group in GROUPS:
+        figures = [
+            Figure(figure.name, captions[figure.kind], path.read_bytes())
+            for figure, path in zip(spec.figures, job.inputs["figures"], strict=True)
+            if figure.group == group
+        ]
+        if figures:
+            sections.append(Section(group, "Figures", figures=figures))
+        shown = [
+            Table(kind.title, light(table), str(path), kind.measured)
+            for path, table in tables.items()
+            if table_kind(table) != "laws" and (kind := TABLES[table_kind(table)]).group == group
+        ]
+        if shown:
+            sections.append(Section(group, "Tables", tables=shown))
+    laws = next((table for table in tables.values() if table_kind(table) == "laws"), None)
+    facts = {"code": job.code, "study": spec.title}
+    page = render(spec.title, sections, job.stamp.token(), laws=laws, provenance=facts)
+    write_bytes(job.output(), page.encode())
+
+
+def light(table: pa.Table) -> pa.Table:
+    """A table without the columns that say too much for a page."""
+    return table.drop_columns([name for name in TABLES[table_kind(table)].hidden if name in table.column_names])

@@ -1,0 +1,41 @@
+"""Tidy tables over all runs."""
+
+from __future__ import annotations
+
+from advgen import registry
+from advgen.core.kinds import Kind, Planner
+from advgen.core.tasks import Task
+from advgen.specs.base import Spec
+
+
+class Summarise(Task):
+    """Gather per-run tables into one tidy table with intervals."""
+
+    command = "summarise"
+    reads = ("tables",)
+    outputs = {"table": "results/tables/{table}.parquet"}
+    local = True
+    packages = ("numpy", "pandas", "pyarrow", "scipy")
+    table: str
+
+    def code(self) -> set[str]:
+        """What makes the rows of this kind of table, and no other."""
+        target = registry.SUMMARISERS.get(self.table)
+        return super().code() | ({target.split(":")[0]} if target else set())
+
+
+class Summaries(Kind[Spec]):
+    """Tidy tables over all runs: one per summary of each kind."""
+
+    place = 91
+    tasks = (Summarise,)
+
+    def after(self, planner: Planner) -> None:
+        for kind in planner.kinds:
+            for name, summary in kind.summaries.items():
+                files = planner.made(summary.rule, summary.role)
+                if files:
+                    planner.add(Summarise(table=summary.table), {"table": name}, {"tables": files})
+
+
+KIND = Summaries()

@@ -1,0 +1,15 @@
+"""One tidy table over all runs of a kind."""
+
+from advgen import registry
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, read_tables, write_table
+from advgen.outcomes.summaries.outcome import Summarise
+
+
+def run(job: Job[Summarise]) -> None:
+    """Summarise per-example rows with intervals, or gather rows that are summaries already."""
+    kind = job.spec.table
+    tables = read_tables(job.inputs["tables"], images=False)
+    target = registry.SUMMARISERS.get(kind)
+    table = arrow_table(kind, registry.load_target(target)(tables)) if target else tables[kind]
+    write_table(job.output(), table, job.stamp)

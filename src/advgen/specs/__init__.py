@@ -1,0 +1,1 @@
+"""What can be configured: one frozen pydantic class per thing, by family. No numerics, no torch."""

@@ -1,0 +1,217 @@
+"""Attacks on classifiers, and their threat models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from advgen.specs.base import Count, Fraction, NonNegative, Positive, Spec, of_family
+from advgen.specs.masks import MaskSpec
+
+Knowledge = Literal["gradient", "scores", "none"]
+Target = Annotated[int, Field(ge=0)] | Literal["random", "nearest"] | None
+
+
+class Threat(NamedTuple):
+    """The threat model of one attack, as columns. `eps` is None where the attack seeks the smallest change.
+
+    `loss` is what the attack climbs: two attacks that climb different ones are different attacks.
+    """
+
+    norm: str
+    eps: float | None
+    steps: int
+    restarts: int
+    step_size: float
+    knowledge: Knowledge
+    target: str
+    loss: str = "none"
+
+
+class AttackSpec(Spec):
+    """Base of all attacks. `threat()` is what stands in every table beside a robustness number."""
+
+    def threat(self) -> Threat:
+        """Norm, budget and effort of the attack."""
+        raise NotImplementedError
+
+
+class TargetedAttack(AttackSpec):
+    """Base of attacks that can aim at a class."""
+
+    target: Target = Field(
+        None, description="class to reach: a number, random, nearest (the likeliest wrong one); null: any wrong one"
+    )
+
+    def _target(self) -> str:
+        return "none" if self.target is None else str(self.target)
+
+
+class FgsmAttack(TargetedAttack):
+    """One step of size eps along the sign of the input gradient (Goodfellow et al. 2015)."""
+
+    kind: Literal["fgsm"] = Field(description="fast gradient sign method")
+    eps: Fraction = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
+
+    def threat(self) -> Threat:
+        return Threat("linf", self.eps, 1, 1, self.eps, "gradient", self._target(), "cross_entropy")
+
+
+class PgdAttack(TargetedAttack):
+    """Projected gradient steps inside a ball around the image (Madry et al. 2018)."""
+
+    kind: Literal["pgd"] = Field(description="projected gradient descent")
+    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    steps: Count = Field(40, description="gradient steps per restart")
+    step_size: NonNegative = Field(
+        default_factory=lambda given: 2.5 * given["eps"] / given["steps"] if {"eps", "steps"} <= given.keys() else 0.0,
+        description="length of a step; left out: 2.5 eps / steps",
+    )
+    restarts: Count = Field(1, description="random starts; a point counts as safe only if all fail")
+    random_start: bool = Field(True, description="start at a random point of the ball")
+    loss: Literal["cross_entropy", "margin", "dlr"] = Field(
+        "cross_entropy",
+        description="what is climbed: cross-entropy, the margin of Carlini and Wagner, or the difference of logits "
+        "ratio of Croce and Hein",
+    )
+    active_set: bool = Field(
+        False, description="stop working on an image as soon as it is fooled: faster, but the last iterate is lost"
+    )
+
+    @model_validator(mode="after")
+    def _restarts_differ(self) -> PgdAttack:
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError("restarts > 1 without random_start would repeat the same attack; set random_start: true")
+        return self
+
+    def threat(self) -> Threat:
+        effort = self.steps, self.restarts, self.step_size
+        return Threat(self.norm, self.eps, *effort, "gradient", self._target(), self.loss)
+
+
+class RegionAttack(TargetedAttack):
+    """Projected gradient steps that change only the pixels of a region, as much as they like (Sharif et al. 2016)."""
+
+    kind: Literal["region"] = Field(description="changes only pixels of a region, such as glasses")
+    region: Annotated[SerializeAsAny[MaskSpec], of_family("masks")] = Field(
+        description="a mask's own keys; the pixels that it blackens may change"
+    )
+    steps: Count = Field(100, description="gradient steps")
+    step_size: Positive = Field(0.1, description="length of a step")
+
+    def threat(self) -> Threat:
+        return Threat("region", 1.0, self.steps, 1, self.step_size, "gradient", self._target(), "cross_entropy")
+
+
+class LbfgsAttack(TargetedAttack):
+    """The smallest change that misleads, by box-constrained L-BFGS and a search over c (Szegedy et al. 2014)."""
+
+    kind: Literal["lbfgs"] = Field(description="box-constrained L-BFGS")
+    target: Target = Field(
+        "nearest",
+        description="class to reach: a number, random, nearest (the likeliest wrong one); null: any wrong one",
+    )
+    steps: Count = Field(30, description="iterations for each c")
+    searches: Count = Field(8, description="values of c tried for each image")
+    memory: Count = Field(8, description="pairs that the approximation of the Hessian keeps")
+
+    def threat(self) -> Threat:
+        return Threat("l2", None, self.steps * self.searches, 1, 0.0, "gradient", self._target(), "cross_entropy")
+
+
+class DeepFoolAttack(AttackSpec):
+    """Steps to the nearest linearised boundary until the label changes (Moosavi-Dezfooli et al. 2016)."""
+
+    kind: Literal["deepfool"] = Field(description="DeepFool, L2")
+    steps: Count = Field(50, description="most steps")
+    overshoot: NonNegative = Field(0.02, description="share by which the change goes beyond the boundary")
+
+    def threat(self) -> Threat:
+        return Threat("l2", None, self.steps, 1, 0.0, "gradient", "none")
+
+
+class JsmaAttack(TargetedAttack):
+    """Pixels changed to the extreme one pair after the other, by a saliency map (Papernot et al. 2016)."""
+
+    kind: Literal["jsma"] = Field(description="Jacobian saliency map attack")
+    target: Annotated[int, Field(ge=0)] | Literal["random", "nearest"] = Field(
+        "nearest", description="class to reach: a number, random, nearest (the likeliest wrong one)"
+    )
+    share: Annotated[float, Field(gt=0, le=1)] = Field(0.15, description="largest share of the pixels changed")
+    theta: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="change of each chosen pixel")
+
+    def threat(self) -> Threat:
+        return Threat("l0", None, 0, 1, self.theta, "gradient", self._target())
+
+
+class CarliniWagnerAttack(TargetedAttack):
+    """The smallest L2 change in tanh space with a binary search over c (Carlini and Wagner 2017)."""
+
+    kind: Literal["carlini_wagner"] = Field(description="Carlini and Wagner's L2 attack")
+    steps: Count = Field(200, description="Adam steps for each c")
+    searches: Count = Field(5, description="values of c tried for each image")
+    lr: Positive = Field(0.05, description="Adam learning rate in tanh space")
+    confidence: NonNegative = Field(0.0, description="margin that the wrong class must reach")
+    initial_c: Positive = Field(0.1, description="first weight of the margin")
+
+    def threat(self) -> Threat:
+        return Threat("l2", None, self.steps * self.searches, 1, self.lr, "gradient", self._target(), "margin")
+
+
+class SquareAttack(AttackSpec):
+    """Random squares of ±eps, kept when they raise the loss; sees scores alone (Andriushchenko et al. 2020)."""
+
+    kind: Literal["square"] = Field(description="Square attack, L∞, from scores alone")
+    eps: Fraction = Field(0.3, description="largest change of a pixel, on the [0, 1] scale")
+    queries: Count = Field(1000, description="most queries per image")
+    initial: Annotated[float, Field(gt=0, le=1)] = Field(0.8, description="share of the image in the first squares")
+
+    def threat(self) -> Threat:
+        return Threat("linf", self.eps, self.queries, 1, 0.0, "scores", "none", "margin")
+
+
+class OnePixelAttack(AttackSpec):
+    """One pixel set to any value (Su et al. 2019)."""
+
+    kind: Literal["one_pixel"] = Field(description="one pixel, by differential evolution or exhaustively")
+    search: Literal["evolution", "exhaustive"] = Field(
+        "evolution", description="evolution: as published; exhaustive: every pixel at every level, a proof for those"
+    )
+    population: Count = Field(100, description="candidates of the evolution")
+    generations: Count = Field(20, description="generations of the evolution")
+    levels: Annotated[int, Field(ge=2, le=256)] = Field(2, description="grey levels per channel tried exhaustively")
+
+    def threat(self) -> Threat:
+        steps = self.generations if self.search == "evolution" else self.levels
+        return Threat("l0", 1.0, steps, 1, 0.0, "scores", "none", "margin")
+
+
+class SpatialAttack(AttackSpec):
+    """A rotation and a translation of the whole image (Engstrom et al. 2019)."""
+
+    kind: Literal["spatial"] = Field(description="rotation and translation")
+    search: Literal["grid", "random", "first_order"] = Field(
+        "grid", description="grid: the worst of all combinations; random: the worst of some; first_order: by gradient"
+    )
+    degrees: NonNegative = Field(30.0, description="largest rotation to either side")
+    pixels: NonNegative = Field(3.0, description="largest shift in each direction")
+    angles: Annotated[int, Field(ge=1)] = Field(31, description="angles in the grid")
+    shifts: Annotated[int, Field(ge=1)] = Field(5, description="shifts in each direction in the grid")
+    tries: Count = Field(10, description="random transformations, or gradient steps")
+
+    def threat(self) -> Threat:
+        steps = self.angles * self.shifts**2 if self.search == "grid" else self.tries
+        knowledge: Knowledge = "gradient" if self.search == "first_order" else "scores"
+        return Threat("spatial", None, steps, 1, 0.0, knowledge, "none", "cross_entropy")
+
+
+class GaussianNoise(AttackSpec):
+    """Gaussian noise of a given RMS: the control that every attack must beat."""
+
+    kind: Literal["gaussian_noise"] = Field(description="Gaussian noise, clipped to the box; no gradient is used")
+    sd: NonNegative = Field(0.3, description="standard deviation, on the [0, 1] scale of pixels")
+
+    def threat(self) -> Threat:
+        return Threat("none", self.sd, 0, 1, 0.0, "none", "none")

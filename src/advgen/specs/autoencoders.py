@@ -1,0 +1,47 @@
+"""Networks from an image to a latent vector and back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from advgen.specs.base import Count, Shape, Spec, show_shape
+from advgen.specs.networks import Activation
+
+
+class AutoencoderSpec(Spec):
+    """An encoder and a decoder around a latent vector; the forward pass gives the image and z."""
+
+    latent: Count = Field(100, description="numbers in a latent vector z")
+    image: Shape | None = Field(
+        None, description="channels, height, width that it is made for; null: those of the data set"
+    )
+
+    def fit(self, shape: Shape) -> AutoencoderSpec:
+        """This spec with its image shape settled as `shape`; ValueError if it cannot take such images."""
+        if self.image is not None and self.image != shape:
+            raise ValueError(f"is made for {show_shape(self.image)} images, not {show_shape(shape)}")
+        return self.model_copy(update={"image": shape})
+
+
+class ConvAutoencoder(AutoencoderSpec):
+    """Three (or more) strided convolutions and one fully connected layer, mirrored by the decoder."""
+
+    kind: Literal["conv"] = Field(description="convolutional")
+    channels: tuple[Count, ...] = Field(
+        (16, 32, 64), min_length=1, description="output channels of the encoder's convolutions, mirrored by the decoder"
+    )
+    batch_norm: bool = Field(True, description="batch normalisation after each hidden layer")
+
+    def fit(self, shape: Shape) -> AutoencoderSpec:
+        if shape[1] != shape[2]:
+            raise ValueError(f"takes square images, not {show_shape(shape)}")
+        return super().fit(shape)
+
+
+class FcAutoencoder(AutoencoderSpec):
+    """One fully connected layer each way; its encoder is the body of a fully connected network."""
+
+    kind: Literal["fc"] = Field(description="fully connected")
+    activation: Activation = Field("sigmoid", description="of the latent vector")

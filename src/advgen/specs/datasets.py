@@ -1,0 +1,213 @@
+"""Data sets: published ones, and ones made from others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from advgen.specs.base import ClassifierName, Count, DatasetName, GanName, Need, Positive, Seed, Shape, Spec
+
+
+class Facts(NamedTuple):
+    """What must be known of a data set before it is made."""
+
+    shape: Shape
+    classes: int
+    train: int
+    test: int
+
+
+class DatasetSpec(Spec):
+    """Base of all data sets."""
+
+    def facts(self, base: Facts | None = None) -> Facts:
+        """Shape, classes and sizes; a data set made from another one is told the `base`'s."""
+        raise NotImplementedError
+
+
+class RawDataset(DatasetSpec):
+    """A published data set: its raw files are fetched and read. A subclass states shape, classes and files."""
+
+    shape: ClassVar[Shape]
+    classes: ClassVar[int]
+    full: ClassVar[tuple[int, int]]
+    raw: ClassVar[tuple[str, ...]]
+    reader: ClassVar[str]
+
+    train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
+    test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
+
+    def sizes(self) -> tuple[int, int]:
+        """Training and test images."""
+        return min(self.train or self.full[0], self.full[0]), min(self.test or self.full[1], self.full[1])
+
+    def facts(self, base: Facts | None = None) -> Facts:
+        return Facts(self.shape, self.classes, *self.sizes())
+
+
+class MnistDataset(RawDataset):
+    """60,000 + 10,000 handwritten digits, 28×28 grey (LeCun et al. 1998)."""
+
+    shape: ClassVar[Shape] = (1, 28, 28)
+    classes: ClassVar[int] = 10
+    full: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    raw: ClassVar[tuple[str, ...]] = (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    )
+    reader: ClassVar[str] = "advgen.data.idx:read"
+    kind: Literal["mnist"] = Field(description="MNIST digits")
+
+
+class FashionMnistDataset(RawDataset):
+    """60,000 + 10,000 pieces of clothing, 28×28 grey (Xiao et al. 2017)."""
+
+    shape: ClassVar[Shape] = (1, 28, 28)
+    classes: ClassVar[int] = 10
+    full: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    raw: ClassVar[tuple[str, ...]] = MnistDataset.raw
+    reader: ClassVar[str] = MnistDataset.reader
+    kind: Literal["fashion_mnist"] = Field(description="Fashion-MNIST")
+
+
+class Cifar10Dataset(RawDataset):
+    """50,000 + 10,000 photographs of ten kinds of things, 32×32 colour (Krizhevsky 2009)."""
+
+    shape: ClassVar[Shape] = (3, 32, 32)
+    classes: ClassVar[int] = 10
+    full: ClassVar[tuple[int, int]] = (50_000, 10_000)
+    raw: ClassVar[tuple[str, ...]] = (
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+    )
+    reader: ClassVar[str] = "advgen.data.cifar_files:read"
+    kind: Literal["cifar10"] = Field(description="CIFAR-10")
+
+
+class CelebaDataset(RawDataset):
+    """202,599 faces of celebrities with binary attributes, cropped and resized to 64×64 colour (Liu et al. 2015)."""
+
+    shape: ClassVar[Shape] = (3, 64, 64)
+    classes: ClassVar[int] = 2
+    full: ClassVar[tuple[int, int]] = (182_637, 19_962)
+    raw: ClassVar[tuple[str, ...]] = ("img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt")
+    reader: ClassVar[str] = "advgen.data.celeba_files:read"
+    kind: Literal["celeba"] = Field(description="CelebA faces")
+    attribute: str = Field("Smiling", description="the attribute that is the label: 1 where a face has it")
+    crop: Annotated[int, Field(ge=8, le=178)] = Field(
+        148, description="pixels along one side of the central square that is kept before resizing"
+    )
+
+
+class DerivedDataset(DatasetSpec):
+    """A data set made from another one. `splits` are those that change; the other ones are copied."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+
+    base: DatasetName = Field(description="data set it is made from")
+
+    def facts(self, base: Facts | None = None) -> Facts:
+        assert base is not None
+        return base
+
+    def needs(self) -> Iterator[Need]:
+        """The trained model that it is made with, if any."""
+        return iter(())
+
+
+class PartDataset(DerivedDataset):
+    """One of several disjoint parts of the training images, in a seeded order."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    kind: Literal["part"] = Field(description="one of several disjoint parts of the training images")
+    part: Annotated[int, Field(ge=0)] = Field(description="which part, from 0")
+    parts: Annotated[int, Field(ge=2, le=100)] = Field(2, description="how many parts")
+
+    @model_validator(mode="after")
+    def _exists(self) -> PartDataset:
+        if self.part >= self.parts:
+            raise ValueError(f"part {self.part} of {self.parts} does not exist; they are numbered from 0")
+        return self
+
+    def facts(self, base: Facts | None = None) -> Facts:
+        assert base is not None
+        return base._replace(train=base.train // self.parts)
+
+
+class ShuffledLabels(DerivedDataset):
+    """The same training images with labels in a random order: the control of every data set with odd labels."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    kind: Literal["shuffled_labels"] = Field(description="training labels in a random order")
+
+
+class RobustFeatures(DerivedDataset):
+    """Training images that only have the features that a classifier uses (Ilyas et al. 2019).
+
+    Each starts from another image and is changed until the classifier's features are those of the original. From a
+    robust classifier this gives the robust data set, from a standard one the non-robust one.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    kind: Literal["robust_features"] = Field(description="images that have only a classifier's features")
+    classifier: ClassifierName = Field(description="classifier whose features are kept")
+    seed: Seed = Field(0, description="seed of that classifier's training")
+    steps: Count = Field(100, description="normalised gradient steps")
+    step_size: Positive = Field(0.1, description="L2 length of a step, on the [0, 1] scale of pixels")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("", (self.classifier,), "model", self.seed)
+
+
+class AdversarialLabels(DerivedDataset):
+    """Training images moved towards another class and labelled as that class (Ilyas et al. 2019: D_rand, D_det)."""
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+    kind: Literal["adversarial_labels"] = Field(description="adversarial images labelled as their target class")
+    classifier: ClassifierName = Field(description="classifier that is fooled")
+    seed: Seed = Field(0, description="seed of that classifier's training")
+    target: Literal["random", "next"] = Field(
+        "random", description="target class: random (the paper's D_rand), or the one after the label (D_det)"
+    )
+    eps: Positive = Field(2.0, description="L2 radius of the ball around each image, on the [0, 1] scale of pixels")
+    steps: Count = Field(100, description="gradient steps")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("", (self.classifier,), "model", self.seed)
+
+
+class Stimuli(DerivedDataset):
+    """Digits as shapes that carry textures, after the stimuli of Geirhos et al. (2019); `cue` is the texture's class.
+
+    `original`: each shape in the texture of its own class. `grey`: the images as they are. `silhouette`: black and
+    white shapes. `edges`: outlines. `texture`: the texture alone, everywhere; the label is its class. `cue_conflict`:
+    the texture of another class. `random_texture`: the texture of a random class.
+    """
+
+    kind: Literal["stimuli"] = Field(description="shapes and textures that agree, disagree or stand alone")
+    stimulus: Literal["original", "grey", "silhouette", "edges", "texture", "cue_conflict", "random_texture"] = Field(
+        description="what is shown"
+    )
+
+
+class RealFake(DerivedDataset):
+    """Real images (class 1) and as many samples of a generator (class 0): the discriminator's task, frozen."""
+
+    kind: Literal["real_fake"] = Field(description="real images and a generator's samples")
+    gan: GanName = Field(description="GAN whose generator makes the fakes")
+    seed: Seed = Field(0, description="seed of that GAN's training")
+
+    def facts(self, base: Facts | None = None) -> Facts:
+        assert base is not None
+        return Facts(base.shape, 2, 2 * base.train, 2 * base.test)
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("gans", (self.gan,), "generator", self.seed)

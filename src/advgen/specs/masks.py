@@ -1,0 +1,62 @@
+"""Masks that lose some of the pixels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.geometry import glasses_frame
+from advgen.specs.base import Count, Shape, Spec
+
+
+class MaskSpec(Spec):
+    """Base of all masks."""
+
+    def lost(self, shape: Shape) -> int:
+        """How many pixels of an image it blackens; must be some and not all."""
+        raise NotImplementedError
+
+
+class PepperMask(MaskSpec):
+    """Blackens a random share of the pixels."""
+
+    kind: Literal["pepper"] = Field(description="random pixels are lost")
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.3, description="share of pixels lost, rounded to whole ones"
+    )
+
+    def lost(self, shape: Shape) -> int:
+        return round(self.fraction * shape[1] * shape[2])
+
+
+class CrosswalkMask(MaskSpec):
+    """Blackens every n-th row."""
+
+    kind: Literal["crosswalk"] = Field(description="every n-th row is lost")
+    period: Annotated[int, Field(ge=2)] = Field(2, description="one row in this many is lost")
+
+    def lost(self, shape: Shape) -> int:
+        return shape[1] // self.period * shape[2]
+
+
+class SquareMask(MaskSpec):
+    """Blackens one square at a random place."""
+
+    kind: Literal["square"] = Field(description="one square is lost")
+    size: Count = Field(8, description="pixels along one side of the square")
+
+    def lost(self, shape: Shape) -> int:
+        return self.size**2 if self.size <= min(shape[1:]) else 0
+
+
+class GlassesMask(MaskSpec):
+    """The frame of a pair of glasses in the upper half of the image (Sharif et al. 2016)."""
+
+    kind: Literal["glasses"] = Field(description="the frame of a pair of glasses")
+    thickness: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.07, description="of the frame, as a share of the image's width"
+    )
+
+    def lost(self, shape: Shape) -> int:
+        return len(glasses_frame(shape, self.thickness))

@@ -1,0 +1,75 @@
+"""Networks from an image to logits: classifiers, discriminators, judges, encoders."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SerializeAsAny
+
+from advgen.geometry import conv_sizes
+from advgen.specs.base import Count, Shape, Spec, of_family, show_shape
+
+Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh"]
+
+
+class NetworkSpec(Spec):
+    """A network from an image to logits: discriminator (one logit), classifier or judge."""
+
+    image: Shape | None = Field(
+        None, description="channels, height, width that it is made for; null: those of the data set"
+    )
+
+    def fit(self, shape: Shape) -> NetworkSpec:
+        """This spec with its image shape settled as `shape`; ValueError if it cannot take such images."""
+        if self.image is not None and self.image != shape:
+            raise ValueError(f"is made for {show_shape(self.image)} images, not {show_shape(shape)}")
+        return self.model_copy(update={"image": shape})
+
+
+class FcNetwork(NetworkSpec):
+    """Fully connected layers."""
+
+    kind: Literal["fc"] = Field(description="fully connected")
+    hidden: tuple[Count, ...] = Field((), description="units of each hidden layer; empty: softmax regression")
+    activation: Activation = Field("relu", description="after each hidden layer")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of hidden units dropped in training")
+
+
+class ConvNetwork(NetworkSpec):
+    """Convolutions, then fully connected layers."""
+
+    kind: Literal["conv"] = Field(description="convolutional")
+    channels: tuple[Count, ...] = Field((32, 64), min_length=1, description="output channels of each convolution")
+    kernel: Count = Field(5, description="pixels along one side of each filter")
+    stride: Count = Field(1, description="step of each convolution")
+    padding: Annotated[int, Field(ge=0)] = Field(2, description="zeros around each convolution's input")
+    pool: Count = Field(2, description="max pooling after each convolution; 1: none")
+    hidden: tuple[Count, ...] = Field((), description="units of each fully connected hidden layer")
+    activation: Activation = Field("relu", description="after each hidden layer")
+    batch_norm: bool = Field(False, description="batch normalisation after each convolution but the first")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of units dropped before each fully connected layer in training"
+    )
+
+    def fit(self, shape: Shape) -> NetworkSpec:
+        if shape[1] != shape[2]:
+            raise ValueError(f"takes square images, not {show_shape(shape)}")
+        window = self.kernel, self.stride, self.padding
+        if min(conv_sizes(shape[1], len(self.channels), *window, pool=self.pool)) < 1:
+            raise ValueError(
+                f"shrinks {show_shape(shape)} images to nothing: {len(self.channels)} convolutions are too many"
+            )
+        return super().fit(shape)
+
+
+class EnsembleNetwork(NetworkSpec):
+    """Several networks of one body; the logits are the log of their mean probability."""
+
+    kind: Literal["ensemble"] = Field(description="the mean of several networks, as samples of a posterior")
+    member: Annotated[SerializeAsAny[NetworkSpec], of_family("networks")] = Field(
+        description="each member: preset name, or a network's own keys"
+    )
+    members: Annotated[int, Field(ge=2, le=50)] = Field(5, description="how many networks")
+
+    def fit(self, shape: Shape) -> NetworkSpec:
+        return super().fit(shape).model_copy(update={"member": self.member.fit(shape)})

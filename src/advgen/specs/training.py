@@ -1,0 +1,79 @@
+"""Objectives and budgets of training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.specs.base import Count, Fraction, NonNegative, Positive, Spec
+
+
+class ClassifierTraining(Spec):
+    """How a classifier is trained with cross-entropy."""
+
+    epochs: Positive = Field(5.0, description="passes over the training images")
+    batch: Count = Field(100, description="images per step")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd uses momentum 0.9")
+    lr: Positive = Field(1e-3, description="learning rate")
+    weight_decay: NonNegative = Field(0.0, description="L2 penalty on the weights")
+    decay: bool = Field(True, description="cosine decay of the learning rate to zero")
+
+
+class EncoderTraining(Spec):
+    """How an encoder learns to find z from G(z)."""
+
+    steps: Count = Field(1000, description="batches of fresh samples")
+    batch: Count = Field(128, description="samples per batch")
+    lr: Positive = Field(1e-3, description="Adam learning rate")
+
+
+class GanTraining(Spec):
+    """How a generator and a discriminator are trained against each other."""
+
+    loss: Literal["non_saturated", "cross_entropy", "mse"] = Field(
+        "non_saturated", description="objective: non-saturating, minimax cross-entropy, or least squares"
+    )
+    epochs: Positive = Field(10.0, description="passes over the training images")
+    batch: Count = Field(128, description="images per step")
+    lr_generator: Positive = Field(1e-4, description="Adam learning rate of the generator")
+    lr_discriminator: Positive = Field(4e-4, description="Adam learning rate of the discriminator")
+    beta1: Fraction = Field(0.5, description="Adam's first-moment decay, both networks")
+    generator_steps: Count = Field(1, description="generator updates per batch (the report's gs)")
+    discriminator_steps: Count = Field(1, description="discriminator updates per batch (the report's ds)")
+    unroll: Annotated[int, Field(ge=0, le=16)] = Field(
+        0, description="discriminator steps to look ahead before a generator update (the report's k)"
+    )
+    unroll_mode: Literal["look_ahead", "exact"] = Field(
+        "look_ahead", description="look_ahead: the report's; exact: the generator's gradient goes through those steps"
+    )
+    real_label: Annotated[float, Field(gt=0.5, le=1)] = Field(
+        1.0, description="target for real images; 0.9 is one-sided label smoothing"
+    )
+    average: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decay of a running average of the generator's weights that is saved instead; 0: none"
+    )
+    best_of: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="judge the generator so many times, evenly spaced, and keep the best; 0: keep the last"
+    )
+
+
+class MomentMatching(Spec):
+    """A penalty that makes latent vectors look normal: mean, variance and kurtosis against 0, 1 and 3."""
+
+    kind: Literal["pooled", "covariance"] = Field(
+        "pooled",
+        description="pooled: over all numbers of a batch together, as the report; covariance: per dimension, and the "
+        "correlations between dimensions too",
+    )
+    first: Positive = Field(0.001, description="factor in the first epoch; it doubles with each epoch")
+    constant_from: Count = Field(12, description="epoch from which the factor stays")
+
+
+class AutoencoderTraining(Spec):
+    """How an autoencoder is trained with mean squared error."""
+
+    epochs: Positive = Field(20.0, description="passes over the training images")
+    batch: Count = Field(128, description="images per step")
+    lr: Positive = Field(1e-3, description="Adam learning rate")
+    moments: MomentMatching | None = Field(None, description="moment matching of the latent vectors; null: none")

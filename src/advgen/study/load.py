@@ -1,0 +1,95 @@
+"""From YAML to a checked study. Every mistake ends in one ConfigError of one or two lines. Torch-free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from advgen.core import definitions
+from advgen.core.errors import ConfigError
+from advgen.study.checks import check
+from advgen.study.errors import explain
+from advgen.study.sweeps import expand_sweeps, selected
+from advgen.study.tree import FAMILIES, SWEPT, Study
+from advgen.study.yaml import DEFAULT_STUDY, Source, read_yaml
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked study, and which definitions its own file asks to run."""
+
+    study: definitions.Study
+    roots: dict[str, tuple[str, ...]]
+    files: tuple[str, ...]
+
+
+def load_study(config: Mapping[str, Any] | None = None) -> Loaded:
+    """The study that Snakemake's `config` asks for: `study=PATH`, a whole study, or the default one.
+
+    Raises ConfigError with one or two lines.
+    """
+    config = dict(config or {})
+    if set(config) <= {"study"}:
+        path = config.get("study", DEFAULT_STUDY)
+        if not isinstance(path, str):
+            raise ConfigError(f"--config study={path!r}: must be the path of a study, e.g. study={DEFAULT_STUDY}")
+        return load_file(Path(path))
+    if "study" in config:
+        extra = next(key for key in config if key != "study")
+        raise ConfigError(f"--config {extra}=…: study= names a whole study; edit that file instead, or name no study")
+    return _check(config, Source("the config given to Snakemake", {}), None, ())
+
+
+def load_file(path: Path) -> Loaded:
+    """Load and check a study file and its bases; ConfigError with one or two lines."""
+    data, source = read_yaml(path)
+    own, files = data, [os.path.normpath(path)]
+    folder = path.parent
+    while data.get("base") is not None:
+        if not isinstance(data["base"], str):
+            raise ConfigError(f"{source.at(('base',))}base = {data['base']!r}: must be the path of a study")
+        base_path = Path(os.path.normpath(folder / data["base"]))
+        if str(base_path) in files:
+            raise ConfigError(f"{source.at(('base',))}base = {data['base']!r}: studies are each other's base")
+        files.append(str(base_path))
+        base, base_source = read_yaml(base_path)
+        data = {**_merge({**base, "cv": None}, data), "base": base.get("base")}
+        source = Source(source.name, {**base_source.lines, **source.lines})
+        folder = base_path.parent
+    return _check({**data, "base": own.get("base")}, source, own if "base" in own else None, tuple(files))
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`; maps at the top level are merged key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = {**base[key], **value} if both else value
+    return merged
+
+
+def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, files: tuple[str, ...]) -> Loaded:
+    data, source, sweeps = expand_sweeps(data, source)
+    study = _validated(data, source)
+    if sweeps:
+        study = _validated(selected(data, study, sweeps), source)
+    check(study, source)
+    roots = {}
+    for family in FAMILIES:
+        named = getattr(study, family) if own is None else own.get(family) or {}
+        members = sweeps if family in SWEPT else {}
+        roots[family] = tuple(member for name in named for member in members.get(name, (name,)))
+    return Loaded(study=study, roots=roots, files=files)
+
+
+def _validated(data: dict[str, Any], source: Source) -> definitions.Study:
+    try:
+        study: definitions.Study = Study.model_validate(data)
+        return study
+    except ValidationError as error:
+        raise ConfigError(explain(error, source, Study)) from None

@@ -1,0 +1,92 @@
+"""Definitions that stand for several: `sweep:` maps a key to its values, and each combination is a member."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from advgen.core.definitions import Study
+from advgen.study.errors import fail, short
+from advgen.study.names import named
+from advgen.study.tree import SWEPT
+from advgen.study.yaml import Source
+
+
+def expand_sweeps(data: dict[str, Any], source: Source) -> tuple[dict[str, Any], Source, dict[str, tuple[str, ...]]]:
+    """Replace every definition that has a `sweep:` by one definition per combination of its values.
+
+    `sweep:` maps a key of the definition (`training.lr`) to a list of whole numbers or words, or to a map from label
+    to value; a member is named after the definition and the labels. Also returns each sweep's members.
+    """
+    expanded, lines, sweeps = dict(data), dict(source.lines), dict[str, tuple[str, ...]]()
+    for family in SWEPT:
+        definitions = data.get(family)
+        if not isinstance(definitions, dict):
+            continue
+        members: dict[Any, Any] = {}
+        for name, definition in definitions.items():
+            if not isinstance(definition, dict) or "sweep" not in definition:
+                members[name] = definition
+                continue
+            axes = _axes(definition["sweep"], (family, name, "sweep"), source)
+            rest = {key: value for key, value in definition.items() if key != "sweep"}
+            made = {}
+            for choice in itertools.product(*axes.values()):
+                member = rest
+                for key, (_, value) in zip(axes, choice, strict=True):
+                    member = _with(member, key.split("."), value)
+                made["-".join([str(name), *(label for label, _ in choice)])] = member
+            for path, at in source.lines.items():
+                if path[:2] == (family, name):
+                    lines |= {(family, member, *path[2:]): at for member in made}
+            doubled = made.keys() & {*definitions, *members}
+            if doubled:
+                raise fail(source, (family, name, "sweep"), f": makes {min(doubled)!r}, which is defined already")
+            members |= made
+            sweeps[str(name)] = tuple(made)
+        expanded[family] = members
+    return expanded, Source(source.name, lines), sweeps
+
+
+def _axes(sweep: Any, path: tuple[Any, ...], source: Source) -> dict[str, list[tuple[str, Any]]]:
+    """Each swept key with its labelled values."""
+    if not isinstance(sweep, dict) or not sweep:
+        raise fail(
+            source, path, f" = {short(sweep)}: must map keys to lists of values, e.g. {{training.unroll: [0, 4]}}"
+        )
+    axes = {}
+    for key, values in sweep.items():
+        labelled = values if isinstance(values, dict) else None
+        if labelled is None:
+            if not isinstance(values, list):
+                raise fail(source, (*path, key), f" = {short(values)}: must be a list, or a map from label to value")
+            for value in values:
+                if isinstance(value, bool) or not isinstance(value, (int, str)):
+                    message = f" = {short(value)}: needs a label for its name, e.g. {{small: {short(value)}}}"
+                    raise fail(source, (*path, key), message)
+            labelled = {str(value).lower().replace("_", "-"): value for value in values}
+        if not labelled:
+            raise fail(source, (*path, key), ": has no values; name some or take the sweep away")
+        axes[str(key)] = [(str(label), value) for label, value in labelled.items()]
+    return axes
+
+
+def _with(definition: Any, keys: list[str], value: Any) -> Any:
+    """A copy of a nested map with one key set; a preset's name becomes a map that starts from it."""
+    head, *rest = keys
+    if isinstance(definition, str):
+        definition = {"preset": definition}
+    below = definition.get(head, {}) if isinstance(definition, dict) else {}
+    return {**(definition if isinstance(definition, dict) else {}), head: _with(below, rest, value) if rest else value}
+
+
+def selected(data: dict[str, Any], study: Study, sweeps: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """The study's data with each sweep's name, where a list selects it, replaced by its members."""
+    lists = {path[:-1] for path, _, value in named(study) if value in sweeps and isinstance(path[-1], int)}
+    for path in lists:
+        holder: Any = study
+        for key in path:
+            holder = holder[key] if isinstance(holder, dict) else getattr(holder, key)
+        data = _with(data, [str(key) for key in path], [one for name in holder for one in sweeps.get(name, (name,))])
+    return data

@@ -1,0 +1,35 @@
+"""The tree of a study: what all have, and a key for every kind of thing that can be defined."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, create_model
+
+from advgen import registry
+from advgen.core import catalog
+from advgen.core.definitions import CvDefinition, Name
+from advgen.core.definitions import Study as StudyBase
+
+_KEYS: dict[str, tuple[int, Any, str]] = {
+    **{name: (kind.place, kind.definition, kind.about) for name, kind in catalog.FAMILIES.items()},
+    "masks": (30, registry.AnyMask, "masks for inpainting"),
+    "figures": (90, registry.union("figures"), "figures drawn"),
+}
+FAMILIES = tuple(sorted(_KEYS, key=lambda name: _KEYS[name][0]))
+"""The maps of definitions, in order."""
+SWEPT = tuple(family for family in FAMILIES if family != "figures")
+"""Families whose definitions may stand for several."""
+
+
+def _field(family: str) -> tuple[Any, Any]:
+    _, definition, about = _KEYS[family]
+    field: Any = Field(min_length=1, description=about) if family == "datasets" else Field({}, description=about)
+    return dict[Name, definition], field  # type: ignore[valid-type]
+
+
+ABOUT = "Everything that is computed and shown."
+_FIELDS: dict[str, Any] = {family: _field(family) for family in FAMILIES}
+_FIELDS["cv"] = (CvDefinition | None, Field(None, description="the CV; null: none"))
+Study: type[StudyBase] = create_model("Study", __base__=StudyBase, __doc__=ABOUT, **_FIELDS)
+"""The class of all studies."""

@@ -1,0 +1,122 @@
+"""A kind of experiment is one folder: five files bring "corruptions" into a copy, and no other line is edited.
+
+The copy has the results of the smoke study, so that it also shows what a new kind makes stale: nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.project import ROOT, Project
+
+STUDY = "config/smoke.yaml"
+KIND = ROOT / "tests/kinds/corruptions"
+ASKED = "\ncorruptions:\n  damaged: {sources: [fc100, cnn], images: 50}\n"
+DRAWN = "figures:\n  damage: {kind: corruption, corruption: damaged}\n"
+PAGES = ("docs/cluster.md", "docs/rules.md", "results/README.md")
+
+
+@pytest.fixture(scope="module")
+def grown(smoke: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished smoke study in a copy that has learnt a kind of experiment."""
+    copy = Project(tmp_path_factory.mktemp("kind"))
+    for part in ("results", ".snakemake/metadata"):
+        shutil.copytree(smoke.folder / part, copy.folder / part, symlinks=True)
+    for page in PAGES:
+        (copy.folder / page).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / page, copy.folder / page)
+    shutil.copytree(KIND, copy.folder / "src/advgen/experiments/corruptions")
+    (copy.folder / "src/advgen/experiments/corruptions/__init__.py").touch()
+    copy.append(STUDY, ASKED)
+    copy.edit(STUDY, "\nfigures:\n", f"\n{DRAWN}")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def planned(grown: Project) -> str:
+    """What a dry run says before anything of it is made."""
+    result = grown.snakemake(STUDY, "-n")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def made(grown: Project, planned: str) -> Project:
+    """The copy with everything made."""
+    result = grown.snakemake(STUDY)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return grown
+
+
+def test_it_is_five_files_of_few_lines() -> None:
+    files = [path for path in KIND.iterdir() if path.is_file()]
+    assert len(files) == 5
+    assert sum(len(path.read_text().splitlines()) for path in files) <= 150
+
+
+def test_nothing_else_is_stale(planned: str) -> None:
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", planned.partition("Reasons")[0], flags=re.MULTILINE))
+    counts.pop("total")
+    assert counts == {"corrupt": "2", "summarise": "1", "draw": "1", "report_page": "1", "verify": "1", "all": "1"}
+
+
+def test_its_definitions_are_checked(grown: Project) -> None:
+    study = (grown.folder / STUDY).read_text()
+    for wrong, message in (
+        ("images: 50}", "images: 50, severty: 1}"),
+        ("[fc100, cnn], images: 50", "[fc100, fc999], images: 50"),
+        ("images: 50}", "images: 5000000}"),
+    ):
+        (grown.folder / "wrong.yaml").write_text(study.replace(wrong, message))
+        result = grown.advgen("plan", "wrong.yaml")
+        assert result.returncode == 1
+        assert "corruptions.damaged" in result.stderr
+        assert len(result.stderr.strip().splitlines()) <= 2
+    assert "severity" in grown_error(grown, study.replace("images: 50}", "images: 50, severty: 1}"))
+
+
+def grown_error(grown: Project, study: str) -> str:
+    (grown.folder / "wrong.yaml").write_text(study)
+    return grown.advgen("plan", "wrong.yaml").stderr
+
+
+def test_it_runs_and_is_summarised(made: Project) -> None:
+    table = pq.read_table(made.folder / "results/tables/corruptions.parquet").to_pandas()
+    assert set(table["damage"]) == {"noise", "blur", "dark", "pale", "turned"}
+    assert set(table["source"]) == {"fc100", "cnn"}
+    assert (table["n"] == 50).all()
+    # half of the light is no damage to a net that sees the rest, and noise is
+    assert table["accuracy"].max() > table["accuracy"].min()
+
+
+def test_it_is_drawn_and_captioned_in_the_report(made: Project) -> None:
+    assert (made.folder / "results/figures/damage.png").stat().st_size > 5_000
+    page = (made.folder / "results/report/index.html").read_text()
+    assert "Test images right under five kinds of damage." in page
+    assert "Accuracy on damaged images" in page
+
+
+def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
+    assert made.advgen("docs", "--check").returncode == 1
+    assert made.advgen("docs").returncode == 0
+    for page, text in {
+        "config/README.md": "## CorruptionsDefinition",
+        "config/config.schema.json": '"severity"',
+        "docs/cluster.md": "\n  corrupt: {gpu: 0}\n",
+        "docs/rules.md": "\n## corrupt\n\nDamage test images in five ways",
+        "results/README.md": "`corruptions/<corruption>/<source>--seed<seed>.parquet`",
+    }.items():
+        assert text in Path(made.folder / page).read_text(), page
+
+
+def test_a_deleted_folder_takes_its_kind_with_it(made: Project) -> None:
+    shutil.rmtree(made.folder / "src/advgen/experiments/corruptions")
+    study = (made.folder / STUDY).read_text()
+    (made.folder / STUDY).write_text(study.replace(ASKED, "").replace(DRAWN, "figures:\n"))
+    result = made.snakemake(STUDY, "-n")
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, flags=re.MULTILINE))
+    assert set(counts) == {"report_page", "verify", "all", "total"}

@@ -1,0 +1,66 @@
+"""Accuracy under five kinds of damage that nobody intended (Hendrycks and Dietterich 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from advgen.core.kinds import OnVictims, Summary, VictimsDefinition
+from advgen.core.schema import INT, REAL64, TEXT, Table
+from advgen.core.tasks import VictimTask
+from advgen.specs.base import Fraction, Need, Ref
+from advgen.specs.figures import FigureSpec
+
+
+class CorruptionsDefinition(VictimsDefinition):
+    """Accuracy of classifiers on test images that are damaged in five ways."""
+
+    severity: Fraction = Field(0.3, description="how much of each damage; 0: none")
+
+
+class Corrupt(VictimTask):
+    """Damage test images in five ways and ask one classifier what they show."""
+
+    command = "corrupt"
+    outputs = {"answers": "results/corruptions/{corruption}/{source}--seed{seed}.parquet"}
+    severity: float
+
+
+class CorruptionFigure(FigureSpec):
+    """Accuracy of each classifier under each kind of damage."""
+
+    group = "Adversarial lab"
+    kind: Literal["corruption"] = Field(description="accuracy under damage")
+    corruption: Annotated[str, Ref(("corruptions",))] = Field(description="corruption study shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("corruptions", (self.corruption,), "answers")
+
+
+class Corruptions(OnVictims[CorruptionsDefinition]):
+    """Classifiers on damaged images."""
+
+    definition = CorruptionsDefinition
+    about = "classifiers on damaged images"
+    tasks = (Corrupt,)
+    tables = {
+        "corruption": Table(
+            ("corruption", "source", "seed", "damage", "index"),
+            {"corruption": TEXT, "source": TEXT, "seed": INT, "damage": TEXT, "index": INT, "right": INT},
+        ),
+        "corruption_summary": Table(
+            ("corruption", "source", "seed", "damage"),
+            {"corruption": TEXT, "source": TEXT, "seed": INT, "damage": TEXT, "n": INT}
+            | {"accuracy": REAL64, "accuracy_low": REAL64, "accuracy_high": REAL64},
+            "Accuracy on damaged images",
+            "Adversarial lab",
+            measured=("accuracy",),
+        ),
+    }
+    summaries = {"corruptions": Summary("corruption_summary", "corrupt", "answers", by="summary")}
+    figures = (CorruptionFigure,)
+
+
+KIND = Corruptions()

@@ -1,0 +1,16 @@
+"""Accuracy under each kind of damage."""
+
+import pyarrow as pa
+
+from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.intervals import wilson
+
+
+def summarise(tables: dict[str, pa.Table]) -> Rows:
+    """Accuracy with its 95 % Wilson interval, per classifier, seed and damage."""
+    rows = []
+    for keys, one in groups(tables["corruption"], ["corruption", "source", "seed", "damage"]):
+        low, high = wilson(int(one["right"].sum()), len(one))
+        accuracy = {"accuracy": one["right"].mean(), "accuracy_low": low, "accuracy_high": high}
+        rows.append({**keys, "n": len(one), **accuracy})
+    return columns(rows)

@@ -1,0 +1,24 @@
+"""Every artefact against the plan. It reads the plan itself, so it is told the study and no spec.
+
+In:  all artefacts
+Out: results/report/verify.md (exists only while nothing is wrong)
+"""
+
+
+rule verify:
+    """Fail if an artefact does not agree with the plan: spec, code, inputs, content."""
+    input:
+        unpack(lambda w: PLAN.inputs("verify", w)),
+    output:
+        verdict="results/report/verify.md",
+    log:
+        "results/logs/verify/verify.log",
+    benchmark:
+        "results/benchmarks/verify/verify.tsv"
+    localrule: True
+    threads: 1
+    params:
+        study=PLAN.study,
+        code=lambda w: PLAN.code("verify", w),
+    shell:
+        "python -m advgen verify {params.study:q} --out {output.verdict:q} 2> {log:q}"
