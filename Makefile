@@ -3,9 +3,12 @@ PYTHON ?= python3
 STUDY ?= config/config.yaml
 ARGS ?=
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off --no-deps
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+	pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test slurm-test kill-test browser-test bench check docs clean help
+.PHONY: run test slurm-test kill-test browser-test bench check docs lock clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -47,6 +50,11 @@ check: $(BIN)/.test  ## style, types, imports, generated files, Snakemake's lint
 docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, rules, results
 	python -m advgen docs
 
+lock: $(BIN)/python  ## write requirements*.lock again from pyproject.toml (ARGS=--upgrade: with the newest versions)
+	$(BIN)/pip install --disable-pip-version-check 'uv>=0.13.9,<0.14'
+	$(LOCK) --extra test -o requirements-test.lock $(ARGS)
+	$(LOCK) --extra slurm -o requirements.lock -c requirements-test.lock $(ARGS)
+
 clean:  ## delete results, but not the downloads
 	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name 'datasets*' -exec rm -rf {} +
 	mkdir -p results/datasets && find results/datasets -name '*.parquet' -delete
@@ -55,10 +63,13 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "advgen needs Python 3.11 or newer; say which: make run PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 
-$(BIN)/.run: $(BIN)/python pyproject.toml
-	$(BIN)/pip install --disable-pip-version-check --progress-bar off -e .
+# the lock files name every package there is, so that nothing else is looked for
+$(BIN)/.run: requirements.lock $(BIN)/python pyproject.toml
+	$(INSTALL) --require-hashes -r $<
+	$(INSTALL) --no-build-isolation -e .
 	touch $@
 
-$(BIN)/.test: $(BIN)/python pyproject.toml
-	$(BIN)/pip install --disable-pip-version-check --progress-bar off -e '.[test]'
+$(BIN)/.test: requirements-test.lock $(BIN)/python pyproject.toml
+	$(INSTALL) --require-hashes -r $<
+	$(INSTALL) --no-build-isolation -e .
 	touch $@ $(BIN)/.run

@@ -30,6 +30,17 @@ TOOLS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a mistake of the user's ends in one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _run(given)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "advgen") or "--traceback" in given:
+            raise
+        extra = "cv" if given[0].startswith("cv") else "lab"
+        sys.exit(f"advgen {given[0]}: needs {package}; pip install 'advgen[{extra}]'")
+
+
+def _run(given: list[str]) -> None:
     parsed = _parser(given[0] if given else None).parse_args(given)
     try:
         if parsed.command in TOOLS:

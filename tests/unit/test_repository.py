@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
 from tests.project import ROOT
 
 from advgen import registry
@@ -17,21 +20,61 @@ from advgen.outcomes.report.outcome import ReportFigure
 from advgen.specs.base import Spec
 from advgen.study import load  # noqa: F401  knows every spec class
 
-
-def pins() -> set[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {*project["dependencies"], *project["optional-dependencies"]["test"]}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_environment_has_the_pins_of_pyproject() -> None:
+def ranges(*extras: str) -> dict[str, Requirement]:
+    """What the extras ask for, and what all that they include asks for."""
+    asked = [Requirement(line) for line in PROJECT["dependencies"]]
+    for extra in extras:
+        asked += [Requirement(line) for line in PROJECT["optional-dependencies"][extra]]
+    included = {name for one in asked if one.name == "advgen" for name in one.extras} - set(extras)
+    if included:
+        return ranges(*extras, *included)
+    return {one.name: one for one in asked if one.name != "advgen"}
+
+
+def locked(name: str) -> dict[str, str]:
+    """The pins of a lock file."""
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", (ROOT / name).read_text(), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(("name", "extra"), [("requirements.lock", "slurm"), ("requirements-test.lock", "test")])
+def test_a_lock_file_has_all_packages_in_the_range_of_pyproject(name: str, extra: str) -> None:
+    pins = locked(name)
+    for package, asked in ranges(extra).items():
+        assert asked.specifier.contains(pins[package]), f"{package}: {pins[package]} is not {asked}; run make lock"
+    assert "setuptools" in pins  # the package itself is built without looking for more
+
+
+def test_a_lock_file_pins_every_package_with_its_hashes_and_no_index() -> None:
+    for name in ("requirements.lock", "requirements-test.lock"):
+        lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
+        assert all(re.match(r"[a-z0-9-]+==\S+|    --hash=sha256:[0-9a-f]{64}", line) for line in lines)
+        assert all(after.startswith("    --hash") for line, after in pairwise(lines) if not line.startswith(" "))
+
+
+def test_what_runs_is_what_is_tested() -> None:
+    assert locked("requirements.lock").items() <= locked("requirements-test.lock").items()
+    assert not locked("requirements.lock").keys() & {"pytest", "ruff", "mypy", "hypothesis"}
+
+
+def test_environment_has_the_pins_of_the_lock_file() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert set(pip) == pins()
+    pins = locked("requirements-test.lock")
+    assert set(pip) == {f"{package}=={pins[package]}" for package in ranges("test")}
     assert any(str(entry).startswith("python=3.11") for entry in environment["dependencies"])
 
 
-def test_every_pin_is_exact() -> None:
-    assert all(re.fullmatch(r"[a-z0-9_-]+==[0-9a-z.]+", pin) for pin in pins())
+def test_every_range_has_both_ends() -> None:
+    for package, asked in ranges("test").items():
+        operators = {bound.operator for bound in asked.specifier}
+        assert operators in ({">=", "<"}, {"=="}), package
+
+
+def test_the_cv_needs_neither_torch_nor_snakemake() -> None:
+    assert not ranges("cv").keys() & {"torch", "torchvision", "snakemake", "pandas", "matplotlib", "scipy"}
 
 
 def subclasses(one: type) -> set[type]:

@@ -96,6 +96,7 @@ def test_tex_that_would_be_damaged_is_refused(tex: str):
         ("{The Group, Inc.} and {Rock and Roll}", [("The Group, Inc.", ""), ("Rock and Roll", "")]),
         ("van der Berg, A. and\n Brandt, B.", [("A. van der Berg", ""), ("B. Brandt", "")]),
         (r"{\O}re, S{\o}ren", [("Søren Øre", "")]),
+        (r"Ann Lee and \'Elie Cartan", [("Ann Lee", ""), ("Élie Cartan", "")]),
     ],
 )
 def test_authors(tex: str, names: list[tuple[str, str]]):

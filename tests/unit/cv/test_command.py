@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,10 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from advgen import cli
+from advgen.core.live_values import Reference
+from advgen.cv.cells import cell
 from advgen.io.stamps import read_stamp
 from advgen.outcomes.cv.outcome import cv_formats
 
-from .conftest import PROFILE, ROOT, Files, png
+from .conftest import PROFILE, Files, png
 
 FORMATS = cv_formats()
 NO_EXPERIMENTS = PROFILE.replace("  - experiments\n", "")
@@ -225,11 +226,58 @@ def test_errors_of_the_overlay_name_its_lines(files: Files, tmp_path: Path, text
         cli.main(arguments(files, tmp_path / "out", "--overlay", str(overlay)))
 
 
-def test_the_light_installation_has_the_same_pins():
-    """docs/cv.md lists what the CV alone needs, in the versions of pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    pins = dict(pin.split("==") for pin in project["project"]["dependencies"])
-    text = (ROOT / "docs/cv.md").read_text(encoding="utf-8")
-    listed = dict(re.findall(r"\b([a-z0-9]+)==([\d.]+\d)", text))
-    assert set(listed) == {"bibtexparser", "pylatexenc", "jinja2", "markupsafe", "pydantic", "pyyaml", "typst"}
-    assert listed == {name: pins[name] for name in listed}
+MISSING = """
+import sys
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(name, name=name)
+
+missing = sys.argv.pop(1).split(",")
+sys.meta_path.insert(0, Missing())
+from advgen.cli import main
+main(sys.argv[1:])
+"""
+
+
+def without(packages: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", MISSING, packages, *words], capture_output=True, text=True)
+
+
+def test_living_values_need_no_package_of_the_lab(files: Files, tmp_path: Path):
+    table = {"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}
+    pq.write_table(pa.table(table), tmp_path / "transfer.parquet")
+    (tmp_path / "transfer.png").write_bytes(png())
+    given = arguments(files, tmp_path / "out", "--tables", str(tmp_path), "--figures", str(tmp_path))
+    done = without("torch,torchvision,snakemake,pandas,scipy,matplotlib,safetensors,docutils", *given)
+    assert done.returncode == 0, done.stderr
+    assert "**12.5%**" in (tmp_path / "out/cv.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "extra"),
+    [("typst", ["cv", "--help"], "cv"), ("pyarrow", ["trace", "t.parquet"], "lab")],
+)
+def test_a_missing_package_is_told_with_its_extra(
+    package: str, words: list[str], extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("t.parquet").touch()
+    done = without(package, *words)
+    assert done.returncode == 1
+    assert done.stderr == f"advgen {words[0]}: needs {package}; pip install 'advgen[{extra}]'\n"
+
+
+def test_a_cell_is_found_by_the_number_that_the_table_rounded(tmp_path: Path):
+    rows = {"eps": pa.array([0.1, 0.2], pa.float32()), "error": pa.array([0.25, None], pa.float32()), "n": [7, 8]}
+    pq.write_table(pa.table({**rows, "attack": ["pgd", None]}), tmp_path / "t.parquet")
+
+    def found(column: str, **where: str | float) -> object:
+        return cell(Reference("t", column, tuple(where.items()), "", 1), tmp_path / "t.parquet")
+
+    assert found("error", eps=0.1) == found("error", attack="pgd") == found("error", n=7.0) == 0.25
+    assert found("error", eps=0.2) is None
+    for where in ({"eps": "0.1"}, {"attack": 7}, {"n": 7.5}):
+        with pytest.raises(ValueError, match="0 rows"):
+            found("error", **where)
