@@ -14,7 +14,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 run: $(BIN)/.run  ## set up, then run the study: make run, or make run STUDY=my.yaml
-	gpus=$$(python -c 'from advgen.devices import slots; print(len(slots()))'); \
+	gpus=$$(python -c 'from advgen.io.devices import slots; print(len(slots()))'); \
 	snakemake --cores all $$([ $$gpus -gt 0 ] && echo --resources gpu=$$gpus) $(ARGS) --config study=$(STUDY)
 
 test: $(BIN)/.test  ## set up, then all tests
