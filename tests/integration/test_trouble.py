@@ -60,8 +60,8 @@ def test_disk_full(small_disk: Callable[..., Path], project: Callable[..., Proje
 def test_disk_full_while_a_checkpoint_is_written(small_disk: Callable[..., Path], smoke: Project) -> None:
     disk = small_disk("size=100k")
     code = (
-        "import sys; from pathlib import Path; import advgen; from advgen.checkpoints import save_model;"
-        "from advgen.provenance import Stamp;"
+        "import sys; from pathlib import Path; import advgen; from advgen.io.checkpoints import save_model;"
+        "from advgen.core.provenance import Stamp;"
         "model = advgen.load('results/classifiers/fc100/seed0/classifier.safetensors');"
         "save_model(Path(sys.argv[1]) / 'model.safetensors', model, Stamp('t', {}, 'x'))"
     )

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from advgen.commands.converge import trajectory
 
 from advgen.attacks.pgd import pgd
+from advgen.experiments.convergences.run import trajectory
 from advgen.io.checkpoints import build
 from advgen.specs.attacks import PgdAttack
 from advgen.specs.networks import FcNetwork

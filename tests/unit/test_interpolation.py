@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from advgen.commands.interpolate import changes, different_pairs
 
 from advgen import registry
 from advgen.experiments.interpolations import interpolation_strips
+from advgen.experiments.interpolations.run import changes, different_pairs
 from advgen.experiments.interpolations.summary import halfway, interpolations, third_class
 from advgen.interpolation import alphas, frames
 from advgen.io.checkpoints import build

@@ -137,7 +137,7 @@ def test_help_teaches(tmp_path: Path) -> None:
 def test_second_driver_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     locking.lock_results()
-    code = "from advgen.locking import lock_results; lock_results()"
+    code = "from advgen.driver.locking import lock_results; lock_results()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
     assert "another snakemake" in result.stderr
@@ -161,7 +161,7 @@ def test_out_of_memory_is_one_line(error: Exception, tmp_path: Path, monkeypatch
 
 def test_one_process_at_a_time_makes_an_artefact(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from advgen.jobs import sole_writer\n"
+        "import sys, time; from pathlib import Path; from advgen.io.jobs import sole_writer\n"
         "with sole_writer({'out': [Path('a.parquet')]}):\n"
         "    print('in', time.monotonic(), flush=True); time.sleep(0.6); print('out', time.monotonic(), flush=True)"
     )

@@ -14,7 +14,7 @@ import pytest
 
 from advgen.core.catalog import TABLES
 from advgen.io.tables import arrow_table
-from advgen.report.page import page
+from advgen.report import page
 
 STAMP = "advgen:eyJhIjoxfQ=="
 VOID = {"meta", "img", "br", "link", "hr", "input", "col"}
@@ -202,5 +202,5 @@ def test_bad_parts_are_named() -> None:
 
 
 def test_no_torch() -> None:
-    code = "import sys, advgen.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, advgen.report.page; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -16,7 +16,7 @@ from advgen.core.definitions import Study, Wrong
 from advgen.core.paths import wildcards_of
 from advgen.core.provenance import code_digest
 from advgen.core.schema import Table
-from advgen.core.tasks import Task
+from advgen.core.tasks import Task, Varied
 from advgen.specs.base import ClassifierName, Count, Need, Spec
 from advgen.specs.figures import FigureSpec
 
@@ -61,8 +61,8 @@ def key_of(rule: str, wildcards: Mapping[str, str]) -> Key:
 class Planner:
     """The jobs planned so far, and how kinds ask each other for more."""
 
-    def __init__(self, study: Study, kinds: tuple[Kind[Any], ...], file: str = ""):
-        self.study, self.kinds, self.file = study, kinds, file
+    def __init__(self, study: Study, kinds: tuple[Kind[Any], ...], file: str = "", varied: Varied | None = None):
+        self.study, self.kinds, self.file, self.varied = study, kinds, file, varied or {}
         self.jobs: dict[Key, Planned] = {}
         self.makers = {kind.name: kind for kind in kinds}
 
@@ -94,6 +94,11 @@ class Planner:
     def made(self, rule: str, role: str) -> tuple[str, ...]:
         """The outputs of all planned jobs of a rule."""
         return tuple(job.outputs[role] for job in self.jobs.values() if job.rule == rule)
+
+    def varied_in(self, *rules: str) -> Varied:
+        """What is swept among the definitions whose names the jobs of some rules bear."""
+        names = {name for job in self.jobs.values() if job.rule in rules for name in job.wildcards.values()}
+        return {name: keys for name, keys in self.varied.items() if name in names}
 
     def needed(self, need: Need) -> tuple[str, ...]:
         """The files behind one need of a figure or data set, over all seeds or of one."""

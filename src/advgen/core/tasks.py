@@ -12,6 +12,10 @@ TORCH = ("numpy", "pyarrow", "scipy", "torch")
 """Packages whose versions stand in the stamp of what a torch task makes."""
 
 
+Varied = dict[str, dict[str, int | float | str]]
+"""The swept keys of definitions with their values, by the definitions' names: columns of tidy tables."""
+
+
 class Task(Spec):
     """Base of all tasks: one command, and in the workflow one rule. Its docstring is the help of both.
 

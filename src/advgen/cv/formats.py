@@ -20,6 +20,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(format_: str, cv: dict[str, Any], figures: dict[str, Path], stamp: str, **options: Any) -> bytes:
-    """The bytes of one file; ``stamp`` is a token of advgen.provenance."""
+    """The bytes of one file; ``stamp`` is a token of advgen.core.provenance."""
     content = FORMATS[format_](cv, TEMPLATES, figures, stamp.removeprefix("advgen:"), **options)
     return content.encode() if isinstance(content, str) else content

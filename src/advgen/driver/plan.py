@@ -100,7 +100,7 @@ class Plan:
 def build(loaded: Loaded) -> Plan:
     """Plan a checked study; ConfigError if its CV refers to something that the study does not make."""
     study = loaded.files[0] if loaded.files else ""
-    planner = Planner(loaded.study, catalog.KINDS, study)
+    planner = Planner(loaded.study, catalog.KINDS, study, loaded.varied)
     for family, names in loaded.roots.items():
         for name in names if family in planner.makers else ():
             planner.of(family, name)

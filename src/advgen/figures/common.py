@@ -34,9 +34,12 @@ STYLE = Path(__file__).with_name("advgen.mplstyle")
 MM_PER_INCH = 25.4
 MM_PER_POINT = MM_PER_INCH / 72
 
-INK, GREY, RULE = "#1A1A1A", "#5F5F5F", "#BDBDBD"
-BLUE, VERMILLION = "#0072B2", "#D55E00"
-COLOURS = (BLUE, VERMILLION, "#00805D", "#B0518B", "#9A7200", "#2F8FC4", "#555555")
+_LOOK = matplotlib.rc_params_from_file(STYLE, use_default_template=False)
+COLOURS: tuple[str, ...] = tuple(_LOOK["axes.prop_cycle"].by_key()["color"])
+BLUE, VERMILLION, *_ = COLOURS
+INK, GREY, RULE, PALE, SHADED = (
+    str(_LOOK[key]) for key in ("text.color", "legend.labelcolor", "patch.edgecolor", "lines.color", "patch.facecolor")
+)
 MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"))
 
 # Millimetres around everything, and between blocks.

@@ -64,6 +64,26 @@ def arrow_table(kind: str, columns: Mapping[str, Any]) -> pa.Table:
     return _sorted(result, table.key)
 
 
+def with_varied(table: pa.Table, varied: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+    """A table with a column `<column>.<key>` for each swept key of the definitions that a column names.
+
+    Rows of definitions that are not swept, or not over that key, have nothing there.
+    """
+    for name, kind in TABLES[table_kind(table)].columns.items():
+        if kind != "string":
+            continue
+        rows = table.column(name).to_pylist()
+        keys = dict.fromkeys(key for row in dict.fromkeys(rows) for key in varied.get(row, {}))
+        for key in keys:
+            values = [varied.get(row, {}).get(key) for row in rows]
+            numbers = all(value is None or isinstance(value, (int, float)) for value in values)
+            column = (
+                pa.array(values, pa.float64()) if numbers else pa.array([None if v is None else str(v) for v in values])
+            )
+            table = table.append_column(f"{name}.{key}", column)
+    return table
+
+
 def _sorted(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
     table = table.sort_by([(column, "ascending") for column in key])
     groups = table.select(list(key)).group_by(list(key)).aggregate([])

@@ -17,7 +17,7 @@ from docutils.core import publish_doctree, publish_parts
 from docutils.utils import SystemMessage
 from markupsafe import Markup
 
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).parent
 PNG = b"\x89PNG\r\n\x1a\n"
 STATUSES = ("broken", "flagged", "passed")
 

@@ -55,7 +55,16 @@ class FgsmAttack(TargetedAttack):
     eps: Fraction = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
 
     def threat(self) -> Threat:
-        return Threat("linf", self.eps, 1, 1, self.eps, "gradient", self._target(), "cross_entropy")
+        return Threat(
+            norm="linf",
+            eps=self.eps,
+            steps=1,
+            restarts=1,
+            step_size=self.eps,
+            knowledge="gradient",
+            target=self._target(),
+            loss="cross_entropy",
+        )
 
 
 class PgdAttack(TargetedAttack):
@@ -87,8 +96,16 @@ class PgdAttack(TargetedAttack):
         return self
 
     def threat(self) -> Threat:
-        effort = self.steps, self.restarts, self.step_size
-        return Threat(self.norm, self.eps, *effort, "gradient", self._target(), self.loss)
+        return Threat(
+            norm=self.norm,
+            eps=self.eps,
+            steps=self.steps,
+            restarts=self.restarts,
+            step_size=self.step_size,
+            knowledge="gradient",
+            target=self._target(),
+            loss=self.loss,
+        )
 
 
 class RegionAttack(TargetedAttack):
@@ -102,7 +119,16 @@ class RegionAttack(TargetedAttack):
     step_size: Positive = Field(0.1, description="length of a step")
 
     def threat(self) -> Threat:
-        return Threat("region", 1.0, self.steps, 1, self.step_size, "gradient", self._target(), "cross_entropy")
+        return Threat(
+            norm="region",
+            eps=1.0,
+            steps=self.steps,
+            restarts=1,
+            step_size=self.step_size,
+            knowledge="gradient",
+            target=self._target(),
+            loss="cross_entropy",
+        )
 
 
 class LbfgsAttack(TargetedAttack):
@@ -118,7 +144,16 @@ class LbfgsAttack(TargetedAttack):
     memory: Count = Field(8, description="pairs that the approximation of the Hessian keeps")
 
     def threat(self) -> Threat:
-        return Threat("l2", None, self.steps * self.searches, 1, 0.0, "gradient", self._target(), "cross_entropy")
+        return Threat(
+            norm="l2",
+            eps=None,
+            steps=self.steps * self.searches,
+            restarts=1,
+            step_size=0.0,
+            knowledge="gradient",
+            target=self._target(),
+            loss="cross_entropy",
+        )
 
 
 class DeepFoolAttack(AttackSpec):
@@ -129,7 +164,9 @@ class DeepFoolAttack(AttackSpec):
     overshoot: NonNegative = Field(0.02, description="share by which the change goes beyond the boundary")
 
     def threat(self) -> Threat:
-        return Threat("l2", None, self.steps, 1, 0.0, "gradient", "none")
+        return Threat(
+            norm="l2", eps=None, steps=self.steps, restarts=1, step_size=0.0, knowledge="gradient", target="none"
+        )
 
 
 class JsmaAttack(TargetedAttack):
@@ -143,7 +180,9 @@ class JsmaAttack(TargetedAttack):
     theta: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="change of each chosen pixel")
 
     def threat(self) -> Threat:
-        return Threat("l0", None, 0, 1, self.theta, "gradient", self._target())
+        return Threat(
+            norm="l0", eps=None, steps=0, restarts=1, step_size=self.theta, knowledge="gradient", target=self._target()
+        )
 
 
 class CarliniWagnerAttack(TargetedAttack):
@@ -157,7 +196,16 @@ class CarliniWagnerAttack(TargetedAttack):
     initial_c: Positive = Field(0.1, description="first weight of the margin")
 
     def threat(self) -> Threat:
-        return Threat("l2", None, self.steps * self.searches, 1, self.lr, "gradient", self._target(), "margin")
+        return Threat(
+            norm="l2",
+            eps=None,
+            steps=self.steps * self.searches,
+            restarts=1,
+            step_size=self.lr,
+            knowledge="gradient",
+            target=self._target(),
+            loss="margin",
+        )
 
 
 class SquareAttack(AttackSpec):
@@ -169,7 +217,16 @@ class SquareAttack(AttackSpec):
     initial: Annotated[float, Field(gt=0, le=1)] = Field(0.8, description="share of the image in the first squares")
 
     def threat(self) -> Threat:
-        return Threat("linf", self.eps, self.queries, 1, 0.0, "scores", "none", "margin")
+        return Threat(
+            norm="linf",
+            eps=self.eps,
+            steps=self.queries,
+            restarts=1,
+            step_size=0.0,
+            knowledge="scores",
+            target="none",
+            loss="margin",
+        )
 
 
 class OnePixelAttack(AttackSpec):
@@ -185,7 +242,9 @@ class OnePixelAttack(AttackSpec):
 
     def threat(self) -> Threat:
         steps = self.generations if self.search == "evolution" else self.levels
-        return Threat("l0", 1.0, steps, 1, 0.0, "scores", "none", "margin")
+        return Threat(
+            norm="l0", eps=1.0, steps=steps, restarts=1, step_size=0.0, knowledge="scores", target="none", loss="margin"
+        )
 
 
 class SpatialAttack(AttackSpec):
@@ -204,7 +263,16 @@ class SpatialAttack(AttackSpec):
     def threat(self) -> Threat:
         steps = self.angles * self.shifts**2 if self.search == "grid" else self.tries
         knowledge: Knowledge = "gradient" if self.search == "first_order" else "scores"
-        return Threat("spatial", None, steps, 1, 0.0, knowledge, "none", "cross_entropy")
+        return Threat(
+            norm="spatial",
+            eps=None,
+            steps=steps,
+            restarts=1,
+            step_size=0.0,
+            knowledge=knowledge,
+            target="none",
+            loss="cross_entropy",
+        )
 
 
 class GaussianNoise(AttackSpec):
@@ -214,4 +282,4 @@ class GaussianNoise(AttackSpec):
     sd: NonNegative = Field(0.3, description="standard deviation, on the [0, 1] scale of pixels")
 
     def threat(self) -> Threat:
-        return Threat("none", self.sd, 0, 1, 0.0, "none", "none")
+        return Threat(norm="none", eps=self.sd, steps=0, restarts=1, step_size=0.0, knowledge="none", target="none")

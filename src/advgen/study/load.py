@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from advgen.core import definitions
 from advgen.core.errors import ConfigError
 from advgen.study.checks import check
 from advgen.study.errors import explain
-from advgen.study.sweeps import expand_sweeps, selected
+from advgen.study.sweeps import Varied, expand_sweeps, selected
 from advgen.study.tree import FAMILIES, SWEPT, Study
 from advgen.study.yaml import DEFAULT_STUDY, Source, read_yaml
 
@@ -26,6 +26,7 @@ class Loaded:
     study: definitions.Study
     roots: dict[str, tuple[str, ...]]
     files: tuple[str, ...]
+    varied: Varied = field(default_factory=dict)
 
 
 def load_study(config: Mapping[str, Any] | None = None) -> Loaded:
@@ -74,7 +75,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, files: tuple[str, ...]) -> Loaded:
-    data, source, sweeps = expand_sweeps(data, source)
+    data, source, sweeps, varied = expand_sweeps(data, source)
     study = _validated(data, source)
     if sweeps:
         study = _validated(selected(data, study, sweeps), source)
@@ -84,7 +85,7 @@ def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, fil
         named = getattr(study, family) if own is None else own.get(family) or {}
         members = sweeps if family in SWEPT else {}
         roots[family] = tuple(member for name in named for member in members.get(name, (name,)))
-    return Loaded(study=study, roots=roots, files=files)
+    return Loaded(study=study, roots=roots, files=files, varied=varied)
 
 
 def _validated(data: dict[str, Any], source: Source) -> definitions.Study:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from advgen.core.definitions import Study
 from advgen.study.errors import fail, short
-from advgen.study.names import named
+from advgen.study.names import named as names_in
 from advgen.study.tree import SWEPT
 from advgen.study.yaml import Source
 
+Varied = dict[str, dict[str, Any]]
+"""The swept keys of a definition with their values, by its name; of a value that is a map, its label."""
 
-def expand_sweeps(data: dict[str, Any], source: Source) -> tuple[dict[str, Any], Source, dict[str, tuple[str, ...]]]:
+
+class Expanded(NamedTuple):
+    """A study's data without sweeps, where its keys stand, each sweep's members, and what varies among them."""
+
+    data: dict[str, Any]
+    source: Source
+    members: dict[str, tuple[str, ...]]
+    varied: Varied
+
+
+def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
     """Replace every definition that has a `sweep:` by one definition per combination of its values.
 
     `sweep:` maps a key of the definition (`training.lr`) to a list of whole numbers or words, or to a map from label
-    to value; a member is named after the definition and the labels. Also returns each sweep's members.
+    to value; a member is named after the definition and the labels.
     """
     expanded, lines, sweeps = dict(data), dict(source.lines), dict[str, tuple[str, ...]]()
+    varied: Varied = {}
     for family in SWEPT:
         definitions = data.get(family)
         if not isinstance(definitions, dict):
@@ -36,7 +49,12 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> tuple[dict[str, Any],
                 member = rest
                 for key, (_, value) in zip(axes, choice, strict=True):
                     member = _with(member, key.split("."), value)
-                made["-".join([str(name), *(label for label, _ in choice)])] = member
+                named = "-".join([str(name), *(label for label, _ in choice)])
+                made[named] = member
+                varied[named] = {
+                    key: value if isinstance(value, (int, float, str)) else label
+                    for key, (label, value) in zip(axes, choice, strict=True)
+                }
             for path, at in source.lines.items():
                 if path[:2] == (family, name):
                     lines |= {(family, member, *path[2:]): at for member in made}
@@ -46,7 +64,7 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> tuple[dict[str, Any],
             members |= made
             sweeps[str(name)] = tuple(made)
         expanded[family] = members
-    return expanded, Source(source.name, lines), sweeps
+    return Expanded(expanded, Source(source.name, lines), sweeps, varied)
 
 
 def _axes(sweep: Any, path: tuple[Any, ...], source: Source) -> dict[str, list[tuple[str, Any]]]:
@@ -83,7 +101,7 @@ def _with(definition: Any, keys: list[str], value: Any) -> Any:
 
 def selected(data: dict[str, Any], study: Study, sweeps: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """The study's data with each sweep's name, where a list selects it, replaced by its members."""
-    lists = {path[:-1] for path, _, value in named(study) if value in sweeps and isinstance(path[-1], int)}
+    lists = {path[:-1] for path, _, value in names_in(study) if value in sweeps and isinstance(path[-1], int)}
     for path in lists:
         holder: Any = study
         for key in path:

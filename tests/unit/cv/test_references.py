@@ -145,6 +145,6 @@ def test_a_format_must_fit_its_value():
 
 def test_the_module_imports_nothing_heavy():
     heavy = "{'torch', 'numpy', 'pydantic', 'jinja2', 'typst'}"
-    code = f"import sys, advgen.references; print(*{heavy} & set(sys.modules))"
+    code = f"import sys, advgen.core.live_values; print(*{heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == []

@@ -73,7 +73,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         words = f"wrong {100 * wrong.mean():.1f} %,\nat {mean:.1f} % on average"
     else:
         words = "no mistakes"
-    axes.text(0.02, 0.98, words, transform=axes.transAxes, va="top", size=5.5, color="#A34700", weight="bold")
+    axes.text(0.02, 0.98, words, transform=axes.transAxes, va="top", size=5.5, color=common.VERMILLION, weight="bold")
 
 
 def _details(facts: pd.DataFrame) -> str:

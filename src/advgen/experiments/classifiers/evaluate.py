@@ -6,7 +6,7 @@ from advgen.data.images import load
 from advgen.experiments.classifiers.experiment import EvaluateClassifiers
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
-from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.io.tables import arrow_table, read_table, with_varied, write_table
 from advgen.metrics.intervals import wilson
 from advgen.models.layers import count_parameters
 from advgen.models.predict import predict
@@ -36,4 +36,5 @@ def run(job: Job[EvaluateClassifiers]) -> None:
             }
         )
     columns = {column: [row[column] for row in rows] for column in rows[0]}
-    write_table(job.output(), arrow_table("classifier_quality", columns), job.stamp)
+    table = arrow_table("classifier_quality", columns)
+    write_table(job.output(), with_varied(table, job.spec.varied), job.stamp)

@@ -9,7 +9,7 @@ from pydantic import Field
 from advgen.core.definitions import Definition, Study, Wrong, misfit
 from advgen.core.kinds import Files, Kind, Planned, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import TORCH, Task, Varied
 from advgen.registry import AnyDefence, AnyNetwork
 from advgen.specs.base import Count, Spec
 from advgen.specs.networks import EnsembleNetwork
@@ -78,6 +78,7 @@ class EvaluateClassifiers(Task):
     torch = True
     packages = TORCH
     tested: tuple[Tested, ...]
+    varied: Varied = {}
 
 
 def origin(study: Study, source: str) -> Origin:
@@ -162,7 +163,9 @@ class Classifiers(Kind[ClassifierDefinition]):
             "histories": tuple(job.outputs["history"] for job in trained),
             "data": tuple(data),
         }
-        planner.add(EvaluateClassifiers(tested=tuple(tested)), {}, inputs)
+        varied = planner.varied_in("train_classifier", "train_probe")
+        task = EvaluateClassifiers(tested=tuple(tested), varied=varied)
+        planner.add(task, {}, inputs)
 
     def check(self, study: Study) -> Iterator[Wrong]:
         for name, definition in self.all(study):

@@ -18,8 +18,6 @@ from advgen.figures import common
 
 TALL, TOP, BOTTOM, LEFT, RIGHT = 38.0, 12.0, 18.0, 12.0, 24.0
 
-SHADE = "#F0E2B6"
-
 # Losses of generator and discriminator where the discriminator cannot tell: both logits are 0.
 EQUILIBRIA = {
     "non-saturating": (math.log(2), 2 * math.log(2)),
@@ -65,7 +63,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
         "generator": (rows["loss_generator"].to_numpy(float), common.BLUE),
     }
     for first, last in spans(rows["vanishing"].to_numpy(bool)):
-        axes.axvspan(steps[first] - stride, steps[last], color=SHADE, linewidth=0, zorder=0)
+        axes.axvspan(steps[first] - stride, steps[last], color=common.SHADED, linewidth=0, zorder=0)
     for values, colour in curves.values():
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.5, rasterized=len(values) > 4000)
     smoothed = {name: (common.running_mean(values, window), colour) for name, (values, colour) in curves.items()}

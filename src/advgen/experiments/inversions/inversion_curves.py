@@ -64,7 +64,7 @@ def _curves(axes: Axes, rows: pd.DataFrame) -> int:
     """Draw all starts of one image; the row of the best one."""
     best = int(rows.index[rows["best"]][0])
     for row in rows.drop(index=best).itertuples():
-        axes.plot(row.history_step, row.history_mse, color="#8F8F8F", linewidth=0.7)
+        axes.plot(row.history_step, row.history_mse, color=common.PALE, linewidth=0.7)
     axes.plot(rows.loc[best, "history_step"], rows.loc[best, "history_mse"], color=common.BLUE, linewidth=1.6)
     text = f"best: {common.number(rows.loc[best, 'mse'])}"
     axes.text(0.03, 0.05, text, transform=axes.transAxes, size=6.5, color=common.BLUE, weight="bold")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.linearities.experiment import LinearityFigure
+from advgen.experiments.linearities.summary import straightness
 from advgen.figures import common
 from advgen.metrics.intervals import bootstrap_mean
 
@@ -53,7 +54,7 @@ def _one(axes: Axes, rows: pd.DataFrame) -> None:
     label = int(rows["label"].iloc[0])
     for k, line in enumerate(logits.T):
         if k != label:
-            axes.plot(eps, line, color="#8F8F8F", linewidth=0.7)
+            axes.plot(eps, line, color=common.PALE, linewidth=0.7)
     axes.plot(eps, logits[:, label], color=common.BLUE, linewidth=1.6)
     wrong = rows["predicted"].to_numpy(int) != label
     low, high = axes.get_ylim()
@@ -70,23 +71,12 @@ def _many(axes: Axes, rows: pd.DataFrame) -> None:
         lines[index] = logit - logit[np.argmin(np.abs(one["eps"].to_numpy(float)))]
     eps = np.sort(rows["eps"].unique())
     for line in list(lines.values())[:SHOWN]:
-        axes.plot(eps, line, color="#8F8F8F", linewidth=0.4, alpha=0.6)
+        axes.plot(eps, line, color=common.PALE, linewidth=0.4, alpha=0.6)
     axes.plot(eps, np.mean(list(lines.values()), axis=0), color=common.BLUE, linewidth=1.6)
 
 
-def straightness(rows: pd.DataFrame) -> np.ndarray:
-    """R² of a straight line through the label's logit, a value per image, its mean over seeds."""
-    found = []
-    for (seed, index), one in rows.groupby(["seed", "index"]):
-        logit = [logits[label] for logits, label in zip(one["logits"], one["label"], strict=True)]
-        flat = np.ptp(logit) == 0
-        found.append((seed, index, 0.0 if flat else np.corrcoef(one["eps"], logit)[0, 1] ** 2))
-    table = pd.DataFrame(found, columns=["seed", "index", "r_squared"])
-    return common.means_over_images(table, "r_squared")
-
-
 def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
-    values = straightness(rows)
+    values = common.means_over_images(straightness(rows), "r_squared")
     mean, low, high = bootstrap_mean(values, 0)
     seeds = rows["seed"].nunique()
     words = f"R² of a straight line {mean:.2f} [{low:.2f}, {high:.2f}]"

@@ -126,8 +126,10 @@ class Transfers(Kind[TransferDefinition]):
                         "targets": tuple(job.outputs["model"] for _, job in targets),
                     }
                     jobs.append(planner.add(task, {"study": name, **crafted.wildcards}, inputs))
+        named = (*definition.sources, *definition.targets, *definition.attacks)
         rows = tuple(job.outputs["row"] for job in jobs)
-        return [planner.add(Summarise(table="transfer"), {"table": name}, {"tables": rows})]
+        varied = {one: planner.varied[one] for one in named if one in planner.varied}
+        return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
 
     def check(self, study: Study) -> Iterator[Wrong]:
         for name, transfer in self.all(study):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from advgen import registry
 from advgen.core.kinds import Kind, Planner
-from advgen.core.tasks import Task
+from advgen.core.tasks import Task, Varied
 from advgen.specs.base import Spec
 
 
@@ -17,6 +17,7 @@ class Summarise(Task):
     local = True
     packages = ("numpy", "pandas", "pyarrow", "scipy")
     table: str
+    varied: Varied = {}
 
     def code(self) -> set[str]:
         """What makes the rows of this kind of table, and no other."""
@@ -35,7 +36,8 @@ class Summaries(Kind[Spec]):
             for name, summary in kind.summaries.items():
                 files = planner.made(summary.rule, summary.role)
                 if files:
-                    planner.add(Summarise(table=summary.table), {"table": name}, {"tables": files})
+                    task = Summarise(table=summary.table, varied=planner.varied_in(summary.rule))
+                    planner.add(task, {"table": name}, {"tables": files})
 
 
 KIND = Summaries()
