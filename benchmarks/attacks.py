@@ -198,8 +198,8 @@ def main() -> None:
                 net, foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02), None
             )
         timed(f"pgd, {name}", {"ours": ours(model, fixed), **peers}, model, x, y, arguments.repeats)
-        active = ours(model, fixed.model_copy(update={"active_set": True}))
-        timed(f"pgd active set, {name}", {"ours": active, **peers}, model, x, y, arguments.repeats)
+        active = ours(model, fixed.model_copy(update={"early_stopping": True}))
+        timed(f"pgd early stopping, {name}", {"ours": active, **peers}, model, x, y, arguments.repeats)
         deepfool = {"ours": ours(model, DeepFoolAttack(kind="deepfool")), **deepfools}
         timed(f"deepfool, {name}", deepfool, model, x[:250], y[:250], min(arguments.repeats, 3))
     box = LbfgsAttack(kind="lbfgs")

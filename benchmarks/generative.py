@@ -41,7 +41,7 @@ from advgen.training.losses import discriminator_loss, generator_loss
 from advgen.training.state import Callbacks
 
 DATASET = Path("results/datasets/mnist")
-TRAINING = {"loss": "non_saturated", "lr_generator": 1e-4, "lr_discriminator": 4e-4}
+TRAINING = {"loss": "non_saturating", "lr_generator": 1e-4, "lr_discriminator": 4e-4}
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ AXES: dict[str, list[Any]] = {
     "target": NAMES["classifiers"],
     "attack": NAMES["attacks"],
     "mask": NAMES["masks"],
-    "method": ["full", "masked", "prior"],
+    "method": ["full", "contextual", "contextual_prior"],
     "measure": ["mse_whole"],
     "inversion": NAMES["inversions"],
     "inpainting": NAMES["inpaintings"],
@@ -62,9 +62,8 @@ AXES: dict[str, list[Any]] = {
     "eps": [-0.5, -0.25, 0.0, 0.25, 0.5],
     "family": ["networks"],
     "preset": ["FC10"],
-    "law": ["ball", "box"],
+    "check": ["ball", "box"],
     "subject": ["fgsm on net-a"],
-    "rung": ["real train", "blur 3×3", "uniform noise"],
     "seed": [0, 1],
     "source_seed": [0, 1],
     "target_seed": [0, 1],
@@ -75,6 +74,8 @@ AXES: dict[str, list[Any]] = {
     "pair": [0, 1],
     "frame": list(range(9)),
 }
+LEVELS = ["real train", "blur 3×3", "uniform noise"]
+"""Of a judge's calibration; quantiles have levels too."""
 # Values of the fields that are maps: minimal and full.
 MAPS: dict[str, tuple[Any, Any]] = {
     "panels": (
@@ -102,7 +103,8 @@ def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) ->
     """A table of one kind."""
     rng = np.random.default_rng([seed, *kind.encode()])
     table = TABLES[kind]
-    keys = list(zip(*product(*(AXES[column] for column in table.key)), strict=True))
+    axes = {**AXES, **({"level": LEVELS} if kind == "calibration" else {})}
+    keys = list(zip(*product(*(axes[column] for column in table.key)), strict=True))
     rows = len(keys[0])
     columns: dict[str, Any] = dict(zip(table.key, map(list, keys), strict=True))
     for name, type_ in table.columns.items():
@@ -121,10 +123,10 @@ def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) ->
     if "class_share" in columns:
         columns["class_share"] = list(rng.dirichlet(np.ones(CLASSES), rows))
     if "norm" in columns:
-        threats = [THREATS.get(attack, ("linf", 0.25, "gradient")) for attack in columns["attack"]]
+        threats = [THREATS.get(attack, ("linf", 0.25, "white-box")) for attack in columns["attack"]]
         columns["norm"], columns["eps"] = [norm for norm, *_ in threats], [eps for _, eps, _ in threats]
-        if "knowledge" in columns:
-            columns["knowledge"] = [knowledge for *_, knowledge in threats]
+        if "access" in columns:
+            columns["access"] = [access for *_, access in threats]
             columns["target"] = "none"
     if "index" in columns and "label" in columns:
         columns["label"] = [index % CLASSES for index in columns["index"]]
@@ -134,16 +136,16 @@ def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) ->
 
 
 THREATS: dict[str, tuple[str, float | None, str]] = {
-    "fgsm-1": ("linf", 0.1, "gradient"),
-    "fgsm-2": ("linf", 0.25, "gradient"),
-    "pgd-2": ("linf", 0.25, "gradient"),
-    "deepfool": ("l2", None, "gradient"),
+    "fgsm-1": ("linf", 0.1, "white-box"),
+    "fgsm-2": ("linf", 0.25, "white-box"),
+    "pgd-2": ("linf", 0.25, "white-box"),
+    "deepfool": ("l2", None, "white-box"),
     "noise": ("none", 0.25, "none"),
 }
 
 
 def _examples(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    """Nets of two sizes; about one image in ten wrong unattacked, about half of the others fooled."""
+    """Nets of two sizes; about one image in ten wrong clean, about half of the others fooled."""
     sources = columns["source"]
     columns["parameters"] = [1000 * (1 + NAMES["classifiers"].index(source)) for source in sources]
     columns["images"] = [500 * (1 + NAMES["classifiers"].index(source)) for source in sources]
@@ -167,10 +169,10 @@ def hash_(net: str, seed: int, index: int) -> int:
 
 def _inpainting(columns: dict[str, Any], rng: np.random.Generator) -> None:
     """Squares of 4×4 pixels that lie inside the image, at the same place for every method."""
-    columns["lost"] = 16
-    columns["lost_top"] = [index % 4 for index in columns["index"]]
-    columns["lost_left"] = [index % 3 for index in columns["index"]]
-    columns["ink_lost"] = [index % 7 / 2 for index in columns["index"]]
+    columns["missing"] = 16
+    columns["missing_top"] = [index % 4 for index in columns["index"]]
+    columns["missing_left"] = [index % 3 for index in columns["index"]]
+    columns["intensity_missing"] = [index % 7 / 2 for index in columns["index"]]
 
 
 def _interpolation(columns: dict[str, Any], rng: np.random.Generator) -> None:
@@ -234,7 +236,7 @@ def _column(name: str, type_: pa.DataType | Image, rows: int, rng: np.random.Gen
     if pa.types.is_integer(type_):
         return np.full(rows, 200) if name == "n" else rng.integers(0, CLASSES, rows)
     if pa.types.is_floating(type_):
-        return 300 * rng.random(rows) if name == "fid" else rng.random(rows)
+        return 300 * rng.random(rows) if name == "frechet_distance" else rng.random(rows)
     return ["text"] * rows
 
 
@@ -247,7 +249,7 @@ def fake_specs(cls: type[FigureSpec]) -> Iterator[tuple[str, FigureSpec]]:
             if value is not None and (field.is_required() or full):
                 values[name] = value
             elif field.is_required():
-                raise AssertionError(f"{cls.__name__}.{name}: no made-up value; extend tests/fake_tables.py")
+                raise AssertionError(f"{cls.__name__}.{name}: no synthetic value; extend tests/fake_tables.py")
         yield label, cls(**values)
 
 

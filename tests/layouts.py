@@ -1,4 +1,4 @@
-"""Small made-up data sets in the layouts that published ones come in."""
+"""Small synthetic data sets in the layouts that published ones come in."""
 
 from __future__ import annotations
 

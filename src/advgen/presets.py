@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from advgen.specs.autoencoders import ConvAutoencoder, FcAutoencoder
-from advgen.specs.generators import DeconvGenerator, FcGenerator
+from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 
 
-def _face_generator(width: int, **keys: Any) -> DeconvGenerator:
+def _face_generator(width: int, **keys: Any) -> TransposedConvGenerator:
     """A DCGAN generator of 64×64 colour images; `width` is the channels before the last layer."""
     channels = (4 * width, 2 * width, width)
-    return DeconvGenerator(
-        kind="deconv", start=(8 * width, 4, 4), channels=channels, image_channels=3, **{"latent": 100, **keys}
+    return TransposedConvGenerator(
+        kind="transposed_conv", start=(8 * width, 4, 4), channels=channels, image_channels=3, **{"latent": 100, **keys}
     )
 
 
@@ -48,8 +48,8 @@ FACE = (3, 64, 64)
 # which data set they are for, so they vary what it says was varied: heads, channels, dropout, batch norm and depth.
 PRESETS: dict[str, dict[str, Any]] = {
     "generators": {
-        "M1": DeconvGenerator(
-            kind="deconv",
+        "M1": TransposedConvGenerator(
+            kind="transposed_conv",
             latent=50,
             hidden=(256, 512),
             start=(4, 16, 16),
@@ -59,10 +59,14 @@ PRESETS: dict[str, dict[str, Any]] = {
             padding=0,
         ),
         "M2": FcGenerator(kind="fc", latent=50, hidden=(256, 512, 1024)),
-        "M5": DeconvGenerator(kind="deconv", latent=50, hidden=(256,), start=(16, 7, 7), channels=(8,)),
-        "M7": DeconvGenerator(kind="deconv", latent=50, hidden=(256, 512), start=(64, 7, 7), channels=(32,)),
+        "M5": TransposedConvGenerator(
+            kind="transposed_conv", latent=50, hidden=(256,), start=(16, 7, 7), channels=(8,)
+        ),
+        "M7": TransposedConvGenerator(
+            kind="transposed_conv", latent=50, hidden=(256, 512), start=(64, 7, 7), channels=(32,)
+        ),
         "M9": FcGenerator(kind="fc", latent=50, hidden=(128, 256), activation="relu"),
-        "dcgan-generator": DeconvGenerator(kind="deconv", latent=64, start=(64, 7, 7), channels=(32,)),
+        "dcgan-generator": TransposedConvGenerator(kind="transposed_conv", latent=64, start=(64, 7, 7), channels=(32,)),
         "M11": _face_generator(32),
         "M13": _face_generator(16),
         "M15": _face_generator(64),
@@ -71,7 +75,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "M21": _face_generator(32, hidden=(512,)),
         "M23": _face_generator(32, skip_latent=True),
         "M25": FcGenerator(kind="fc", latent=100, hidden=(512, 1024, 2048), image=FACE),
-        "M27": DeconvGenerator(kind="deconv", latent=100, start=(256, 8, 8), channels=(128, 64), image_channels=3),
+        "M27": TransposedConvGenerator(
+            kind="transposed_conv", latent=100, start=(256, 8, 8), channels=(128, 64), image_channels=3
+        ),
         "dcgan-faces-generator": _face_generator(64, start_norm=True),
     },
     "networks": {

@@ -35,7 +35,7 @@ NETWORKS: dict[type[Spec], str] = {
 }
 GENERATORS: dict[type[Spec], str] = {
     generators.FcGenerator: "advgen.models.generators:FullyConnected",
-    generators.DeconvGenerator: "advgen.models.generators:Deconvolutional",
+    generators.TransposedConvGenerator: "advgen.models.generators:TransposedConvolutional",
 }
 AUTOENCODERS: dict[type[Spec], str] = {
     autoencoders.ConvAutoencoder: "advgen.models.autoencoders:Convolutional",

@@ -1,4 +1,4 @@
-"""Schemas, ranges and laws over built results: those of the smoke study, or of the folder in ADVGEN_RESULTS."""
+"""Schemas, ranges and checks over built results: those of the smoke study, or of the folder in ADVGEN_RESULTS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from advgen.core.catalog import TABLES
 from advgen.core.schema import Image
 from advgen.io import tables
-from advgen.metrics import laws
+from advgen.metrics import checks
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,9 @@ def test_shares_and_intervals_are_in_order(results: Path) -> None:
 
 
 def test_no_law_is_broken(results: Path) -> None:
-    found = pq.read_table(results / "tables/laws.parquet").to_pandas()
+    found = pq.read_table(results / "tables/sanity_checks.parquet").to_pandas()
     assert len(found)
-    broken = found[~found["holds"] & (found["kind"] == "law")]
+    broken = found[~found["holds"] & (found["kind"] == "check")]
     assert broken.empty, broken.to_string()
 
 
@@ -74,5 +74,5 @@ def test_a_broken_law_is_caught(results: Path) -> None:
     }
     adversarial = columns["adversarial"].copy()
     adversarial[0, 0, 0, 0] = 1.01
-    found = laws.ball_and_box(tables.arrow_table("examples", {**columns, "adversarial": adversarial}))
-    assert {law["law"]: law["holds"] for law in found} == {"finite": True, "box": False, "ball": False}
+    found = checks.ball_and_box(tables.arrow_table("examples", {**columns, "adversarial": adversarial}))
+    assert {check["check"]: check["holds"] for check in found} == {"finite": True, "box": False, "ball": False}

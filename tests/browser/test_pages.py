@@ -24,7 +24,7 @@ STAMP = "eyJhIjoxfQ=="
 
 
 def drawn(kind: str) -> bytes:
-    """A figure of made-up tables."""
+    """A figure of synthetic tables."""
     spec = dict(fake_specs(registry.kinds("figures")[kind]))["full"]  # type: ignore[arg-type]
     png = io.BytesIO()
     common.save(registry.resolve(spec)(fake_tables(), spec), io.BytesIO(), png, f"advgen:{STAMP}")
@@ -53,7 +53,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     html = {
         "example": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}),
         "long": cv(ROOT / "tests/unit/cv/fixture", {}),
-        "report": page.render("A study", sections, f"advgen:{STAMP}", tables["laws"], {"torch": "2"}),
+        "report": page.render("A study", sections, f"advgen:{STAMP}", tables["sanity_checks"], {"torch": "2"}),
     }
     for name, text in html.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
@@ -84,7 +84,7 @@ def test_fits_and_stands_alone(seen: dict[str, dict[str, dict[str, Any]]], page:
     assert answer["scrollWidth"] <= answer["innerWidth"], "the page scrolls sideways"
     assert answer["fontSize"] >= 15
     assert answer["requests"] == []
-    assert answer["broken"] == 0
+    assert answer["failed"] == 0
 
 
 @pytest.mark.parametrize("page", NAMES)

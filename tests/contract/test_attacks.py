@@ -36,7 +36,7 @@ WAYS = {
     **{kind: (kind, {}) for kind in KINDS},
     "fgsm targeted": ("fgsm", {"target": "random"}),
     "pgd l2": ("pgd", {"norm": "l2", "eps": 1.5}),
-    "pgd active": ("pgd", {"active_set": True, "eps": 0.03}),
+    "pgd active": ("pgd", {"early_stopping": True, "eps": 0.03}),
     "pgd restarts": ("pgd", {"restarts": 3, "eps": 0.01, "loss": "margin"}),
     "pgd targeted": ("pgd", {"target": 2, "loss": "dlr"}),
     "region targeted": ("region", {"target": "nearest"}),
@@ -203,7 +203,7 @@ def test_works_inside_inference_code(spec, model, x, y):
 
 
 def test_gradient_attacks_raise_the_loss(spec, model, x, y):
-    if spec.threat().knowledge == "none" or spec.threat().norm == "spatial":
+    if spec.threat().access == "none" or spec.threat().norm == "spatial":
         pytest.skip("looks at nothing, or has no start at the image itself")
     x_adv = run(spec, model, x, y)
     model.eval()
@@ -269,7 +269,7 @@ def test_counts_what_passes_through_the_model(model, x, y):
     assert not model._forward_hooks
 
 
-def test_says_which_class_was_aimed_at(model, x, y):
+def test_says_which_class_was_the_target(model, x, y):
     def targets(spec, indices=INDICES):
         return craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=indices)["target_label"]
 
@@ -384,7 +384,7 @@ def test_the_active_set_stops_at_the_first_success(model, x, y):
     model, x = model.double(), x.double()
     y = logits(model, x).argmax(1)
     settings = {"eps": 0.02, "steps": 12, "step_size": 0.003}
-    full, active = run(pgd(**settings), model, x, y), run(pgd(**settings, active_set=True), model, x, y)
+    full, active = run(pgd(**settings), model, x, y), run(pgd(**settings, early_stopping=True), model, x, y)
     stopped = (full != active).flatten(1).any(1)
     assert 0 < stopped.sum() < N
     assert (logits(model, active).argmax(1) != y)[stopped].all()
@@ -418,7 +418,7 @@ def test_dlr_is_blind_to_the_scale_of_logits_and_needs_three_classes():
     torch.testing.assert_close(Goal(y).loss("dlr", z), (other - own) / (order[:, 0] - order[:, 2]))
     with pytest.raises(ValueError, match="the dlr loss needs 3 classes, the model has 2"):
         Goal(y % 2).loss("dlr", z[:, :2])
-    with pytest.raises(ValueError, match="an aimed dlr loss needs 4 classes"):
+    with pytest.raises(ValueError, match="a targeted dlr loss needs 4 classes"):
         Goal(y % 2, 1 - y % 2).loss("dlr", z[:, :3])
 
 

@@ -1,4 +1,4 @@
-"""The face branch of the generative lab, whole: made-up files in CelebA's layout to restored faces, by the commands."""
+"""The face branch of the generative lab, whole: small files in CelebA's layout to restored faces, by the commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from advgen.specs.datasets import CelebaDataset
 
 COUNT = 48
 RAW = [f"raw/{name}" for name in CelebaDataset.raw]
-GENERATOR = {"kind": "deconv", "latent": 8, "start": [8, 4, 4], "channels": [8, 8, 8], "image_channels": 3}
+GENERATOR = {"kind": "transposed_conv", "latent": 8, "start": [8, 4, 4], "channels": [8, 8, 8], "image_channels": 3}
 DISCRIMINATOR = {"kind": "conv", "image": [3, 64, 64], "channels": [4, 8], "stride": 2, "pool": 2}
 NAMED = {"seed": 0, "name": "faces"}
 SEARCH = {"steps": 6, "starts": 2}
@@ -66,7 +66,7 @@ def run_all() -> None:
     judge = {**NAMED, "model": DISCRIMINATOR, "classes": 2, "images": None, "defence": None, "validation": 8}
     judge["training"] = {"epochs": 1, "batch": 8}
     command("train-classifier", judge, data="train.parquet", out_model="judge.safetensors", out_history="j.parquet")
-    training = {"epochs": 2, "batch": 8, "unroll": 1, "unroll_mode": "exact", "best_of": 2, "average": 0.9}
+    training = {"epochs": 2, "batch": 8, "unroll": 1, "unroll_mode": "exact", "checkpoint_selection": 2, "ema": 0.9}
     gan = {**NAMED, "generator": GENERATOR, "discriminator": DISCRIMINATOR, "training": training, "validation": 8}
     made = {"out_generator": "g.safetensors", "out_discriminator": "d.safetensors", "out_history": "h.parquet"}
     command("train-gan", gan, data="train.parquet", judge="judge.safetensors", **made)
@@ -85,7 +85,7 @@ def run_all() -> None:
     searched = {**NAMED, "generator_name": "faces", "choice": 0, "search": SEARCH}
     command("invert", {**searched, "images": 3}, **judged, encoder="e.safetensors", out="inversion.parquet")
     masks = {"square": {"kind": "square", "size": 20}, "crosswalk": {"kind": "crosswalk"}}
-    restoring = {**searched, "images": 3, "masks": masks, "methods": ["full", "masked", "prior"]}
+    restoring = {**searched, "images": 3, "masks": masks, "methods": ["full", "contextual", "contextual_prior"]}
     command("inpaint", restoring, **judged, discriminator="d.safetensors", out="inpainting.parquet")
     truncating = {**NAMED, "generator_name": "faces", "n": 20, "thresholds": [0.5, 2.0]}
     command("truncate", truncating, **judged, out="truncation.parquet")
@@ -124,7 +124,7 @@ def test_faces_are_parquet(folder: Path) -> None:
 def test_a_generator_of_faces_is_trained_and_judged(folder: Path) -> None:
     assert len(rows(folder, "h", "gan_history")) == 6
     [quality] = rows(folder, "quality", "gan_quality")
-    assert quality["fid"] > 0
+    assert quality["frechet_distance"] > 0
     assert sum(quality["class_share"]) == pytest.approx(1)
     assert read_images(read_table(folder / "samples.parquet")).shape == (5, 3, 64, 64)
 
@@ -140,7 +140,7 @@ def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
 def test_faces_are_restored_by_every_method(folder: Path) -> None:
     found = rows(folder, "inpainting", "inpainting")
     assert len(found) == 2 * 3 * 3
-    assert {row["lost"] for row in found} == {400, 2048}
+    assert {row["missing"] for row in found} == {400, 2048}
     table = read_table(folder / "inpainting.parquet")
     original, masked, restored = (read_images(table, name) for name in ("image", "masked", "restored"))
     assert original.shape == masked.shape == restored.shape == (18, 3, 64, 64)
@@ -171,7 +171,7 @@ def test_the_autoencoder_of_faces_is_judged(folder: Path) -> None:
     assert quality["moments"] == "covariance"
     assert len(quality["spectrum"]) == 8
     assert quality["spectrum"] == sorted(quality["spectrum"], reverse=True)
-    assert quality["fid_decoded"] > 0
+    assert quality["frechet_distance_decoded"] > 0
     assert len(rows(folder, "as", "latent_snapshots")) == 2 * 99
     assert [row["moment_factor"] for row in rows(folder, "ah", "autoencoder_history")] == pytest.approx(
         [0.001] * 3 + [0.002] * 3

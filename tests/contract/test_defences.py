@@ -17,8 +17,8 @@ KINDS = registry.kinds("defences")
 BODY = ConvNetwork(kind="conv", channels=(3, 4), kernel=3, padding=1, hidden=(9,), batch_norm=True, dropout=0.2)
 # Settings that the tests can afford, and that let everything happen within a few steps.
 FAST = {
-    "pgd": {"steps": 3, "ramp": 0.5},
-    "fast": {"ramp": 0.5},
+    "pgd": {"steps": 3, "eps_warmup": 0.5},
+    "fast": {"eps_warmup": 0.5},
     "pool": {"size": 20, "refresh": 0.3, "steps": 5},
     "bayesian": {"steps": 2, "eps": 0.1},
 }

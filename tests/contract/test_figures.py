@@ -1,4 +1,4 @@
-"""Every registered figure is drawn from made-up tables: right size, not blank, the same bytes twice, no torch."""
+"""Every registered figure is drawn from synthetic tables: right size, not blank, the same bytes twice, no torch."""
 
 from __future__ import annotations
 
@@ -107,8 +107,10 @@ def test_any_range_of_distances_has_numbers_that_do_not_touch(
     low: float, ratio: float, fakes: dict[str, pa.Table]
 ) -> None:
     table = fakes["gan_quality"]
-    fid = low * ratio ** np.linspace(0, 1, len(table))
-    table = table.set_column(table.column_names.index("fid"), "fid", pa.array(fid))
+    frechet_distance = low * ratio ** np.linspace(0, 1, len(table))
+    table = table.set_column(
+        table.column_names.index("frechet_distance"), "frechet_distance", pa.array(frechet_distance)
+    )
     for spec in SPECS["gan_comparison"].values():
         for width in (60, 90, 180):
             spec = spec.model_copy(update={"width_mm": width})

@@ -8,12 +8,12 @@ from advgen import registry
 from advgen.io.checkpoints import build
 from advgen.models.generators import truncated
 from advgen.models.layers import count_parameters
-from advgen.specs.generators import DeconvGenerator, FcGenerator
+from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 
 KINDS = {
     FcGenerator: FcGenerator(kind="fc", latent=6, hidden=(20, 30), image=(3, 8, 10)),
-    DeconvGenerator: DeconvGenerator(
-        kind="deconv",
+    TransposedConvGenerator: TransposedConvGenerator(
+        kind="transposed_conv",
         latent=6,
         hidden=(20,),
         start=(8, 4, 5),
@@ -67,11 +67,11 @@ def test_sizes_that_the_report_fixes():
 
 
 def test_batch_norm_and_activation_are_those_of_the_spec():
-    spec = KINDS[DeconvGenerator]
+    spec = KINDS[TransposedConvGenerator]
     for batch_norm, start_norm, expected in [(True, True, 2), (True, False, 1), (False, True, 1), (False, False, 0)]:
         changed = build("generators", spec.model_copy(update={"batch_norm": batch_norm, "start_norm": start_norm}))
         assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in changed.modules()) == expected
-    for kind, hidden in [(FcGenerator, 2), (DeconvGenerator, 3)]:
+    for kind, hidden in [(FcGenerator, 2), (TransposedConvGenerator, 3)]:
         module = build("generators", KINDS[kind].model_copy(update={"activation": "tanh"}))
         assert sum(isinstance(part, torch.nn.Tanh) for part in module.modules()) == hidden
 
@@ -90,7 +90,7 @@ def test_he_initialisation_keeps_what_z_changes():
 def test_the_latent_vector_skips_to_the_later_layers():
     """Cut off from z in its first feature maps, a generator that skips still paints what z says; a plain one cannot."""
     torch.manual_seed(0)
-    spec = DeconvGenerator(kind="deconv", latent=6, start=(8, 4, 4), channels=(6, 5))
+    spec = TransposedConvGenerator(kind="transposed_conv", latent=6, start=(8, 4, 4), channels=(6, 5))
     plain, skipping = (
         build("generators", spec.model_copy(update={"skip_latent": skips})).eval() for skips in (False, True)
     )

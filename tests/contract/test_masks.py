@@ -1,4 +1,4 @@
-"""Every mask: the promised number of lost pixels, drawn per seed and example, whatever the batch."""
+"""Every mask: the promised number of missing pixels, drawn per seed and example, whatever the batch."""
 
 import pytest
 import scipy.ndimage
@@ -7,7 +7,7 @@ import torch
 from advgen import registry
 from advgen.specs.masks import CrosswalkMask, GlassesMask, PepperMask, SquareMask
 
-# lost pixels of a 28×28 image, by default
+# missing pixels of a 28×28 image, by default
 LOST = {"pepper": round(0.3 * 784), "crosswalk": 392, "square": 64}
 MNIST = (1, 28, 28)
 
@@ -15,12 +15,12 @@ MNIST = (1, 28, 28)
 @pytest.fixture(params=registry.kinds("masks"))
 def case(request):
     spec = registry.kinds("masks")[request.param](kind=request.param)
-    return spec, registry.resolve(spec), spec.lost(MNIST), request.param in ("pepper", "square")
+    return spec, registry.resolve(spec), spec.missing(MNIST), request.param in ("pepper", "square")
 
 
 def test_the_reports_masks_lose_as_many_pixels_as_it_says():
     for kind, lost in LOST.items():
-        assert registry.kinds("masks")[kind](kind=kind).lost(MNIST) == lost
+        assert registry.kinds("masks")[kind](kind=kind).missing(MNIST) == lost
 
 
 def test_loses_exactly_as_many_pixels_as_promised(case):
@@ -95,7 +95,7 @@ def test_pepper_hits_every_pixel_equally_often():
 def test_masks_that_lose_nothing_or_everything_are_refused(spec, shape):
     with pytest.raises(ValueError, match=spec.kind):
         registry.resolve(spec)(spec, shape, seed=0, indices=[0])
-    assert not 0 < spec.lost(shape) < shape[1] * shape[2]
+    assert not 0 < spec.missing(shape) < shape[1] * shape[2]
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])

@@ -11,7 +11,7 @@ from advgen.io.checkpoints import build
 from advgen.io.tables import read_table
 from advgen.models.layers import count_parameters
 from advgen.outcomes.models.outcome import CountParameters
-from advgen.specs.generators import DeconvGenerator
+from advgen.specs.generators import TransposedConvGenerator
 
 GENERATORS, NETWORKS = registry.PRESETS["generators"], registry.PRESETS["networks"]
 DIGIT, FACE = (1, 28, 28), (3, 64, 64)
@@ -73,4 +73,4 @@ def test_parameters_are_counted_in_a_table(tmp_path):
 def test_a_preset_can_be_changed_in_one_key():
     changed = registry.parse("generators", {"preset": "M11", "skip_latent": True})
     assert changed == GENERATORS["M23"]
-    assert isinstance(changed, DeconvGenerator)
+    assert isinstance(changed, TransposedConvGenerator)

@@ -1,4 +1,4 @@
-"""Law 10: an attack, a mask and a model are each one file, one spec class and one registry line.
+"""Check 10: an attack, a mask and a model are each one file, one spec class and one registry line.
 
 The study with all three is run in a folder of its own, so that it also shows that a second run gives the same bytes.
 """
@@ -32,10 +32,10 @@ class SignNoise(AttackSpec):
 class FrameMask(MaskSpec):
     """Blackens the border."""
 
-    kind: Literal["frame"] = Field(description="the border is lost")
-    width: Count = Field(3, description="pixels lost on each side")
+    kind: Literal["frame"] = Field(description="the border is missing")
+    width: Count = Field(3, description="pixels missing on each side")
 
-    def lost(self, shape: Shape) -> int:
+    def missing(self, shape: Shape) -> int:
         return shape[1] * shape[2] - (shape[1] - 2 * self.width) * (shape[2] - 2 * self.width)
 ''',
     "networks": '''

@@ -25,7 +25,7 @@ def face(smiling: bool) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The study on 80 made-up faces and 6 × 20 made-up objects."""
+    """The study on 80 synthetic faces and 6 × 20 synthetic objects."""
     project = Project(tmp_path_factory.mktemp("colour"))
     project.environment["ADVGEN_DATA"] = str(project.folder / "data")
     smiles, parts = [index % 2 == 0 for index in range(80)], [2 * (index % 4 == 3) for index in range(80)]
@@ -43,7 +43,7 @@ def test_faces_are_cropped_trained_on_sampled_and_restored(finished: Project) ->
     assert generator.image == (3, 64, 64)
     table = pq.read_table(results / "tables/inpaintings.parquet").to_pandas()
     assert set(table["mask"]) == {"pepper", "square"}
-    assert set(table["method"]) == {"full", "masked", "prior"}
+    assert set(table["method"]) == {"full", "contextual", "contextual_prior"}
     assert table["mean"].notna().all()
 
 

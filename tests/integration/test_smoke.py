@@ -63,7 +63,9 @@ def test_every_artefact_is_stamped_without_host_or_absolute_path(smoke: Project)
             assert set(stamp.spec) == {"sha256"}
 
 
-@pytest.mark.parametrize("file", ["cv/cv.pdf", "figures/transfer.png", "report/index.html", "tables/laws.parquet"])
+@pytest.mark.parametrize(
+    "file", ["cv/cv.pdf", "figures/transfer.png", "report/index.html", "tables/sanity_checks.parquet"]
+)
 def test_trace_leads_back_to_the_raw_files(smoke: Project, file: str) -> None:
     result = smoke.advgen("trace", f"results/{file}")
     assert result.returncode == 0, result.stderr

@@ -116,12 +116,12 @@ def test_pgd_without_random_start_is_torchattackss(model, x, y):
 
 
 @pytest.mark.parametrize("who", ["foolbox", "torchattacks"])
-@pytest.mark.parametrize("active_set", [False, True])
-def test_robust_accuracy_is_that_of_the_others(who, active_set):
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_robust_accuracy_is_that_of_the_others(who, early_stopping):
     """Random starts differ, so the same images need not fall; their share must agree in a paired interval."""
     model = trained(ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
     (x, y), eps, steps = clouds(300), 0.08, 20
-    spec = PgdAttack(kind="pgd", eps=eps, steps=steps, active_set=active_set)
+    spec = PgdAttack(kind="pgd", eps=eps, steps=steps, early_stopping=early_stopping)
     ours = pgd(model, x, y, spec, seed=0, indices=list(range(len(y))))
     torch.manual_seed(0)
     if who == "foolbox":

@@ -1,4 +1,4 @@
-"""CelebA in torchvision's layout: from a small made-up folder or zip to Parquet; odd files end in one line."""
+"""CelebA in torchvision's layout: from a small synthetic folder or zip to Parquet; odd files end in one line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def face(index: int) -> Image.Image:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A made-up data set where the project looks for it."""
+    """A synthetic data set where the project looks for it."""
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "mine"))
     folder = tmp_path / "mine" / "celeba"
     layouts.celeba(folder, [face(index) for index in range(COUNT)], SMILES, PARTS)

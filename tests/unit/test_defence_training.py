@@ -99,7 +99,7 @@ def test_attacked_images_stay_in_ball_and_box_and_raise_the_loss(spec, x, y):
 
 @pytest.mark.parametrize("kind", ["fast", "pgd"])
 def test_eps_grows_for_so_many_epochs(kind, x, y):
-    spec = of_kind(kind, eps=0.2, ramp=2)
+    spec = of_kind(kind, eps=0.2, eps_warmup=2)
     for number, share in [(0, 0.05), (9, 0.5), (19, 1), (35, 1)]:
         [x_adv] = trained_on(spec, x, y, number)
         assert (x_adv - x).abs().max().item() == pytest.approx(0.2 * share, rel=1e-4)

@@ -7,7 +7,7 @@ import torch
 from advgen.io.checkpoints import build
 from advgen.metrics.detect import WINDOW, collapsed, vanishing
 from advgen.metrics.distribution import class_shares
-from advgen.specs.generators import DeconvGenerator
+from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.networks import FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.training.gan import train_gan
@@ -19,7 +19,9 @@ IMAGES = STRIPES.to(torch.uint8).repeat(50, 1, 1)[:, None]
 
 def history(loss, lr_generator, lr_discriminator, discriminator_steps):
     torch.manual_seed(1)
-    generator = build("generators", DeconvGenerator(kind="deconv", latent=5, start=(6, 2, 2), channels=(4,)))
+    generator = build(
+        "generators", TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,))
+    )
     body = FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu")
     spec = GanTraining(
         loss=loss,
@@ -41,10 +43,10 @@ def test_a_saturated_discriminator_under_cross_entropy_is_flagged():
 
 def test_the_same_game_without_saturation_of_the_loss_is_not_flagged():
     """The discriminator wins here too, but the non-saturating loss goes on pulling at the generator."""
-    assert not vanishing(*history("non_saturated", 1e-5, 1e-2, 2)).any()
+    assert not vanishing(*history("non_saturating", 1e-5, 1e-2, 2)).any()
 
 
-@pytest.mark.parametrize("loss", ["non_saturated", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy"])
 def test_healthy_runs_are_not_flagged(loss):
     gradient, losses = history(loss, 2e-3, 2e-3, 1)
     assert not vanishing(gradient, losses).any()

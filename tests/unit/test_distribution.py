@@ -1,4 +1,4 @@
-"""Distances between sets of images, single-image measures and the judge's ladder, against closed forms."""
+"""Distances between sets of images, single-image measures and the judge's calibration, against closed forms."""
 
 import math
 
@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from advgen.metrics import distribution
+from advgen.metrics.calibration import calibrate
 from advgen.metrics.image import laplacian_variance, mse, ssim
-from advgen.metrics.ladder import ladder
 from advgen.models.networks import Network
 
 
@@ -59,11 +59,11 @@ def test_frechet_needs_a_covariance():
 
 
 def test_inception_score_runs_from_one_to_the_number_of_classes():
-    assert distribution.inception_score(np.eye(10)) == pytest.approx(10)
-    assert distribution.inception_score(np.eye(10)[[3] * 5]) == pytest.approx(1)
-    assert distribution.inception_score(np.full((5, 10), 0.1)) == pytest.approx(1)
+    assert distribution.classifier_score(np.eye(10)) == pytest.approx(10)
+    assert distribution.classifier_score(np.eye(10)[[3] * 5]) == pytest.approx(1)
+    assert distribution.classifier_score(np.full((5, 10), 0.1)) == pytest.approx(1)
     halves = np.array([[0.75, 0.25], [0.25, 0.75]])
-    assert distribution.inception_score(halves) == pytest.approx(math.exp(0.75 * math.log(1.5) + 0.25 * math.log(0.5)))
+    assert distribution.classifier_score(halves) == pytest.approx(math.exp(0.75 * math.log(1.5) + 0.25 * math.log(0.5)))
 
 
 def test_precision_and_recall_of_equal_and_of_distant_sets():
@@ -106,8 +106,8 @@ def test_quality_compares_sets_of_equal_size():
     reference, features = random.normal(size=(120, 4)), random.normal(0.5, 1, size=(60, 4))
     probabilities = random.dirichlet(np.ones(5), size=60)
     assert distribution.quality(torch.from_numpy(reference), features, probabilities) == {
-        "fid": distribution.frechet(reference, features),
-        "inception_score": distribution.inception_score(probabilities),
+        "frechet_distance": distribution.frechet(reference, features),
+        "classifier_score": distribution.classifier_score(probabilities),
         "precision": distribution.precision_recall(reference[:60], features)[0],
         "recall": distribution.precision_recall(reference[:60], features)[1],
     }
@@ -163,11 +163,11 @@ def test_ssim_needs_a_window():
 def test_laplacian_variance_falls_with_blur_and_ignores_slopes():
     x = torch.rand(2, 1, 20, 20, generator=torch.Generator().manual_seed(0))
     assert (laplacian_variance(nn.functional.avg_pool2d(x, 3, 1, 1)) < 0.1 * laplacian_variance(x)).all()
-    ramp = torch.arange(20.0).view(1, 1, 1, 20).expand(1, 3, 20, 20) / 20
-    assert laplacian_variance(ramp).item() == pytest.approx(0, abs=1e-10)
+    eps_warmup = torch.arange(20.0).view(1, 1, 1, 20).expand(1, 3, 20, 20) / 20
+    assert laplacian_variance(eps_warmup).item() == pytest.approx(0, abs=1e-10)
 
 
-# --- ladder ----------------------------------------------------------------------------------------------------------
+# --- calibration -----------------------------------------------------------------------------------------------------
 
 
 def test_ladder_ranks_damage_and_repeats():
@@ -184,13 +184,13 @@ def test_ladder_ranks_damage_and_repeats():
         judge.head.bias.zero_()
     split = (images[:160], labels[:160], images[160:], labels[160:])
 
-    rows = ladder(judge, *split, n=100, seed=0, device="cpu")
-    by_name = {row["rung"]: row for row in rows}
-    assert rows == ladder(judge, *split, n=100, seed=0, device="cpu")
-    assert by_name["real train"]["fid"] == min(row["fid"] for row in rows)
+    rows = calibrate(judge, *split, n=100, seed=0, device="cpu")
+    by_name = {row["level"]: row for row in rows}
+    assert rows == calibrate(judge, *split, n=100, seed=0, device="cpu")
+    assert by_name["real train"]["frechet_distance"] == min(row["frechet_distance"] for row in rows)
     assert by_name["class 1 only"]["n"] == 80
     assert {row["n"] for name, row in by_name.items() if name.startswith("real")} == {100}
-    assert by_name["class 1 only"]["inception_score"] < 1.1 < by_name["real train"]["inception_score"]
+    assert by_name["class 1 only"]["classifier_score"] < 1.1 < by_name["real train"]["classifier_score"]
     assert by_name["uniform noise"]["precision"] == 0
     assert by_name["class 1 only"]["recall"] < by_name["real train"]["recall"]
     assert {row["judge_error"] for row in rows} == {0}

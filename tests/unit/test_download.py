@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
         content = {
             "good": gzip.compress(FILES.get(name.removesuffix(".gz"), b"")),
             "page": b"<html>please log in</html>",
-            "broken": gzip.compress(FILES.get(name.removesuffix(".gz"), b""))[:-6],
+            "failed": gzip.compress(FILES.get(name.removesuffix(".gz"), b""))[:-6],
         }.get(kind)
         self.send_response(200 if content is not None else 404)
         self.end_headers()
@@ -52,7 +52,7 @@ def targets(folder: Path) -> list[Path]:
     return [folder / name for name in FILES]
 
 
-@pytest.mark.parametrize("bad", ["page", "broken", "nothing"])
+@pytest.mark.parametrize("bad", ["page", "failed", "nothing"])
 def test_a_bad_mirror_is_passed_over(server: str, tmp_path: Path, bad: str) -> None:
     fetch(MD5, targets(tmp_path), [mirror(f"{server}{bad}/"), mirror(f"{server}good/")], "toy")
     assert {path.name: path.read_bytes() for path in targets(tmp_path)} == FILES

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from advgen.io.checkpoints import build
-from advgen.specs.generators import DeconvGenerator
+from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork
 from advgen.specs.training import EncoderTraining
 from advgen.training.encoder import train_encoder
@@ -17,7 +17,9 @@ BODY = ConvNetwork(kind="conv", image=(1, 8, 8), channels=(8,), hidden=(32,), ke
 
 def networks():
     torch.manual_seed(1)
-    generator = build("generators", DeconvGenerator(kind="deconv", latent=3, start=(8, 2, 2), channels=(6,)))
+    generator = build(
+        "generators", TransposedConvGenerator(kind="transposed_conv", latent=3, start=(8, 2, 2), channels=(6,))
+    )
     with torch.no_grad():
         for weight in generator.parameters():
             weight.mul_(2)

@@ -124,6 +124,6 @@ def test_counts_in_few_characters(value: float, text: str) -> None:
 
 
 def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> None:
-    facts = pd.DataFrame({"mask": ["b", "a", "c"], "lost": [10, 30, 20], "method": ["prior", "full", "masked"]})
+    facts = pd.DataFrame({"mask": ["b", "a", "c"], "missing": [10, 30, 20], "method": ["prior", "full", "contextual"]})
     assert common.masks(facts) == ["b", "c", "a"]
-    assert common.methods(facts) == ["full", "masked", "prior"]
+    assert common.methods(facts) == ["full", "contextual", "contextual_prior"]

@@ -8,7 +8,7 @@ import torch
 from tests.project import ROOT
 
 from advgen.io.checkpoints import build
-from advgen.specs.generators import DeconvGenerator, FcGenerator
+from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
@@ -17,7 +17,7 @@ from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
 
 IMAGES = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-GENERATOR = DeconvGenerator(kind="deconv", latent=5, start=(6, 2, 2), channels=(4,))
+GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,))
 DISCRIMINATORS = {
     "fc": FcNetwork(kind="fc", image=(1, 8, 8), hidden=(12, 8), activation="leaky_relu", dropout=0.3),
     "conv": ConvNetwork(
@@ -73,7 +73,7 @@ def test_every_image_is_seen_once_an_epoch():
     assert sorted(image.flatten().tolist() for image in real) == sorted(image.flatten().tolist() for image in IMAGES)
 
 
-@pytest.mark.parametrize("loss", ["non_saturated", "cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse"])
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_same_seed_same_bits_other_seed_other_bits(loss, discriminator):
     spec = GanTraining(**QUICK, loss=loss)
@@ -88,7 +88,7 @@ def test_same_seed_same_bits_other_seed_other_bits(loss, discriminator):
 
 def test_training_learns_to_paint_the_colour_of_the_data():
     bright = torch.full((64, 1, 8, 8), 230, dtype=torch.uint8)
-    spec = GanTraining(epochs=60, batch=32, lr_generator=1e-2, lr_discriminator=1e-2, average=0.9)
+    spec = GanTraining(epochs=60, batch=32, lr_generator=1e-2, lr_discriminator=1e-2, ema=0.9)
     generator, *_ = train(spec, "fc", images=bright)
     x_BCHW = generator(torch.randn(100, 5, generator=torch.Generator().manual_seed(0)))
     assert abs(x_BCHW.mean().item() - 230 / 255) < 0.06
@@ -151,7 +151,7 @@ def test_no_unrolling_is_the_plain_game():
     torch.manual_seed(5)
     loss, gradient = game.step_generator(real_BCHW)
     torch.manual_seed(5)
-    expected = generator_loss("non_saturated", twin[1](twin[0](torch.randn(16, 5))))
+    expected = generator_loss("non_saturating", twin[1](twin[0](torch.randn(16, 5))))
     expected.backward()
     torch.testing.assert_close(loss, expected.detach())
     norm = torch.stack([p.grad.square().sum() for p in twin[0].parameters()]).sum().sqrt()
@@ -180,7 +180,7 @@ def tiny_game(**settings):
     return game, real_BCHW
 
 
-@pytest.mark.parametrize("loss", ["non_saturated", "cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse"])
 @pytest.mark.parametrize("unroll", [1, 2, 4])
 def test_exact_unrolling_has_the_gradient_of_finite_differences(loss, unroll):
     game, real_BCHW = tiny_game(loss=loss, unroll=unroll, unroll_mode="exact", real_label=0.9)
@@ -266,7 +266,7 @@ def test_a_dead_unit_does_not_break_exact_unrolling():
 
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_the_best_of_several_generators_is_kept(average):
-    spec = GanTraining(**QUICK, best_of=4, average=average)
+    spec = GanTraining(**QUICK, checkpoint_selection=4, ema=average)
     scores, seen = iter([3.0, 1.0, 2.0, 4.0]), []
 
     def score(generator):
@@ -278,7 +278,7 @@ def test_the_best_of_several_generators_is_kept(average):
     history = train_gan(*pair, IMAGES, spec, 3, "cpu", Callbacks(), score)
     assert len(seen) == 4
     assert same(pair[0], seen[1])
-    plain = train(GanTraining(**QUICK, average=average))
+    plain = train(GanTraining(**QUICK, ema=average))
     assert history == plain[2], "scoring changes the training"
     assert same(plain[0], seen[-1])
 
@@ -290,7 +290,7 @@ def test_judged_steps_are_evenly_spaced_and_end_with_the_last():
 
 
 def test_a_resumed_run_remembers_its_best_generator():
-    spec = GanTraining(**QUICK, best_of=6)
+    spec = GanTraining(**QUICK, checkpoint_selection=6)
     values = [5.0, 1.0, 4.0, 3.0, 2.0, 6.0]
 
     def run(callbacks, first):
@@ -309,8 +309,8 @@ RESUMED = {
     "plain fc": ("fc", {}),
     "plain conv": ("conv", {}),
     "exactly unrolled conv": ("conv", {"unroll": 2, "unroll_mode": "exact"}),
-    "unrolled, averaged fc": ("fc", {"unroll": 2, "average": 0.9}),
-    "unrolled, averaged conv": ("conv", {"unroll": 2, "average": 0.9, "generator_steps": 2, "real_label": 0.9}),
+    "unrolled, averaged fc": ("fc", {"unroll": 2, "ema": 0.9}),
+    "unrolled, averaged conv": ("conv", {"unroll": 2, "ema": 0.9, "generator_steps": 2, "real_label": 0.9}),
 }
 
 
@@ -355,7 +355,7 @@ def test_the_reports_runs_start_and_resume(name, batch):
 def test_average_is_saved_and_does_not_steer_the_training():
     states = {}
     for average in (0.0, 0.5):
-        spec = GanTraining(**QUICK, average=average)
+        spec = GanTraining(**QUICK, ema=average)
         taken = []
         generator, discriminator, history = train(spec, "fc", Callbacks(save=lambda take, to=taken: to.append(take())))
         states[average] = generator, discriminator, history, taken

@@ -9,7 +9,7 @@ from advgen.inpainting.masks.crosswalk import crosswalk
 from advgen.inpainting.masks.square import square
 from advgen.inpainting.restore import METHODS, composite, opinion, restore
 from advgen.io.checkpoints import build
-from advgen.specs.generators import DeconvGenerator
+from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.masks import CrosswalkMask, SquareMask
 from advgen.specs.networks import FcNetwork
 from advgen.specs.searches import LatentSearch
@@ -22,7 +22,9 @@ INDICES = [3, 0, 8, 5]
 @pytest.fixture(scope="module")
 def generator():
     torch.manual_seed(0)
-    generator = build("generators", DeconvGenerator(kind="deconv", latent=6, start=(8, 2, 2), channels=(6,)))
+    generator = build(
+        "generators", TransposedConvGenerator(kind="transposed_conv", latent=6, start=(8, 2, 2), channels=(6,))
+    )
     with torch.no_grad():
         for weight in generator.parameters():
             weight.mul_(2)
@@ -70,8 +72,8 @@ def test_what_lies_under_the_mask_has_no_influence(generator, discriminator, x_N
 
 def test_prior_adds_the_discriminators_opinion(discriminator, x_NCHW, known_NHW):
     made_BCHW, rows_B = torch.rand(4, *SHAPE), torch.arange(4)
-    context = METHODS["masked"](x_NCHW, known_NHW, None)(made_BCHW, rows_B)
-    loss_B = METHODS["prior"](x_NCHW, known_NHW, opinion(discriminator, 0.25))(made_BCHW, rows_B)
+    context = METHODS["contextual"](x_NCHW, known_NHW, None)(made_BCHW, rows_B)
+    loss_B = METHODS["contextual_prior"](x_NCHW, known_NHW, opinion(discriminator, 0.25))(made_BCHW, rows_B)
     frozen = copy.deepcopy(discriminator).eval()
     torch.testing.assert_close(loss_B, context - 0.25 * frozen(made_BCHW).sigmoid().log()[:, 0])
 
@@ -81,11 +83,11 @@ def test_prior_draws_towards_what_the_discriminator_likes(generator, discriminat
     liked = []
     for weight in (0.0, 1.0):
         search = LatentSearch(steps=60, starts=2, prior=weight)
-        made_NCHW = run(generator, x_NCHW, known_NHW, "prior", search, discriminator)
+        made_NCHW = run(generator, x_NCHW, known_NHW, "contextual_prior", search, discriminator)
         with torch.no_grad():
             liked.append(copy.deepcopy(discriminator).eval()(made_NCHW).mean())
         if weight == 0:
-            torch.testing.assert_close(made_NCHW, run(generator, x_NCHW, known_NHW, "masked", search))
+            torch.testing.assert_close(made_NCHW, run(generator, x_NCHW, known_NHW, "contextual", search))
     assert liked[1] > liked[0] + 0.1
     assert discriminator.training
     assert all(parameter.grad is None for parameter in discriminator.parameters())
@@ -98,7 +100,7 @@ def test_masked_loss_and_its_gradient_ignore_the_pixels_under_the_mask(x_NCHW, k
     losses = []
     for paint in (0.0, 1.0):
         masked_NCHW = torch.where(known_NHW[:, None], x_NCHW, paint)
-        losses.append(METHODS["masked"](masked_NCHW, known_NHW, None)(made_BCHW, rows_B))
+        losses.append(METHODS["contextual"](masked_NCHW, known_NHW, None)(made_BCHW, rows_B))
     assert torch.equal(losses[0], losses[1])
     losses[0].sum().backward()
     hidden_BCHW = ~known_NHW[:, None]
@@ -121,16 +123,16 @@ def test_masked_loss_restores_better_than_the_full_one(generator, x_NCHW, known_
     search = LatentSearch(steps=200, starts=4)
     error = {
         method: (run(generator, x_NCHW, known_NHW, method, search) - x_NCHW).square().mean((1, 2, 3))
-        for method in ("full", "masked")
+        for method in ("full", "contextual")
     }
-    assert (error["masked"] < error["full"]).all()
-    assert error["masked"].max() < 0.1 * error["full"].min()
+    assert (error["contextual"] < error["full"]).all()
+    assert error["contextual"].max() < 0.1 * error["full"].min()
 
 
 def test_best_start_is_chosen_by_the_known_pixels_alone(generator, x_NCHW, known_NHW):
     one = [
         restore(
-            generator, x_NCHW, known_NHW, "masked", SEARCH.model_copy(update={"starts": n}), seed=0, indices=INDICES
+            generator, x_NCHW, known_NHW, "contextual", SEARCH.model_copy(update={"starts": n}), seed=0, indices=INDICES
         )
         for n in (1, 2)
     ]
@@ -149,14 +151,14 @@ def test_colour_images_count_every_channel():
     known_NHW = torch.ones(1, 2, 2, dtype=torch.bool)
     known_NHW[0, 0, 0] = False
     made, target = torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
-    assert METHODS["masked"](target, known_NHW, None)(made, torch.tensor([0])).tolist() == [1.0]
+    assert METHODS["contextual"](target, known_NHW, None)(made, torch.tensor([0])).tolist() == [1.0]
 
 
 def test_user_errors_end_in_a_sentence(generator, x_NCHW, known_NHW):
-    with pytest.raises(ValueError, match="'magic' is unknown; one of full, masked, prior"):
+    with pytest.raises(ValueError, match="'magic' is unknown; one of full, contextual, contextual_prior"):
         run(generator, x_NCHW, known_NHW, "magic")
     with pytest.raises(ValueError, match="needs the discriminator"):
-        run(generator, x_NCHW, known_NHW, "prior")
+        run(generator, x_NCHW, known_NHW, "contextual_prior")
     nothing_NHW = copy.deepcopy(known_NHW)
     nothing_NHW[2] = False
     with pytest.raises(ValueError, match="without a single known pixel"):

@@ -15,7 +15,7 @@ from advgen import cli
 from advgen.driver import locking
 from advgen.io import jobs
 from advgen.io.jobs import Job, Progress, SavedState, clock
-from advgen.outcomes.laws.outcome import Qa
+from advgen.outcomes.sanity.outcome import Qa
 from advgen.outcomes.verify.outcome import Verify
 
 
@@ -23,7 +23,7 @@ from advgen.outcomes.verify.outcome import Verify
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job[Qa]:
     monkeypatch.chdir(tmp_path)
     Path("in.txt").write_text("input")
-    return Job("qa", Qa(), "code", {"laws": [Path("in.txt")]}, {"out": [Path("out.txt")]})
+    return Job("qa", Qa(), "code", {"sanity_checks": [Path("in.txt")]}, {"out": [Path("out.txt")]})
 
 
 def test_progress_is_sparse_whole_lines_with_time_left(
@@ -99,7 +99,9 @@ def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pyt
 
 
 def test_stamp_has_relative_paths_only(job: Job[Qa]) -> None:
-    absolute = Job("qa", Qa(), "code", {"laws": [Path("in.txt").absolute()]}, {"out": [Path("out.txt").absolute()]})
+    absolute = Job(
+        "qa", Qa(), "code", {"sanity_checks": [Path("in.txt").absolute()]}, {"out": [Path("out.txt").absolute()]}
+    )
     assert absolute.stamp == job.stamp
     assert str(Path.cwd()) not in job.stamp.to_json()
 
@@ -112,9 +114,9 @@ def advgen(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     ("arguments", "expected"),
     [
         (["trace", "nothing.parquet"], "nothing.parquet: no such file"),
-        (["qa", "--laws", "nothing.parquet", "--spec", "{}", "--out", "x"], "--laws nothing.parquet: no such file"),
-        (["qa", "--laws", "bad.parquet", "--spec", "{}", "--out", "x"], "cannot be read as Parquet"),
-        (["qa", "--laws", "bad.parquet", "--spec", "{", "--out", "x"], "--spec: "),
+        (["qa", "--checks", "nothing.parquet", "--spec", "{}", "--out", "x"], "--checks nothing.parquet: no such file"),
+        (["qa", "--checks", "bad.parquet", "--spec", "{}", "--out", "x"], "cannot be read as Parquet"),
+        (["qa", "--checks", "bad.parquet", "--spec", "{", "--out", "x"], "--spec: "),
         (["summarise", "--tables", "bad.parquet", "--spec", '{"tabel":"x"}', "--out", "x"], "--spec: "),
         (["plan", "nothing.yaml"], "nothing.yaml: no such study"),
     ],
@@ -154,9 +156,9 @@ def test_out_of_memory_is_one_line(error: Exception, tmp_path: Path, monkeypatch
 
     monkeypatch.chdir(tmp_path)
     Path("in.parquet").touch()
-    monkeypatch.setattr("advgen.outcomes.laws.verdict.run", fail)
+    monkeypatch.setattr("advgen.outcomes.sanity.verdict.run", fail)
     with pytest.raises(SystemExit, match="out of memory; give the job more"):
-        cli.main(["qa", "--laws", "in.parquet", "--spec", "{}", "--out", "x"])
+        cli.main(["qa", "--checks", "in.parquet", "--spec", "{}", "--out", "x"])
 
 
 def test_one_process_at_a_time_makes_an_artefact(tmp_path: Path) -> None:

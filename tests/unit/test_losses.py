@@ -7,7 +7,7 @@ import torch
 
 from advgen.training.losses import discriminator_loss, generator_loss
 
-NAMES = ("non_saturated", "cross_entropy", "mse")
+NAMES = ("non_saturating", "cross_entropy", "mse")
 LOGITS = [-3.0, -0.5, 0.0, 0.7, 4.0]
 
 
@@ -17,7 +17,7 @@ def d(logit):
 
 
 GENERATOR = {
-    "non_saturated": (lambda x: -math.log(d(x)), lambda x: d(x) - 1),
+    "non_saturating": (lambda x: -math.log(d(x)), lambda x: d(x) - 1),
     "cross_entropy": (lambda x: math.log(1 - d(x)), lambda x: -d(x)),
     "mse": (lambda x: (d(x) - 1) ** 2, lambda x: 2 * (d(x) - 1) * d(x) * (1 - d(x))),
 }
@@ -25,7 +25,7 @@ REAL = {
     "cross_entropy": (lambda x, t: -t * math.log(d(x)) - (1 - t) * math.log(1 - d(x)), lambda x, t: d(x) - t),
     "mse": (lambda x, t: (d(x) - t) ** 2, lambda x, t: 2 * (d(x) - t) * d(x) * (1 - d(x))),
 }
-REAL["non_saturated"] = REAL["cross_entropy"]
+REAL["non_saturating"] = REAL["cross_entropy"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +67,7 @@ def test_only_the_non_saturating_loss_learns_from_a_sure_discriminator():
         logit = torch.tensor([-12.0], requires_grad=True)
         generator_loss(name, logit).backward()
         gradients[name] = logit.grad.abs().item()
-    assert gradients["non_saturated"] == pytest.approx(1, abs=1e-4)
+    assert gradients["non_saturating"] == pytest.approx(1, abs=1e-4)
     assert gradients["cross_entropy"] < 1e-5
     assert gradients["mse"] < 2e-5
 

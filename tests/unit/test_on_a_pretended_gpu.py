@@ -15,7 +15,7 @@ from advgen.attacks.run import craft
 from advgen.io.checkpoints import build
 from advgen.models.ensemble import Ensemble
 from advgen.specs.autoencoders import ConvAutoencoder
-from advgen.specs.generators import DeconvGenerator
+from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, EnsembleNetwork
 from advgen.specs.training import AutoencoderTraining, ClassifierTraining, EncoderTraining, GanTraining, MomentMatching
 from advgen.training.autoencoder import train_autoencoder
@@ -29,7 +29,7 @@ from advgen.training.state import Callbacks
 
 SHAPE, CLASSES, N = (1, 12, 12), 3, 60
 DEVICE = "cuda:0"
-GENERATOR = DeconvGenerator(kind="deconv", latent=4, start=(4, 6, 6), channels=(), kernel=4)
+GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=4, start=(4, 6, 6), channels=(), kernel=4)
 NETWORK = ConvNetwork(kind="conv", channels=(4, 6), hidden=(8,), dropout=0.2).fit(SHAPE)
 DEFENCES = sorted(registry.kinds("defences"))
 
@@ -82,7 +82,7 @@ def probe(device, callbacks):
 def gan(device, callbacks, **keys):
     torch.manual_seed(0)
     pair = build("generators", GENERATOR), build("networks", NETWORK, 1)
-    spec = GanTraining(epochs=2, batch=20, average=0.9, **keys)
+    spec = GanTraining(epochs=2, batch=20, ema=0.9, **keys)
 
     def score(generator):
         return generator(torch.ones(2, GENERATOR.latent).to(device)).mean().item()
@@ -96,7 +96,7 @@ TRAININGS = {
     "encoder": encoder,
     "probe": probe,
     "gan": gan,
-    "gan, looking ahead, the best of two": partial(gan, unroll=1, best_of=2),
+    "gan, looking ahead, the best of two": partial(gan, unroll=1, checkpoint_selection=2),
     "gan, unrolled exactly": partial(gan, unroll=1, unroll_mode="exact"),
     **{f"classifier, {kind}": partial(classifier, kind=kind) for kind in DEFENCES},
 }

@@ -1,4 +1,4 @@
-"""The report page is valid, self-contained HTML with every figure, caption, table and law."""
+"""The report page is valid, self-contained HTML with every figure, caption, table and check."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def png(width: int = 4, height: int = 2) -> bytes:
     return page.PNG + head + chunk(b"IDAT", zlib.compress(b"\0" * (height * (width + 1)))) + chunk(b"IEND", b"")
 
 
-def laws() -> pa.Table:
+def checks() -> pa.Table:
     return arrow_table(
-        "laws",
+        "sanity_checks",
         {
-            "law": ["ball", "box", "order"],
+            "check": ["ball", "box", "order"],
             "subject": ["a <b>", "b", "c"],
-            "kind": ["law", "law", "flag"],
+            "kind": ["check", "check", "warning"],
             "holds": [True, False, False],
             "n": [200, 1000, None],
             "estimate": None,
@@ -76,7 +76,7 @@ def html() -> str:
         page.Section("Adversarial lab", "Samples", tables=[table]),
         page.Section("Generative lab", "More", figures=[page.Figure("b", "Two.", png(), "../x/b.pdf")]),
     ]
-    return page.render("A <title>", sections, STAMP, laws(), {"torch": "2.14.1"})
+    return page.render("A <title>", sections, STAMP, checks(), {"torch": "2.14.1"})
 
 
 def test_page_is_whole_and_self_contained(html: str) -> None:
@@ -106,7 +106,12 @@ def test_links_lead_somewhere(html: str) -> None:
 
 
 def test_groups_and_captions(html: str) -> None:
-    assert re.findall(r"<h2[^>]*>([^<]*)", html) == ["Generative lab", "Adversarial lab", "Laws", "Provenance"]
+    assert re.findall(r"<h2[^>]*>([^<]*)", html) == [
+        "Generative lab",
+        "Adversarial lab",
+        "SanityCheckRows",
+        "Provenance",
+    ]
     assert html.index("More</h3>") < html.index("Adversarial lab</h2>")
     assert "<em>each</em>" in html
     assert 'alt="Samples of each generator &amp; more."' in html
@@ -114,7 +119,7 @@ def test_groups_and_captions(html: str) -> None:
 
 
 def test_laws(html: str) -> None:
-    assert [page.status(law) for law in laws().to_pylist()] == ["passed", "broken", "flagged"]
+    assert [page.status(check) for check in checks().to_pylist()] == ["passed", "failed", "warning"]
     for status in page.STATUSES:
         assert f"1 {status}" in html
     assert html.index("leaves the box") < html.index("undecided") < html.index("fine")
@@ -122,14 +127,14 @@ def test_laws(html: str) -> None:
 
 def test_same_twice_and_without_laws() -> None:
     assert page.render("t", [], STAMP) == page.render("t", [], STAMP)
-    assert "Laws" not in page.render("t", [], STAMP)
+    assert "SanityCheckRows" not in page.render("t", [], STAMP)
 
 
 def test_cells() -> None:
     table = arrow_table(
         "robustness",
         {
-            **dict.fromkeys(["source", "kind", "dataset", "defence", "knowledge", "target", "loss", "inside"], "net"),
+            **dict.fromkeys(["source", "kind", "dataset", "defence", "access", "target", "loss", "inside"], "net"),
             **dict.fromkeys(["images", "parameters"], 1000),
             **dict.fromkeys(["success", "median_l0", "median_linf"], 0.5),
             **dict.fromkeys(["zero_gradients", "gradient_calls", "forward_calls"], 0.0),

@@ -10,10 +10,10 @@ from advgen import registry, seeds
 from advgen.inversion import search as module
 from advgen.inversion.search import search
 from advgen.io.checkpoints import build
-from advgen.specs.generators import DeconvGenerator
+from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.searches import LatentSearch
 
-TINY = DeconvGenerator(kind="deconv", latent=6, hidden=(20,), start=(8, 2, 2), channels=(6,))
+TINY = TransposedConvGenerator(kind="transposed_conv", latent=6, hidden=(20,), start=(8, 2, 2), channels=(6,))
 ADAM = LatentSearch(steps=30, starts=3)
 
 

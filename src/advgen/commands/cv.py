@@ -88,7 +88,7 @@ def _lookup(folder: Path | None) -> Callable[[Reference], object]:
         if not path.is_file():
             known = ", ".join(sorted(file.stem for file in folder.glob("*.parquet"))) or "none"
             raise ValueError(f"no table {reference.table!r} in {folder}; tables there: {known}")
-        # pyarrow is needed for living numbers alone
+        # pyarrow is needed for live numbers alone
         from advgen.cv.cells import cell
 
         return cell(reference, path)

@@ -36,7 +36,7 @@ SUMMARIES: dict[str, Summary] = {name: summary for kind in KINDS for name, summa
 KEPT_NAMES = {
     task.outputs["table"].split("/")[-1].removesuffix(".parquet") for task in RULES.values() if "table" in task.outputs
 }
-KEPT_NAMES |= SUMMARIES.keys() | {"laws"}
+KEPT_NAMES |= SUMMARIES.keys() | {"sanity_checks"}
 """The names of tables in results/tables/ that no transfer study may have."""
 for _kind in KINDS:
     for _figure in _kind.figures:

@@ -1,4 +1,4 @@
-"""Living values of the CV: references to table cells and figures, found without running anything.
+"""Live values of the CV: references to table cells and figures, found without running anything.
 
 A text value of the profile may hold ``{{ result('transfer', 'error', source='fc100') | .1% }}``: the cell of the column
 ``error`` in the one row of ``results/tables/transfer.parquet`` that the keywords select, in a Python number format.
@@ -299,7 +299,7 @@ def _expressions(text: str, line: int, name: str) -> Iterator[tuple[str, int]]:
         yield match.group(1), match.start()
     rest = text.find(_OPEN, end)
     if rest >= 0:
-        raise _error(name, line + text.count("\n", 0, rest), "'{{' is never closed; end the living value with '}}'")
+        raise _error(name, line + text.count("\n", 0, rest), "'{{' is never closed; end the live value with '}}'")
 
 
 def _parse(body: str, line: int, name: str) -> Reference:
@@ -308,21 +308,21 @@ def _parse(body: str, line: int, name: str) -> Reference:
         expression, bar, spec = expression.rpartition("|")
         expression, spec = expression.strip(), spec.strip()
         if not bar or not spec:
-            raise _error(name, line, f"{body.strip()!r} is not a living value; write {_EXAMPLE}")
+            raise _error(name, line, f"{body.strip()!r} is not a live value; write {_EXAMPLE}")
     if not _FORMAT.fullmatch(spec):
         raise _error(name, line, f"{spec!r} is not a number format; write one like .1% or .2f after the bar")
     try:
         call = ast.parse(" ".join(expression.split()), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise _error(name, line, f"{expression!r} is not a living value; write {_EXAMPLE}") from None
+        raise _error(name, line, f"{expression!r} is not a live value; write {_EXAMPLE}") from None
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "result"):
-        raise _error(name, line, f"a living value calls result(…), not {expression!r}; write {_EXAMPLE}")
+        raise _error(name, line, f"a live value calls result(…), not {expression!r}; write {_EXAMPLE}")
     names = [argument.value if isinstance(argument, ast.Constant) else None for argument in call.args]
     if len(names) != 2 or not all(isinstance(item, str) and _NAME.fullmatch(item) for item in names):
         raise _error(name, line, "result(…) begins with the names of a table and a column in quotes, and no more")
     columns = [keyword.arg for keyword in call.keywords]
     if repeated := next((str(column) for column in columns if columns.count(column) > 1), None):
-        raise _error(name, line, f"{repeated}= stands twice in one living value; remove one")
+        raise _error(name, line, f"{repeated}= stands twice in one live value; remove one")
     where = sorted((_condition(keyword, line, name) for keyword in call.keywords), key=lambda pair: pair[0])
     return Reference(str(names[0]), str(names[1]), tuple(where), spec, line, name)
 

@@ -48,7 +48,7 @@ def build(
 ) -> dict[str, Any]:
     """The CV as JSON-able data, the content of cv.json.
 
-    ``overlay`` is a YAML file merged over the profile by item id. ``lookup`` gives the value of a living number and
+    ``overlay`` is a YAML file merged over the profile by item id. ``lookup`` gives the value of a live number and
     raises ValueError if there is none or more than one. Raises ValueError with one line ``file:line: what; remedy``
     per error; warnings of the same form go to the log.
     """
@@ -169,7 +169,7 @@ class _Builder:
         return any(self.chosen(item) if isinstance(item, BaseModel) else True for item in items)
 
     def text(self, text: str | None, *location: str | int) -> list[Node]:
-        """The nodes of a text of the profile, its living values filled in."""
+        """The nodes of a text of the profile, its live values filled in."""
         if text is None:
             return []
         if location not in self.nodes:

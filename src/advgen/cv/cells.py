@@ -1,4 +1,4 @@
-"""Cells of the experiments' tables, for living values."""
+"""Cells of the experiments' tables, for live values."""
 
 from __future__ import annotations
 

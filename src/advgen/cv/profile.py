@@ -29,7 +29,7 @@ def _one_line(text: str) -> str:
 
 def _without_reference(text: str) -> str:
     if "{{" in text:
-        raise ValueError("holds a living value; those stand in texts such as titles, details and experiments only")
+        raise ValueError("holds a live value; those stand in texts such as titles, details and experiments only")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Images moved towards a class, and labelled as that class."""
+"""Targeted adversarial images, labelled as their target."""
 
 from __future__ import annotations
 

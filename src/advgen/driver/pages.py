@@ -131,7 +131,7 @@ def results_page() -> str:
 def _tables() -> dict[str, str]:
     """The tables in results/tables/ with the kind of their rows."""
     summaries = {name: summary.table for name, summary in catalog.SUMMARIES.items()}
-    fixed = {"classifiers": "classifier_quality", "models": "model", "laws": "laws"}
+    fixed = {"classifiers": "classifier_quality", "models": "model", "sanity_checks": "sanity_checks"}
     return {**summaries, "<transfer>": "transfer", **fixed}
 
 

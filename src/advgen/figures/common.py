@@ -48,7 +48,7 @@ GAP = 5.0
 LEGEND = 4.0
 
 NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}
-METHODS = {"full": "full loss", "masked": "masked loss", "prior": "masked + prior"}
+METHODS = {"full": "full loss", "masked": "contextual loss", "prior": "contextual + prior loss"}
 # Threat models that have no radius.
 FREE = {"spatial": "rotation and translation"}
 CHANGED = {"region": "only a region's pixels"}
@@ -409,8 +409,8 @@ def methods(facts: pd.DataFrame) -> list[str]:
 
 
 def masks(facts: pd.DataFrame) -> list[str]:
-    """The masks of an inpainting, from the fewest pixels lost to the most."""
-    lost = facts.groupby("mask")["lost"].mean().sort_index()
+    """The masks of an inpainting, from the fewest pixels missing to the most."""
+    lost = facts.groupby("mask")["missing"].mean().sort_index()
     return list(lost.sort_values(kind="stable").index)
 
 
@@ -498,8 +498,8 @@ def threat(row: Mapping[str, Any] | pd.Series) -> str:
         words = FREE.get(norm, f"least {NORMS.get(norm, norm)}")
     else:
         words = CHANGED.get(norm, f"{NORMS.get(norm, norm)} ≤ {row['eps']:g}")
-    if "knowledge" in row and row["target"] != "none":
-        words += f", towards {row['target']}"
+    if "access" in row and row["target"] != "none":
+        words += f", targeted: {row['target']}"
     if "steps" in row and row["steps"] > 0:
         words += f", {counted(int(row['steps']), 'step')}"
         if row["restarts"] > 1:

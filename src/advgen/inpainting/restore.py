@@ -26,7 +26,7 @@ def full(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     return loss
 
 
-def masked(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
+def contextual(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     """Mean squared error over the known pixels alone, as the context loss of yeh2017semantic."""
     known_N1HW = known_NHW[:, None]
     pixels_N = known_NHW.sum((1, 2)) * masked_NCHW.shape[1]
@@ -39,13 +39,13 @@ def masked(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
 
 
 def with_prior(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
-    """The masked loss and the discriminator's opinion of the whole generated image (yeh2017semantic).
+    """The contextual loss and the discriminator's opinion of the whole generated image (yeh2017semantic).
 
-    Their context loss is absolute and weighs pixels by the number of lost ones around them; this one is `masked`.
+    Their context loss is absolute and weighs pixels by the number of lost ones around them; this one is `contextual`.
     """
     if prior is None:
         raise ValueError("inpainting with method prior needs the discriminator that the generator was trained against")
-    context = masked(masked_NCHW, known_NHW, None)
+    context = contextual(masked_NCHW, known_NHW, None)
 
     def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
         return context(x_BCHW, rows_B) + prior(x_BCHW)
@@ -55,8 +55,8 @@ def with_prior(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> L
 
 METHODS: dict[str, Callable[[Tensor, Tensor, Prior | None], Loss]] = {
     "full": full,
-    "masked": masked,
-    "prior": with_prior,
+    "contextual": contextual,
+    "contextual_prior": with_prior,
 }
 """From masked images, known pixels and the discriminator's opinion to the loss that the search minimises."""
 

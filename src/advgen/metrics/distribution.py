@@ -17,14 +17,14 @@ CHUNK = 1000  # rows of a distance matrix held at once
 
 
 def quality(reference_features: ArrayLike, features: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
-    """`fid`, `inception_score`, `precision` and `recall` of images against a reference set in random order.
+    """`frechet_distance`, `classifier_score`, `precision`, `recall` of images against a reference set in random order.
 
     The distance uses the whole reference; precision and recall compare sets of equal size, so its first images.
     """
     precision, recall = precision_recall(np.asarray(reference_features)[: len(np.asarray(features))], features)
     return {
-        "fid": frechet(reference_features, features),
-        "inception_score": inception_score(probabilities),
+        "frechet_distance": frechet(reference_features, features),
+        "classifier_score": classifier_score(probabilities),
         "precision": precision,
         "recall": recall,
     }
@@ -48,7 +48,7 @@ def _root(covariance: Array) -> Array:
     return root
 
 
-def inception_score(probabilities: ArrayLike) -> float:
+def classifier_score(probabilities: ArrayLike) -> float:
     """exp of the mean KL(p(y|x) ‖ p(y)), between 1 and the number of classes [salimans2016improved]."""
     p_NK = _float64(probabilities)
     log_p, log_mean = np.log(np.clip(p_NK, 1e-300, None)), np.log(np.clip(p_NK.mean(0), 1e-300, None))

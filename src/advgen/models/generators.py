@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.layers import activation
-from advgen.specs.generators import DeconvGenerator, FcGenerator, GeneratorSpec
+from advgen.specs.generators import FcGenerator, GeneratorSpec, TransposedConvGenerator
 from advgen.specs.networks import Activation
 
 
@@ -63,14 +63,14 @@ class FullyConnected(Generator):
         super().__init__(spec, layers)
 
 
-class Deconvolutional(Generator):
+class TransposedConvolutional(Generator):
     """Fully connected layers to a stack of feature maps, then transposed convolutions (radford2016unsupervised).
 
     With `skip_latent`, z also enters before each transposed convolution but the first, whose input is made of it
     (brock2019large, who let it in through the batch norms instead).
     """
 
-    def __init__(self, spec: DeconvGenerator):
+    def __init__(self, spec: TransposedConvGenerator):
         layers = _hidden(spec.latent, spec.hidden, spec.activation)
         layers += [nn.Linear((spec.latent, *spec.hidden)[-1], math.prod(spec.start)), nn.Unflatten(1, spec.start)]
         inputs = spec.start[0]

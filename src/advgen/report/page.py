@@ -1,4 +1,4 @@
-"""The report page: one self-contained HTML file with all figures, captions, tables and the laws. Torch-free."""
+"""The report page: one self-contained HTML file with all figures, captions, tables and the checks. Torch-free."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent
 PNG = b"\x89PNG\r\n\x1a\n"
-STATUSES = ("broken", "flagged", "passed")
+STATUSES = ("failed", "warning", "passed")
 
 # A column with its interval in two more; the shorter the name, the later, so that `error` does not take `x_error`'s.
 INTERVALS = {"mean": ("low", "high"), "estimate": ("low", "high")}
-WORDS = {"linf": "L∞", "l2": "L2", "l0": "L0", "fid": "FID", "mse": "MSE", "ssim": "SSIM", "rms": "RMS"}
+WORDS = {"linf": "L∞", "l2": "L2", "l0": "L0", "mse": "MSE", "ssim": "SSIM", "rms": "RMS"}
 UNITS = {"bits": "(bits)", "db": "(dB)"}
 
 
@@ -67,7 +67,7 @@ def render(
     title: str,
     sections: Sequence[Section],
     stamp: str,
-    laws: pa.Table | None = None,
+    checks: pa.Table | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> str:
     """The whole page as HTML.
@@ -76,7 +76,7 @@ def render(
         title: heading of the page.
         sections: in order; groups come in the order of their first section.
         stamp: token of the page's stamp, `advgen:…`.
-        laws: the table of laws, or None where none were checked.
+        checks: the table of checks, or None where none were checked.
         provenance: further facts for the footer, e.g. versions.
 
     Raises:
@@ -96,7 +96,7 @@ def render(
     return environment.get_template("report.html.j2").render(
         title=title,
         groups=groups,
-        laws=law_groups(laws) if laws is not None else None,
+        checks=check_groups(checks) if checks is not None else None,
         stamp=stamp,
         provenance=dict(provenance or {}),
         css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
@@ -231,19 +231,19 @@ def head(name: str) -> str:
     return " ".join(words)
 
 
-# --- laws ------------------------------------------------------------------------------------------------------------
+# --- checks ----------------------------------------------------------------------------------------------------------
 
 
-def status(law: Mapping[str, Any]) -> str:
-    """One of STATUSES: a law that does not hold is broken, a flag that does not hold is raised."""
-    if law["holds"]:
+def status(check: Mapping[str, Any]) -> str:
+    """One of STATUSES: a check that does not hold has failed, a warning that does not hold is given."""
+    if check["holds"]:
         return "passed"
-    return "flagged" if law["kind"] == "flag" else "broken"
+    return "warning" if check["kind"] == "warning" else "failed"
 
 
-def law_groups(laws: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    """The laws by status, the worst first; every status is there."""
+def check_groups(checks: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """The checks by status, the worst first; every status is there."""
     groups: dict[str, list[dict[str, Any]]] = {name: [] for name in STATUSES}
-    for law in laws.to_pylist():
-        groups[status(law)].append(law)
+    for check in checks.to_pylist():
+        groups[status(check)].append(check)
     return groups

@@ -9,7 +9,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from advgen.specs.base import Count, Fraction, NonNegative, Positive, Spec, of_family
 from advgen.specs.masks import MaskSpec
 
-Knowledge = Literal["gradient", "scores", "none"]
+Access = Literal["white-box", "score-based", "decision-based", "none"]
 Target = Annotated[int, Field(ge=0)] | Literal["random", "nearest"] | None
 
 
@@ -24,7 +24,7 @@ class Threat(NamedTuple):
     steps: int
     restarts: int
     step_size: float
-    knowledge: Knowledge
+    access: Access
     target: str
     loss: str = "none"
 
@@ -61,7 +61,7 @@ class FgsmAttack(TargetedAttack):
             steps=1,
             restarts=1,
             step_size=self.eps,
-            knowledge="gradient",
+            access="white-box",
             target=self._target(),
             loss="cross_entropy",
         )
@@ -85,7 +85,7 @@ class PgdAttack(TargetedAttack):
         description="what is climbed: cross-entropy, the margin of Carlini and Wagner, or the difference of logits "
         "ratio of Croce and Hein",
     )
-    active_set: bool = Field(
+    early_stopping: bool = Field(
         False, description="stop working on an image as soon as it is fooled: faster, but the last iterate is lost"
     )
 
@@ -102,7 +102,7 @@ class PgdAttack(TargetedAttack):
             steps=self.steps,
             restarts=self.restarts,
             step_size=self.step_size,
-            knowledge="gradient",
+            access="white-box",
             target=self._target(),
             loss=self.loss,
         )
@@ -125,7 +125,7 @@ class RegionAttack(TargetedAttack):
             steps=self.steps,
             restarts=1,
             step_size=self.step_size,
-            knowledge="gradient",
+            access="white-box",
             target=self._target(),
             loss="cross_entropy",
         )
@@ -150,7 +150,7 @@ class LbfgsAttack(TargetedAttack):
             steps=self.steps * self.searches,
             restarts=1,
             step_size=0.0,
-            knowledge="gradient",
+            access="white-box",
             target=self._target(),
             loss="cross_entropy",
         )
@@ -165,7 +165,7 @@ class DeepFoolAttack(AttackSpec):
 
     def threat(self) -> Threat:
         return Threat(
-            norm="l2", eps=None, steps=self.steps, restarts=1, step_size=0.0, knowledge="gradient", target="none"
+            norm="l2", eps=None, steps=self.steps, restarts=1, step_size=0.0, access="white-box", target="none"
         )
 
 
@@ -181,7 +181,7 @@ class JsmaAttack(TargetedAttack):
 
     def threat(self) -> Threat:
         return Threat(
-            norm="l0", eps=None, steps=0, restarts=1, step_size=self.theta, knowledge="gradient", target=self._target()
+            norm="l0", eps=None, steps=0, restarts=1, step_size=self.theta, access="white-box", target=self._target()
         )
 
 
@@ -202,7 +202,7 @@ class CarliniWagnerAttack(TargetedAttack):
             steps=self.steps * self.searches,
             restarts=1,
             step_size=self.lr,
-            knowledge="gradient",
+            access="white-box",
             target=self._target(),
             loss="margin",
         )
@@ -223,7 +223,7 @@ class SquareAttack(AttackSpec):
             steps=self.queries,
             restarts=1,
             step_size=0.0,
-            knowledge="scores",
+            access="score-based",
             target="none",
             loss="margin",
         )
@@ -243,7 +243,14 @@ class OnePixelAttack(AttackSpec):
     def threat(self) -> Threat:
         steps = self.generations if self.search == "evolution" else self.levels
         return Threat(
-            norm="l0", eps=1.0, steps=steps, restarts=1, step_size=0.0, knowledge="scores", target="none", loss="margin"
+            norm="l0",
+            eps=1.0,
+            steps=steps,
+            restarts=1,
+            step_size=0.0,
+            access="score-based",
+            target="none",
+            loss="margin",
         )
 
 
@@ -262,14 +269,14 @@ class SpatialAttack(AttackSpec):
 
     def threat(self) -> Threat:
         steps = self.angles * self.shifts**2 if self.search == "grid" else self.tries
-        knowledge: Knowledge = "gradient" if self.search == "first_order" else "scores"
+        access: Access = "white-box" if self.search == "first_order" else "score-based"
         return Threat(
             norm="spatial",
             eps=None,
             steps=steps,
             restarts=1,
             step_size=0.0,
-            knowledge=knowledge,
+            access=access,
             target="none",
             loss="cross_entropy",
         )
@@ -282,4 +289,4 @@ class GaussianNoise(AttackSpec):
     sd: NonNegative = Field(0.3, description="standard deviation, on the [0, 1] scale of pixels")
 
     def threat(self) -> Threat:
-        return Threat(norm="none", eps=self.sd, steps=0, restarts=1, step_size=0.0, knowledge="none", target="none")
+        return Threat(norm="none", eps=self.sd, steps=0, restarts=1, step_size=0.0, access="none", target="none")

@@ -168,7 +168,7 @@ class RobustFeatures(DerivedDataset):
 
 
 class AdversarialLabels(DerivedDataset):
-    """Training images moved towards another class and labelled as that class (Ilyas et al. 2019: D_rand, D_det)."""
+    """Adversarial training images, targeted at another class and labelled as it (Ilyas et al. 2019: D_rand, D_det)."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
     kind: Literal["adversarial_labels"] = Field(description="adversarial images labelled as their target class")

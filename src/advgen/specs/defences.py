@@ -54,7 +54,7 @@ class PgdDefence(DefenceSpec):
         default_factory=lambda given: 2.5 * given["eps"] / given["steps"] if {"eps", "steps"} <= given.keys() else 0.0,
         description="length of a step; left out: 2.5 eps / steps",
     )
-    ramp: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
+    eps_warmup: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
 
     def label(self) -> str:
         return f"PGD-{self.steps} {self.norm} {self.eps:g}"
@@ -69,7 +69,7 @@ class FastDefence(DefenceSpec):
         default_factory=lambda given: 1.25 * given["eps"] if "eps" in given else 0.0,
         description="length of the step; left out: 1.25 eps",
     )
-    ramp: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
+    eps_warmup: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
 
     def label(self) -> str:
         return f"fast {self.eps:g}"

@@ -38,10 +38,10 @@ class FcGenerator(GeneratorSpec):
         return self.image
 
 
-class DeconvGenerator(GeneratorSpec):
+class TransposedConvGenerator(GeneratorSpec):
     """Fully connected layers to a small stack of feature maps, then transposed convolutions."""
 
-    kind: Literal["deconv"] = Field(description="fully connected, then transposed convolutions")
+    kind: Literal["transposed_conv"] = Field(description="fully connected, then transposed convolutions")
     hidden: tuple[Count, ...] = Field((), description="units of the hidden layers before the feature maps")
     start: Shape = Field((64, 7, 7), description="channels, height, width of the first feature maps")
     channels: tuple[Count, ...] = Field((32,), description="channels between the transposed convolutions")

@@ -13,7 +13,7 @@ from advgen.specs.base import Count, Shape, Spec
 class MaskSpec(Spec):
     """Base of all masks."""
 
-    def lost(self, shape: Shape) -> int:
+    def missing(self, shape: Shape) -> int:
         """How many pixels of an image it blackens; must be some and not all."""
         raise NotImplementedError
 
@@ -21,32 +21,32 @@ class MaskSpec(Spec):
 class PepperMask(MaskSpec):
     """Blackens a random share of the pixels."""
 
-    kind: Literal["pepper"] = Field(description="random pixels are lost")
+    kind: Literal["pepper"] = Field(description="random pixels are missing")
     fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.3, description="share of pixels lost, rounded to whole ones"
+        0.3, description="share of pixels missing, rounded to whole ones"
     )
 
-    def lost(self, shape: Shape) -> int:
+    def missing(self, shape: Shape) -> int:
         return round(self.fraction * shape[1] * shape[2])
 
 
 class CrosswalkMask(MaskSpec):
     """Blackens every n-th row."""
 
-    kind: Literal["crosswalk"] = Field(description="every n-th row is lost")
-    period: Annotated[int, Field(ge=2)] = Field(2, description="one row in this many is lost")
+    kind: Literal["crosswalk"] = Field(description="every n-th row is missing")
+    period: Annotated[int, Field(ge=2)] = Field(2, description="one row in this many is missing")
 
-    def lost(self, shape: Shape) -> int:
+    def missing(self, shape: Shape) -> int:
         return shape[1] // self.period * shape[2]
 
 
 class SquareMask(MaskSpec):
     """Blackens one square at a random place."""
 
-    kind: Literal["square"] = Field(description="one square is lost")
+    kind: Literal["square"] = Field(description="one square is missing")
     size: Count = Field(8, description="pixels along one side of the square")
 
-    def lost(self, shape: Shape) -> int:
+    def missing(self, shape: Shape) -> int:
         return self.size**2 if self.size <= min(shape[1:]) else 0
 
 
@@ -58,5 +58,5 @@ class GlassesMask(MaskSpec):
         0.07, description="of the frame, as a share of the image's width"
     )
 
-    def lost(self, shape: Shape) -> int:
+    def missing(self, shape: Shape) -> int:
         return len(glasses_frame(shape, self.thickness))

@@ -1,4 +1,4 @@
-"""Simulations on made-up distributions."""
+"""Simulations on synthetic distributions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from advgen.specs.base import Count, NonNegative, Positive, Spec
 
 
 class SimulationSpec(Spec):
-    """Base of all simulations on made-up distributions; each gives series of points with intervals."""
+    """Base of all simulations on synthetic distributions; each gives series of points with intervals."""
 
 
 class GaussianModel(SimulationSpec):

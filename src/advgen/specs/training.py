@@ -31,8 +31,8 @@ class EncoderTraining(Spec):
 class GanTraining(Spec):
     """How a generator and a discriminator are trained against each other."""
 
-    loss: Literal["non_saturated", "cross_entropy", "mse"] = Field(
-        "non_saturated", description="objective: non-saturating, minimax cross-entropy, or least squares"
+    loss: Literal["non_saturating", "cross_entropy", "mse"] = Field(
+        "non_saturating", description="objective: non-saturating, minimax cross-entropy, or least squares"
     )
     epochs: Positive = Field(10.0, description="passes over the training images")
     batch: Count = Field(128, description="images per step")
@@ -50,10 +50,10 @@ class GanTraining(Spec):
     real_label: Annotated[float, Field(gt=0.5, le=1)] = Field(
         1.0, description="target for real images; 0.9 is one-sided label smoothing"
     )
-    average: Annotated[float, Field(ge=0, lt=1)] = Field(
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of a running average of the generator's weights that is saved instead; 0: none"
     )
-    best_of: Annotated[int, Field(ge=0, le=100)] = Field(
+    checkpoint_selection: Annotated[int, Field(ge=0, le=100)] = Field(
         0, description="judge the generator so many times, evenly spaced, and keep the best; 0: keep the last"
     )
 

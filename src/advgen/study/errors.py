@@ -11,6 +11,21 @@ from pydantic import BaseModel, ValidationError
 from advgen.core.errors import ConfigError
 from advgen.registry import UnknownName
 
+RENAMED = {
+    "active_set": "early_stopping",
+    "average": "ema",
+    "best_of": "checkpoint_selection",
+    "deconv": "transposed_conv",
+    "fid": "frechet_distance",
+    "inception_score": "classifier_score",
+    "judge_ladder": "judge_calibration",
+    "masked": "obfuscated_gradients (of a classifier) or contextual (of inpainting)",
+    "non_saturated": "non_saturating",
+    "prior": "contextual_prior",
+    "ramp": "eps_warmup",
+}
+"""What keys and words of a study were called before 2026-12, and what they are called now."""
+
 
 class Source(Protocol):
     """What knows where the keys of a study stand."""
@@ -128,6 +143,8 @@ def nearest(value: str, allowed: list[str]) -> str:
 
 
 def allowed(value: str, known: list[str]) -> str:
-    """The nearest of the known names, and the first of all."""
+    """What it is called now, or the nearest of the known names and the first of all."""
+    if value in RENAMED:
+        return f"; it is now called {RENAMED[value]}"
     shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     return f"{nearest(value, known)} (allowed: {shown or 'none is defined'})"

@@ -54,7 +54,7 @@ def reference() -> str:
         "    generator: dcgan-generator",
         "    discriminator: dcgan-discriminator",
         "    sweep:",
-        "      training.loss: [non_saturated, mse]",
+        "      training.loss: [non_saturating, mse]",
         "      training.lr_generator: {slow: 1e-4, fast: 1e-3}",
         "# makes compared-non-saturated-slow, compared-non-saturated-fast, compared-mse-slow, compared-mse-fast",
         "```",

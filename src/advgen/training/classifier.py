@@ -31,7 +31,7 @@ def train_classifier(
     """Train `model` in place on uint8 images; it stays on `device`, in eval mode.
 
     `make_defence` is what stands behind `defence` in the registry. Returns the history, one entry per step: `step`,
-    `epoch`, `loss` (of the batch) and `accuracy` (unattacked, on `validation` after each epoch, else NaN).
+    `epoch`, `loss` (of the batch) and `accuracy` (clean, on `validation` after each epoch, else NaN).
 
     Raises:
         ValueError: the loss diverges.

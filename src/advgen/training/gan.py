@@ -50,15 +50,15 @@ def train_gan(
 
     Each batch gives `discriminator_steps` updates of the discriminator, then `generator_steps` of the generator; with
     `unroll` k, each of the latter meets the discriminator as it will be k updates later, which then is as it was.
-    With `average`, the running average of the generator's weights, and its latest batch-norm statistics, end up in
-    `generator`; with `best_of` n, the best by `score` of n such generators from evenly spaced steps. A run continued
-    from `callbacks.state` gives the same bits as one that was never interrupted.
+    With `ema`, the running average of the generator's weights, and its latest batch-norm statistics, end up in
+    `generator`; with `checkpoint_selection` n, the best by `score` of n such generators from evenly spaced steps. A run
+    continued from `callbacks.state` gives the same bits as one that was never interrupted.
 
     Args:
         generator: z (B, latent) to images in [0, 1].
         discriminator: images in [0, 1] to one logit each, (B, 1).
         images_NCHW: all training images, uint8.
-        score: how bad a generator in eval mode is; called with `best_of` alone, and must leave it as it is.
+        score: how bad a generator in eval mode is; called with `checkpoint_selection`, and must leave it as it is.
 
     Returns:
         Columns of equal length: `step` from 1, `epoch` as a fraction, losses, norms of the gradients, and mean logits
@@ -79,15 +79,15 @@ def train_gan(
         "optimizer_generator": game.optimizer_generator,
         "optimizer_discriminator": game.optimizer_discriminator,
     }
-    if spec.average:
+    if spec.ema:
         parts["averaged"] = averaged
-    candidate = averaged if spec.average else generator
+    candidate = averaged if spec.ema else generator
     best, lowest = copy.deepcopy(generator), torch.tensor([math.inf], dtype=torch.float64)
-    if spec.best_of:
+    if spec.checkpoint_selection:
         parts["best"] = best
 
     def choose() -> None:
-        assert score is not None, "best_of needs a score"
+        assert score is not None, "checkpoint_selection needs a score"
         with evaluating(candidate):
             found = score(candidate)
         if found < lowest.item():
@@ -96,9 +96,9 @@ def train_gan(
 
     def play(step: loop.Step) -> Sequence[Tensor]:
         numbers = game.play(unit(images_NCHW[step.rows_B.to(device)]))
-        if spec.average:
-            _update_average(averaged, generator, min(spec.average, (1 + step.number) / (10 + step.number)))
-        if judged(step.number, step.total, spec.best_of):
+        if spec.ema:
+            _update_average(averaged, generator, min(spec.ema, (1 + step.number) / (10 + step.number)))
+        if judged(step.number, step.total, spec.checkpoint_selection):
             choose()
         return numbers
 
@@ -112,17 +112,17 @@ def train_gan(
         columns=NUMBERS,
         callbacks=callbacks,
         remedy="lower lr_generator or lr_discriminator",
-        extras={"lowest": lowest} if spec.best_of else None,
+        extras={"lowest": lowest} if spec.checkpoint_selection else None,
     )
-    generator.load_state_dict((best if spec.best_of else candidate).state_dict())
+    generator.load_state_dict((best if spec.checkpoint_selection else candidate).state_dict())
     generator.eval()
     discriminator.eval()
     return history
 
 
-def judged(number: int, total: int, best_of: int) -> bool:
-    """Whether step `number`, from 0, is one of `best_of` evenly spaced ones of `total`, the last among them."""
-    return (number + 1) * best_of // total > number * best_of // total
+def judged(number: int, total: int, checkpoint_selection: int) -> bool:
+    """Whether step `number`, from 0, is one of so many evenly spaced ones of `total`, the last among them."""
+    return (number + 1) * checkpoint_selection // total > number * checkpoint_selection // total
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The three objectives of a generative adversarial network, from logits.
 
-`non_saturated` and `cross_entropy` share the discriminator's loss, the cross-entropy of real against fake; the
+`non_saturating` and `cross_entropy` share the discriminator's loss, the cross-entropy of real against fake; the
 generator maximises log D(G(z)) in the first and minimises log(1 - D(G(z))), the minimax game itself, in the second
 (goodfellow2014generative).
 
@@ -22,7 +22,7 @@ from advgen.specs.training import GanTraining
 
 def generator_loss(name: str, fake_logits: Tensor) -> Tensor:
     """Scalar loss of the generator from the logits of its images; ValueError if `name` is unknown."""
-    if name == "non_saturated":
+    if name == "non_saturating":
         return softplus(-fake_logits).mean()
     if name == "cross_entropy":
         return -softplus(fake_logits).mean()
@@ -33,7 +33,7 @@ def generator_loss(name: str, fake_logits: Tensor) -> Tensor:
 
 def discriminator_loss(name: str, real_logits: Tensor, fake_logits: Tensor, real_label: float = 1.0) -> Tensor:
     """Scalar loss of the discriminator; `real_label` is the target of real images; ValueError if `name` is unknown."""
-    if name in ("non_saturated", "cross_entropy"):
+    if name in ("non_saturating", "cross_entropy"):
         # label · softplus(-l) + (1 - label) · softplus(l), in one softplus
         real = softplus(-real_logits) + (1 - real_label) * real_logits
         return real.mean() + softplus(fake_logits).mean()

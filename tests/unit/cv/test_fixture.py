@@ -40,7 +40,7 @@ def made() -> dict[str, Any]:
     profile, bibliography, metrics = (FIXTURE / name for name in names)
 
     def lookup(reference: object) -> object:
-        raise AssertionError("no living values here")
+        raise AssertionError("no live values here")
 
     return build(profile, bibliography, metrics, lookup)
 

@@ -33,7 +33,7 @@ TEMPLATES_OPEN = "{{"
 
 
 def escaped(text: str) -> str:
-    """As a text of the profile: our own markup taken away, living values not begun."""
+    """As a text of the profile: our own markup taken away, live values not begun."""
     return re.sub(r"([\\*\[\]])", r"\\\1", text).replace(TEMPLATES_OPEN, "{ {")
 
 

@@ -44,7 +44,7 @@ def line_of(text: str, part: str) -> int:
         ("aliases: [B. Minta]", "aliases: [A. Próba]", "{name: Bea", "is also Ádám Próba's"),
         ("name: transfer", "name: ../transfer", "name: ../", "a figure needs a name"),
         ("url: \"https://social", "url: \"{{ result('t', 'c') }}https://social", "url: \"{{", "is not a web address"),
-        ("label: \"@proba\"", "label: \"{{ result('t', 'c') }}\"", "{label", "holds a living value"),
+        ("label: \"@proba\"", "label: \"{{ result('t', 'c') }}\"", "{label", "holds a live value"),
     ],
 )  # fmt: skip
 def test_errors_name_file_and_line(files: Files, old: str, new: str, at: str, what: str):

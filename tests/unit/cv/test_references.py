@@ -34,7 +34,7 @@ def test_formats(text: str, format: str):
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        ("result('t', 'c'", "not a living value"),
+        ("result('t', 'c'", "not a live value"),
         ("result('t')", "a table and a column"),
         ("result('t', 'c', 'd')", "a table and a column"),
         ("result('../t', 'c')", "a table and a column"),
@@ -48,8 +48,8 @@ def test_formats(text: str, format: str):
         ("result('t', 'c', a=1, a=2)", "a= stands twice"),
         ("result('t', 'c') | 999999999d", "not a number format"),
         ("result('t', 'c') | {x}", "not a number format"),
-        ("result('t', 'c') |", "not a living value"),
-        ("", "not a living value"),
+        ("result('t', 'c') |", "not a live value"),
+        ("", "not a live value"),
     ],
 )
 def test_bad_syntax_names_the_line(body: str, what: str):

@@ -68,7 +68,7 @@ def _groups(facts: pd.DataFrame, attacks: list[str]) -> list[tuple[str, pd.DataF
     for (kind, norm, target, free, attack), parts in groups.items():
         title = attack if free else attacked.KINDS.get(kind, kind)
         title += f", {common.NORMS[norm]}" if norm in common.NORMS else ""
-        title += "" if target == "none" else f", towards {target}"
+        title += "" if target == "none" else f", targeted: {target}"
         named.append((title, pd.concat(parts)))
     return named
 
@@ -79,7 +79,7 @@ def dodge(number: int, count: int, widest: float) -> float:
 
 
 def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
-    """Accuracy at each budget, from the unattacked one at 0 on: right under every attack of a norm up to that budget.
+    """Accuracy at each budget, from the clean one at 0 on: right under every attack of a norm up to that budget.
 
     Returns the last one, in percent.
     """
@@ -123,7 +123,7 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; open marks: unattacked; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % Wilson intervals"
     words += attacked.seeds_shown(facts, "thin lines")
     if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
         words += "; at each radius: right under all attacks of the panel up to it"

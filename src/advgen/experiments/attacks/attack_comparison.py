@@ -32,7 +32,9 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = [f"{name}\n{common.threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
     measures = [
-        strips.Measure("success", "% of images right unattacked", _success(facts, sources, attacks), False, (0, 100))
+        strips.Measure(
+            "success", "% of the images right when clean", _success(facts, sources, attacks), False, (0, 100)
+        )
     ]
     for name, (title, note) in SIZES.items():
         measures.append(strips.Measure(title, note, _sizes(facts, sources, attacks, name), log=name == "l0"))

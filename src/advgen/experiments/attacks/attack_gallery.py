@@ -88,7 +88,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Figure:
 
 
 def _chosen(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The first examples by index that were right unattacked; if there are too few, also others."""
+    """The first examples by index that were right on the clean image; if there are too few, also others."""
     right = rows["predicted_clean"] == rows["label"]
     return pd.concat([rows[right], rows[~right]]).iloc[:count].sort_values("index")
 

@@ -41,7 +41,7 @@ class Accuracy(NamedTuple):
 
 
 def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
-    """The facts of all examples; `clean`: right unattacked, `robust`: right unattacked and attacked."""
+    """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too."""
     facts = common.frame(tables["examples"])
     facts["clean"] = facts["predicted_clean"] == facts["label"]
     facts["robust"] = facts["clean"] & (facts["predicted"] == facts["label"])

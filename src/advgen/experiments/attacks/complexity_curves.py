@@ -1,4 +1,4 @@
-"""Accuracy unattacked and attacked against the number of training images or of parameters."""
+"""Clean accuracy and accuracy under attack against the number of training images or of parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ X = {"images": "training images (log scale)", "parameters": "parameters (log sca
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> Figure:
-    """A panel for the unattacked accuracy and for each attack, a line per defence and data set."""
+    """A panel for the clean accuracy and for each attack, a line per defence and data set."""
     full = common.inside(spec)
     facts = attacked.examples(tables)
     facts = facts[facts["source"].isin(spec.sources)]
@@ -38,7 +38,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> Figure
     page.legend(0, head, full, lines)
     for number, attack in enumerate((None, *attacks)):
         rows = facts if attack is None else facts[facts["attack"] == attack]
-        title = "unattacked" if attack is None else f"{attack}: {common.threat(rows.iloc[0])}"
+        title = "clean" if attack is None else f"{attack}: {common.threat(rows.iloc[0])}"
         axes = panels.axes(page, head + legend, number, title)
         for k, line in enumerate(lines):
             mine, column = rows[rows["line"] == line], "clean" if attack is None else "robust"
@@ -100,7 +100,7 @@ def short(value: float) -> str:
 
 
 def _details(facts: pd.DataFrame, x: str) -> str:
-    words = f"{attacked.counts(facts)}; right unattacked and attacked; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals"
     words += attacked.seeds_shown(facts)
     pooled = facts.groupby(["line", x])["source"].nunique().max() > 1
     return words + ("; classifiers alike in both are averaged" if pooled else "")

@@ -1,4 +1,4 @@
-"""Accuracy of each classifier, unattacked and under each attack, as a table with its defence."""
+"""Clean accuracy of each classifier and its accuracy under each attack, as a table with its defence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Cell = tuple[str, tuple[float, ...], list[str]]
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
-    """Rows are classifiers, columns the unattacked accuracy, each attack, and the worst case for each norm and eps."""
+    """Rows are classifiers, columns the clean accuracy, each attack, and the worst case for each norm and eps."""
     full = common.inside(spec)
     facts = attacked.examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
@@ -28,7 +28,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = [_label(source, facts[facts["source"] == source]) for source in sources]
     budgeted, worst = attacked.bounded(facts, attacks), attacked.worst_cases(facts, attacks)
-    heads = ["unattacked", *(_head(facts[facts["attack"] == attack], attack in budgeted) for attack in attacks), *worst]
+    heads = ["clean", *(_head(facts[facts["attack"] == attack], attack in budgeted) for attack in attacks), *worst]
     margin = common.label_width(labels, 0.3 * full)
     band = common.columns_that_fit(len(heads), full - margin, SMALLEST)
     bands = [heads[start : start + band] for start in range(0, len(heads), band)]
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
         down = top + number * block + names
         for k, head in enumerate(shown):
             size = min(common.fitting_size(word, cell - 1, 6) for word in words[head])
-            weight = "bold" if head in ("unattacked", *worst) else "normal"
+            weight = "bold" if head in ("clean", *worst) else "normal"
             middle = margin + (k + 0.5) * cell
             text = "\n".join(words[head])
             page.text(middle, down - 1, text, ha="center", va="bottom", size=size, linespacing=1.1, weight=weight)
@@ -103,7 +103,7 @@ def _head(rows: pd.DataFrame, budget: bool) -> str:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; right unattacked and attacked; small: 95 % Wilson interval"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; small: 95 % Wilson interval"
     several = facts.groupby("source")["source_seed"].nunique().max() > 1
     words += " at the mean over seeds, range over seeds" if several else ""
     free = facts["attack"].nunique() > len(attacked.bounded(facts, sorted(set(facts["attack"]))))

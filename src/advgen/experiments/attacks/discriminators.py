@@ -87,13 +87,13 @@ def _title(axes: Axes, title: str, panel: Mapping[str, pd.DataFrame], width: flo
 def _details(facts: pd.DataFrame) -> str:
     if facts.empty:
         return "no attack with a budget"
-    words = f"right unattacked (open marks) and under every attack up to each eps ({_attacks(facts)}); "
+    words = f"clean accuracy (open marks) and under every attack up to each eps ({_attacks(facts)}); "
     words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % Wilson intervals over images, thin: each net"
     return words
 
 
 def _attacks(facts: pd.DataFrame) -> str:
-    """The battery in words: kinds with their effort."""
+    """The attack ensemble in words: kinds with their effort."""
     kinds: dict[str, None] = {}
     for first in facts.drop_duplicates(["kind", "steps", "restarts"]).to_dict("records"):
         effort = f"-{first['steps']:.0f}" if first["steps"] > 1 else ""

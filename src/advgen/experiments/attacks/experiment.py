@@ -33,7 +33,7 @@ ATTACK: Columns = {
     "steps": INT,
     "restarts": INT,
     "step_size": REAL64,
-    "knowledge": TEXT,
+    "access": TEXT,
     "target": TEXT,
     "loss": TEXT,
 }
@@ -79,7 +79,7 @@ class AttackGalleryFigure(AttackedFigure):
 
 
 class RobustnessFigure(AttackedFigure):
-    """Accuracy of each classifier unattacked and under each attack, with intervals."""
+    """Clean accuracy of each classifier and its accuracy under each attack, with intervals."""
 
     kind: Literal["robustness"] = Field(description="accuracy under attack")
 
@@ -91,7 +91,7 @@ class AccuracyCurvesFigure(AttackedFigure):
 
 
 class ComplexityCurvesFigure(AttackedFigure):
-    """Accuracy unattacked and attacked against the number of training images or of parameters."""
+    """Clean accuracy and accuracy under attack against the number of training images or of parameters."""
 
     kind: Literal["complexity_curves"] = Field(description="accuracy against training images or parameters")
     x: Literal["images", "parameters"] = Field("images", description="horizontal axis")
@@ -110,7 +110,7 @@ class ConfidenceFigure(AttackedFigure):
 
 
 class DefenceTableFigure(AttackedFigure):
-    """Accuracy of each classifier, unattacked and under each attack, as a table with its defence."""
+    """Clean accuracy of each classifier and its accuracy under each attack, as a table with its defence."""
 
     kind: Literal["defence_table"] = Field(description="classifiers by attacks, in numbers")
 

@@ -1,4 +1,4 @@
-"""Accuracy of each classifier unattacked and under each attack, with intervals."""
+"""Clean accuracy of each classifier and its accuracy under each attack, with intervals."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FOOT, DODGE = 10.0, 3.0
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
-    """A row per attack, the unattacked accuracy on top, the worst cases for each norm and eps at the bottom."""
+    """A row per attack, the clean accuracy on top, the worst cases for each norm and eps at the bottom."""
     full = common.inside(spec)
     facts = attacked.examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
     attacks = common.in_order(spec.attacks, facts["attack"])
-    labels = ["unattacked"]
+    labels = ["clean"]
     labels += [f"{attack}\n{common.threat(facts[facts['attack'] == attack].iloc[0])}" for attack in attacks]
     worst = attacked.worst_cases(facts[facts["source"].isin(sources)], attacks)
     labels += [f"{name}\n{common.counted(len(within), 'attack')} inside" for name, within in worst.items()]
@@ -83,5 +83,5 @@ def _dot(axes: Axes, y: float, right: attacked.Accuracy | None, number: int, hol
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; right unattacked and attacked; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals"
     return words + attacked.seeds_shown(facts)

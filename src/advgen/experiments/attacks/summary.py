@@ -14,7 +14,7 @@ from advgen.metrics.worst_case import worst_cases
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """Accuracy unattacked and under attack (right clean and right attacked), per source, seed and attack.
+    """Clean accuracy and accuracy under attack (right on both images), per source, seed and attack.
 
     A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
     is no larger; `inside` names them, since one source may have met more than another, and its calls are their sum.
@@ -31,9 +31,9 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             within = group[group["attack"].isin(attacks)]
             right = (within["predicted_clean"] == within["label"]) & (within["predicted"] == within["label"])
             worst = within.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
-            named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "battery"}
+            named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "ensemble"}
             threat = {"norm": norm, "eps": eps, "steps": None, "restarts": None, "step_size": None}
-            threat |= {"knowledge": "battery", "target": "none", "loss": "none"}
+            threat |= {"access": "ensemble", "target": "none", "loss": "none"}
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
             rows.append(

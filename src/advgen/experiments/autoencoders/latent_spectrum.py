@@ -74,13 +74,12 @@ def _spectra(axes: Axes, quality: pd.DataFrame, names: list[str]) -> None:
 
 
 def _decoded(quality: pd.DataFrame) -> str:
-    fid = " / ".join(common.number(value) for value in quality["fid_decoded"])
+    frechet_distance = " / ".join(common.number(value) for value in quality["frechet_distance_decoded"])
     largest = common.number(quality["ks_dimension_max"].mean())
     mean = common.number(quality["ks_dimension_mean"].mean())
     pooled = common.number(quality["ks_pooled"].mean())
-    return (
-        f"FID {fid}; Kolmogorov–Smirnov distance {pooled} pooled, {mean} mean and {largest} largest of the dimensions"
-    )
+    words = f"Fréchet distance {frechet_distance}; Kolmogorov–Smirnov distance {pooled} pooled"
+    return f"{words}, {mean} mean and {largest} largest of the dimensions"
 
 
 def _details(quality: pd.DataFrame) -> str:

@@ -25,9 +25,9 @@ class ClassifierDefinition(Definition):
         None, description="train on only this many images (a seeded choice, more contain fewer); null: on all"
     )
     defence: AnyDefence | None = Field(None, description="what makes it robust; null: plain training")
-    masked: bool = Field(
+    obfuscated_gradients: bool = Field(
         False,
-        description="its gradients are known to be masked or random: broken statistical laws are flags, not failures",
+        description="its gradients are known to be masked or random: failed statistical checks of it are warnings",
     )
 
 

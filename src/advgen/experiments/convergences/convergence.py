@@ -56,7 +56,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
 
 
 def right_after(rows: pd.DataFrame, steps: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Share of the images that are right unattacked and not fooled within so many steps by any of the restarts.
+    """Share of the images that are right when clean and not fooled within so many steps by any of the restarts.
 
     Images of different seeds count as different ones.
     """

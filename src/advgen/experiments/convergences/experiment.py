@@ -22,7 +22,7 @@ ConvergenceName = Annotated[str, Ref(("convergences",))]
 class ConvergenceDefinition(VictimsDefinition):
     """PGD step by step, from many starts: what more steps and more restarts still find."""
 
-    attack: AttackName = Field(description="a pgd attack; its restarts and active set are not used")
+    attack: AttackName = Field(description="a pgd attack; its restarts and early stopping are not used")
     restarts: Count = Field(10, description="random starts of every image")
 
 

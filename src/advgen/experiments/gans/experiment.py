@@ -51,7 +51,7 @@ class TrainGan(Task):
     @property
     def judged(self) -> bool:
         """Whether training chooses the generator by the judge, which it then reads."""
-        return self.training.best_of > 0
+        return self.training.checkpoint_selection > 0
 
     def code(self) -> set[str]:
         """The scoring too, where the judge chooses."""
@@ -109,8 +109,8 @@ class GanComparisonFigure(FigureSpec):
     gans: tuple[GanName, ...] = Field(min_length=1, description="GANs compared, a row each")
     measures: tuple[
         Literal[
-            "fid",
-            "inception_score",
+            "frechet_distance",
+            "classifier_score",
             "precision",
             "recall",
             "classes",
@@ -120,7 +120,9 @@ class GanComparisonFigure(FigureSpec):
             "sharpness",
         ],
         ...,
-    ] = Field(("fid", "recall", "classes", "vanishing"), min_length=1, description="measures shown, a panel each")
+    ] = Field(
+        ("frechet_distance", "recall", "classes", "vanishing"), min_length=1, description="measures shown, a panel each"
+    )
 
     def needs(self) -> Iterator[Need]:
         for gan in self.gans:

@@ -24,8 +24,8 @@ class Words(NamedTuple):
 
 
 WORDS = {
-    "fid": Words("Fréchet distance", "judge's features, log; less is better", log=True),
-    "inception_score": Words("inception score", "by the judge; more is better"),
+    "frechet_distance": Words("Fréchet distance", "judge's features, log; less is better", log=True),
+    "classifier_score": Words("classifier score", "by the judge; more is better"),
     "precision": Words("precision", "k-NN; more is better", (0, 1)),
     "recall": Words("recall", "k-NN; more is better", (0, 1)),
     "classes": Words("classes covered", "over 1 % of samples"),

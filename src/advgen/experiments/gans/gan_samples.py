@@ -89,11 +89,12 @@ def columns_for(count: int) -> int:
 
 
 def _details(quality: pd.DataFrame, shown: int) -> str:
-    fid = " / ".join(common.number(value) for value in quality["fid"])
+    frechet_distance = " / ".join(common.number(value) for value in quality["frechet_distance"])
     covered = " / ".join(str(value) for value in quality["classes"])
     seeds = ", ".join(str(seed) for seed in quality["seed"])
     which = f"seed {seeds}" if len(quality) == 1 else f"seeds {seeds}; pictures of seed {quality['seed'].min()}"
     n = common.n_is(quality["n"])
     if quality["collapsed"].any():
         which += f"; collapsed: {int(quality['collapsed'].sum())} of {len(quality)}"
-    return f"FID {fid}, classes covered {covered} ({n}, {which}); first {shown} samples, unselected"
+    words = f"Fréchet distance {frechet_distance}, classes covered {covered} ({n}, {which})"
+    return f"{words}; first {shown} samples, unselected"

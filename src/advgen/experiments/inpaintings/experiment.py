@@ -24,11 +24,11 @@ class InpaintingDefinition(Spec):
 
     generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators that restore")
     masks: tuple[MaskName, ...] = Field(min_length=1, description="masks tried")
-    methods: tuple[Literal["full", "masked", "prior"], ...] = Field(
-        ("full", "masked"),
+    methods: tuple[Literal["full", "contextual", "contextual_prior"], ...] = Field(
+        ("full", "contextual"),
         min_length=1,
-        description="losses tried: full counts lost pixels as black ones, masked leaves them out, prior adds to that "
-        "the discriminator's opinion of the whole image",
+        description="losses tried: full counts missing pixels as black ones, contextual leaves them out, "
+        "contextual_prior adds to that the discriminator's opinion of the whole image",
     )
     images: Count = Field(64, description="test images restored")
     search: LatentSearch = Field(LatentSearch(), description="how z is searched")
@@ -98,12 +98,12 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
                 "index": INT,
                 "label": INT,
                 "judged": INT,
-                "lost": INT,
-                "lost_top": INT,
-                "lost_left": INT,
-                "ink_lost": REAL,
+                "missing": INT,
+                "missing_top": INT,
+                "missing_left": INT,
+                "intensity_missing": REAL,
                 "mse_whole": REAL,
-                "mse_hole": REAL,
+                "mse_missing": REAL,
                 "mse_composite": REAL,
                 "ssim_whole": REAL,
                 "ssim_composite": REAL,
@@ -138,7 +138,7 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
         return super().asked(study, definition, subject) | masks
 
     def further(self, planner: Planner, definition: InpaintingDefinition, subject: str, seed: int) -> dict[str, Files]:
-        if "prior" not in definition.methods:
+        if "contextual_prior" not in definition.methods:
             return {"discriminator": ()}
         trained = [job for job in planner.of("gans", subject) if job.seed == seed]
         return {"discriminator": tuple(job.outputs["discriminator"] for job in trained)}
@@ -147,14 +147,14 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
         yield from super().check(study)
         for name, inpainting in self.all(study):
             for number, generator in enumerate(inpainting.generators):
-                if "prior" in inpainting.methods and generator in study.generators:
+                if "contextual_prior" in inpainting.methods and generator in study.generators:
                     message = (
-                        f" = {generator!r}: has no discriminator, which method 'prior' needs; leave one of them out"
+                        f" = {generator!r}: has no discriminator, which 'contextual_prior' needs; leave one of them out"
                     )
                     yield ("inpaintings", name, "generators", number), message
                 shape = study.facts(study.dataset_of(generator)).shape
                 for index, mask in enumerate(inpainting.masks):
-                    if not 0 < study.masks[mask].lost(shape) < shape[1] * shape[2]:
+                    if not 0 < study.masks[mask].missing(shape) < shape[1] * shape[2]:
                         message = (
                             f" = {mask!r}: loses nothing or everything of {show_shape(shape)} images; change the mask"
                         )

@@ -15,7 +15,7 @@ from advgen.metrics.intervals import bootstrap_mean
 
 MEASURES = {
     "mse_whole": "MSE, whole image",
-    "mse_hole": "MSE, lost pixels only",
+    "mse_missing": "MSE, missing pixels only",
     "mse_composite": "MSE, known pixels put back",
     "ssim_whole": "SSIM, whole image",
     "ssim_composite": "SSIM, known pixels put back",

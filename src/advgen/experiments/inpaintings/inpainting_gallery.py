@@ -45,7 +45,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figur
             left = margin + k % across * (width + BETWEEN)
             down = top + head + k // across * (height + 6)
             here = rows[rows["mask"] == mask].sort_values("index")
-            lost = f"{mask} ({here['lost'].mean():,.0f} pixels lost)"
+            lost = f"{mask} ({here['missing'].mean():,.0f} pixels missing)"
             page.text(left, down, lost, size=common.fitting_size(lost, width, 6.5), weight="bold")
             by_method = {method: here[here["method"] == method].iloc[:count] for method in methods}
             first = by_method[methods[0]].index

@@ -57,7 +57,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
             bar = page.axes(LEFT + map_wide + 3, down + 5, 2.2, TALL)
             colours = ScalarMappable(Normalize(0, limit), COLORMAP)
             page.figure.colorbar(colours, cax=bar).outline.set_linewidth(0.4)
-            bar.set_ylabel("MSE of the lost pixels", size=6)
+            bar.set_ylabel("MSE of the missing pixels", size=6)
             left = (full / 2 if wide else 0) + LEFT
             down += 0 if wide else 5 + TALL + FOOT
             page.text(left, down, f"{common.METHODS[method]}: error by ink", size=7, weight="bold")
@@ -67,16 +67,16 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
 
 def _limit(rows: pd.DataFrame) -> float:
     """End of the colours and of the error axis: few images are beyond it."""
-    return float(rows["mse_hole"].quantile(0.98)) or 1.0
+    return float(rows["mse_missing"].quantile(0.98)) or 1.0
 
 
 def _map(axes: Axes, rows: pd.DataFrame, height: int, width: int, limit: float) -> None:
     """The mean error by the position of the square's upper left corner; dots are single squares."""
-    side = round(math.sqrt(rows["lost"].iloc[0]))
+    side = round(math.sqrt(rows["missing"].iloc[0]))
     spans = (height - side + 1, width - side + 1)
     edges = [np.linspace(0, span, min(BINS, span) + 1) for span in spans]
-    places = rows["lost_top"] + 0.5, rows["lost_left"] + 0.5
-    total, _, _ = np.histogram2d(*places, bins=edges, weights=rows["mse_hole"])
+    places = rows["missing_top"] + 0.5, rows["missing_left"] + 0.5
+    total, _, _ = np.histogram2d(*places, bins=edges, weights=rows["mse_missing"])
     count, _, _ = np.histogram2d(*places, bins=edges)
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     # Cells are drawn around the middle of the squares that fall into them.
@@ -95,24 +95,26 @@ def _map(axes: Axes, rows: pd.DataFrame, height: int, width: int, limit: float) 
 
 def _ink(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
     """A dot per image, and means with intervals within quarters of the ink."""
-    ink, error = rows["ink_lost"].to_numpy(float), rows["mse_hole"].to_numpy(float)
+    ink, error = rows["intensity_missing"].to_numpy(float), rows["mse_missing"].to_numpy(float)
     axes.plot(ink, error, "o", color=common.BLUE, alpha=0.3, markersize=2.6, markeredgewidth=0)
     edges = np.unique(np.quantile(ink, [0, 0.25, 0.5, 0.75, 1]))
     edges[-1] += 1e-6
     for low, high in pairwise(edges):
         inside = rows[(ink >= low) & (ink < high)]
         if len(inside):
-            x = float(inside["ink_lost"].mean())
-            common.interval(axes, x, *bootstrap_mean(common.means_over_images(inside, "mse_hole"), 0), 1, markersize=5)
+            x = float(inside["intensity_missing"].mean())
+            common.interval(
+                axes, x, *bootstrap_mean(common.means_over_images(inside, "mse_missing"), 0), 1, markersize=5
+            )
     common.note(axes, 0.03, 0.98, common.correlation(ink, error))
     axes.set_ylim(0, 1.15 * limit)
     axes.set_xlim(left=min(0.0, ink.min()))
     axes.set_xlabel("ink under the square (sum of pixels)")
-    axes.set_ylabel("MSE of the lost pixels")
+    axes.set_ylabel("MSE of the missing pixels")
 
 
 def _details(rows: pd.DataFrame) -> str:
-    side = round(math.sqrt(rows["lost"].iloc[0]))
+    side = round(math.sqrt(rows["missing"].iloc[0]))
     seeds = rows["seed"].nunique()
     words = f"a square of {side}×{side} pixels in {common.n_is([rows['index'].nunique()])} test images"
     words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"

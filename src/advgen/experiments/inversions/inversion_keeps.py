@@ -15,7 +15,7 @@ from advgen.experiments.inversions.experiment import InversionKeepsFigure
 from advgen.figures import common
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
-SIZES = {"width": "width (px)", "height": "height (px)", "ink": "ink (mean of pixels)"}
+SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "ink (mean of pixels)"}
 TALL, LEFT, FOOT = 36.0, 14.0, 10.0
 
 

@@ -33,7 +33,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     "class_agreement_high": agree_high,
                     **{
                         f"{name}_error": float((best[f"{name}_found"] - best[name]).abs().mean())
-                        for name in ("ink", "width", "height")
+                        for name in ("intensity", "width", "height")
                     },
                 }
             )

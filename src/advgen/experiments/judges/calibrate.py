@@ -1,20 +1,20 @@
-"""The judge's ladder: Fréchet distances of images of known quality."""
+"""The judge's calibration: Fréchet distances of images of known quality."""
 
 from advgen.data.images import load
 from advgen.experiments.judges.experiment import CalibrateJudge
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.metrics.calibration import calibrate
 from advgen.metrics.judging import judge_digest
-from advgen.metrics.ladder import ladder
 
 
 def run(job: Job[CalibrateJudge]) -> None:
-    """Judge each rung of the ladder."""
+    """Judge each level of the calibration."""
     spec = job.spec
     judge = load_model(job.input("judge")).to(job.device)
     train, test = load(job.input("train")), load(job.input("test"))
-    rungs = ladder(judge, *train, *test, n=spec.n, seed=spec.seed, device=job.device)
-    measured = {column: [rung[column] for rung in rungs] for column in rungs[0]}
+    levels = calibrate(judge, *train, *test, n=spec.n, seed=spec.seed, device=job.device)
+    measured = {column: [level[column] for level in levels] for column in levels[0]}
     columns = {"dataset": spec.dataset, **measured, "judge": judge_digest(job.input("judge"))}
-    write_table(job.output(), arrow_table("ladder", columns), job.stamp)
+    write_table(job.output(), arrow_table("calibration", columns), job.stamp)

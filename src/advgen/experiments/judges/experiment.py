@@ -17,8 +17,8 @@ from advgen.specs.figures import FigureSpec
 
 QUALITY: Columns = {
     "n": INT,
-    "fid": REAL64,
-    "inception_score": REAL64,
+    "frechet_distance": REAL64,
+    "classifier_score": REAL64,
     "precision": REAL64,
     "recall": REAL64,
     "classes": INT,
@@ -50,7 +50,7 @@ class CalibrateJudge(Task):
     command = "calibrate-judge"
     run = "calibrate"
     reads = ("judge", "train", "test")
-    outputs = {"ladder": "results/judges/{dataset}/ladder.parquet"}
+    outputs = {"calibration": "results/judges/{dataset}/calibration.parquet"}
     torch = True
     packages = TORCH
     dataset: str
@@ -58,16 +58,16 @@ class CalibrateJudge(Task):
     seed: int
 
 
-class JudgeLadderFigure(FigureSpec):
-    """The judge's Fréchet distance for images of known quality, and where the generators stand on that ladder."""
+class JudgeCalibrationFigure(FigureSpec):
+    """The judge's Fréchet distance for images of known quality, and where the generators stand on that calibration."""
 
     group = "Data and judge"
-    kind: Literal["judge_ladder"] = Field(description="calibration ladder of the Fréchet distance")
+    kind: Literal["judge_calibration"] = Field(description="calibration of the Fréchet distance")
     dataset: DatasetName = Field(description="data set whose judge is shown")
-    gans: tuple[GanName, ...] = Field((), description="generators marked on the ladder")
+    gans: tuple[GanName, ...] = Field((), description="generators marked on the calibration")
 
     def needs(self) -> Iterator[Need]:
-        yield Need("judges", (self.dataset,), "ladder")
+        yield Need("judges", (self.dataset,), "calibration")
         for gan in self.gans:
             yield Need("gans", (gan,), "quality")
 
@@ -78,25 +78,25 @@ class Judges(Kind[Spec]):
     place = 35
     tasks = (TrainJudge, CalibrateJudge)
     tables = {
-        "ladder": Table(
-            ("dataset", "rung"),
+        "calibration": Table(
+            ("dataset", "level"),
             {
                 "dataset": TEXT,
-                "rung": TEXT,
+                "level": TEXT,
                 "n": INT,
-                "fid": REAL64,
-                "inception_score": REAL64,
+                "frechet_distance": REAL64,
+                "classifier_score": REAL64,
                 "precision": REAL64,
                 "recall": REAL64,
                 "judge": TEXT,
                 "judge_error": REAL64,
             },
-            "The judge's ladder",
+            "The judge's calibration",
             "Data and judge",
-            measured=("fid", "inception_score", "precision", "recall"),
+            measured=("frechet_distance", "classifier_score", "precision", "recall"),
         ),
     }
-    figures = (JudgeLadderFigure,)
+    figures = (JudgeCalibrationFigure,)
 
     def jobs(self, planner: Planner, name: str) -> list[Planned]:
         """The judge of one data set."""
@@ -116,7 +116,7 @@ class Judges(Kind[Spec]):
         return [planner.add(task, {"dataset": name}, {"data": data.outputs["train"]})]
 
     def calibrated(self, planner: Planner, dataset: str) -> Planned:
-        """The ladder of one data set's judge."""
+        """The calibration of one data set's judge."""
         [data], [judge] = planner.of("datasets", dataset), self.jobs(planner, dataset)
         evaluation = planner.study.evaluation
         task = CalibrateJudge(dataset=dataset, n=evaluation.gan_samples, seed=evaluation.seed)
@@ -124,13 +124,13 @@ class Judges(Kind[Spec]):
         return planner.add(task, {"dataset": dataset}, inputs)
 
     def needed(self, planner: Planner, need: Need) -> list[Planned]:
-        return [self.calibrated(planner, *need.names)] if need.role == "ladder" else super().needed(planner, need)
+        return [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().needed(planner, need)
 
     def check(self, study: Study) -> Iterator[Wrong]:
         for dataset in study.datasets:
             yield from misfit(("judge", "model"), study.judge.model, study.facts(dataset).shape)
         for name, figure in study.figures.items():
-            for index, gan in enumerate(figure.gans if isinstance(figure, JudgeLadderFigure) else ()):
+            for index, gan in enumerate(figure.gans if isinstance(figure, JudgeCalibrationFigure) else ()):
                 trained_on = study.dataset_of(gan)
                 if trained_on != figure.dataset:
                     message = f" = {gan!r}: is trained on {trained_on!r}, not {figure.dataset!r}"

@@ -29,7 +29,7 @@ class ProbeDefinition(Spec):
         None, description="seeds of that model to take it out of; null: all"
     )
     training: ClassifierTraining = Field(ClassifierTraining(), description="of the head; unused for a decision")
-    masked: bool = Field(False, description="as for classifiers")
+    obfuscated_gradients: bool = Field(False, description="as for classifiers")
 
     def seeds_in(self, study: Study) -> tuple[int, ...]:
         """Those of the model that it is taken out of, or some of them."""

@@ -1,4 +1,4 @@
-"""Theory measured on made-up distributions."""
+"""Theory measured on synthetic distributions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SimulationName = Annotated[str, Ref(("simulations",))]
 
 
 class Simulate(Task):
-    """Run one simulation on a made-up distribution."""
+    """Run one simulation on a synthetic distribution."""
 
     command = "simulate"
     outputs = {"series": "results/simulations/{simulation}.parquet"}
@@ -43,10 +43,10 @@ class SimulationFigure(FigureSpec):
 
 
 class Simulations(Kind[SimulationSpec]):
-    """Theory on made-up distributions."""
+    """Theory on synthetic distributions."""
 
     definition = AnySimulation
-    about = "theory on made-up distributions"
+    about = "theory on synthetic distributions"
     place = 48
     tasks = (Simulate,)
     tables = {

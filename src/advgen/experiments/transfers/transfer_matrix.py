@@ -21,7 +21,7 @@ SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
-    """Rows are sources, columns are targets; the bottom row is each target's error on the unattacked images."""
+    """Rows are sources, columns are targets; the bottom row is each target's error on the clean images."""
     full = common.inside(spec)
     facts = common.frame(tables["transfer"])
     sources = sorted(set(facts["source"]))

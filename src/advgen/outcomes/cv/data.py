@@ -10,7 +10,7 @@ from advgen.outcomes.cv.outcome import CvData
 
 
 def run(job: Job[CvData]) -> None:
-    """Build the normalised CV; living values come from the tables."""
+    """Build the normalised CV; live values come from the tables."""
     tables = {path.stem: path for path in job.inputs["tables"]}
     spec = job.spec
     cv = build(

@@ -31,7 +31,7 @@ def cv_formats() -> tuple[CvFormat, ...]:
 
 
 class CvData(Task):
-    """Read profile, publications and metrics, and look up living values."""
+    """Read profile, publications and metrics, and look up live values."""
 
     command = "cv-data"
     run = "data"

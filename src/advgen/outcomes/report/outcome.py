@@ -1,4 +1,4 @@
-"""The page that shows all figures, tables and laws."""
+"""The page that shows all figures, tables and checks."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class ReportPage(Kind[Spec]):
             *planner.made("summarise", "table"),
             *planner.made("evaluate_classifiers", "table"),
             *planner.made("count_parameters", "table"),
-            *planner.made("calibrate_judge", "ladder"),
-            *planner.made("check_laws", "laws"),
+            *planner.made("calibrate_judge", "calibration"),
+            *planner.made("sanity_checks", "checks"),
         )
         inputs: dict[str, Files] = {
             "figures": tuple(job.outputs["png"] for job, _ in figures),

@@ -13,7 +13,7 @@ GROUPS = ("Data and judge", "Generative lab", "Adversarial lab")
 
 
 def run(job: Job[Report]) -> None:
-    """Figures with captions and tables by part, then the laws."""
+    """Figures with captions and tables by part, then the checks."""
     spec = job.spec
     captions = {path.stem: path.read_text(encoding="utf-8") for path in job.inputs["captions"]}
     tables = {path: read_table(path) for path in job.inputs["tables"]}
@@ -29,13 +29,13 @@ def run(job: Job[Report]) -> None:
         shown = [
             Table(kind.title, light(table), str(path), kind.measured)
             for path, table in tables.items()
-            if table_kind(table) != "laws" and (kind := TABLES[table_kind(table)]).group == group
+            if table_kind(table) != "sanity_checks" and (kind := TABLES[table_kind(table)]).group == group
         ]
         if shown:
             sections.append(Section(group, "Tables", tables=shown))
-    laws = next((table for table in tables.values() if table_kind(table) == "laws"), None)
+    checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
     facts = {"code": job.code, "study": spec.title}
-    page = render(spec.title, sections, job.stamp.token(), laws=laws, provenance=facts)
+    page = render(spec.title, sections, job.stamp.token(), checks=checks, provenance=facts)
     write_bytes(job.output(), page.encode())
 
 

@@ -33,6 +33,6 @@ class Defence:
     def after(self, step: Step, lr: float) -> None:
         """Called after each step of the optimiser, with the learning rate of that step."""
 
-    def ramped(self, eps: float, ramp: float, step: Step) -> float:
-        """`eps`, or during the first `ramp` epochs the part of it that has been reached: it grows with each step."""
-        return eps * min(1.0, (step.number + 1) / (ramp * self.per_epoch)) if ramp else eps
+    def ramped(self, eps: float, eps_warmup: float, step: Step) -> float:
+        """`eps`, or during the first `eps_warmup` epochs the part of it reached so far: it grows with each step."""
+        return eps * min(1.0, (step.number + 1) / (eps_warmup * self.per_epoch)) if eps_warmup else eps

@@ -20,7 +20,7 @@ class Fast(Defence):
     """
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
-        eps = self.ramped(self.spec.eps, self.spec.ramp, step)
+        eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
         start_BCHW = x_BCHW + eps * (2 * torch.rand_like(x_BCHW) - 1)
         with frozen(self.model):
             gradient_BCHW, _ = ascent(self.model, start_BCHW, partial(Goal(y_B).loss, "cross_entropy"))

@@ -20,7 +20,7 @@ class Pgd(Defence):
     """
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
-        eps = self.ramped(self.spec.eps, self.spec.ramp, step)
+        eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
         length = self.spec.step_size * eps / self.spec.eps
         loss = partial(Goal(y_B).loss, "cross_entropy")
         x_adv_BCHW = self.start(x_BCHW, eps)

@@ -1,11 +1,11 @@
-"""Laws of honest evaluation, tested on the tables.
+"""Sanity checks, tested on the tables.
 
-Invariants (finite numbers, ball, box, test images) hold for every row or are broken, and so does that eps = 1 leaves
-nothing right, but for classifiers declared as masked.
-Statistical laws are judged only from n ≥ 200 on, by a 99.9 % interval: broken where the whole interval is on the wrong
-side, a mere flag with fewer examples. Intervals are paired, over the examples that both sides share; tables of
-transfers keep only counts, so there the interval is that of two independent shares. Flags are never broken laws: they
-say what to look at.
+Invariants (finite numbers, ball, box, test images) hold for every row or fail, and so does that eps = 1 leaves nothing
+right, but for classifiers declared to have obfuscated gradients.
+Statistical checks are judged only from n ≥ 200 on, by a 99.9 % interval: they fail where the whole interval is on the
+wrong side, and are mere warnings with fewer examples. Intervals are paired, over the examples that both sides share;
+tables of transfers keep only counts, so there the interval is that of two independent shares. Warnings are never failed
+checks: they say what to look at.
 """
 
 from __future__ import annotations
@@ -22,43 +22,52 @@ from advgen import seeds
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import paired_difference, wilson
 
-Law = dict[str, Any]
+Check = dict[str, Any]
 LEAST_N = 200
 SLACK = 1e-6
 CONFIDENCE = 0.999
 RESAMPLES = 20_000
 ZERO_GRADIENTS = 0.01
 APART = 0.03
-"""Accuracy by which attacks of one budget may differ before it is flagged."""
+"""Accuracy by which attacks of one budget may differ before it gives a warning."""
 BALL = ["source", "source_seed", "attack", "norm", "eps"]
 METHOD = ["kind", "norm", "loss"]
 """What makes two attacks the same but for eps and effort."""
 EFFORT = ["steps", "restarts"]
 
 
-def check(tables: dict[str, pa.Table]) -> list[Law]:
-    """All laws that tables without images can be tested for, as rows of the table of laws."""
-    laws: list[Law] = []
+def check_tables(tables: dict[str, pa.Table]) -> list[Check]:
+    """All checks that tables without images can be tested for, as rows of the table of checks."""
+    checks: list[Check] = []
     if "examples" in tables:
-        laws += attacks_in_order(tables["examples"])
-        laws += gradients_are_there(tables["examples"])
+        checks += attacks_in_order(tables["examples"])
+        checks += gradients_are_there(tables["examples"])
     if "transfer" in tables:
-        laws += white_box_is_strongest(tables["transfer"])
+        checks += white_box_is_strongest(tables["transfer"])
     if "inpainting" in tables:
-        laws += masked_loss_is_better(tables["inpainting"])
-        laws += masks_in_order(tables["inpainting"])
-    if "ladder" in tables:
-        laws += ladder_is_calibrated(tables["ladder"])
-    return laws
+        checks += contextual_loss_is_better(tables["inpainting"])
+        checks += masks_in_order(tables["inpainting"])
+    if "calibration" in tables:
+        checks += judge_is_calibrated(tables["calibration"])
+    return checks
 
 
-def _law(law: str, subject: str, holds: bool, detail: str, n: int, kind: str = "law", **numbers: Any) -> Law:
-    """`source` names the attacked classifier that a law is about, if it is about one."""
+def _check(check: str, subject: str, holds: bool, detail: str, n: int, kind: str = "check", **numbers: Any) -> Check:
+    """`source` names the attacked classifier that a check is about, if it is about one."""
     blank = {"estimate": None, "low": None, "high": None, "source": None}
-    return {"law": law, "subject": subject, "kind": kind, "holds": holds, "n": n, **blank, **numbers, "detail": detail}
+    return {
+        "check": check,
+        "subject": subject,
+        "kind": kind,
+        "holds": holds,
+        "n": n,
+        **blank,
+        **numbers,
+        "detail": detail,
+    }
 
 
-def ball_and_box(examples: pa.Table) -> list[Law]:
+def ball_and_box(examples: pa.Table) -> list[Check]:
     """Every saved example is made of numbers and lies in the box, and in the ball of its attack."""
     images = read_images(examples, "adversarial").astype(np.float64)
     change = np.abs(images - read_images(examples, "image").astype(np.float64)).reshape(len(images), -1)
@@ -66,56 +75,56 @@ def ball_and_box(examples: pa.Table) -> list[Law]:
     rows["finite"] = np.isfinite(images).all((1, 2, 3))
     rows["outside"] = np.maximum(-images.min((1, 2, 3)), images.max((1, 2, 3)) - 1)
     rows["linf"], rows["l2"] = change.max(1), np.sqrt((change**2).sum(1))
-    laws = []
+    checks = []
     for (source, seed, attack, norm, eps), group in rows.groupby(BALL, dropna=False):
         subject, n = f"{attack} on {source} seed {seed}", len(group)
         strange = int((~group["finite"]).sum())
         detail = f"{strange} of {n} examples have pixels that are no numbers"
-        laws.append(_law("finite", subject, strange == 0, detail, n, source=source))
+        checks.append(_check("finite", subject, strange == 0, detail, n, source=source))
         outside = group["outside"].to_numpy().max()  # NaN if any is, unlike pandas' own
         detail = f"pixels leave [0, 1] by {max(outside, 0):.1e}"
-        laws.append(_law("box", subject, bool(outside <= SLACK), detail, n, source=source))
+        checks.append(_check("box", subject, bool(outside <= SLACK), detail, n, source=source))
         if norm in ("linf", "l2") and not np.isnan(eps):  # an attack that seeks the smallest change has no ball
             over = group[norm].to_numpy().max() - eps
             detail = f"largest {norm} change is {over + eps:.6f}, eps is {eps:g}"
-            laws.append(_law("ball", subject, bool(over <= SLACK), detail, n, source=source))
-    return laws
+            checks.append(_check("ball", subject, bool(over <= SLACK), detail, n, source=source))
+    return checks
 
 
-def attacks_test_images(examples: pa.Table, test: pa.Table) -> list[Law]:
+def attacks_test_images(examples: pa.Table, test: pa.Table) -> list[Check]:
     """What was attacked are the data set's test images with their labels, each the one that its index names."""
     rows = examples.select(["source", "source_seed", "attack", "index", "label"]).to_pandas()
-    images, unattacked = read_images(test), read_images(examples, "image")
+    images, clean = read_images(test), read_images(examples, "image")
     place = pd.Index(test.column("index").to_numpy()).get_indexer(rows["index"])
     known = place >= 0
     rows["same"] = known & (test.column("label").to_numpy()[place] == rows["label"])
-    if images.shape[1:] == unattacked.shape[1:]:
+    if images.shape[1:] == clean.shape[1:]:
         expected = images[place].astype(np.float32) / 255
-        rows["same"] &= (expected == unattacked).all((1, 2, 3))
+        rows["same"] &= (expected == clean).all((1, 2, 3))
     else:
         rows["same"] = False
-    laws = []
+    checks = []
     for (source, seed, attack), group in rows.groupby(["source", "source_seed", "attack"]):
         others, n = int((~group["same"]).sum()), len(group)
         detail = f"{others} of {n} are other images or have another label"
         subject = f"{attack} on {source} seed {seed}"
-        laws.append(_law("test images are attacked", subject, others == 0, detail, n, source=source))
-    return laws
+        checks.append(_check("test images are attacked", subject, others == 0, detail, n, source=source))
+    return checks
 
 
 class Comparison(NamedTuple):
     """The worst case over `strong` attacks must leave no more right than that over `weak` ones."""
 
-    law: str
+    check: str
     strong: list[str]
     weak: list[str]
-    kind: str = "law"
+    kind: str = "check"
 
 
-def attacks_in_order(examples: pa.Table) -> list[Law]:
-    """What more knowledge, effort or budget must do to the accuracy of each attacked classifier.
+def attacks_in_order(examples: pa.Table) -> list[Check]:
+    """What more access, effort or budget must do to the accuracy of each attacked classifier.
 
-    An example counts as right when it is right unattacked and under every attack of the side. Aimed attacks are left
+    An example counts as right when it is right when clean and under every attack of the side. Targeted attacks are left
     out: they spare what is wrong in another way.
     """
     columns = ["source", "source_seed", "attack", *METHOD, *EFFORT, "eps", "step_size", "target", "index"]
@@ -124,20 +133,20 @@ def attacks_in_order(examples: pa.Table) -> list[Law]:
     rows = rows[rows["target"] == "none"]
     right = (rows["predicted_clean"] == rows["label"]) & (rows["predicted"] == rows["label"])
     rows["right"] = right.astype(float)
-    laws = []
+    checks = []
     for (source, seed), group in rows.groupby(["source", "source_seed"]):
         facts = group.drop_duplicates("attack").set_index("attack").sort_values("eps")
         right_NA = group.pivot(index="index", columns="attack", values="right")
         on = f"on {source} seed {seed}"
-        for law, strong, weak, kind in _comparisons(facts):
+        for check, strong, weak, kind in _comparisons(facts):
             both = right_NA[list({*strong, *weak})].dropna()
             a, b = both[strong].min(axis=1).to_numpy(), both[weak].min(axis=1).to_numpy()
             subject = f"{' + '.join(strong)} against {' + '.join(weak)} {on}"
-            laws.append(_judged(law, subject, _binary_difference(a, b), len(both), "accuracy", source, kind))
-        laws += _nothing_left(facts, right_NA, source, on)
-        laws += _losses_agree(facts, right_NA, source, on)
-        laws += _single_steps_have_company(facts, right_NA, source, on)
-    return laws
+            checks.append(_judged(check, subject, _binary_difference(a, b), len(both), "accuracy", source, kind))
+        checks += _nothing_left(facts, right_NA, source, on)
+        checks += _losses_agree(facts, right_NA, source, on)
+        checks += _single_steps_have_company(facts, right_NA, source, on)
+    return checks
 
 
 def _comparisons(facts: pd.DataFrame) -> Iterator[Comparison]:
@@ -152,11 +161,11 @@ def _comparisons(facts: pd.DataFrame) -> Iterator[Comparison]:
                 # of another loss, or with steps too short to cross the ball, it need not be the stronger
                 losses, pgd = set(same.loc[by_kind["fgsm"], "loss"]), same.loc[by_kind["pgd"]]
                 comparable = (pgd["loss"].isin(losses) & pgd.apply(_reaches, axis=1)).any()
-                kind = "law" if comparable else "flag"
+                kind = "check" if comparable else "warning"
                 yield Comparison("PGD leaves no more right than FGSM", by_kind["pgd"], by_kind["fgsm"], kind)
             if {"pgd", "square"} <= set(by_kind):
-                law = "a gradient attack leaves no more right than Square"
-                yield Comparison(law, by_kind["pgd"] + by_kind.get("fgsm", []), by_kind["square"])
+                check = "a gradient attack leaves no more right than Square"
+                yield Comparison(check, by_kind["pgd"] + by_kind.get("fgsm", []), by_kind["square"])
             if norm != "linf":
                 continue
             noise = facts[(facts["kind"] == "gaussian_noise") & (facts["eps"] <= eps)]
@@ -168,7 +177,7 @@ def _comparisons(facts: pd.DataFrame) -> Iterator[Comparison]:
 def _larger_budgets(attacks: pd.DataFrame) -> Iterator[Comparison]:
     """Each eps against the next smaller one, by the attacks that were run at both with the same effort.
 
-    A flag where they are single steps, or too short to reach the larger ball's border.
+    A warning where they are single steps, or too short to reach the larger ball's border.
     """
     by_eps = {eps: group.reset_index().set_index([*METHOD, *EFFORT])["attack"] for eps, group in attacks.groupby("eps")}
     for large in by_eps:
@@ -177,7 +186,7 @@ def _larger_budgets(attacks: pd.DataFrame) -> Iterator[Comparison]:
             if len(shared):
                 strong, weak = (sorted(by_eps[eps].loc[shared]) for eps in (large, small))
                 short = any(attacks.loc[name, "kind"] == "pgd" and not _reaches(attacks.loc[name]) for name in strong)
-                kind = "flag" if short or set(shared.get_level_values("kind")) == {"fgsm"} else "law"
+                kind = "warning" if short or set(shared.get_level_values("kind")) == {"fgsm"} else "check"
                 yield Comparison("a larger eps leaves no more right", strong, weak, kind)
                 break
 
@@ -188,26 +197,26 @@ def _reaches(attack: pd.Series) -> bool:
 
 
 def _more_effort(attacks: pd.DataFrame) -> Iterator[Comparison]:
-    """More steps or restarts on the same loss; a flag where the steps are so short that all of them lead less far."""
+    """More steps or restarts on the same loss; a warning where the steps are so short that all lead less far."""
     for _, same in attacks.groupby([*METHOD, "eps"]):
         for a, b in permutations(same.itertuples(), 2):
             more = a.steps >= b.steps and a.restarts >= b.restarts
             if more and (a.steps, a.restarts) != (b.steps, b.restarts):
-                kind = "flag" if a.steps * a.step_size < b.steps * b.step_size else "law"
+                kind = "warning" if a.steps * a.step_size < b.steps * b.step_size else "check"
                 yield Comparison("more steps or restarts leave no more right", [a.Index], [b.Index], kind)
 
 
-def _nothing_left(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
+def _nothing_left(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Check]:
     """Where every image may be turned into every other one, none is safe; a single step proves nothing."""
     attacks = facts[(facts["norm"] == "linf") & (facts["eps"] >= 1) & facts["kind"].isin(["pgd", "square"])]
     if len(attacks):
         right_N = right_NA[list(attacks.index)].dropna().min(axis=1)
         left, n = int(right_N.sum()), len(right_N)
         detail = f"{left} of {n} are right under {' + '.join(attacks.index)}"
-        yield _law("eps = 1 leaves nothing right", on.removeprefix("on "), left == 0, detail, n, source=source)
+        yield _check("eps = 1 leaves nothing right", on.removeprefix("on "), left == 0, detail, n, source=source)
 
 
-def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
+def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Check]:
     """PGD attacks of one budget and effort, which differ in the loss that they climb (or in their start)."""
     pgd = facts[facts["kind"] == "pgd"]
     for _, same in pgd.groupby(["norm", *EFFORT, "eps", "step_size"]):
@@ -217,33 +226,37 @@ def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: 
             detail = f"difference in accuracy {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {len(both)}"
             numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
             holds = abs(estimate) <= APART
-            yield _law("losses agree within 3 points", f"{a} and {b} {on}", holds, detail, len(both), "flag", **numbers)
+            yield _check(
+                "losses agree within 3 points", f"{a} and {b} {on}", holds, detail, len(both), "warning", **numbers
+            )
 
 
-def _single_steps_have_company(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Law]:
+def _single_steps_have_company(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Check]:
     """A net that was fitted to FGSM looks robust under it alone: several steps stand beside it, at the same eps."""
     pgd = facts[facts["kind"] == "pgd"]
     for single in facts[facts["kind"] == "fgsm"].itertuples():
         beside = sorted(pgd.index[(pgd["norm"] == single.norm) & (pgd["eps"] == single.eps) & (pgd["steps"] > 1)])
         detail = f"beside it: {', '.join(beside) or 'no pgd attack'} at eps {single.eps:g}"
         n = int(right_NA[single.Index].count())
-        law = "PGD stands beside FGSM at its eps"
-        yield _law(law, f"{single.Index} {on}", bool(beside), detail, n, "flag", source=source)
+        check = "PGD stands beside FGSM at its eps"
+        yield _check(check, f"{single.Index} {on}", bool(beside), detail, n, "warning", source=source)
 
 
-def gradients_are_there(examples: pa.Table) -> list[Law]:
+def gradients_are_there(examples: pa.Table) -> list[Check]:
     """At most 1 % of the images have an input gradient that is exactly zero: else gradient attacks are blind."""
     columns = ["source", "source_seed", "index", "zero_gradient"]
     rows = examples.select(columns).to_pandas().drop_duplicates(columns[:3])
-    laws = []
+    checks = []
     for (source, seed), group in rows.groupby(["source", "source_seed"]):
         share, n = float(group["zero_gradient"].mean()), len(group)
         low, high = wilson(int(group["zero_gradient"].sum()), n, CONFIDENCE)
         numbers = {"estimate": share, "low": low, "high": high, "source": source}
         detail = f"{share:.1%} of {n} images have a gradient of exactly zero"
         holds = share <= ZERO_GRADIENTS
-        laws.append(_law("input gradients are not zero", f"{source} seed {seed}", holds, detail, n, "flag", **numbers))
-    return laws
+        checks.append(
+            _check("input gradients are not zero", f"{source} seed {seed}", holds, detail, n, "warning", **numbers)
+        )
+    return checks
 
 
 def _binary_difference(a_N: Any, b_N: Any) -> tuple[float, float, float]:
@@ -259,46 +272,48 @@ def _binary_difference(a_N: Any, b_N: Any) -> tuple[float, float, float]:
     return (ups - downs) / n, float(low), float(high)
 
 
-def _paired(law: str, subject: str, small: Any, large: Any, unit: str, kind: str = "law") -> Law:
+def _paired(check: str, subject: str, small: Any, large: Any, unit: str, kind: str = "check") -> Check:
     """`small` must not exceed `large`, judged by the paired interval of their difference."""
-    return _judged(law, subject, paired_difference(small, large, 0, CONFIDENCE), len(small), unit, None, kind)
+    return _judged(check, subject, paired_difference(small, large, 0, CONFIDENCE), len(small), unit, None, kind)
 
 
-def _statistical(law: str, subject: str, holds: bool, detail: str, n: int, kind: str = "law", **numbers: Any) -> Law:
-    """A law over n examples; a mere flag with too few."""
+def _statistical(
+    check: str, subject: str, holds: bool, detail: str, n: int, kind: str = "check", **numbers: Any
+) -> Check:
+    """A check over n examples; a mere warning with too few."""
     if n < LEAST_N:
-        detail, kind = f"{detail}; too few to judge", "flag"
-    return _law(law, subject, holds, detail, n, kind, **numbers)
+        detail, kind = f"{detail}; too few to judge", "warning"
+    return _check(check, subject, holds, detail, n, kind, **numbers)
 
 
 def _judged(
-    law: str,
+    check: str,
     subject: str,
     difference: tuple[float, float, float],
     n: int,
     unit: str,
     source: str | None,
-    kind: str = "law",
-) -> Law:
-    """A difference that must not be positive, by its interval; with too few examples by its sign, as a flag."""
+    kind: str = "check",
+) -> Check:
+    """A difference that must not be positive, by its interval; with too few examples by its sign, as a warning."""
     estimate, low, high = difference
     numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
     detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {n}"
-    return _statistical(law, subject, (estimate if n < LEAST_N else low) <= 0, detail, n, kind, **numbers)
+    return _statistical(check, subject, (estimate if n < LEAST_N else low) <= 0, detail, n, kind, **numbers)
 
 
-def white_box_is_strongest(transfer: pa.Table) -> list[Law]:
+def white_box_is_strongest(transfer: pa.Table) -> list[Check]:
     """Examples crafted on a model fool it at least as often as those crafted on another one do (the column), and fool
     it at least as often as any other model (the row).
 
-    The row is a law where the attack seeks the smallest change, which succeeds on all images of its own model. Else it
-    is a flag and counts the error beyond each model's unattacked one: another model may simply be weaker.
+    The row is a check where the attack seeks the smallest change, which succeeds on all images of its own model. Else
+    it is a warning and counts the error beyond each model's clean one: another model may simply be weaker.
     """
     rows = transfer.to_pandas()
     rows = rows[rows["norm"] != "none"]
     rows["excess"] = rows["error"] - rows["clean_error"]
     own = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
-    laws = []
+    checks = []
     for white in rows[own].itertuples():
         same = rows[~own & (rows["study"] == white.study) & (rows["attack"] == white.attack)]
         column = same[(same["target"] == white.target) & (same["target_seed"] == white.target_seed)]
@@ -309,14 +324,14 @@ def white_box_is_strongest(transfer: pa.Table) -> list[Law]:
             if len(others):
                 other = others.loc[others[measure].idxmax()]
                 detail = f"strongest other entry: {other['source']} on {other['target']}"
-                kind = "law" if place == "column" or smallest else "flag"
+                kind = "check" if place == "column" or smallest else "warning"
                 subject = f"{white.attack} on {net} in {white.study}"
                 difference = _independent_difference(other, white._asdict(), measure)
-                law = _judged(
+                check = _judged(
                     f"white box leads its {place}", subject, difference, int(white.n), "error", white.target, kind
                 )
-                laws.append({**law, "detail": f"{law['detail']}; not paired; {detail}"})
-    return laws
+                checks.append({**check, "detail": f"{check['detail']}; not paired; {detail}"})
+    return checks
 
 
 def _independent_difference(a: Any, b: Any, measure: str) -> tuple[float, float, float]:
@@ -328,49 +343,51 @@ def _independent_difference(a: Any, b: Any, measure: str) -> tuple[float, float,
     return float(estimate), float(estimate - below), float(estimate + above)
 
 
-def masked_loss_is_better(inpainting: pa.Table) -> list[Law]:
-    """Leaving lost pixels out of the loss restores better than counting them as black."""
+def contextual_loss_is_better(inpainting: pa.Table) -> list[Check]:
+    """Leaving missing pixels out of the loss restores better than counting them as black."""
     columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_whole"]
     rows = inpainting.select(columns).to_pandas()
-    laws = []
+    checks = []
     for keys, group in rows.groupby(["inpainting", "generator", "seed", "mask"]):
         methods = {name: one.set_index("index")["mse_whole"] for name, one in group.groupby("method")}
-        if {"full", "masked"} <= set(methods):
-            a, b = methods["masked"], methods["full"].loc[methods["masked"].index]
+        if {"full", "contextual"} <= set(methods):
+            a, b = methods["contextual"], methods["full"].loc[methods["contextual"].index]
             subject = f"{keys[3]} with {keys[1]} seed {keys[2]} in {keys[0]}"
-            laws.append(_paired("masked loss is better", subject, a.to_numpy(float), b.to_numpy(float), "MSE"))
-    return laws
+            checks.append(_paired("contextual loss is better", subject, a.to_numpy(float), b.to_numpy(float), "MSE"))
+    return checks
 
 
 ORDER = ("pepper", "square", "crosswalk")
 
 
-def masks_in_order(inpainting: pa.Table) -> list[Law]:
+def masks_in_order(inpainting: pa.Table) -> list[Check]:
     """The order of the report that started the generative lab, under its own loss: which masks cost more error.
 
     By the error per missing pixel: a mask that hides more would cost more of a whole image's error by that alone. A
-    flag, since it is a finding of that report, not a law of nature. Masks are known by their names in the study.
+    warning, since it is a finding of that report, not a law of nature. Masks are known by their names in the study.
     """
-    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_hole"]
+    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_missing"]
     rows = inpainting.select(columns).to_pandas()
-    laws = []
+    checks = []
     for keys, group in rows[rows["method"] == "full"].groupby(["inpainting", "generator", "seed"]):
-        masks = {name: one.set_index("index")["mse_hole"] for name, one in group.groupby("mask")}
+        masks = {name: one.set_index("index")["mse_missing"] for name, one in group.groupby("mask")}
         for easy, hard in pairwise(ORDER):
             if {easy, hard} <= set(masks):
                 a, b = masks[easy], masks[hard].loc[masks[easy].index]
                 subject = f"{easy} against {hard} with {keys[1]} seed {keys[2]} in {keys[0]}"
-                laws.append(_paired("the report's order of masks", subject, a, b, "MSE per missing pixel", "flag"))
-    return laws
+                checks.append(_paired("the report's order of masks", subject, a, b, "MSE per missing pixel", "warning"))
+    return checks
 
 
-def ladder_is_calibrated(ladder: pa.Table) -> list[Law]:
-    """Real training images stand below every other rung of the judge's ladder."""
-    laws = []
-    for dataset, rungs in ladder.to_pandas().groupby("dataset"):
-        fid = rungs.set_index("rung")["fid"]
-        best = str(fid.idxmin())
-        detail = f"lowest rung is {best!r} at {fid.min():.1f}, next {fid.drop(best).min():.1f}"
-        n = int(rungs["n"].min())
-        laws.append(_statistical("real images are the lowest rung", str(dataset), best == "real train", detail, n))
-    return laws
+def judge_is_calibrated(calibration: pa.Table) -> list[Check]:
+    """Real training images stand below every other level of the judge's calibration."""
+    checks = []
+    for dataset, levels in calibration.to_pandas().groupby("dataset"):
+        frechet_distance = levels.set_index("level")["frechet_distance"]
+        best = str(frechet_distance.idxmin())
+        detail = (
+            f"lowest level is {best!r} at {frechet_distance.min():.1f}, next {frechet_distance.drop(best).min():.1f}"
+        )
+        n = int(levels["n"].min())
+        checks.append(_statistical("real images are the lowest level", str(dataset), best == "real train", detail, n))
+    return checks

@@ -1,4 +1,4 @@
-"""The judge's Fréchet distance for images of known quality, and where generators stand on that ladder."""
+"""The judge's Fréchet distance for images of known quality, and where generators stand on that calibration."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from advgen.experiments.judges.experiment import JudgeLadderFigure
+from advgen.experiments.judges.experiment import JudgeCalibrationFigure
 from advgen.figures import common
 
 ROW, TOP, VALUE = 6.0, 7.0, 10.0
-COLUMNS = ("inception_score", "precision", "recall")
+COLUMNS = ("classifier_score", "precision", "recall")
 HEADS = ("inception\nscore", "precision", "recall")
 
 
 @common.styled
-def draw(tables: Mapping[str, pa.Table], spec: JudgeLadderFigure) -> Figure:
-    """One dot per rung and generator, best on top, on a logarithmic axis; further measures as numbers beside it."""
+def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure:
+    """One dot per level and generator, best on top, on a logarithmic axis; further measures as numbers beside it."""
     full = common.inside(spec)
-    ladder = common.frame(tables["ladder"]).rename(columns={"rung": "name"})
-    rungs = [_row(name, rows, generator=False) for name, rows in ladder.groupby("name")]
+    calibration = common.frame(tables["calibration"]).rename(columns={"level": "name"})
+    levels = [_row(name, rows, generator=False) for name, rows in calibration.groupby("name")]
     generators = []
     if spec.gans:
         quality = common.frame(tables["gan_quality"])
@@ -30,12 +30,12 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeLadderFigure) -> Figure:
             _row(name, quality[quality["gan"] == name], generator=True)
             for name in common.in_order(spec.gans, quality["gan"])
         ]
-    rows = pd.DataFrame(rungs + generators).sort_values("fid", kind="stable").reset_index(drop=True)
+    rows = pd.DataFrame(levels + generators).sort_values("frechet_distance", kind="stable").reset_index(drop=True)
 
     margin = common.label_width(rows["label"], 0.34 * full, weight="bold")
     cell = min(16.0, 0.09 * full)
     width = full - margin - 3 - len(COLUMNS) * cell
-    details = _details(ladder)
+    details = _details(calibration)
     top = common.heading_height(full, details) + TOP
     words = common.wrapped("Fréchet distance to the test split (log scale; left is better)", width, 7)
     page = common.Page(full, top + len(rows) * ROW + 5.5 + 3.2 * len(words))
@@ -45,9 +45,9 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeLadderFigure) -> Figure:
         colour = common.VERMILLION if row["generator"] else common.BLUE
         if row["low"] < row["high"]:
             axes.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2.5, alpha=0.35)
-        axes.plot(row["fid"], y, "D" if row["generator"] else "o", color=colour, markersize=5)
-        value = common.number(row["fid"])
-        axes.annotate(value, (row["fid"], y), (6, 0), textcoords="offset points", va="center", size=6.5)
+        axes.plot(row["frechet_distance"], y, "D" if row["generator"] else "o", color=colour, markersize=5)
+        value = common.number(row["frechet_distance"])
+        axes.annotate(value, (row["frechet_distance"], y), (6, 0), textcoords="offset points", va="center", size=6.5)
         _label(page, margin, top + (y + 0.5) * ROW, row, colour)
         for k, column in enumerate(COLUMNS):
             x = margin + width + 3 + (k + 0.5) * cell
@@ -74,7 +74,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeLadderFigure) -> Figure:
 
 def _row(name: str, rows: pd.DataFrame, generator: bool) -> dict[str, object]:
     # A logarithm needs positive numbers, and a distance of nothing can come out as one below.
-    fid = np.maximum(rows["fid"].to_numpy(), 0.01)
+    distances = np.maximum(rows["frechet_distance"].to_numpy(), 0.01)
     label = str(name)
     if generator and len(rows) > 1:
         label += f" (mean of {len(rows)} seeds)"
@@ -82,9 +82,9 @@ def _row(name: str, rows: pd.DataFrame, generator: bool) -> dict[str, object]:
         "name": name,
         "label": label,
         "generator": generator,
-        "fid": fid.mean(),
-        "low": fid.min(),
-        "high": fid.max(),
+        "frechet_distance": distances.mean(),
+        "low": distances.min(),
+        "high": distances.max(),
         **{column: rows[column].mean() for column in COLUMNS},
     }
 
@@ -102,8 +102,8 @@ def _label(page: common.Page, margin: float, middle: float, row: pd.Series, colo
     )
 
 
-def _details(ladder: pd.DataFrame) -> str:
-    n = common.n_is(ladder["n"])
-    error = common.percent(ladder["judge_error"].iloc[0])
+def _details(calibration: pd.DataFrame) -> str:
+    n = common.n_is(calibration["n"])
+    error = common.percent(calibration["judge_error"].iloc[0])
     judge = f"the judge itself errs on {error} of the test split"
-    return f"{n} images a rung; {judge}; diamonds are generators, bars their seeds"
+    return f"{n} images a level; {judge}; diamonds are generators, bars their seeds"

@@ -1,4 +1,4 @@
-"""A judge's calibration ladder: its Fréchet distance for images of known quality."""
+"""A judge's calibration: its Fréchet distance for images of known quality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MISSING, ONLY = 0, 1
 NOISE = 0.2
 
 
-def ladder(
+def calibrate(
     judge: Network,
     train_images: Tensor,
     train_labels: Tensor,
@@ -27,10 +27,10 @@ def ladder(
     seed: int,
     device: str,
 ) -> list[dict[str, Any]]:
-    """Rungs of up to `n` training images each (uint8 NCHW), all but the first damaged, against the whole test split.
+    """Levels of up to `n` training images each (uint8 NCHW), all but the first damaged, against the whole test split.
 
-    Each rung has `rung`, `n`, `fid`, `inception_score`, `precision`, `recall` and the judge's test error
-    `judge_error`. The class that is missing is 0, the only one is 1.
+    Each level has `level`, `n`, `frechet_distance`, `classifier_score`, `precision`, `recall` and `judge_error`, the
+    judge's test error. The class that is missing is 0, the only one is 1.
     """
     judge.to(device)
     test_order_N = torch.randperm(len(test_images), generator=seeds.generator(seed, "ladder", "test"))
@@ -48,7 +48,7 @@ def ladder(
         return noise_NCHW
 
     real = first(torch.ones_like(labels_N, dtype=torch.bool))
-    rungs = {
+    levels = {
         "real train": real,
         f"class {MISSING} missing": first(labels_N != MISSING),
         "blur 3×3": avg_pool2d(real, 3, stride=1, padding=1),
@@ -57,8 +57,8 @@ def ladder(
         f"class {ONLY} only": first(labels_N == ONLY),
     }
     rows = []
-    for rung, images_NCHW in rungs.items():
+    for level, images_NCHW in levels.items():
         features, probabilities = features_and_probabilities(judge, images_NCHW)
-        row = {"rung": rung, "n": len(images_NCHW), **quality(reference, features, probabilities)}
+        row = {"level": level, "n": len(images_NCHW), **quality(reference, features, probabilities)}
         rows.append({**row, "judge_error": judge_error})
     return rows

@@ -1,4 +1,4 @@
-"""The laws of honest evaluation, checked on the tables, and the verdict that closes a run."""
+"""The sanity checks, checked on the tables, and the verdict that closes a run."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from advgen.core.tasks import Task
 from advgen.specs.base import Spec
 
 
-class CheckLaws(Task):
-    """Test the laws on the tables; broken statistical ones of `masked` classifiers are flags."""
+class SanityChecks(Task):
+    """Test the checks on the tables; failed statistical ones of classifiers with obfuscated gradients are warnings."""
 
-    command = "check-laws"
+    command = "sanity-checks"
     run = "check"
     reads = ("tables", "data")
-    outputs = {"laws": "results/tables/laws.parquet"}
+    outputs = {"checks": "results/tables/sanity_checks.parquet"}
     local = True
     packages = ("numpy", "pandas", "pyarrow", "scipy")
-    masked: tuple[str, ...]
+    obfuscated: tuple[str, ...]
     datasets: tuple[str, ...] = Field((), description="those whose test images were attacked, in the order of --data")
 
 
 class Qa(Task):
-    """Fail if a law is broken; the last job, so that everything else exists by then."""
+    """Fail if a check fails; the last job, so that everything else exists by then."""
 
     command = "qa"
     run = "verdict"
-    reads = ("laws",)
+    reads = ("checks",)
     outputs = {"verdict": "results/report/qa.md"}
     local = True
 
 
-LAWFUL = (
+CHECKED = (
     ("craft", "examples"),
     ("transfer", "row"),
     ("inpaint", "inpainting"),
     ("evaluate_gan", "quality"),
-    ("calibrate_judge", "ladder"),
+    ("calibrate_judge", "calibration"),
 )
-"""The rules and roles of what the laws are about."""
+"""The rules and roles of what the checks are about."""
 
 
-class Laws(Kind[Spec]):
-    """The laws of honest evaluation."""
+class SanityCheckRows(Kind[Spec]):
+    """The sanity checks."""
 
     place = 93
-    tasks = (CheckLaws, Qa)
+    tasks = (SanityChecks, Qa)
     tables = {
-        "laws": Table(
-            ("law", "subject"),
+        "sanity_checks": Table(
+            ("check", "subject"),
             {
-                "law": TEXT,
+                "check": TEXT,
                 "subject": TEXT,
                 "kind": TEXT,
                 "holds": BOOL,
@@ -66,17 +66,17 @@ class Laws(Kind[Spec]):
     }
 
     def after(self, planner: Planner) -> None:
-        judged = tuple(path for rule, role in LAWFUL for path in planner.made(rule, role))
+        judged = tuple(path for rule, role in CHECKED for path in planner.made(rule, role))
         if not judged:
             return
         study = planner.study
         families = (study.classifiers, study.probes)
-        masked = tuple(name for family in families for name, one in family.items() if one.masked)
+        obfuscated = tuple(name for family in families for name, one in family.items() if one.obfuscated_gradients)
         crafted = [job.task for job in planner.jobs.values() if job.rule == "craft"]
         attacked = tuple(sorted({task.origin.dataset for task in crafted}))  # type: ignore[attr-defined]
         data = tuple(planner.test_images(name) for name in attacked)
-        planner.add(CheckLaws(masked=masked, datasets=attacked), {}, {"tables": judged, "data": data})
-        planner.add(Qa(), {}, {"laws": planner.made("check_laws", "laws")})
+        planner.add(SanityChecks(obfuscated=obfuscated, datasets=attacked), {}, {"tables": judged, "data": data})
+        planner.add(Qa(), {}, {"checks": planner.made("sanity_checks", "checks")})
 
 
-KIND = Laws()
+KIND = SanityCheckRows()

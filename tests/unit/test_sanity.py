@@ -1,4 +1,4 @@
-"""The laws of honest evaluation: sound networks keep them, two planted traps do not."""
+"""The sanity checks: sound networks keep them, two planted traps do not."""
 
 import numpy as np
 import pandas as pd
@@ -9,15 +9,15 @@ import torch
 
 from advgen import registry
 from advgen.attacks.run import craft
-from advgen.commands import check_laws
+from advgen.commands import sanity_checks
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
 from advgen.io.checkpoints import build
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
-from advgen.metrics import laws
+from advgen.metrics import checks
 from advgen.metrics.intervals import paired_difference
-from advgen.outcomes.laws.outcome import CheckLaws
+from advgen.outcomes.sanity.outcome import SanityChecks
 from advgen.specs.networks import FcNetwork
 from advgen.specs.training import ClassifierTraining
 from advgen.training.classifier import train_classifier
@@ -110,17 +110,17 @@ def tables(net):
 
 
 def found(tables, name):
-    return laws.check({"examples": tables[name]})
+    return checks.check({"examples": tables[name]})
 
 
-def broken(found_laws, kind="law"):
-    return {law["law"] for law in found_laws if not law["holds"] and law["kind"] == kind}
+def broken(found_laws, kind="check"):
+    return {check["check"] for check in found_laws if not check["holds"] and check["kind"] == kind}
 
 
 def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
-    checked = found(tables, "sound") + laws.ball_and_box(tables["sound"])
-    assert [law for law in checked if not law["holds"]] == []
-    assert {law["law"] for law in checked} == {
+    checked = found(tables, "sound") + checks.ball_and_box(tables["sound"])
+    assert [check for check in checked if not check["holds"]] == []
+    assert {check["check"] for check in checked} == {
         "PGD leaves no more right than FGSM",
         "a gradient attack leaves no more right than Square",
         "a larger eps leaves no more right",
@@ -134,8 +134,8 @@ def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
         "losses agree within 3 points",
         "more steps or restarts leave no more right",
     }
-    strong = [law for law in checked if law["law"] == "an attack leaves no more right than noise"]
-    assert all(law["high"] < -0.1 for law in strong if "square" not in law["subject"])
+    strong = [check for check in checked if check["check"] == "an attack leaves no more right than noise"]
+    assert all(check["high"] < -0.1 for check in strong if "square" not in check["subject"])
 
 
 def without(table, *attacks):
@@ -144,17 +144,17 @@ def without(table, *attacks):
 
 @pytest.mark.parametrize("trap", ["large", "coarse"])
 def test_traps_are_caught(tables, trap):
-    checked = laws.check({"examples": without(tables[trap], "pgd-margin")})
+    checked = checks.check({"examples": without(tables[trap], "pgd-margin")})
     assert "a gradient attack leaves no more right than Square" in broken(checked)
     assert "eps = 1 leaves nothing right" in broken(checked)
-    assert "input gradients are not zero" in broken(checked, "flag")
-    [zeros] = [law for law in checked if law["law"] == "input gradients are not zero"]
+    assert "input gradients are not zero" in broken(checked, "warning")
+    [zeros] = [check for check in checked if check["check"] == "input gradients are not zero"]
     assert zeros["estimate"] > 0.9
 
 
 def test_a_loss_that_sees_through_large_logits_is_flagged_beside_one_that_does_not(tables):
-    assert "losses agree within 3 points" in broken(found(tables, "large"), "flag")
-    assert "losses agree within 3 points" not in broken(found(tables, "coarse"), "flag")  # all are blind there
+    assert "losses agree within 3 points" in broken(found(tables, "large"), "warning")
+    assert "losses agree within 3 points" not in broken(found(tables, "coarse"), "warning")  # all are blind there
 
 
 def with_images(table, column, images):
@@ -169,10 +169,10 @@ def test_a_row_that_is_no_number_is_broken(tables, number):
     table = tables["sound"]
     images = read_images(table, "adversarial").copy()
     images[7, 0, 4, 4] = number
-    found = laws.ball_and_box(with_images(table, "adversarial", images))
+    found = checks.ball_and_box(with_images(table, "adversarial", images))
     expected = {"finite", "box", "ball"} if table.column("eps")[7].as_py() else {"finite", "box"}
     assert broken(found) == expected
-    assert len([law for law in found if not law["holds"]]) == len(expected)
+    assert len([check for check in found if not check["holds"]]) == len(expected)
 
 
 def stored(images, labels, index=range(N)):
@@ -196,22 +196,22 @@ TRAPS = {
 
 
 def test_what_is_attacked_are_test_images(tables):
-    checked = laws.attacks_test_images(tables["sound"], stored(*test_split()))
-    assert len(checked) == len(ATTACKS) and all(law["holds"] for law in checked)
+    checked = checks.attacks_test_images(tables["sound"], stored(*test_split()))
+    assert len(checked) == len(ATTACKS) and all(check["holds"] for check in checked)
 
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_other_images_in_place_of_test_images_are_broken(tables, trap):
-    checked = laws.attacks_test_images(tables["sound"], TRAPS[trap](*test_split()))
-    assert {(law["kind"], law["holds"]) for law in checked} == {("law", False)}
+    checked = checks.attacks_test_images(tables["sound"], TRAPS[trap](*test_split()))
+    assert {(check["kind"], check["holds"]) for check in checked} == {("check", False)}
 
 
 def test_one_other_image_is_enough(tables):
     images, labels = test_split()
     images[3] = images[4]
-    checked = laws.attacks_test_images(tables["sound"], stored(images, labels))
-    assert {law["detail"] for law in checked} == {f"1 of {N} are other images or have another label"}
-    assert not any(law["holds"] for law in checked)
+    checked = checks.attacks_test_images(tables["sound"], stored(images, labels))
+    assert {check["detail"] for check in checked} == {f"1 of {N} are other images or have another label"}
+    assert not any(check["holds"] for check in checked)
 
 
 def honest(n=3000):
@@ -228,9 +228,9 @@ def honest(n=3000):
 def test_more_steps_are_compared_on_one_loss_alone():
     facts = honest()
     table = pa.Table.from_pandas(facts)
-    assert broken(laws.attacks_in_order(table)) == set()
+    assert broken(checks.attacks_in_order(table)) == set()
     same = pa.Table.from_pandas(facts.assign(loss="cross_entropy"))
-    assert broken(laws.attacks_in_order(same)) == {"more steps or restarts leave no more right"}
+    assert broken(checks.attacks_in_order(same)) == {"more steps or restarts leave no more right"}
 
 
 PGD, FGSM = {"kind": "pgd", "loss": "cross_entropy"}, {"kind": "fgsm", "loss": "cross_entropy"}
@@ -240,9 +240,9 @@ ONE_STEP = {**FGSM, "steps": 1, "step_size": 0.1}
 @pytest.mark.parametrize(
     ("keys", "kind"),
     [
-        ({"steps": 20, "step_size": 0.0125}, "law"),
-        ({"steps": 20, "step_size": 0.0125, "loss": "margin"}, "flag"),
-        ({"steps": 2, "step_size": 0.01}, "flag"),
+        ({"steps": 20, "step_size": 0.0125}, "check"),
+        ({"steps": 20, "step_size": 0.0125, "loss": "margin"}, "warning"),
+        ({"steps": 2, "step_size": 0.01}, "warning"),
     ],
 )
 def test_pgd_must_beat_fgsm_only_on_its_loss_and_if_it_can_cross_the_ball(keys, kind):
@@ -250,31 +250,31 @@ def test_pgd_must_beat_fgsm_only_on_its_loss_and_if_it_can_cross_the_ball(keys, 
     facts = pd.DataFrame([{**shared, **PGD, **keys}, {**shared, **ONE_STEP}], index=["pgd", "fgsm"]).rename_axis(
         "attack"
     )
-    found = {one.law: one.kind for one in laws._comparisons(facts)}
+    found = {one.check: one.kind for one in checks._comparisons(facts)}
     assert found["PGD leaves no more right than FGSM"] == kind
 
 
-@pytest.mark.parametrize(("step_size", "kind"), [(0.05, "law"), (0.001, "flag")])
+@pytest.mark.parametrize(("step_size", "kind"), [(0.05, "check"), (0.001, "warning")])
 def test_a_larger_ball_must_be_reached(step_size, kind):
     shared = {**PGD, "norm": "linf", "steps": 20, "restarts": 1}
     small, large = {"eps": 0.1, "step_size": 0.0125}, {"eps": 0.2, "step_size": step_size}
     facts = pd.DataFrame([{**shared, **small}, {**shared, **large}], index=["small", "large"]).rename_axis("attack")
-    (found,) = laws._larger_budgets(facts)
+    (found,) = checks._larger_budgets(facts)
     assert (found.strong, found.weak, found.kind) == (["large"], ["small"], kind)
 
 
 def test_fgsm_alone_is_flagged(tables):
-    flagged = broken(found(tables, "sound"), "flag")
+    flagged = broken(found(tables, "sound"), "warning")
     assert flagged == set()
-    alone = laws.check({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")})
-    assert broken(alone, "flag") == {"PGD stands beside FGSM at its eps"}
-    assert [law["subject"] for law in alone if not law["holds"]] == ["fgsm on sound seed 0"]
+    alone = checks.check({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")})
+    assert broken(alone, "warning") == {"PGD stands beside FGSM at its eps"}
+    assert [check["subject"] for check in alone if not check["holds"]] == ["fgsm on sound seed 0"]
 
 
 def test_the_subjects_are_a_key(tables):
-    checked = [law for name in tables for law in found(tables, name) + laws.ball_and_box(tables[name])]
-    columns = {column: [law[column] for law in checked] for column in TABLES["laws"].columns}
-    assert arrow_table("laws", columns).num_rows == len(checked)
+    checked = [check for name in tables for check in found(tables, name) + checks.ball_and_box(tables[name])]
+    columns = {column: [check[column] for check in checked] for column in TABLES["sanity_checks"].columns}
+    assert arrow_table("sanity_checks", columns).num_rows == len(checked)
 
 
 def test_masked_classifiers_get_flags_instead(tables, tmp_path):
@@ -282,38 +282,38 @@ def test_masked_classifiers_get_flags_instead(tables, tmp_path):
     for name, table in tables.items():
         paths.append(tmp_path / f"{name}.parquet")
         write_table(paths[-1], table, Stamp("test", {}, "x"))
-    out = tmp_path / "laws.parquet"
+    out = tmp_path / "sanity_checks.parquet"
     data = tmp_path / "test.parquet"
     write_table(data, stored(*test_split()), Stamp("test", {}, "x"))
-    spec = CheckLaws(masked=("large", "coarse"), datasets=("stripes",))
-    job = Job("check-laws", spec, "code", {"tables": paths, "data": [data]}, {"out": [out]})
-    check_laws.run(job)
+    spec = SanityChecks(obfuscated=("large", "coarse"), datasets=("stripes",))
+    job = Job("sanity-checks", spec, "code", {"tables": paths, "data": [data]}, {"out": [out]})
+    sanity_checks.run(job)
     table = pq.read_table(out).to_pandas()
-    assert table[~table["holds"] & (table["kind"] == "law")].empty
-    assert len(table[~table["holds"] & (table["kind"] == "flag")]) >= 4
+    assert table[~table["holds"] & (table["kind"] == "check")].empty
+    assert len(table[~table["holds"] & (table["kind"] == "warning")]) >= 4
     # no mask excuses these
-    invariant = table[table["law"].isin(["finite", "box", "ball", "test images are attacked"])]
-    assert len(invariant) > 4 * len(ATTACKS) and set(invariant["kind"]) == {"law"}
+    invariant = table[table["check"].isin(["finite", "box", "ball", "test images are attacked"])]
+    assert len(invariant) > 4 * len(ATTACKS) and set(invariant["kind"]) == {"check"}
 
 
 def test_few_examples_give_flags(tables):
     few = tables["coarse"].filter(tables["coarse"].column("index").to_numpy() < 100)
-    checked = laws.attacks_in_order(few)
-    statistical = [law for law in checked if law["law"] != "eps = 1 leaves nothing right"]
-    assert {law["kind"] for law in statistical} == {"flag"}
-    assert broken(statistical, "flag") >= {"a gradient attack leaves no more right than Square"}
+    checked = checks.attacks_in_order(few)
+    statistical = [check for check in checked if check["check"] != "eps = 1 leaves nothing right"]
+    assert {check["kind"] for check in statistical} == {"warning"}
+    assert broken(statistical, "warning") >= {"a gradient attack leaves no more right than Square"}
 
 
 def test_the_interval_of_shares_is_the_paired_bootstraps():
     random = np.random.default_rng(0)
     a, b = (random.random(400) < 0.3).astype(float), (random.random(400) < 0.35).astype(float)
-    torch.testing.assert_close(laws._binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
+    torch.testing.assert_close(checks._binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
 
 
-def test_aimed_attacks_are_not_compared(tables):
+def test_targeted_attacks_are_not_compared(tables):
     rows = tables["large"]
-    aimed = rows.set_column(rows.schema.get_field_index("target"), "target", [["random"] * rows.num_rows])
-    assert laws.attacks_in_order(aimed) == []
+    targeted = rows.set_column(rows.schema.get_field_index("target"), "target", [["random"] * rows.num_rows])
+    assert checks.attacks_in_order(targeted) == []
 
 
 # --- transfers and inpainting ----------------------------------------------------------------------------------------
@@ -348,28 +348,28 @@ SOUND = {("a", "a"): 1.0, ("a", "b"): 0.3, ("b", "a"): 0.2, ("b", "b"): 0.99}
 
 
 def test_a_white_box_leads_its_row_and_column():
-    checked = laws.check({"transfer": transfer(SOUND)})
+    checked = checks.check({"transfer": transfer(SOUND)})
     assert len(checked) == 4
-    assert all(law["holds"] and law["kind"] == "law" and "not paired" in law["detail"] for law in checked)
+    assert all(check["holds"] and check["kind"] == "check" and "not paired" in check["detail"] for check in checked)
 
 
 @pytest.mark.parametrize(("entry", "place"), [(("b", "a"), "column"), (("a", "b"), "row")])
 def test_a_stronger_transfer_is_broken(entry, place):
     errors = {**SOUND, ("a", "a"): 0.5, entry: 0.7}
-    assert broken(laws.white_box_is_strongest(transfer(errors))) == {f"white box leads its {place}"}
-    few = laws.white_box_is_strongest(transfer(errors, n=100))
-    assert broken(few) == set() and broken(few, "flag") == {f"white box leads its {place}"}
+    assert broken(checks.white_box_is_strongest(transfer(errors))) == {f"white box leads its {place}"}
+    few = checks.white_box_is_strongest(transfer(errors, n=100))
+    assert broken(few) == set() and broken(few, "warning") == {f"white box leads its {place}"}
     slight = {**errors, entry: 0.51}
-    assert broken(laws.white_box_is_strongest(transfer(slight))) == set()
+    assert broken(checks.white_box_is_strongest(transfer(slight))) == set()
 
 
 def test_a_row_of_fixed_eps_is_only_flagged():
-    checked = laws.white_box_is_strongest(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
+    checked = checks.white_box_is_strongest(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
     assert broken(checked) == set()
-    assert broken(checked, "flag") == {"white box leads its row"}
+    assert broken(checked, "warning") == {"white box leads its row"}
 
 
-def inpainting(means, n=200, measure="mse_hole"):
+def inpainting(means, n=200, measure="mse_missing"):
     random = np.random.default_rng(0)
     common = random.random(n) * 0.02
     rows = [
@@ -392,24 +392,26 @@ def inpainting(means, n=200, measure="mse_hole"):
 
 def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
     means = {("pepper", "full"): 0.02, ("square", "full"): 0.024, ("crosswalk", "full"): 0.03}
-    checked = laws.masks_in_order(inpainting(means))
-    assert [(law["kind"], law["holds"], law["n"]) for law in checked] == [("flag", True, 200)] * 2
-    assert all(law["low"] <= law["estimate"] <= law["high"] < 0 for law in checked)
+    checked = checks.masks_in_order(inpainting(means))
+    assert [(check["kind"], check["holds"], check["n"]) for check in checked] == [("warning", True, 200)] * 2
+    assert all(check["low"] <= check["estimate"] <= check["high"] < 0 for check in checked)
     means[("square", "full")] = 0.035
-    assert [law["holds"] for law in laws.masks_in_order(inpainting(means))] == [True, False]
+    assert [check["holds"] for check in checks.masks_in_order(inpainting(means))] == [True, False]
 
 
-@pytest.mark.parametrize(("n", "kind"), [(laws.LEAST_N, "law"), (20, "flag")])
+@pytest.mark.parametrize(("n", "kind"), [(checks.LEAST_N, "check"), (20, "warning")])
 @pytest.mark.parametrize(("real", "holds"), [(1.0, True), (3.0, False)])
 def test_real_images_are_the_lowest_rung(n, kind, real, holds):
-    same = {"dataset": "mnist", "n": n, "inception_score": 1.0, "precision": 1.0, "recall": 1.0}
+    same = {"dataset": "mnist", "n": n, "classifier_score": 1.0, "precision": 1.0, "recall": 1.0}
     same |= {"judge": "x", "judge_error": 0.0}
-    ladder = arrow_table("ladder", {**same, "rung": ["blur 3×3", "real train"], "fid": [2.0, real]})
-    (law,) = laws.ladder_is_calibrated(ladder)
-    assert (law["kind"], law["holds"], law["n"]) == (kind, holds, n)
+    calibration = arrow_table(
+        "calibration", {**same, "level": ["blur 3×3", "real train"], "frechet_distance": [2.0, real]}
+    )
+    (check,) = checks.judge_is_calibrated(calibration)
+    assert (check["kind"], check["holds"], check["n"]) == (kind, holds, n)
 
 
-@pytest.mark.parametrize(("step_size", "kind"), [(0.02, "law"), (0.005, "flag")])
+@pytest.mark.parametrize(("step_size", "kind"), [(0.02, "check"), (0.005, "warning")])
 def test_more_steps_count_only_if_they_lead_as_far(step_size, kind):
     short = {
         "kind": "pgd",
@@ -421,5 +423,5 @@ def test_more_steps_count_only_if_they_lead_as_far(step_size, kind):
         "step_size": 0.04,
     }
     facts = pd.DataFrame([short, {**short, "steps": 20.0, "step_size": step_size}], index=["short", "long"])
-    (found,) = laws._more_effort(facts)
+    (found,) = checks._more_effort(facts)
     assert (found.strong, found.weak, found.kind) == (["long"], ["short"], kind)
