@@ -1,0 +1,1 @@
+"""Summaries of tables of a few rows, by hand."""

@@ -1,0 +1,320 @@
+"""Who reads what: a table written apart from the plan, for every job of every study that is shipped."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.project import ROOT
+
+from advgen.config import ConfigError, Study, load_file
+from advgen.plan import LONGEST_LINE, Job, Plan, build, listed
+from advgen.specs import DerivedDataset
+
+STUDIES = sorted([*(ROOT / "config").glob("*.yaml"), *(ROOT / "tests").glob("*.yaml")])
+
+TRAIN, TEST = "results/datasets/{dataset}/train.parquet", "results/datasets/{dataset}/test.parquet"
+JUDGE = "results/judges/{dataset}/judge.safetensors"
+CLASSIFIER = "results/classifiers/{source}/seed{seed}/classifier.safetensors"
+PROBE = "results/probes/{source}/seed{seed}/classifier.safetensors"
+GENERATOR = "results/gans/{generator}/seed{seed}/generator.safetensors"
+DISCRIMINATOR = "results/gans/{generator}/seed{seed}/discriminator.safetensors"
+AUTOENCODER = "results/autoencoders/{autoencoder}/seed{seed}/autoencoder.safetensors"
+
+READS: dict[str, dict[str, str]] = {
+    "train_judge": {"data": TRAIN},
+    "calibrate_judge": {"judge": JUDGE, "train": TRAIN, "test": TEST},
+    "train_gan": {"data": TRAIN, "judge": "{scored}"},
+    "evaluate_gan": {
+        "generator": GENERATOR,
+        "discriminator": DISCRIMINATOR,
+        "history": "results/gans/{generator}/seed{seed}/history.parquet",
+        "judge": JUDGE,
+        "data": TEST,
+    },
+    "train_autoencoder": {"data": TRAIN},
+    "evaluate_autoencoder": {"model": AUTOENCODER, "judge": JUDGE, "data": TEST},
+    "train_classifier": {"data": TRAIN},
+    "train_probe": {"model": "{probed}", "data": TRAIN},
+    "train_encoder": {"generator": GENERATOR},
+    "invert": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "encoder": "{encoder}"},
+    "inpaint": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "discriminator": "{prior}"},
+    "truncate": {"generator": GENERATOR, "judge": JUDGE, "data": TEST},
+    "interpolate": {"model": "{interpolated}", "judge": JUDGE, "data": TEST},
+    "craft": {"model": "{victim}", "data": TEST},
+    "linearity": {"model": "{victim}", "data": TEST},
+    "converge": {"model": "{victim}", "data": TEST},
+    "simulate": {},
+    "count_parameters": {},
+}
+"""What one job reads of its data set and models; an empty name is nothing."""
+
+
+@cache
+def planned(study: Path) -> tuple[Study, Plan]:
+    loaded = load_file(study)
+    return loaded.study, build(loaded)
+
+
+def names(study: Study, job: Job) -> dict[str, str]:
+    """What stands in the braces of READS for a job."""
+    given: dict[str, Any] = dict(job.wildcards)
+    seed = given.get("seed", "")
+
+    def trained(pattern: str, **more: str) -> str:
+        return pattern.format(**{"seed": seed, **more})
+
+    match job.rule:
+        case "train_gan" | "evaluate_gan":
+            given["generator"], given["dataset"] = given["gan"], study.gans[given["gan"]].dataset
+            judged = study.gans[given["gan"]].training.best_of > 0
+            given["scored"] = JUDGE.format(dataset=given["dataset"]) if judged else ""
+        case "train_autoencoder" | "evaluate_autoencoder":
+            given["dataset"] = study.autoencoders[given["autoencoder"]].dataset
+        case "train_classifier":
+            given["dataset"] = study.classifiers[given["classifier"]].dataset
+        case "train_probe":
+            probe = study.probes[given["probe"]]
+            given["dataset"] = probe.dataset
+            of_gan = trained(DISCRIMINATOR, generator=probe.of)
+            given["probed"] = of_gan if probe.of in study.gans else trained(AUTOENCODER, autoencoder=probe.of)
+        case "train_encoder":
+            given["generator"] = study.encoders[given["encoder"]].generator
+        case "craft" | "linearity" | "converge":
+            source = given["source"]
+            is_classifier = source in study.classifiers
+            given["dataset"] = (study.classifiers if is_classifier else study.probes)[source].dataset
+            given["victim"] = trained(CLASSIFIER if is_classifier else PROBE, source=source)
+        case "invert" | "inpaint" | "truncate":
+            given["dataset"] = study.gans[given["generator"]].dataset
+            if job.rule == "invert":
+                encoder = study.inversions[given["inversion"]].encoder
+                given["encoder"] = f"results/encoders/{encoder}/seed{seed}/encoder.safetensors" if encoder else ""
+            if job.rule == "inpaint":
+                prior = "prior" in study.inpaintings[given["inpainting"]].methods
+                given["prior"] = trained(DISCRIMINATOR, generator=given["generator"]) if prior else ""
+        case "interpolate":
+            model = given["model"]
+            of_gan, of_autoencoder = trained(GENERATOR, generator=model), trained(AUTOENCODER, autoencoder=model)
+            given["dataset"] = (study.gans if model in study.gans else study.autoencoders)[model].dataset
+            given["interpolated"] = of_gan if model in study.gans else of_autoencoder
+    return given
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_every_job_reads_its_own_models_and_the_right_split(study: Path) -> None:
+    defined, plan = planned(study)
+    seen = Counter(job.rule for job in plan.jobs)
+    assert seen["craft"] > 0
+    for job in plan.jobs:
+        if job.rule in READS:
+            expected = {role: pattern.format(**names(defined, job)) for role, pattern in READS[job.rule].items()}
+            read = {role: files if isinstance(files, str) else " ".join(files) for role, files in job.inputs.items()}
+            assert read == expected, job.wildcards
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_every_attack_reads_the_test_split(study: Path) -> None:
+    """And no training does."""
+    defined, plan = planned(study)
+    for job in plan.jobs:
+        if job.rule in ("craft", "linearity", "converge"):
+            source = job.wildcards["source"]
+            assert job.inputs["data"] == f"results/datasets/{defined.dataset_of(source)}/test.parquet"
+        if job.rule.startswith("train_") and "data" in job.inputs:
+            assert str(job.inputs["data"]).endswith("/train.parquet")
+
+
+GATHERED: dict[str, tuple[str, str]] = {
+    "gans": ("evaluate_gan", "quality"),
+    "autoencoders": ("evaluate_autoencoder", "quality"),
+    "inversions": ("invert", "inversion"),
+    "inpaintings": ("inpaint", "inpainting"),
+    "interpolations": ("interpolate", "interpolation"),
+    "truncations": ("truncate", "quality"),
+    "robustness": ("craft", "examples"),
+    "linearity": ("linearity", "logits"),
+    "simulations": ("simulate", "series"),
+}
+"""From which rule's output each table is gathered; the others are of transfers."""
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_what_gathers_misses_nothing(study: Path) -> None:
+    defined, plan = planned(study)
+
+    def made(rule: str, role: str) -> tuple[str, ...]:
+        return tuple(job.outputs[role] for job in plan.jobs if job.rule == rule)
+
+    tables = {job.wildcards["table"]: job.inputs["tables"] for job in plan.of("summarise")}
+    for name, (rule, role) in GATHERED.items():
+        assert tables.pop(name, ()) == made(rule, role), name
+    for name, rows in tables.items():
+        transfer = defined.transfers[name]
+        assert rows == tuple(f for f in made("transfer", "row") if f.startswith(f"results/transfers/{name}/"))
+        sources = sum(len(defined.seeds_of(source)) for source in transfer.sources)
+        assert len(rows) == sources * len(transfer.attacks)
+    trained = [job for job in plan.jobs if job.rule in ("train_classifier", "train_probe")]
+    [tested] = plan.of("evaluate_classifiers")
+    assert tested.inputs["models"] == tuple(job.outputs["model"] for job in trained)
+    assert tested.inputs["histories"] == tuple(job.outputs["history"] for job in trained)
+    of = [job.wildcards.get("classifier") or job.wildcards["probe"] for job in trained]
+    assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.dataset_of(name)) for name in of)
+    [laws] = plan.of("check_laws")
+    judged = [("craft", "examples"), ("transfer", "row"), ("inpaint", "inpainting"), ("evaluate_gan", "quality")]
+    judged.append(("calibrate_judge", "ladder"))
+    assert laws.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
+    attacked = sorted({defined.dataset_of(job.wildcards["source"]) for job in plan.of("craft")})
+    assert laws.inputs["data"] == tuple(TEST.format(dataset=name) for name in attacked)
+    [qa] = plan.of("qa")
+    assert qa.inputs == {"laws": ("results/tables/laws.parquet",)}
+    [verify] = plan.of("verify")
+    everything = {path for job in plan.jobs if job.rule not in ("verify", "qa") for path in job.outputs.values()}
+    assert sorted(verify.inputs["artefacts"]) == sorted(everything)
+    assert plan.has("count_parameters") == (plan.has("train_gan") or plan.has("train_autoencoder"))
+    for report in plan.of("report_page"):
+        assert report.inputs["figures"] == made("draw", "png")
+        roles = [("summarise", "table"), ("evaluate_classifiers", "table"), ("count_parameters", "table")]
+        roles += [("calibrate_judge", "ladder"), ("check_laws", "laws")]
+        assert report.inputs["tables"] == tuple(path for rule, role in roles for path in made(rule, role))
+        kinds = {one.kind for one in defined.figures.values()}
+        assert {Path(path).stem for path in report.inputs["captions"]} <= kinds
+        assert report.inputs["templates"] == tuple(f"src/advgen/templates/report.{end}" for end in ("html.j2", "css"))
+    assert plan.has("report_page") == plan.has("draw")
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_models_are_trained_with_their_own_seeds_alone(study: Path) -> None:
+    defined, plan = planned(study)
+    for family in ("gan", "autoencoder", "classifier", "probe"):
+        seeds: dict[str, list[int]] = {}
+        for job in plan.of(f"train_{family}"):
+            seeds.setdefault(job.wildcards[family], []).append(int(job.wildcards["seed"]))
+        assert seeds == {name: list(defined.seeds_of(name)) for name in seeds}
+    for job in plan.jobs:
+        task = job.task.model_dump()
+        for key in ("seed", "source_seed"):
+            if key in task and "seed" in job.wildcards:
+                assert task[key] == int(job.wildcards["seed"]), job
+        assert task.get("choice", defined.evaluation.seed) == defined.evaluation.seed
+    for job in plan.of("transfer"):
+        transfer = defined.transfers[job.wildcards["study"]]
+        targets = [(name, seed) for name in transfer.targets for seed in defined.seeds_of(name)]
+        assert list(zip(job.task.targets, job.task.seeds, strict=True)) == targets
+        names = ["classifiers" if name in defined.classifiers else "probes" for name, _ in targets]
+        models = [f"results/{f}/{n}/seed{s}/classifier.safetensors" for f, (n, s) in zip(names, targets, strict=True)]
+        assert job.inputs["targets"] == tuple(models)
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_data_sets_are_made_of_both_splits_of_their_base(study: Path) -> None:
+    defined, plan = planned(study)
+    for job in plan.of("derive_dataset"):
+        dataset = defined.datasets[job.wildcards["derived"]]
+        assert isinstance(dataset, DerivedDataset)
+        assert job.inputs["train"] == TRAIN.format(dataset=dataset.base)
+        assert job.inputs["test"] == TEST.format(dataset=dataset.base)
+        [need] = [*dataset.needs()] or [None]
+        model = job.inputs["model"]
+        if need is None:
+            assert model == ()
+        elif need.family == "gans":
+            assert model == (GENERATOR.format(generator=need.names[0], seed=need.seed),)
+        else:
+            folder = CLASSIFIER if need.names[0] in defined.classifiers else PROBE
+            assert model == (folder.format(source=need.names[0], seed=need.seed),)
+    for job in plan.of("make_dataset"):
+        files = list(defined.datasets[job.wildcards["raw"]].raw)
+        assert job.inputs["raw"] == tuple(f"results/datasets/{job.wildcards['raw']}/raw/{file}" for file in files)
+        part = defined.datasets[job.wildcards["raw"]]
+        whole = part.train is None and part.test is None
+        assert job.task.seed == (0 if whole else defined.evaluation.seed)
+        [fetch] = [one for one in plan.of("fetch") if one.wildcards["dataset"] == job.wildcards["raw"]]
+        assert fetch.outputs == dict(zip(files, job.inputs["raw"], strict=True))
+        assert fetch.inputs == {}
+
+
+def test_figures_read_the_tables_that_they_name() -> None:
+    _, plan = planned(ROOT / "config/config.yaml")
+    tables = {job.wildcards["figure"]: job.inputs["tables"] for job in plan.of("draw")}
+    read = {path for files in tables.values() for path in files}
+    made = set(plan.outputs())
+    assert read <= made
+    assert all(files and len(set(files)) == len(files) for files in tables.values())
+    assert {job.inputs["style"] for job in plan.of("draw")} == {"src/advgen/figures/advgen.mplstyle"}
+
+
+def test_what_the_cv_is_made_of() -> None:
+    study, plan = planned(ROOT / "config/config.yaml")
+    assert study.cv is not None
+    [data] = [job for job in plan.of("cv_data") if job.wildcards["variant"] == "cv"]
+    assert data.inputs["profile"] == study.cv.profile
+    assert data.inputs["bibliography"] == study.cv.bibliography
+    assert data.inputs["metrics"] == ((study.cv.metrics,) if study.cv.metrics else ())
+    assert data.inputs["overlay"] == ((study.cv.overlay,) if study.cv.overlay else ())
+    named = re.findall(r"result\('(\w+)'", (ROOT / study.cv.profile).read_text(encoding="utf-8"))
+    assert set(data.inputs["tables"]) == {f"results/tables/{name}.parquet" for name in named}
+    assert len(data.inputs["tables"]) == len(set(named))
+    for job in plan.of("cv_render"):
+        assert job.inputs["cv"] == f"results/cv/{job.wildcards['variant']}.json"
+        assert set(job.inputs["figures"]) <= {one.outputs["png"] for one in plan.of("draw")}
+        assert [Path(path).stem for path in job.inputs["figures"]] == list(job.task.figures)
+        assert job.task.format == job.wildcards["format"]
+
+
+def test_questions_to_a_plan() -> None:
+    _, plan = planned(ROOT / "tests/spine.yaml")
+    given = {"source": "fc100", "seed": "0", "attack": "pgd"}
+    craft = plan.job("craft", given)
+    assert plan.of("craft") == [craft]
+    assert plan.inputs("craft", given) == dict(craft.inputs)
+    assert plan.spec("craft", given) == craft.spec == craft.task.canonical()
+    assert plan.code("craft", given) == craft.code
+    assert re.fullmatch("[0-9a-f]+", craft.code)
+    assert plan.outputs("craft", "qa") == ["results/attacks/fc100/seed0/pgd.parquet", "results/report/qa.md"]
+    assert len(plan.outputs()) == sum(len(job.outputs) for job in plan.jobs) > 12
+    assert plan.has("craft") is True
+    assert plan.has("train_gan") is False
+    assert plan.constraint("classifier") == "cnn|fc100"
+    assert re.fullmatch(plan.constraint("gan"), "anything") is None
+    assert {"attack", "seed", "variant"} <= set(plan.wildcards())
+    assert plan.wildcards() == sorted(plan.wildcards())
+    assert plan.study == str(ROOT / "tests/spine.yaml")
+    with pytest.raises(AssertionError):
+        Plan([craft, craft])
+
+
+def test_the_farewell() -> None:
+    assert planned(ROOT / "config/config.yaml")[1].farewell().splitlines() == [
+        "Done. Look at",
+        "  results/report/index.html    the page with all figures, tables and checks",
+        "  results/cv/                  the CV",
+        "  results/tables/              tables (Parquet)",
+        "  python -m advgen trace FILE  where a file comes from",
+    ]
+    assert Plan([planned(ROOT / "tests/spine.yaml")[1].of("summarise")[0]]).farewell().splitlines()[1:] == [
+        "  results/tables/matrix.parquet  tables (Parquet)",
+        "  python -m advgen trace FILE    where a file comes from",
+    ]
+
+
+def test_lists_begin_where_a_line_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert listed(["x" * (LONGEST_LINE - 1)]) == "x" * (LONGEST_LINE - 1)
+    assert listed(["x" * LONGEST_LINE]).startswith("@results/state/lists/")
+    assert LONGEST_LINE < 128 * 1024 / 2  # what one argument of the shell holds, with room for the rest
+
+
+def test_a_generator_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "datasets: {mnist: {kind: mnist}}\n"
+        "generators: {mine: {dataset: mnist, file: nowhere.safetensors}}\n"
+        "inversions: {search: {generators: [mine]}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"generators\.mine\.file = 'nowhere.safetensors': no such file"):
+        build(load_file(path))
