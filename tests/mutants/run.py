@@ -36,7 +36,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 from tests.mutants.operators import Mutant, mutants  # noqa: E402
 
-ATTACKS = ("tests/unit/attacks", "tests/contract/test_attacks.py")
+ATTACKS = ("tests/unit/attacks", "tests/contract/test_attacks.py", "tests/unit/test_attacks_against_peers.py")
 TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "attacks": {"attacks": ATTACKS},
     "metrics": {
