@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from advgen.attacks.common import Goal, norms, project
+from advgen import registry
+from advgen.attacks.common import Goal, aim, frozen, norms, project
+from advgen.specs import FgsmAttack
 
 Z = (1.0, 4.0, 2.0, 3.0, 0.0)
 """Sorted: 4, 3, 2, 1, 0."""
@@ -74,3 +76,51 @@ def test_projections_onto_balls_and_box():
     assert norms(far - x).item() == pytest.approx(0.5)
     assert project(far, x, "l2", 0.25).flatten().tolist() == pytest.approx([0.65, 0.7])
     assert project(far, x, "l2", 1).flatten().tolist() == pytest.approx([0.8, 0.9])
+
+
+class Grey(torch.nn.Module):
+    """Adds its channels up, so that the gradient of several pixels is one number in one place."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x_BCHW):
+        return self.model(x_BCHW.sum(1, keepdim=True).repeat(1, 2, 1, 1))
+
+
+@pytest.mark.parametrize("kind", registry.kinds("attacks"))
+def test_a_model_that_adds_its_channels_first_is_attacked(model, x, y, indices, kind):
+    """Nothing may be written into a gradient that shares its memory."""
+    fast = {"carlini_wagner": {"steps": 3}, "square": {"queries": 9}, "one_pixel": {"population": 4, "generations": 2}}
+    fast |= {"region": {"region": {"kind": "square", "size": 3}}}
+    spec = registry.kinds("attacks")[kind](kind=kind, **fast.get(kind, {}))
+    found = registry.resolve(spec)(Grey(model), x, y, spec, seed=0, indices=indices)
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("label", range(5))
+def test_random_targets_are_all_others_alike(model, x, label):
+    many = x[:1].expand(400, -1, -1, -1)
+    spec = FgsmAttack(kind="fgsm", target="random")
+    with torch.no_grad():
+        goal = aim(model, many, torch.full((400,), label), spec, seed=0, indices=list(range(400)))
+    counts = goal.target_B.bincount(minlength=5).tolist()
+    assert counts.pop(label) == 0
+    assert all(70 < count < 130 for count in counts)  # 100, and three standard deviations of 9 to either side
+
+
+def test_a_fixed_target_is_any_class_that_there_is(model, x, y, indices):
+    for target in (0, 4):
+        goal = aim(model, x, y, FgsmAttack(kind="fgsm", target=target), seed=0, indices=indices)
+        assert goal.target_B.tolist() == [target] * 6
+    with pytest.raises(ValueError, match="target class 5 does not exist; the model has classes 0 to 4"):
+        aim(model, x, y, FgsmAttack(kind="fgsm", target=5), seed=0, indices=indices)
+
+
+def test_inside_an_attack_no_parameter_asks_for_a_gradient(model):
+    wanted = model[1].bias.requires_grad_(False)
+    with frozen(model):
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert [parameter.requires_grad for parameter in model.parameters()] == [True, False, True, True]
+    assert not wanted.requires_grad

@@ -43,3 +43,59 @@ def test_it_stops_at_the_first_wrong_label():
 
 def test_what_is_wrong_already_stays():
     assert change(1).abs().max() == 0
+
+
+def plain(model, x, label, spec):
+    """All classes at every step [moosavi2016deepfool]; how many steps it took."""
+    total, image = torch.zeros_like(x), x.clone()
+    for step in range(spec.steps):
+        image = image.detach().requires_grad_()
+        logits = model(image[None])[0]
+        if logits.argmax().item() != label:
+            return image.detach(), step
+        nearest = None
+        for k in range(len(logits)):
+            if k != label:
+                (gradient,) = torch.autograd.grad(logits[k] - logits[label], image, retain_graph=True)
+                away, length = (logits[label] - logits[k]).item() / gradient.norm().item(), gradient.norm().item()
+                if nearest is None or away < nearest[0]:
+                    nearest = away, gradient / length
+        total = total + (nearest[0] + BEYOND) * nearest[1]
+        image = (x + (1 + spec.overshoot) * total).clamp(0, 1)
+    return image.detach(), spec.steps
+
+
+@pytest.mark.parametrize("overshoot", [0.0, 0.1])
+def test_it_takes_the_published_steps(model, x, y, indices, overshoot):
+    """With ten times the weights, so that the boundaries bend and several steps are needed."""
+    with torch.no_grad():
+        model[1].weight.mul_(10)
+        y = model(x).argmax(1)
+        y[-1] = (y[-1] + 1) % 5
+    spec = DeepFoolAttack(kind="deepfool", overshoot=overshoot)
+    found = deepfool(model, x, y, spec, seed=0, indices=indices)
+    taken = set()
+    for row in range(len(x)):
+        expected, steps = plain(model, x[row], int(y[row]), spec)
+        torch.testing.assert_close(found[row], expected, atol=1e-9, rtol=0)
+        taken.add(steps)
+    assert len(taken) > 2
+    assert max(taken) > 2
+
+
+@pytest.mark.parametrize(("far", "gradients"), [(0.29, 2 + 2), (0.31, 2 + 1)])
+def test_far_boundaries_are_spared_but_for_the_first_step(far, gradients):
+    """The lead over class 1 falls off so that its boundary seems at 0.1 forever; class 2 stays where it is."""
+    calls = []
+
+    class Receding(torch.nn.Module):
+        def forward(self, x_BCHW):
+            x_BD = x_BCHW.flatten(1) - 0.5
+            logits_BK = torch.stack([0 * x_BD[:, 0], -torch.exp(-10 * x_BD[:, 0]), x_BD[:, 1] - far], dim=1)
+            if logits_BK.requires_grad:
+                logits_BK.register_hook(lambda gradient_BK: calls.append(len(gradient_BK)))
+            return logits_BK
+
+    x = torch.full((1, 1, 2, 2), 0.5, dtype=torch.float64)
+    deepfool(Receding(), x, torch.tensor([0]), DeepFoolAttack(kind="deepfool", steps=2), seed=0, indices=[0])
+    assert len(calls) == gradients

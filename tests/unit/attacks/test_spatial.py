@@ -92,7 +92,9 @@ def test_a_pixel_is_the_mean_of_the_four_around_where_it_comes_from(x, pose):
         column = math.cos(angle) * across - math.sin(angle) * along + (width - 1) / 2
         row = math.sin(angle) * across + math.cos(angle) * along + (height - 1) / 2
         value = 0.0
-        for a, b in itertools.product((math.floor(row), math.floor(row) + 1), (math.floor(column), math.floor(column) + 1)):
+        for a, b in itertools.product(
+            (math.floor(row), math.floor(row) + 1), (math.floor(column), math.floor(column) + 1)
+        ):
             if 0 <= a < height and 0 <= b < width:
                 value += x[0, c, a, b].item() * (1 - abs(row - a)) * (1 - abs(column - b))
         assert found[c, i, j].item() == pytest.approx(value, abs=1e-9)
