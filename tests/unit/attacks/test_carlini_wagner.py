@@ -1,6 +1,7 @@
 """Carlini and Wagner's attack against torch's Adam on one image after the other."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def test_it_is_adam_in_tanh_space_with_a_search_over_c(model, x, y, indices, tar
             continue
         expected, tried = plain(model, x[row], label, aim, spec)
         torch.testing.assert_close(found[row], expected, atol=1e-7, rtol=0)
-        ratios = [b / a for a, b in zip(tried, tried[1:], strict=False)]
+        ratios = [b / a for a, b in pairwise(tried)]
         grown, bisected = grown + sum(r > 5 for r in ratios), bisected + sum(r < 5 for r in ratios)
     assert grown > 0
     assert bisected > 0
