@@ -21,7 +21,7 @@ PAIRS = "min max, amin amax, argmin argmax, minimum maximum, clamp_min clamp_max
 PAIRS += "test train, linf l2, cross_entropy margin, generator discriminator, break continue"
 NAMES = {a: b for pair in PAIRS.split(", ") for one, two in [pair.split()] for a, b in ((one, two), (two, one))}
 """Functions, attributes and keys that are easily taken for one another."""
-TOLD = {"print", "progress", "warn", "ConfigError", "ValueError"}
+TOLD = {"print", "progress", "warn", "warning", "fail", "ConfigError", "ValueError"}
 """Calls whose words only a person reads."""
 
 
