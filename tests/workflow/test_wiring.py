@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,6 @@ READS: dict[str, dict[str, str]] = {
 """What one job reads of its data set and models; an empty name is nothing."""
 
 
-@cache
 def planned(study: Path) -> tuple[Study, Plan]:
     loaded = load_file(study)
     return loaded.study, build(loaded)
