@@ -97,6 +97,8 @@ def silent(node: ast.AST) -> bool:
             return True
         case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
+        case ast.keyword(arg="strict"):  # of zip: an assertion
+            return True
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
             return name in TOLD
     return False
