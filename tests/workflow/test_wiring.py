@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.project import ROOT
 
-from advgen.config import ConfigError, Study, load_file
+from advgen.config import ConfigError, Study, load_file, load_study
 from advgen.plan import LONGEST_LINE, Job, Plan, build, listed
 from advgen.specs import DerivedDataset
 
@@ -316,3 +316,104 @@ def test_a_generator_that_is_not_there_is_told(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"generators\.mine\.file = 'nowhere.safetensors': no such file"):
         build(load_file(path))
+
+
+SMALL = """\
+datasets: {mnist: {kind: mnist, train: 3000, test: 300}}
+evaluation: {attack_examples: 50, validation: 200}
+classifiers: {net: {dataset: mnist, model: FC100-100-10, seeds: [1, 2]}}
+attacks: {pgd: {kind: pgd}}
+figures: {robust: {kind: robustness, sources: [net], attacks: [pgd]}}
+cv:
+  profile: profile.yaml
+  bibliography: papers.bib
+  metrics: null
+  formats: [md, html]
+  variants:
+    short: {selected: true, formats: [tex]}
+    private: {overlay: private.yaml}
+"""
+PROFILE = "name: A\norder: [experiments]\nexperiments: [\"{{ result('robustness', 'accuracy', source='net') }}\"]\n"
+
+
+def small(folder: Path, text: str = SMALL, profile: str = PROFILE) -> Plan:
+    files = {"study.yaml": text, "profile.yaml": profile, "papers.bib": "", "private.yaml": "headline: Private\n"}
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    return build(load_file(Path("study.yaml")))
+
+
+def test_variants_take_their_own_overlay_and_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for whole, other in (("", ()), ("  overlay: private.yaml\n", ("private.yaml",))):
+        plan = small(tmp_path, SMALL.replace("  metrics: null\n", f"  metrics: null\n{whole}"))
+        data = {job.wildcards["variant"]: job for job in plan.of("cv_data")}
+        overlays = {name: job.inputs["overlay"] for name, job in data.items()}
+        assert overlays == {"cv": other, "short": other, "private": ("private.yaml",)}
+        assert {job.inputs["metrics"] for job in data.values()} == {()}
+        assert {job.inputs["tables"] for job in data.values()} == {("results/tables/robustness.parquet",)}
+        assert [data[name].task.selected for name in ("cv", "short", "private")] == [False, True, False]
+        rendered = sorted((job.wildcards["variant"], job.wildcards["format"]) for job in plan.of("cv_render"))
+        both = [(name, format_) for name in ("cv", "private") for format_ in ("html", "md")]
+        assert rendered == [*both, ("short", "tex")]
+    both = SMALL.replace("private.yaml}", "own.yaml}").replace(
+        "  metrics: null\n", "  metrics: null\n  overlay: private.yaml\n"
+    )
+    (tmp_path / "own.yaml").write_text("headline: Own\n")
+    overlays = {job.wildcards["variant"]: job.inputs["overlay"] for job in small(tmp_path, both).of("cv_data")}
+    assert overlays == {"cv": ("private.yaml",), "short": ("private.yaml",), "private": ("own.yaml",)}
+
+
+def test_what_the_cv_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        small(tmp_path, profile=PROFILE.replace("robustness", "robustnes"))
+    assert str(caught.value) == (
+        "profile.yaml:3: result('robustnes', …): no such table (tables of the study: classifiers, robustness)"
+    )
+    with pytest.raises(ConfigError) as caught:
+        small(tmp_path, SMALL.replace("figures: {robust: {kind: robustness, sources: [net], attacks: [pgd]}}\n", ""),
+              PROFILE + "figures: [{name: robust, caption: x}]\n")  # fmt: skip
+    assert str(caught.value) == "profile.yaml: figure 'robust' is none of the study's figures (none)"
+    with pytest.raises(ConfigError) as caught:
+        small(tmp_path, profile=PROFILE + "figures: [{name: other, caption: x}]\n")
+    assert str(caught.value) == "profile.yaml: figure 'other' is none of the study's figures (robust)"
+    with pytest.raises(ConfigError, match=r"cv.bibliography = 'nowhere.bib': no such file; name one, or set cv: null"):
+        small(tmp_path, SMALL.replace("papers.bib", "nowhere.bib"))
+    with pytest.raises(ConfigError, match=r"cv.variants.private.overlay = 'nowhere.yaml': no such file"):
+        small(tmp_path, SMALL.replace("overlay: private.yaml", "overlay: nowhere.yaml"))
+
+
+def test_figures_of_the_cv_are_drawn_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = small(tmp_path, profile=PROFILE + "figures: [{name: robust, caption: x}]\n")
+    assert {job.inputs["figures"] for job in plan.of("cv_render")} == {("results/figures/robust.png",)}
+    [draw] = plan.of("draw")
+    crafted = tuple(f"results/attacks/net/seed{seed}/pgd.parquet" for seed in (1, 2))
+    assert draw.inputs["tables"] == crafted
+    [report] = plan.of("report_page")
+    assert report.inputs["captions"] == ("workflow/report/robustness.rst",)
+    assert report.task.figures[0].name == "robust"
+
+
+def test_a_study_without_figures_or_models_has_no_page_and_no_laws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text("datasets: {mnist: {kind: mnist}}\n")
+    plan = build(load_file(Path("study.yaml")))
+    assert {job.rule for job in plan.jobs} <= {"fetch", "make_dataset", "verify"}
+    assert plan.study == "study.yaml"
+    assert plan.has("verify")
+    whole = build(load_study({"datasets": {"mnist": {"kind": "mnist"}}}))
+    assert not whole.has("verify")  # there is no file that it could read
+    assert whole.study == ""
+
+
+def test_parts_of_a_data_set_are_drawn_by_the_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a whole one by none, so that another seed does not make it again."""
+    monkeypatch.chdir(tmp_path)
+    for part, seed in (("", 0), (", train: 3000", 7), (", test: 300", 7), (", train: 3000, test: 300", 7)):
+        text = SMALL.replace(", train: 3000, test: 300", part).replace("validation: 200", "validation: 200, seed: 7")
+        [job] = small(tmp_path, text).of("make_dataset")
+        assert job.task.seed == seed
