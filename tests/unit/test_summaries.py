@@ -147,3 +147,22 @@ def test_linearity_is_the_share_that_a_line_explains():
     assert found["r_squared"] == pytest.approx((1 + second + 0) / 3)
     expected = bootstrap_mean([1, second, 0], 0)
     assert (found["r_squared_low"], found["r_squared_high"]) == pytest.approx(expected[1:])
+
+
+def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
+    """So that two summaries of one table are the same, and those of two tables comparable."""
+    monkeypatch.setattr(summaries, "bootstrap_mean", lambda values, seed: (0.5, seed, seed))
+    strip = {"interpolation": "w", "model": "m", "seed": 0, "pair": 0, "label_from": 7, "label_to": 1, "judged": 7}
+    strips = [{**strip, "frame": frame, "change": 0.5} for frame in range(3)]
+    found = summaries.interpolations({"interpolation": columns(strips)})
+    assert found["roughness_low"] == [0]
+    image = {"inpainting": "i", "generator": "g", "seed": 0, "mask": "m", "method": "full"}
+    found = summaries.inpaintings({"inpainting": columns([{**image, **dict.fromkeys(summaries.MEASURES, 0.1)}])})
+    assert found["low"] == [0] * 5
+    point = {"linearity": "l", "source": "s", "seed": 0, "index": 0, "label": 0}
+    line = [{**point, "eps": eps, "logits": [eps]} for eps in (0.0, 1.0)]
+    assert summaries.linearity({"linearity": columns(line)})["r_squared_low"] == [0]
+    start = {"inversion": "i", "generator": "g", "seed": 0, "optimizer": "adam", "lr": 0.1, "first_start": "r"}
+    start |= {"index": 0, "start": 0, "mse": 0.1, "judged": 0, "label": 0, "history_step": [0]}
+    start |= {name: 1 for size in ("ink", "width", "height") for name in (size, f"{size}_found")}
+    assert summaries.inversions({"inversion": columns([start])})["mse_low"] == [0]
