@@ -263,3 +263,16 @@ def test_chunks_of_a_distance_matrix_hold_every_row_once(monkeypatch):
     assert distribution.precision_recall(np.zeros((4, 1)), np.zeros((4, 1))) == (1, 1)
     with pytest.raises(ValueError, match="k = 3 need more than 3"):
         distribution.precision_recall(np.zeros((9, 1)), np.zeros((3, 1)))
+
+
+def test_mse_is_of_the_difference():
+    a, b = torch.tensor([0.9, 0.2, 0.4]).view(1, 1, 1, 3), torch.tensor([0.4, 0.3, 0.4]).view(1, 1, 1, 3)
+    assert mse(a, b).item() == pytest.approx((0.25 + 0.01) / 3)
+
+
+def test_two_images_a_side_have_a_distance():
+    """On a line, (1 - 5)² + (√2 - √8)²: variances 2 and 8."""
+    assert distribution.frechet([[0.0], [2.0]], [[3.0], [7.0]]) == pytest.approx(16 + 2)
+    for few, many in (([[0.0]], [[3.0], [7.0]]), ([[3.0], [7.0]], [[0.0]])):
+        with pytest.raises(ValueError, match="at least two images"):
+            distribution.frechet(few, many)

@@ -417,3 +417,14 @@ def test_parts_of_a_data_set_are_drawn_by_the_seed(tmp_path: Path, monkeypatch: 
         text = SMALL.replace(", train: 3000, test: 300", part).replace("validation: 200", "validation: 200, seed: 7")
         [job] = small(tmp_path, text).of("make_dataset")
         assert job.task.seed == seed
+
+
+def test_a_study_with_a_base_is_verified_by_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base.yaml").write_text("datasets: {mnist: {kind: mnist}}\n")
+    (tmp_path / "study.yaml").write_text("base: base.yaml\ntitle: Mine\ncv: null\n")
+    loaded = load_file(Path("study.yaml"))
+    assert loaded.files == ("study.yaml", "base.yaml")
+    plan = build(loaded)
+    assert plan.study == "study.yaml"
+    assert plan.of("verify")[0].task.study == "study.yaml"
