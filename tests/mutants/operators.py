@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -118,9 +119,12 @@ def places(node: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.AST, 
 
 def mutants(file: str, source: str) -> Iterator[Mutant]:
     """All faults of a file."""
-    lines = source.splitlines()
+    lines, seen = source.splitlines(), Counter[tuple[int, str]]()
     for number, (parent, field, _, node, inside) in enumerate(places(ast.parse(source))):
         for nth, fault in enumerate(faults(node, parent, field, inside)):
             at, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1)
             change = f"{ast.unparse(node)} -> {ast.unparse(fault)}"
+            seen[at, change] += 1
+            if seen[at, change] > 1:
+                change += f" (number {seen[at, change]} of the line)"
             yield Mutant(file, source, at, last, lines[at - 1].strip(), change, number, nth, inside)
