@@ -129,3 +129,13 @@ def test_ranks_by_hand():
     assert rank_correlation([1, 2, 3, 9], [5, 4, 8, 7], seed=0)[0] == pytest.approx(0.6)
     assert rank_correlation([1, 2, 3], [3, 2, 1], seed=0) == (-1, -1, -1)
     assert np.isnan(rank_correlation([1, 2, 3], [1, 1, 1], seed=0)).all()
+
+
+def test_both_tails_are_half_of_what_is_left(monkeypatch):
+    tails = []
+    monkeypatch.setattr(intervals.np, "quantile", lambda values, ends: tails.append((len(values), *ends)) or ends)
+    bootstrap_mean([1, 2], 0)
+    rank_correlation([1, 2, 3, 4], [1, 2, 4, 3], 0, confidence=0.9)
+    assert tails[0] == pytest.approx((2000, 0.025, 0.975))
+    assert tails[1][1:] == pytest.approx((0.05, 0.95))
+    assert 1900 < tails[1][0] <= 2000  # less those resamples that are one example four times

@@ -428,3 +428,13 @@ def test_a_study_with_a_base_is_verified_by_its_own_file(tmp_path: Path, monkeyp
     plan = build(loaded)
     assert plan.study == "study.yaml"
     assert plan.of("verify")[0].task.study == "study.yaml"
+
+
+def test_tables_say_how_many_images_a_net_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3000, less the 200 that are held out, or as many as its definition takes."""
+    monkeypatch.chdir(tmp_path)
+    for more, images in (("", 2800), (", images: 500", 500)):
+        plan = small(tmp_path, SMALL.replace("seeds: [1, 2]", f"seeds: [1, 2]{more}"))
+        assert {job.task.origin.images for job in plan.of("craft")} == {images}
+        assert {one.images for one in plan.of("evaluate_classifiers")[0].task.tested} == {images}
+        assert {job.task.origin.defence for job in plan.of("craft")} == {"none"}

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from advgen.cv.bibliography import decode, split_authors
+from advgen.cv.bibliography import decode, split_authors, without_doubled
 from advgen.cv.build import shown, total
 from advgen.cv.inline import plain
 from advgen.cv.legacy import recognised
 from advgen.cv.resume import _dates, render
 
-from .conftest import METRICS, PROFILE, STAMP, TEMPLATES, Files, section
+from . import test_legacy
+from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, TEMPLATES, Files, section
 from .test_diff import report, snapshot
 
 
@@ -117,3 +118,42 @@ def test_a_changed_paper_says_what_was_and_what_is(tmp_path: Path, capsys: pytes
     lines = report(snapshot(tmp_path, "old", {}), snapshot(tmp_path, "new", edits), capsys)
     assert any(re.search(r"note 'Oral' → 'Spotlight'", line) for line in lines)
     assert any(re.search(r"authors .*Ludwiczuk.* → .*Ludwicuk", line) for line in lines)
+
+
+DOUBLED = "@article{{k, title = {{T}},{}\n  year = {{2020}}\n}}\n"
+
+
+def test_a_doubled_field_on_the_first_lines_is_taken_out_or_told(tmp_path: Path):
+    path = tmp_path / "x.bib"
+    path.write_text(DOUBLED.format("\n  title = {T},"))
+    text, said = without_doubled(path)
+    assert text == DOUBLED.format("")
+    assert said == [f"{path}:2: the field title stands twice with the same value; kept once"]
+    path.write_text(DOUBLED.format(" title = {T},"))
+    with pytest.raises(ValueError, match=r"x\.bib:1: the field title stands twice in one entry; remove one"):
+        without_doubled(path)
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(3, "A A, B B, C C;"), (4, "A A, B B, C C and 1 more;"), (5, "A A, B B, C C and 2 more;")]
+)
+def test_three_unknown_authors_are_named(files: Files, caplog: pytest.LogCaptureFixture, count: int, told: str):
+    others = " and ".join(f"{letter} {letter}" for letter in "ABCDE"[:count])
+    text = BIBLIOGRAPHY.replace("B. Minta and A.", f"{others} and A.").replace(" and {The Group, Inc.}", "")
+    files.write(bibliography=text)
+    with caplog.at_level(logging.WARNING):
+        files.build()
+    assert any(f"without an address: {told}" in one for one in caplog.messages), caplog.messages
+
+
+def test_the_host_of_a_repository_is_left_out_where_it_is_understood(tmp_path: Path):
+    (tmp_path / "publications").mkdir()
+    (tmp_path / "publications/all.bib").write_text(test_legacy.BIB, encoding="utf-8")
+    (tmp_path / "metrics.yaml").write_text(
+        "as_of: 2023-12-05\nrepositories: {proba/one: 1, proba/two: 2}\n", encoding="utf-8"
+    )
+    text = test_legacy.CV.replace("https://github.com/proba/one", "http://github.com/proba/one.git")
+    (tmp_path / "cv.yaml").write_text(text, encoding="utf-8")
+    first, second = section(test_legacy.made(tmp_path), "repositories")["rows"]
+    assert first["item"]["url"] == "https://github.com/proba/one"
+    assert second["item"]["url"] == "https://code.example.org/proba/two"
