@@ -70,7 +70,12 @@ def test_trying_all_takes_the_first_part_that_succeeds_and_the_best_of_it(model,
     """Every pixel at 0, 0.5 and 1 in each channel; whatever share of them is shown to the model at a time."""
     monkeypatch.setattr(module, "ROWS", rows)
     spec = OnePixelAttack(kind="one_pixel", search="exhaustive", levels=3)
+    shown = []
+    hook = model.register_forward_pre_hook(lambda module, inputs: shown.append(len(inputs[0])))
     found = one_pixel(model, x, y, spec, seed=3, indices=indices)
+    hook.remove()
+    assert shown[0] == len(x)
+    assert rows / 2 < max(shown[1:]) <= rows
     places = list(itertools.product(range(x.shape[2]), range(x.shape[3]), (0, 0.5, 1), (0, 0.5, 1)))
     fooled = []
     for row in range(len(x) - 1):
