@@ -88,3 +88,19 @@ def test_the_minimum_of_a_parabola_in_the_box_is_found():
     # started in the corner, some pixels must leave their bounds
     _, again = _minimise(evaluate, torch.zeros(3, P, dtype=torch.float64), 30, 5)
     torch.testing.assert_close(again, aims.clamp(0, 1), atol=1e-3, rtol=0)
+
+
+def test_a_step_that_raises_the_value_is_halved():
+    """Down (z - 1/2)² from 0.1: a first step of length one ends at the bound, 1, which is worse; half of it at 0.6."""
+    tried = []
+
+    def evaluate(z, rows):
+        tried.append(z.item())
+        return (z - 0.5).square().sum(1), 2 * (z - 0.5), z[:, 0] > 0.45
+
+    succeeded, found = _minimise(evaluate, torch.tensor([[0.1]], dtype=torch.float64), 5, 3)
+    assert tried[:3] == pytest.approx([0.1, 1.0, 0.6])
+    assert tried[3] == pytest.approx(0.5)  # by the curvature that it has seen
+    assert len(tried) == 4
+    assert found.item() == pytest.approx(0.5)
+    assert succeeded.item() is True
