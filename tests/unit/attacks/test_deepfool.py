@@ -102,3 +102,14 @@ def test_far_boundaries_are_spared_but_for_the_first_step(far, gradients):
     x = torch.full((1, 1, 2, 2), 0.5, dtype=torch.float64)
     deepfool(Receding(), x, torch.tensor([0]), DeepFoolAttack(kind="deepfool", steps=2), seed=0, indices=[0])
     assert len(calls) == gradients
+
+
+def test_without_any_gradient_there_is_no_step():
+    class Flat(torch.nn.Module):
+        def forward(self, x_BCHW):
+            flat_B = 0 * x_BCHW.flatten(1).sum(1)
+            return torch.stack([flat_B + 0.1, flat_B, flat_B], dim=1)
+
+    x = torch.full((2, 1, 2, 2), 0.5, dtype=torch.float64)
+    spec = DeepFoolAttack(kind="deepfool", steps=3)
+    assert torch.equal(deepfool(Flat(), x, torch.tensor([0, 0]), spec, seed=0, indices=[0, 1]), x)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from advgen.attacks.pgd import pgd
+from advgen.attacks.pgd import pgd, random_start
 from advgen.specs import PgdAttack
 
 RESTARTS = 4
@@ -119,3 +119,19 @@ def test_a_model_that_adds_its_channels_first_is_attacked_too():
     x = torch.full((1, 3, 2, 2), 0.5, dtype=torch.float64)
     spec = PgdAttack(kind="pgd", eps=0.2, steps=1, step_size=0.1, random_start=False)
     assert pgd(Grey(), x, torch.tensor([0]), spec, seed=0, indices=[0]).unique().item() == pytest.approx(0.4)
+
+
+def test_random_starts_are_uniform_in_the_ball():
+    """In L∞ each pixel is, so its mean is 0 and that of its square eps² / 3; in L2 in n dimensions (r / eps)^n is."""
+    x = torch.full((500, 1, 2, 2), 0.5, dtype=torch.float64)
+    for norm in ("linf", "l2"):
+        spec = PgdAttack(kind="pgd", eps=0.25, norm=norm)
+        change_BD = (random_start(x, spec, 0, list(range(500)), restart=0) - x).flatten(1) / 0.25
+        assert change_BD.mean(0).abs().max() < 0.1  # four standard deviations
+        if norm == "linf":
+            assert change_BD.square().mean().item() == pytest.approx(1 / 3, rel=0.1)
+            assert change_BD.abs().max() < 1
+        else:
+            share_B = change_BD.norm(dim=1) ** 4
+            assert share_B.mean().item() == pytest.approx(1 / 2, rel=0.1)
+            assert 0.99 < share_B.max() <= 1 + 1e-6
