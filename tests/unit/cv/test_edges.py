@@ -157,3 +157,8 @@ def test_the_host_of_a_repository_is_left_out_where_it_is_understood(tmp_path: P
     first, second = section(test_legacy.made(tmp_path), "repositories")["rows"]
     assert first["item"]["url"] == "https://github.com/proba/one"
     assert second["item"]["url"] == "https://code.example.org/proba/two"
+
+
+def test_a_wrong_value_is_told_in_one_sentence(files: Files):
+    files.write(PROFILE.replace("earlier: 2001", "earlier: soon"))
+    assert files.errors() == ["profile.yaml:9: earlier is 'soon'; input should be a valid integer"]
