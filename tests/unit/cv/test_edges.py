@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from advgen.cv.bibliography import decode, split_authors, without_doubled
 from advgen.cv.build import shown, total
 from advgen.cv.inline import plain
 from advgen.cv.legacy import recognised
+from advgen.cv.profile import Year
 from advgen.cv.resume import _dates, render
 
 from . import test_legacy
@@ -162,3 +164,25 @@ def test_the_host_of_a_repository_is_left_out_where_it_is_understood(tmp_path: P
 def test_a_wrong_value_is_told_in_one_sentence(files: Files):
     files.write(PROFILE.replace("earlier: 2001", "earlier: soon"))
     assert files.errors() == ["profile.yaml:9: earlier is 'soon'; input should be a valid integer"]
+
+
+def test_an_address_may_be_given_to_a_name_in_tex(tmp_path: Path):
+    (tmp_path / "publications").mkdir()
+    (tmp_path / "publications/all.bib").write_text(test_legacy.BIB, encoding="utf-8")
+    (tmp_path / "metrics.yaml").write_text(
+        "as_of: 2023-12-05\nrepositories: {proba/one: 1, proba/two: 2}\n", encoding="utf-8"
+    )
+    text = test_legacy.CV.replace("'Michal Rol'", r"""'Rol{\''\i}nek'""")
+    (tmp_path / "cv.yaml").write_text(text, encoding="utf-8")
+    groups = section(test_legacy.made(tmp_path), "publications")["groups"]
+    urls = {one["name"]: one["url"] for group in groups for entry in group["entries"] for one in entry["authors"]}
+    assert urls["Michal Rolínek"] == "https://rol.example.org/~m?x=1&y=2"
+
+
+def test_years_are_of_two_centuries():
+    years = TypeAdapter(Year)
+    for year in (1900, 2100):
+        assert years.validate_python(year) == year
+    for year in (1899, 2101, "2000", 2000.5):
+        with pytest.raises(ValidationError):
+            years.validate_python(year)
