@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotat
 	pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test slurm-test kill-test browser-test bench check docs lock clean help
+.PHONY: run test mutants slurm-test kill-test browser-test bench check docs lock clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -19,6 +19,9 @@ run: $(BIN)/.run  ## set up, then run the study: make run, or make run STUDY=my.
 
 test: $(BIN)/.test  ## set up, then all tests
 	python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+mutants: $(BIN)/.test  ## small faults in attacks, metrics, plan and CV: do the tests notice? (half an hour at most)
+	python tests/mutants/run.py $(ARGS)
 
 slurm-test: $(BIN)/.test  ## the spine study and its faults on a SLURM started here (root and apt; ten minutes)
 	tests/slurm/install.sh

@@ -38,7 +38,7 @@ from advgen.io.checkpoints import load_model
 from advgen.specs.attacks import AttackSpec, DeepFoolAttack, LbfgsAttack, PgdAttack
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.unit.test_attacks_against_peers import scipys
+from tests.unit.attacks.test_attacks_against_peers import scipys
 
 Run = Callable[[Tensor, Tensor], Tensor]
 EPS, STEPS, STEP_SIZE = 0.3, 40, 0.01

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.project import Project
+from tests.project import ROOT, Project
 
 import advgen
 from advgen.io.stamps import read_stamp
+from advgen.study.load import load_file
 
 STUDY = "config/smoke.yaml"
 

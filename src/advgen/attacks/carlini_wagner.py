@@ -58,7 +58,7 @@ def _search(
         norm_B = norms(x_adv_BCHW - x_BCHW).flatten()
         better = (goal.margin(logits_BK) > spec.confidence) & (norm_B < size_B)
         best_BCHW[better], size_B[better] = x_adv_BCHW[better], norm_B[better]
-        gradient_BCHW += 2 * (x_adv_BCHW - x_BCHW)
+        gradient_BCHW = gradient_BCHW + 2 * (x_adv_BCHW - x_BCHW)  # which may share memory
         gradient_BCHW *= (1 - tanh_BCHW.square()) / 2
         mean_BCHW.lerp_(gradient_BCHW, 1 - BETAS[0])
         square_BCHW.lerp_(gradient_BCHW.square(), 1 - BETAS[1])

@@ -85,7 +85,7 @@ def step(model: nn.Module, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: Pgd
     """The images after one step inside the ball, and the logits before it; the model is frozen."""
     gradient_BCHW, logits_BK = ascent(model, x_adv_BCHW, partial(goal.loss, spec.loss))
     if spec.norm == "linf":
-        moved_BCHW = torch.add(x_adv_BCHW, gradient_BCHW.sign_(), alpha=spec.step_size)
+        moved_BCHW = torch.add(x_adv_BCHW, gradient_BCHW.sign(), alpha=spec.step_size)
         return torch.clamp(moved_BCHW, ball.low_BCHW, ball.high_BCHW, out=moved_BCHW), logits_BK
     direction_BCHW = gradient_BCHW / norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
     return project(x_adv_BCHW + spec.step_size * direction_BCHW, ball.x_BCHW, "l2", spec.eps), logits_BK

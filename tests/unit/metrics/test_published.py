@@ -55,3 +55,33 @@ def test_kendall_leaves_out_cells_that_one_side_lacks() -> None:
 @pytest.mark.parametrize("ours", [[1.0, np.nan, np.nan], [2.0, 2.0, 2.0]])
 def test_kendall_is_not_defined_without_an_order(ours: list[float]) -> None:
     assert math.isnan(kendall(ours, [1.0, 2.0, 3.0])[0])
+
+
+SUMS = {
+    "szegedy2014-table-2": (
+        [143, 295.3, 377.6, 172.3, 199, 180.2, 34.2, 62],
+        [370.1, 253, 268.6, 220.7, 195.7, 155.5],
+        [0.062, 0.1, 0.14, 0.058, 0.065, 0.086, 0.1, 0.3],
+    ),
+    "szegedy2014-table-4": ([132.1, 111.35, 116.4, 7.2], [116.65, 137, 113.4], [0.062, 0.059, 0.058, 0.06]),
+    "szegedy2014-table-4-amplified": ([241, 218, 177, 8.1], [225.6, 250.8, 167.7], [0.1, 0.1, 0.1, 0.1]),
+}
+"""Sums of rows and of columns, and the distortions: a cell that changes by mistake changes two sums."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_no_number_has_changed(name: str) -> None:
+    table = PUBLISHED[name]
+    rows, columns, distortions = SUMS[name]
+    assert [sum(row) for row in table.errors.values()] == pytest.approx(rows)
+    assert [sum(column) for column in zip(*table.errors.values(), strict=True)] == pytest.approx(columns)
+    assert list(table.distortion.values()) == distortions
+    assert [error for error, _ in MINIMUM_DISTORTION.values()] == [7.4, 9.4, 20, 1.64, 1.54, 1.9]
+
+
+def test_two_cells_are_enough_for_an_order() -> None:
+    assert kendall([1, 2], [3, 4]) == (1, 2)
+    assert kendall([1, 2], [4, 3]) == (-1, 2)
+    tau, count = kendall([1], [3])
+    assert math.isnan(tau)
+    assert count == 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from advgen.metrics import calibration as calibration_module
 from advgen.metrics import distribution
 from advgen.metrics.calibration import calibrate
 from advgen.metrics.image import laplacian_variance, mse, ssim
@@ -194,3 +195,84 @@ def test_ladder_ranks_damage_and_repeats():
     assert by_name["uniform noise"]["precision"] == 0
     assert by_name["class 1 only"]["recall"] < by_name["real train"]["recall"]
     assert {row["judge_error"] for row in rows} == {0}
+
+
+def test_each_rung_of_the_ladder_shows_what_its_name_says(monkeypatch):
+    """The judge's features are the pixels, and noted; its label is whether an image is bright."""
+    shown = []
+
+    def note(judge, images):
+        shown.append(images)
+        bright = images.double().flatten(1).mean(1) / (255 if images.dtype == torch.uint8 else 1)
+        return images.flatten(1).double(), torch.stack([1 - bright, bright], dim=1)
+
+    monkeypatch.setattr(calibration_module, "features_and_probabilities", note)
+    labels = torch.arange(60) % 3
+    images = (80 * labels[:, None, None, None] + torch.arange(60)[:, None, None, None]).expand(60, 1, 5, 6)
+    images = images.to(torch.uint8).contiguous()
+    judge = Network(nn.Sequential(nn.Flatten()), nn.Linear(30, 2))
+    rows = calibrate(judge, images, labels, images[:20], (labels[:20] > 0).long(), n=30, seed=0, device="cpu")
+    reference, real, missing, blurred, noisy, uniform, only = shown
+    assert sorted(reference[:, 0, 0, 0].tolist()) == sorted(images[:20, 0, 0, 0].tolist())
+    assert reference[:, 0, 0, 0].tolist() != images[:20, 0, 0, 0].tolist()  # in random order
+    names = ["real train", "class 0 missing", "blur 3×3", "Gaussian noise 0.2", "uniform noise", "class 1 only"]
+    assert [row["level"] for row in rows] == names
+    assert [row["n"] for row in rows] == [30, 30, 30, 30, 30, 20]
+
+    def of_class(level):
+        return {
+            int(labels[(images[:, 0, 0, 0] == round(level * 255)).nonzero()[0, 0]])
+            for level in level[:, 0, 0, 0].tolist()
+        }
+
+    assert (of_class(real), of_class(missing), of_class(only)) == ({0, 1, 2}, {1, 2}, {1})
+    assert not torch.equal(real, missing)
+    torch.testing.assert_close(blurred[:, :, 2, 2], real[:, :, 2, 2])
+    torch.testing.assert_close(blurred[:, :, 0, 0], real[:, :, 0, 0] * 4 / 9)  # black comes in
+    torch.testing.assert_close(blurred[:, :, 0, 2], real[:, :, 0, 2] * 6 / 9)
+    assert noisy.min() == 0 and noisy.max() == 1
+    inner = (noisy - real)[(noisy > 0) & (noisy < 1) & (real > 0.3) & (real < 0.7)]
+    assert inner.std().item() == pytest.approx(0.2, rel=0.15)
+    assert uniform.min() >= 0 and uniform.max() <= 1
+    assert uniform.std().item() == pytest.approx(1 / 12**0.5, rel=0.05)
+    wrong = sum(
+        (level > 127.5) != (label > 0) for level, label in zip(images[:20, 0, 0, 0].tolist(), labels[:20], strict=True)
+    )
+    assert rows[0]["judge_error"] == rows[5]["judge_error"] == pytest.approx(int(wrong) / 20)
+    assert 0 < wrong < 20
+
+
+def test_entropy_of_one_class_is_no_negative_zero():
+    assert str(distribution.entropy_bits([1, 0])) == "0.0"
+
+
+def test_ssim_needs_a_window_in_both_directions():
+    for shape in ((1, 1, 10, 30), (1, 1, 30, 10)):
+        with pytest.raises(ValueError, match="11×11"):
+            ssim(torch.zeros(shape), torch.zeros(shape))
+    assert ssim(torch.zeros(1, 1, 11, 11), torch.zeros(1, 1, 11, 11)).item() == 1
+
+
+def test_chunks_of_a_distance_matrix_hold_every_row_once(monkeypatch):
+    """The radius of a point is the distance of its k-th neighbour, whatever the chunks."""
+    points = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64)
+    for chunk in (1, 2, 1000):
+        monkeypatch.setattr(distribution, "CHUNK", chunk)
+        assert distribution._radii(points, 1).tolist() == [1, 1, 2, 4]
+        assert distribution._radii(points, 2).tolist() == [3, 2, 3, 6]
+    assert distribution.precision_recall(np.zeros((4, 1)), np.zeros((4, 1))) == (1, 1)
+    with pytest.raises(ValueError, match="k = 3 need more than 3"):
+        distribution.precision_recall(np.zeros((9, 1)), np.zeros((3, 1)))
+
+
+def test_mse_is_of_the_difference():
+    a, b = torch.tensor([0.9, 0.2, 0.4]).view(1, 1, 1, 3), torch.tensor([0.4, 0.3, 0.4]).view(1, 1, 1, 3)
+    assert mse(a, b).item() == pytest.approx((0.25 + 0.01) / 3)
+
+
+def test_two_images_a_side_have_a_distance():
+    """On a line, (1 - 5)² + (√2 - √8)²: variances 2 and 8."""
+    assert distribution.frechet([[0.0], [2.0]], [[3.0], [7.0]]) == pytest.approx(16 + 2)
+    for few, many in (([[0.0]], [[3.0], [7.0]]), ([[3.0], [7.0]], [[0.0]])):
+        with pytest.raises(ValueError, match="at least two images"):
+            distribution.frechet(few, many)

@@ -28,7 +28,7 @@ def digest_of(folder: Path, *modules: str) -> str:
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A small copy of the package: the real core, and science of three modules."""
-    source = Path(__file__).parents[2] / "src/advgen"
+    source = Path(__file__).parents[3] / "src/advgen"
     folder = tmp_path / "advgen"
     (folder / "toy").mkdir(parents=True)
     for folder_name in ("core", "io", "specs"):

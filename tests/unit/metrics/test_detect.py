@@ -94,3 +94,23 @@ def test_uneven_but_varied_samples_have_not_collapsed():
     assert not collapsed([0.22, 0.02, 0.04, 0.12, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
     assert not collapsed([0.6, 0.4]), "of two classes, one always has half or more"
     assert collapsed([1.0, 0.0])
+
+
+def test_the_limits_are_where_they_stand():
+    """Half of the classes is enough; over 1 % means over; .55 of ten is not yet too much."""
+    assert not collapsed([0.2] * 5 + [0.0] * 5)
+    assert collapsed([0.25] * 4 + [0.0] * 6)
+    assert collapsed([0.24] * 4 + [0.01] * 4 + [0.0] * 2), "a class of just 1 % does not count"
+    assert not collapsed([0.55] + [0.05] * 9)
+    assert collapsed([0.56] + [0.44 / 9] * 9)
+
+
+def test_a_signal_at_its_limit_is_there():
+    steps = np.arange(WINDOW)
+    still, moving = np.full(WINDOW, 0.7), 0.7 + 0.0011 * (-1.0) ** steps
+    assert vanishing(np.full(WINDOW, 0.0099), still).all()
+    assert not vanishing(np.full(WINDOW, 0.01), still).any()
+    assert vanishing(np.zeros(WINDOW), 0.7 + 0.0009 * (-1.0) ** steps).all()
+    assert not vanishing(np.zeros(WINDOW), moving).any()
+    assert vanishing([0.0, 0.0], [0.7, 0.7]).tolist() == [True, True]
+    assert vanishing(np.zeros(5), np.zeros(5), window=3).all()

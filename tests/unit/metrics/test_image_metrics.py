@@ -84,3 +84,25 @@ def test_ssim_of_colour_images_does_not_depend_on_their_layout_in_memory():
     torch.testing.assert_close(ssim(one.to(memory_format=torch.channels_last), other), expected)
     per_channel = torch.stack([ssim(one[:, [c]], other[:, [c]]) for c in range(3)]).mean(0)
     torch.testing.assert_close(expected, per_channel)
+
+
+def test_a_laplacian_by_hand():
+    """One bright pixel in a picture of 4×4: its Laplacian in the inner 2×2 is -4, 1, 1 and 0, of mean -1/2."""
+    x_NCHW = torch.zeros(1, 1, 4, 4)
+    x_NCHW[0, 0, 1, 1] = 1
+    assert laplacian_variance(x_NCHW).item() == pytest.approx((3.5**2 + 1.5**2 + 1.5**2 + 0.5**2) / 4)
+
+
+def test_a_grey_background_is_not_noise():
+    """The limit of what is dark is 0.1; it may stand beside a bright pixel."""
+    for level, counted in ((0.09, True), (0.1, False), (0.11, False)):
+        x_NCHW = torch.full((1, 1, 9, 9), level, dtype=torch.float64)
+        x_NCHW[0, 0, 4, 4] = 1
+        assert isolated_energy(x_NCHW).item() == pytest.approx((1 - level) ** 2 / 81 if counted else 0)
+
+
+def test_the_limit_of_what_is_bright():
+    x_NCHW = torch.zeros(1, 1, 6, 9)
+    x_NCHW[0, 0, 1, 2], x_NCHW[0, 0, 1, 3], x_NCHW[0, 0, 4, 6] = 0.5, 0.51, 0.51
+    _, width, height = extent(x_NCHW)
+    assert (width.item(), height.item()) == (4, 4)

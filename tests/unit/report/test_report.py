@@ -14,7 +14,7 @@ import pytest
 
 from advgen.core.catalog import TABLES
 from advgen.io.tables import arrow_table
-from advgen.report import page
+from advgen.report.page import page
 
 STAMP = "advgen:eyJhIjoxfQ=="
 VOID = {"meta", "img", "br", "link", "hr", "input", "col"}

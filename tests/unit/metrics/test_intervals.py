@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, spearmanr
 
+from advgen.metrics import intervals
 from advgen.metrics.intervals import bootstrap_mean, paired_difference, rank_correlation, wilson
 
 
@@ -89,3 +90,52 @@ def test_rank_correlation_is_spearmans():
 def test_rank_correlation_of_what_never_varies_is_not_a_number():
     assert np.isnan(rank_correlation([1, 1, 1], [1, 2, 3], seed=0)).all()
     assert rank_correlation([1, 2], [5, 9], seed=0) == (1, 1, 1)  # some resamples are one example twice
+
+
+def test_the_bootstrap_by_enumeration():
+    """Two values, 0 and 1: a resample's mean is 0, 1/2 or 1 with the chances 1/4, 1/2 and 1/4."""
+    assert bootstrap_mean([0, 1], 0, confidence=0.4) == (0.5, 0.5, 0.5)
+    assert bootstrap_mean([0, 1], 0, confidence=0.6) == (0.5, 0, 1)
+
+
+def test_the_resamples_are_those_that_were_asked_for(monkeypatch):
+    """However many fit into one chunk, down to less than one."""
+    values = np.random.default_rng(0).random(10)
+    drawn = []
+
+    class Counting:
+        def integers(self, n, size):
+            drawn.append(size)
+            return np.zeros(size, dtype=int)
+
+    monkeypatch.setattr(intervals.np.random, "default_rng", lambda seed: Counting())
+    for chunk, sizes in ((10_000, [(25, 10)]), (100, [(10, 10), (10, 10), (5, 10)]), (3, [(1, 10)] * 25)):
+        monkeypatch.setattr(intervals, "CHUNK", chunk)
+        drawn.clear()
+        assert bootstrap_mean(values, 0, n=25) == (values.mean(), values[0], values[0])
+        assert drawn == sizes
+
+
+def test_pairs_are_resampled_until_each_tail_holds_ten(monkeypatch):
+    asked = []
+    monkeypatch.setattr(intervals, "bootstrap_mean", lambda values, seed, confidence, n: asked.append((confidence, n)))
+    paired_difference([1, 2], [0, 0], seed=0)
+    paired_difference([1, 2], [0, 0], seed=0, confidence=0.95)
+    assert asked == [(0.999, 20_000), (0.95, 400)]
+
+
+def test_ranks_by_hand():
+    """Ranks 1, 2, 3, 4 against 2, 1, 4, 3: 1 - 6 · 4 / (4 · 15) = 0.6."""
+    assert rank_correlation([1, 2, 3, 9], [5, 4, 8, 7], seed=0)[0] == pytest.approx(0.6)
+    assert rank_correlation([1, 2, 3], [3, 2, 1], seed=0) == (-1, -1, -1)
+    assert np.isnan(rank_correlation([1, 2, 3], [1, 1, 1], seed=0)).all()
+
+
+def test_both_tails_are_half_of_what_is_left(monkeypatch):
+    tails = []
+    monkeypatch.setattr(intervals.np, "quantile", lambda values, ends: tails.append((len(values), *ends)) or ends)
+    bootstrap_mean([1, 2], 0)
+    rank_correlation([1, 2, 3, 4], [1, 2, 4, 3], 0, confidence=0.9)
+    assert tails[0] == pytest.approx((2000, 0.025, 0.975))
+    assert tails[1][1:] == pytest.approx((0.05, 0.95))
+    assert 1900 < tails[1][0] <= 2000  # less those resamples that are one example four times

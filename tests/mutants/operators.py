@@ -1,0 +1,130 @@
+"""The faults: each is one small change of a source file's syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from types import CodeType
+from typing import Any
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult, ast.And: ast.Or, ast.Or: ast.And, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+TURNS: dict[type[ast.AST], type[ast.AST]] = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+PAIRS = "min max, amin amax, argmin argmax, minimum maximum, clamp_min clamp_max, any all, sum mean, zeros ones, "
+PAIRS += "test train, linf l2, cross_entropy margin, generator discriminator, break continue"
+NAMES = {a: b for pair in PAIRS.split(", ") for one, two in [pair.split()] for a, b in ((one, two), (two, one))}
+"""Functions, attributes and keys that are easily taken for one another."""
+TOLD = {"print", "progress", "warn", "warning", "fail", "ConfigError", "ValueError"}
+"""Calls whose words only a person reads."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault of a file: the text of its line and what was changed, as survivors are listed."""
+
+    file: str
+    source: str
+    at: int
+    last: int
+    line: str
+    change: str
+    place: int
+    nth: int
+    inside: bool  # of a function, so that it runs when that is called
+
+    def code(self) -> CodeType:
+        """The file with its fault, compiled."""
+        tree = ast.parse(self.source)
+        parent, field, number, node, _ = next(islice(places(tree), self.place, None))
+        fault = next(islice(faults(node, parent, field, self.inside), self.nth, None))
+        if number is None:
+            setattr(parent, field, fault)
+        else:
+            getattr(parent, field)[number] = fault
+        return compile(ast.fix_missing_locations(tree), self.file, "exec")
+
+
+def faults(node: ast.AST, parent: ast.AST, field: str, in_function: bool) -> Iterator[ast.AST]:
+    """What could stand in the place of a node."""
+
+    def but(**fields: Any) -> ast.AST:
+        other = copy.copy(node)
+        for name, value in fields.items():
+            setattr(other, name, value)
+        return other
+
+    if field == "test" and isinstance(parent, ast.If | ast.IfExp) and not isinstance(node, ast.Compare | ast.UnaryOp):
+        yield ast.UnaryOp(ast.Not(), node)
+    match node:
+        case ast.Compare(ops=[op]):
+            yield from (but(ops=[table[type(op)]()]) for table in (SWAPS, TURNS) if type(op) in table)
+        case ast.BinOp(op=op) | ast.AugAssign(op=op) if type(op) in SWAPS:
+            if in_function or not isinstance(op, ast.BitOr):  # else it is a union of types
+                yield but(op=SWAPS[type(op)]())
+        case ast.BoolOp(op=op):
+            yield but(op=SWAPS[type(op)]())
+        case ast.UnaryOp(op=ast.Not() | ast.Invert() | ast.USub(), operand=operand):
+            yield operand
+        case ast.Constant(value=bool(value)):
+            yield but(value=not value)
+        case ast.Constant(value=int(value) | float(value)):
+            yield from (but(value=value + 1), but(value=value - 1))
+        case ast.Constant(value=str(value)) if value in NAMES:
+            yield but(value=NAMES[value])
+        case ast.Name(id=name) if field == "func" and name in NAMES:
+            yield but(id=NAMES[name])
+        case ast.Attribute(attr=name) if field == "func" and name in NAMES:
+            yield but(attr=NAMES[name])
+        case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
+            yield but(value=ast.Constant(None))
+        case ast.Break():
+            yield ast.Continue()
+        case ast.Continue():
+            yield ast.Break()
+
+
+def silent(node: ast.AST) -> bool:
+    """Nothing below is mutated: errors, what is told to a person, and type aliases."""
+    match node:
+        case ast.Raise() | ast.Expr(value=ast.Constant()) | ast.Subscript(value=ast.Name(id="Literal")):
+            return True
+        case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+        case ast.keyword(arg="strict"):  # of zip: an assertion
+            return True
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name in TOLD
+    return False
+
+
+def places(node: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, bool]]:
+    """Every node that may be mutated: its parent, the parent's field (and place in it), itself, if in a function."""
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns", "decorator_list", "msg", "type_params", "ctx"):
+            continue
+        for number, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(child, ast.AST) and not silent(child):
+                inside = (in_function or isinstance(child, ast.FunctionDef)) and not isinstance(child, ast.arguments)
+                yield node, field, number, child, inside
+                yield from places(child, inside)
+
+
+def mutants(file: str, source: str) -> Iterator[Mutant]:
+    """All faults of a file."""
+    lines, seen = source.splitlines(), Counter[tuple[int, str]]()
+    for number, (parent, field, _, node, inside) in enumerate(places(ast.parse(source))):
+        for nth, fault in enumerate(faults(node, parent, field, inside)):
+            at, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1)
+            change = f"{ast.unparse(node)} -> {ast.unparse(fault)}"
+            seen[at, change] += 1
+            if seen[at, change] > 1:
+                change += f" (number {seen[at, change]} of the line)"
+            yield Mutant(file, source, at, last, lines[at - 1].strip(), change, number, nth, inside)

@@ -1,0 +1,65 @@
+"""Carlini and Wagner's attack against torch's Adam on one image after the other."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from advgen.attacks.carlini_wagner import carlini_wagner
+from advgen.specs.attacks import CarliniWagnerAttack
+
+
+def lead(logits, label, target):
+    others = [one for k, one in enumerate(logits) if k != (label if target is None else target)]
+    best = torch.stack(others).max()
+    return best - logits[label] if target is None else logits[target] - best
+
+
+def plain(model, x, label, target, spec):
+    """Minimises the squared change + c · max(confidence − lead, 0); the values of c that were tried, and the best."""
+    low, high, c, tried = 0.0, math.inf, spec.initial_c, []
+    best, smallest = x, math.inf
+    for _ in range(spec.searches):
+        tried.append(c)
+        w = torch.atanh((2 * x - 1) * (1 - 1e-6)).requires_grad_()
+        adam = torch.optim.Adam([w], lr=spec.lr)
+        found = math.inf
+        for _ in range(spec.steps):
+            adam.zero_grad()
+            image = (w.tanh() + 1) / 2
+            margin = lead(model(image[None])[0], label, target)
+            size = (image - x).norm().item()
+            if margin.item() > spec.confidence and size < found:
+                found = size
+                if size < smallest:
+                    best, smallest = image.detach().clone(), size
+            ((image - x).square().sum() + c * (spec.confidence - margin).clamp_min(0)).backward()
+            adam.step()
+        if math.isfinite(found):
+            high = c
+        else:
+            low = c
+        c = 10 * c if math.isinf(high) else (low + high) / 2
+    return best, tried
+
+
+@pytest.mark.parametrize(("target", "confidence"), [(None, 0.0), (None, 0.3), ("nearest", 0.1)])
+def test_it_is_adam_in_tanh_space_with_a_search_over_c(model, x, y, indices, target, confidence):
+    settings = {"steps": 30, "searches": 5, "lr": 0.03, "initial_c": 0.02}
+    spec = CarliniWagnerAttack(kind="carlini_wagner", target=target, confidence=confidence, **settings)
+    found = carlini_wagner(model, x, y, spec, seed=0, indices=indices)
+    grown, bisected = 0, 0
+    for row in range(len(x)):
+        logits = model(x[row][None])[0].detach()
+        label = int(y[row])
+        aim = None if target is None else int(logits.masked_fill(torch.arange(5) == label, -math.inf).argmax())
+        if lead(logits, label, aim) > confidence:
+            assert torch.equal(found[row], x[row])
+            continue
+        expected, tried = plain(model, x[row], label, aim, spec)
+        torch.testing.assert_close(found[row], expected, atol=1e-7, rtol=0)
+        ratios = [b / a for a, b in pairwise(tried)]
+        grown, bisected = grown + sum(r > 5 for r in ratios), bisected + sum(r < 5 for r in ratios)
+    assert grown > 0
+    assert bisected > 0

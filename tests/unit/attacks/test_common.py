@@ -1,0 +1,126 @@
+"""Losses and projections on numbers that are worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from advgen import registry
+from advgen.attacks.common import Goal, aim, frozen, norms, project
+from advgen.specs.attacks import FgsmAttack
+
+Z = (1.0, 4.0, 2.0, 3.0, 0.0)
+"""Sorted: 4, 3, 2, 1, 0."""
+
+
+def loss(kind, label, target=None, z=Z):
+    goal = Goal(torch.tensor([label]), None if target is None else torch.tensor([target]))
+    return goal.loss(kind, torch.tensor([z], dtype=torch.float64)).item()
+
+
+# −(z_y − z_t) / (z_π1 − (z_π3 + z_π4) / 2) [croce2020reliable]: the denominator is 4 − (2 + 1) / 2 = 2.5
+@pytest.mark.parametrize(
+    ("label", "target", "value"),
+    [
+        (1, 3, (3 - 4) / 2.5),
+        (1, 2, (2 - 4) / 2.5),
+        (1, 4, (0 - 4) / 2.5),
+        (0, 3, (3 - 1) / 2.5),  # wrong already, towards what is not in front
+        (0, 1, (4 - 1) / 2.5),
+        (4, 0, (1 - 0) / 2.5),
+    ],
+)
+def test_aimed_dlr(label, target, value):
+    assert loss("dlr", label, target) == pytest.approx(value, abs=1e-12)
+
+
+def test_aimed_dlr_takes_the_third_and_fourth_of_more_classes():
+    """10, 7, 5, 1, −20: 10 − (5 + 1) / 2 = 7. A mean over other ranks would be another number each time."""
+    assert loss("dlr", 0, 1, (10.0, 7.0, 5.0, 1.0, -20.0)) == pytest.approx(-3 / 7, abs=1e-12)
+
+
+# −(z_y − max z_i) / (z_π1 − z_π3): the denominator is 4 − 2 = 2
+@pytest.mark.parametrize(("label", "value"), [(1, (3 - 4) / 2), (3, (4 - 3) / 2), (0, (4 - 1) / 2), (4, (4 - 0) / 2)])
+def test_dlr(label, value):
+    assert loss("dlr", label) == pytest.approx(value, abs=1e-12)
+
+
+def test_dlr_of_equal_logits_is_nothing():
+    assert loss("dlr", 0, z=(2.0, 2.0, 2.0, 2.0)) == 0
+    assert loss("dlr", 0, 1, z=(2.0, 2.0, 2.0, 2.0)) == 0
+
+
+@pytest.mark.parametrize(("label", "target", "value"), [(1, None, -1), (0, None, 3), (1, 3, -1), (1, 0, -3), (0, 1, 1)])
+def test_margin(label, target, value):
+    assert loss("margin", label, target) == value
+
+
+def test_cross_entropy_climbs_from_the_label_or_towards_the_target():
+    total = math.log(sum(math.exp(one) for one in Z))
+    assert loss("cross_entropy", 2) == pytest.approx(total - 2)
+    assert loss("cross_entropy", 2, 3) == pytest.approx(3 - total)
+
+
+def test_the_goal_is_reached_by_any_other_class_or_by_the_target_alone():
+    z = torch.tensor([Z, Z, Z])
+    assert Goal(torch.tensor([0, 1, 2])).reached(z).tolist() == [True, False, True]
+    assert Goal(torch.tensor([0, 0, 0]), torch.tensor([1, 2, 3])).reached(z).tolist() == [True, False, False]
+
+
+def test_projections_onto_balls_and_box():
+    x = torch.tensor([0.5, 0.5, 0.9, 0.1]).view(1, 1, 2, 2)
+    far = torch.tensor([0.9, 0.45, 1.5, -1.0]).view(1, 1, 2, 2)
+    assert project(far, x, "linf", 0.2).flatten().tolist() == pytest.approx([0.7, 0.45, 1.0, 0.0])
+    # a change of (0.3, 0.4) has length 0.5; a ball of 0.25 halves it, one of 1 leaves it
+    x, far = torch.full((1, 1, 1, 2), 0.5), torch.tensor([0.8, 0.9]).view(1, 1, 1, 2)
+    assert norms(far - x).item() == pytest.approx(0.5)
+    assert project(far, x, "l2", 0.25).flatten().tolist() == pytest.approx([0.65, 0.7])
+    assert project(far, x, "l2", 1).flatten().tolist() == pytest.approx([0.8, 0.9])
+
+
+class Grey(torch.nn.Module):
+    """Adds its channels up, so that the gradient of several pixels is one number in one place."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x_BCHW):
+        return self.model(x_BCHW.sum(1, keepdim=True).repeat(1, 2, 1, 1))
+
+
+@pytest.mark.parametrize("kind", registry.kinds("attacks"))
+def test_a_model_that_adds_its_channels_first_is_attacked(model, x, y, indices, kind):
+    """Nothing may be written into a gradient that shares its memory."""
+    fast = {"carlini_wagner": {"steps": 3}, "square": {"queries": 9}, "one_pixel": {"population": 4, "generations": 2}}
+    fast |= {"region": {"region": {"kind": "square", "size": 3}}}
+    spec = registry.kinds("attacks")[kind](kind=kind, **fast.get(kind, {}))
+    found = registry.resolve(spec)(Grey(model), x, y, spec, seed=0, indices=indices)
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("label", range(5))
+def test_random_targets_are_all_others_alike(model, x, label):
+    many = x[:1].expand(400, -1, -1, -1)
+    spec = FgsmAttack(kind="fgsm", target="random")
+    with torch.no_grad():
+        goal = aim(model, many, torch.full((400,), label), spec, seed=0, indices=list(range(400)))
+    counts = goal.target_B.bincount(minlength=5).tolist()
+    assert counts.pop(label) == 0
+    assert all(70 < count < 130 for count in counts)  # 100, and three standard deviations of 9 to either side
+
+
+def test_a_fixed_target_is_any_class_that_there_is(model, x, y, indices):
+    for target in (0, 4):
+        goal = aim(model, x, y, FgsmAttack(kind="fgsm", target=target), seed=0, indices=indices)
+        assert goal.target_B.tolist() == [target] * 6
+    with pytest.raises(ValueError, match="target class 5 does not exist; the model has classes 0 to 4"):
+        aim(model, x, y, FgsmAttack(kind="fgsm", target=5), seed=0, indices=indices)
+
+
+def test_inside_an_attack_no_parameter_asks_for_a_gradient(model):
+    wanted = model[1].bias.requires_grad_(False)
+    with frozen(model):
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert [parameter.requires_grad for parameter in model.parameters()] == [True, False, True, True]
+    assert not wanted.requires_grad

@@ -1,0 +1,188 @@
+"""Edges that only a fault of one character would move: limits, pairs of conditions, first and last."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from advgen.cv.bibliography import decode, split_authors, without_doubled
+from advgen.cv.build import shown, total
+from advgen.cv.inline import plain
+from advgen.cv.legacy import recognised
+from advgen.cv.profile import Year
+from advgen.cv.resume import _dates, render
+
+from . import test_legacy
+from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, TEMPLATES, Files, section
+from .test_diff import report, snapshot
+
+
+@pytest.mark.parametrize(("updated", "warned"), [("2025-06-29", False), ("2025-06-30", True)])
+def test_metrics_are_stale_after_180_days(files: Files, caplog: pytest.LogCaptureFixture, updated: str, warned: bool):
+    files.write(PROFILE.replace("2025-03-04", updated), metrics=METRICS.replace("2025-03-01", "2024-12-31"))
+    with caplog.at_level(logging.WARNING):
+        assert files.build()["updated"] == updated
+    assert any("days older than the CV" in one for one in caplog.messages) == warned
+
+
+@pytest.mark.parametrize(
+    ("without", "summary"),
+    [
+        ("citations: 7345\n", "[Index: an h-index of 12]"),
+        ("h_index: 12\n", "[Index: 7.3k+ citations]"),
+        ("citations: 7345\nh_index: 12\n", ""),
+    ],
+)
+def test_citations_and_h_index_stand_alone_too(files: Files, without: str, summary: str):
+    files.write(metrics=METRICS.replace(without, ""))
+    assert plain(section(files.build(), "publications")["summary"]) == summary
+
+
+def test_counts_at_their_limits():
+    assert [shown(n) for n in (999, 1000, 1049, "2k+")] == ["999", "1.0k", "1.0k", "2k+"]
+    assert [total([text]) for text in ("2k", "2.3k+", "999", "1000")] == ["2.0k+", "2.3k+", "999", "1.0k+"]
+    assert total(["999", "1"]) == "1.0k+"
+    assert total(["500", "499"]) == "999"
+    assert total([]) == "0"
+
+
+@pytest.mark.parametrize("tex", ["a } { b", "} {", "{ } } {"])
+def test_braces_that_close_before_they_open(tex: str):
+    with pytest.raises(ValueError, match=r"; |balance|brace"):
+        decode(tex)
+
+
+@pytest.mark.parametrize("name", ["{}, Ádám", "Próba, {}", "Próba, Jr., Ádám, X", "Próba, Q, Ádám"])
+def test_what_is_not_one_name(name: str):
+    with pytest.raises(ValueError, match="is not one name"):
+        split_authors(name)
+
+
+def test_names_of_two_and_three_parts():
+    assert split_authors("Próba, Ádám and Próba, Jr., Ádám and Ádám Próba*") == [
+        ("Ádám Próba", ""), ("Ádám Próba Jr.", ""), ("Ádám Próba", "*"),
+    ]  # fmt: skip
+
+
+def test_a_value_in_braces_may_look_like_a_field(files: Files):
+    text = files.bibliography.read_text(encoding="utf-8")
+    files.write(bibliography=text.replace("{A Third Test}", "{A Test of x y = z}"))
+    assert "A Test of x y = z" in json.dumps(files.build())
+
+
+@pytest.mark.parametrize(
+    ("data", "known"),
+    [
+        ({"name": {"first": "A"}, "order": ["talks"]}, True),
+        ({"name": "A", "order": [["talks", "Talks"]]}, True),
+        ({"name": "A", "order": [["talks", "Talks"], "skills"]}, False),
+        ({"name": "A", "order": []}, False),
+        ({"name": "A"}, False),
+        ({"name": {"first": "A"}}, True),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_an_old_file_has_a_name_in_parts_or_pairs_in_its_order(data: object, known: bool):
+    assert recognised(data) is known
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "dates"),
+    [
+        ("2019", "2019", "2019", None),
+        ("2014 – 2015", "2014", "2015", None),
+        ("2019 – Present", "2019", None, None),
+        ("2019 – present", "2019", None, None),
+        ("Sep 2011 – May 2012", "2011", "2012", "Sep 2011 – May 2012"),
+        ("S2017", "2017", "2017", "S2017"),
+        ("", None, None, ""),
+    ],
+)
+def test_years_of_a_resume(text: str, start: str | None, end: str | None, dates: str | None):
+    assert _dates({"dates": text}) == {"startDate": start, "endDate": end, "dates": dates}
+
+
+def test_a_resume_is_indented_by_one(files: Files):
+    made = render(files.build(), TEMPLATES, {}, STAMP)
+    text = made if isinstance(made, str) else made.decode()
+    assert text.startswith('{\n "$schema": "https://')
+    assert text.endswith("}\n")
+
+
+def test_a_changed_paper_says_what_was_and_what_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    edits = {"publications.bib": [(r"_note = \{Oral\}", "_note = {Spotlight}"), (r"Ludwiczuk", "Ludwicuk")]}
+    lines = report(snapshot(tmp_path, "old", {}), snapshot(tmp_path, "new", edits), capsys)
+    assert any(re.search(r"note 'Oral' → 'Spotlight'", line) for line in lines)
+    assert any(re.search(r"authors .*Ludwiczuk.* → .*Ludwicuk", line) for line in lines)
+
+
+DOUBLED = "@article{{k, title = {{T}},{}\n  year = {{2020}}\n}}\n"
+
+
+def test_a_doubled_field_on_the_first_lines_is_taken_out_or_told(tmp_path: Path):
+    path = tmp_path / "x.bib"
+    path.write_text(DOUBLED.format("\n  title = {T},"))
+    text, said = without_doubled(path)
+    assert text == DOUBLED.format("")
+    assert said == [f"{path}:2: the field title stands twice with the same value; kept once"]
+    path.write_text(DOUBLED.format(" title = {T},"))
+    with pytest.raises(ValueError, match=r"x\.bib:1: the field title stands twice in one entry; remove one"):
+        without_doubled(path)
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(3, "A A, B B, C C;"), (4, "A A, B B, C C and 1 more;"), (5, "A A, B B, C C and 2 more;")]
+)
+def test_three_unknown_authors_are_named(files: Files, caplog: pytest.LogCaptureFixture, count: int, told: str):
+    others = " and ".join(f"{letter} {letter}" for letter in "ABCDE"[:count])
+    text = BIBLIOGRAPHY.replace("B. Minta and A.", f"{others} and A.").replace(" and {The Group, Inc.}", "")
+    files.write(bibliography=text)
+    with caplog.at_level(logging.WARNING):
+        files.build()
+    assert any(f"without an address: {told}" in one for one in caplog.messages), caplog.messages
+
+
+def test_the_host_of_a_repository_is_left_out_where_it_is_understood(tmp_path: Path):
+    (tmp_path / "publications").mkdir()
+    (tmp_path / "publications/all.bib").write_text(test_legacy.BIB, encoding="utf-8")
+    (tmp_path / "metrics.yaml").write_text(
+        "as_of: 2023-12-05\nrepositories: {proba/one: 1, proba/two: 2}\n", encoding="utf-8"
+    )
+    text = test_legacy.CV.replace("https://github.com/proba/one", "http://github.com/proba/one.git")
+    (tmp_path / "cv.yaml").write_text(text, encoding="utf-8")
+    first, second = section(test_legacy.made(tmp_path), "repositories")["rows"]
+    assert first["item"]["url"] == "https://github.com/proba/one"
+    assert second["item"]["url"] == "https://code.example.org/proba/two"
+
+
+def test_a_wrong_value_is_told_in_one_sentence(files: Files):
+    files.write(PROFILE.replace("earlier: 2001", "earlier: soon"))
+    assert files.errors() == ["profile.yaml:9: earlier is 'soon'; input should be a valid integer"]
+
+
+def test_an_address_may_be_given_to_a_name_in_tex(tmp_path: Path):
+    (tmp_path / "publications").mkdir()
+    (tmp_path / "publications/all.bib").write_text(test_legacy.BIB, encoding="utf-8")
+    (tmp_path / "metrics.yaml").write_text(
+        "as_of: 2023-12-05\nrepositories: {proba/one: 1, proba/two: 2}\n", encoding="utf-8"
+    )
+    text = test_legacy.CV.replace("'Michal Rol'", r"""'Rol{\''\i}nek'""")
+    (tmp_path / "cv.yaml").write_text(text, encoding="utf-8")
+    groups = section(test_legacy.made(tmp_path), "publications")["groups"]
+    urls = {one["name"]: one["url"] for group in groups for entry in group["entries"] for one in entry["authors"]}
+    assert urls["Michal Rolínek"] == "https://rol.example.org/~m?x=1&y=2"
+
+
+def test_years_are_of_two_centuries():
+    years = TypeAdapter(Year)
+    for year in (1900, 2100):
+        assert years.validate_python(year) == year
+    for year in (1899, 2101, "2000", 2000.5):
+        with pytest.raises(ValidationError):
+            years.validate_python(year)

@@ -1,0 +1,63 @@
+"""The faults that `make mutants` makes, and the list of those that may live."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from tests.mutants.operators import mutants
+from tests.mutants.run import TESTS
+from tests.project import ROOT
+
+
+def changes(source: str) -> list[str]:
+    return [mutant.change for mutant in mutants("x.py", source)]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a < b", ["a < b -> a <= b", "a < b -> a > b"]),
+        ("a == b", ["a == b -> a != b"]),
+        ("a - b * c", ["a - b * c -> a + b * c", "b * c -> b / c"]),
+        ("a += 2", ["a += 2 -> a -= 2", "2 -> 3", "2 -> 1"]),
+        ("a[0], b[0]", ["0 -> 1", "0 -> -1", "0 -> 1 (number 2 of the line)", "0 -> -1 (number 2 of the line)"]),
+        ("not a or b", ["not a or b -> not a and b", "not a -> a"]),
+        ("min(a, x.amax())", ["min -> max", "x.amax -> x.amin"]),
+        ("f(a, 'test')", ["'test' -> 'train'"]),
+        ("x if a else y", ["a -> not a"]),
+        ("def f(n: int = 1) -> int:\n    return n", ["1 -> 2", "1 -> 0", "return n -> return None"]),
+        ("def f():\n    '''1'''\n    raise E(1 + 2)", []),
+        ("A = int | str\nB = Literal['l2']\n__all__ = ['min']", []),
+        ("def f():\n    warn(1 < 2)\n    zip(a, b, strict=True)", []),
+    ],
+)
+def test_faults(source: str, expected: list[str]) -> None:
+    assert changes(source) == expected
+
+
+def test_a_mutant_runs_its_fault_alone() -> None:
+    found = []
+    for mutant in mutants("x.py", "def f(a, b):\n    return a - b\n"):
+        names: dict[str, object] = {}
+        exec(mutant.code(), names)
+        found.append(names["f"](5, 3))  # type: ignore[operator]
+    assert found == [None, 8]
+
+
+def test_what_is_listed_is_still_a_mutant_and_says_why() -> None:
+    listed = yaml.safe_load((ROOT / "tests/mutants/survivors.yaml").read_text(encoding="utf-8"))
+    for file, some in listed.items():
+        made = {(mutant.line, mutant.change) for mutant in mutants(file, (ROOT / file).read_text(encoding="utf-8"))}
+        for one in some:
+            assert (one["line"], one["change"]) in made, f"{file}: {one}"
+            assert len(one["why"].split()) > 2
+
+
+def test_every_file_and_test_of_the_table_is_there() -> None:
+    for sources in TESTS.values():
+        for source, tests in sources.items():
+            assert (ROOT / "src/advgen" / source).exists(), source
+            assert all((ROOT / test).exists() for test in tests), source
+    mutated = {source for sources in TESTS.values() for source in sources}
+    for file in (ROOT / "src/advgen/metrics").glob("[!_]*.py"):
+        assert f"metrics/{file.name}" in mutated
