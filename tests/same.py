@@ -121,7 +121,7 @@ def main() -> None:
     given = parser.parse_args()
     compare = compare_commands if given.what == "commands" else compare_payloads
     differences = list(compare(given.before, given.after, dict(one.split("=") for one in given.renamed)))
-    print("\n".join(differences) or "no difference")
+    print("\n".join(differences) or "no difference", flush=True)
     sys.exit(bool(differences))
 
 

@@ -12,7 +12,7 @@ from advgen.attacks.common import Goal
 from advgen.attacks.jsma import _best_pairs
 from advgen.attacks.run import craft
 from advgen.attacks.spatial import transform
-from advgen.geometry import glasses_frame
+from advgen.geometry.glasses import glasses_frame
 from advgen.io.checkpoints import build
 from advgen.specs.attacks import FgsmAttack, PgdAttack
 from advgen.specs.networks import ConvNetwork

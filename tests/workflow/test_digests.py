@@ -119,6 +119,6 @@ def test_the_random_streams_belong_to_all_who_draw_from_them(copy: tuple[Project
 
 
 def test_the_frame_of_the_glasses_belongs_to_those_who_wear_them(copy: tuple[Project, dict[str, str]]) -> None:
-    found = changed(copy, "src/advgen/geometry.py", edited("round(0.2 * height)", "round(0.25 * height)"))
+    found = changed(copy, "src/advgen/geometry/glasses.py", edited("round(0.2 * height)", "round(0.25 * height)"))
     assert rules(found) == {"craft"}
     assert all("glasses" in job for job in found)

@@ -11,7 +11,7 @@ import pytest
 from tests.project import ROOT
 
 from advgen.core.errors import ConfigError
-from advgen.core.kinds import Planned
+from advgen.core.kinds import PlannedJob
 from advgen.driver.plan import LONGEST_LINE, Plan, build, listed
 from advgen.specs.datasets import DerivedDataset
 from advgen.study.load import load_file, load_study
@@ -61,7 +61,7 @@ def planned(study: Path) -> tuple[Study, Plan]:
     return loaded.study, build(loaded)
 
 
-def names(study: Study, job: Planned) -> dict[str, str]:
+def names(study: Study, job: PlannedJob) -> dict[str, str]:
     """What stands in the braces of READS for a job."""
     given: dict[str, Any] = dict(job.wildcards)
     seed = given.get("seed", "")

@@ -19,7 +19,7 @@ rule draw:
     localrule: True
     threads: 1
     params:
-        files=lambda w: PLAN.arguments("draw", w),
+        files=lambda w, input: PLAN.arguments("draw", w, input),
         spec=lambda w: PLAN.spec("draw", w),
         code=lambda w: PLAN.code("draw", w),
     shell:

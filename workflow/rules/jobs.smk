@@ -7,7 +7,7 @@ src/advgen/outcomes/<kind>/outcome.py; docs/rules.md lists all of them. The rule
 from functools import partial
 
 for TASK in catalog.RULES.values():
-    if TASK.rule in ("fetch", "draw", "verify"):
+    if TASK.own_rule:
         continue
 
     rule:
@@ -21,11 +21,11 @@ for TASK in catalog.RULES.values():
             paths.log(TASK.rule, TASK.outputs),
         benchmark:
             paths.benchmark(TASK.rule, TASK.outputs)
-        priority: -10 if TASK.rule == "qa" else 0
+        priority: TASK.priority
         localrule: TASK.local
         threads: 1
         resources:
-            gpu=int(TASK.torch and not TASK.local),
+            gpu=int(TASK.asks_for_gpu()),
         params:
             command=TASK.command,
             files=partial(PLAN.arguments, TASK.rule),

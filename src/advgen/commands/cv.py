@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from advgen import __version__
-from advgen.core.live_values import Document, Reference, merge, read
 from advgen.core.provenance import Stamp, code_digest, sha256_file, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
+from advgen.cv.live_values import Document, Reference, merge, read
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 from advgen.specs.cv import Section

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from advgen.core.live_values import read
 from advgen.core.provenance import write_bytes
 from advgen.cv import legacy
 from advgen.cv.bibliography import without_doubled
+from advgen.cv.live_values import read
 from advgen.cv.profile import load_profile
 
 

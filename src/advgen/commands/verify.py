@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advgen import registry
-from advgen.core.kinds import Planned
+from advgen.core.kinds import PlannedJob
 from advgen.core.provenance import Stamp, sha256_file, sha256_text, write_bytes
 from advgen.driver.plan import build
 from advgen.io.stamps import check_content, read_stamp
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
             write_bytes(arguments.out, f"{verdict}\n\n<!-- {stamp.token()} -->\n".encode())
 
 
-def problems(job: Planned, path: str, hashes: dict[str, str]) -> Iterator[str]:
+def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str]:
     """What is wrong with one artefact, worst first; `hashes` keeps the digests of inputs."""
     if job.rule == "fetch":
         dataset = job.task.dataset  # type: ignore[attr-defined]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
 
 from advgen import registry
 from advgen.core.kinds import Kind, Summary
 from advgen.core.schema import Table
 from advgen.core.tasks import Task
+from advgen.specs.figures import FigureSpec
 
+T = TypeVar("T")
 PACKAGES = {"advgen.experiments": "experiment", "advgen.outcomes": "outcome"}
 """Where kinds stand, and the module of each folder that tells of it, as `KIND`."""
 
@@ -18,29 +21,41 @@ PACKAGES = {"advgen.experiments": "experiment", "advgen.outcomes": "outcome"}
 def _kinds() -> tuple[Kind[Any], ...]:
     found = []
     for package, module in PACKAGES.items():
-        for folder in pkgutil.iter_modules(importlib.import_module(package).__path__):
-            if folder.ispkg:
-                found.append(importlib.import_module(f"{package}.{folder.name}.{module}").KIND)
-    return tuple(sorted(found, key=lambda kind: (kind.place, kind.name)))
+        [folder] = importlib.import_module(package).__path__
+        for file in sorted(Path(folder).glob(f"*/{module}.py")):
+            found.append(importlib.import_module(f"{package}.{file.parent.name}.{module}").KIND)
+    return tuple(sorted(found, key=lambda kind: (kind.order, kind.name)))
+
+
+def _unique(what: str, named: Iterable[tuple[str, T, Kind[Any]]]) -> dict[str, T]:
+    """Things of all kinds by name; TypeError if two kinds have one of the same name."""
+    found: dict[str, tuple[T, Kind[Any]]] = {}
+    for name, one, kind in named:
+        if name in found:
+            raise TypeError(f"{kind.package}: the {what} {name!r} is taken by {found[name][1].package}; choose another")
+        found[name] = one, kind
+    return {name: one for name, (one, _) in found.items()}
 
 
 KINDS = _kinds()
-FAMILIES: dict[str, Kind[Any]] = {kind.name: kind for kind in KINDS if kind.definition is not None}
+FAMILIES = _unique("kind", ((kind.name, kind, kind) for kind in KINDS if kind.definition is not None))
 """The kinds that are keys of a study."""
-RULES: dict[str, type[Task]] = {task.rule: task for kind in KINDS for task in kind.tasks}
-TASKS: dict[str, type[Task]] = {}
-for _task in RULES.values():  # of two rules with one command, the first in place is the command's
-    TASKS.setdefault(_task.command, _task)
-TABLES: dict[str, Table] = {name: table for kind in KINDS for name, table in kind.tables.items()}
-SUMMARIES: dict[str, Summary] = {name: summary for kind in KINDS for name, summary in kind.summaries.items()}
-KEPT_NAMES = {
-    task.outputs["table"].split("/")[-1].removesuffix(".parquet") for task in RULES.values() if "table" in task.outputs
-}
-KEPT_NAMES |= SUMMARIES.keys() | {"sanity_checks"}
-"""The names of tables in results/tables/ that no transfer study may have."""
+RULES: dict[str, type[Task]] = _unique("rule", ((task.rule, task, kind) for kind in KINDS for task in kind.tasks))
+TASKS: dict[str, type[Task]] = _unique(
+    "command", ((task.command, task, kind) for kind in KINDS for task in kind.tasks if "command" in task.__dict__)
+)
+TABLES: dict[str, Table] = _unique("table", ((name, one, kind) for kind in KINDS for name, one in kind.tables.items()))
+SUMMARIES: dict[str, Summary] = _unique(
+    "summary", ((name, one, kind) for kind in KINDS for name, one in kind.summaries.items())
+)
+FIGURES: dict[str, type[FigureSpec]] = _unique(
+    "figure", ((registry.kind_of(figure), figure, kind) for kind in KINDS for figure in kind.figures)
+)
+KEPT_NAMES = {*SUMMARIES, *(Path(one).stem for task in RULES.values() for one in task.outputs.values())}
+"""The names of tables in results/tables/, among others, that no transfer study may have."""
 for _kind in KINDS:
     for _figure in _kind.figures:
         registry.add("figures", _figure, f"{_kind.package}.{registry.kind_of(_figure)}:draw")
     for _summary in _kind.summaries.values():
-        if _summary.by:
-            registry.SUMMARISERS[_summary.table] = f"{_kind.package}.{_summary.by}:summarise"
+        if _summary.module:
+            registry.SUMMARISERS[_summary.table] = f"{_kind.package}.{_summary.module}:summarise"

@@ -124,11 +124,11 @@ class Study(Spec):
         return seeds
 
 
-Wrong = tuple[tuple[Any, ...], str]
+Mistake = tuple[tuple[Any, ...], str]
 """A mistake in a study: the path of the key from the top, and what is wrong, to stand behind it."""
 
 
-def misfit(path: tuple[Any, ...], model: Any, shape: Shape) -> Iterator[Wrong]:
+def check_fits(path: tuple[Any, ...], model: Any, shape: Shape) -> Iterator[Mistake]:
     """Whether a model cannot see images of a shape."""
     try:
         model.fit(shape)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
+from advgen.core.definitions import Mistake, Study
 from advgen.core.paths import wildcards_of
 from advgen.core.provenance import code_digest
 from advgen.core.schema import Table
@@ -25,7 +25,7 @@ D = TypeVar("D", bound=Spec)
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedJob:
     """One run of one rule."""
 
     rule: str
@@ -63,27 +63,28 @@ class Planner:
 
     def __init__(self, study: Study, kinds: tuple[Kind[Any], ...], file: str = "", varied: Varied | None = None):
         self.study, self.kinds, self.file, self.varied = study, kinds, file, varied or {}
-        self.jobs: dict[Key, Planned] = {}
+        self.jobs: dict[Key, PlannedJob] = {}
         self.makers = {kind.name: kind for kind in kinds}
+        self.rules = {task.rule: task.outputs for kind in kinds for task in kind.tasks}
 
-    def add(self, task: Task, wildcards: Mapping[str, str], inputs: Mapping[str, Files]) -> Planned:
+    def add(self, task: Task, wildcards: Mapping[str, str], inputs: Mapping[str, Files]) -> PlannedJob:
         """Plan a job, unless it is planned already."""
         key = key_of(task.rule, wildcards)
         if key not in self.jobs:
             outputs = {role: pattern.format(**wildcards) for role, pattern in task.outputs.items()}
-            self.jobs[key] = Planned(task.rule, dict(wildcards), task, inputs, outputs)
+            self.jobs[key] = PlannedJob(task.rule, dict(wildcards), task, inputs, outputs)
         return self.jobs[key]
 
     def kind(self, name: str) -> Any:
         """A kind by its name, for what it offers to others."""
         return self.makers[name]
 
-    def of(self, kind: str, name: str) -> list[Planned]:
+    def of(self, kind: str, name: str) -> list[PlannedJob]:
         """The jobs of one definition, one per seed, planned now if they are not yet."""
-        jobs: list[Planned] = self.makers[kind].jobs(self, name)
+        jobs: list[PlannedJob] = self.makers[kind].jobs(self, name)
         return jobs
 
-    def trained(self, name: str) -> list[Planned]:
+    def trained(self, name: str) -> list[PlannedJob]:
         """The trainings of whatever model has this name."""
         return self.of(self.study.family_of(name), name)
 
@@ -92,7 +93,9 @@ class Planner:
         return self.of("datasets", dataset)[0].outputs["test"]
 
     def made(self, rule: str, role: str) -> tuple[str, ...]:
-        """The outputs of all planned jobs of a rule."""
+        """The outputs of all planned jobs of a rule; TypeError if no kind has such a rule and role."""
+        if role not in self.rules.get(rule, {}):
+            raise TypeError(f"no kind has a rule {rule!r} with an output {role!r}")
         return tuple(job.outputs[role] for job in self.jobs.values() if job.rule == rule)
 
     def varied_in(self, *rules: str) -> Varied:
@@ -110,13 +113,13 @@ class Planner:
 class Summary(NamedTuple):
     """One tidy table over all runs: the kind of its rows, and the rule and role of what they are gathered from.
 
-    `by` is the module of the room whose function `summarise` makes the rows; without it they are gathered as they are.
+    `module` is the one of the room whose function `summarise` makes the rows; without it they are gathered as they are.
     """
 
     table: str
     rule: str
     role: str
-    by: str = ""
+    module: str = ""
 
 
 class Kind(Generic[D]):
@@ -124,13 +127,17 @@ class Kind(Generic[D]):
 
     definition: ClassVar[Any] = None
     about: ClassVar[str] = ""
-    place: ClassVar[int] = 80
+    order: ClassVar[int] = 80
     """Where its key stands in a study, and when its definitions are planned."""
     tasks: ClassVar[tuple[type[Task], ...]] = ()
     tables: ClassVar[Mapping[str, Table]] = {}
     figures: ClassVar[tuple[type[FigureSpec], ...]] = ()
     summaries: ClassVar[Mapping[str, Summary]] = {}
     """The names of its tables in results/tables/."""
+    attackable: ClassVar[bool] = False
+    """Whether its models are classifiers, so that experiments on classifiers take them."""
+    checked: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Rules and roles of its files that the sanity checks are about."""
 
     @property
     def package(self) -> str:
@@ -151,11 +158,11 @@ class Kind(Generic[D]):
         """All its definitions in a study, by name."""
         yield from getattr(study, self.name).items()
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """Plan one definition: the jobs that make what it is named after, one per seed."""
         return []
 
-    def needed(self, planner: Planner, need: Need) -> list[Planned]:
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """The jobs that make what is needed of one definition: its own, or those of its other rules beside them."""
         jobs = self.jobs(planner, *need.names)
         if need.role in jobs[0].outputs:
@@ -169,67 +176,69 @@ class Kind(Generic[D]):
     def after(self, planner: Planner) -> None:
         """Plan what is made of everything planned."""
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         """What is wrong with its definitions, beside what their fields say."""
         return iter(())
 
 
 class Experiment(Kind[D]):
-    """For each subject that a definition names under the key `over`, and each of its seeds, one job of one task."""
+    """For each subject that a definition names under its `subjects_key`, and each of its seeds, one job of one task."""
 
-    over: ClassVar[str]
-    subject: ClassVar[str]
+    subjects_key: ClassVar[str]
+    subject_field: ClassVar[str]
     """The task's field for the subject."""
+    wildcard: ClassVar[str]
+    """The wildcard for the subject in the paths of the task."""
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
         """The seeds of a subject, with the files that a job reads of each."""
         raise NotImplementedError
 
-    def asked(self, study: Study, definition: D, subject: str) -> dict[str, Any]:
+    def task_fields(self, study: Study, definition: D, subject: str) -> dict[str, Any]:
         """The task's fields that the definition settles: those of the same name."""
         return {name: getattr(definition, name) for name in self.tasks[0].model_fields if hasattr(definition, name)}
 
-    def further(self, planner: Planner, definition: D, subject: str, seed: int) -> dict[str, Files]:
+    def extra_inputs(self, planner: Planner, definition: D, subject: str, seed: int) -> dict[str, Files]:
         """Files that a job reads beside its subject's."""
         return {}
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         definition, [task] = self.defined(planner.study, name), self.tasks
-        [pattern] = task.outputs.values()
+        [own_wildcard] = {one for path in task.outputs.values() for one in wildcards_of(path)} - {self.wildcard, "seed"}
         jobs = []
-        for subject in getattr(definition, self.over):
-            own = {"name": name, self.subject: subject, "choice": planner.study.evaluation.seed}
-            own |= self.asked(planner.study, definition, subject)
+        for subject in getattr(definition, self.subjects_key):
+            own = {"name": name, self.subject_field: subject, "choice": planner.study.evaluation.seed}
+            own |= self.task_fields(planner.study, definition, subject)
             for seed, inputs in self.subjects(planner, subject):
                 given = {**own, "seed": seed}
                 spec = task(**{key: value for key, value in given.items() if key in task.model_fields})
-                wildcards = dict(zip(wildcards_of(pattern), (name, subject, str(seed)), strict=True))
-                inputs = inputs | self.further(planner, definition, subject, seed)
+                wildcards = {own_wildcard: name, self.wildcard: subject, "seed": str(seed)}
+                inputs = inputs | self.extra_inputs(planner, definition, subject, seed)
                 jobs.append(planner.add(spec, wildcards, inputs))
         return jobs
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse to take more test images than there are."""
         for name, definition in self.all(study):
             images = getattr(definition, "images", 0)
-            for subject in getattr(definition, self.over):
+            for subject in getattr(definition, self.subjects_key):
                 test = study.facts(study.dataset_of(subject)).test
                 if images > test:
                     yield (self.name, name, "images"), f" = {images}: there are only {test} test images"
 
 
-class VictimsDefinition(Spec):
+class SourcesDefinition(Spec):
     """Fields of experiments on attacked classifiers."""
 
     sources: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers examined or attacked")
     images: Count = Field(100, description="test images of each")
 
 
-class OnVictims(Experiment[D]):
-    """An experiment on classifiers: `sources` of a definition, a `VictimTask` for each and each of its seeds."""
+class OnClassifiers(Experiment[D]):
+    """An experiment on classifiers: `sources` of a definition, a `ClassifierTask` for each and each of its seeds."""
 
-    over = "sources"
-    subject = "source"
+    subjects_key = "sources"
+    subject_field = wildcard = "source"
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
         data = planner.test_images(planner.study.dataset_of(name))
@@ -240,8 +249,9 @@ class OnVictims(Experiment[D]):
 class OnGenerators(Experiment[D]):
     """An experiment on generators: `generators` of a definition, a `GeneratorTask` for each and each of its seeds."""
 
-    over = "generators"
-    subject = "generator_name"
+    subjects_key = "generators"
+    subject_field = "generator_name"
+    wildcard = "generator"
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
         dataset = planner.study.dataset_of(name)

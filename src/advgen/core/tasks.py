@@ -21,7 +21,7 @@ class Task(Spec):
 
     `reads` are the flags of its inputs, `outputs` its files' patterns by role. The module `run` of the room that the
     class stands in has the function `run(job)`. `torch` tasks lease a device, `local` ones take seconds and stay beside
-    the driver on a cluster.
+    the driver on a cluster, `private` ones keep their spec out of stamps, `own_rule` ones have a rule written by hand.
     """
 
     command: ClassVar[str]
@@ -32,6 +32,8 @@ class Task(Spec):
     torch: ClassVar[bool] = False
     local: ClassVar[bool] = False
     private: ClassVar[bool] = False
+    own_rule: ClassVar[bool] = False
+    priority: ClassVar[int] = 0
     packages: ClassVar[tuple[str, ...]] = ("numpy", "pyarrow")
 
     @classmethod
@@ -42,8 +44,13 @@ class Task(Spec):
 
     @classmethod
     def module(cls) -> str:
-        """The module that does it."""
-        return f"{cls.__module__.rpartition('.')[0]}.{cls.run}"
+        """The module that does it: of its room, unless `run` has dots."""
+        return cls.run if "." in cls.run else f"{cls.__module__.rpartition('.')[0]}.{cls.run}"
+
+    @classmethod
+    def asks_for_gpu(cls) -> bool:
+        """Whether it computes on a GPU where there is one."""
+        return cls.torch and not cls.local
 
     @classmethod
     def sentence(cls) -> str:
@@ -60,7 +67,7 @@ class Task(Spec):
         return {self.module(), *modules(self)}
 
 
-class VictimTask(Task):
+class ClassifierTask(Task):
     """Base of tasks on one attacked classifier."""
 
     reads: ClassVar[tuple[str, ...]] = ("model", "data")

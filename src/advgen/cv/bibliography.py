@@ -24,8 +24,8 @@ from bibtexparser.model import (
 from bibtexparser.splitter import Splitter
 from pylatexenc import latex2text
 
-from advgen.core.live_values import load_text, unprintable
 from advgen.cv.inline import Node, join, safe_url
+from advgen.cv.live_values import load_text, unprintable
 
 log = logging.getLogger(__name__)
 # Everything that bibtexparser logs is raised here with file and line.

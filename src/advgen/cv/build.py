@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from advgen.core.live_values import Document, Location, Reference, read, substitute
 from advgen.cv import bibliography as bib
 from advgen.cv import inline, legacy
 from advgen.cv.inline import Node
+from advgen.cv.live_values import Document, Location, Reference, read, substitute
 from advgen.cv.profile import Item, Metrics, Ordered, Position, Profile, load_metrics, load_profile
 
 log = logging.getLogger(__name__)

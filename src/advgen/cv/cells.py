@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from advgen.core.live_values import Reference
+from advgen.cv.live_values import Reference
 from advgen.io.tables import read_table
 
 

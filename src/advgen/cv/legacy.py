@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advgen.core.live_values import Document, Location
 from advgen.cv import bibliography as bib
 from advgen.cv import inline
+from advgen.cv.live_values import Document, Location
 
 # Its cut-off year stands in its code.
 EARLIER = 2015

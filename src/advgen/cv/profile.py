@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from advgen.core.live_values import Document, Location, figures, merge, read
 from advgen.cv import legacy
 from advgen.cv.bibliography import person_key
 from advgen.cv.inline import safe_url
+from advgen.cv.live_values import Document, Location, figures, merge, read
 from advgen.specs.cv import Section
 
 log = logging.getLogger(__name__)

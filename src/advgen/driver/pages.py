@@ -60,8 +60,8 @@ def _facts(task: type[Task]) -> list[str]:
     flags += "".join(f" --{flag} FILE" for flag in task.writes().values())
     if task.rule == "verify":
         flags = "STUDY --out FILE"
-    asks = "a GPU where there is one" if task.torch and not task.local else "a core"
-    where = "; on a cluster it runs beside the driver" if task.local or not task.outputs else ""
+    asks = "a GPU where there is one" if task.asks_for_gpu() else "a core"
+    where = "; on a cluster it runs beside the driver" if task.local else ""
     outputs = _shown(task) or ["`results/datasets/<dataset>/raw/*`"]
     return [
         f"- reads: {', '.join(task.reads) or 'nothing'}",
@@ -137,6 +137,6 @@ def _tables() -> dict[str, str]:
 
 def gpu_rules(page: str) -> str:
     """The cluster page with today's list of rules that ask for a GPU."""
-    asking = [task.rule for task in catalog.RULES.values() if task.torch and not task.local]
+    asking = [task.rule for task in catalog.RULES.values() if task.asks_for_gpu()]
     block = "".join(f"  {rule}: {{gpu: 0}}\n" for rule in asking)
     return re.sub(r"(?<=^set-resources:\n)(?:  \w+: {gpu: 0}\n)+", block, page, flags=re.MULTILINE)

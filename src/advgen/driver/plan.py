@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from advgen.core import catalog
-from advgen.core.kinds import Files, Planned, Planner, key_of
+from advgen.core.kinds import Files, PlannedJob, Planner, key_of
 from advgen.core.paths import RESULTS, wildcards_of
 from advgen.core.provenance import sha256_text, write_bytes
 from advgen.study.load import Loaded
@@ -24,16 +24,19 @@ LONGEST_LINE = 60_000
 class Plan:
     """All jobs of a study, by rule and wildcards."""
 
-    def __init__(self, jobs: Iterable[Planned], study: str = ""):
+    def __init__(self, jobs: Iterable[PlannedJob], study: str = ""):
         self.jobs, self.study = list(jobs), study
         self._by_key = {key_of(job.rule, job.wildcards): job for job in self.jobs}
         assert len(self._by_key) == len(self.jobs)
 
-    def job(self, rule: str, wildcards: Any) -> Planned:
+    def job(self, rule: str, wildcards: Any) -> PlannedJob:
         """The job of a rule for Snakemake's wildcards (or a mapping)."""
-        return self._by_key[key_of(rule, dict(wildcards.items()))]
+        try:
+            return self._by_key[key_of(rule, dict(wildcards.items()))]
+        except KeyError:
+            raise ValueError(f"rule {rule}: this study plans no such job") from None
 
-    def of(self, rule: str) -> list[Planned]:
+    def of(self, rule: str) -> list[PlannedJob]:
         """All jobs of a rule."""
         return [job for job in self.jobs if job.rule == rule]
 
@@ -49,16 +52,16 @@ class Plan:
         """Code digest."""
         return self.job(rule, wildcards).code
 
-    def arguments(self, rule: str, wildcards: Any) -> str:
-        """The flags of the command's inputs with their files, as words of a shell line."""
-        job = self.job(rule, wildcards)
-        given = {name: (files,) if isinstance(files, str) else files for name, files in job.inputs.items()}
-        return " ".join(f"--{flag} {listed(given[flag])}".rstrip() for flag in job.task.reads)
+    def arguments(self, rule: str, wildcards: Any, input: Any) -> str:
+        """The flags of the command's inputs with their files as Snakemake has them, as words of a shell line."""
+        given = {flag: input.get(flag, ()) for flag in self.job(rule, wildcards).task.reads}
+        lists = {flag: [files] if isinstance(files, str) else list(files) for flag, files in given.items()}
+        return " ".join(f"--{flag} {listed(files)}".rstrip() for flag, files in lists.items())
 
-    def products(self, rule: str, wildcards: Any) -> str:
-        """The flags of the command's outputs with their files, as words of a shell line."""
-        job = self.job(rule, wildcards)
-        return " ".join(f"--{flag} {shlex.quote(job.outputs[role])}" for role, flag in job.task.writes().items())
+    def products(self, rule: str, wildcards: Any, output: Any) -> str:
+        """The flags of the command's outputs with their files as Snakemake has them, as words of a shell line."""
+        flags = self.job(rule, wildcards).task.writes()
+        return " ".join(f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in flags.items())
 
     def outputs(self, *rules: str) -> list[str]:
         """Every file that the plan makes, or that some rules make."""

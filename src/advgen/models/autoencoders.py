@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from advgen.geometry import conv_sizes
+from advgen.geometry.convolution import conv_sizes
 from advgen.models.layers import activation
 from advgen.specs.autoencoders import AutoencoderSpec, ConvAutoencoder, FcAutoencoder
 

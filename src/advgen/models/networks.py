@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.geometry import conv_sizes
+from advgen.geometry.convolution import conv_sizes
 from advgen.models.layers import activation
 from advgen.specs.networks import ConvNetwork, FcNetwork
 

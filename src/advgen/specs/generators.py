@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.geometry import transposed_sizes
+from advgen.geometry.convolution import transposed_sizes
 from advgen.specs.base import Count, Shape, Spec
 from advgen.specs.networks import Activation
 

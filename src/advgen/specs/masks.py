@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.geometry import glasses_frame
+from advgen.geometry.glasses import glasses_frame
 from advgen.specs.base import Count, Shape, Spec
 
 

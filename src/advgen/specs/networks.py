@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SerializeAsAny
 
-from advgen.geometry import conv_sizes
+from advgen.geometry.convolution import conv_sizes
 from advgen.specs.base import Count, Shape, Spec, of_family, show_shape
 
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh"]

@@ -76,11 +76,14 @@ def _check_bases(study: Study, source: Source) -> None:
         spec = study.datasets[name]
         if not isinstance(spec, DerivedDataset):
             return
-        made_from = {"base": spec.base}
+        made_from = [("base", spec.base)]
         for need in spec.needs():
-            key = next(key for key in type(spec).model_fields if getattr(spec, key) == need.names[0])
-            made_from[key] = study.dataset_of(need.names[0])
-        for key, dataset in made_from.items():
+            [model] = need.names
+            key = next(key for key in type(spec).model_fields if getattr(spec, key) == model)
+            made_from.append((key, study.dataset_of(model)))
+            if model in study.probes:  # what it is taken out of is trained, too
+                made_from.append((key, study.dataset_of(study.probes[model].of)))
+        for key, dataset in made_from:
             if dataset in (*above, name):
                 message = f" = {getattr(spec, key)!r}: is itself made from {dataset!r}; choose another"
                 raise fail(source, ("datasets", name, key), message)

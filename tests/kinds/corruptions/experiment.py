@@ -7,20 +7,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.core.kinds import OnVictims, Summary, VictimsDefinition
+from advgen.core.kinds import OnClassifiers, Summary, SourcesDefinition
 from advgen.core.schema import INT, REAL64, TEXT, Table
-from advgen.core.tasks import VictimTask
+from advgen.core.tasks import ClassifierTask
 from advgen.specs.base import Fraction, Need, Ref
 from advgen.specs.figures import FigureSpec
 
 
-class CorruptionsDefinition(VictimsDefinition):
+class CorruptionsDefinition(SourcesDefinition):
     """Accuracy of classifiers on test images that are damaged in five ways."""
 
     severity: Fraction = Field(0.3, description="how much of each damage; 0: none")
 
 
-class Corrupt(VictimTask):
+class Corrupt(ClassifierTask):
     """Damage test images in five ways and ask one classifier what they show."""
 
     command = "corrupt"
@@ -39,7 +39,7 @@ class CorruptionFigure(FigureSpec):
         yield Need("corruptions", (self.corruption,), "answers")
 
 
-class Corruptions(OnVictims[CorruptionsDefinition]):
+class Corruptions(OnClassifiers[CorruptionsDefinition]):
     """Classifiers on damaged images."""
 
     definition = CorruptionsDefinition
@@ -59,7 +59,7 @@ class Corruptions(OnVictims[CorruptionsDefinition]):
             measured=("accuracy",),
         ),
     }
-    summaries = {"corruptions": Summary("corruption_summary", "corrupt", "answers", by="summary")}
+    summaries = {"corruptions": Summary("corruption_summary", "corrupt", "answers", module="summary")}
     figures = (CorruptionFigure,)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from advgen.core.live_values import Reference
 from advgen.cv.build import build
+from advgen.cv.live_values import Reference
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "src/advgen/cv/templates"

@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from advgen.core.live_values import Reference
 from advgen.cv.build import build, shown, total
 from advgen.cv.inline import plain
+from advgen.cv.live_values import Reference
 
 from .conftest import METRICS, PROFILE, Files, section
 

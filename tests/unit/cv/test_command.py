@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from advgen import cli
-from advgen.core.live_values import Reference
 from advgen.cv.cells import cell
+from advgen.cv.live_values import Reference
 from advgen.io.stamps import read_stamp
 from advgen.outcomes.cv.outcome import cv_formats
 

@@ -283,7 +283,7 @@ def test_every_value_is_shown_or_listed(old: Path, capsys: pytest.CaptureFixture
 
 
 def _document(old: Path):  # type: ignore[no-untyped-def]
-    from advgen.core.live_values import read
+    from advgen.cv.live_values import read
 
     return read(old / "cv.yaml")
 

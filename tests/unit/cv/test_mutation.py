@@ -13,9 +13,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advgen.core.live_values import scan
 from advgen.cv import html, latex, markdown, typst
 from advgen.cv.inline import plain
+from advgen.cv.live_values import scan
 
 from . import reading
 from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, TEMPLATES, Files, png, publications, section

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from advgen.core.live_values import Reference, find, read, scan
+from advgen.cv.live_values import Reference, find, read, scan
 
 
 def test_a_reference_is_read_with_its_format_and_line():
@@ -145,6 +145,6 @@ def test_a_format_must_fit_its_value():
 
 def test_the_module_imports_nothing_heavy():
     heavy = "{'torch', 'numpy', 'pydantic', 'jinja2', 'typst'}"
-    code = f"import sys, advgen.core.live_values; print(*{heavy} & set(sys.modules))"
+    code = f"import sys, advgen.cv.live_values; print(*{heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == []

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.core.kinds import Kind, Planned, Planner, Summary
+from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.experiments.classifiers.experiment import Origin, origin
@@ -137,8 +137,9 @@ class Attacks(Kind[AttackSpec]):
 
     definition = AnyAttack
     about = "attacks on classifiers"
-    place = 31
+    order = 31
     tasks = (Craft,)
+    checked = (("craft", "examples"),)
     tables = {
         "examples": Table(
             ("source", "source_seed", "attack", "index"),
@@ -191,7 +192,7 @@ class Attacks(Kind[AttackSpec]):
             ),
         ),
     }
-    summaries = {"robustness": Summary("robustness", "craft", "examples", by="summary")}
+    summaries = {"robustness": Summary("robustness", "craft", "examples", module="summary")}
     figures = (
         AttackGalleryFigure,
         RobustnessFigure,
@@ -203,7 +204,7 @@ class Attacks(Kind[AttackSpec]):
         DiscriminatorsFigure,
     )
 
-    def on(self, planner: Planner, source: str, attack: str) -> list[Planned]:
+    def jobs_on(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
         """One attack on each seed of a source."""
         study = planner.study
         data = planner.test_images(study.dataset_of(source))
@@ -222,9 +223,9 @@ class Attacks(Kind[AttackSpec]):
             jobs.append(planner.add(task, wildcards, {"model": trained.outputs["model"], "data": data}))
         return jobs
 
-    def needed(self, planner: Planner, need: Need) -> list[Planned]:
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need names a source and an attack."""
-        return self.on(planner, *need.names)
+        return self.jobs_on(planner, *need.names)
 
 
 KIND = Attacks()

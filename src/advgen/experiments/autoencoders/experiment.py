@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Definition, Study, Wrong, misfit
-from advgen.core.kinds import Kind, Planned, Planner, Summary
+from advgen.core.definitions import Definition, Mistake, Study, check_fits
+from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, REALS, REALS64, TEXT, Image, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.registry import AnyAutoencoder
@@ -116,7 +116,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
 
     definition = AutoencoderDefinition
     about = "autoencoders"
-    place = 21
+    order = 21
     tasks = (TrainAutoencoder, EvaluateAutoencoder)
     tables = {
         "autoencoder_quality": Table(
@@ -208,7 +208,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
     summaries = {"autoencoders": Summary("autoencoder_quality", "evaluate_autoencoder", "quality")}
     figures = (ReconstructionsFigure, MomentCurvesFigure, LatentDistributionFigure, LatentSpectrumFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, definition = planner.study, self.defined(planner.study, name)
         shape = study.facts(definition.dataset).shape
         [data], [judge] = planner.of("datasets", definition.dataset), planner.of("judges", definition.dataset)
@@ -230,10 +230,10 @@ class Autoencoders(Kind[AutoencoderDefinition]):
             planner.add(evaluate, wildcards, inputs)
         return jobs
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         for name, definition in self.all(study):
             shape = study.facts(definition.dataset).shape
-            yield from misfit(("autoencoders", name, "model"), definition.model, shape)
+            yield from check_fits(("autoencoders", name, "model"), definition.model, shape)
 
 
 KIND = Autoencoders()

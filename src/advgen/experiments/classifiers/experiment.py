@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from advgen.core.definitions import Definition, Study, Wrong, misfit
-from advgen.core.kinds import Files, Kind, Planned, Planner
+from advgen.core.definitions import Definition, Mistake, Study, check_fits
+from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task, Varied
 from advgen.registry import AnyDefence, AnyNetwork
@@ -99,8 +99,9 @@ class Classifiers(Kind[ClassifierDefinition]):
 
     definition = ClassifierDefinition
     about = "classifiers to attack"
-    place = 22
+    order = 22
     tasks = (TrainClassifier, EvaluateClassifiers)
+    attackable = True
     tables = {
         "training": Table(
             ("model", "seed", "step"),
@@ -127,7 +128,7 @@ class Classifiers(Kind[ClassifierDefinition]):
         ),
     }
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, definition = planner.study, self.defined(planner.study, name)
         facts = study.facts(definition.dataset)
         [data] = planner.of("datasets", definition.dataset)
@@ -149,7 +150,8 @@ class Classifiers(Kind[ClassifierDefinition]):
 
     def after(self, planner: Planner) -> None:
         """The test errors of all classifiers and probes, in one table."""
-        trained = [job for job in planner.jobs.values() if job.rule in ("train_classifier", "train_probe")]
+        rules = tuple(kind.tasks[0].rule for kind in planner.kinds if kind.attackable)
+        trained = [job for job in planner.jobs.values() if job.rule in rules]
         if not trained:
             return
         tested, data = [], []
@@ -163,14 +165,14 @@ class Classifiers(Kind[ClassifierDefinition]):
             "histories": tuple(job.outputs["history"] for job in trained),
             "data": tuple(data),
         }
-        varied = planner.varied_in("train_classifier", "train_probe")
+        varied = planner.varied_in(*rules)
         task = EvaluateClassifiers(tested=tuple(tested), varied=varied)
         planner.add(task, {}, inputs)
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         for name, definition in self.all(study):
             facts = study.facts(definition.dataset)
-            yield from misfit(("classifiers", name, "model"), definition.model, facts.shape)
+            yield from check_fits(("classifiers", name, "model"), definition.model, facts.shape)
             stochastic = definition.defence is not None and definition.defence.stochastic
             if stochastic != isinstance(definition.model, EnsembleNetwork):
                 message = ": an ensemble is trained by the defence 'bayesian' alone, and that defence needs an ensemble"

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
-from advgen.core.kinds import OnVictims, VictimsDefinition
+from advgen.core.definitions import Mistake, Study
+from advgen.core.kinds import OnClassifiers, SourcesDefinition
 from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
-from advgen.core.tasks import VictimTask
+from advgen.core.tasks import ClassifierTask
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import PgdAttack
 from advgen.specs.base import AttackName, Count, Need, Ref
@@ -19,14 +19,14 @@ from advgen.specs.figures import FigureSpec
 ConvergenceName = Annotated[str, Ref(("convergences",))]
 
 
-class ConvergenceDefinition(VictimsDefinition):
+class ConvergenceDefinition(SourcesDefinition):
     """PGD step by step, from many starts: what more steps and more restarts still find."""
 
     attack: AttackName = Field(description="a pgd attack; its restarts and early stopping are not used")
     restarts: Count = Field(10, description="random starts of every image")
 
 
-class Converge(VictimTask):
+class Converge(ClassifierTask):
     """Attack one classifier step by step from many starts."""
 
     command = "converge"
@@ -47,12 +47,12 @@ class ConvergenceFigure(FigureSpec):
         yield Need("convergences", (self.convergence,), "steps")
 
 
-class Convergences(OnVictims[ConvergenceDefinition]):
+class Convergences(OnClassifiers[ConvergenceDefinition]):
     """Attacks step by step."""
 
     definition = ConvergenceDefinition
     about = "attacks step by step"
-    place = 47
+    order = 47
     tasks = (Converge,)
     tables = {
         "convergence": Table(
@@ -74,11 +74,11 @@ class Convergences(OnVictims[ConvergenceDefinition]):
     }
     figures = (ConvergenceFigure,)
 
-    def asked(self, study: Study, definition: ConvergenceDefinition, subject: str) -> dict[str, Any]:
+    def task_fields(self, study: Study, definition: ConvergenceDefinition, subject: str) -> dict[str, Any]:
         attack = {"attack_name": definition.attack, "attack": study.attacks[definition.attack]}
-        return super().asked(study, definition, subject) | attack
+        return super().task_fields(study, definition, subject) | attack
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
         for name, definition in self.all(study):
             if not isinstance(study.attacks[definition.attack], PgdAttack):

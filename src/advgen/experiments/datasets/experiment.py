@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
-from advgen.core.kinds import Files, Kind, Planned, Planner, key_of
+from advgen.core.definitions import Mistake, Study
+from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
 from advgen.core.paths import raw
 from advgen.core.schema import INT, Image, Table
 from advgen.core.tasks import TORCH, Task
@@ -23,6 +23,8 @@ class Fetch(Task):
 
     command = "fetch"
     run = "fetch"
+    local = True
+    own_rule = True
     dataset: AnyDataset = Field(description="data set to download")
 
 
@@ -79,27 +81,27 @@ class Datasets(Kind[DatasetSpec]):
 
     definition = AnyDataset
     about = "data sets"
-    place = 10
+    order = 10
     tasks = (Fetch, MakeDataset, DeriveDataset)
     tables = {
         "dataset": Table(("index",), {"index": INT, "label": INT, "cue": INT, "image": Image("uint8")}),
     }
     figures = (DatasetSamplesFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         dataset = self.defined(planner.study, name)
         if isinstance(dataset, DerivedDataset):
             return [self._derived(planner, name, dataset)]
         assert isinstance(dataset, RawDataset)
         files = {file: raw(name, file) for file in dataset.raw}
         bare = type(dataset)(kind=dataset.kind)  # type: ignore[attr-defined, call-arg]
-        fetch = Planned("fetch", {"dataset": name}, Fetch(dataset=bare), {}, files)
+        fetch = PlannedJob("fetch", {"dataset": name}, Fetch(dataset=bare), {}, files)
         planner.jobs.setdefault(key_of("fetch", fetch.wildcards), fetch)
         part = dataset.train is not None or dataset.test is not None
         task = MakeDataset(dataset=dataset, seed=planner.study.evaluation.seed if part else 0)
         return [planner.add(task, {"raw": name}, {"raw": tuple(files.values())})]
 
-    def _derived(self, planner: Planner, name: str, dataset: DerivedDataset) -> Planned:
+    def _derived(self, planner: Planner, name: str, dataset: DerivedDataset) -> PlannedJob:
         [base] = self.jobs(planner, dataset.base)
         inputs: dict[str, Files] = {
             "train": base.outputs["train"],
@@ -109,10 +111,16 @@ class Datasets(Kind[DatasetSpec]):
         task = DeriveDataset(dataset=dataset, name=name, seed=planner.study.evaluation.seed)
         return planner.add(task, {"derived": name}, inputs)
 
-    def check(self, study: Study) -> Iterator[Wrong]:
-        """Refuse data sets that are smaller than what is taken from them."""
+    def check(self, study: Study) -> Iterator[Mistake]:
+        """Refuse data sets that are smaller than what is taken from them, or made with a model that is not trained."""
         validation, attacked = study.evaluation.validation, study.evaluation.attack_examples
-        for name in study.datasets:
+        for name, dataset in self.all(study):
+            for need in dataset.needs() if isinstance(dataset, DerivedDataset) else ():
+                seeds = study.seeds_of(need.names[0])
+                if need.seed not in seeds:
+                    trained = ", ".join(map(str, seeds))
+                    message = f" = {need.seed}: is no seed of {need.names[0]!r} (trained with {trained})"
+                    yield ("datasets", name, "seed"), message
             facts = study.facts(name)
             if validation >= facts.train:
                 message = f" = {validation}: data set {name!r} has {facts.train} images to train"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong, misfit
-from advgen.core.kinds import Kind, Planned, Planner
+from advgen.core.definitions import Mistake, Study, check_fits
+from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.tasks import TORCH, Task
 from advgen.registry import AnyNetwork
 from advgen.specs.base import GeneratorName, Spec
@@ -44,10 +44,10 @@ class Encoders(Kind[EncoderDefinition]):
 
     definition = EncoderDefinition
     about = "encoders that give searches a start"
-    place = 33
+    order = 33
     tasks = (TrainEncoder,)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         definition = self.defined(planner.study, name)
         shape = planner.study.facts(planner.study.dataset_of(definition.generator)).shape
         jobs = []
@@ -56,10 +56,10 @@ class Encoders(Kind[EncoderDefinition]):
             jobs.append(planner.add(task, {"encoder": name, "seed": str(seed)}, {"generator": generator}))
         return jobs
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         for name, encoder in self.all(study):
             shape = study.facts(study.dataset_of(encoder.generator)).shape
-            yield from misfit(("encoders", name, "model"), encoder.model, shape)
+            yield from check_fits(("encoders", name, "model"), encoder.model, shape)
 
 
 KIND = Encoders()

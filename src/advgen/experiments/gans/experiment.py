@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Definition, Study, Wrong, misfit
-from advgen.core.kinds import Files, Kind, Planned, Planner, Summary
+from advgen.core.definitions import Definition, Mistake, Study, check_fits
+from advgen.core.kinds import Files, Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
@@ -134,8 +134,9 @@ class Gans(Kind[GanDefinition]):
 
     definition = GanDefinition
     about = "generative adversarial networks"
-    place = 20
+    order = 20
     tasks = (TrainGan, EvaluateGan)
+    checked = (("evaluate_gan", "quality"),)
     tables = {
         "gan_history": Table(
             ("gan", "seed", "step"),
@@ -195,7 +196,7 @@ class Gans(Kind[GanDefinition]):
     summaries = {"gans": Summary("gan_quality", "evaluate_gan", "quality")}
     figures = (LossCurvesFigure, GanSamplesFigure, GanComparisonFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, gan = planner.study, self.defined(planner.study, name)
         facts = study.facts(gan.dataset)
         [data] = planner.of("datasets", gan.dataset)
@@ -219,7 +220,7 @@ class Gans(Kind[GanDefinition]):
             self._evaluated(planner, name, job)
         return jobs
 
-    def _evaluated(self, planner: Planner, name: str, trained: Planned) -> None:
+    def _evaluated(self, planner: Planner, name: str, trained: PlannedJob) -> None:
         study, gan = planner.study, self.defined(planner.study, name)
         [data], [judge] = planner.of("datasets", gan.dataset), planner.of("judges", gan.dataset)
         planner.kind("judges").calibrated(planner, gan.dataset)
@@ -233,7 +234,7 @@ class Gans(Kind[GanDefinition]):
         }
         planner.add(task, trained.wildcards, inputs)
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         for name, gan in self.all(study):
             shape, made = study.facts(gan.dataset).shape, gan.generator.image_shape()
             if made != shape:
@@ -241,7 +242,7 @@ class Gans(Kind[GanDefinition]):
                     f": makes {show_shape(made)} images, but data set {gan.dataset!r} has {show_shape(shape)} ones"
                 )
                 yield ("gans", name, "generator"), f"{message}; choose another generator or data set"
-            yield from misfit(("gans", name, "discriminator"), gan.discriminator, shape)
+            yield from check_fits(("gans", name, "discriminator"), gan.discriminator, shape)
 
 
 KIND = Gans()

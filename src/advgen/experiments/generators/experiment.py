@@ -8,7 +8,7 @@ from pydantic import Field
 
 from advgen.core.definitions import FilePath, Study
 from advgen.core.errors import ConfigError
-from advgen.core.kinds import Kind, Planned, Planner
+from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.specs.base import DatasetName, Spec
 
 
@@ -28,9 +28,9 @@ class Generators(Kind[GeneratorDefinition]):
 
     definition = GeneratorDefinition
     about = "generators from files"
-    place = 32
+    order = 32
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """Nothing is made for a generator from a file, but the file must be there."""
         path = self.defined(planner.study, name).file
         if not Path(path).is_file():

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
+from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
 from advgen.core.tasks import GeneratorTask
@@ -84,8 +84,9 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
 
     definition = InpaintingDefinition
     about = "restorations from behind masks"
-    place = 41
+    order = 41
     tasks = (Inpaint,)
+    checked = (("inpaint", "inpainting"),)
     tables = {
         "inpainting": Table(
             ("inpainting", "generator", "seed", "mask", "method", "index"),
@@ -130,20 +131,22 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
             measured=("mean",),
         ),
     }
-    summaries = {"inpaintings": Summary("inpainting_summary", "inpaint", "inpainting", by="summary")}
+    summaries = {"inpaintings": Summary("inpainting_summary", "inpaint", "inpainting", module="summary")}
     figures = (InpaintingGalleryFigure, InpaintingErrorsFigure, SquarePositionFigure)
 
-    def asked(self, study: Study, definition: InpaintingDefinition, subject: str) -> dict[str, Any]:
+    def task_fields(self, study: Study, definition: InpaintingDefinition, subject: str) -> dict[str, Any]:
         masks = {"masks": {mask: study.masks[mask] for mask in definition.masks}}
-        return super().asked(study, definition, subject) | masks
+        return super().task_fields(study, definition, subject) | masks
 
-    def further(self, planner: Planner, definition: InpaintingDefinition, subject: str, seed: int) -> dict[str, Files]:
+    def extra_inputs(
+        self, planner: Planner, definition: InpaintingDefinition, subject: str, seed: int
+    ) -> dict[str, Files]:
         if "contextual_prior" not in definition.methods:
             return {"discriminator": ()}
         trained = [job for job in planner.of("gans", subject) if job.seed == seed]
         return {"discriminator": tuple(job.outputs["discriminator"] for job in trained)}
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
         for name, inpainting in self.all(study):
             for number, generator in enumerate(inpainting.generators):

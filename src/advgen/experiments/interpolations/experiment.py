@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
+from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Experiment, Files, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
 from advgen.core.tasks import TORCH, Task
@@ -83,9 +83,10 @@ class Interpolations(Experiment[InterpolationDefinition]):
 
     definition = InterpolationDefinition
     about = "paths between images"
-    place = 42
-    over = "models"
-    subject = "model_name"
+    order = 42
+    subjects_key = "models"
+    subject_field = "model_name"
+    wildcard = "model"
     tasks = (Interpolate,)
     tables = {
         "interpolation_summary": Table(
@@ -126,7 +127,7 @@ class Interpolations(Experiment[InterpolationDefinition]):
             },
         ),
     }
-    summaries = {"interpolations": Summary("interpolation_summary", "interpolate", "interpolation", by="summary")}
+    summaries = {"interpolations": Summary("interpolation_summary", "interpolate", "interpolation", module="summary")}
     figures = (InterpolationStripsFigure, ThirdClassFigure, SmoothnessFigure)
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
@@ -136,12 +137,12 @@ class Interpolations(Experiment[InterpolationDefinition]):
         for trained in planner.trained(name):
             yield trained.seed, {"model": trained.outputs[role], "judge": judge.outputs["model"], "data": data}
 
-    def asked(self, study: Study, definition: InterpolationDefinition, subject: str) -> dict[str, Any]:
+    def task_fields(self, study: Study, definition: InterpolationDefinition, subject: str) -> dict[str, Any]:
         """An autoencoder's encoder needs no search."""
         search = definition.search if subject in study.gans else None
-        return super().asked(study, definition, subject) | {"search": search}
+        return super().task_fields(study, definition, subject) | {"search": search}
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         for name, walk in self.all(study):
             for model in walk.models:
                 test = study.facts(study.dataset_of(model)).test

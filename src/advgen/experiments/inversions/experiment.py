@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
+from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
 from advgen.core.schema import BOOL, INT, INTS, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import GeneratorTask
@@ -88,7 +88,7 @@ class Inversions(OnGenerators[InversionDefinition]):
 
     definition = InversionDefinition
     about = "searches for latent vectors"
-    place = 40
+    order = 40
     tasks = (Invert,)
     tables = {
         "inversion": Table(
@@ -145,14 +145,16 @@ class Inversions(OnGenerators[InversionDefinition]):
             measured=("mse", "class_agreement", "intensity_error", "width_error", "height_error"),
         ),
     }
-    summaries = {"inversions": Summary("inversion_summary", "invert", "inversion", by="summary")}
+    summaries = {"inversions": Summary("inversion_summary", "invert", "inversion", module="summary")}
     figures = (InversionCurvesFigure, InversionGalleryFigure, InversionComparisonFigure, InversionKeepsFigure)
 
-    def further(self, planner: Planner, definition: InversionDefinition, subject: str, seed: int) -> dict[str, Files]:
+    def extra_inputs(
+        self, planner: Planner, definition: InversionDefinition, subject: str, seed: int
+    ) -> dict[str, Files]:
         encoders = planner.of("encoders", definition.encoder) if definition.encoder else []
         return {"encoder": tuple(job.outputs["model"] for job in encoders if job.seed == seed)}
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
         for name, inversion in self.all(study):
             made_for = inversion.encoder and study.encoders[inversion.encoder].generator

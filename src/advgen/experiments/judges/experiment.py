@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong, misfit
-from advgen.core.kinds import Kind, Planned, Planner
+from advgen.core.definitions import Mistake, Study, check_fits
+from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL64, REALS64, TEXT, Columns, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.experiments.classifiers.experiment import TrainClassifier
@@ -34,14 +34,11 @@ class TrainJudge(TrainClassifier):
     """Train the classifier that judges the images of one data set."""
 
     rule = "train_judge"
+    run = "advgen.experiments.classifiers.train"
     outputs = {
         "model": "results/judges/{dataset}/judge.safetensors",
         "history": "results/judges/{dataset}/history.parquet",
     }
-
-    @classmethod
-    def module(cls) -> str:
-        return TrainClassifier.module()
 
 
 class CalibrateJudge(Task):
@@ -75,8 +72,9 @@ class JudgeCalibrationFigure(FigureSpec):
 class Judges(Kind[Spec]):
     """Judges: no key of their own in a study, planned for the data sets whose images are judged."""
 
-    place = 35
+    order = 35
     tasks = (TrainJudge, CalibrateJudge)
+    checked = (("calibrate_judge", "calibration"),)
     tables = {
         "calibration": Table(
             ("dataset", "level"),
@@ -98,7 +96,7 @@ class Judges(Kind[Spec]):
     }
     figures = (JudgeCalibrationFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """The judge of one data set."""
         study, judge = planner.study, planner.study.judge
         facts = study.facts(name)
@@ -115,7 +113,7 @@ class Judges(Kind[Spec]):
         )
         return [planner.add(task, {"dataset": name}, {"data": data.outputs["train"]})]
 
-    def calibrated(self, planner: Planner, dataset: str) -> Planned:
+    def calibrated(self, planner: Planner, dataset: str) -> PlannedJob:
         """The calibration of one data set's judge."""
         [data], [judge] = planner.of("datasets", dataset), self.jobs(planner, dataset)
         evaluation = planner.study.evaluation
@@ -123,12 +121,12 @@ class Judges(Kind[Spec]):
         inputs = {"judge": judge.outputs["model"], "train": data.outputs["train"], "test": data.outputs["test"]}
         return planner.add(task, {"dataset": dataset}, inputs)
 
-    def needed(self, planner: Planner, need: Need) -> list[Planned]:
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
         return [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().needed(planner, need)
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         for dataset in study.datasets:
-            yield from misfit(("judge", "model"), study.judge.model, study.facts(dataset).shape)
+            yield from check_fits(("judge", "model"), study.judge.model, study.facts(dataset).shape)
         for name, figure in study.figures.items():
             for index, gan in enumerate(figure.gans if isinstance(figure, JudgeCalibrationFigure) else ()):
                 trained_on = study.dataset_of(gan)

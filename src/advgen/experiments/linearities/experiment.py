@@ -7,23 +7,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.core.kinds import OnVictims, Summary, VictimsDefinition
+from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
 from advgen.core.schema import INT, REAL64, REALS, TEXT, Table
-from advgen.core.tasks import VictimTask
+from advgen.core.tasks import ClassifierTask
 from advgen.specs.base import Need, Positive, Ref
 from advgen.specs.figures import FigureSpec
 
 LinearityName = Annotated[str, Ref(("linearities",))]
 
 
-class LinearityDefinition(VictimsDefinition):
+class LinearityDefinition(SourcesDefinition):
     """Logits along the sign of the input gradient, from -eps to +eps."""
 
     eps: Positive = Field(0.5, description="farthest step along the sign of the gradient, each pixel")
     points: Annotated[int, Field(ge=3)] = Field(41, description="steps from one end to the other")
 
 
-class Linearity(VictimTask):
+class Linearity(ClassifierTask):
     """Follow a classifier's logits along the sign of the input gradient."""
 
     command = "linearity"
@@ -43,12 +43,12 @@ class LinearityFigure(FigureSpec):
         yield Need("linearities", (self.linearity,), "logits")
 
 
-class Linearities(OnVictims[LinearityDefinition]):
+class Linearities(OnClassifiers[LinearityDefinition]):
     """Logits along the gradient's sign."""
 
     definition = LinearityDefinition
     about = "logits along the gradient's sign"
-    place = 46
+    order = 46
     tasks = (Linearity,)
     tables = {
         "linearity": Table(
@@ -80,7 +80,7 @@ class Linearities(OnVictims[LinearityDefinition]):
             measured=("r_squared",),
         ),
     }
-    summaries = {"linearity": Summary("linearity_summary", "linearity", "logits", by="summary")}
+    summaries = {"linearity": Summary("linearity_summary", "linearity", "logits", module="summary")}
     figures = (LinearityFigure,)
 
 

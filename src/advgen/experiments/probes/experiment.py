@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
-from advgen.core.kinds import Kind, Planned, Planner
+from advgen.core.definitions import Mistake, Study
+from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.tasks import TORCH, Task
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.base import DatasetName, Ref, Seed, Spec
@@ -60,10 +60,11 @@ class Probes(Kind[ProbeDefinition]):
 
     definition = ProbeDefinition
     about = "classifiers taken out of other models"
-    place = 34
+    order = 34
     tasks = (TrainProbe,)
+    attackable = True
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, definition = planner.study, self.defined(planner.study, name)
         [data] = planner.of("datasets", definition.dataset)
         role = "discriminator" if definition.of in study.gans else "model"
@@ -83,7 +84,7 @@ class Probes(Kind[ProbeDefinition]):
             jobs.append(planner.add(task, {"probe": name, "seed": str(trained.seed)}, inputs))
         return jobs
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse probes of what has no such part, or on images that the model cannot see."""
         for name, probe in self.all(study):
             facts, trained = study.facts(probe.dataset), study.seeds_of(probe.of)

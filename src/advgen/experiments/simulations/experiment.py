@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.core.kinds import Kind, Planned, Planner, Summary
+from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.registry import AnySimulation
@@ -47,7 +47,7 @@ class Simulations(Kind[SimulationSpec]):
 
     definition = AnySimulation
     about = "theory on synthetic distributions"
-    place = 48
+    order = 48
     tasks = (Simulate,)
     tables = {
         "simulation": Table(
@@ -72,7 +72,7 @@ class Simulations(Kind[SimulationSpec]):
     summaries = {"simulations": Summary("simulation", "simulate", "series")}
     figures = (SimulationFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         simulation = self.defined(planner.study, name)
         task = Simulate(name=name, seeds=planner.study.seeds, simulation=simulation)
         return [planner.add(task, {"simulation": name}, {})]

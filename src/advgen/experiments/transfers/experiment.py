@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study, Wrong
-from advgen.core.kinds import Files, Kind, Planned, Planner
+from advgen.core.definitions import Mistake, Study
+from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.outcomes.summaries.outcome import Summarise
@@ -79,8 +79,9 @@ class Transfers(Kind[TransferDefinition]):
 
     definition = TransferDefinition
     about = "transfer matrices"
-    place = 45
+    order = 45
     tasks = (Transfer,)
+    checked = (("transfer", "row"),)
     tables = {
         "transfer": Table(
             ("study", "source", "source_seed", "attack", "target", "target_seed"),
@@ -108,13 +109,13 @@ class Transfers(Kind[TransferDefinition]):
     }
     figures = (TransferMatrixFigure, PublishedTransferFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         definition = self.defined(planner.study, name)
         targets = [(target, job) for target in definition.targets for job in planner.trained(target)]
         jobs = []
         for source in definition.sources:
             for attack in definition.attacks:
-                for crafted in planner.kind("attacks").on(planner, source, attack):
+                for crafted in planner.kind("attacks").jobs_on(planner, source, attack):
                     task = Transfer(
                         study=name,
                         targets=tuple(target for target, _ in targets),
@@ -131,7 +132,7 @@ class Transfers(Kind[TransferDefinition]):
         varied = {one: planner.varied[one] for one in named if one in planner.varied}
         return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
 
-    def check(self, study: Study) -> Iterator[Wrong]:
+    def check(self, study: Study) -> Iterator[Mistake]:
         for name, transfer in self.all(study):
             used = {study.facts(study.dataset_of(one))[:2] for one in (*transfer.sources, *transfer.targets)}
             if len(used) > 1:

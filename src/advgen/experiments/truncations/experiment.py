@@ -51,7 +51,7 @@ class Truncations(OnGenerators[TruncationDefinition]):
 
     definition = TruncationDefinition
     about = "samples from truncated latent vectors"
-    place = 43
+    order = 43
     tasks = (Truncate,)
     tables = {
         "truncation": Table(
@@ -65,8 +65,8 @@ class Truncations(OnGenerators[TruncationDefinition]):
     summaries = {"truncations": Summary("truncation", "truncate", "quality")}
     figures = (TruncationFigure,)
 
-    def asked(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
-        return super().asked(study, definition, subject) | {"n": study.evaluation.gan_samples}
+    def task_fields(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
+        return super().task_fields(study, definition, subject) | {"n": study.evaluation.gan_samples}
 
 
 KIND = Truncations()

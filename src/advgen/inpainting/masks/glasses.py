@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from advgen.geometry import glasses_frame
+from advgen.geometry.glasses import glasses_frame
 from advgen.specs.base import Shape
 from advgen.specs.masks import GlassesMask
 

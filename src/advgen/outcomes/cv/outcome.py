@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from advgen.core import live_values
 from advgen.core.definitions import CvDefinition, CvVariant
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, Kind, Planner
 from advgen.core.provenance import package_file
 from advgen.core.tasks import Task
+from advgen.cv import live_values
 from advgen.specs.base import Spec
 from advgen.specs.cv import CvFormat, Section
 
@@ -60,7 +60,7 @@ class CvRender(Task):
 class Cv(Kind[Spec]):
     """The researcher's CV."""
 
-    place = 94
+    order = 94
     tasks = (CvData, CvRender)
 
     def before(self, planner: Planner) -> None:

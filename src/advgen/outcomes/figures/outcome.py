@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import SerializeAsAny
 
-from advgen.core.kinds import Files, Kind, Planned, Planner
+from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.provenance import package_file
 from advgen.core.tasks import Task
 from advgen.specs.base import of_family
@@ -20,6 +20,7 @@ class Draw(Task):
     reads = ("tables", "style")
     outputs = {"pdf": "results/figures/{figure}.pdf", "png": "results/figures/{figure}.png"}
     local = True
+    own_rule = True
     packages = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy")
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
 
@@ -27,10 +28,10 @@ class Draw(Task):
 class Figures(Kind[FigureSpec]):
     """Figures. What can be drawn stands in the rooms of what it is drawn of; their key is made of all of these."""
 
-    place = 90
+    order = 90
     tasks = (Draw,)
 
-    def jobs(self, planner: Planner, name: str) -> list[Planned]:
+    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         figure: FigureSpec = planner.study.figures[name]
         inputs: dict[str, Files] = {
             "tables": tuple(path for need in figure.needs() for path in planner.needed(need)),

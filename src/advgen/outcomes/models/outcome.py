@@ -31,7 +31,7 @@ class CountParameters(Task):
 class Models(Kind[Spec]):
     """The named models and their sizes, wherever something is generated."""
 
-    place = 92
+    order = 92
     tasks = (CountParameters,)
     tables = {
         "model": Table(

@@ -33,7 +33,7 @@ class Report(Task):
 class ReportPage(Kind[Spec]):
     """The page that shows everything."""
 
-    place = 95
+    order = 95
     tasks = (Report,)
 
     def after(self, planner: Planner) -> None:

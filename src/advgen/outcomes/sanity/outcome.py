@@ -29,24 +29,15 @@ class Qa(Task):
     command = "qa"
     run = "verdict"
     reads = ("checks",)
+    priority = -10
     outputs = {"verdict": "results/report/qa.md"}
     local = True
 
 
-CHECKED = (
-    ("craft", "examples"),
-    ("transfer", "row"),
-    ("inpaint", "inpainting"),
-    ("evaluate_gan", "quality"),
-    ("calibrate_judge", "calibration"),
-)
-"""The rules and roles of what the checks are about."""
-
-
-class SanityCheckRows(Kind[Spec]):
+class Sanity(Kind[Spec]):
     """The sanity checks."""
 
-    place = 93
+    order = 93
     tasks = (SanityChecks, Qa)
     tables = {
         "sanity_checks": Table(
@@ -66,7 +57,9 @@ class SanityCheckRows(Kind[Spec]):
     }
 
     def after(self, planner: Planner) -> None:
-        judged = tuple(path for rule, role in CHECKED for path in planner.made(rule, role))
+        judged = tuple(
+            path for kind in planner.kinds for rule, role in kind.checked for path in planner.made(rule, role)
+        )
         if not judged:
             return
         study = planner.study
@@ -79,4 +72,4 @@ class SanityCheckRows(Kind[Spec]):
         planner.add(Qa(), {}, {"checks": planner.made("sanity_checks", "checks")})
 
 
-KIND = SanityCheckRows()
+KIND = Sanity()

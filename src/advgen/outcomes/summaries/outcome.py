@@ -28,7 +28,7 @@ class Summarise(Task):
 class Summaries(Kind[Spec]):
     """Tidy tables over all runs: one per summary of each kind."""
 
-    place = 91
+    order = 91
     tasks = (Summarise,)
 
     def after(self, planner: Planner) -> None:

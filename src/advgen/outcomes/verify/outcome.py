@@ -11,21 +11,18 @@ class Verify(Task):
     """Fail if an artefact does not agree with the plan: spec, code, inputs, content."""
 
     command = "verify"
+    run = "advgen.commands.verify"  # the tool reads the plan itself, so the spec only names the study
     reads = ("artefacts",)
     outputs = {"verdict": "results/report/verify.md"}
     local = True
+    own_rule = True
     study: str
-
-    @classmethod
-    def module(cls) -> str:
-        """It is the tool of that name: it reads the plan itself, so its spec only names the study."""
-        return "advgen.commands.verify"
 
 
 class Verification(Kind[Spec]):
     """The comparison of all artefacts with the plan."""
 
-    place = 99
+    order = 99
     tasks = (Verify,)
 
     def after(self, planner: Planner) -> None:

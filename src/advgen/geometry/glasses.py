@@ -1,22 +1,6 @@
-"""Shapes and sizes that are known without tensors: models and masks have them, and a study is checked by them."""
+"""The frame of a pair of glasses, known without tensors: a mask draws it, and a study is checked by it."""
 
 from __future__ import annotations
-
-
-def conv_sizes(side: int, layers: int, kernel: int, stride: int, padding: int, pool: int = 1) -> list[int]:
-    """Pixels along one side before and after each of some convolutions with their pooling."""
-    sizes = [side]
-    for _ in range(layers):
-        sizes.append(((sizes[-1] + 2 * padding - kernel) // stride + 1) // pool)
-    return sizes
-
-
-def transposed_sizes(side: int, layers: int, kernel: int, stride: int, padding: int) -> list[int]:
-    """Pixels along one side before and after each of some transposed convolutions."""
-    sizes = [side]
-    for _ in range(layers):
-        sizes.append((sizes[-1] - 1) * stride - 2 * padding + kernel)
-    return sizes
 
 
 def glasses_frame(shape: tuple[int, int, int], thickness: float) -> set[tuple[int, int]]:
