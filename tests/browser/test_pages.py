@@ -17,7 +17,7 @@ from advgen import registry
 from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.figures import common
-from advgen.report.page import page
+from advgen.report import page
 
 ROOT = Path(__file__).parents[2]
 STAMP = "eyJhIjoxfQ=="

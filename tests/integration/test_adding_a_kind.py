@@ -30,7 +30,6 @@ def grown(smoke: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
         (copy.folder / page).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / page, copy.folder / page)
     shutil.copytree(KIND, copy.folder / "src/advgen/experiments/corruptions")
-    (copy.folder / "src/advgen/experiments/corruptions/__init__.py").touch()
     copy.append(STUDY, ASKED)
     copy.edit(STUDY, "\nfigures:\n", f"\n{DRAWN}")
     return copy

@@ -49,6 +49,8 @@ TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "metrics": {
         "metrics/detect.py": ("tests/unit/metrics/test_detect.py",),
         "metrics/distribution.py": ("tests/unit/metrics/test_distribution.py",),
+        "metrics/grouping.py": SUMMARIES,
+        "metrics/judging.py": ("tests/unit/metrics/test_distribution.py", "tests/unit/metrics/test_score.py"),
         "metrics/image.py": ("tests/unit/metrics/test_image_metrics.py", "tests/unit/metrics/test_distribution.py"),
         "metrics/intervals.py": ("tests/unit/metrics/test_intervals.py",),
         "metrics/calibration.py": ("tests/unit/metrics/test_distribution.py",),

@@ -49,7 +49,7 @@ def load(tmp_path: Path, text: str = STUDY) -> Loaded:
 
 def test_every_combination_becomes_a_definition(tmp_path: Path) -> None:
     study = load(tmp_path).study
-    assert list(study.gans) == ["gan-non-saturated-0", "gan-non-saturated-4", "gan-mse-0", "gan-mse-4"]
+    assert list(study.gans) == ["gan-non-saturating-0", "gan-non-saturating-4", "gan-mse-0", "gan-mse-4"]
     assert (study.gans["gan-mse-4"].training.loss, study.gans["gan-mse-4"].training.unroll) == ("mse", 4)
     assert study.classifiers["fc-large"].model.hidden == (64, 64)  # type: ignore[attr-defined]
     assert study.classifiers["fc-large"].model.activation == "sigmoid"  # type: ignore[attr-defined]
@@ -68,8 +68,8 @@ def test_members_are_planned_each_once(tmp_path: Path) -> None:
     plan = build(load(tmp_path))
     assert len(plan.of("craft")) == 3 * 2
     assert {job.wildcards["gan"] for job in plan.of("train_gan")} == {
-        "gan-non-saturated-0",
-        "gan-non-saturated-4",
+        "gan-non-saturating-0",
+        "gan-non-saturating-4",
         "gan-mse-0",
         "gan-mse-4",
     }

@@ -12,6 +12,7 @@ from tests.project import ROOT
 
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import PlannedJob
+from advgen.core.provenance import package_file
 from advgen.driver.plan import LONGEST_LINE, Plan, build, listed
 from advgen.specs.datasets import DerivedDataset
 from advgen.study.load import load_file, load_study
@@ -166,13 +167,13 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     of = [job.wildcards.get("classifier") or job.wildcards["probe"] for job in trained]
     assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.dataset_of(name)) for name in of)
     [checks] = plan.of("sanity_checks")
-    judged = [("craft", "examples"), ("transfer", "row"), ("inpaint", "inpainting"), ("evaluate_gan", "quality")]
-    judged.append(("calibrate_judge", "calibration"))
+    judged = [("evaluate_gan", "quality"), ("craft", "examples"), ("calibrate_judge", "calibration")]
+    judged += [("inpaint", "inpainting"), ("transfer", "row")]
     assert checks.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
     attacked = sorted({defined.dataset_of(job.wildcards["source"]) for job in plan.of("craft")})
     assert checks.inputs["data"] == tuple(TEST.format(dataset=name) for name in attacked)
     [qa] = plan.of("qa")
-    assert qa.inputs == {"sanity_checks": ("results/tables/sanity_checks.parquet",)}
+    assert qa.inputs == {"checks": ("results/tables/sanity_checks.parquet",)}
     [verify] = plan.of("verify")
     everything = {path for job in plan.jobs if job.rule not in ("verify", "qa") for path in job.outputs.values()}
     assert sorted(verify.inputs["artefacts"]) == sorted(everything)
@@ -180,11 +181,11 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     for report in plan.of("report_page"):
         assert report.inputs["figures"] == made("draw", "png")
         roles = [("summarise", "table"), ("evaluate_classifiers", "table"), ("count_parameters", "table")]
-        roles += [("calibrate_judge", "calibration"), ("sanity_checks", "sanity_checks")]
+        roles += [("calibrate_judge", "calibration"), ("sanity_checks", "checks")]
         assert report.inputs["tables"] == tuple(path for rule, role in roles for path in made(rule, role))
         kinds = {one.kind for one in defined.figures.values()}
         assert {Path(path).stem for path in report.inputs["captions"]} <= kinds
-        assert report.inputs["templates"] == tuple(f"src/advgen/templates/report.{end}" for end in ("html.j2", "css"))
+        assert report.inputs["templates"] == tuple(package_file(f"report/report.{end}") for end in ("html.j2", "css"))
     assert plan.has("report_page") == plan.has("draw")
 
 
@@ -395,7 +396,7 @@ def test_figures_of_the_cv_are_drawn_and_read(tmp_path: Path, monkeypatch: pytes
     crafted = tuple(f"results/attacks/net/seed{seed}/pgd.parquet" for seed in (1, 2))
     assert draw.inputs["tables"] == crafted
     [report] = plan.of("report_page")
-    assert report.inputs["captions"] == ("workflow/report/robustness.rst",)
+    assert report.inputs["captions"] == (package_file("experiments/attacks/robustness.rst"),)
     assert report.task.figures[0].name == "robust"
 
 

@@ -14,7 +14,7 @@ from advgen.core import definitions
 from advgen.core.errors import ConfigError
 from advgen.study.checks import check
 from advgen.study.errors import explain
-from advgen.study.sweeps import Varied, expand_sweeps, selected
+from advgen.study.sweeps import Varied, expand_sweeps, selected, values
 from advgen.study.tree import FAMILIES, SWEPT, Study
 from advgen.study.yaml import DEFAULT_STUDY, Source, read_yaml
 
@@ -85,7 +85,7 @@ def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, fil
         named = getattr(study, family) if own is None else own.get(family) or {}
         members = sweeps if family in SWEPT else {}
         roots[family] = tuple(member for name in named for member in members.get(name, (name,)))
-    return Loaded(study=study, roots=roots, files=files, varied=varied)
+    return Loaded(study=study, roots=roots, files=files, varied=values(study, varied))
 
 
 def _validated(data: dict[str, Any], source: Source) -> definitions.Study:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, NamedTuple
 
 from advgen.core.definitions import Study
@@ -13,7 +14,7 @@ from advgen.study.tree import SWEPT
 from advgen.study.yaml import Source
 
 Varied = dict[str, dict[str, Any]]
-"""The swept keys of a definition with their values, by its name; of a value that is a map, its label."""
+"""The swept keys of a definition with their labels or values, by its name."""
 
 
 class Expanded(NamedTuple):
@@ -51,10 +52,7 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
                     member = _with(member, key.split("."), value)
                 named = "-".join([str(name), *(label for label, _ in choice)])
                 made[named] = member
-                varied[named] = {
-                    key: value if isinstance(value, (int, float, str)) else label
-                    for key, (label, value) in zip(axes, choice, strict=True)
-                }
+                varied[named] = {key: label for key, (label, _) in zip(axes, choice, strict=True)}
             for path, at in source.lines.items():
                 if path[:2] == (family, name):
                     lines |= {(family, member, *path[2:]): at for member in made}
@@ -108,3 +106,15 @@ def selected(data: dict[str, Any], study: Study, sweeps: Mapping[str, tuple[str,
             holder = holder[key] if isinstance(holder, dict) else getattr(holder, key)
         data = _with(data, [str(key) for key in path], [one for name in holder for one in sweeps.get(name, (name,))])
     return data
+
+
+def values(study: Study, varied: Varied) -> Varied:
+    """The values of swept keys as the study has them; the label where a value is a list, a map or nothing."""
+    found: Varied = {}
+    for name, labels in varied.items():
+        definition = getattr(study, study.family_of(name))[name]
+        found[name] = {}
+        for key, label in labels.items():
+            value = reduce(lambda holder, part: getattr(holder, part, None), key.split("."), definition)
+            found[name][key] = value if isinstance(value, (int, float, str)) else label
+    return found

@@ -31,10 +31,9 @@ def package(tmp_path: Path) -> Path:
     source = Path(__file__).parents[3] / "src/advgen"
     folder = tmp_path / "advgen"
     (folder / "toy").mkdir(parents=True)
-    for folder_name in ("core", "io", "specs"):
+    for folder_name in ("core", "geometry", "io", "specs"):
         shutil.copytree(source / folder_name, folder / folder_name)
-    for name in ("__init__", "geometry"):
-        (folder / f"{name}.py").write_text((source / f"{name}.py").read_text())
+    shutil.copy(source / "__init__.py", folder)
     (folder / "toy/__init__.py").write_text("")
     (folder / "toy/a.py").write_text('"""A."""\nfrom advgen.toy.b import f\nfrom advgen.io import tables\n')
     (folder / "toy/b.py").write_text("def f():\n    from advgen.toy import c\n    return c.X  # remark\n")

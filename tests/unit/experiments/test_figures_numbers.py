@@ -124,6 +124,8 @@ def test_counts_in_few_characters(value: float, text: str) -> None:
 
 
 def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> None:
-    facts = pd.DataFrame({"mask": ["b", "a", "c"], "missing": [10, 30, 20], "method": ["prior", "full", "contextual"]})
+    facts = pd.DataFrame(
+        {"mask": ["b", "a", "c"], "missing": [10, 30, 20], "method": ["contextual_prior", "full", "contextual"]}
+    )
     assert common.masks(facts) == ["b", "c", "a"]
     assert common.methods(facts) == ["full", "contextual", "contextual_prior"]

@@ -11,7 +11,8 @@ import torch
 from advgen import registry
 from advgen.experiments.interpolations import interpolation_strips
 from advgen.experiments.interpolations.run import changes, different_pairs
-from advgen.experiments.interpolations.summary import halfway, interpolations, third_class
+from advgen.experiments.interpolations.summary import halfway, third_class
+from advgen.experiments.interpolations.summary import summarise as interpolations
 from advgen.interpolation import alphas, frames
 from advgen.io.checkpoints import build
 from advgen.models.networks import Network

@@ -162,4 +162,4 @@ def test_user_errors_end_in_a_sentence(generator, x_NCHW, known_NHW):
     nothing_NHW = copy.deepcopy(known_NHW)
     nothing_NHW[2] = False
     with pytest.raises(ValueError, match="without a single known pixel"):
-        run(generator, x_NCHW, nothing_NHW, "masked")
+        run(generator, x_NCHW, nothing_NHW, "contextual")

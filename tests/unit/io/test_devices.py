@@ -14,7 +14,7 @@ import pytest
 
 from advgen.io import devices
 
-HOLD = "from advgen import devices; print(devices.lease(), flush=True); import time; time.sleep({seconds})"
+HOLD = "from advgen.io import devices; print(devices.lease(), flush=True); import time; time.sleep({seconds})"
 
 
 def start(folder: Path, seconds: float, **extra: str) -> subprocess.Popen[str]:

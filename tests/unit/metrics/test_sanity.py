@@ -9,14 +9,14 @@ import torch
 
 from advgen import registry
 from advgen.attacks.run import craft
-from advgen.commands import sanity_checks
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
 from advgen.io.checkpoints import build
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
-from advgen.metrics import checks
+from advgen.metrics import sanity
 from advgen.metrics.intervals import paired_difference
+from advgen.outcomes.sanity import check as sanity_checks
 from advgen.outcomes.sanity.outcome import SanityChecks
 from advgen.specs.networks import FcNetwork
 from advgen.specs.training import ClassifierTraining
@@ -110,7 +110,7 @@ def tables(net):
 
 
 def found(tables, name):
-    return checks.check({"examples": tables[name]})
+    return sanity.check_tables({"examples": tables[name]})
 
 
 def broken(found_laws, kind="check"):
@@ -118,7 +118,7 @@ def broken(found_laws, kind="check"):
 
 
 def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
-    checked = found(tables, "sound") + checks.ball_and_box(tables["sound"])
+    checked = found(tables, "sound") + sanity.ball_and_box(tables["sound"])
     assert [check for check in checked if not check["holds"]] == []
     assert {check["check"] for check in checked} == {
         "PGD leaves no more right than FGSM",
@@ -144,7 +144,7 @@ def without(table, *attacks):
 
 @pytest.mark.parametrize("trap", ["large", "coarse"])
 def test_traps_are_caught(tables, trap):
-    checked = checks.check({"examples": without(tables[trap], "pgd-margin")})
+    checked = sanity.check_tables({"examples": without(tables[trap], "pgd-margin")})
     assert "a gradient attack leaves no more right than Square" in broken(checked)
     assert "eps = 1 leaves nothing right" in broken(checked)
     assert "input gradients are not zero" in broken(checked, "warning")
@@ -169,7 +169,7 @@ def test_a_row_that_is_no_number_is_broken(tables, number):
     table = tables["sound"]
     images = read_images(table, "adversarial").copy()
     images[7, 0, 4, 4] = number
-    found = checks.ball_and_box(with_images(table, "adversarial", images))
+    found = sanity.ball_and_box(with_images(table, "adversarial", images))
     expected = {"finite", "box", "ball"} if table.column("eps")[7].as_py() else {"finite", "box"}
     assert broken(found) == expected
     assert len([check for check in found if not check["holds"]]) == len(expected)
@@ -196,20 +196,20 @@ TRAPS = {
 
 
 def test_what_is_attacked_are_test_images(tables):
-    checked = checks.attacks_test_images(tables["sound"], stored(*test_split()))
+    checked = sanity.attacks_test_images(tables["sound"], stored(*test_split()))
     assert len(checked) == len(ATTACKS) and all(check["holds"] for check in checked)
 
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_other_images_in_place_of_test_images_are_broken(tables, trap):
-    checked = checks.attacks_test_images(tables["sound"], TRAPS[trap](*test_split()))
+    checked = sanity.attacks_test_images(tables["sound"], TRAPS[trap](*test_split()))
     assert {(check["kind"], check["holds"]) for check in checked} == {("check", False)}
 
 
 def test_one_other_image_is_enough(tables):
     images, labels = test_split()
     images[3] = images[4]
-    checked = checks.attacks_test_images(tables["sound"], stored(images, labels))
+    checked = sanity.attacks_test_images(tables["sound"], stored(images, labels))
     assert {check["detail"] for check in checked} == {f"1 of {N} are other images or have another label"}
     assert not any(check["holds"] for check in checked)
 
@@ -228,9 +228,9 @@ def honest(n=3000):
 def test_more_steps_are_compared_on_one_loss_alone():
     facts = honest()
     table = pa.Table.from_pandas(facts)
-    assert broken(checks.attacks_in_order(table)) == set()
+    assert broken(sanity.attacks_in_order(table)) == set()
     same = pa.Table.from_pandas(facts.assign(loss="cross_entropy"))
-    assert broken(checks.attacks_in_order(same)) == {"more steps or restarts leave no more right"}
+    assert broken(sanity.attacks_in_order(same)) == {"more steps or restarts leave no more right"}
 
 
 PGD, FGSM = {"kind": "pgd", "loss": "cross_entropy"}, {"kind": "fgsm", "loss": "cross_entropy"}
@@ -250,7 +250,7 @@ def test_pgd_must_beat_fgsm_only_on_its_loss_and_if_it_can_cross_the_ball(keys, 
     facts = pd.DataFrame([{**shared, **PGD, **keys}, {**shared, **ONE_STEP}], index=["pgd", "fgsm"]).rename_axis(
         "attack"
     )
-    found = {one.check: one.kind for one in checks._comparisons(facts)}
+    found = {one.check: one.kind for one in sanity._comparisons(facts)}
     assert found["PGD leaves no more right than FGSM"] == kind
 
 
@@ -259,20 +259,20 @@ def test_a_larger_ball_must_be_reached(step_size, kind):
     shared = {**PGD, "norm": "linf", "steps": 20, "restarts": 1}
     small, large = {"eps": 0.1, "step_size": 0.0125}, {"eps": 0.2, "step_size": step_size}
     facts = pd.DataFrame([{**shared, **small}, {**shared, **large}], index=["small", "large"]).rename_axis("attack")
-    (found,) = checks._larger_budgets(facts)
+    (found,) = sanity._larger_budgets(facts)
     assert (found.strong, found.weak, found.kind) == (["large"], ["small"], kind)
 
 
 def test_fgsm_alone_is_flagged(tables):
     flagged = broken(found(tables, "sound"), "warning")
     assert flagged == set()
-    alone = checks.check({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")})
+    alone = sanity.check_tables({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")})
     assert broken(alone, "warning") == {"PGD stands beside FGSM at its eps"}
     assert [check["subject"] for check in alone if not check["holds"]] == ["fgsm on sound seed 0"]
 
 
 def test_the_subjects_are_a_key(tables):
-    checked = [check for name in tables for check in found(tables, name) + checks.ball_and_box(tables[name])]
+    checked = [check for name in tables for check in found(tables, name) + sanity.ball_and_box(tables[name])]
     columns = {column: [check[column] for check in checked] for column in TABLES["sanity_checks"].columns}
     assert arrow_table("sanity_checks", columns).num_rows == len(checked)
 
@@ -298,7 +298,7 @@ def test_masked_classifiers_get_flags_instead(tables, tmp_path):
 
 def test_few_examples_give_flags(tables):
     few = tables["coarse"].filter(tables["coarse"].column("index").to_numpy() < 100)
-    checked = checks.attacks_in_order(few)
+    checked = sanity.attacks_in_order(few)
     statistical = [check for check in checked if check["check"] != "eps = 1 leaves nothing right"]
     assert {check["kind"] for check in statistical} == {"warning"}
     assert broken(statistical, "warning") >= {"a gradient attack leaves no more right than Square"}
@@ -307,13 +307,13 @@ def test_few_examples_give_flags(tables):
 def test_the_interval_of_shares_is_the_paired_bootstraps():
     random = np.random.default_rng(0)
     a, b = (random.random(400) < 0.3).astype(float), (random.random(400) < 0.35).astype(float)
-    torch.testing.assert_close(checks._binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
+    torch.testing.assert_close(sanity._binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
 
 
 def test_targeted_attacks_are_not_compared(tables):
     rows = tables["large"]
     targeted = rows.set_column(rows.schema.get_field_index("target"), "target", [["random"] * rows.num_rows])
-    assert checks.attacks_in_order(targeted) == []
+    assert sanity.attacks_in_order(targeted) == []
 
 
 # --- transfers and inpainting ----------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ SOUND = {("a", "a"): 1.0, ("a", "b"): 0.3, ("b", "a"): 0.2, ("b", "b"): 0.99}
 
 
 def test_a_white_box_leads_its_row_and_column():
-    checked = checks.check({"transfer": transfer(SOUND)})
+    checked = sanity.check_tables({"transfer": transfer(SOUND)})
     assert len(checked) == 4
     assert all(check["holds"] and check["kind"] == "check" and "not paired" in check["detail"] for check in checked)
 
@@ -356,15 +356,15 @@ def test_a_white_box_leads_its_row_and_column():
 @pytest.mark.parametrize(("entry", "place"), [(("b", "a"), "column"), (("a", "b"), "row")])
 def test_a_stronger_transfer_is_broken(entry, place):
     errors = {**SOUND, ("a", "a"): 0.5, entry: 0.7}
-    assert broken(checks.white_box_is_strongest(transfer(errors))) == {f"white box leads its {place}"}
-    few = checks.white_box_is_strongest(transfer(errors, n=100))
+    assert broken(sanity.white_box_is_strongest(transfer(errors))) == {f"white box leads its {place}"}
+    few = sanity.white_box_is_strongest(transfer(errors, n=100))
     assert broken(few) == set() and broken(few, "warning") == {f"white box leads its {place}"}
     slight = {**errors, entry: 0.51}
-    assert broken(checks.white_box_is_strongest(transfer(slight))) == set()
+    assert broken(sanity.white_box_is_strongest(transfer(slight))) == set()
 
 
 def test_a_row_of_fixed_eps_is_only_flagged():
-    checked = checks.white_box_is_strongest(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
+    checked = sanity.white_box_is_strongest(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
     assert broken(checked) == set()
     assert broken(checked, "warning") == {"white box leads its row"}
 
@@ -392,14 +392,14 @@ def inpainting(means, n=200, measure="mse_missing"):
 
 def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
     means = {("pepper", "full"): 0.02, ("square", "full"): 0.024, ("crosswalk", "full"): 0.03}
-    checked = checks.masks_in_order(inpainting(means))
+    checked = sanity.masks_in_order(inpainting(means))
     assert [(check["kind"], check["holds"], check["n"]) for check in checked] == [("warning", True, 200)] * 2
     assert all(check["low"] <= check["estimate"] <= check["high"] < 0 for check in checked)
     means[("square", "full")] = 0.035
-    assert [check["holds"] for check in checks.masks_in_order(inpainting(means))] == [True, False]
+    assert [check["holds"] for check in sanity.masks_in_order(inpainting(means))] == [True, False]
 
 
-@pytest.mark.parametrize(("n", "kind"), [(checks.LEAST_N, "check"), (20, "warning")])
+@pytest.mark.parametrize(("n", "kind"), [(sanity.LEAST_N, "check"), (20, "warning")])
 @pytest.mark.parametrize(("real", "holds"), [(1.0, True), (3.0, False)])
 def test_real_images_are_the_lowest_rung(n, kind, real, holds):
     same = {"dataset": "mnist", "n": n, "classifier_score": 1.0, "precision": 1.0, "recall": 1.0}
@@ -407,7 +407,7 @@ def test_real_images_are_the_lowest_rung(n, kind, real, holds):
     calibration = arrow_table(
         "calibration", {**same, "level": ["blur 3×3", "real train"], "frechet_distance": [2.0, real]}
     )
-    (check,) = checks.judge_is_calibrated(calibration)
+    (check,) = sanity.judge_is_calibrated(calibration)
     assert (check["kind"], check["holds"], check["n"]) == (kind, holds, n)
 
 
@@ -423,5 +423,5 @@ def test_more_steps_count_only_if_they_lead_as_far(step_size, kind):
         "step_size": 0.04,
     }
     facts = pd.DataFrame([short, {**short, "steps": 20.0, "step_size": step_size}], index=["short", "long"])
-    (found,) = checks._more_effort(facts)
+    (found,) = sanity._more_effort(facts)
     assert (found.strong, found.weak, found.kind) == (["long"], ["short"], kind)

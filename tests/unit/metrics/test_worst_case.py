@@ -10,7 +10,7 @@ from advgen.core.catalog import TABLES
 from advgen.core.schema import Image
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.accuracy_curves import points
-from advgen.experiments.attacks.summary import robustness
+from advgen.experiments.attacks.summary import summarise as robustness
 from advgen.io.tables import arrow_table
 from advgen.metrics.worst_case import worst_cases
 

@@ -14,7 +14,7 @@ import pytest
 
 from advgen.core.catalog import TABLES
 from advgen.io.tables import arrow_table
-from advgen.report.page import page
+from advgen.report import page
 
 STAMP = "advgen:eyJhIjoxfQ=="
 VOID = {"meta", "img", "br", "link", "hr", "input", "col"}
@@ -109,7 +109,7 @@ def test_groups_and_captions(html: str) -> None:
     assert re.findall(r"<h2[^>]*>([^<]*)", html) == [
         "Generative lab",
         "Adversarial lab",
-        "SanityCheckRows",
+        "Sanity checks",
         "Provenance",
     ]
     assert html.index("More</h3>") < html.index("Adversarial lab</h2>")
@@ -127,7 +127,7 @@ def test_laws(html: str) -> None:
 
 def test_same_twice_and_without_laws() -> None:
     assert page.render("t", [], STAMP) == page.render("t", [], STAMP)
-    assert "SanityCheckRows" not in page.render("t", [], STAMP)
+    assert "Sanity checks" not in page.render("t", [], STAMP)
 
 
 def test_cells() -> None:

@@ -1,0 +1,136 @@
+"""What every kind of experiment keeps: its names are its own, and no key of a definition is without effect."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from tests.project import ROOT, Project
+
+from advgen.core import catalog
+from advgen.core.errors import ConfigError
+from advgen.core.kinds import Experiment
+from advgen.core.paths import wildcards_of
+from advgen.driver.plan import build
+from advgen.io.tables import arrow_table, with_varied
+from advgen.study.load import load_file
+
+READ = {"inversions": {"encoder"}}
+"""Keys that become a file that is read, and no part of the spec."""
+
+
+def test_each_key_of_a_definition_reaches_the_task() -> None:
+    kinds = [kind for kind in catalog.KINDS if isinstance(kind, Experiment)]
+    assert len(kinds) > 5
+    for kind in kinds:
+        [task] = kind.tasks
+        asked = set(kind.definition.model_fields) - {kind.subjects_key}
+        assert asked - set(task.model_fields) == READ.get(kind.name, set()), kind.name
+        for pattern in task.outputs.values():
+            assert {kind.wildcard, "seed"} < set(wildcards_of(pattern))
+
+
+def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
+    named = [(one.rule, one.role) for one in catalog.SUMMARIES.values()]
+    named += [one for kind in catalog.KINDS for one in kind.checked]
+    for rule, role in named:
+        assert role in catalog.RULES[rule].outputs
+    assert {one.table for one in catalog.SUMMARIES.values()} <= catalog.TABLES.keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "taken"),
+    [
+        ('command = "corrupt"', 'command = "linearity"', "rule 'linearity' is taken by advgen.experiments.linearities"),
+        ('["corruption"]', '["linearity"]', "figure 'linearity' is taken by advgen.experiments.linearities"),
+        ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is taken by advgen.experiments.gans"),
+        ('"corruption": Table', '"linearity": Table', "table 'linearity' is taken by advgen.experiments.linearities"),
+    ],
+)
+def test_a_name_that_is_taken_is_told(old: str, new: str, taken: str, tmp_path: Path) -> None:
+    copy = Project(tmp_path / "copy")
+    room = copy.folder / "src/advgen/experiments/linearities2"
+    room.mkdir()
+    text = (ROOT / "tests/kinds/corruptions/experiment.py").read_text()
+    assert old in text
+    (room / "experiment.py").write_text(text.replace(old, new))
+    result = copy.advgen("plan")
+    assert result.returncode == 1
+    assert taken in result.stderr or taken.replace("advgen.experiments.linearities", "") in result.stderr
+
+
+SWEPT = """
+seeds: [0]
+evaluation: {attack_examples: 20}
+datasets: {mnist: {kind: mnist}}
+classifiers:
+  net:
+    dataset: mnist
+    model: FC10
+    sweep: {training.lr: {slow: 1e-4, fast: 1e-3}, defence: {none: null, noise: {kind: noise}}}
+attacks:
+  push: {kind: pgd, sweep: {eps: {small: 0.1, large: 0.3}}}
+transfers:
+  all: {sources: [net], targets: [net], attacks: [push]}
+"""
+
+
+def test_what_a_sweep_varies_is_a_column_of_the_tidy_tables(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(SWEPT)
+    plan = build(load_file(tmp_path / "study.yaml"))
+    tables = {job.outputs["table"]: json.loads(job.spec)["varied"] for job in plan.jobs if "table" in job.outputs}
+    net = {"net-slow-none", "net-slow-noise", "net-fast-none", "net-fast-noise"}
+    assert set(tables["results/tables/classifiers.parquet"]) == net
+    assert set(tables["results/tables/robustness.parquet"]) == {*net, "push-small", "push-large"}
+    assert tables["results/tables/all.parquet"]["push-small"] == {"eps": 0.1}
+    varied = tables["results/tables/classifiers.parquet"]
+    assert varied["net-fast-noise"] == {"training.lr": 1e-3, "defence": "noise"}
+    columns = {
+        name: 0 if "int" in str(kind) else 0.5 for name, kind in catalog.TABLES["classifier_quality"].columns.items()
+    }
+    columns |= {"classifier": ["net-slow-none", "net-fast-noise", "other"], "dataset": "mnist", "defence": "none"}
+    table = with_varied(arrow_table("classifier_quality", columns), varied)
+    assert table.column("classifier").to_pylist() == ["net-fast-noise", "net-slow-none", "other"]
+    assert table.column("classifier.training.lr").to_pylist() == [1e-3, 1e-4, None]
+    assert table.schema.field("classifier.training.lr").type == pa.float64()
+    assert table.column("classifier.defence").to_pylist() == ["noise", "none", None]
+
+
+MADE_WRONGLY = """
+seeds: [0]
+datasets:
+  mnist: {kind: mnist}
+%s
+gans:
+  net: {dataset: %s, generator: dcgan-generator, discriminator: dcgan-discriminator}
+probes:
+  features: {of: net, part: features, dataset: mnist}
+"""
+
+
+@pytest.mark.parametrize(
+    ("dataset", "of", "key"),
+    [
+        ("  fake: {kind: real_fake, base: mnist, gan: net, seed: 7}", "mnist", "datasets.fake.seed = 7"),
+        (
+            "  moved: {kind: adversarial_labels, base: mnist, classifier: features}",
+            "moved",
+            "datasets.moved.classifier = 'features'",
+        ),
+    ],
+)
+def test_a_data_set_that_cannot_be_made_is_refused(dataset: str, of: str, key: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(MADE_WRONGLY % (dataset, of))
+    with pytest.raises(ConfigError) as caught:
+        load_file(tmp_path / "study.yaml")
+    assert key in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_catalog_is_read_without_torch() -> None:
+    code = "import sys, advgen.core.catalog; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
