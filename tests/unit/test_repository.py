@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -131,3 +133,9 @@ def test_every_citation_key_exists() -> None:
     }
     assert cited - known == set()
     assert len(known & cited) >= 10
+
+
+def test_the_pages_that_the_code_tells_are_in_step() -> None:
+    command = [sys.executable, "-m", "advgen", "docs", "--check"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

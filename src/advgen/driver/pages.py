@@ -26,12 +26,13 @@ def rules_page(study: Path) -> str:
         "`src/advgen/experiments/<kind>/experiment.py` and `src/advgen/outcomes/<kind>/outcome.py`. Downloads, figures",
         "and the comparison with the plan have more than that and stand in files of their own.",
         "",
-        f"The rule graph of `{study}`; an arrow goes from a rule to one that reads its files. Not drawn: `all`, and",
-        "`verify`, which reads everything.",
+        f"The rule graph of `{study}`; an arrow goes from a rule to one that reads its files. Not drawn: `all`,",
+        "`verify`, which reads everything, and an arrow where others lead the same way.",
         "",
         "```mermaid",
         "flowchart LR",
-        *(f"    {one} --> {other}" for one, other in sorted(arrows(plan))),
+        # names of rules may be words of the language, such as interpolate
+        *(f"    r_{one}[{one}] --> r_{other}[{other}]" for one, other in sorted(direct(arrows(plan)))),
         "```",
         "",
         "`python -m advgen COMMAND --help` names the keys of a command's spec; `snakemake -n -p` prints the whole",
@@ -53,6 +54,18 @@ def arrows(plan: Plan) -> set[tuple[str, str]]:
                 if path in maker and job.rule != "verify" and maker[path] != job.rule:
                     found.add((maker[path], job.rule))
     return found
+
+
+def direct(found: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The arrows of a graph without circles that no longer way replaces."""
+    below: dict[str, set[str]] = {}
+    for one, other in found:
+        below.setdefault(one, set()).add(other)
+
+    def reached(start: str) -> set[str]:
+        return {start}.union(*(reached(one) for one in below.get(start, ())))
+
+    return {(a, b) for a, b in found if not any(b in reached(c) for c in below[a] - {b})}
 
 
 def _facts(task: type[Task]) -> list[str]:
