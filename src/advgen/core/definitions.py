@@ -96,7 +96,9 @@ class Study(Spec):
     )
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="seeds of every training run that names none")
     evaluation: Evaluation = Field(Evaluation(), description="how much is measured")
-    judge: JudgeDefinition = Field(JudgeDefinition(), description="the frozen classifier that judges images")
+    judge: JudgeDefinition = Field(
+        JudgeDefinition(), description="the judge: the reference classifier behind distances and class counts"
+    )
 
     if TYPE_CHECKING:  # the maps of definitions, one per kind
 

@@ -1,4 +1,4 @@
-"""The frozen classifier behind Fréchet distances and class counts, one per data set, and what its distances mean."""
+"""The judge: the reference classifier behind Fréchet distances and class counts, one per data set, and its calibration."""
 
 from __future__ import annotations
 
