@@ -15,7 +15,7 @@ from advgen import __version__
 from advgen.core.provenance import Stamp, code_digest, sha256_file, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
-from advgen.cv.live_values import Document, Reference, merge, read
+from advgen.cv.live_values import Document, LiveValue, merge, read
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 from advgen.specs.cv import Section
@@ -80,18 +80,18 @@ def run(arguments: argparse.Namespace) -> None:
     print("\n".join(map(str, written)))
 
 
-def _lookup(folder: Path | None) -> Callable[[Reference], object]:
-    def lookup(reference: Reference) -> object:
+def _lookup(folder: Path | None) -> Callable[[LiveValue], object]:
+    def lookup(value: LiveValue) -> object:
         if folder is None:
-            raise ValueError(f"table {reference.table!r} is not at hand; say where tables lie: --tables FOLDER")
-        path = folder / f"{reference.table}.parquet"
+            raise ValueError(f"table {value.table!r} is not at hand; say where tables lie: --tables FOLDER")
+        path = folder / f"{value.table}.parquet"
         if not path.is_file():
             known = ", ".join(sorted(file.stem for file in folder.glob("*.parquet"))) or "none"
-            raise ValueError(f"no table {reference.table!r} in {folder}; tables there: {known}")
+            raise ValueError(f"no table {value.table!r} in {folder}; tables there: {known}")
         # pyarrow is needed for live numbers alone
         from advgen.cv.cells import cell
 
-        return cell(reference, path)
+        return cell(value, path)
 
     return lookup
 
@@ -117,7 +117,7 @@ def _figures(cv: dict[str, Any], document: Document, folder: Path | None) -> dic
 def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str, Path]) -> Stamp:
     """Digests only: nothing of a private overlay stands in it."""
     inputs = [arguments.profile, arguments.overlay, arguments.bibliography, arguments.metrics, *figures.values()]
-    named = sorted({reference.table for found in document.references.values() for reference in found})
+    named = sorted({value.table for found in document.live_values.values() for value in found})
     tables = [arguments.tables / f"{name}.parquet" for name in named] if arguments.tables else []
     choice = canonical_json(
         {"selected": arguments.selected, "tags": list(arguments.tags), "sections": list(arguments.sections)}

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from advgen.cv import bibliography as bib
 from advgen.cv import inline, legacy
 from advgen.cv.inline import Node
-from advgen.cv.live_values import Document, Location, Reference, read, substitute
+from advgen.cv.live_values import Document, LiveValue, Location, read, substitute
 from advgen.cv.profile import Item, Metrics, Ordered, Position, Profile, load_metrics, load_profile
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def build(
     profile: Path,
     bibliography: Path,
     metrics: Path | None,
-    lookup: Callable[[Reference], object],
+    lookup: Callable[[LiveValue], object],
     *,
     overlay: Path | None = None,
     choice: Choice | None = None,
@@ -92,7 +92,7 @@ class _Builder:
         metrics: Metrics | None,
         bibliography_path: Path,
         metrics_path: Path | None,
-        lookup: Callable[[Reference], object],
+        lookup: Callable[[LiveValue], object],
         choice: Choice,
     ) -> None:
         self.profile = profile
@@ -178,11 +178,11 @@ class _Builder:
 
     def parsed(self, text: str, location: Location) -> list[Node]:
         values = []
-        for reference in self.document.references.get(location, []):
+        for value in self.document.live_values.get(location, []):
             try:
-                values.append(inline.escape(reference.show(self.lookup(reference))))
+                values.append(inline.escape(value.show(self.lookup(value))))
             except ValueError as error:
-                self.errors.append(f"{reference.file}:{reference.line}: {' '.join(str(error).split())}")
+                self.errors.append(f"{value.file}:{value.line}: {' '.join(str(error).split())}")
                 return []
         try:
             return inline.parse(substitute(text, values))

@@ -6,25 +6,25 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from advgen.cv.live_values import Reference
+from advgen.cv.live_values import LiveValue
 from advgen.io.tables import read_table
 
 
-def cell(reference: Reference, path: Path) -> object:
-    """The one table cell that a reference selects; ValueError if there is none or more than one."""
+def cell(wanted: LiveValue, path: Path) -> object:
+    """The one table cell that a wanted selects; ValueError if there is none or more than one."""
     table = read_table(path)
-    for column in (reference.column, *(name for name, _ in reference.where)):
+    for column in (wanted.column, *(name for name, _ in wanted.where)):
         if column not in table.column_names:
             names = ", ".join(table.column_names)
-            raise ValueError(f"table {reference.table!r} has no column {column!r}; it has {names}")
-    for column, value in reference.where:
+            raise ValueError(f"table {wanted.table!r} has no column {column!r}; it has {names}")
+    for column, value in wanted.where:
         # numpy compares 0.1 with a column of 32 bits in 32 bits; Arrow would find no such number there
         table = table.filter(pa.array(table[column].to_numpy() == value, pa.bool_()))
     if len(table) != 1:
-        given = ", ".join(f"{column}={value!r}" for column, value in reference.where) or "nothing"
+        given = ", ".join(f"{column}={value!r}" for column, value in wanted.where) or "nothing"
         differ = [name for name in table.column_names if len(set(map(str, table[name]))) > 1]
-        differ = [name for name in differ if name != reference.column]
+        differ = [name for name in differ if name != wanted.column]
         more = f" (they differ in {', '.join(differ[:6])})" if differ else ""
-        raise ValueError(f"{len(table)} rows of table {reference.table!r} have {given}; name exactly one{more}")
-    found: object = table[reference.column][0].as_py()
+        raise ValueError(f"{len(table)} rows of table {wanted.table!r} have {given}; name exactly one{more}")
+    found: object = table[wanted.column][0].as_py()
     return found

@@ -1,4 +1,4 @@
-"""Live values of the CV: references to table cells and figures, found without running anything.
+"""Live values of the CV: live to table cells and figures, found without running anything.
 
 A text value of the profile may hold ``{{ result('transfer', 'error', source='fc100') | .1% }}``: the cell of the column
 ``error`` in the one row of ``results/tables/transfer.parquet`` that the keywords select, in a Python number format.
@@ -33,7 +33,7 @@ Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Reference:
+class LiveValue:
     """One cell of one table. ``where`` is sorted by column, ``format`` is a Python format spec or empty."""
 
     table: str
@@ -57,12 +57,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as plain data, with the line of every key and item and the references of every text."""
+    """A YAML file as plain data, with the line of every key and item and the live values of every text."""
 
     path: Path
     data: Any
     lines: dict[Location, int]
-    references: dict[Location, list[Reference]]
+    live_values: dict[Location, list[LiveValue]]
     files: dict[Location, Path] = field(default_factory=dict)
 
     def line(self, location: Location) -> int:
@@ -80,22 +80,22 @@ class Document:
         return location
 
 
-def find(text: str, line: int = 0, name: str = "profile.yaml") -> list[Reference]:
-    """The references in one text whose first line is ``line`` of the file ``name``."""
+def find(text: str, line: int = 0, name: str = "profile.yaml") -> list[LiveValue]:
+    """The live values in one text whose first line is ``line`` of the file ``name``."""
     return [_parse(body, line + text.count("\n", 0, start), name) for body, start in _expressions(text, line, name)]
 
 
 def substitute(text: str, values: list[str]) -> str:
-    """``text`` with its references replaced by ``values``, in order."""
+    """``text`` with its live values replaced by ``values``, in order."""
     remaining = iter(values)
     return _EXPRESSION.sub(lambda match: next(remaining), text)
 
 
-def scan(path: Path, overlay: Path | None = None) -> tuple[list[Reference], list[str]]:
-    """All references of a profile in file order, and the names of its figures."""
+def scan(path: Path, overlay: Path | None = None) -> tuple[list[LiveValue], list[str]]:
+    """All live values of a profile in file order, and the names of its figures."""
     document = merge(read(path), overlay)
-    references = [reference for found in document.references.values() for reference in found]
-    return references, figures(document)
+    live = [value for found in document.live_values.values() for value in found]
+    return live, figures(document)
 
 
 def load_text(path: Path) -> str:
@@ -142,7 +142,7 @@ def read(path: Path) -> Document:
         raise ValueError(f"{path}: nested too deeply; write plain lists and maps") from error
     if reader.errors:
         raise ValueError("\n".join(reader.errors))
-    return Document(path, data, reader.lines, reader.references)
+    return Document(path, data, reader.lines, reader.live_values)
 
 
 class _Merger:
@@ -152,7 +152,7 @@ class _Merger:
         self.base = base
         self.over = over
         self.lines: dict[Location, int] = {}
-        self.references: dict[Location, list[Reference]] = {}
+        self.live_values: dict[Location, list[LiveValue]] = {}
         self.files: dict[Location, Path] = {}
 
     def merged(self) -> Document:
@@ -160,7 +160,7 @@ class _Merger:
             source = self.over if isinstance(self.base.data, dict) else self.base
             raise ValueError(f"{source.path}:1: not a map of keys to values; write name: … and so on")
         data = self.both(self.base.data, (), self.over.data, (), ())
-        return Document(self.base.path, data, self.lines, self.references, self.files)
+        return Document(self.base.path, data, self.lines, self.live_values, self.files)
 
     def both(self, base: Any, at: Location, over: Any, over_at: Location, new: Location) -> Any:
         if isinstance(base, dict) and isinstance(over, dict):
@@ -208,8 +208,8 @@ class _Merger:
         if at in document.lines:
             self.lines[new] = document.lines[at]
             self.files[new] = document.path
-        if at in document.references:
-            self.references[new] = document.references[at]
+        if at in document.live_values:
+            self.live_values[new] = document.live_values[at]
 
 
 class _Reader:
@@ -220,7 +220,7 @@ class _Reader:
         self.source = source
         self.constructor = yaml.SafeLoader("")
         self.lines: dict[Location, int] = {}
-        self.references: dict[Location, list[Reference]] = {}
+        self.live_values: dict[Location, list[LiveValue]] = {}
         self.errors: list[str] = []
         self.seen: set[int] = set()
 
@@ -269,12 +269,12 @@ class _Reader:
             self.errors.append(f"{self.path}:{line}: the text holds the control character {bad}; remove it")
         if _OPEN in text:
             try:
-                self.references[at] = list(self.precise(node, text))
+                self.live_values[at] = list(self.precise(node, text))
             except ValueError as error:
                 self.errors.append(str(error))
         return text
 
-    def precise(self, node: yaml.ScalarNode, text: str) -> Iterator[Reference]:
+    def precise(self, node: yaml.ScalarNode, text: str) -> Iterator[LiveValue]:
         """References with the line of their own braces: folded and literal blocks start lines before their text."""
         start, end = node.start_mark.index, node.end_mark.index
         places = [match.start() for match in re.finditer(re.escape(_OPEN), self.source[start:end])]
@@ -302,7 +302,7 @@ def _expressions(text: str, line: int, name: str) -> Iterator[tuple[str, int]]:
         raise _error(name, line + text.count("\n", 0, rest), "'{{' is never closed; end the live value with '}}'")
 
 
-def _parse(body: str, line: int, name: str) -> Reference:
+def _parse(body: str, line: int, name: str) -> LiveValue:
     expression, spec = body.strip(), ""
     if not expression.endswith(")"):
         expression, bar, spec = expression.rpartition("|")
@@ -324,7 +324,7 @@ def _parse(body: str, line: int, name: str) -> Reference:
     if repeated := next((str(column) for column in columns if columns.count(column) > 1), None):
         raise _error(name, line, f"{repeated}= stands twice in one live value; remove one")
     where = sorted((_condition(keyword, line, name) for keyword in call.keywords), key=lambda pair: pair[0])
-    return Reference(str(names[0]), str(names[1]), tuple(where), spec, line, name)
+    return LiveValue(str(names[0]), str(names[1]), tuple(where), spec, line, name)
 
 
 def _condition(keyword: ast.keyword, line: int, name: str) -> tuple[str, str | int | float]:

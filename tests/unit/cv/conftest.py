@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from advgen.cv.build import build
-from advgen.cv.live_values import Reference
+from advgen.cv.live_values import LiveValue
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "src/advgen/cv/templates"
@@ -137,10 +137,10 @@ class Files:
             if text is not None:
                 path.write_text(text, encoding="utf-8")
 
-    def build(self, lookup: Callable[[Reference], object] = lambda reference: 0.4137) -> Cv:
+    def build(self, lookup: Callable[[LiveValue], object] = lambda value: 0.4137) -> Cv:
         return build(self.profile, self.bibliography, self.metrics, lookup)
 
-    def errors(self, lookup: Callable[[Reference], object] = lambda reference: 0.4137) -> list[str]:
+    def errors(self, lookup: Callable[[LiveValue], object] = lambda value: 0.4137) -> list[str]:
         """The error lines that these files cause, without their folder."""
         with pytest.raises(ValueError, match=r"\.(yaml|bib)(:\d+)?: ") as caught:
             self.build(lookup)

@@ -7,7 +7,7 @@ import pytest
 
 from advgen.cv.build import build, shown, total
 from advgen.cv.inline import plain
-from advgen.cv.live_values import Reference
+from advgen.cv.live_values import LiveValue
 
 from .conftest import METRICS, PROFILE, Files, section
 
@@ -83,30 +83,30 @@ def test_total_of_displayed_stars(displayed: list[str], text: str):
 
 
 def test_living_values_are_looked_up_and_formatted(files: Files):
-    asked: list[Reference] = []
+    asked: list[LiveValue] = []
 
-    def lookup(reference: Reference) -> float:
-        asked.append(reference)
+    def lookup(value: LiveValue) -> float:
+        asked.append(value)
         return 0.98765
 
     (paragraph,) = section(files.build(lookup), "experiments")["paragraphs"]
     assert paragraph == ["Error of ", {"strong": ["98.8%"]}, ", that is all."]
-    assert asked == [Reference("transfer", "error", (("source", "fc100"), ("target_seed", 0)), ".1%", 32)]
+    assert asked == [LiveValue("transfer", "error", (("source", "fc100"), ("target_seed", 0)), ".1%", 32)]
     assert PROFILE.split("\n")[31].strip().startswith("**{{ result(")
 
 
 def test_a_looked_up_text_is_never_markup(files: Files):
     files.write(profile=PROFILE.replace(" | .1%", "").replace("**{{", "{{").replace("}}**", "}}"))
-    (paragraph,) = section(files.build(lambda reference: "*a* [b](javascript:x)"), "experiments")["paragraphs"]
+    (paragraph,) = section(files.build(lambda value: "*a* [b](javascript:x)"), "experiments")["paragraphs"]
     assert paragraph == ["Error of *a* [b](javascript:x), that is all."]
 
 
 def test_a_failed_lookup_names_the_line(files: Files):
-    def lookup(reference: Reference) -> object:
+    def lookup(value: LiveValue) -> object:
         raise ValueError("transfer has no column 'error'; it has: n")
 
     assert files.errors(lookup) == ["profile.yaml:32: transfer has no column 'error'; it has: n"]
-    assert files.errors(lambda reference: "text") == [
+    assert files.errors(lambda value: "text") == [
         "profile.yaml:32: the format '.1%' does not fit the value 'text'; take another, or none"
     ]
 
@@ -124,7 +124,7 @@ def test_a_repository_without_stars(files: Files):
 
 
 def test_without_metrics_nothing_is_counted(files: Files):
-    cv = build(files.profile, files.bibliography, None, lambda reference: 0.5)
+    cv = build(files.profile, files.bibliography, None, lambda value: 0.5)
     assert rows(cv, "repositories")[0] == ("proba/big_one — Large, #1", "2020")
     assert section(cv, "repositories")["summary"] == []
     assert section(cv, "publications")["summary"] == []
@@ -135,7 +135,7 @@ def test_the_date_is_the_newest_of_the_inputs(files: Files):
     assert files.build()["updated"] == "2025-04-30"
     files.write(profile=PROFILE.replace("updated: 2025-03-04\n", ""))
     with pytest.raises(ValueError, match="has no date; add updated"):
-        build(files.profile, files.bibliography, None, lambda reference: 0.5)
+        build(files.profile, files.bibliography, None, lambda value: 0.5)
 
 
 def test_an_empty_bibliography(files: Files):

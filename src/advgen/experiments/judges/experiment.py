@@ -1,4 +1,4 @@
-"""The judge: the reference classifier behind Fréchet distances and class counts, one per data set, and its calibration."""
+"""The judge: the reference classifier behind Fréchet distances and class counts, one per data set."""
 
 from __future__ import annotations
 

@@ -114,14 +114,14 @@ class Cv(Kind[Spec]):
                 planner.add(task, {"variant": name, "format": format_}, rendered)
 
 
-def named(cv: CvDefinition) -> tuple[tuple[live_values.Reference, ...], tuple[str, ...]]:
+def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[str, ...]]:
     """The table cells and figures that the profile and its overlays name; ConfigError if a file is missing or wrong."""
     files = {f"cv.{key}": getattr(cv, key) for key in ("profile", "bibliography", "metrics", "overlay")}
     files |= {f"cv.variants.{name}.overlay": variant.overlay for name, variant in cv.variants.items()}
     for key, path in files.items():
         if path is not None and not Path(path).is_file():
             raise ConfigError(f"{key} = {path!r}: no such file; name one, or set cv: null for no CV")
-    cells, figures = dict[live_values.Reference, None](), dict[str, None]()
+    cells, figures = dict[live_values.LiveValue, None](), dict[str, None]()
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:
             found, shown = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None)

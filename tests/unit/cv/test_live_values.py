@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from advgen.cv.live_values import Reference, find, read, scan
+from advgen.cv.live_values import LiveValue, find, read, scan
 
 
 def test_a_reference_is_read_with_its_format_and_line():
     text = "a\n{{ result('transfer', 'error', source='fc100', target_seed=-1, eps=0.3) | .1% }}"
-    (reference,) = find(text, line=7)
+    (value,) = find(text, line=7)
     where = (("eps", 0.3), ("source", "fc100"), ("target_seed", -1))
-    assert reference == Reference("transfer", "error", where, ".1%", 8)
+    assert value == LiveValue("transfer", "error", where, ".1%", 8)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_reference_is_read_with_its_format_and_line():
     ],
 )
 def test_formats(text: str, format: str):
-    assert [reference.format for reference in find(text)] == [format]
+    assert [value.format for value in find(text)] == [format]
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_scan_gives_the_line_of_the_braces_in_every_scalar_style(tmp_path: Path)
         "figures:\n  - {name: transfer, caption: x}\n  - name: gan-samples\n",
         encoding="utf-8",
     )
-    references, figures = scan(path)
-    assert [reference.line for reference in references] == [4, 5, 9, 11, 12, 12]
+    live, figures = scan(path)
+    assert [value.line for value in live] == [4, 5, 9, 11, 12, 12]
     assert figures == ["transfer", "gan-samples"]
 
 
@@ -134,13 +134,13 @@ def test_lines_of_nested_values(tmp_path: Path):
 
 
 def test_a_format_must_fit_its_value():
-    reference = Reference("t", "c", (), ".1%", 1)
-    assert reference.show(0.4137) == "41.4%"
+    value = LiveValue("t", "c", (), ".1%", 1)
+    assert value.show(0.4137) == "41.4%"
     with pytest.raises(ValueError, match="does not fit"):
-        reference.show("text")
+        value.show("text")
     for empty in (None, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="the cell 'c' of 't' holds no number"):
-            reference.show(empty)
+            value.show(empty)
 
 
 def test_the_module_imports_nothing_heavy():
