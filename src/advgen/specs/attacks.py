@@ -22,10 +22,10 @@ class Threat(NamedTuple):
     norm: str
     eps: float | None
     steps: int
-    restarts: int
-    step_size: float
     access: Access
-    target: str
+    restarts: int = 1
+    step_size: float = 0.0
+    target: str = "none"
     loss: str = "none"
 
 
@@ -59,7 +59,6 @@ class FgsmAttack(TargetedAttack):
             norm="linf",
             eps=self.eps,
             steps=1,
-            restarts=1,
             step_size=self.eps,
             access="white-box",
             target=self._target(),
@@ -123,7 +122,6 @@ class RegionAttack(TargetedAttack):
             norm="region",
             eps=1.0,
             steps=self.steps,
-            restarts=1,
             step_size=self.step_size,
             access="white-box",
             target=self._target(),
@@ -148,8 +146,6 @@ class LbfgsAttack(TargetedAttack):
             norm="l2",
             eps=None,
             steps=self.steps * self.searches,
-            restarts=1,
-            step_size=0.0,
             access="white-box",
             target=self._target(),
             loss="cross_entropy",
@@ -164,9 +160,7 @@ class DeepFoolAttack(AttackSpec):
     overshoot: NonNegative = Field(0.02, description="share by which the change goes beyond the boundary")
 
     def threat(self) -> Threat:
-        return Threat(
-            norm="l2", eps=None, steps=self.steps, restarts=1, step_size=0.0, access="white-box", target="none"
-        )
+        return Threat(norm="l2", eps=None, steps=self.steps, access="white-box", target="none")
 
 
 class JsmaAttack(TargetedAttack):
@@ -180,9 +174,7 @@ class JsmaAttack(TargetedAttack):
     theta: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="change of each chosen pixel")
 
     def threat(self) -> Threat:
-        return Threat(
-            norm="l0", eps=None, steps=0, restarts=1, step_size=self.theta, access="white-box", target=self._target()
-        )
+        return Threat(norm="l0", eps=None, steps=0, step_size=self.theta, access="white-box", target=self._target())
 
 
 class CarliniWagnerAttack(TargetedAttack):
@@ -200,7 +192,6 @@ class CarliniWagnerAttack(TargetedAttack):
             norm="l2",
             eps=None,
             steps=self.steps * self.searches,
-            restarts=1,
             step_size=self.lr,
             access="white-box",
             target=self._target(),
@@ -221,10 +212,7 @@ class SquareAttack(AttackSpec):
             norm="linf",
             eps=self.eps,
             steps=self.queries,
-            restarts=1,
-            step_size=0.0,
             access="score-based",
-            target="none",
             loss="margin",
         )
 
@@ -246,10 +234,7 @@ class OnePixelAttack(AttackSpec):
             norm="l0",
             eps=1.0,
             steps=steps,
-            restarts=1,
-            step_size=0.0,
             access="score-based",
-            target="none",
             loss="margin",
         )
 
@@ -274,10 +259,7 @@ class SpatialAttack(AttackSpec):
             norm="spatial",
             eps=None,
             steps=steps,
-            restarts=1,
-            step_size=0.0,
             access=access,
-            target="none",
             loss="cross_entropy",
         )
 
@@ -289,4 +271,4 @@ class GaussianNoise(AttackSpec):
     sd: NonNegative = Field(0.3, description="standard deviation, on the [0, 1] scale of pixels")
 
     def threat(self) -> Threat:
-        return Threat(norm="none", eps=self.sd, steps=0, restarts=1, step_size=0.0, access="none", target="none")
+        return Threat(norm="none", eps=self.sd, steps=0, access="none")
