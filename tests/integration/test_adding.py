@@ -28,7 +28,7 @@ class SignNoise(AttackSpec):
     eps: Fraction = Field(0.2, description="change of each pixel")
 
     def threat(self) -> Threat:
-        return Threat("linf", self.eps, 0, 1, self.eps, "none", "none")
+        return Threat(norm="linf", eps=self.eps, steps=0, access="none", step_size=self.eps)
 ''',
     "masks": '''
 
