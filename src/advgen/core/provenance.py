@@ -36,6 +36,7 @@ _STOP = (
 _ASKED = ("experiment", "outcome")
 
 
+@cache
 def _stops(module: str) -> bool:
     """Whether a module is no part of any digest: specs, core and I/O, and what a kind of experiment is asked."""
     asked = module.startswith(("advgen.experiments.", "advgen.outcomes.")) and module.rpartition(".")[2] in _ASKED
@@ -129,6 +130,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 # --- digests of code -------------------------------------------------------------------------------------------------
 
 
+@cache
 def code_digest(*modules: str) -> str:
     """Digest of the syntax trees of `modules` and all advgen modules that they import, core and I/O apart.
 
