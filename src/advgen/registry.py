@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,7 +138,13 @@ def modules(spec: object) -> Iterator[str]:
 
 def parse(family: str, value: Any) -> Any:
     """A nested spec of any kind of a family, from its keys or from the name of a preset."""
-    return TypeAdapter(union(family)).validate_python(value)
+    return _adapter(family, len(FAMILIES[family])).validate_python(value)
+
+
+@cache
+def _adapter(family: str, kinds: int) -> TypeAdapter[Any]:
+    """Made anew when a kind is added."""
+    return TypeAdapter(union(family))
 
 
 @dataclass(frozen=True)
