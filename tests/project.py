@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("Snakefile", "workflow", "profiles", "config", "src", "tests", "pyproject.toml")
+PARTS = ("Snakefile", "workflow", "profiles", "config", "docs", "src", "tests", "pyproject.toml")
 
 # Writes each output with a digest of the arguments and of all inputs, and notes what ran: as stale as the real thing
 STUB = """#!/usr/bin/env bash

@@ -150,7 +150,7 @@ def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table])
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_caption(kind: str) -> None:
-    text = (ROOT / "workflow" / "report" / f"{kind}.rst").read_text(encoding="utf-8")
+    text = (ROOT / "src/advgen" / registry.kinds("figures")[kind].caption()).read_text(encoding="utf-8")
     assert rst_html(text).startswith("<p>")
     assert 20 < len(alt_text(text)) < 250
     # Snakemake's report reads captions as Jinja templates.
@@ -158,7 +158,7 @@ def test_caption(kind: str) -> None:
 
 
 def test_no_caption_without_a_figure() -> None:
-    assert {path.stem for path in (ROOT / "workflow" / "report").glob("*.rst")} == {*KINDS, "figure", "workflow"}
+    assert {path.stem for path in (ROOT / "src/advgen").rglob("*.rst")} == {*KINDS}
 
 
 def test_same_bytes_in_two_processes_and_no_torch() -> None:

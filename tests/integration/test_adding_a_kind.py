@@ -17,7 +17,6 @@ STUDY = "config/smoke.yaml"
 KIND = ROOT / "tests/kinds/corruptions"
 ASKED = "\ncorruptions:\n  damaged: {sources: [fc100, cnn], images: 50}\n"
 DRAWN = "figures:\n  damage: {kind: corruption, corruption: damaged}\n"
-PAGES = ("docs/cluster.md", "docs/rules.md", "results/README.md")
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +25,6 @@ def grown(smoke: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     copy = Project(tmp_path_factory.mktemp("kind"))
     for part in ("results", ".snakemake/metadata"):
         shutil.copytree(smoke.folder / part, copy.folder / part, symlinks=True)
-    for page in PAGES:
-        (copy.folder / page).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / page, copy.folder / page)
     shutil.copytree(KIND, copy.folder / "src/advgen/experiments/corruptions")
     copy.append(STUDY, ASKED)
     copy.edit(STUDY, "\nfigures:\n", f"\n{DRAWN}")

@@ -117,7 +117,7 @@ def test_the_cv_alone(finished: Project) -> None:
     ("file", "old", "new", "what"),
     [
         ("config/cv/profile.yaml", "{{ result('transfer', 'error'", "{{ result('transfr', 'error'", "config/cv/profile.yaml:88: result('transfr'"),
-        ("config/cv/profile.yaml", "{{ result('transfer', 'error'", "{{ rezult('transfer', 'error'", "profile.yaml:88: a living"),
+        ("config/cv/profile.yaml", "{{ result('transfer', 'error'", "{{ rezult('transfer', 'error'", "profile.yaml:88: a live"),
         ("config/cv/profile.yaml", "  - name: transfer\n", "  - name: transfre\n", "figure 'transfre' is none of the study"),
         (STUDY, "overlay: private.yaml", "overlay: privat.yaml", "cv.variants.private.overlay = 'privat.yaml': no such file"),
         (STUDY, "short: {selected: true", "cv: {selected: true", "'cv' is the name of the whole CV; choose another"),
