@@ -19,10 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from advgen.core import catalog
 from advgen.io import tables
 from advgen.io.checkpoints import read_header
+from advgen.specs.base import canonical_json
 
 Names = dict[str, str]
 STAMPS = ("judge",)
@@ -72,9 +75,34 @@ def payload(path: Path, renamed: Names) -> dict[str, str]:
     """What a table or checkpoint holds: a digest of each column, or of the weights."""
     if path.suffix == ".safetensors":
         return {"weights": read_header(path)["model"]["weights"]}
-    table = pq.read_table(path)
+    table = today(pq.read_table(path), renamed)
     alone = {name: table.select([name]).rename_columns(["one"]) for name in table.column_names if name not in STAMPS}
-    return {renamed.get(name, name): tables.digest(one) for name, one in alone.items()}
+    return {name: tables.digest(one) for name, one in alone.items()}
+
+
+def today(table: pa.Table, renamed: Names) -> pa.Table:
+    """A table with today's names of columns and words, and its rows in today's order."""
+    kind = tables.table_kind(table)
+    schema = catalog.TABLES[renamed.get(kind, kind)]
+    own = [name if name in schema.columns else renamed.get(name, name) for name in table.column_names]
+    table = table.rename_columns(own)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            words = [_today(word, renamed) for word in table.column(place).to_pylist()]
+            table = table.set_column(place, field, pa.array(words, field.type))
+    return table.sort_by([(name, "ascending") for name in schema.key])
+
+
+def _today(word: str | None, renamed: Names) -> str | None:
+    """A word, or the words in quotes of a spec in JSON."""
+    if word is None or not word.startswith("{"):
+        return word if word is None else renamed.get(word, word)
+    return canonical_json(mapped(json.loads(word), renamed))
+
+
+def _file(part: str, renamed: Names) -> str:
+    stem, dot, ending = part.partition(".")
+    return f"{renamed.get(stem, stem)}{dot}{ending}"
 
 
 def compare_payloads(before: Path, after: Path, renamed: Names) -> Iterator[str]:
@@ -84,11 +112,13 @@ def compare_payloads(before: Path, after: Path, renamed: Names) -> Iterator[str]
         for folder in (before, after)
     ]
     known = [{name for name in one if not name.startswith("state/")} for one in files]
+    paths = {"/".join(_file(part, renamed) for part in name.split("/")): name for name in known[0]}
+    known[0] = set(paths)
     yield from (f"{name}: only before" for name in sorted(known[0] - known[1]))
     yield from (f"{name}: only after" for name in sorted(known[1] - known[0]))
     same = 0
     for name in sorted(known[0] & known[1]):
-        old, new = payload(before / name, renamed), payload(after / name, {})
+        old, new = payload(before / paths[name], renamed), payload(after / name, {})
         lost = sorted(old.keys() - new.keys())
         other = sorted(one for one in old.keys() & new.keys() if old[one] != new[one])
         added = sorted(new.keys() - old.keys())

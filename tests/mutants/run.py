@@ -10,6 +10,7 @@ listed in `survivors.yaml` with why it may live. What a test starts as another p
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import hashlib
 import importlib
@@ -43,6 +44,7 @@ SUMMARIES = tuple(
 )
 SUMMARISED = ("attacks", "inpaintings", "interpolations", "inversions", "linearities")
 PLAN = tuple(f"tests/workflow/test_{name}.py" for name in ("wiring", "sweeps", "config_errors"))
+PLAN += ("tests/unit/core/test_tasks.py", "tests/unit/core/test_kinds.py")
 PLANNED = ("attacks", "autoencoders", "classifiers", "datasets", "gans", "inversions", "probes", "transfers")
 TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "attacks": {"attacks": ATTACKS},
@@ -192,6 +194,12 @@ def survives(mutant: Mutant, known: list[Any]) -> bool:
     return not asked or forked(work, 20 + 4 * sum(asked.values())) in (0, 5)
 
 
+def planning(text: str) -> set[int]:
+    """The lines of a module's functions."""
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    return {line for one in functions for line in range(one.lineno, (one.end_lineno or one.lineno) + 1)}
+
+
 def sample(group: str, parts: list[str], n: int) -> list[tuple[Mutant, tuple[str, ...]]]:
     """Mutants of a group with their tests: those of the least digests, so that no edit elsewhere draws others."""
     found = []
@@ -200,7 +208,13 @@ def sample(group: str, parts: list[str], n: int) -> list[tuple[Mutant, tuple[str
         for file in sorted(path.glob("**/*.py")) if path.is_dir() else [path]:
             name = str(file.relative_to(ROOT))
             if not parts or any(part in name for part in parts):
-                found += [(mutant, tests) for mutant in mutants(name, file.read_text(encoding="utf-8"))]
+                text = file.read_text(encoding="utf-8")
+                told = file.name in (
+                    "experiment.py",
+                    "outcome.py",
+                )  # what a kind declares is data, what it plans is code
+                code = planning(text) if told else None
+                found += [(one, tests) for one in mutants(name, text) if code is None or one.at in code]
     found.sort(key=lambda pair: hashlib.sha256(f"{pair[0].line}\n{pair[0].change}".encode()).digest())
     print(f"{group}: {min(n, len(found))} of {len(found)} mutants", flush=True)
     return found[:n]

@@ -1,0 +1,65 @@
+"""Rules told by tasks: their flags, their paths, and where they run."""
+
+from __future__ import annotations
+
+import pytest
+from tests.project import ROOT
+
+from advgen.core import catalog
+from advgen.core.paths import benchmark, log
+from advgen.driver.plan import build
+from advgen.study.load import load_file
+
+# seconds each: beside the driver on a cluster, without a GPU
+LOCAL = {
+    "fetch",
+    "make_dataset",
+    "summarise",
+    "count_parameters",
+    "draw",
+    "report_page",
+    "sanity_checks",
+    "qa",
+    "verify",
+}
+LOCAL |= {"cv_data", "cv_render"}
+
+
+def test_where_rules_run() -> None:
+    assert {task.rule for task in catalog.RULES.values() if task.local} == LOCAL
+    assert {task.rule for task in catalog.RULES.values() if task.asks_for_gpu()} == catalog.RULES.keys() - LOCAL
+    assert {task.rule for task in catalog.RULES.values() if task.own_rule} == {"fetch", "draw", "verify"}
+    assert {task.rule: task.priority for task in catalog.RULES.values() if task.priority} == {"qa": -10}
+    assert {task.rule for task in catalog.RULES.values() if task.private} == {"cv_data", "cv_render"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "flags", "where"),
+    [
+        ("craft", {"examples": "out"}, "{source}/seed{seed}/{attack}"),
+        ("make_dataset", {"train": "out-train", "test": "out-test"}, "{raw}"),
+        ("train_classifier", {"model": "out-model", "history": "out-history"}, "{classifier}/seed{seed}"),
+        ("invert", {"inversion": "out"}, "{inversion}/{generator}--seed{seed}"),
+        ("summarise", {"table": "out"}, "{table}"),
+        ("cv_data", {"cv": "out"}, "{variant}"),
+        ("cv_render", {"file": "out"}, "{variant}.{format}"),
+        ("qa", {"verdict": "out"}, "qa"),
+        ("report_page", {"page": "out"}, "index"),
+    ],
+)
+def test_flags_and_logs(rule: str, flags: dict[str, str], where: str) -> None:
+    task = catalog.RULES[rule]
+    assert task.writes() == flags
+    assert log(rule, task.outputs) == f"results/logs/{rule}/{where}.log"
+    assert benchmark(rule, task.outputs) == f"results/benchmarks/{rule}/{where}.tsv"
+
+
+def test_fetched_files_have_one_flag() -> None:
+    assert catalog.RULES["fetch"].writes() == {"": "out"}
+
+
+@pytest.mark.parametrize("study", ["config/config.yaml", "config/evening.yaml"])
+def test_each_flag_is_given_its_input(study: str) -> None:
+    for job in build(load_file(ROOT / study)).jobs:
+        assert sorted(job.task.reads) == sorted(job.inputs), job.rule
+        assert len(set(job.task.reads)) == len(job.task.reads)
