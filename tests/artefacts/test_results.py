@@ -27,10 +27,12 @@ def test_every_table_has_its_schema_and_is_sorted(results: Path) -> None:
     for path in paths:
         table = tables.read_table(path)
         declared = TABLES[tables.table_kind(table)]
-        assert table.column_names == list(declared.columns), path
+        assert table.column_names[: len(declared.columns)] == list(declared.columns), path
+        # what a sweep varies
+        assert all("." in name for name in table.column_names[len(declared.columns) :]), path
         for name, type_ in declared.columns.items():
             if not isinstance(type_, Image):
-                assert table.schema.field(name).type == type_, (path, name)
+                assert table.schema.field(name).type == tables.TYPES[type_], (path, name)
         light = table.select(list(declared.key))
         assert light.equals(light.sort_by([(name, "ascending") for name in declared.key])), path
 

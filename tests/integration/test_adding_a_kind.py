@@ -1,6 +1,6 @@
 """A kind of experiment is one folder: five files bring "corruptions" into a copy, and no other line is edited.
 
-The copy has the results of the smoke study, so that it also shows what a new kind makes stale: nothing else.
+The copy has a finished study, so that it also shows what a new kind makes stale: nothing else.
 """
 
 from __future__ import annotations
@@ -13,22 +13,29 @@ import pyarrow.parquet as pq
 import pytest
 from tests.project import ROOT, Project
 
-STUDY = "config/smoke.yaml"
+STUDY = "study.yaml"
 KIND = ROOT / "tests/kinds/corruptions"
 ASKED = "\ncorruptions:\n  damaged: {sources: [fc100, cnn], images: 50}\n"
-DRAWN = "figures:\n  damage: {kind: corruption, corruption: damaged}\n"
+FIGURES = "\nfigures:\n  accuracy: {kind: robustness, sources: [fc100], attacks: [pgd]}\n"
+DRAWN = "  damage: {kind: corruption, corruption: damaged}\n"
 
 
 @pytest.fixture(scope="module")
-def grown(smoke: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The finished smoke study in a copy that has learnt a kind of experiment."""
-    copy = Project(tmp_path_factory.mktemp("kind"))
-    for part in ("results", ".snakemake/metadata"):
-        shutil.copytree(smoke.folder / part, copy.folder / part, symlinks=True)
-    shutil.copytree(KIND, copy.folder / "src/advgen/experiments/corruptions")
-    copy.append(STUDY, ASKED)
-    copy.edit(STUDY, "\nfigures:\n", f"\n{DRAWN}")
-    return copy
+def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Project:
+    """A small study with a figure, finished."""
+    project = Project(tmp_path_factory.mktemp("kind"))
+    (project.folder / STUDY).write_text((ROOT / "tests/spine.yaml").read_text() + FIGURES)
+    result = project.snakemake(STUDY)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return project
+
+
+@pytest.fixture(scope="module")
+def grown(finished: Project) -> Project:
+    """The study after the project has learnt a kind of experiment."""
+    shutil.copytree(KIND, finished.folder / "src/advgen/experiments/corruptions")
+    finished.append(STUDY, DRAWN + ASKED)
+    return finished
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +118,7 @@ def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
 def test_a_deleted_folder_takes_its_kind_with_it(made: Project) -> None:
     shutil.rmtree(made.folder / "src/advgen/experiments/corruptions")
     study = (made.folder / STUDY).read_text()
-    (made.folder / STUDY).write_text(study.replace(ASKED, "").replace(DRAWN, "figures:\n"))
+    (made.folder / STUDY).write_text(study.replace(ASKED, "").replace(DRAWN, ""))
     result = made.snakemake(STUDY, "-n")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, flags=re.MULTILINE))
     assert set(counts) == {"report_page", "verify", "all", "total"}

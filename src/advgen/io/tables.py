@@ -19,7 +19,7 @@ from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp, atomic
 from advgen.core.schema import Image
 
-_TYPES = {
+TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
     "bool": pa.bool_(),
     "int32": pa.int32(),
@@ -29,6 +29,7 @@ _TYPES = {
     "list<float32>": pa.list_(pa.float32()),
     "list<float64>": pa.list_(pa.float64()),
 }
+"""Arrow's types by the words of a schema."""
 DATA = b"advgen.data"
 """Where the digest of a table's data stands in its file."""
 
@@ -57,7 +58,7 @@ def arrow_table(kind: str, columns: Mapping[str, Any]) -> pa.Table:
                 value = [value] * rows
             elif isinstance(value, np.ndarray) and value.ndim == 2:
                 value = list(value)
-            array = pa.array(value, type=_TYPES[type_])
+            array = pa.array(value, type=TYPES[type_])
             fields.append(pa.field(name, array.type))
         arrays.append(array)
     result = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={"advgen.table": kind}))
