@@ -84,7 +84,7 @@ def test_fits_and_stands_alone(seen: dict[str, dict[str, dict[str, Any]]], page:
     assert answer["scrollWidth"] <= answer["innerWidth"], "the page scrolls sideways"
     assert answer["fontSize"] >= 15
     assert answer["requests"] == []
-    assert answer["failed"] == 0
+    assert answer["broken"] == 0
 
 
 @pytest.mark.parametrize("page", NAMES)

@@ -139,3 +139,9 @@ def test_the_pages_that_the_code_tells_are_in_step() -> None:
     command = [sys.executable, "-m", "advgen", "docs", "--check"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_imports_go_one_way_and_nothing_in_a_circle() -> None:
+    command = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-2000:]

@@ -410,8 +410,8 @@ def methods(facts: pd.DataFrame) -> list[str]:
 
 def masks(facts: pd.DataFrame) -> list[str]:
     """The masks of an inpainting, from the fewest pixels missing to the most."""
-    lost = facts.groupby("mask")["missing"].mean().sort_index()
-    return list(lost.sort_values(kind="stable").index)
+    missing = facts.groupby("mask")["missing"].mean().sort_index()
+    return list(missing.sort_values(kind="stable").index)
 
 
 def means_over_images(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:

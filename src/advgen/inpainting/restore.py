@@ -18,7 +18,7 @@ Prior = Callable[[Tensor], Tensor]
 
 
 def full(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
-    """The report's loss: mean squared error over all pixels, where lost ones count as black."""
+    """The report's loss: mean squared error over all pixels, where missing ones count as black."""
 
     def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
         return (x_BCHW - masked_NCHW[rows_B]).square().mean((1, 2, 3))
@@ -41,7 +41,7 @@ def contextual(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> L
 def with_prior(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     """The contextual loss and the discriminator's opinion of the whole generated image (yeh2017semantic).
 
-    Their context loss is absolute and weighs pixels by the number of lost ones around them; this one is `contextual`.
+    Their context loss is absolute and weighs pixels by how many are missing around them; this one is `contextual`.
     """
     if prior is None:
         raise ValueError("inpainting with method prior needs the discriminator that the generator was trained against")

@@ -69,9 +69,9 @@ class InpaintingErrorsFigure(FigureSpec):
 
 
 class SquarePositionFigure(FigureSpec):
-    """Error of inpainting against where the square lies and how much ink it covers."""
+    """Error of inpainting against where the square lies and how much intensity it covers."""
 
-    kind: Literal["square_position"] = Field(description="error against the square's position and the ink it covers")
+    kind: Literal["square_position"] = Field(description="error against the square's position and intensity below")
     inpainting: InpaintingName = Field(description="inpainting shown")
     mask: MaskName = Field(description="a square mask of that inpainting")
 

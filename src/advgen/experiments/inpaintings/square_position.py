@@ -1,4 +1,4 @@
-"""Error of inpainting against where the square lies and how much ink it covers."""
+"""Error of inpainting against where the square lies and how much intensity it covers."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
             bar.set_ylabel("MSE of the missing pixels", size=6)
             left = (full / 2 if wide else 0) + LEFT
             down += 0 if wide else 5 + TALL + FOOT
-            page.text(left, down, f"{common.METHODS[method]}: error by ink", size=7, weight="bold")
-            _ink(page.axes(left, down + 5, room - LEFT - 2, TALL), mine, limit)
+            page.text(left, down, f"{common.METHODS[method]}: error by intensity", size=7, weight="bold")
+            _by_intensity(page.axes(left, down + 5, room - LEFT - 2, TALL), mine, limit)
     return page.figure
 
 
@@ -93,23 +93,23 @@ def _map(axes: Axes, rows: pd.DataFrame, height: int, width: int, limit: float) 
         axes.spines[spine].set_visible(True)
 
 
-def _ink(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
-    """A dot per image, and means with intervals within quarters of the ink."""
-    ink, error = rows["intensity_missing"].to_numpy(float), rows["mse_missing"].to_numpy(float)
-    axes.plot(ink, error, "o", color=common.BLUE, alpha=0.3, markersize=2.6, markeredgewidth=0)
-    edges = np.unique(np.quantile(ink, [0, 0.25, 0.5, 0.75, 1]))
+def _by_intensity(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
+    """A dot per image, and means with intervals within quarters of the covered intensity."""
+    intensity, error = rows["intensity_missing"].to_numpy(float), rows["mse_missing"].to_numpy(float)
+    axes.plot(intensity, error, "o", color=common.BLUE, alpha=0.3, markersize=2.6, markeredgewidth=0)
+    edges = np.unique(np.quantile(intensity, [0, 0.25, 0.5, 0.75, 1]))
     edges[-1] += 1e-6
     for low, high in pairwise(edges):
-        inside = rows[(ink >= low) & (ink < high)]
+        inside = rows[(intensity >= low) & (intensity < high)]
         if len(inside):
             x = float(inside["intensity_missing"].mean())
             common.interval(
                 axes, x, *bootstrap_mean(common.means_over_images(inside, "mse_missing"), 0), 1, markersize=5
             )
-    common.note(axes, 0.03, 0.98, common.correlation(ink, error))
+    common.note(axes, 0.03, 0.98, common.correlation(intensity, error))
     axes.set_ylim(0, 1.15 * limit)
-    axes.set_xlim(left=min(0.0, ink.min()))
-    axes.set_xlabel("ink under the square (sum of pixels)")
+    axes.set_xlim(left=min(0.0, intensity.min()))
+    axes.set_xlabel("intensity under the square (sum of pixels)")
     axes.set_ylabel("MSE of the missing pixels")
 
 

@@ -74,9 +74,9 @@ class InversionComparisonFigure(FigureSpec):
 
 
 class InversionKeepsFigure(FigureSpec):
-    """What inversion keeps and loses: extent and ink of the found image against the given one, error by class."""
+    """What inversion keeps and loses: extent and mean intensity of the found image, error by class."""
 
-    kind: Literal["inversion_keeps"] = Field(description="extent, ink and class before and after inversion")
+    kind: Literal["inversion_keeps"] = Field(description="extent, mean intensity and class before and after inversion")
     inversion: InversionName = Field(description="inversion shown")
 
     def needs(self) -> Iterator[Need]:

@@ -1,4 +1,4 @@
-"""What inversion keeps and loses: extent and ink of the found image against the given one, error by class."""
+"""What inversion keeps and loses: extent and mean intensity of the found image, error by class."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from advgen.experiments.inversions.experiment import InversionKeepsFigure
 from advgen.figures import common
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
-SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "ink (mean of pixels)"}
+SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "mean intensity"}
 TALL, LEFT, FOOT = 36.0, 14.0, 10.0
 
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
-    """A block per generator: found against given width, height and ink; error and kept class by class."""
+    """A block per generator: found against given width, height and mean intensity; error and kept class by class."""
     full = common.inside(spec)
     facts = common.frame(tables["inversion"])
     facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]

@@ -61,5 +61,5 @@ def run(job: Job[Invert]) -> None:
 
 
 def kept(images: torch.Tensor) -> list[tuple[str, Any]]:
-    """What an inversion should keep besides the pixels: ink, width and height of each image."""
+    """What an inversion should keep besides the pixels: mean intensity, width and height of each image."""
     return [(name, one.numpy()) for name, one in zip(("intensity", "width", "height"), extent(images), strict=True)]
