@@ -134,3 +134,62 @@ def test_a_data_set_that_cannot_be_made_is_refused(dataset: str, of: str, key: s
 def test_the_catalog_is_read_without_torch() -> None:
     code = "import sys, advgen.core.catalog; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+PAIRS = """
+seeds: [0, 3]
+datasets:
+  mnist: {kind: mnist}
+  faces: {kind: celeba}
+  fake: {kind: real_fake, base: mnist, gan: net}
+gans:
+  net: {dataset: mnist, generator: dcgan-generator, discriminator: dcgan-discriminator}
+classifiers:
+  digits: {dataset: mnist, model: FC10}
+  again: {dataset: mnist, model: FC10}
+  smiles: {dataset: faces, model: FC10}
+  real: {dataset: fake, model: FC10}
+attacks: {push: {kind: pgd}}
+transfers:
+  all: {sources: [digits], targets: [%s], attacks: [push]}
+probes:
+  seen: {of: net, part: decision, dataset: fake, seeds: [%s]}
+linearities:
+  lines: {sources: [digits], images: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("targets", "seeds", "images", "message"),
+    [
+        ("again", "3", "10000", ""),
+        ("smiles", "3", "1", "transfers.all: sources and targets see images of different shapes or classes"),
+        ("real", "3", "1", "transfers.all: sources and targets see images of different shapes or classes"),
+        ("again", "7, 5", "1", "probes.seen.seeds: 5 is no seed of 'net' (trained with 0, 3)"),
+        ("again", "3", "10001", "linearities.lines.images = 10001: there are only 10000 test images"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(targets: str, seeds: str, images: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(PAIRS % (targets, seeds, images))
+    if not message:
+        load_file(tmp_path / "study.yaml")
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_file(tmp_path / "study.yaml")
+    assert str(caught.value).endswith(message)
+
+
+def test_a_command_has_the_paths_that_snakemake_gives() -> None:
+    """Which need not be the plan's: a module's prefix goes before them."""
+    plan = build(load_file(ROOT / "config/smoke.yaml"))
+    job = next(job for job in plan.jobs if job.rule == "transfer")
+    given = {"examples": "sub dir/a.parquet", "targets": ["b.safetensors", "c.safetensors"]}
+    words = plan.arguments("transfer", job.wildcards, given)
+    assert words == "--examples 'sub dir/a.parquet' --targets b.safetensors c.safetensors"
+    assert plan.products("transfer", job.wildcards, {"row": "sub/row.parquet"}) == "--out sub/row.parquet"
+    searched = next(job for job in plan.jobs if job.rule == "invert")
+    assert plan.arguments("invert", searched.wildcards, {"data": "d", "judge": "j"}) == (
+        "--generator --judge j --data d --encoder"
+    )
+    with pytest.raises(ValueError, match="rule invert: this study plans no such job"):
+        plan.job("invert", {"inversion": "none"})

@@ -123,6 +123,7 @@ def test_robustness_by_hand():
     assert (b["median_l0"], worst["median_l0"]) == (1, 2)
     assert a["mean_rms"] == pytest.approx(0.1)
     assert a["zero_gradients"] == 0.25
+    assert a["gradient_calls"] == 10  # the mean of its images
     assert (worst["gradient_calls"], worst["forward_calls"]) == pytest.approx((20, 40.3))
     assert (a["n"], worst["n"]) == (4, 4)
     assert (worst["inside"], worst["kind"], worst["target"]) == ("a, b", "ensemble", "none")
