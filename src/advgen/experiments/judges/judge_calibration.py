@@ -14,7 +14,7 @@ from advgen.figures import common
 
 ROW, TOP, VALUE = 6.0, 7.0, 10.0
 COLUMNS = ("classifier_score", "precision", "recall")
-HEADS = ("inception\nscore", "precision", "recall")
+HEADS = ("classifier\nscore", "precision", "recall")
 
 
 @common.styled
@@ -55,7 +55,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
             page.text(x, top + (y + 0.5) * ROW, text, ha="center", va="center", size=6.5, color=common.INK)
     for k, head in enumerate(HEADS):
         x = margin + width + 3 + (k + 0.5) * cell
-        size = common.fitting_size("inception", cell - 1, 6)
+        size = common.fitting_size("classifier", cell - 1, 6)
         page.text(x, top - 1, head, ha="center", va="bottom", size=size, color=common.GREY)
 
     low, high = rows["low"].min(), rows["high"].max()
