@@ -9,7 +9,7 @@ import threading
 
 from advgen.core import catalog, paths
 from advgen.core.errors import ConfigError
-from advgen.core.provenance import save_digest_cache
+from advgen.core.code import save_digest_cache
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
 from advgen.driver.recovery import age

@@ -55,8 +55,10 @@ class Project:
         self.environment = {
             **kept,
             "PATH": os.pathsep.join(path),
-            "PYTHONPATH": str(folder / "src"),
+            "PYTHONPATH": os.pathsep.join([str(folder / "src"), str(folder)]),
             "STUB_LOG": str(self.log),
+            # every job that a test runs compares what it calls with what its digest holds
+            "ADVGEN_AROUND": "tests.watch:watched",
             # downloads once for all copies
             "ADVGEN_DATA": str(ROOT / "results" / "datasets-for-tests"),
         }

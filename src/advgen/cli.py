@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from advgen import __version__
 from advgen.core.catalog import TASKS
+from advgen.core.code import edited
 from advgen.core.tasks import Task
 from advgen.io.jobs import Job, sole_writer
+from advgen.registry import load_target
 
 TOOLS = {
     "plan": "List the jobs of a study, or check it.",
@@ -31,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a mistake of the user's ends in one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(given)
+        _command(given)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "advgen") or "--traceback" in given:
@@ -40,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"advgen {given[0]}: needs {package}; pip install 'advgen[{extra}]'")
 
 
-def _run(given: list[str]) -> None:
+def _command(given: list[str]) -> None:
     parsed = _parser(given[0] if given else None).parse_args(given)
     try:
         if parsed.command in TOOLS:
             _tool(parsed.command).run(parsed)
         else:
-            _run_task(parsed)
+            run_task(parsed)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -95,7 +99,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         for flag in task.writes().values():
             sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
         sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
-        sub.add_argument("--code", default="by-hand", metavar="DIGEST", help="digest of the code used, for the stamp")
+        sub.add_argument("--code", metavar="DIGEST", help="refuse to run if this is not the digest of the code")
         sub.add_argument("--traceback", action="store_true", help="show where an error was raised")
     return parser
 
@@ -108,9 +112,13 @@ def _tool(command: str):  # type: ignore[no-untyped-def]
     return importlib.import_module(f"advgen.commands.{command.replace('-', '_')}")
 
 
-def _run_task(parsed: argparse.Namespace) -> None:
+def run_task(parsed: argparse.Namespace) -> None:
+    """Make the files of one job; SystemExit if the code is not what the plan was made with."""
     task = TASKS[parsed.command]
     spec = task.model_validate_json(parsed.spec)
+
+    if parsed.code not in (None, spec.code()):
+        raise ValueError("the code was edited since this job was planned; run again")
 
     def files(flags: Iterable[str]) -> dict[str, list[Path]]:
         return {flag: getattr(parsed, flag.replace("-", "_")) for flag in flags}
@@ -119,10 +127,25 @@ def _run_task(parsed: argparse.Namespace) -> None:
         for path in paths:
             if not path.exists():
                 raise ValueError(f"--{flag} {path}: no such file")
-    job = Job(parsed.command, spec, parsed.code, files(task.reads), files(task.writes().values()))
+    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()))
     with sole_writer(job.outputs):
         if task.torch:
             from advgen.io import devices
 
             job.device = devices.prepare()
-        importlib.import_module(task.module()).run(job)
+        _run_job(job)
+
+
+def _run_job(job: Job[Any]) -> None:
+    """Run a job with the code that its digest is of, and no other."""
+    targets = sorted(job.spec.uses())
+    modules = {target: importlib.import_module(target.partition(":")[0]) for target in targets}
+    loaded = set(sys.modules)
+    if edited(*targets):
+        raise ValueError("the code was edited when this job started; run again")
+    run = modules[f"{job.spec.module()}:run"].run
+    if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
+        run = load_target(around)(run)
+    run(job)
+    if late := [module for module in edited(*targets) if module in set(sys.modules) - loaded]:
+        raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was needed; run again")

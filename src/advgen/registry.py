@@ -109,9 +109,14 @@ def kinds(family: str) -> dict[str, type[Spec]]:
     return {kind_of(spec): spec for spec in FAMILIES[family]}
 
 
+def target(spec: Spec) -> str:
+    """The function or class registered for a spec, as "module:name"."""
+    return _TARGETS[type(spec)]
+
+
 def resolve(spec: Spec) -> Callable[..., Any]:
     """The function or class registered for a spec, imported now."""
-    return load_target(_TARGETS[type(spec)])
+    return load_target(target(spec))
 
 
 def load_target(target: str) -> Callable[..., Any]:
@@ -121,19 +126,20 @@ def load_target(target: str) -> Callable[..., Any]:
     return function
 
 
-def modules(spec: object) -> Iterator[str]:
-    """The modules of all registered targets that a spec names, itself and whatever is nested in it."""
+def targets(spec: object) -> Iterator[str]:
+    """The code behind a spec and all that is nested in it, as "module:name": what is registered, and the classes."""
     if type(spec) in _TARGETS:
-        yield _TARGETS[type(spec)].split(":")[0]  # type: ignore[index]
+        yield _TARGETS[type(spec)]  # type: ignore[index]
     if isinstance(spec, BaseModel):
+        yield f"{type(spec).__module__}:{type(spec).__qualname__}"
         for name in type(spec).model_fields:
-            yield from modules(getattr(spec, name))
+            yield from targets(getattr(spec, name))
     elif isinstance(spec, Mapping):
         for value in spec.values():
-            yield from modules(value)
+            yield from targets(value)
     elif isinstance(spec, (list, tuple)):
         for value in spec:
-            yield from modules(value)
+            yield from targets(value)
 
 
 def parse(family: str, value: Any) -> Any:

@@ -72,7 +72,7 @@ def test_a_template_concerns_its_format_alone(finished: Project) -> None:
 
 
 def test_the_code_of_a_renderer_does_not_read_the_sources_again(finished: Project) -> None:
-    finished.append("src/advgen/cv/html.py", "\nUNUSED = 1\n")
+    finished.edit("src/advgen/cv/html.py", "base64,{base64", "base64, {base64")
     assert cv_jobs(finished) == {job for job in EVERY if job.startswith("cv-render")}
 
 

@@ -57,15 +57,17 @@ EDITS = {
         "src/advgen/metrics/detect.py",
         "WINDOW = 50",
         "WINDOW = 60",
-        {"train_gan", "evaluate_gan"},
+        {"train_gan"},
     ),
     "the architectures that are counted": (
         "src/advgen/models/autoencoders.py",
         "nn.ReLU()] if batch_norm",
         "nn.Tanh()] if batch_norm",
-        {"count_parameters", "train_autoencoder", "train_probe"},  # what they train goes on to the rest
+        {"count_parameters", "train_autoencoder"},  # what they train goes on to the rest
     ),
 }
+FULLY_CONNECTED = "autoencoders/ae400/"
+"""Its class stands in the same file as that of the others, and is another."""
 DRAWN = {
     *("make_dataset", "derive_dataset", "train_judge", "calibrate_judge", "train_gan", "evaluate_gan"),
     *("train_autoencoder", "evaluate_autoencoder", "train_encoder", "train_classifier", "train_probe"),
@@ -109,7 +111,9 @@ def edited(old: str, new: str) -> Callable[[str], str]:
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_makes_its_jobs_stale_and_no_others(copy: tuple[Project, dict[str, str]], name: str) -> None:
     path, old, new, expected = EDITS[name]
-    assert changed(copy, path, edited(old, new)) == {job for job in copy[1] if job.split()[0] in expected}
+    found = changed(copy, path, edited(old, new))
+    apart = FULLY_CONNECTED if "architectures" in name else "nothing"
+    assert found == {job for job in copy[1] if job.split()[0] in expected and apart not in job}
 
 
 def test_the_random_streams_belong_to_all_who_draw_from_them(copy: tuple[Project, dict[str, str]]) -> None:

@@ -84,8 +84,13 @@ def test_learning_rate_of_a_gan(finished: Project) -> None:
 
 
 def test_code_of_one_attack(finished: Project) -> None:
-    finished.append("src/advgen/attacks/fgsm.py", "\nUNUSED = 1\n")
+    finished.edit("src/advgen/attacks/fgsm.py", "spec.eps * gradient", "0.9 * spec.eps * gradient")
     assert changed(finished) == attacked("fgsm")
+
+
+def test_code_that_nothing_uses(finished: Project) -> None:
+    finished.append("src/advgen/attacks/fgsm.py", "\n\ndef unused():\n    return 1\n")
+    assert finished.executed(STUDY) == set()
 
 
 def test_comment_in_an_attack(finished: Project) -> None:
@@ -102,7 +107,7 @@ def test_docstring_of_an_attack(finished: Project) -> None:
 
 
 def test_code_of_a_command_that_reads_a_model_does_not_retrain(finished: Project) -> None:
-    finished.append("src/advgen/experiments/gans/evaluate.py", "\nUNUSED = 1\n")
+    finished.edit("src/advgen/experiments/gans/evaluate.py", "z.split(500)", "z.split(400)")
     expected = searched("tiny-gan", 0) - {
         "invert inversions/short-search/tiny-gan--seed0.parquet",
         "inpaint inpaintings/restore/tiny-gan--seed0.parquet",
@@ -179,5 +184,5 @@ def test_deleted_intermediate(finished: Project) -> None:
 
 
 def test_digest_cache_may_vanish(finished: Project) -> None:
-    (finished.folder / "results/state/code-digests.json").unlink()
+    (finished.folder / "results/state/code.json").unlink()
     assert finished.executed(STUDY) == set()

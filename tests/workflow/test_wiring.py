@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.project import ROOT
 
+from advgen.core.code import package_file
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import PlannedJob
-from advgen.core.provenance import package_file
 from advgen.driver.plan import LONGEST_LINE, Plan, build, listed
 from advgen.specs.datasets import DerivedDataset
 from advgen.study.load import load_file, load_study

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from advgen import registry
+from advgen.core import schema
 from advgen.core.kinds import Kind, Summary
-from advgen.core.schema import Table
 from advgen.core.tasks import Task
 from advgen.specs.figures import FigureSpec
 
@@ -44,7 +44,8 @@ RULES: dict[str, type[Task]] = _unique("rule", ((task.rule, task, kind) for kind
 TASKS: dict[str, type[Task]] = _unique(
     "command", ((task.command, task, kind) for kind in KINDS for task in kind.tasks if "command" in task.__dict__)
 )
-TABLES: dict[str, Table] = _unique("table", ((name, one, kind) for kind in KINDS for name, one in kind.tables.items()))
+TABLES = schema.TABLES
+TABLES |= _unique("table", ((name, one, kind) for kind in KINDS for name, one in kind.tables.items()))
 SUMMARIES: dict[str, Summary] = _unique(
     "summary", ((name, one, kind) for kind in KINDS for name, one in kind.summaries.items())
 )
@@ -54,6 +55,10 @@ FIGURES: dict[str, type[FigureSpec]] = _unique(
 KEPT_NAMES = {*SUMMARIES, *(Path(one).stem for task in RULES.values() for one in task.outputs.values())}
 """The names of tables in results/tables/, among others, that no transfer study may have."""
 for _kind in KINDS:
+    _summarised = {one.table for one in _kind.summaries.values() if one.module}
+    for _task in _kind.tasks:
+        if "command" in _task.__dict__:  # others are other rules of the same command
+            _task.tables = tuple(name for name in _kind.tables if name not in _summarised)
     for _figure in _kind.figures:
         registry.add("figures", _figure, f"{_kind.package}.{registry.kind_of(_figure)}:draw")
     for _summary in _kind.summaries.values():

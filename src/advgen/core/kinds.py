@@ -14,7 +14,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.paths import wildcards_of
-from advgen.core.provenance import code_digest
 from advgen.core.schema import Table
 from advgen.core.tasks import Task, Varied
 from advgen.specs.base import ClassifierName, Count, Need, Spec
@@ -46,8 +45,8 @@ class PlannedJob:
 
     @cached_property
     def code(self) -> str:
-        """Digest of the code that the job's result depends on."""
-        return code_digest(*sorted(self.task.code()))
+        """Digest of the code that its result depends on."""
+        return self.task.code()
 
 
 Key = tuple[str, frozenset[tuple[str, str]]]

@@ -35,3 +35,7 @@ class Table:
     group: Group = "Generative lab"
     hidden: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
+
+
+TABLES: dict[str, Table] = {}
+"""All kinds of tables by name; filled by the catalog."""

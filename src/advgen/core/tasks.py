@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from advgen.registry import modules
+from advgen.core.code import code_digest
+from advgen.core.provenance import sha256_text
+from advgen.core.schema import TABLES
+from advgen.registry import targets
 from advgen.specs.base import Seed, Spec
 
 TORCH = ("numpy", "pyarrow", "scipy", "torch")
@@ -22,6 +25,7 @@ class Task(Spec):
     `reads` are the flags of its inputs, `outputs` its files' patterns by role. The module `run` of the room that the
     class stands in has the function `run(job)`. `torch` tasks lease a device, `local` ones take seconds and stay beside
     the driver on a cluster, `private` ones keep their spec out of stamps, `own_rule` ones have a rule written by hand.
+    `tables` are the kinds of tables that it writes; the catalog fills in those of its kind.
     """
 
     command: ClassVar[str]
@@ -31,6 +35,7 @@ class Task(Spec):
     outputs: ClassVar[Mapping[str, str]] = {}
     torch: ClassVar[bool] = False
     local: ClassVar[bool] = False
+    tables: ClassVar[tuple[str, ...]] = ()
     private: ClassVar[bool] = False
     own_rule: ClassVar[bool] = False
     priority: ClassVar[int] = 0
@@ -62,9 +67,21 @@ class Task(Spec):
         """The flag of each output, by its role: `out`, or `out-role` where there are several."""
         return {role: "out" if len(cls.outputs) == 1 else f"out-{role}" for role in cls.outputs} or {"": "out"}
 
-    def code(self) -> set[str]:
-        """Modules that the result depends on: the command's, which also chooses images, and the spec's targets'."""
-        return {self.module(), *modules(self)}
+    def uses(self) -> set[str]:
+        """The code that its result depends on, as "module:name": the command's and all that its spec names."""
+        [told, *_] = [one for one in type(self).__mro__ if "command" in one.__dict__]  # the rule may be another
+        fields = [getattr(self, name) for name in type(self).model_fields]
+        own = {"advgen.cli:run_task", f"{self.module()}:run", f"{told.__module__}:{told.__name__}"}
+        return own | set(targets(fields))
+
+    def written(self) -> tuple[str, ...]:
+        """The kinds of tables that it writes."""
+        return self.tables
+
+    def code(self) -> str:
+        """Digest of all that its result depends on beside its spec and inputs: code, and the columns of its tables."""
+        columns = [repr((name, TABLES[name].key, list(TABLES[name].columns.items()))) for name in self.written()]
+        return sha256_text("\n".join([code_digest(*sorted(self.uses())), *columns]))[:16]
 
 
 class ClassifierTask(Task):

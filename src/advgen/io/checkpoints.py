@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from advgen import registry
+from advgen.core.code import code_digest
 from advgen.core.provenance import Stamp, atomic
 from advgen.specs.base import canonical_json
 
@@ -22,11 +23,15 @@ KEY = "advgen"  # one metadata key: safetensors writes several in random order, 
 
 
 def save_model(path: Path, module: nn.Module, stamp: Stamp) -> None:
-    """Write a registered model's weights with what rebuilds it: its family, its spec and its output count."""
+    """Write a registered model's weights with what rebuilds it: its family, its spec and its output count.
+
+    The digest of its code stands beside them: those who read a model depend on it, too.
+    """
     family, outputs = module.family, module.outputs
     spec = module.spec.model_dump(mode="json")  # type: ignore[operator, union-attr]
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    header = {"family": family, "spec": spec, "outputs": outputs, "weights": _digest(weights)}
+    code = code_digest(*sorted(set(registry.targets(module.spec))))
+    header = {"family": family, "spec": spec, "outputs": outputs, "code": code, "weights": _digest(weights)}
     metadata = {KEY: canonical_json({"model": header, "stamp": json.loads(stamp.to_json())})}
     with atomic(path) as temporary:
         _save(weights, temporary, metadata)
@@ -53,6 +58,12 @@ def load_model(path: Path) -> Any:
     except (KeyError, TypeError, ValidationError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{path}: not a model of this version of advgen ({str(error).splitlines()[0]})") from None
     return module.eval()
+
+
+def architecture(path: Path) -> list[str]:
+    """The code that a checkpoint is rebuilt with, as "module:name"."""
+    model = read_header(path)["model"]
+    return sorted(set(registry.targets(TypeAdapter(FAMILY_SPECS[model["family"]]).validate_python(model["spec"]))))
 
 
 def check_weights(path: Path) -> None:

@@ -122,6 +122,9 @@ def test_missing_and_badly_encoded_files(tmp_path: Path):
     (tmp_path / "latin.yaml").write_bytes(b"name: Ren\xe9")
     with pytest.raises(ValueError, match="byte 9 is not UTF-8"):
         scan(tmp_path / "latin.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"# a\n# b\nname: Ren\xe9\n")
+    with pytest.raises(ValueError, match=r"latin\.yaml:3: "):
+        scan(tmp_path / "latin.yaml")
 
 
 def test_lines_of_nested_values(tmp_path: Path):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from advgen import registry
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
 from advgen.core.paths import raw
@@ -42,9 +43,9 @@ class MakeDataset(Task):
     dataset: AnyDataset = Field(description="data set to make")
     seed: int = Field(0, description="seed of the choice where only a part is used")
 
-    def code(self) -> set[str]:
+    def uses(self) -> set[str]:
         """Where the files came from does not matter, only how they are read."""
-        return {self.module(), self.dataset.reader.split(":")[0]}  # type: ignore[attr-defined]
+        return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader}  # type: ignore[attr-defined]
 
 
 class DeriveDataset(Task):

@@ -53,9 +53,9 @@ class TrainGan(Task):
         """Whether training chooses the generator by the judge, which it then reads."""
         return self.training.checkpoint_selection > 0
 
-    def code(self) -> set[str]:
+    def uses(self) -> set[str]:
         """The scoring too, where the judge chooses."""
-        return super().code() | ({self.scorer.split(":")[0]} if self.judged else set())
+        return super().uses() | ({self.scorer} if self.judged else set())
 
 
 class EvaluateGan(Task):

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from advgen import registry
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.tasks import TORCH, Task
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.base import DatasetName, Ref, Seed, Spec
+from advgen.specs.networks import FcNetwork
 from advgen.specs.training import ClassifierTraining
 
 
@@ -53,6 +55,10 @@ class TrainProbe(Task):
     classes: int
     training: ClassifierTraining
     validation: int
+
+    def uses(self) -> set[str]:
+        """The network that an autoencoder's encoder becomes, too."""
+        return super().uses() | {registry.NETWORKS[FcNetwork]}
 
 
 class Probes(Kind[ProbeDefinition]):

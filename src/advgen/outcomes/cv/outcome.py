@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from advgen.core.code import package_file
 from advgen.core.definitions import CvDefinition, CvVariant
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, Kind, Planner
-from advgen.core.provenance import package_file
 from advgen.core.tasks import Task
 from advgen.cv import live_values
 from advgen.specs.base import Spec

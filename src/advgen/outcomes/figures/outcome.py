@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import SerializeAsAny
 
+from advgen.core.code import package_file
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.provenance import package_file
 from advgen.core.tasks import Task
 from advgen.specs.base import of_family
 from advgen.specs.figures import FigureSpec

@@ -9,7 +9,7 @@ from advgen.core.provenance import sha256_text
 from advgen.core.schema import INT, TEXT, Table
 from advgen.core.tasks import Task
 from advgen.presets import PRESETS
-from advgen.registry import modules
+from advgen.registry import targets
 from advgen.specs.base import Spec, canonical_json
 
 
@@ -23,9 +23,9 @@ class CountParameters(Task):
     packages = ("pyarrow", "torch")
     presets: str = Field(description="digest of all presets, so that a changed one counts them again")
 
-    def code(self) -> set[str]:
+    def uses(self) -> set[str]:
         """The architectures too."""
-        return super().code() | set(modules(PRESETS))
+        return super().uses() | set(targets(PRESETS))
 
 
 class Models(Kind[Spec]):

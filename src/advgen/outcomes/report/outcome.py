@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from advgen.core.code import package_file
 from advgen.core.kinds import Files, Kind, Planner
-from advgen.core.provenance import package_file
 from advgen.core.tasks import Task
 from advgen.outcomes.figures.outcome import Draw
 from advgen.registry import kind_of

@@ -19,10 +19,14 @@ class Summarise(Task):
     table: str
     varied: Varied = {}
 
-    def code(self) -> set[str]:
+    def uses(self) -> set[str]:
         """What makes the rows of this kind of table, and no other."""
         target = registry.SUMMARISERS.get(self.table)
-        return super().code() | ({target.split(":")[0]} if target else set())
+        return super().uses() | ({target} if target else set())
+
+    def written(self) -> tuple[str, ...]:
+        """The one that it is asked for."""
+        return (self.table,)
 
 
 class Summaries(Kind[Spec]):

@@ -1,0 +1,188 @@
+"""Digests of code: what is in them, and what is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from advgen.core.code import code_digest, edited, source, used
+
+TOY = {
+    "a": """
+        '''A.'''
+        from advgen.toy import tools
+        from advgen.toy.b import f as renamed, Base
+        import advgen.toy.whole as things
+
+        def run(job: Base) -> int:
+            return renamed(job) + tools.helper(LIMIT)
+
+        def other():
+            return things
+
+        class Own(Base):
+            size: tools.Size = 1
+
+        LIMIT = 3
+    """,
+    "b": """
+        from advgen.registry import resolve
+        if TYPE_CHECKING:
+            from advgen.toy.typing_only import T
+
+        def f(x):
+            from advgen.toy import c
+            tools = {"local": 1}  # hides nothing here
+            return c.X, resolve(x), tools.get
+
+        class Base:
+            def method(self):
+                return deep()
+
+        def deep():
+            return 1
+    """,
+    "c": "X = 1\nY = 2\n",
+    "tools": """
+        import torch
+        torch.set_num_threads(1)
+
+        def decorate(function):
+            return function
+
+        @decorate
+        def helper(x, y=2):
+            return [z for z in range(x)] or lazily(x)
+
+        def lazily(x):
+            return Size
+
+        def unused():
+            return 0
+
+        Size = int
+    """,
+    "whole": "A = 1\nB = 2\n",
+    "typing_only": "T = 1\n",
+}
+
+
+def asked(folder: Path, expression: str) -> str:
+    """What an expression over `advgen.core.code` gives in a fresh process whose advgen lies in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-c", f"from advgen.core.code import *; print({expression})"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def digest(folder: Path, target: str = "a:run") -> str:
+    return asked(folder, f"code_digest('advgen.toy.{target}')")
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A small copy of the package: the real core, and toy modules."""
+    source_folder = Path(__file__).parents[3] / "src/advgen"
+    folder = tmp_path / "advgen"
+    (folder / "toy").mkdir(parents=True)
+    for name in ("core", "geometry", "specs"):
+        shutil.copytree(source_folder / name, folder / name)
+    for name in ("__init__.py", "registry.py"):
+        shutil.copy(source_folder / name, folder)
+    (folder / "toy/__init__.py").write_text("")
+    for name, text in TOY.items():
+        lines = text.splitlines()
+        indent = next((len(line) - len(line.lstrip()) for line in lines if line.strip()), 0)
+        (folder / f"toy/{name}.py").write_text("\n".join(line[indent:] for line in lines) + "\n")
+    return tmp_path
+
+
+def edit(folder: Path, file: str, old: str, new: str) -> None:
+    path = folder / f"advgen/toy/{file}.py"
+    text = path.read_text()
+    assert text.count(old) == 1, f"{file} has {text.count(old)} times {old!r}"
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("a", "LIMIT = 3", "LIMIT = 4"),  # a constant of its own module
+        ("a", "tools.helper(LIMIT)", "-tools.helper(LIMIT)"),
+        ("b", "return c.X", "return c.Y"),  # imported under another name
+        ("c", "X = 1", "X = 3"),  # imported inside a function
+        ("tools", "y=2", "y=3"),  # a default
+        ("tools", "@decorate\n", ""),
+        ("tools", "return function", "return lambda: 0"),  # what decorates
+        ("tools", "return Size", "return 2"),  # two steps away
+        ("tools", "Size = int", "Size = float"),
+        ("tools", "torch.set_num_threads(1)", "torch.set_num_threads(2)"),  # what importing does
+    ],
+)
+def test_it_holds_what_is_used(package: Path, file: str, old: str, new: str) -> None:
+    before = digest(package)
+    edit(package, file, old, new)
+    assert digest(package) != before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("a", "A.", "Other words."),
+        ("a", "-> int:", '-> float:\n    """New."""\n    # remark'),
+        ("a", "job: Base", "job"),
+        ("a", "return things", "return 1"),  # another function of the same module
+        ("b", "tools = {", "tools = {  # remark\n        "),
+        ("c", "Y = 2", "Y = 3"),
+        ("tools", "return 0", "return 1"),
+        ("whole", "A = 1", "A = 2"),
+        ("typing_only", "T = 1", "T = 2"),
+    ],
+)
+def test_it_holds_nothing_else(package: Path, file: str, old: str, new: str) -> None:
+    before = digest(package)
+    edit(package, file, old, new)
+    assert digest(package) == before
+
+
+def test_a_module_that_is_used_as_a_thing_is_used_whole(package: Path) -> None:
+    before = digest(package, "a:other")
+    edit(package, "whole", "B = 2", "B = 3")
+    assert digest(package, "a:other") != before
+
+
+@pytest.mark.parametrize(("file", "old", "new"), [("b", "return 1", "return 2"), ("tools", "Size = int", "Size = str")])
+def test_a_class_holds_its_bases_and_the_types_of_its_fields(package: Path, file: str, old: str, new: str) -> None:
+    before = digest(package, "a:Own")
+    edit(package, file, old, new)
+    assert digest(package, "a:Own") != before
+
+
+def test_the_registry_is_followed_no_further(package: Path) -> None:
+    assert "advgen.registry" not in asked(package, "{module for module, _ in used('advgen.toy.b:f')}")
+
+
+def test_what_is_said_of_a_key_does_not_count() -> None:
+    assert ("advgen.specs.attacks", "PgdAttack") in used("advgen.specs.attacks:PgdAttack")
+    assert "description" not in str(source("advgen.specs.attacks").definitions["PgdAttack"])
+
+
+def test_an_edit_since_is_noticed(package: Path) -> None:
+    change = "__import__('pathlib').Path('advgen/toy/c.py').write_text('X = 9')"
+    told = asked(
+        package, f"used('advgen.toy.a:run') and edited('advgen.toy.a:run'), {change}, edited('advgen.toy.a:run')"
+    )
+    assert told == "[] 5 ['advgen.toy.c']"
+    assert edited("advgen.attacks.fgsm:fgsm") == []
+
+
+@pytest.mark.parametrize("target", ["advgen.nothing:run", "advgen.attacks.fgsm:nothing"])
+def test_what_does_not_exist_is_an_error(target: str) -> None:
+    with pytest.raises(ValueError, match=target):
+        code_digest(target)
