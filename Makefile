@@ -58,8 +58,8 @@ lock: $(BIN)/python  ## write requirements*.lock again from pyproject.toml (ARGS
 	$(LOCK) --extra test -o requirements-test.lock $(ARGS)
 	$(LOCK) --extra slurm -o requirements.lock -c requirements-test.lock $(ARGS)
 
-clean:  ## delete results, but not the downloads
-	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name 'datasets*' -exec rm -rf {} +
+clean:  ## delete results, but not the downloads, nor what is kept so that nothing is computed twice
+	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name 'datasets*' ! -name cache -exec rm -rf {} +
 	mkdir -p results/datasets && find results/datasets -name '*.parquet' -delete
 
 $(BIN)/python:

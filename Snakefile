@@ -13,6 +13,7 @@ from advgen.core.code import save_digest_cache
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
 from advgen.driver.recovery import age
+from advgen.io.cache import shrink
 from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
 from advgen.study.load import load_study
 
@@ -79,4 +80,9 @@ onstart:
 
 
 onsuccess:
+    shrink()
     print(PLAN.farewell())
+
+
+onerror:
+    shrink()

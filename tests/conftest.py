@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
 
-SHARED = {"smoke": "smoke", "results": "smoke", "undisturbed": "undisturbed", "finished": None}
+SHARED = {"smoke": "smoke", "results": "smoke", "undisturbed": "undisturbed", "finished": None, "shared": None}
 """Fixtures that build a study for several tests, and the group of those tests: None is one per file."""
 
 
@@ -57,9 +57,16 @@ def raw_fashion_mnist() -> Path:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Project:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where studies of this session of tests keep what they compute for each other, whatever process runs them."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "kept results"
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Path) -> Project:
     """The smoke study, run once for all tests that need results."""
-    project = Project(tmp_path_factory.mktemp("smoke study äöü"))
+    project = Project(tmp_path_factory.mktemp("smoke study äöü"), cache=kept)
     result = project.snakemake("config/smoke.yaml")
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
     return project

@@ -33,7 +33,7 @@ echo "$3 ${outputs[0]#results/}" >> "$STUB_LOG"
 class Project:
     """A copy of the project in a folder."""
 
-    def __init__(self, folder: Path, stubs: bool = False):
+    def __init__(self, folder: Path, stubs: bool = False, cache: str | Path = "off"):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", ".hypothesis")
@@ -59,6 +59,8 @@ class Project:
             "STUB_LOG": str(self.log),
             # every job that a test runs compares what it calls with what its digest holds
             "ADVGEN_AROUND": "tests.watch:watched",
+            # most tests want the work done; those that share a finished study want it done once
+            "ADVGEN_CACHE": str(cache),
             # downloads once for all copies
             "ADVGEN_DATA": str(ROOT / "results" / "datasets-for-tests"),
         }

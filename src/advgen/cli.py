@@ -6,7 +6,8 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from advgen import __version__
 from advgen.core.catalog import TASKS
 from advgen.core.code import edited
 from advgen.core.tasks import Task
+from advgen.io import cache, devices
 from advgen.io.jobs import Job, sole_writer
 from advgen.registry import load_target
 
@@ -129,23 +131,33 @@ def run_task(parsed: argparse.Namespace) -> None:
                 raise ValueError(f"--{flag} {path}: no such file")
     job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()))
     with sole_writer(job.outputs):
-        if task.torch:
-            from advgen.io import devices
-
+        if task.torch and devices.slots():  # what is kept for another device is another result
             job.device = devices.prepare()
-        _run_job(job)
+        if not cache.restore(job):
+            with told_code(spec):
+                compute(job)
+            cache.store(job)
 
 
-def _run_job(job: Job[Any]) -> None:
-    """Run a job with the code that its digest is of, and no other."""
-    targets = sorted(job.spec.uses())
-    modules = {target: importlib.import_module(target.partition(":")[0]) for target in targets}
+@contextmanager
+def told_code(spec: Task) -> Iterator[None]:
+    """ValueError if what is executed is not the code that the digest is of."""
+    targets = sorted(spec.uses())
+    for target in targets:
+        importlib.import_module(target.partition(":")[0])
     loaded = set(sys.modules)
     if edited(*targets):
         raise ValueError("the code was edited when this job started; run again")
-    run = modules[f"{job.spec.module()}:run"].run
+    yield
+    if late := [module for module in edited(*targets) if module in set(sys.modules) - loaded]:
+        raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was needed; run again")
+
+
+def compute(job: Job[Any]) -> None:
+    """Make the files of a job."""
+    if job.spec.torch:
+        job.device = devices.prepare()
+    run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
     if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
         run = load_target(around)(run)
     run(job)
-    if late := [module for module in edited(*targets) if module in set(sys.modules) - loaded]:
-        raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was needed; run again")

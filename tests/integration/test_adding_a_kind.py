@@ -21,9 +21,9 @@ DRAWN = "  damage: {kind: corruption, corruption: damaged}\n"
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> Project:
+def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Path) -> Project:
     """A small study with a figure, finished."""
-    project = Project(tmp_path_factory.mktemp("kind"))
+    project = Project(tmp_path_factory.mktemp("kind"), cache=kept)
     (project.folder / STUDY).write_text((ROOT / "tests/spine.yaml").read_text() + FIGURES)
     result = project.snakemake(STUDY)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]

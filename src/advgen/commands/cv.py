@@ -13,10 +13,11 @@ from typing import Any, get_args
 
 from advgen import __version__
 from advgen.core.code import code_digest
-from advgen.core.provenance import Stamp, sha256_file, sha256_text, write_bytes
+from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
+from advgen.io.stamps import content
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 from advgen.specs.cv import Section
@@ -127,7 +128,7 @@ def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str,
         command="advgen cv",
         spec={"sha256": sha256_text(choice)},
         code=code_digest("advgen.commands.cv:run"),
-        inputs={_relative(path): sha256_file(path) for path in [*inputs, *tables] if path is not None},
+        inputs={_relative(path): content(path) for path in [*inputs, *tables] if path is not None},
         versions={"python": platform.python_version(), "advgen": __version__, "typst": version("typst")},
     )
 

@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from advgen.core.provenance import sha256_file
-from advgen.io.stamps import read_stamp
+from advgen.io.stamps import content, read_stamp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +23,11 @@ def _show(path: Path, recorded: str | None, depth: int, seen: set[Path]) -> None
     if not path.is_file():
         print(f"{indent}{path}  MISSING (was {recorded})")
         return
-    digest = sha256_file(path)
+    digest = content(path)
     changed = "" if recorded in (None, digest) else "  CHANGED since"
     stamp = read_stamp(path)
     again = "  (above)" if path in seen and stamp and stamp.inputs else ""
-    print(f"{indent}{path}  sha256 {digest[:12]}{changed}{again}")
+    print(f"{indent}{path}  holds {digest[:12]}{changed}{again}")
     if stamp is None or again:
         return
     seen.add(path)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from advgen import registry
 from advgen.core.kinds import PlannedJob
-from advgen.core.provenance import Stamp, sha256_file, sha256_text, write_bytes
+from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.driver.plan import build
-from advgen.io.stamps import check_content, read_stamp
+from advgen.io.stamps import check_content, content, read_stamp
 from advgen.study.load import load_file
 from advgen.study.yaml import DEFAULT_STUDY
 
@@ -25,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="as the rule: look at what is made before it, write the verdict"
     )
+
+
+DAMAGED = "damaged"
+"""In place of the digest of a file that is told of by itself."""
 
 
 class Finding(NamedTuple):
@@ -49,7 +53,11 @@ def run(arguments: argparse.Namespace) -> None:
             wanted = arguments.only is None or path in arguments.only
             if wanted and Path(path).exists() and job.rule != "verify":
                 checked += 1
-                findings += [Finding(path, job.rule, what) for what in problems(job, path, hashes)][:1]
+                wrong = damage(job, path)
+                if wrong:
+                    hashes[path] = DAMAGED
+                if wrong := wrong or next(problems(job, path, hashes), ""):
+                    findings.append(Finding(path, job.rule, wrong))
     if arguments.list:
         print("\n".join(finding.path for finding in findings))
         return
@@ -70,22 +78,28 @@ def run(arguments: argparse.Namespace) -> None:
             write_bytes(arguments.out, f"{verdict}\n\n<!-- {stamp.token()} -->\n".encode())
 
 
-def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str]:
-    """What is wrong with one artefact, worst first; `hashes` keeps the digests of inputs."""
+def damage(job: PlannedJob, path: str) -> str:
+    """What is wrong with an artefact whatever the plan says; empty if nothing is."""
     if job.rule == "fetch":
         dataset = job.task.dataset  # type: ignore[attr-defined]
-        if not registry.resolve(dataset)(dataset).intact(Path(path)):
-            yield "is not the file that was published (wrong checksum)"
-        return
+        intact = registry.resolve(dataset)(dataset).intact(Path(path))
+        return "" if intact else "is not the file that was published (wrong checksum)"
     try:
         stamp = read_stamp(Path(path))
         check_content(Path(path))
     except ValueError as error:
         reason = str(error).removeprefix(f"{path}: ").removesuffix("; delete it and run again")
-        yield f"is damaged ({reason})"
-        return
-    if stamp is None:
-        yield "has no stamp"
+        return f"is damaged ({reason})"
+    return "" if stamp else "has no stamp"
+
+
+def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str]:
+    """In what an artefact differs from the plan, worst first; `hashes` keeps the digests of inputs.
+
+    What was made from a file that is damaged now was made well, and is not told.
+    """
+    stamp = read_stamp(Path(path))
+    if stamp is None:  # raw data
         return
     expected = {"sha256": sha256_text(job.spec)} if job.task.private else job.task.model_dump(mode="json")
     if stamp.spec != expected:
@@ -98,9 +112,16 @@ def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str
         yield f"was made from other files ({', '.join(sorted(set(stamp.inputs) ^ wanted)[:2])})"
     for one in sorted(wanted & set(stamp.inputs)):
         if one not in hashes:
-            hashes[one] = sha256_file(Path(one)) if Path(one).is_file() else "missing"
-        if hashes[one] != stamp.inputs[one]:
+            hashes[one] = _content(Path(one))
+        if hashes[one] not in (stamp.inputs[one], DAMAGED):
             yield f"was made from another {one}"
+
+
+def _content(path: Path) -> str:
+    try:
+        return content(path) if path.is_file() else "missing"
+    except ValueError:
+        return DAMAGED
 
 
 def difference(found: Any, expected: Any, path: str = "") -> str:

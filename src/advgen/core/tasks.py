@@ -25,7 +25,9 @@ class Task(Spec):
     `reads` are the flags of its inputs, `outputs` its files' patterns by role. The module `run` of the room that the
     class stands in has the function `run(job)`. `torch` tasks lease a device, `local` ones take seconds and stay beside
     the driver on a cluster, `private` ones keep their spec out of stamps, `own_rule` ones have a rule written by hand.
-    `tables` are the kinds of tables that it writes; the catalog fills in those of its kind.
+    `tables` are the kinds of tables that it writes; the catalog fills in those of its kind. `labels` are the keys of
+    its spec that only fill a column of its tables, with that column; given, nothing else of what it makes depends on
+    how definitions and files are named.
     """
 
     command: ClassVar[str]
@@ -36,6 +38,7 @@ class Task(Spec):
     torch: ClassVar[bool] = False
     local: ClassVar[bool] = False
     tables: ClassVar[tuple[str, ...]] = ()
+    labels: ClassVar[Mapping[str, str] | None] = None
     private: ClassVar[bool] = False
     own_rule: ClassVar[bool] = False
     priority: ClassVar[int] = 0
@@ -71,7 +74,7 @@ class Task(Spec):
         """The code that its result depends on, as "module:name": the command's and all that its spec names."""
         [told, *_] = [one for one in type(self).__mro__ if "command" in one.__dict__]  # the rule may be another
         fields = [getattr(self, name) for name in type(self).model_fields]
-        own = {"advgen.cli:run_task", f"{self.module()}:run", f"{told.__module__}:{told.__name__}"}
+        own = {"advgen.cli:compute", "advgen.io.jobs:Job", f"{self.module()}:run", f"{told.__module__}:{told.__name__}"}
         return own | set(targets(fields))
 
     def written(self) -> tuple[str, ...]:

@@ -14,12 +14,11 @@ from safetensors.torch import load_file, save_file
 from advgen import registry
 from advgen.core.code import code_digest
 from advgen.core.provenance import Stamp, atomic
+from advgen.io.stamps import HEADER, read_header
 from advgen.specs.base import canonical_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-KEY = "advgen"  # one metadata key: safetensors writes several in random order, so bytes would differ
 
 
 def save_model(path: Path, module: nn.Module, stamp: Stamp) -> None:
@@ -32,7 +31,7 @@ def save_model(path: Path, module: nn.Module, stamp: Stamp) -> None:
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     code = code_digest(*sorted(set(registry.targets(module.spec))))
     header = {"family": family, "spec": spec, "outputs": outputs, "code": code, "weights": _digest(weights)}
-    metadata = {KEY: canonical_json({"model": header, "stamp": json.loads(stamp.to_json())})}
+    metadata = {HEADER: canonical_json({"model": header, "stamp": json.loads(stamp.to_json())})}
     with atomic(path) as temporary:
         _save(weights, temporary, metadata)
 
@@ -107,29 +106,17 @@ def build(family: str, spec: Any, outputs: int | None = None) -> Any:
     return module
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The JSON in a checkpoint's metadata; ValueError if the file is damaged or has none."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[KEY])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a checkpoint of advgen ({error}); delete it and run again") from None
-    if not isinstance(header, dict):
-        raise ValueError(f"{path}: not a checkpoint of advgen; delete it and run again")
-    return header
-
-
 def save_state(path: Path, state: dict[str, Tensor], key: str) -> None:
     """Write the state of an unfinished run; `key` is the digest of everything that shapes it."""
     with atomic(path) as temporary:
-        _save(state, temporary, {KEY: key})
+        _save(state, temporary, {HEADER: key})
 
 
 def load_state(path: Path, key: str) -> dict[str, Tensor] | None:
     """The state of an unfinished run, or None if there is none, or if it is damaged or another run's."""
     try:
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get(KEY) != key:
+            if (file.metadata() or {}).get(HEADER) != key:
                 return None
         return load_file(path)
     except (OSError, SafetensorError):

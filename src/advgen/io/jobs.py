@@ -18,9 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from advgen.core.provenance import Stamp, sha256_file, sha256_text, temporaries
+from advgen.core.provenance import Stamp, sha256_text, temporaries
 from advgen.core.tasks import Task
 from advgen.io import devices
+from advgen.io.stamps import content
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,8 +59,8 @@ class Job(Generic[T]):
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """sha256 of each input, by its path relative to the working folder."""
-        return {os.path.relpath(path): sha256_file(path) for paths in self.inputs.values() for path in paths}
+        """Digest of what each input holds, by its path relative to the working folder."""
+        return {os.path.relpath(path): content(path) for paths in self.inputs.values() for path in paths}
 
     @cached_property
     def stamp(self) -> Stamp:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import struct
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from advgen.core.provenance import Stamp
+from advgen.core.provenance import Stamp, sha256_file, sha256_text
+from advgen.specs.base import canonical_json
 
 _CHUNK = b"tEXtadvgen\0"
 _TOKEN = re.compile(rb"advgen:[A-Za-z0-9_-]+=*")
@@ -24,6 +28,70 @@ def check_content(path: Path) -> None:
         checkpoints.check_weights(path)
 
 
+def content(path: Path) -> str:
+    """Digest of what a file holds: of a table or a model without its stamp, of anything else byte by byte.
+
+    So files that come out equal are equal, whatever code or inputs they were made with.
+    """
+    if path.suffix == ".parquet":
+        from advgen.io import tables
+
+        return tables.kept_digest(path) or sha256_file(path)
+    if path.suffix == ".safetensors":
+        return sha256_text(canonical_json(read_header(path).get("model")))
+    return sha256_file(path)
+
+
+HEADER = "advgen"
+"""The one key in the metadata of a safetensors file: several would stand there in random order."""
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON in a checkpoint's metadata, read without torch; ValueError if the file is damaged or has none."""
+    try:
+        header = json.loads(_parts(path)[0]["__metadata__"][HEADER])
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise ValueError(f"{path}: not a checkpoint of advgen ({error}); delete it and run again") from None
+    if not isinstance(header, dict):
+        raise ValueError(f"{path}: not a checkpoint of advgen; delete it and run again")
+    return header
+
+
+def _parts(path: Path, weights: bool = False) -> tuple[dict[str, Any], bytes]:
+    """The header of a safetensors file, and if asked the bytes behind it."""
+    with path.open("rb") as file:
+        [size] = struct.unpack("<Q", file.read(8))
+        if size > path.stat().st_size:
+            raise ValueError("its header is longer than the file")
+        header = json.loads(file.read(size))
+        return header, file.read() if weights else b""
+
+
+def restamp(path: Path, to: Path, stamp: Stamp) -> None:
+    """Write a checkpoint again with another stamp, in the bytes that saving it would give."""
+    header, weights = _parts(path, weights=True)
+    told = {**json.loads(header["__metadata__"][HEADER]), "stamp": json.loads(stamp.to_json())}
+    header["__metadata__"][HEADER] = canonical_json(told)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    to.write_bytes(struct.pack("<Q", len(text)) + text + weights)
+
+
+def relabelled(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple[Any, Any]]) -> None:
+    """Write a table or model again with another stamp, and with other values in columns that are labels.
+
+    Raises ValueError if a column of `labels` holds anything else than the old value.
+    """
+    if path.suffix == ".parquet":
+        from advgen.io import tables
+
+        tables.relabel_table(path, to, stamp, labels)
+    elif path.suffix == ".safetensors":
+        restamp(path, to, stamp)
+    else:
+        raise ValueError(f"{path}: carries its stamp in a way that cannot be changed")
+
+
 def read_stamp(path: Path) -> Stamp | None:
     """The stamp of a Parquet file, checkpoint, figure, page or CV; None for raw files and inputs written by hand.
 
@@ -34,9 +102,7 @@ def read_stamp(path: Path) -> Stamp | None:
 
         return tables.read_stamp(path)
     if path.suffix == ".safetensors":
-        from advgen.io import checkpoints
-
-        return Stamp.from_json(json.dumps(checkpoints.read_header(path)["stamp"]))
+        return Stamp.from_json(json.dumps(read_header(path)["stamp"]))
     if path.suffix in (".pdf", ".png", ".html", ".md", ".tex", ".json"):
         content = path.read_bytes()
         tokens = _TOKEN.findall(_png_text(content) if path.suffix == ".png" else content)

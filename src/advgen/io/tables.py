@@ -97,13 +97,29 @@ def write_table(path: Path, table: pa.Table, stamp: Stamp) -> None:
     """Write a table whole or not at all, with its stamp and the digest of its data in the Parquet footer."""
     metadata = {**(table.schema.metadata or {}), b"advgen": stamp.to_json().encode(), DATA: digest(table).encode()}
     with atomic(path) as temporary:
-        pq.write_table(
-            table.replace_schema_metadata(metadata),
-            temporary,
-            compression="zstd",
-            row_group_size=8192,
-            write_page_checksum=True,
-        )
+        _write(table.replace_schema_metadata(metadata), temporary)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, compression="zstd", row_group_size=8192, write_page_checksum=True)
+
+
+def relabel_table(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple[Any, Any]]) -> None:
+    """Write a table again with another stamp, and other values in the columns that say one thing in all rows.
+
+    Raises ValueError if one of them does not hold the old value alone.
+    """
+    table = read_table(path)
+    for name, (old, new) in labels.items():
+        if name not in table.column_names:
+            continue
+        column = table.column(name)
+        if column.unique().to_pylist() != [old]:
+            raise ValueError(f"{path}: its column {name!r} is no label")
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(name), pa.array([new] * table.num_rows, column.type))
+    metadata = {**(table.schema.metadata or {}), b"advgen": stamp.to_json().encode(), DATA: digest(table).encode()}
+    _write(table.replace_schema_metadata(metadata), to)
 
 
 def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.Table:
@@ -116,6 +132,15 @@ def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.T
     if kind is not None and table_kind(table) != kind:
         raise ValueError(f"{path}: holds a {table_kind(table)!r} table, not a {kind!r} one")
     return table
+
+
+def kept_digest(path: Path) -> str | None:
+    """The digest of a table's data that stands in its footer, without reading the rows."""
+    try:
+        found = (pq.read_metadata(path).metadata or {}).get(DATA)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from None
+    return None if found is None else found.decode()
 
 
 def check_table(path: Path) -> None:

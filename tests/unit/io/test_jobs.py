@@ -155,10 +155,10 @@ def test_out_of_memory_is_one_line(error: Exception, tmp_path: Path, monkeypatch
         raise error
 
     monkeypatch.chdir(tmp_path)
-    Path("in.parquet").touch()
+    Path("in.txt").touch()
     monkeypatch.setattr("advgen.outcomes.sanity.verdict.run", fail)
     with pytest.raises(SystemExit, match="out of memory; give the job more"):
-        cli.main(["qa", "--checks", "in.parquet", "--spec", "{}", "--out", "x"])
+        cli.main(["qa", "--checks", "in.txt", "--spec", "{}", "--out", "x"])
 
 
 def test_one_process_at_a_time_makes_an_artefact(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class Craft(Task):
     command = "craft"
     reads = ("model", "data")
     outputs = {"examples": "results/attacks/{source}/seed{seed}/{attack}.parquet"}
+    labels = {"source": "source", "attack_name": "attack", "origin.dataset": "dataset"}
     torch = True
     packages = TORCH
     source: str

@@ -35,6 +35,7 @@ class TrainAutoencoder(Task):
         "history": "results/autoencoders/{autoencoder}/seed{seed}/history.parquet",
         "snapshots": "results/autoencoders/{autoencoder}/seed{seed}/snapshots.parquet",
     }
+    labels = {"name": "autoencoder"}
     torch = True
     packages = TORCH
     name: str
@@ -55,6 +56,7 @@ class EvaluateAutoencoder(Task):
         "decoded": "results/autoencoders/{autoencoder}/seed{seed}/decoded.parquet",
         "quality": "results/autoencoders/{autoencoder}/seed{seed}/quality.parquet",
     }
+    labels = {"name": "autoencoder"}
     torch = True
     packages = TORCH
     name: str

@@ -41,6 +41,7 @@ class TrainClassifier(Task):
         "model": "results/classifiers/{classifier}/seed{seed}/classifier.safetensors",
         "history": "results/classifiers/{classifier}/seed{seed}/history.parquet",
     }
+    labels = {"name": "model"}
     torch = True
     packages = TORCH
     name: str

@@ -31,6 +31,7 @@ class Converge(ClassifierTask):
 
     command = "converge"
     outputs = {"steps": "results/convergences/{convergence}/{source}--seed{seed}.parquet"}
+    labels = {"name": "convergence", "source": "source", "attack_name": "attack"}
     attack_name: str
     attack: AnyAttack
     restarts: int

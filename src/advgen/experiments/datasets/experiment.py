@@ -39,6 +39,7 @@ class MakeDataset(Task):
         "train": "results/datasets/{raw}/train.parquet",
         "test": "results/datasets/{raw}/test.parquet",
     }
+    labels = {}
     local = True
     dataset: AnyDataset = Field(description="data set to make")
     seed: int = Field(0, description="seed of the choice where only a part is used")
@@ -58,6 +59,7 @@ class DeriveDataset(Task):
         "train": "results/datasets/{derived}/train.parquet",
         "test": "results/datasets/{derived}/test.parquet",
     }
+    labels = {"name": "name"}
     torch = True
     packages = TORCH
     dataset: AnyDataset = Field(description="data set to make")

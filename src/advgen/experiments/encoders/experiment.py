@@ -31,6 +31,7 @@ class TrainEncoder(Task):
         "model": "results/encoders/{encoder}/seed{seed}/encoder.safetensors",
         "history": "results/encoders/{encoder}/seed{seed}/history.parquet",
     }
+    labels = {"name": "model"}
     torch = True
     packages = TORCH
     name: str

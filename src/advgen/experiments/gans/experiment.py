@@ -37,6 +37,7 @@ class TrainGan(Task):
         "discriminator": "results/gans/{gan}/seed{seed}/discriminator.safetensors",
         "history": "results/gans/{gan}/seed{seed}/history.parquet",
     }
+    labels = {"name": "gan"}
     # named, not imported, so that it is no part of the digest of a GAN that nobody judges
     scorer: ClassVar[str] = "advgen.metrics.score:scorer"
     torch = True
@@ -68,6 +69,7 @@ class EvaluateGan(Task):
         "samples": "results/gans/{gan}/seed{seed}/samples.parquet",
         "quality": "results/gans/{gan}/seed{seed}/quality.parquet",
     }
+    labels = {"name": "gan"}
     torch = True
     packages = TORCH
     name: str

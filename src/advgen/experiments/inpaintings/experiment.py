@@ -40,6 +40,7 @@ class Inpaint(GeneratorTask):
     command = "inpaint"
     reads = ("generator", "judge", "data", "discriminator")
     outputs = {"inpainting": "results/inpaintings/{inpainting}/{generator}--seed{seed}.parquet"}
+    labels = {"name": "inpainting", "generator_name": "generator"}
     images: int
     choice: int
     masks: dict[str, AnyMask]

@@ -35,6 +35,7 @@ class Interpolate(Task):
     command = "interpolate"
     reads = ("model", "judge", "data")
     outputs = {"interpolation": "results/interpolations/{interpolation}/{model}--seed{seed}.parquet"}
+    labels = {"name": "interpolation", "model_name": "model"}
     torch = True
     packages = TORCH
     name: str

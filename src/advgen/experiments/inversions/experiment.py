@@ -35,6 +35,7 @@ class Invert(GeneratorTask):
     command = "invert"
     reads = ("generator", "judge", "data", "encoder")
     outputs = {"inversion": "results/inversions/{inversion}/{generator}--seed{seed}.parquet"}
+    labels = {"name": "inversion", "generator_name": "generator"}
     images: int
     choice: int
     search: LatentSearch

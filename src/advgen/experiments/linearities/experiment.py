@@ -28,6 +28,7 @@ class Linearity(ClassifierTask):
 
     command = "linearity"
     outputs = {"logits": "results/linearities/{linearity}/{source}--seed{seed}.parquet"}
+    labels = {"name": "linearity", "source": "source"}
     eps: float
     points: int
 

@@ -47,6 +47,7 @@ class TrainProbe(Task):
         "model": "results/probes/{probe}/seed{seed}/classifier.safetensors",
         "history": "results/probes/{probe}/seed{seed}/history.parquet",
     }
+    labels = {"name": "model"}
     torch = True
     packages = TORCH
     name: str

@@ -23,6 +23,7 @@ class Simulate(Task):
 
     command = "simulate"
     outputs = {"series": "results/simulations/{simulation}.parquet"}
+    labels = {"name": "simulation"}
     torch = True
     packages = TORCH
     name: str

@@ -32,6 +32,7 @@ class Truncate(GeneratorTask):
 
     command = "truncate"
     outputs = {"quality": "results/truncations/{truncation}/{generator}--seed{seed}.parquet"}
+    labels = {"name": "truncation", "generator_name": "generator"}
     n: int
     thresholds: tuple[float, ...]
 

@@ -1,0 +1,177 @@
+"""Nothing is computed twice: what was computed before is taken from where it is kept, in any copy of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.project import Project
+
+STUDY = "tests/spine.yaml"
+COMPUTED = {"fetch", "verify"}
+"""What runs in every case: the raw files have their own store, and the verdict is about all that lies there."""
+
+
+def artefacts(project: Project) -> dict[str, bytes]:
+    """Everything that a study has made, but logs, benchmarks and states."""
+    results = project.folder / "results"
+    left_out = ("logs/", "benchmarks/", "state/", "cache/")
+    found = {str(path.relative_to(results)): path for path in results.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith((*left_out, "."))}
+
+
+def ran(project: Project, *arguments: str) -> tuple[set[str], set[str]]:
+    """Run the study; the rules that computed something, and the files whose jobs were spared."""
+    result = project.snakemake(STUDY, *arguments)
+    assert result.returncode == 0, result.stderr[-3000:]
+    said = result.stdout + result.stderr
+    started = re.findall(r"^Shell command: python -m advgen (\S+)", said, flags=re.MULTILINE)
+    spared = re.findall(r"^(\S+) (\S+): computed before", said, flags=re.MULTILINE)
+    computed = list(started)
+    for command, _ in spared:
+        computed.remove(command)
+    return set(computed), {path for _, path in spared}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, store: Path) -> Project:
+    """The spine study, computed into an empty store."""
+    project = Project(tmp_path_factory.mktemp("first"), cache=store)
+    assert ran(project)[1] == set()
+    return project
+
+
+@pytest.fixture(scope="module")
+def second(shared: Project, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Another copy, without results; the tests edit it one after the other."""
+    return Project(tmp_path_factory.mktemp("second"), cache=store)
+
+
+@contextmanager
+def without_store(project: Project) -> Iterator[None]:
+    """Everything is computed meanwhile."""
+    told = project.environment["ADVGEN_CACHE"]
+    project.environment["ADVGEN_CACHE"] = "off"
+    yield
+    project.environment["ADVGEN_CACHE"] = told
+
+
+def test_another_copy_takes_everything_and_has_the_same_bytes(shared: Project, second: Project) -> None:
+    computed, spared = ran(second)
+    assert computed == COMPUTED
+    assert len(spared) > 8
+    assert artefacts(second) == artefacts(shared)
+    assert second.advgen("verify", STUDY).returncode == 0
+
+
+DOWNLOAD = ("src/advgen/data/download.py", "failures: list[str] = []\n", "failures = list[str]()\n", {"fetch"})
+ATTACK = ("src/advgen/attacks/pgd.py", "range(1, spec.restarts)", "range(1, 0 + spec.restarts)", {"craft"})
+REMARK = (STUDY, "\nattacks:", "\n# a remark\nattacks:", set[str]())
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"), [DOWNLOAD, ATTACK, REMARK], ids=["data", "attack", "remark"]
+)
+def test_what_comes_out_equal_ends_the_computing(
+    second: Project, file: str, old: str, new: str, expected: set[str]
+) -> None:
+    second.edit(file, old, new)
+    computed, _ = ran(second)
+    assert computed - {"verify"} == expected
+
+
+def test_a_renamed_attack_is_not_crafted_again(second: Project) -> None:
+    second.edit(STUDY, "  pgd: {kind", "  ascent: {kind")
+    second.edit(STUDY, "attacks: [pgd]", "attacks: [ascent]")
+    computed, spared = ran(second)
+    crafted = "results/attacks/fc100/seed0/ascent.parquet"
+    assert crafted in spared
+    assert "craft" not in computed
+    table = pq.read_table(second.folder / crafted)
+    assert table.column("attack").unique().to_pylist() == ["ascent"]
+    taken = (second.folder / crafted).read_bytes()
+    (second.folder / crafted).unlink()
+    with without_store(second):
+        assert ran(second, crafted) == ({"craft"}, set())
+    assert (second.folder / crafted).read_bytes() == taken
+
+
+def test_a_renamed_classifier_is_not_trained_again(second: Project) -> None:
+    text = (second.folder / STUDY).read_text().replace("fc100:", "small:").replace("[fc100", "[small")
+    (second.folder / STUDY).write_text(text)
+    computed, spared = ran(second)
+    trained = "results/classifiers/small/seed0/classifier.safetensors"
+    assert trained in spared
+    assert not computed & {"train-classifier", "craft"}
+    taken = (second.folder / trained).read_bytes()
+    (second.folder / trained).unlink()
+    with without_store(second):
+        assert ran(second, trained) == ({"train-classifier"}, set())
+    assert (second.folder / trained).read_bytes() == taken
+
+
+def test_a_damaged_entry_is_not_used(shared: Project, store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(store, copy)
+    second = Project(tmp_path / "third", cache=copy)
+    wanted = (shared.folder / "results/attacks/fc100/seed0/pgd.parquet").read_bytes()
+    [damaged] = [path for path in copy.glob("??/*/out.parquet") if path.read_bytes() == wanted]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    computed, _ = ran(second)
+    assert computed - COMPUTED == {"craft"}
+    assert artefacts(second) == artefacts(shared)
+    assert damaged.read_bytes() == wanted
+
+
+def test_several_may_keep_the_same_at_once(shared: Project, tmp_path: Path) -> None:
+    dry = shared.snakemake(STUDY, "-n", "-F", "results/tables/matrix.parquet")
+    [command] = re.findall(r"Shell command: (python -m advgen summarise .*) 2> ", dry.stdout + dry.stderr)
+    store = tmp_path / "store"
+    environment = {**shared.environment, "ADVGEN_CACHE": str(store)}
+
+    def one(number: int) -> int:
+        there = command.replace("results/tables/matrix.parquet", str(tmp_path / f"{number}.parquet"))
+        return subprocess.run(["bash", "-c", there], cwd=shared.folder, env=environment).returncode
+
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(one, range(4))) == [0] * 4
+    assert all((entry / "files.json").is_file() for entry in store.glob("??/*"))
+    assert not list(store.glob("??/.partial.*"))
+
+
+def test_it_stays_within_its_bounds(shared: Project, store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(store, copy)
+    newest = max(copy.glob("??/*"), key=lambda entry: entry.stat().st_mtime)
+    os.utime(newest)
+    size = sum(file.stat().st_size for file in newest.iterdir())
+    environment = {**shared.environment, "ADVGEN_CACHE": str(copy), "ADVGEN_CACHE_GB": str(1.5 * size / 1e9)}
+    subprocess.run(["python", "-c", "from advgen.io.cache import shrink; shrink()"], env=environment, check=True)
+    assert newest in list(copy.glob("??/*"))
+    assert sum(file.stat().st_size for file in copy.rglob("*") if file.is_file()) <= 1.5 * size
+
+
+def test_it_can_be_off_and_lies_with_the_results_by_default(tmp_path: Path, raw_mnist: Path) -> None:
+    project = Project(tmp_path / "off")
+    target = "results/datasets/mnist/train.parquet"
+    assert project.snakemake(STUDY, target).returncode == 0
+    assert not (project.folder / "results/cache").exists()
+    project.environment.pop("ADVGEN_CACHE")
+    (project.folder / target).unlink()
+    assert project.snakemake(STUDY, target).returncode == 0
+    assert len(list((project.folder / "results/cache").glob("??/*"))) == 1
