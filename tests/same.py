@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from advgen.core import catalog
 from advgen.io import tables
-from advgen.io.stamps import read_header
+from advgen.io.headers import read_header
 from advgen.specs.base import canonical_json
 
 Names = dict[str, str]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from advgen import registry
 from advgen.core.code import code_digest
 from advgen.core.provenance import Stamp, atomic
-from advgen.io.stamps import HEADER, read_header
+from advgen.io.headers import HEADER, read_header
 from advgen.specs.base import canonical_json
 
 if TYPE_CHECKING:

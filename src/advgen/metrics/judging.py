@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from advgen.io.stamps import read_header
+from advgen.io.headers import read_header
 from advgen.metrics.distribution import class_shares, classes_covered, entropy_bits, quality, total_variation
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities
