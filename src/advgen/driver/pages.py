@@ -112,6 +112,7 @@ def results_page() -> str:
         "| `datasets/<dataset>/raw/` | verified downloads; `make clean` leaves them |",
         *(f"| {', '.join(_shown(task, 'results/'))} | {task.sentence()} |" for task in tasks),
         "| `logs/<rule>/`, `benchmarks/<rule>/` | what each job said, and its time and memory |",
+        "| `cache/` | what was computed once, by everything that shapes it; `make clean` leaves it |",
         "| `state/` | unfinished trainings, to continue from; digests of code |",
         "",
         "## Tables",
