@@ -19,6 +19,7 @@ from advgen.core.code import edited
 from advgen.core.tasks import Task
 from advgen.io import cache, devices
 from advgen.io.jobs import Job, sole_writer
+from advgen.io.stamps import seal
 from advgen.registry import load_target
 
 TOOLS = {
@@ -161,3 +162,6 @@ def compute(job: Job[Any]) -> None:
     if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
         run = load_target(around)(run)
     run(job)
+    for paths in job.outputs.values():
+        for path in paths:
+            seal(path)

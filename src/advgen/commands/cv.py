@@ -17,7 +17,7 @@ from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
-from advgen.io.stamps import content
+from advgen.io.stamps import content, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 from advgen.specs.cv import Section
@@ -79,6 +79,8 @@ def run(arguments: argparse.Namespace) -> None:
     for format_ in arguments.formats or cv_formats():
         written.append(arguments.out / f"{arguments.name}.{format_}")
         write_bytes(written[-1], render(format_, cv, figures, token, folder="figures"))
+    for path in written:
+        seal(path)
     print("\n".join(map(str, written)))
 
 

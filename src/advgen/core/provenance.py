@@ -10,12 +10,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from advgen.specs.base import canonical_json
+
+OPEN = 64 * "0"
+"""A seal that is not closed yet; of the length of one that is."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Stamp:
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     device: str = "cpu"
+    seal: str = field(default=OPEN, compare=False)
+    """Digest of the artefact with its seal open: a changed byte breaks it."""
 
     def to_json(self) -> str:
         """Canonical JSON: equal stamps are equal strings."""
@@ -41,6 +46,10 @@ class Stamp:
             return Stamp(**json.loads(text))
         except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"stamp cannot be read: {error}") from None
+
+    def sealed(self, digest: str) -> Stamp:
+        """The same with a closed seal, or with OPEN."""
+        return replace(self, seal=digest)
 
     def token(self) -> str:
         """The stamp as ASCII for the metadata of PDF, PNG and text files."""

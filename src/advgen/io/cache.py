@@ -62,9 +62,12 @@ def key(job: Job[Any]) -> str:
 
 
 def _place(job: Job[Any]) -> Path | None:
-    """Where the files of a job are kept; None if they are not: private ones, raw data, which are kept anyway."""
+    """Where the files of a job are kept; None if they are not: raw data, which are kept anyway, and private ones.
+
+    Those stay beside the results that they are, in no folder that others may see.
+    """
     root = folder()
-    if root is None or job.spec.private or not job.spec.outputs:
+    if root is None or not job.spec.outputs or (job.spec.private and "ADVGEN_CACHE" in os.environ):
         return None
     name = key(job)
     return root / name[:2] / name

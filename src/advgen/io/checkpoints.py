@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,7 @@ from safetensors.torch import load_file, save_file
 from advgen import registry
 from advgen.core.code import code_digest
 from advgen.core.provenance import Stamp, atomic
-from advgen.io.headers import HEADER, read_header
-from advgen.specs.base import canonical_json
+from advgen.io.headers import HEADER, check_header, read_header, sealed_header
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,7 +29,7 @@ def save_model(path: Path, module: nn.Module, stamp: Stamp) -> None:
     weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
     code = code_digest(*sorted(set(registry.targets(module.spec))))
     header = {"family": family, "spec": spec, "outputs": outputs, "code": code, "weights": _digest(weights)}
-    metadata = {HEADER: canonical_json({"model": header, "stamp": json.loads(stamp.to_json())})}
+    metadata = {HEADER: sealed_header(header, stamp)}
     with atomic(path) as temporary:
         _save(weights, temporary, metadata)
 
@@ -70,6 +68,7 @@ def check_weights(path: Path) -> None:
     model = read_header(path).get("model")
     if not isinstance(model, dict):
         raise ValueError(f"{path}: not a checkpoint of advgen; delete it and run again")
+    check_header(path)
     _checked_weights(path, model.get("weights"))
 
 

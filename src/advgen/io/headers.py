@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from advgen.core.provenance import Stamp
+from advgen.core.provenance import OPEN, Stamp, sha256_text
 from advgen.specs.base import canonical_json
 
 HEADER = "advgen"
@@ -38,8 +39,29 @@ def _parts(path: Path, weights: bool = False) -> tuple[dict[str, Any], bytes]:
 def restamp(path: Path, to: Path, stamp: Stamp) -> None:
     """Write a checkpoint again with another stamp, in the bytes that saving it would give."""
     header, weights = _parts(path, weights=True)
-    told = {**json.loads(header["__metadata__"][HEADER]), "stamp": json.loads(stamp.to_json())}
-    header["__metadata__"][HEADER] = canonical_json(told)
+    header["__metadata__"][HEADER] = sealed_header(json.loads(header["__metadata__"][HEADER])["model"], stamp)
+    to.write_bytes(_joined(header) + weights)
+
+
+def _joined(header: dict[str, Any]) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    to.write_bytes(struct.pack("<Q", len(text)) + text + weights)
+    return struct.pack("<Q", len(text)) + text
+
+
+def sealed_header(model: Mapping[str, Any], stamp: Stamp) -> str:
+    """What stands in a checkpoint's metadata: what rebuilds the model, and the stamp, sealed with it."""
+    digest = sha256_text(canonical_json({"model": model, "stamp": json.loads(stamp.sealed(OPEN).to_json())}))
+    return canonical_json({"model": model, "stamp": json.loads(stamp.sealed(digest).to_json())})
+
+
+def check_header(path: Path) -> None:
+    """Compare a checkpoint's header with its seal; ValueError if they differ."""
+    told, (header, _) = read_header(path), _parts(path)
+    try:
+        whole = header["__metadata__"][HEADER] == sealed_header(told["model"], Stamp(**told["stamp"]))
+    except (KeyError, TypeError):
+        whole = False
+    with path.open("rb") as file:
+        if not whole or not file.read().startswith(_joined(header)):
+            raise ValueError(f"{path}: its header is not what was written; delete it and run again")

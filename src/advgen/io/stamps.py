@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from advgen.core.provenance import Stamp, sha256_file, sha256_text
+from advgen.core.provenance import OPEN, Stamp, sha256_file, sha256_text, write_bytes
 from advgen.io.headers import read_header, restamp
 from advgen.specs.base import canonical_json
 
 _CHUNK = b"tEXtadvgen\0"
+TOKENS = (".pdf", ".png", ".html", ".md", ".tex", ".json")
+"""Files that carry their stamp as a token of text."""
 _TOKEN = re.compile(rb"advgen:[A-Za-z0-9_-]+=*")
 
 
 def check_content(path: Path) -> None:
-    """Read a table or a checkpoint whole and compare it with the digest inside it; ValueError if they differ."""
+    """Read an artefact whole and compare it with its seal; ValueError if a byte is not as it was written."""
     if path.suffix == ".parquet":
         from advgen.io import tables
 
@@ -26,10 +31,60 @@ def check_content(path: Path) -> None:
         from advgen.io import checkpoints
 
         checkpoints.check_weights(path)
+    else:
+        _check_seal(path)
+
+
+def seal(path: Path) -> None:
+    """Close the seal of a figure, page or CV; tables and models are sealed when they are written."""
+    if path.suffix not in TOKENS:
+        return
+    content = path.read_bytes()
+    if (token := _token(path, content)) is not None:
+        closed = _stamp(path, token).sealed(hashlib.sha256(content).hexdigest())
+        write_bytes(path, _replaced(path, content, token, closed.token().encode()))
+
+
+def _check_seal(path: Path) -> None:
+    content = path.read_bytes() if path.suffix in TOKENS else b""
+    token = _token(path, content)
+    if token is None:
+        return
+    stamp = _stamp(path, token)
+    opened = stamp.sealed(OPEN).token().encode()
+    before = _replaced(path, content, token, opened)
+    whole = token == stamp.token().encode() and content == _replaced(path, before, opened, token)
+    if not whole or hashlib.sha256(before).hexdigest() != stamp.seal:
+        raise ValueError(f"{path}: it is not what was written; delete it and run again")
+
+
+def _stamp(path: Path, token: bytes) -> Stamp:
+    try:
+        return Stamp.from_token(token.decode())
+    except ValueError:
+        raise ValueError(f"{path}: its stamp cannot be read; delete it and run again") from None
+
+
+def _token(path: Path, content: bytes) -> bytes | None:
+    """The token of a file's own stamp: pages that show other artefacts carry only their own; the longest is whole."""
+    tokens = _TOKEN.findall(_png_text(content) if path.suffix == ".png" else content)
+    return max(tokens, key=len) if tokens else None
+
+
+def _replaced(path: Path, content: bytes, old: bytes, new: bytes) -> bytes:
+    """A file's bytes with another token of the same length."""
+    if len(old) != len(new):
+        raise ValueError(f"{path}: its stamp is not what was written; delete it and run again")
+    if path.suffix != ".png":
+        return content.replace(old, new)
+    start = content.find(_CHUNK)  # the chunk's type and text, then its checksum
+    end = start + 4 + int.from_bytes(content[start - 4 : start], "big")
+    chunk = content[start:end].replace(old, new)
+    return content[:start] + chunk + zlib.crc32(chunk).to_bytes(4, "big") + content[end + 4 :]
 
 
 def content(path: Path) -> str:
-    """Digest of what a file holds: of a table or a model without its stamp, of anything else byte by byte.
+    """Digest of what a file holds: of a table, a model or cv.json without its stamp, of anything else byte by byte.
 
     So files that come out equal are equal, whatever code or inputs they were made with.
     """
@@ -39,6 +94,11 @@ def content(path: Path) -> str:
         return tables.kept_digest(path) or sha256_file(path)
     if path.suffix == ".safetensors":
         return sha256_text(canonical_json(read_header(path).get("model")))
+    if path.suffix == ".json":
+        with suppress(ValueError):
+            told = json.loads(path.read_bytes())
+            if isinstance(told, dict) and told.pop("provenance", None):
+                return sha256_text(json.dumps(told))
     return sha256_file(path)
 
 
@@ -67,13 +127,12 @@ def read_stamp(path: Path) -> Stamp | None:
 
         return tables.read_stamp(path)
     if path.suffix == ".safetensors":
-        return Stamp.from_json(json.dumps(read_header(path)["stamp"]))
-    if path.suffix in (".pdf", ".png", ".html", ".md", ".tex", ".json"):
-        content = path.read_bytes()
-        tokens = _TOKEN.findall(_png_text(content) if path.suffix == ".png" else content)
-        # pages that show other artefacts carry only their own token; the longest is the whole one
-        return Stamp.from_token(max(tokens, key=len).decode()) if tokens else None
-    return None
+        try:
+            return Stamp.from_json(json.dumps(read_header(path)["stamp"]))
+        except (KeyError, ValueError):
+            raise ValueError(f"{path}: its stamp cannot be read; delete it and run again") from None
+    token = _token(path, path.read_bytes()) if path.suffix in TOKENS else None
+    return None if token is None else _stamp(path, token)
 
 
 def _png_text(content: bytes) -> bytes:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import Stamp, atomic
+from advgen.core.provenance import OPEN, Stamp, atomic, sha256_text
 from advgen.core.schema import Image
 
 TYPES: dict[str, pa.DataType] = {
@@ -95,12 +95,19 @@ def _sorted(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
 
 def write_table(path: Path, table: pa.Table, stamp: Stamp) -> None:
     """Write a table whole or not at all, with its stamp and the digest of its data in the Parquet footer."""
-    metadata = {**(table.schema.metadata or {}), b"advgen": stamp.to_json().encode(), DATA: digest(table).encode()}
     with atomic(path) as temporary:
-        _write(table.replace_schema_metadata(metadata), temporary)
+        _write(_stamped(table, stamp), temporary)
 
 
-def _write(table: pa.Table, path: Path) -> None:
+def _stamped(table: pa.Table, stamp: Stamp) -> pa.Table:
+    """A table with its stamp, sealed with the digest of its data."""
+    data = digest(table)
+    closed = stamp.sealed(sha256_text(f"{data} {stamp.sealed(OPEN).to_json()}"))
+    metadata = {**(table.schema.metadata or {}), b"advgen": closed.to_json().encode(), DATA: data.encode()}
+    return table.replace_schema_metadata(metadata)
+
+
+def _write(table: pa.Table, path: Path | pa.NativeFile) -> None:
     pq.write_table(table, path, compression="zstd", row_group_size=8192, write_page_checksum=True)
 
 
@@ -118,8 +125,7 @@ def relabel_table(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple
             raise ValueError(f"{path}: its column {name!r} is no label")
         place = table.schema.get_field_index(name)
         table = table.set_column(place, table.schema.field(name), pa.array([new] * table.num_rows, column.type))
-    metadata = {**(table.schema.metadata or {}), b"advgen": stamp.to_json().encode(), DATA: digest(table).encode()}
-    _write(table.replace_schema_metadata(metadata), to)
+    _write(_stamped(table, stamp), to)
 
 
 def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.Table:
@@ -127,7 +133,7 @@ def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.T
     try:
         light = None if images else _light(pq.read_schema(path))
         table = pq.read_table(path, columns=light, page_checksum_verification=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     if kind is not None and table_kind(table) != kind:
         raise ValueError(f"{path}: holds a {table_kind(table)!r} table, not a {kind!r} one")
@@ -138,7 +144,7 @@ def kept_digest(path: Path) -> str | None:
     """The digest of a table's data that stands in its footer, without reading the rows."""
     try:
         found = (pq.read_metadata(path).metadata or {}).get(DATA)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     return None if found is None else found.decode()
 
@@ -151,6 +157,17 @@ def check_table(path: Path) -> None:
         raise ValueError(f"{path}: has no digest of its data, so another version made it; delete it and run again")
     if found.decode() != digest(table):
         raise ValueError(f"{path}: its data are not those that were saved; delete it and run again")
+    stamp = read_stamp(path)
+    if stamp is None:
+        return
+    stamped, again = _stamped(table, stamp), pa.BufferOutputStream()
+    _write(stamped, again)
+    # another pyarrow lays the same table out in other bytes
+    same_writer = stamp.versions.get("pyarrow") == pa.__version__
+    if stamped.schema.metadata[b"advgen"].decode() != stamp.to_json() or (
+        same_writer and again.getvalue().to_pybytes() != path.read_bytes()
+    ):
+        raise ValueError(f"{path}: it is not what was written; delete it and run again")
 
 
 def digest(table: pa.Table) -> str:
@@ -235,7 +252,10 @@ def read_stamp(path: Path) -> Stamp | None:
     """The stamp in a Parquet footer, without reading the rows."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     text = metadata.get(b"advgen")
-    return None if text is None else Stamp.from_json(text.decode())
+    try:
+        return None if text is None else Stamp.from_json(text.decode())
+    except ValueError:
+        raise ValueError(f"{path}: its stamp cannot be read; delete it and run again") from None

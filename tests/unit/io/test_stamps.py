@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
 from matplotlib.figure import Figure
 
 from advgen.core.provenance import Stamp
 from advgen.figures.common import save
-from advgen.io.stamps import read_stamp
+from advgen.io.checkpoints import build, save_model
+from advgen.io.stamps import check_content, content, read_stamp, relabelled, seal
+from advgen.io.tables import arrow_table, write_table
+from advgen.specs.networks import FcNetwork
+from advgen.training.initial import fresh
+
+STAMP = Stamp("advgen draw --out x", {"name": "one"}, "abc", {"a": "0" * 64}, {"pyarrow": pa.__version__}, 3)
+OTHER = Stamp("advgen draw --out y", {"name": "another"}, "abc", {"b": "0" * 64}, {"pyarrow": pa.__version__}, 3)
 
 
 def test_every_figure_gives_its_stamp_back(tmp_path: Path) -> None:
@@ -19,8 +30,90 @@ def test_every_figure_gives_its_stamp_back(tmp_path: Path) -> None:
         save(figure, pdf, png, stamp.token())
         assert read_stamp(png) == stamp
         assert read_stamp(pdf) == stamp
+        seal(png)
+        check_content(png)
 
 
 def test_a_picture_without_stamp_has_none(tmp_path: Path) -> None:
     Figure(figsize=(0.2, 0.2)).savefig(tmp_path / "plain.png")
     assert read_stamp(tmp_path / "plain.png") is None
+
+
+def table(path: Path, stamp: Stamp, name: str = "one") -> None:
+    rows = {"step": [1, 2, 3], "epoch": [0.1, 0.2, 0.3], "loss": [3.0, 2.0, 1.0], "accuracy": [0.1, 0.2, None]}
+    write_table(path, arrow_table("training", {"model": name, "seed": 0, **rows}), stamp)
+
+
+def model(path: Path, stamp: Stamp) -> None:
+    spec = FcNetwork(kind="fc", image=(1, 3, 3), hidden=(2,), activation="relu")
+    save_model(path, fresh(build, "networks", spec, 2, seed=0), stamp)
+
+
+def figure(path: Path, stamp: Stamp) -> None:
+    pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
+    save(Figure(figsize=(0.2, 0.2)), pdf, png, stamp.token())
+    seal(path)
+
+
+def text(path: Path, stamp: Stamp) -> None:
+    path.write_text(f'{{"words": "Grüße", "provenance": "{stamp.token()}", "more": 1}}\n', encoding="utf-8")
+    seal(path)
+
+
+def whole(path: Path) -> bool:
+    """Whether `verify` would find nothing wrong with a file by itself."""
+    try:
+        check_content(path)
+        return read_stamp(path) is not None
+    except ValueError:
+        return False
+
+
+WRITERS = {
+    **{".parquet": table, ".safetensors": model, ".png": figure, ".pdf": figure},
+    **dict.fromkeys((".html", ".md", ".tex", ".json"), text),
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_changed_byte_is_found_wherever_it_is(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"file{suffix}"
+    write: Callable[[Path, Stamp], None] = WRITERS[suffix]
+    write(path, STAMP)
+    check_content(path)
+    stamp = read_stamp(path)
+    assert stamp is not None
+    assert stamp.sealed(STAMP.seal) == STAMP
+    written, chance = path.read_bytes(), random.Random(0)
+    for place in chance.sample(range(len(written)), min(len(written), 400)):
+        damaged = bytearray(written)
+        damaged[place] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        assert not whole(path), place
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".safetensors", ".json"])
+def test_what_a_file_holds_does_not_depend_on_its_stamp(tmp_path: Path, suffix: str) -> None:
+    one, another = tmp_path / f"one{suffix}", tmp_path / f"another{suffix}"
+    WRITERS[suffix](one, STAMP)
+    WRITERS[suffix](another, OTHER)
+    assert one.read_bytes() != another.read_bytes()
+    assert content(one) == content(another)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".safetensors"])
+def test_another_stamp_gives_the_bytes_of_another_run(tmp_path: Path, suffix: str) -> None:
+    one, another, made = (tmp_path / f"{name}{suffix}" for name in ("one", "another", "made"))
+    WRITERS[suffix](one, STAMP)
+    WRITERS[suffix](another, OTHER)
+    if suffix == ".parquet":
+        table(another, OTHER, "another")
+    relabelled(one, made, OTHER, {"model": ("one", "another")})
+    assert made.read_bytes() == another.read_bytes()
+    check_content(made)
+
+
+def test_a_column_that_says_more_than_one_thing_is_no_label(tmp_path: Path) -> None:
+    table(tmp_path / "one.parquet", STAMP)
+    with pytest.raises(ValueError, match="'model' is no label"):
+        relabelled(tmp_path / "one.parquet", tmp_path / "two.parquet", OTHER, {"model": ("other", "another")})
