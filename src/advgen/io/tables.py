@@ -25,11 +25,11 @@ TYPES: dict[str, pa.DataType] = {
     "int32": pa.int32(),
     "float32": pa.float32(),
     "float64": pa.float64(),
-    "list<int32>": pa.list_(pa.int32()),
-    "list<float32>": pa.list_(pa.float32()),
-    "list<float64>": pa.list_(pa.float64()),
+    "list<int32>": pa.list_(pa.field("element", pa.int32())),
+    "list<float32>": pa.list_(pa.field("element", pa.float32())),
+    "list<float64>": pa.list_(pa.field("element", pa.float64())),
 }
-"""Arrow's types by the words of a schema."""
+"""Arrow's types by the words of a schema; what lists hold has the name that Parquet gives it."""
 DATA = b"advgen.data"
 """Where the digest of a table's data stands in its file."""
 

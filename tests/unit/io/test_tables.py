@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.fake_tables import fake_table
 
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
@@ -94,6 +95,15 @@ def test_the_digest_survives_the_file_and_its_layout(tmp_path: Path) -> None:
     pq.write_table(read, tmp_path / "t.parquet", row_group_size=1, compression="none")
     tables.check_table(tmp_path / "t.parquet")
     assert tables.digest(pa.concat_tables([read.slice(0, 1), read.slice(1)])) == tables.digest(table)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_was_written_is_written_the_same_when_read(tmp_path: Path, kind: str) -> None:
+    stamp = Stamp("test", {}, "x", versions={"pyarrow": pa.__version__})
+    write_table(tmp_path / "t.parquet", fake_table(kind), stamp)
+    tables.check_table(tmp_path / "t.parquet")
+    write_table(tmp_path / "t.parquet", fake_table(kind).slice(0, 0), stamp)
+    tables.check_table(tmp_path / "t.parquet")
 
 
 def test_a_table_without_a_digest_is_another_versions(tmp_path: Path) -> None:
