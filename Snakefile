@@ -13,6 +13,7 @@ from advgen.core.code import save_digest_cache
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
 from advgen.driver.recovery import age
+from advgen.driver.workers import start
 from advgen.io.cache import shrink
 from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
 from advgen.study.load import load_study
@@ -72,6 +73,8 @@ onstart:
     lock_results()
     warn_of_missing(workflow)
     save_digest_cache()
+    if workflow.local_exec:
+        start(len(list(workflow.dag.needrun_jobs())))
     # Snakemake 9.27 looks for ready jobs again a second after every look, each job that ends adds another such chain,
     # and with hundreds of jobs it does nothing else; the limit of jobs a second is what starts them
     workflow.scheduler.job_rate_limiter = None

@@ -61,6 +61,7 @@ class Project:
             "ADVGEN_AROUND": "tests.watch:watched",
             # most tests want the work done; those that share a finished study want it done once
             "ADVGEN_CACHE": str(cache),
+            "ADVGEN_WORKERS": "off" if stubs else "on",
             # downloads once for all copies
             "ADVGEN_DATA": str(ROOT / "results" / "datasets-for-tests"),
         }

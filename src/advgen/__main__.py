@@ -1,5 +1,8 @@
-"""`python -m advgen`."""
+"""`python -m advgen`: in a process forked from the warm server of a run, where there is one, else in this one."""
 
-from advgen.cli import main
+from advgen.driver.workers import served
 
-main()
+if not served():
+    from advgen.cli import main
+
+    main()

@@ -18,6 +18,7 @@ from advgen.core.catalog import TASKS
 from advgen.core.code import edited
 from advgen.core.tasks import Task
 from advgen.io import cache, devices
+from advgen.io.benchmarks import measured
 from advgen.io.jobs import Job, sole_writer
 from advgen.io.stamps import seal
 from advgen.registry import load_target
@@ -50,10 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _command(given: list[str]) -> None:
     parsed = _parser(given[0] if given else None).parse_args(given)
     try:
-        if parsed.command in TOOLS:
-            _tool(parsed.command).run(parsed)
-        else:
-            run_task(parsed)
+        with measured(parsed.benchmark):
+            _tool(parsed.command).run(parsed) if parsed.command in TOOLS else run_task(parsed)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -89,7 +88,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, help_ in TOOLS.items():
         tool = commands.add_parser(name, help=help_, description=help_)
-        tool.add_argument("--traceback", action="store_true", help="show where an error was raised")
+        _common(tool)
         if name == command:
             _tool(name).add_arguments(tool)
     for name, task in TASKS.items():
@@ -103,8 +102,13 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
             sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
         sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
         sub.add_argument("--code", metavar="DIGEST", help="refuse to run if this is not the digest of the code")
-        sub.add_argument("--traceback", action="store_true", help="show where an error was raised")
+        _common(sub)
     return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--benchmark", type=Path, metavar="FILE", help="write what it cost: seconds, memory, load")
+    parser.add_argument("--traceback", action="store_true", help="show where an error was raised")
 
 
 def _keys(task: type[Task]) -> list[str]:

@@ -73,7 +73,7 @@ def test_every_rule_has_a_sentence_a_log_and_a_benchmark(project: Callable[..., 
         for rule in re.split(r"^rule ", text, flags=re.MULTILINE)[1:]:
             name = rule.split(":")[0]
             assert f'"results/logs/{name}/' in rule
-            assert f'"results/benchmarks/{name}/' in rule
+            assert f'benchmark="results/benchmarks/{name}/' in rule
 
 
 def test_specs_are_canonical_and_small() -> None:

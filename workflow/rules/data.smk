@@ -13,14 +13,14 @@ for job in PLAN.of("fetch"):
             list(job.outputs.values()),
         log:
             f"results/logs/fetch/{job.wildcards['dataset']}.log",
-        benchmark:
-            f"results/benchmarks/fetch/{job.wildcards['dataset']}.tsv"
         localrule: True
         threads: 1
         params:
             spec=job.spec,
             code=job.code,
+            benchmark=f"results/benchmarks/fetch/{job.wildcards['dataset']}.tsv",
         message:
             "Download and check the raw files of one data set."
         shell:
-            "python -m advgen fetch --spec {params.spec:q} --code {params.code} --out {output:q} 2> {log:q}"
+            "python -m advgen fetch --spec {params.spec:q} --code {params.code} --out {output:q} "
+            "--benchmark {params.benchmark:q} 2> {log:q}"

@@ -14,16 +14,16 @@ rule draw:
         png=report("results/figures/{figure}.png", caption="../report/figure.rst", category="Figures"),
     log:
         "results/logs/draw/{figure}.log",
-    benchmark:
-        "results/benchmarks/draw/{figure}.tsv"
     localrule: True
     threads: 1
     params:
         files=lambda w, input: PLAN.arguments("draw", w, input),
         spec=lambda w: PLAN.spec("draw", w),
         code=lambda w: PLAN.code("draw", w),
+        benchmark="results/benchmarks/draw/{figure}.tsv",
     shell:
         "python -m advgen draw "
         "{params.files} "
         "--spec {params.spec:q} --code {params.code} "
-        "--out-pdf {output.pdf:q} --out-png {output.png:q} 2> {log:q}"
+        "--out-pdf {output.pdf:q} --out-png {output.png:q} "
+        "--benchmark {params.benchmark:q} 2> {log:q}"

@@ -19,8 +19,6 @@ for TASK in catalog.RULES.values():
             **TASK.outputs,
         log:
             paths.log(TASK.rule, TASK.outputs),
-        benchmark:
-            paths.benchmark(TASK.rule, TASK.outputs)
         priority: TASK.priority
         localrule: TASK.local
         threads: 1
@@ -32,9 +30,10 @@ for TASK in catalog.RULES.values():
             spec=partial(PLAN.spec, TASK.rule),
             code=partial(PLAN.code, TASK.rule),
             made=partial(PLAN.products, TASK.rule),
+            benchmark=paths.benchmark(TASK.rule, TASK.outputs),
         # read when the job starts, when the loop is long over: everything of the rule's own stands in params
         shell:
             "python -m advgen {params.command} {params.files} --spec {params.spec:q} --code {params.code} "
-            "{params.made} 2> {log:q}"
+            "{params.made} --benchmark {params.benchmark:q} 2> {log:q}"
 
     getattr(rules, TASK.rule).rule.docstring = TASK.sentence()

@@ -13,12 +13,12 @@ rule verify:
         verdict="results/report/verify.md",
     log:
         "results/logs/verify/verify.log",
-    benchmark:
-        "results/benchmarks/verify/verify.tsv"
     localrule: True
     threads: 1
     params:
         study=PLAN.study,
         code=lambda w: PLAN.code("verify", w),
+        benchmark="results/benchmarks/verify/verify.tsv",
     shell:
-        "python -m advgen verify {params.study:q} --out {output.verdict:q} 2> {log:q}"
+        "python -m advgen verify {params.study:q} --out {output.verdict:q} "
+        "--benchmark {params.benchmark:q} 2> {log:q}"
