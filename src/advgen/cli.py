@@ -21,6 +21,8 @@ from advgen.io import cache, devices
 from advgen.io.jobs import Job, sole_writer
 from advgen.io.stamps import seal
 from advgen.registry import load_target
+from advgen.study.errors import explain
+from advgen.study.yaml import Source
 
 TOOLS = {
     "plan": "List the jobs of a study, or check it.",
@@ -55,9 +57,7 @@ def _command(given: list[str]) -> None:
         else:
             run_task(parsed)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        sys.exit(f"advgen {parsed.command}: --spec: {where}: {first['msg']}")
+        sys.exit(f"advgen {parsed.command}: {explain(error, Source('--spec', {}), TASKS[parsed.command])}")
     except (ValueError, OSError, MemoryError) as error:
         if parsed.traceback:
             raise
