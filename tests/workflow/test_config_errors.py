@@ -338,3 +338,14 @@ def test_a_mistake_in_a_job_is_told_in_our_words() -> None:
     ):
         with pytest.raises(SystemExit, match=re.escape(f"advgen simulate: {expected}")):
             main(["simulate", "--spec", spec, "--out", "x"])
+
+
+def test_a_job_that_no_command_line_can_start_is_refused(tmp_path: Path) -> None:
+    epochs = ", ".join(map(str, range(1, 2001)))
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "datasets: {mnist: {kind: mnist}}\n"
+        f"classifiers: {{fc: {{dataset: mnist, model: FC10, sweep: {{training.epochs: [{epochs}]}}}}}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"study.yaml: results/tables/classifiers.parquet would take [0-9,]+ letters"):
+        build(load_file(path))

@@ -21,6 +21,8 @@ from advgen.study.errors import fail
 from advgen.study.load import Loaded
 
 LONGEST_LINE = 60_000
+LONGEST_SPEC = 120_000
+"""A job of a longer spec cannot start: Linux takes 128 KB in one argument, and `sh -c` takes the whole line as one."""
 
 
 class Plan:
@@ -116,6 +118,10 @@ def build(loaded: Loaded) -> Plan:
             kind.after(planner)
     except ConfigError as error:
         raise fail(loaded.source, error.path, str(error)) if error.path else error from None
+    for job in planner.jobs.values():
+        if len(job.spec) > LONGEST_SPEC:
+            room = f"{len(job.spec):,} letters of spec, and a command line holds {LONGEST_SPEC:,}"
+            raise ConfigError(f"{study}: {' '.join(job.outputs.values())} would take {room}; sweep or select less")
     return Plan(planner.jobs.values(), study)
 
 
