@@ -57,7 +57,8 @@ def _command(given: list[str]) -> None:
         else:
             run_task(parsed)
     except ValidationError as error:
-        sys.exit(f"advgen {parsed.command}: {explain(error, Source('--spec', {}), TASKS[parsed.command])}")
+        told = explain(error, Source("--spec", {}), TASKS[parsed.command]).splitlines()[0]
+        sys.exit(f"advgen {parsed.command}: {told}")
     except (ValueError, OSError, MemoryError) as error:
         if parsed.traceback:
             raise
