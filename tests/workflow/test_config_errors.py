@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from tests.project import ROOT, Project
 
+from advgen.cli import main
 from advgen.core.errors import ConfigError
+from advgen.driver.plan import build
 from advgen.study.errors import RENAMED
 from advgen.study.load import load_file, load_study
 
@@ -32,7 +33,7 @@ MISTAKES = {
     "unknown dataset": ("  fc100:\n    dataset: mnist", "  fc100:\n    dataset: minst", ["classifiers.fc100.dataset", "did you mean 'mnist'"]),
     "impossible pair": ("latent: 16}\n    discriminator", "latent: 16, start: [64, 16, 16]}\n    discriminator", ["gans.tiny-gan.generator", "1×64×64", "1×28×28"]),
     "discriminator for other images": ("discriminator: dcgan-discriminator", "discriminator: {preset: M3, image: [3, 64, 64]}", ["gans.tiny-gan.discriminator", "3×64×64"]),
-    "negative eps": ("fgsm, eps: 0.1}", "fgsm, eps: -0.1}", ["attacks.fgsm.eps", "-0.1", "greater than or equal to 0"]),
+    "negative eps": ("fgsm, eps: 0.1}", "fgsm, eps: -0.1}", ["attacks.fgsm.eps", "-0.1", "must be at least 0"]),
     "empty sweep": ("sources: [fc100]\n    targets", "sources: []\n    targets", ["transfers.transfer.sources", "at least 1"]),
     "malformed YAML": ("fgsm, eps: 0.1}", "fgsm, eps: 0.1", ["smoke.yaml:", "not valid YAML"]),
     "key twice": ("  pgd: {kind", "  fgsm: {kind", ["attacks.fgsm", "twice"]),
@@ -165,43 +166,6 @@ def test_impossible_living_value_is_told(project: Callable[..., Project]) -> Non
     assert len(result.stderr.splitlines()) == 1
 
 
-def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(found for key, item in inner for found in _paths(item, (*path, key)))]
-
-
-JUNK = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**6), 10**6),
-    st.floats(),
-    st.text(max_size=20),
-    st.lists(st.integers(), max_size=3),
-    st.dictionaries(st.text(max_size=8), st.integers(), max_size=3),
-    st.sampled_from(["mnist", "pgd", "tiny-gan", "M1", "M3", {"kind": "fgsm"}, {"preset": "M1"}, "../../etc/passwd"]),
-)
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(path=st.sampled_from(_paths(BASE)[1:]), junk=JUNK, action=st.sampled_from(["replace", "delete", "rename"]))
-def test_any_mutation_is_accepted_or_explained(path: tuple[Any, ...], junk: Any, action: str) -> None:
-    study = yaml.safe_load(TEXT)
-    holder = study
-    for key in path[:-1]:
-        holder = holder[key]
-    if action == "replace":
-        holder[path[-1]] = junk
-    elif action == "delete":
-        del holder[path[-1]]
-    elif isinstance(holder, dict):
-        holder[str(junk)] = holder.pop(path[-1])
-    try:
-        load_study(study)
-    except ConfigError as error:
-        assert 1 <= len(str(error).splitlines()) <= 2, str(error)
-        assert len(str(error)) < 1200
-
-
 MORE_MISTAKES = {
     "mask larger than the image": ("square: {kind: square}", "square: {kind: square, size: 40}", ["inpaintings.restore.masks", "square"]),
     "seed too large": ("seeds: [0]", "seeds: [3000000000]", ["seeds.0", "3000000000"]),
@@ -239,3 +203,149 @@ def test_a_key_that_cannot_be_printed_stays_in_one_line() -> None:
     with pytest.raises(ConfigError) as caught:
         load_study({**BASE, "\r\r": 1})
     assert len(str(caught.value).splitlines()) <= 2
+
+
+SMOKE = (ROOT / "config/smoke.yaml").read_text()
+PGD, FC100 = "{kind: pgd, eps: 0.1, steps: 5}", "    training: {epochs: 2, batch: 50, lr: 3e-3}\n"
+HARDENED = "defence: {kind: pgd, eps: 0.1, steps: 2}"
+BOX = "must be at most 1, since pixels are from 0 to 1; for 8 of 255 grey levels write 0.0314"
+IMPOSSIBLE = {
+    "true for a number": (PGD, "{kind: pgd, eps: true}", "attacks.pgd.eps = true: must be a number"),
+    "true for a count": ("images: 1000", "images: true", "classifiers.hardened.images = true: must be a whole number or null"),
+    "quoted number": (PGD, "{kind: pgd, eps: '0.1'}", "attacks.pgd.eps = '0.1': must be a number; take the quotes away"),
+    "quoted count": ("restarts: 2", 'restarts: "2"', "convergences.paths.restarts = '2': must be a whole number; take the quotes away"),
+    "half a seed": ("seeds: [0]", "seeds: [0.5]", "seeds.0 = 0.5: must be a whole number"),
+    "one for true": (PGD, "{kind: pgd, random_start: 1}", "attacks.pgd.random_start = 1: must be true or false"),
+    "word for true": (PGD, "{kind: pgd, random_start: no}", "attacks.pgd.random_start = 'no': must be true or false"),
+    "octal": ("images: 1000", "images: 010", "classifiers.hardened.images = '010': must be a whole number"),
+    "no list": ("seeds: [0]", "seeds: 0", "seeds = 0: must be a list (each a whole number); write [0]"),
+    "list of names alone": ("masks: [pepper, square]", "masks: pepper", "inpaintings.restore.masks = 'pepper': must be a list (each text); write [pepper]"),
+    "eps of an attack": (PGD, "{kind: pgd, eps: 8}", f"attacks.pgd.eps = 8.0: {BOX}"),
+    "eps of FGSM": ("{kind: fgsm, eps: 0.1}", "{kind: fgsm, eps: 8}", f"attacks.fgsm.eps = 8: {BOX}"),
+    "eps of squares": (PGD, "{kind: square, eps: 8}", f"attacks.pgd.eps = 8: {BOX}"),
+    "deviation of noise": (PGD, "{kind: gaussian_noise, sd: 8}", f"attacks.pgd.sd = 8: {BOX}"),
+    "L2 radius": (PGD, "{kind: pgd, norm: l2, eps: 80}", "attacks.pgd.eps = 80.0: no two 1×28×28 images are farther apart than 28"),
+    "step in grey levels": (PGD, "{kind: pgd, eps: 0.03, step_size: 2}", "attacks.pgd.step_size = 2.0: is longer than a ball of eps = 0.03 is wide"),
+    "eps of a defence": (HARDENED, "defence: {kind: pgd, eps: 8}", f"classifiers.hardened.defence.eps = 8.0: {BOX}"),
+    "eps of FGSM training": (HARDENED, "defence: {kind: fgsm, eps: 8}", f"classifiers.hardened.defence.eps = 8: {BOX}"),
+    "eps of noisy training": (HARDENED, "defence: {kind: noise, eps: 8}", f"classifiers.hardened.defence.eps = 8: {BOX}"),
+    "eps of fast training": (HARDENED, "defence: {kind: fast, eps: 8}", f"classifiers.hardened.defence.eps = 8: {BOX}"),
+    "L2 radius of a defence": (HARDENED, "defence: {kind: pgd, norm: l2, eps: 80}", "classifiers.hardened.defence.eps = 80.0: no two"),
+    "L2 radius of labels": ("{kind: adversarial_labels,", "{kind: adversarial_labels, eps: 80,", "datasets.wrong.eps = 80.0: no two"),
+    "training images": ("train: 2000", "train: 70000", "datasets.mnist.train = 70000: there are only 60000 images"),
+    "test images": ("test: 400", "test: 10001", "datasets.mnist.test = 10001: there are only 10000 images"),
+    "attacked images": ("attack_examples: 40", "attack_examples: 401", "evaluation.attack_examples = 401: data set 'mnist' has only 400"),
+    "batch": (FC100, "    training: {batch: 1801}\n", "classifiers.fc100.training.batch = 1801: there are only 1800 images to train on"),
+    "pool": (HARDENED, "defence: {kind: pool, size: 1001}", "classifiers.hardened.defence.size = 1001: there are only 1000 images"),
+    "endless training": (FC100, f"    training: {{epochs: {10**12}}}\n", "classifiers.fc100.training.epochs = 1000000000000: must be at most 1,000,000"),
+    "huge batch": (FC100, f"    training: {{batch: {10**12}}}\n", "classifiers.fc100.training.batch = 1000000000000: must be at most 1,000,000"),
+    "huge sample": ("gan_samples: 200", f"gan_samples: {10**12}", "evaluation.gan_samples = 1000000000000: must be at most 1,000,000"),
+    "images of a figure": ("attacks: [fgsm, pgd], images: 3", "attacks: [fgsm, pgd], images: 41", "figures.adversarial.images = 41: there are only 40"),
+    "curves of a figure": ("short-search, images: 2", "short-search, images: 9", "figures.curves.images = 9: there are only 8"),
+    "gallery of a figure": ("short-search, images: 4", "short-search, images: 9", "figures.nearest.images = 9: there are only 8"),
+    "restorations of a figure": ("restore, images: 2", "restore, images: 9", "figures.restored.images = 9: there are only 8"),
+    "strips of a figure": ("interpolation_strips, interpolation: walk, pairs: 2", "interpolation_strips, interpolation: walk, pairs: 5", "figures.strips.pairs = 5: there are only 4"),
+    "third classes of a figure": ("third_class, interpolation: walk, pairs: 2", "third_class, interpolation: walk, pairs: 5", "figures.thirds.pairs = 5: there are only 4"),
+    "samples of a figure": ("samples: 40}", "samples: 201}", "figures.samples.samples = 201: there are only 200"),
+    "draws of a figure": ("latent_spectrum, autoencoders: [tiny-ae], samples: 8", "latent_spectrum, autoencoders: [tiny-ae], samples: 201", "figures.spectrum.samples = 201: there are only 200"),
+    "reconstructions of a figure": ("reconstructions, autoencoders: [tiny-ae], images: 8", "reconstructions, autoencoders: [tiny-ae], images: 201", "figures.reconstructions.images = 201: there are only 200"),
+    "images of each class": ("{kind: dataset_samples, dataset: mnist}", "{kind: dataset_samples, dataset: mnist, per_class: 41}", "figures.images.per_class = 41: there are only 40"),
+    "target class": ("{kind: fgsm, eps: 0.1}", "{kind: fgsm, target: 10}", "attacks.fgsm.target = 10: does not exist; there are classes 0 to 9; it attacks 'fc100'"),
+    "target of two classes": (PGD, "{kind: pgd, target: 2}", "attacks.pgd.target = 2: does not exist; there are classes 0 to 1; it attacks 'decision'"),
+    "DLR": (PGD, "{kind: pgd, loss: dlr}", "attacks.pgd.loss = 'dlr': without a target needs 3 classes, and there are 2"),
+    "targeted DLR": (PGD, "{kind: pgd, loss: dlr, target: random}", "attacks.pgd.loss = 'dlr': with a target needs 4 classes, and there are 2"),
+    "word as target": (PGD, "{kind: pgd, target: any}", "attacks.pgd.target = 'any': must be a whole number or random or nearest or null"),
+    "out of sight": (PGD, "{kind: spatial, pixels: 28}", "attacks.pgd.pixels = 28.0: shifts 1×28×28 images out of sight"),
+    "region of nothing": (PGD, "{kind: region, region: {kind: square, size: 29}}", "attacks.pgd.region = 'square': leaves nothing or everything"),
+    "seed of fakes": ("gan: tiny-gan}", "gan: tiny-gan, seed: 3}", "datasets.real-fake.seed = 3: is no seed of 'tiny-gan' (trained with 0)"),
+    "part of a data set": ("part: 1}", "part: 2}", "datasets.half.part = 2: does not exist; the 2 parts are numbered from 0"),
+    "mask of another figure": ("mask: square}", "mask: pepper}", "figures.position.mask = 'pepper': is no square mask of inpainting 'restore' (square)"),
+    "empty line of a panel": ("discriminator: [decision]", "discriminator: []", "figures.headline.panels.real or fake.discriminator = []: must hold at least 1"),
+    "stranger in a published table": ("AE400-10: cnn", "AE400-10: con", "figures.published.names.AE400-10 = 'con': is no classifier or attack of transfer 'transfer'"),
+    "order of seeds": ("seeds: [0]", "seeds: [1, 0]", "seeds: 0 stands behind 1; nothing keeps this order, write [0, 1]"),
+    "order of thresholds": ("[0.5, 2.0]", "[2.0, 0.5]", "truncations.narrow.thresholds: 0.5 stands behind 2.0"),
+    "threshold twice": ("[0.5, 2.0]", "[2.0, 2.0]", "truncations.narrow.thresholds: 2.0 stands twice"),
+    "order of sizes": ("sizes: [1, 10]", "sizes: [10, 1]", "simulations.gaussian.sizes: 1 stands behind 10"),
+    "swept value twice": (FC100, "    sweep: {training.batch: [50, 60, 50]}\n", "classifiers.fc100.sweep.training.batch: the label '50' stands twice"),
+    "swept value under two labels": (FC100, "    sweep: {training.lr: {a: 0.1, b: 1e-1}}\n", "classifiers.fc100.sweep.training.lr: the value 0.1 stands twice"),
+    "sweep of a part of a sweep": (FC100, "    sweep: {training: {a: {}}, training.batch: [50]}\n", "classifiers.fc100.sweep.training.batch: sweeps the same as 'training'"),
+    "swept value": (FC100, "    sweep: {training.batch: [50, 0]}\n", "classifiers.fc100-0.training.batch = 0: must be at least 1"),
+    "generator's file": ("cv: {}\n", "generators: {mine: {dataset: mnist, file: mine.pt}}\n", "generators.mine.file = 'mine.pt': no such file"),
+    "CV's file": ("cv: {}\n", "cv: {profile: mine.yaml}\n", "cv.profile = 'mine.yaml': no such file"),
+    "key that is no word": ("cv: {}\n", "true: {}\n", "true: is read as no word; put the key in quotes"),
+    "letter that is none": ("title: advgen, smoke test", "title: \x07", "not valid YAML: the letter '\\x07' cannot stand in YAML"),
+    "tag of another type": ("images: 1000", "images: !!int many", "not valid YAML: int: invalid literal"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_what_cannot_run_as_written_is_refused_with_its_line(name: str, tmp_path: Path) -> None:
+    old, new, expected = IMPOSSIBLE[name]
+    assert old in SMOKE
+    path = tmp_path / "smoke.yaml"
+    path.write_text(SMOKE.replace(old, new, 1))
+    line = SMOKE[: SMOKE.index(old)].count("\n") + 1
+    with pytest.raises(ConfigError) as caught:
+        build(load_file(path))
+    assert str(caught.value).startswith(f"{path}:{line}: {expected}"), str(caught.value)
+
+
+def test_a_huge_sweep_is_counted_before_it_is_made(tmp_path: Path) -> None:
+    values = ", ".join(map(str, range(1, 1001)))
+    sweep = f"    sweep: {{training.batch: [{values}], images: [{values}], training.epochs: [{values}]}}\n"
+    path = tmp_path / "smoke.yaml"
+    path.write_text(SMOKE.replace(FC100, sweep, 1))
+    assert "classifiers.fc100.sweep: makes 1000 × 1000 × 1000 definitions" in message(path)
+    assert "10,000" in message(path)
+
+
+def test_sweeps_are_counted_together(tmp_path: Path) -> None:
+    study = "datasets: {mnist: {kind: mnist}}\nclassifiers:\n"
+    for name in ("one", "two"):
+        batches = ", ".join(map(str, range(1, 5002)))
+        study += f"  {name}: {{dataset: mnist, model: FC10, sweep: {{training.batch: [{batches}]}}}}\n"
+    path = tmp_path / "study.yaml"
+    path.write_text(study)
+    assert message(path).startswith(f"{path}:4: classifiers.two.sweep: makes 5001 definitions")
+
+
+def test_too_many_cells_of_a_transfer_are_refused(tmp_path: Path) -> None:
+    sizes = ", ".join(map(str, range(1, 1002)))
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "datasets: {mnist: {kind: mnist}}\n"
+        f"classifiers: {{fc: {{dataset: mnist, model: FC10, sweep: {{images: [{sizes}]}}}}}}\n"
+        "attacks: {fgsm: {kind: fgsm}}\n"
+        "transfers: {all: {sources: [fc], targets: [fc], attacks: [fgsm]}}\n"
+    )
+    assert message(path).startswith(f"{path}:4: transfers.all: sources × targets × attacks make 1,002,001 cells")
+
+
+def test_numbers_that_snakemake_reads_as_words_are_numbers() -> None:
+    assert (
+        load_study({**BASE, "attacks": {**BASE["attacks"], "fgsm": {"kind": "fgsm", "eps": "1e-1"}}})
+        .study.attacks["fgsm"]
+        .eps
+        == 0.1
+    )
+
+
+def test_a_mistake_in_a_job_is_told_in_our_words() -> None:
+    for spec, expected in (
+        ("{", "--spec: no JSON: "),
+        ("3", "--spec: = 3: must be a map of keys to values"),
+        ('{"name":"a","seeds":["0"],"simulation":{"kind":"spheres"}}', "--spec: seeds.0 = '0': must be a whole number"),
+    ):
+        with pytest.raises(SystemExit, match=re.escape(f"advgen simulate: {expected}")):
+            main(["simulate", "--spec", spec, "--out", "x"])
+
+
+def test_a_job_that_no_command_line_can_start_is_refused(tmp_path: Path) -> None:
+    epochs = ", ".join(map(str, range(1, 2001)))
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "datasets: {mnist: {kind: mnist}}\n"
+        f"classifiers: {{fc: {{dataset: mnist, model: FC10, sweep: {{training.epochs: [{epochs}]}}}}}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"study.yaml: results/tables/classifiers.parquet would take [0-9,]+ letters"):
+        build(load_file(path))

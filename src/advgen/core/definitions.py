@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
 from advgen import presets, registry
-from advgen.specs.base import Count, DatasetName, Seed, Shape, Spec
+from advgen.specs.base import MOST, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
 from advgen.specs.cv import CvFormat, Section
 from advgen.specs.datasets import DerivedDataset, Facts
 from advgen.specs.training import ClassifierTraining
@@ -21,9 +21,7 @@ class Definition(Spec):
     """Fields of everything that is trained."""
 
     dataset: DatasetName = Field(description="data set it is trained on")
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = Field(
-        None, description="one training run per seed; null: the study's seeds"
-    )
+    seeds: Seeds | None = Field(None, description="one training run per seed; null: the study's seeds")
 
     def seeds_in(self, study: Study) -> tuple[int, ...]:
         """The seeds that it is trained with."""
@@ -44,7 +42,7 @@ class Evaluation(Spec):
     """How much is measured."""
 
     attack_examples: Count = Field(1000, description="test images attacked, a seeded choice")
-    gan_samples: Annotated[int, Field(ge=100)] = Field(
+    gan_samples: Annotated[int, Field(ge=100, le=MOST)] = Field(
         5000, description="samples drawn from each generator to judge it"
     )
     validation: Count = Field(5000, description="training images set apart for validation, never trained on")
@@ -58,7 +56,9 @@ class CvVariant(Spec):
     tags: tuple[str, ...] = Field(
         (), description="publications with one of these keywords, and items with one of these tags or without any"
     )
-    sections: tuple[Section, ...] = Field((), description="only these sections; empty: all that the profile orders")
+    sections: tuple[Section, ...] = Field(
+        (), description="only these sections, in the order of the profile; empty: all"
+    )
     overlay: FilePath | None = Field(None, description="its own overlay instead of the CV's")
     formats: tuple[CvFormat, ...] | None = Field(None, description="its own formats instead of the CV's")
 
@@ -94,7 +94,7 @@ class Study(Spec):
     base: FilePath | None = Field(
         None, description="another study, relative to this file: its definitions can be used here, and run where used"
     )
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="seeds of every training run that names none")
+    seeds: Seeds = Field((0,), description="seeds of every training run that names none")
     evaluation: Evaluation = Field(Evaluation(), description="how much is measured")
     judge: JudgeDefinition = Field(
         JudgeDefinition(), description="the judge: the reference classifier behind distances and class counts"
@@ -114,6 +114,10 @@ class Study(Spec):
         spec = self.datasets[dataset]
         facts: Facts = spec.facts(self.facts(spec.base) if isinstance(spec, DerivedDataset) else None)
         return facts
+
+    def left(self, dataset: str) -> int:
+        """Training images of a data set beside those for validation."""
+        return self.facts(dataset).train - self.evaluation.validation
 
     def dataset_of(self, model: str) -> str:
         """The data set of a trained model, by its name."""
@@ -136,3 +140,17 @@ def check_fits(path: tuple[Any, ...], model: Any, shape: Shape) -> Iterator[Mist
         model.fit(shape)
     except ValueError as error:
         yield path, f": {error}; choose another model or data set"
+
+
+def check_told(path: tuple[Any, ...], check: Callable[..., None], *facts: Any) -> Iterator[Mistake]:
+    """What a spec's own `check` says of the data that it meets."""
+    try:
+        check(*facts)
+    except WrongValue as wrong:
+        yield (*path, wrong.key), f" = {wrong.value}: {wrong.message}"
+
+
+def check_batch(path: tuple[Any, ...], training: Any, images: int) -> Iterator[Mistake]:
+    """Whether a batch that the study names is larger than all images to train on."""
+    if "batch" in training.model_fields_set and training.batch > images:
+        yield (*path, "batch"), f" = {training.batch}: there are only {images} images to train on"

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
+from advgen.core.errors import ConfigError
 from advgen.core.paths import wildcards_of
 from advgen.core.schema import Table
 from advgen.core.tasks import Task, Varied
@@ -20,6 +21,8 @@ from advgen.specs.base import ClassifierName, Count, Need, Spec
 from advgen.specs.figures import FigureSpec
 
 Files = str | tuple[str, ...]
+MOST_JOBS = 100_000
+"""Of one study: Snakemake needs minutes and gigabytes for more."""
 D = TypeVar("D", bound=Spec)
 
 
@@ -70,6 +73,8 @@ class Planner:
         """Plan a job, unless it is planned already."""
         key = key_of(task.rule, wildcards)
         if key not in self.jobs:
+            if len(self.jobs) == MOST_JOBS:
+                raise ConfigError(f"{self.file}: plans more than {MOST_JOBS:,} jobs; sweep or select less")
             outputs = {role: pattern.format(**wildcards) for role, pattern in task.outputs.items()}
             self.jobs[key] = PlannedJob(task.rule, dict(wildcards), task, inputs, outputs)
         return self.jobs[key]

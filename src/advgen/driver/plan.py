@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from advgen.core import catalog
+from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, PlannedJob, Planner, key_of
 from advgen.core.paths import RESULTS, wildcards_of
 from advgen.core.provenance import sha256_text, write_bytes
+from advgen.study.errors import fail
 from advgen.study.load import Loaded
 
 LONGEST_LINE = 60_000
+LONGEST_SPEC = 120_000
+"""A job of a longer spec cannot start: Linux takes 128 KB in one argument, and `sh -c` takes the whole line as one."""
 
 
 class Plan:
@@ -101,16 +105,23 @@ class Plan:
 
 
 def build(loaded: Loaded) -> Plan:
-    """Plan a checked study; ConfigError if its CV refers to something that the study does not make."""
+    """Plan a checked study; ConfigError if it names a missing file, or if its CV refers to what it does not make."""
     study = loaded.files[0] if loaded.files else ""
     planner = Planner(loaded.study, catalog.KINDS, study, loaded.varied)
-    for family, names in loaded.roots.items():
-        for name in names if family in planner.makers else ():
-            planner.of(family, name)
-    for kind in catalog.KINDS:
-        kind.before(planner)
-    for kind in catalog.KINDS:
-        kind.after(planner)
+    try:
+        for family, names in loaded.roots.items():
+            for name in names if family in planner.makers else ():
+                planner.of(family, name)
+        for kind in catalog.KINDS:
+            kind.before(planner)
+        for kind in catalog.KINDS:
+            kind.after(planner)
+    except ConfigError as error:
+        raise fail(loaded.source, error.path, str(error)) if error.path else error from None
+    for job in planner.jobs.values():
+        if len(job.spec) > LONGEST_SPEC:
+            room = f"{len(job.spec):,} letters of spec, and a command line holds {LONGEST_SPEC:,}"
+            raise ConfigError(f"{study}: {' '.join(job.outputs.values())} would take {room}; sweep or select less")
     return Plan(planner.jobs.values(), study)
 
 

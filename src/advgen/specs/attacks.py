@@ -6,11 +6,25 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from advgen.specs.base import Count, Fraction, NonNegative, Positive, Spec, of_family
+from advgen.specs.base import (
+    Count,
+    Fraction,
+    Index,
+    NonNegative,
+    Positive,
+    Shape,
+    Size,
+    Spec,
+    WrongValue,
+    check_ball,
+    check_radius,
+    of_family,
+    show_shape,
+)
 from advgen.specs.masks import MaskSpec
 
 Access = Literal["white-box", "score-based", "decision-based", "none"]
-Target = Annotated[int, Field(ge=0)] | Literal["random", "nearest"] | None
+Target = Index | Literal["random", "nearest"] | None
 
 
 class Threat(NamedTuple):
@@ -36,6 +50,9 @@ class AttackSpec(Spec):
         """Norm, budget and effort of the attack."""
         raise NotImplementedError
 
+    def check(self, shape: Shape, classes: int) -> None:
+        """WrongValue if it cannot attack a classifier that tells so many classes of such images apart."""
+
 
 class TargetedAttack(AttackSpec):
     """Base of attacks that can aim at a class."""
@@ -43,6 +60,10 @@ class TargetedAttack(AttackSpec):
     target: Target = Field(
         None, description="class to reach: a number, random, nearest (the likeliest wrong one); null: any wrong one"
     )
+
+    def check(self, shape: Shape, classes: int) -> None:
+        if isinstance(self.target, int) and self.target >= classes:
+            raise WrongValue("target", self.target, f"does not exist; there are classes 0 to {classes - 1}")
 
     def _target(self) -> str:
         return "none" if self.target is None else str(self.target)
@@ -89,10 +110,23 @@ class PgdAttack(TargetedAttack):
     )
 
     @model_validator(mode="after")
-    def _restarts_differ(self) -> PgdAttack:
+    def _goes_together(self) -> PgdAttack:
         if self.restarts > 1 and not self.random_start:
-            raise ValueError("restarts > 1 without random_start would repeat the same attack; set random_start: true")
+            message = "without random_start the same attack is repeated; set random_start: true"
+            raise WrongValue("restarts", self.restarts, message)
+        check_ball(self.norm, self.eps, self.step_size)
         return self
+
+    def check(self, shape: Shape, classes: int) -> None:
+        super().check(shape, classes)
+        if self.norm == "l2":
+            check_radius("eps", self.eps, shape)
+        targeted = self.target is not None
+        needed = 4 if targeted else 3
+        if self.loss == "dlr" and classes < needed:
+            which = "with a target" if targeted else "without a target"
+            message = f"{which} needs {needed} classes, and there are {classes}; choose margin or cross_entropy"
+            raise WrongValue("loss", self.loss, message)
 
     def threat(self) -> Threat:
         return Threat(
@@ -115,7 +149,13 @@ class RegionAttack(TargetedAttack):
         description="a mask's own keys; the pixels that it blackens may change"
     )
     steps: Count = Field(100, description="gradient steps")
-    step_size: Positive = Field(0.1, description="length of a step")
+    step_size: Size = Field(0.1, description="length of a step, on the [0, 1] scale of pixels")
+
+    def check(self, shape: Shape, classes: int) -> None:
+        super().check(shape, classes)
+        if not 0 < self.region.missing(shape) < shape[1] * shape[2]:
+            message = f"leaves nothing or everything of {show_shape(shape)} images; change the mask"
+            raise WrongValue("region", self.region.kind, message)  # type: ignore[attr-defined]
 
     def threat(self) -> Threat:
         return Threat(
@@ -167,7 +207,7 @@ class JsmaAttack(TargetedAttack):
     """Pixels changed to the extreme one pair after the other, by a saliency map (Papernot et al. 2016)."""
 
     kind: Literal["jsma"] = Field(description="Jacobian saliency map attack")
-    target: Annotated[int, Field(ge=0)] | Literal["random", "nearest"] = Field(
+    target: Index | Literal["random", "nearest"] = Field(
         "nearest", description="class to reach: a number, random, nearest (the likeliest wrong one)"
     )
     share: Annotated[float, Field(gt=0, le=1)] = Field(0.15, description="largest share of the pixels changed")
@@ -246,11 +286,15 @@ class SpatialAttack(AttackSpec):
     search: Literal["grid", "random", "first_order"] = Field(
         "grid", description="grid: the worst of all combinations; random: the worst of some; first_order: by gradient"
     )
-    degrees: NonNegative = Field(30.0, description="largest rotation to either side")
+    degrees: Annotated[float, Field(ge=0, le=180)] = Field(30.0, description="largest rotation to either side")
     pixels: NonNegative = Field(3.0, description="largest shift in each direction")
-    angles: Annotated[int, Field(ge=1)] = Field(31, description="angles in the grid")
-    shifts: Annotated[int, Field(ge=1)] = Field(5, description="shifts in each direction in the grid")
+    angles: Count = Field(31, description="angles in the grid")
+    shifts: Count = Field(5, description="shifts in each direction in the grid")
     tries: Count = Field(10, description="random transformations, or gradient steps")
+
+    def check(self, shape: Shape, classes: int) -> None:
+        if self.pixels >= min(shape[1:]):
+            raise WrongValue("pixels", self.pixels, f"shifts {show_shape(shape)} images out of sight")
 
     def threat(self) -> Threat:
         steps = self.angles * self.shifts**2 if self.search == "grid" else self.tries
@@ -268,7 +312,7 @@ class GaussianNoise(AttackSpec):
     """Gaussian noise of a given RMS: the control that every attack must beat."""
 
     kind: Literal["gaussian_noise"] = Field(description="Gaussian noise, clipped to the box; no gradient is used")
-    sd: NonNegative = Field(0.3, description="standard deviation, on the [0, 1] scale of pixels")
+    sd: Fraction = Field(0.3, description="standard deviation, on the [0, 1] scale of pixels")
 
     def threat(self) -> Threat:
         return Threat(norm="none", eps=self.sd, steps=0, access="none")

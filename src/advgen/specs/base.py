@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
-Shape = tuple[int, int, int]
-"""Channels, height, width."""
+MOST = 1_000_000
+"""No count of a study is larger: ten times what any experiment here could want."""
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Epochs = Annotated[float, Field(gt=0, le=MOST)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Shape = tuple[Count, Count, Count]
+"""Channels, height, width."""
+Index = Annotated[int, Field(ge=0, le=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Size = Annotated[float, Field(gt=0, le=1)]
+"""Of a change of a pixel, on the [0, 1] scale of pixels."""
+
+
+def _ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for before, after in itertools.pairwise(values):
+        if before == after:
+            raise ValueError(f"{after} stands twice; name it once")
+        if before > after:
+            raise ValueError(f"{after} stands behind {before}; nothing keeps this order, write {sorted({*values})}")
+    return values
+
+
+Ascending = AfterValidator(_ascending)
+"""Marks a list of numbers that tables and figures sort: any other order than theirs would be lost."""
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), Ascending]
 
 
 class Ref(NamedTuple):
@@ -33,14 +56,36 @@ MaskName = Annotated[str, Ref(("masks",))]
 AttackName = Annotated[str, Ref(("attacks",))]
 
 
+def _strict(schema: Any) -> Any:
+    """A schema whose numbers, words and booleans are taken as they are, not turned into each other."""
+    if isinstance(schema, dict):
+        strict = {"strict": True} if schema.get("type") in ("int", "float", "bool", "str") else {}
+        return {key: _strict(value) for key, value in schema.items()} | strict
+    return type(schema)(map(_strict, schema)) if type(schema) in (list, tuple) else schema
+
+
 class Spec(BaseModel):
-    """Base of all specs: immutable, closed to unknown keys, finite numbers only."""
+    """Base of all specs: immutable, closed to unknown keys; numbers are finite, and neither quoted nor `true`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # `strict=True` in the config would refuse lists for tuples and maps for nested specs, too
+        schema: CoreSchema = _strict(handler(source))
+        return schema
 
     def canonical(self) -> str:
         """One JSON string with sorted keys and every default filled in."""
         return canonical_json(self.model_dump(mode="json"))
+
+
+class WrongValue(ValueError):
+    """A value that cannot go with others; `key` says where it stands, and the message what is wrong."""
+
+    def __init__(self, key: str, value: object, message: str):
+        super().__init__(f"{key} = {value}: {message}")
+        self.key, self.value, self.message = key, value, message
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {}
@@ -67,6 +112,29 @@ class Need(NamedTuple):
     names: tuple[str, ...]
     role: str
     seed: int | None = None
+
+
+def check_radius(key: str, radius: float, shape: Shape) -> None:
+    """WrongValue if an L2 ball around an image of a shape holds all such images, with room to spare."""
+    farthest = math.prod(shape) ** 0.5
+    if radius > farthest:
+        message = f"no two {show_shape(shape)} images are farther apart than {farthest:g}; pixels are from 0 to 1"
+        raise WrongValue(key, radius, message)
+
+
+def scale(value: float) -> str:
+    """The remedy for a change of a pixel that was probably told in grey levels."""
+    levels = f"; for {value:g} of 255 grey levels write {value / 255:.4f}" if 1 < value <= 255 else ""
+    return f", since pixels are from 0 to 1{levels}"
+
+
+def check_ball(norm: str, eps: float, step: float) -> None:
+    """WrongValue if an L∞ ball is larger than the box, or a step so long that a shorter one does the same."""
+    if norm == "linf" and eps > 1:
+        raise WrongValue("eps", eps, f"must be at most 1{scale(eps)}")
+    if step > 2.5 * eps * (1 + 1e-9):
+        message = f"is longer than a ball of eps = {eps:g} is wide; leave it out, or write 2.5 eps at most"
+        raise WrongValue("step_size", step, message)
 
 
 def show_shape(shape: Shape) -> str:

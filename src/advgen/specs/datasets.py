@@ -7,7 +7,20 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from advgen.specs.base import ClassifierName, Count, DatasetName, GanName, Need, Positive, Seed, Shape, Spec
+from advgen.specs.base import (
+    ClassifierName,
+    Count,
+    DatasetName,
+    GanName,
+    Index,
+    Need,
+    Positive,
+    Seed,
+    Shape,
+    Spec,
+    WrongValue,
+    check_radius,
+)
 
 
 class Facts(NamedTuple):
@@ -39,9 +52,17 @@ class RawDataset(DatasetSpec):
     train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
     test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
 
+    @model_validator(mode="after")
+    def _are_there(self) -> RawDataset:
+        for key, there in zip(("train", "test"), self.full, strict=True):
+            wanted = getattr(self, key)
+            if wanted is not None and wanted > there:
+                raise WrongValue(key, wanted, f"there are only {there} images")
+        return self
+
     def sizes(self) -> tuple[int, int]:
         """Training and test images."""
-        return min(self.train or self.full[0], self.full[0]), min(self.test or self.full[1], self.full[1])
+        return self.train or self.full[0], self.test or self.full[1]
 
     def facts(self, base: Facts | None = None) -> Facts:
         return Facts(self.shape, self.classes, *self.sizes())
@@ -122,19 +143,22 @@ class DerivedDataset(DatasetSpec):
         """The trained model that it is made with, if any."""
         return iter(())
 
+    def check(self, shape: Shape) -> None:
+        """WrongValue if it cannot be made from images of a shape."""
+
 
 class PartDataset(DerivedDataset):
     """One of several disjoint parts of the training images, in a seeded order."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
     kind: Literal["part"] = Field(description="one of several disjoint parts of the training images")
-    part: Annotated[int, Field(ge=0)] = Field(description="which part, from 0")
+    part: Index = Field(description="which part, from 0")
     parts: Annotated[int, Field(ge=2, le=100)] = Field(2, description="how many parts")
 
     @model_validator(mode="after")
     def _exists(self) -> PartDataset:
         if self.part >= self.parts:
-            raise ValueError(f"part {self.part} of {self.parts} does not exist; they are numbered from 0")
+            raise WrongValue("part", self.part, f"does not exist; the {self.parts} parts are numbered from 0")
         return self
 
     def facts(self, base: Facts | None = None) -> Facts:
@@ -163,6 +187,9 @@ class RobustFeatures(DerivedDataset):
     steps: Count = Field(100, description="normalised gradient steps")
     step_size: Positive = Field(0.1, description="L2 length of a step, on the [0, 1] scale of pixels")
 
+    def check(self, shape: Shape) -> None:
+        check_radius("step_size", self.step_size, shape)
+
     def needs(self) -> Iterator[Need]:
         yield Need("", (self.classifier,), "model", self.seed)
 
@@ -179,6 +206,9 @@ class AdversarialLabels(DerivedDataset):
     )
     eps: Positive = Field(2.0, description="L2 radius of the ball around each image, on the [0, 1] scale of pixels")
     steps: Count = Field(100, description="gradient steps")
+
+    def check(self, shape: Shape) -> None:
+        check_radius("eps", self.eps, shape)
 
     def needs(self) -> Iterator[Need]:
         yield Need("", (self.classifier,), "model", self.seed)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from advgen.specs.base import Count, Fraction, NonNegative, Positive, Spec
+from advgen.specs.base import Count, Fraction, NonNegative, Positive, Shape, Size, Spec, check_ball, check_radius
 
 
 class DefenceSpec(Spec):
     """Base of all defences: what training does to make a classifier robust. `label()` names it in tables."""
 
     stochastic: ClassVar[bool] = False
+
+    def check(self, shape: Shape) -> None:
+        """WrongValue if images of a shape cannot be changed so."""
 
     def label(self) -> str:
         """The defence in a few words, with its budget."""
@@ -26,7 +29,7 @@ class NoiseDefence(DefenceSpec):
     noise: Literal["gaussian", "uniform", "sign"] = Field(
         "sign", description="gaussian of deviation eps, uniform within eps, or ±eps"
     )
-    eps: Positive = Field(0.25, description="size of the noise, on the [0, 1] scale of pixels")
+    eps: Size = Field(0.25, description="size of the noise, on the [0, 1] scale of pixels")
 
     def label(self) -> str:
         return f"{self.noise} noise {self.eps:g}"
@@ -36,7 +39,7 @@ class FgsmDefence(DefenceSpec):
     """Cross-entropy mixed with that of the FGSM examples of the moment (Goodfellow et al. 2015)."""
 
     kind: Literal["fgsm"] = Field(description="FGSM-regularised training")
-    eps: Positive = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
+    eps: Size = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
     alpha: Fraction = Field(0.5, description="weight of the clean images")
 
     def label(self) -> str:
@@ -56,6 +59,15 @@ class PgdDefence(DefenceSpec):
     )
     eps_warmup: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
 
+    @model_validator(mode="after")
+    def _goes_together(self) -> PgdDefence:
+        check_ball(self.norm, self.eps, self.step_size)
+        return self
+
+    def check(self, shape: Shape) -> None:
+        if self.norm == "l2":
+            check_radius("eps", self.eps, shape)
+
     def label(self) -> str:
         return f"PGD-{self.steps} {self.norm} {self.eps:g}"
 
@@ -64,12 +76,17 @@ class FastDefence(DefenceSpec):
     """Training on single-step examples from random starts (Wong et al. 2020)."""
 
     kind: Literal["fast"] = Field(description="single-step training with random starts")
-    eps: Positive = Field(0.3, description="radius of the L∞ ball, on the [0, 1] scale of pixels")
+    eps: Size = Field(0.3, description="radius of the L∞ ball, on the [0, 1] scale of pixels")
     step_size: NonNegative = Field(
         default_factory=lambda given: 1.25 * given["eps"] if "eps" in given else 0.0,
         description="length of the step; left out: 1.25 eps",
     )
     eps_warmup: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> FastDefence:
+        check_ball("linf", self.eps, self.step_size)
+        return self
 
     def label(self) -> str:
         return f"fast {self.eps:g}"
@@ -87,6 +104,9 @@ class PoolDefence(DefenceSpec):
     refresh: Positive = Field(1.0, description="epochs between two refreshments of the whole pool")
     steps: Count = Field(20, description="steps of the minimum-norm search behind each example")
     overshoot: NonNegative = Field(0.2, description="share by which each perturbation goes beyond the boundary")
+
+    def check(self, shape: Shape) -> None:
+        check_radius("largest", self.largest, shape)
 
     def label(self) -> str:
         return "adversarial pool"
@@ -110,7 +130,7 @@ class BayesianDefence(DefenceSpec):
 
     stochastic: ClassVar[bool] = True
     kind: Literal["bayesian"] = Field(description="Bayesian adversarial learning; the model must be an ensemble")
-    eps: Positive = Field(0.3, description="radius of the L∞ ball, on the [0, 1] scale of pixels")
+    eps: Size = Field(0.3, description="radius of the L∞ ball, on the [0, 1] scale of pixels")
     steps: Count = Field(5, description="Langevin steps on the images")
     temperature: NonNegative = Field(1e-5, description="scale of the noise on the weights")
 

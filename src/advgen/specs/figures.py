@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,10 @@ class FigureSpec(Spec):
     def needs(self) -> Iterator[Need]:
         """The tables that the figure is drawn from."""
         raise NotImplementedError
+
+    def shows(self, study: Any) -> Iterator[tuple[str, int, str]]:
+        """Keys that say how many are shown, with how many a study has, and of what."""
+        return iter(())
 
     @classmethod
     def caption(cls) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from advgen.geometry.convolution import transposed_sizes
-from advgen.specs.base import Count, Shape, Spec
+from advgen.specs.base import Count, Index, Shape, Spec
 from advgen.specs.networks import Activation
 
 
@@ -48,7 +48,7 @@ class TransposedConvGenerator(GeneratorSpec):
     image_channels: Count = Field(1, description="channels of the image it makes")
     kernel: Count = Field(4, description="pixels along one side of each filter")
     stride: Count = Field(2, description="step of each transposed convolution")
-    padding: Annotated[int, Field(ge=0)] = Field(1, description="pixels cut from each side of its output")
+    padding: Index = Field(1, description="pixels cut from each side of its output")
     activation: Activation = Field("relu", description="after each hidden layer")
     batch_norm: bool = Field(True, description="batch normalisation after the transposed convolutions but the last")
     start_norm: bool = Field(False, description="batch normalisation of the first feature maps too")

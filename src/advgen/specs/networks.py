@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SerializeAsAny
 
 from advgen.geometry.convolution import conv_sizes
-from advgen.specs.base import Count, Shape, Spec, of_family, show_shape
+from advgen.specs.base import Count, Index, Shape, Spec, of_family, show_shape
 
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh"]
 
@@ -42,7 +42,7 @@ class ConvNetwork(NetworkSpec):
     channels: tuple[Count, ...] = Field((32, 64), min_length=1, description="output channels of each convolution")
     kernel: Count = Field(5, description="pixels along one side of each filter")
     stride: Count = Field(1, description="step of each convolution")
-    padding: Annotated[int, Field(ge=0)] = Field(2, description="zeros around each convolution's input")
+    padding: Index = Field(2, description="zeros around each convolution's input")
     pool: Count = Field(2, description="max pooling after each convolution; 1: none")
     hidden: tuple[Count, ...] = Field((), description="units of each fully connected hidden layer")
     activation: Activation = Field("relu", description="after each hidden layer")

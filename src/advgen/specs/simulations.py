@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.specs.base import Count, NonNegative, Positive, Spec
+from advgen.specs.base import MOST, Ascending, Count, NonNegative, Positive, Spec
 
 
 class SimulationSpec(Spec):
@@ -21,8 +21,12 @@ class GaussianModel(SimulationSpec):
     deviation: Positive = Field(
         1.5, description="standard deviation of each coordinate, in units of dimension to the power 1/4"
     )
-    sizes: tuple[Count, ...] = Field((1, 3, 10, 30, 100, 300), min_length=1, description="training examples")
-    eps: tuple[NonNegative, ...] = Field((0.0, 0.25, 0.5), min_length=1, description="L∞ radii; 0: plain error")
+    sizes: Annotated[tuple[Count, ...], Ascending] = Field(
+        (1, 3, 10, 30, 100, 300), min_length=1, description="training examples"
+    )
+    eps: Annotated[tuple[NonNegative, ...], Ascending] = Field(
+        (0.0, 0.25, 0.5), min_length=1, description="L∞ radii; 0: plain error"
+    )
     trials: Count = Field(50, description="training sets drawn for each size and seed")
 
 
@@ -32,8 +36,12 @@ class BernoulliModel(SimulationSpec):
     kind: Literal["bernoulli_model"] = Field(description="two Bernoulli classes, with and without thresholding")
     dimension: Count = Field(500, description="coordinates, each ±1")
     bias: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.1, description="tau: how far the signs lean to the class")
-    sizes: tuple[Count, ...] = Field((1, 3, 10, 30, 100, 300), min_length=1, description="training examples")
-    eps: tuple[NonNegative, ...] = Field((0.0, 0.1, 0.5), min_length=1, description="L∞ radii; 0: plain error")
+    sizes: Annotated[tuple[Count, ...], Ascending] = Field(
+        (1, 3, 10, 30, 100, 300), min_length=1, description="training examples"
+    )
+    eps: Annotated[tuple[NonNegative, ...], Ascending] = Field(
+        (0.0, 0.1, 0.5), min_length=1, description="L∞ radii; 0: plain error"
+    )
     trials: Count = Field(50, description="training sets drawn for each size and seed")
 
 
@@ -41,9 +49,13 @@ class Spheres(SimulationSpec):
     """Two concentric spheres: error rate of a trained net and distance to its nearest error (Gilmer et al. 2018)."""
 
     kind: Literal["spheres"] = Field(description="two concentric spheres in high dimension")
-    dimensions: tuple[Count, ...] = Field((20, 100, 200, 500), min_length=1, description="dimensions of the space")
+    dimensions: Annotated[tuple[Count, ...], Ascending] = Field(
+        (20, 100, 200, 500), min_length=1, description="dimensions of the space"
+    )
     radius: Positive = Field(1.3, description="of the outer sphere; the inner one has radius 1")
     hidden: Count = Field(500, description="units of each of two hidden layers")
     steps: Count = Field(1000, description="training steps")
     batch: Count = Field(100, description="fresh points per step")
-    points: Annotated[int, Field(ge=20)] = Field(5000, description="points tested, and a tenth of them attacked")
+    points: Annotated[int, Field(ge=20, le=MOST)] = Field(
+        5000, description="points tested, and a tenth of them attacked"
+    )

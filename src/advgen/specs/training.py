@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.specs.base import Count, Fraction, NonNegative, Positive, Spec
+from advgen.specs.base import Count, Epochs, Fraction, NonNegative, Positive, Spec
 
 
 class ClassifierTraining(Spec):
     """How a classifier is trained with cross-entropy."""
 
-    epochs: Positive = Field(5.0, description="passes over the training images")
+    epochs: Epochs = Field(5.0, description="passes over the training images")
     batch: Count = Field(100, description="images per step")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd uses momentum 0.9")
     lr: Positive = Field(1e-3, description="learning rate")
@@ -34,7 +34,7 @@ class GanTraining(Spec):
     loss: Literal["non_saturating", "cross_entropy", "mse"] = Field(
         "non_saturating", description="objective: non-saturating, minimax cross-entropy, or least squares"
     )
-    epochs: Positive = Field(10.0, description="passes over the training images")
+    epochs: Epochs = Field(10.0, description="passes over the training images")
     batch: Count = Field(128, description="images per step")
     lr_generator: Positive = Field(1e-4, description="Adam learning rate of the generator")
     lr_discriminator: Positive = Field(4e-4, description="Adam learning rate of the discriminator")
@@ -73,7 +73,7 @@ class MomentMatching(Spec):
 class AutoencoderTraining(Spec):
     """How an autoencoder is trained with mean squared error."""
 
-    epochs: Positive = Field(20.0, description="passes over the training images")
+    epochs: Epochs = Field(20.0, description="passes over the training images")
     batch: Count = Field(128, description="images per step")
     lr: Positive = Field(1e-3, description="Adam learning rate")
     moments: MomentMatching | None = Field(None, description="moment matching of the latent vectors; null: none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,9 @@ from pydantic import BaseModel
 
 from advgen.core import catalog
 from advgen.core.definitions import Study
+from advgen.specs.base import WrongValue
 from advgen.specs.datasets import DerivedDataset
-from advgen.study.errors import allowed, fail
+from advgen.study.errors import allowed, fail, short
 from advgen.study.names import named
 from advgen.study.tree import FAMILIES
 from advgen.study.yaml import Source
@@ -18,7 +20,7 @@ from advgen.study.yaml import Source
 
 def check(study: Study, source: Source) -> None:
     """Raise ConfigError for the first mistake."""
-    for one in (_check_names, _check_doubles, _check_references, _check_bases):
+    for one in (_check_names, _check_doubles, _check_references, _check_bases, _check_attacks, _check_shown):
         one(study, source)
     for kind in catalog.KINDS:
         for path, message in kind.check(study):
@@ -40,15 +42,15 @@ def _check_names(study: Study, source: Source) -> None:
 
 
 def _check_doubles(study: Study, source: Source) -> None:
-    """Refuse a name or a seed that stands twice in one list: its rows would be there twice."""
+    """Refuse a name that stands twice in one list: its rows would be there twice."""
     for path, values in _lists(study, ()):
-        doubled = next((value for value in values if values.count(value) > 1), None)
+        doubled = next((value for value, count in Counter(values).items() if count > 1), None)
         if doubled is not None:
             raise fail(source, path, f": {doubled!r} stands twice; name it once")
 
 
 def _lists(model: BaseModel, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-    """The lists of names and of seeds in a tree, with their paths."""
+    """The lists of names in a tree, with their paths."""
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
@@ -57,16 +59,16 @@ def _lists(model: BaseModel, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any,
             for key, item in value.items():
                 if isinstance(item, BaseModel):
                     yield from _lists(item, (*path, name, key))
-        elif isinstance(value, tuple) and (name == "seeds" or all(isinstance(item, str) for item in value)):
+        elif isinstance(value, tuple) and all(isinstance(item, str) for item in value):
             yield (*path, name), value
 
 
 def _check_references(study: Study, source: Source) -> None:
     for path, families, value in named(study):
-        known = [name for family in families for name in getattr(study, family)]
-        if value not in known:
+        if not any(value in getattr(study, family) for family in families):
+            known = [name for family in families for name in getattr(study, family)]
             kind = " or ".join(families)
-            raise fail(source, path, f" = {value!r}: no such name in {kind}{allowed(value, known)}")
+            raise fail(source, path, f" = {short(value)}: no such name in {kind}{allowed(value, known)}")
 
 
 def _check_bases(study: Study, source: Source) -> None:
@@ -91,3 +93,31 @@ def _check_bases(study: Study, source: Source) -> None:
 
     for name in study.datasets:
         below(name, ())
+
+
+def _check_attacks(study: Study, source: Source) -> None:
+    """Refuse attacks that cannot run on the classifiers that something names beside them."""
+    attacks, datasets = defaultdict[Any, set[str]](set), defaultdict[Any, dict[str, str]](dict)
+    for path, families, name in named(study):
+        if families == ("attacks",):
+            attacks[path[:2]].add(name)
+        elif "classifiers" in families:
+            datasets[path[:2]].setdefault(study.dataset_of(name), name)
+    for definition, names in attacks.items():
+        for dataset, classifier in datasets[definition].items():
+            facts = study.facts(dataset)
+            for name in sorted(names):
+                try:
+                    study.attacks[name].check(facts.shape, facts.classes)
+                except WrongValue as wrong:
+                    message = f" = {short(wrong.value)}: {wrong.message}; it attacks {classifier!r}"
+                    raise fail(source, ("attacks", name, wrong.key), message) from None
+
+
+def _check_shown(study: Study, source: Source) -> None:
+    """Refuse figures that show more than there is."""
+    for name, figure in study.figures.items():
+        for key, there, what in figure.shows(study):
+            wanted = getattr(figure, key)
+            if wanted > there:
+                raise fail(source, ("figures", name, key), f" = {wanted}: there are only {there} {what}")

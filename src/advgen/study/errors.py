@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import types
-from typing import Annotated, Any, Protocol, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from advgen.core.errors import ConfigError
 from advgen.registry import UnknownName
+from advgen.specs.base import WrongValue, scale
 
 RENAMED = {
     "active_set": "early_stopping",
@@ -41,40 +44,104 @@ def fail(source: Source, path: tuple[Any, ...], message: str) -> ConfigError:
 
 def explain(error: ValidationError, source: Source, tree: type[BaseModel]) -> str:
     """The first of pydantic's errors in our words, and how many more there are."""
-    errors = error.errors(include_url=False)
-    first = errors[0]
-    path, model = _real_path(first["loc"], tree)
+    errors = [one for one in error.errors(include_url=False) if one["type"] != "default_factory_not_called"]
+    first, [path, *others] = errors[0], dict.fromkeys(_real_path(one["loc"], tree)[0] for one in errors)
+    _, model, annotation = _real_path(first["loc"], tree)
     kind, value = first["type"], first.get("input")
     context = first.get("ctx", {})
     if kind == "extra_forbidden":
         known = list(model.model_fields) if model else []
         message = f": unknown key{allowed(str(path[-1]), known)}"
-    elif kind == "missing":
-        message = ": is missing; " + _describe(model, path[-1])
+    elif first["loc"][-1:] == ("[key]",):
+        message = _key(kind, value)
+    elif kind == "missing" and isinstance(path[-1], str):
+        message = f": is missing; {_describe(model, path[-1]) or 'add it'}"
     elif kind == "union_tag_invalid":
         known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
         path = (*path, str(context["discriminator"]).strip("'"))
-        message = f" = {context['tag']!r}: is unknown{allowed(str(context['tag']), known)}"
+        message = f" = {short(context['tag'])}: is unknown{allowed(str(context['tag']), known)}"
     elif kind == "union_tag_not_found":
         message = f" = {short(value)}: needs a key 'kind' that says what it is"
-    elif kind == "literal_error":
-        known = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ",").split(",")]
-        message = f" = {short(value)}: is not allowed{allowed(str(value), known)}"
+    elif kind == "literal_error" and get_origin(annotation) is Literal:
+        message = f" = {short(value)}: is not allowed{allowed(str(value), [str(one) for one in get_args(annotation)])}"
     elif isinstance(context.get("error"), UnknownName):
         unknown = context["error"]
         message = f" = {short(unknown.name)}: is unknown{allowed(str(unknown.name), unknown.allowed)}"
-    elif kind == "string_pattern_mismatch" and first["loc"][-1] == "[key]":
-        message = ": a name is made of small letters, digits and single hyphens, like 'fc100-b'"
+    elif isinstance(context.get("error"), WrongValue):
+        wrong = context["error"]
+        path, message = (*path, wrong.key), f" = {short(wrong.value)}: {wrong.message}"
+    elif kind == "json_invalid":
+        message = f": no JSON: {context['error']}"
+    elif kind == "value_error":
+        message = f": {context['error']}"
+    elif kind in BOUNDS:
+        limits = {name: f"{one:,}".removesuffix(".0") for name, one in context.items() if isinstance(one, (int, float))}
+        message = f" = {short(value)}: must {BOUNDS[kind].format(**limits)}"
+        about = _describe(model, path[-1])
+        if "pixel" in about and kind == "less_than_equal":
+            message += scale(value)
+        elif about:
+            message += f" ({about})"
     else:
-        message = f" = {short(value)}: {first['msg'][0].lower()}{first['msg'][1:]}"
-    more = f"\n(and {len(errors) - 1} more like it)" if len(errors) > 1 else ""
-    return f"{source.at(path)}{_dotted(path)}{message}{more}"
+        message = f" = {short(value)}: must be {_wanted(annotation)}{_hint(value, annotation)}"
+    more = f"\n(and {len(others)} more like it)" if others else ""
+    where = f"{_dotted(path)}{message}" if path else message.removeprefix(": ").strip()
+    return f"{source.at(path)}{where}{more}"
+
+
+BOUNDS = {
+    "greater_than": "be greater than {gt}",
+    "greater_than_equal": "be at least {ge}",
+    "less_than": "be less than {lt}",
+    "less_than_equal": "be at most {le}",
+    "finite_number": "be a finite number",
+    "too_short": "hold at least {min_length}",
+    "too_long": "hold at most {max_length}",
+    "string_too_short": "not be empty",
+    "string_too_long": "have at most {max_length} letters",
+}
+"""What a value of the right type must be, by pydantic's name of the error."""
+
+
+def _key(kind: str, key: Any) -> str:
+    """What is wrong with a name or a title."""
+    if kind == "string_type":
+        return f": {short(key)} is read as no word; put it in quotes"
+    return ": a name is made of small letters, digits and single hyphens, 40 at most, like 'fc100-b'"
+
+
+def _wanted(annotation: Any) -> str:
+    """A type in words."""
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    told = []
+    for one in _members(_plain(annotation)):
+        if get_origin(one) is Literal:
+            told += [str(word) for word in get_args(one)]
+        elif get_origin(one) is tuple:
+            inner = [part for part in get_args(one) if part is not Ellipsis]
+            fixed = f"{len(inner)} of them, " if Ellipsis not in get_args(one) else ""
+            told.append(f"a list ({fixed}each {_wanted(inner[0])})")
+        else:
+            told.append(words.get(one, "a map of keys to values"))
+    return " or ".join(dict.fromkeys(told))
+
+
+def _hint(value: Any, annotation: Any) -> str:
+    """What was probably meant by a value of another type."""
+    wanted = {get_origin(one) or one for one in _members(_plain(annotation))}
+    if isinstance(value, str) and wanted & {int, float} and re.fullmatch(r"[-+]?[0-9]*\.?[0-9]+", value):
+        return "; take the quotes away"
+    if isinstance(value, (str, int)) and tuple in wanted:
+        return f"; write [{value}]"
+    if isinstance(value, (int, float)) and wanted == {str}:
+        return "; put it in quotes"
+    return ""
 
 
 def _real_path(
     loc: tuple[int | str, ...], tree: type[BaseModel]
-) -> tuple[tuple[int | str, ...], type[BaseModel] | None]:
-    """pydantic's location without the union tags in it, and the model that holds its last key."""
+) -> tuple[tuple[int | str, ...], type[BaseModel] | None, Any]:
+    """pydantic's location without the union tags in it, the model that holds its last key, and that key's type."""
     annotation: Any = tree
     holder: type[BaseModel] | None = None
     path: list[int | str] = []
@@ -88,19 +155,17 @@ def _real_path(
             if tagged:
                 annotation = tagged[0]
                 continue
+        inner = [one for one in _members(annotation) if get_origin(_plain(one)) in (tuple, dict)]
+        if not classes and not inner:
+            break  # one of several plain types, and part says which
         path.append(part)
         if classes:
             holder = classes[0]
             field = holder.model_fields.get(str(part))
             annotation = field.annotation if field else None
-        elif get_origin(annotation) is dict:
-            annotation = get_args(annotation)[1]
-        elif get_origin(annotation) is tuple:
-            annotation = get_args(annotation)[0]
         else:
-            inner = [one for one in _members(annotation) if get_origin(_plain(one)) in (tuple, dict)]
-            annotation = get_args(_plain(inner[0]))[0] if inner else None
-    return tuple(path), holder
+            annotation = get_args(_plain(inner[0]))[get_origin(_plain(inner[0])) is dict]
+    return tuple(path), holder, annotation
 
 
 def _plain(annotation: Any) -> Any:
@@ -118,7 +183,7 @@ def _members(annotation: Any) -> list[Any]:
 
 def _describe(model: type[BaseModel] | None, key: int | str) -> str:
     field = model.model_fields.get(str(key)) if model else None
-    return field.description if field and field.description else "add it"
+    return (field.description if field else None) or ""
 
 
 def _dotted(path: tuple[Any, ...]) -> str:
@@ -130,7 +195,7 @@ def _dotted(path: tuple[Any, ...]) -> str:
 
 def short(value: Any) -> str:
     """A value as it is shown in an error."""
-    text = repr(value)
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 

@@ -16,7 +16,7 @@ from advgen.study.checks import check
 from advgen.study.errors import explain
 from advgen.study.sweeps import Varied, expand_sweeps, selected, values
 from advgen.study.tree import FAMILIES, SWEPT, Study
-from advgen.study.yaml import DEFAULT_STUDY, Source, read_yaml
+from advgen.study.yaml import DEFAULT_STUDY, Source, plain, read_yaml
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Loaded:
     roots: dict[str, tuple[str, ...]]
     files: tuple[str, ...]
     varied: Varied = field(default_factory=dict)
+    source: Source = field(default_factory=lambda: Source("", {}))
 
 
 def load_study(config: Mapping[str, Any] | None = None) -> Loaded:
@@ -43,7 +44,7 @@ def load_study(config: Mapping[str, Any] | None = None) -> Loaded:
     if "study" in config:
         extra = next(key for key in config if key != "study")
         raise ConfigError(f"--config {extra}=…: study= names a whole study; edit that file instead, or name no study")
-    return _check(config, Source("the config given to Snakemake", {}), None, ())
+    return _check(plain(config), Source("the config given to Snakemake", {}), None, ())
 
 
 def load_file(path: Path) -> Loaded:
@@ -85,7 +86,7 @@ def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, fil
         named = getattr(study, family) if own is None else own.get(family) or {}
         members = sweeps if family in SWEPT else {}
         roots[family] = tuple(member for name in named for member in members.get(name, (name,)))
-    return Loaded(study=study, roots=roots, files=files, varied=values(study, varied))
+    return Loaded(study=study, roots=roots, files=files, varied=values(study, varied), source=source)
 
 
 def _validated(data: dict[str, Any], source: Source) -> definitions.Study:

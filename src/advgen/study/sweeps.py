@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from advgen.study.names import named as names_in
 from advgen.study.tree import SWEPT
 from advgen.study.yaml import Source
 
+MOST_MEMBERS = 10_000
+"""Definitions that the sweeps of a study may make together."""
 Varied = dict[str, dict[str, Any]]
 """The swept keys of a definition with their labels or values, by its name."""
 
@@ -32,8 +35,9 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
     `sweep:` maps a key of the definition (`training.lr`) to a list of whole numbers or words, or to a map from label
     to value; a member is named after the definition and the labels.
     """
-    expanded, lines, sweeps = dict(data), dict(source.lines), dict[str, tuple[str, ...]]()
+    expanded, sweeps, left = dict(data), dict[str, tuple[str, ...]](), MOST_MEMBERS
     varied: Varied = {}
+    swept: dict[tuple[str, str], str] = {}
     for family in SWEPT:
         definitions = data.get(family)
         if not isinstance(definitions, dict):
@@ -43,7 +47,13 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
             if not isinstance(definition, dict) or "sweep" not in definition:
                 members[name] = definition
                 continue
-            axes = _axes(definition["sweep"], (family, name, "sweep"), source)
+            path = (family, name, "sweep")
+            axes = _axes(definition["sweep"], path, source)
+            left -= math.prod(map(len, axes.values()))
+            if left < 0:  # counted before they are made
+                sizes = " × ".join(str(len(axis)) for axis in axes.values())
+                message = f": makes {sizes} definitions; the sweeps of a study may make {MOST_MEMBERS:,} together"
+                raise fail(source, path, message)
             rest = {key: value for key, value in definition.items() if key != "sweep"}
             made = {}
             for choice in itertools.product(*axes.values()):
@@ -53,16 +63,16 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
                 named = "-".join([str(name), *(label for label, _ in choice)])
                 made[named] = member
                 varied[named] = {key: label for key, (label, _) in zip(axes, choice, strict=True)}
-            for path, at in source.lines.items():
-                if path[:2] == (family, name):
-                    lines |= {(family, member, *path[2:]): at for member in made}
+            if len(made) < math.prod(map(len, axes.values())):
+                raise fail(source, path, ": makes one name twice; choose labels that cannot be mistaken when joined")
             doubled = made.keys() & {*definitions, *members}
             if doubled:
-                raise fail(source, (family, name, "sweep"), f": makes {min(doubled)!r}, which is defined already")
+                raise fail(source, path, f": makes {min(doubled)!r}, which is defined already")
             members |= made
+            swept |= {(family, member): str(name) for member in made}
             sweeps[str(name)] = tuple(made)
         expanded[family] = members
-    return Expanded(expanded, Source(source.name, lines), sweeps, varied)
+    return Expanded(expanded, Source(source.name, source.lines, swept), sweeps, varied)
 
 
 def _axes(sweep: Any, path: tuple[Any, ...], source: Source) -> dict[str, list[tuple[str, Any]]]:
@@ -71,7 +81,7 @@ def _axes(sweep: Any, path: tuple[Any, ...], source: Source) -> dict[str, list[t
         raise fail(
             source, path, f" = {short(sweep)}: must map keys to lists of values, e.g. {{training.unroll: [0, 4]}}"
         )
-    axes = {}
+    axes: dict[str, list[tuple[str, Any]]] = {}
     for key, values in sweep.items():
         labelled = values if isinstance(values, dict) else None
         if labelled is None:
@@ -81,11 +91,28 @@ def _axes(sweep: Any, path: tuple[Any, ...], source: Source) -> dict[str, list[t
                 if isinstance(value, bool) or not isinstance(value, (int, str)):
                     message = f" = {short(value)}: needs a label for its name, e.g. {{small: {short(value)}}}"
                     raise fail(source, (*path, key), message)
-            labelled = {str(value).lower().replace("_", "-"): value for value in values}
-        if not labelled:
+            pairs = [(str(value).lower().replace("_", "-"), value) for value in values]
+        else:
+            pairs = [(str(label), value) for label, value in labelled.items()]
+        if not pairs:
             raise fail(source, (*path, key), ": has no values; name some or take the sweep away")
-        axes[str(key)] = [(str(label), value) for label, value in labelled.items()]
+        _check_different(pairs, (*path, key), source)
+        for other in axes:
+            if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
+                raise fail(source, (*path, key), f": sweeps the same as {other!r}, or a part of it; keep one of them")
+        axes[str(key)] = pairs
     return axes
+
+
+def _check_different(pairs: list[tuple[str, Any]], path: tuple[Any, ...], source: Source) -> None:
+    """Refuse a label or a value that stands twice: its members would be one, or the same."""
+    seen = set[Any]()
+    for label, value in pairs:
+        hashable = repr(value) if isinstance(value, (list, dict)) else value
+        for what, one in (("label", label), ("value", hashable)):
+            if (what, one) in seen:
+                raise fail(source, path, f": the {what} {short(one)} stands twice; name it once")
+            seen.add((what, one))
 
 
 def _with(definition: Any, keys: list[str], value: Any) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from advgen.core.definitions import Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
 from advgen.core.tasks import TORCH, Task
@@ -78,6 +79,9 @@ class AttackGalleryFigure(AttackedFigure):
     images: Count = Field(6, description="images shown")
     magnify: Positive = Field(1.0, description="factor on the perturbation in the picture")
 
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        yield "images", study.evaluation.attack_examples, "attacked images (evaluation.attack_examples)"
+
 
 class RobustnessFigure(AttackedFigure):
     """Clean accuracy of each classifier and its accuracy under each attack, with intervals."""
@@ -116,12 +120,19 @@ class DefenceTableFigure(AttackedFigure):
     kind: Literal["defence_table"] = Field(description="classifiers by attacks, in numbers")
 
 
+Panel = Annotated[
+    dict[str, Annotated[tuple[ClassifierName, ...], Field(min_length=1)]],
+    Field(min_length=1),
+]
+"""The classifiers behind each line of a panel, by the line's label."""
+
+
 class DiscriminatorsFigure(FigureSpec):
     """Are discriminators robust? Accuracy against eps beside classifiers of the same body, for each question asked."""
 
     group = "Adversarial lab"
     kind: Literal["discriminators"] = Field(description="robustness of discriminators beside classifiers")
-    panels: dict[str, dict[str, tuple[ClassifierName, ...]]] = Field(
+    panels: dict[str, Panel] = Field(
         min_length=1, description="panel title: {line label: classifiers or probes pooled, one per seed or more}"
     )
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown, of several eps")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Definition, Mistake, Study, check_fits
+from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, REALS, REALS64, TEXT, Image, Table
 from advgen.core.tasks import TORCH, Task
@@ -15,6 +15,9 @@ from advgen.registry import AnyAutoencoder
 from advgen.specs.base import AutoencoderName, Count, Need
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import AutoencoderTraining, MomentMatching
+
+SHOWN = 200
+"""Reconstructions and decoded draws of each autoencoder that are kept for figures."""
 
 
 class AutoencoderDefinition(Definition):
@@ -63,7 +66,7 @@ class EvaluateAutoencoder(Task):
     seed: int
     moments: MomentMatching | None
     n: int
-    shown: int = 200
+    shown: int = SHOWN
 
 
 class ReconstructionsFigure(FigureSpec):
@@ -72,6 +75,11 @@ class ReconstructionsFigure(FigureSpec):
     kind: Literal["reconstructions"] = Field(description="test images and their reconstructions")
     autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a row each")
     images: Count = Field(16, description="test images shown")
+
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        for name in self.autoencoders:
+            test = study.facts(study.dataset_of(name)).test
+            yield "images", min(SHOWN, test), f"reconstructions kept of {name!r}"
 
     def needs(self) -> Iterator[Need]:
         for name in self.autoencoders:
@@ -106,6 +114,9 @@ class LatentSpectrumFigure(FigureSpec):
     kind: Literal["latent_spectrum"] = Field(description="covariance spectrum and decoded normal draws")
     autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown")
     samples: Count = Field(24, description="decoded draws shown for each")
+
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        yield "samples", min(SHOWN, study.evaluation.gan_samples), "decoded draws kept of each autoencoder"
 
     def needs(self) -> Iterator[Need]:
         for name in self.autoencoders:
@@ -236,6 +247,9 @@ class Autoencoders(Kind[AutoencoderDefinition]):
         for name, definition in self.all(study):
             shape = study.facts(definition.dataset).shape
             yield from check_fits(("autoencoders", name, "model"), definition.model, shape)
+            yield from check_batch(
+                ("autoencoders", name, "training"), definition.training, study.left(definition.dataset)
+            )
 
 
 KIND = Autoencoders()

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from advgen.core.definitions import Definition, Mistake, Study, check_fits
+from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits, check_told
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task, Varied
 from advgen.registry import AnyDefence, AnyNetwork
 from advgen.specs.base import Count, Spec
+from advgen.specs.defences import PoolDefence
 from advgen.specs.networks import EnsembleNetwork
 from advgen.specs.training import ClassifierTraining
 
@@ -90,7 +91,7 @@ def origin(study: Study, source: str) -> Origin:
     images = definition.images if definition else None
     return Origin(
         dataset=dataset,
-        images=images or study.facts(dataset).train - study.evaluation.validation,
+        images=images or study.left(dataset),
         defence=defence.label() if defence else "none",
     )
 
@@ -178,10 +179,17 @@ class Classifiers(Kind[ClassifierDefinition]):
             if stochastic != isinstance(definition.model, EnsembleNetwork):
                 message = ": an ensemble is trained by the defence 'bayesian' alone, and that defence needs an ensemble"
                 yield ("classifiers", name, "model"), message
-            left = facts.train - study.evaluation.validation
+            if definition.defence is not None:
+                yield from check_told(("classifiers", name, "defence"), definition.defence.check, facts.shape)
+            left = study.left(definition.dataset)
             if definition.images is not None and definition.images > left:
                 message = f" = {definition.images}: only {left} training images are left beside validation"
                 yield ("classifiers", name, "images"), message
+            yield from check_batch(("classifiers", name, "training"), definition.training, definition.images or left)
+            pool = definition.defence if isinstance(definition.defence, PoolDefence) else None
+            if pool and "size" in pool.model_fields_set and pool.size > (definition.images or left):
+                message = f" = {pool.size}: there are only {definition.images or left} images to train on"
+                yield ("classifiers", name, "defence", "size"), message
 
 
 KIND = Classifiers()

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from advgen import registry
-from advgen.core.definitions import Mistake, Study
+from advgen.core.definitions import Mistake, Study, check_told
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
 from advgen.core.paths import raw
 from advgen.core.schema import INT, Image, Table
@@ -75,6 +75,10 @@ class DatasetSamplesFigure(FigureSpec):
     dataset: DatasetName = Field(description="data set shown")
     per_class: Count = Field(12, description="images per class")
 
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        facts = study.facts(self.dataset)
+        yield "per_class", facts.test // facts.classes, f"test images of each class in {self.dataset!r}"
+
     def needs(self) -> Iterator[Need]:
         yield Need("datasets", (self.dataset,), "test")
 
@@ -125,6 +129,8 @@ class Datasets(Kind[DatasetSpec]):
                     message = f" = {need.seed}: is no seed of {need.names[0]!r} (trained with {trained})"
                     yield ("datasets", name, "seed"), message
             facts = study.facts(name)
+            if isinstance(dataset, DerivedDataset):
+                yield from check_told(("datasets", name), dataset.check, facts.shape)
             if validation >= facts.train:
                 message = f" = {validation}: data set {name!r} has {facts.train} images to train"
                 yield ("evaluation", "validation"), message

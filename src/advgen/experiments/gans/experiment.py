@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Definition, Mistake, Study, check_fits
+from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import TORCH, Task
@@ -16,6 +16,9 @@ from advgen.registry import AnyGenerator, AnyNetwork
 from advgen.specs.base import Count, GanName, Need, show_shape
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import GanTraining
+
+SHOWN = 200
+"""Samples of each GAN that are kept for figures."""
 
 
 class GanDefinition(Definition):
@@ -76,7 +79,7 @@ class EvaluateGan(Task):
     seed: int
     training: GanTraining
     n: int
-    shown: int = 200
+    shown: int = SHOWN
 
 
 class LossCurvesFigure(FigureSpec):
@@ -97,6 +100,10 @@ class GanSamplesFigure(FigureSpec):
     kind: Literal["gan_samples"] = Field(description="samples and class shares")
     gans: tuple[GanName, ...] = Field(min_length=1, description="GANs shown")
     samples: Count = Field(80, description="samples shown for each, the first ones drawn")
+
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        kept = min(SHOWN, study.evaluation.gan_samples)
+        yield "samples", kept, "samples kept of each GAN"
 
     def needs(self) -> Iterator[Need]:
         for gan in self.gans:
@@ -245,6 +252,7 @@ class Gans(Kind[GanDefinition]):
                 )
                 yield ("gans", name, "generator"), f"{message}; choose another generator or data set"
             yield from check_fits(("gans", name, "discriminator"), gan.discriminator, shape)
+            yield from check_batch(("gans", name, "training"), gan.training, study.left(gan.dataset))
 
 
 KIND = Gans()

@@ -34,7 +34,8 @@ class Generators(Kind[GeneratorDefinition]):
         """Nothing is made for a generator from a file, but the file must be there."""
         path = self.defined(planner.study, name).file
         if not Path(path).is_file():
-            raise ConfigError(f"generators.{name}.file = {path!r}: no such file; name a generator.safetensors")
+            message = f" = {path!r}: no such file; name a generator.safetensors"
+            raise ConfigError(message, ("generators", name, "file"))
         return []
 
     def files(self, planner: Planner, name: str) -> list[tuple[str, int]]:

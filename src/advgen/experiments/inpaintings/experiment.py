@@ -14,6 +14,7 @@ from advgen.core.tasks import GeneratorTask
 from advgen.registry import AnyMask
 from advgen.specs.base import Count, GeneratorName, MaskName, Need, Ref, Spec, show_shape
 from advgen.specs.figures import FigureSpec
+from advgen.specs.masks import SquareMask
 from advgen.specs.searches import LatentSearch
 
 InpaintingName = Annotated[str, Ref(("inpaintings",))]
@@ -54,6 +55,9 @@ class InpaintingGalleryFigure(FigureSpec):
     kind: Literal["inpainting_gallery"] = Field(description="original, masked, restored")
     inpainting: InpaintingName = Field(description="inpainting shown")
     images: Count = Field(5, description="images shown per mask")
+
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        yield "images", study.inpaintings[self.inpainting].images, f"images in inpainting {self.inpainting!r}"
 
     def needs(self) -> Iterator[Need]:
         yield Need("inpaintings", (self.inpainting,), "inpainting")
@@ -163,6 +167,14 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
                             f" = {mask!r}: loses nothing or everything of {show_shape(shape)} images; change the mask"
                         )
                         yield ("inpaintings", name, "masks", index), message
+        for name, figure in study.figures.items():
+            if isinstance(figure, SquarePositionFigure):
+                masks = study.inpaintings[figure.inpainting].masks
+                squares = [mask for mask in masks if isinstance(study.masks[mask], SquareMask)]
+                if figure.mask not in squares:
+                    known = ", ".join(squares) or "it has none"
+                    message = f" = {figure.mask!r}: is no square mask of inpainting {figure.inpainting!r} ({known})"
+                    yield ("figures", name, "mask"), message
 
 
 KIND = Inpaintings()

@@ -11,7 +11,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Experiment, Files, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
 from advgen.core.tasks import TORCH, Task
-from advgen.specs.base import Count, Need, Ref, Spec
+from advgen.specs.base import MOST, Count, Need, Ref, Spec
 from advgen.specs.figures import FigureSpec
 from advgen.specs.searches import LatentSearch
 
@@ -25,7 +25,7 @@ class InterpolationDefinition(Spec):
         min_length=1, description="GANs (through inversion) and autoencoders (through their encoder)"
     )
     pairs: Count = Field(16, description="pairs of test images with different labels")
-    frames: Annotated[int, Field(ge=3)] = Field(9, description="frames per pair, both ends included")
+    frames: Annotated[int, Field(ge=3, le=MOST)] = Field(9, description="frames per pair, both ends included")
     search: LatentSearch = Field(LatentSearch(), description="how z is searched in a GAN")
 
 
@@ -54,6 +54,9 @@ class InterpolationStripsFigure(FigureSpec):
     interpolation: InterpolationName = Field(description="interpolation shown")
     pairs: Count = Field(4, description="pairs shown per model")
 
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        yield "pairs", study.interpolations[self.interpolation].pairs, f"pairs in interpolation {self.interpolation!r}"
+
     def needs(self) -> Iterator[Need]:
         yield Need("interpolations", (self.interpolation,), "interpolation")
 
@@ -64,6 +67,9 @@ class ThirdClassFigure(FigureSpec):
     kind: Literal["third_class"] = Field(description="a third class in the middle of interpolations")
     interpolation: InterpolationName = Field(description="interpolation shown")
     pairs: Count = Field(6, description="pairs shown per model, the judge's surest third classes")
+
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        yield "pairs", study.interpolations[self.interpolation].pairs, f"pairs in interpolation {self.interpolation!r}"
 
     def needs(self) -> Iterator[Need]:
         yield Need("interpolations", (self.interpolation,), "interpolation")

@@ -48,6 +48,9 @@ class InversionCurvesFigure(FigureSpec):
     inversion: InversionName = Field(description="inversion shown")
     images: Count = Field(6, description="images shown, one panel each")
 
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
+
     def needs(self) -> Iterator[Need]:
         yield Need("inversions", (self.inversion,), "inversion")
 
@@ -58,6 +61,9 @@ class InversionGalleryFigure(FigureSpec):
     kind: Literal["inversion_gallery"] = Field(description="targets and the best image found")
     inversion: InversionName = Field(description="inversion shown")
     images: Count = Field(16, description="images shown")
+
+    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+        yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
 
     def needs(self) -> Iterator[Need]:
         yield Need("inversions", (self.inversion,), "inversion")

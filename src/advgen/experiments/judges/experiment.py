@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Mistake, Study, check_fits
+from advgen.core.definitions import Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL64, REALS64, TEXT, Columns, Table
 from advgen.core.tasks import TORCH, Task
@@ -127,6 +127,7 @@ class Judges(Kind[Spec]):
     def check(self, study: Study) -> Iterator[Mistake]:
         for dataset in study.datasets:
             yield from check_fits(("judge", "model"), study.judge.model, study.facts(dataset).shape)
+            yield from check_batch(("judge", "training"), study.judge.training, study.left(dataset))
         for name, figure in study.figures.items():
             for index, gan in enumerate(figure.gans if isinstance(figure, JudgeCalibrationFigure) else ()):
                 trained_on = study.dataset_of(gan)

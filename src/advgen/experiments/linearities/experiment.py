@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
 from advgen.core.schema import INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
-from advgen.specs.base import Need, Positive, Ref
+from advgen.specs.base import MOST, Need, Positive, Ref
 from advgen.specs.figures import FigureSpec
 
 LinearityName = Annotated[str, Ref(("linearities",))]
@@ -20,7 +20,7 @@ class LinearityDefinition(SourcesDefinition):
     """Logits along the sign of the input gradient, from -eps to +eps."""
 
     eps: Positive = Field(0.5, description="farthest step along the sign of the gradient, each pixel")
-    points: Annotated[int, Field(ge=3)] = Field(41, description="steps from one end to the other")
+    points: Annotated[int, Field(ge=3, le=MOST)] = Field(41, description="steps from one end to the other")
 
 
 class Linearity(ClassifierTask):

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from advgen import registry
-from advgen.core.definitions import Mistake, Study
+from advgen.core.definitions import Mistake, Study, check_batch
 from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.tasks import TORCH, Task
 from advgen.specs.autoencoders import FcAutoencoder
-from advgen.specs.base import DatasetName, Ref, Seed, Spec
+from advgen.specs.base import DatasetName, Ref, Seeds, Spec
 from advgen.specs.networks import FcNetwork
 from advgen.specs.training import ClassifierTraining
 
@@ -27,9 +27,7 @@ class ProbeDefinition(Spec):
         description="decision: the discriminator as a classifier of real (1) and fake (0); features: a trained head"
     )
     dataset: DatasetName = Field(description="data set that it is trained, tested and attacked on")
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = Field(
-        None, description="seeds of that model to take it out of; null: all"
-    )
+    seeds: Seeds | None = Field(None, description="seeds of that model to take it out of; null: all")
     training: ClassifierTraining = Field(ClassifierTraining(), description="of the head; unused for a decision")
     obfuscated_gradients: bool = Field(False, description="as for classifiers")
 
@@ -108,6 +106,7 @@ class Probes(Kind[ProbeDefinition]):
                     ("probes", name, "of"),
                     f" = {probe.of!r}: must be a GAN, or for features an autoencoder of kind 'fc'",
                 )
+            yield from check_batch(("probes", name, "training"), probe.training, study.left(probe.dataset))
             if probe.part == "decision" and facts.classes != 2:
                 message = f" = {probe.dataset!r}: a decision needs a data set of kind 'real_fake'"
                 yield ("probes", name, "dataset"), message

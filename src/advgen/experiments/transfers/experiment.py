@@ -12,7 +12,7 @@ from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.outcomes.summaries.outcome import Summarise
-from advgen.specs.base import AttackName, ClassifierName, Need, Positive, Ref, Spec
+from advgen.specs.base import MOST, AttackName, ClassifierName, Need, Positive, Ref, Spec
 from advgen.specs.figures import FigureSpec
 
 TransferName = Annotated[str, Ref(("transfers",))]
@@ -134,9 +134,21 @@ class Transfers(Kind[TransferDefinition]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for name, transfer in self.all(study):
+            cells = len(transfer.sources) * len(transfer.targets) * len(transfer.attacks)
+            if cells > MOST:
+                message = f": sources × targets × attacks make {cells:,} cells; {MOST:,} at most"
+                yield ("transfers", name), message
             used = {study.facts(study.dataset_of(one))[:2] for one in (*transfer.sources, *transfer.targets)}
             if len(used) > 1:
                 yield ("transfers", name), ": sources and targets see images of different shapes or classes"
+        for name, figure in study.figures.items():
+            if isinstance(figure, PublishedTransferFigure):
+                transfer = study.transfers[figure.transfer]
+                known = (*transfer.sources, *transfer.targets, *transfer.attacks)
+                for published, ours in figure.names.items():
+                    if ours not in known:
+                        message = f" = {ours!r}: is no classifier or attack of transfer {figure.transfer!r}"
+                        yield ("figures", name, "names", published), f"{message} ({', '.join(dict.fromkeys(known))})"
 
 
 KIND = Transfers()

@@ -12,7 +12,7 @@ from advgen.core.kinds import OnGenerators, Summary
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import GeneratorTask
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
-from advgen.specs.base import GanName, Need, Positive, Ref, Spec
+from advgen.specs.base import Ascending, GanName, Need, Positive, Ref, Spec
 from advgen.specs.figures import FigureSpec
 
 TruncationName = Annotated[str, Ref(("truncations",))]
@@ -22,7 +22,7 @@ class TruncationDefinition(Spec):
     """Each generator judged with latent vectors from the middle of their distribution (the truncation trick)."""
 
     generators: tuple[GanName, ...] = Field(min_length=1, description="GANs whose generators are judged")
-    thresholds: tuple[Positive, ...] = Field(
+    thresholds: Annotated[tuple[Positive, ...], Ascending] = Field(
         (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0), min_length=1, description="numbers of z beyond this are drawn again"
     )
 

@@ -116,11 +116,13 @@ class Cv(Kind[Spec]):
 
 def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[str, ...]]:
     """The table cells and figures that the profile and its overlays name; ConfigError if a file is missing or wrong."""
-    files = {f"cv.{key}": getattr(cv, key) for key in ("profile", "bibliography", "metrics", "overlay")}
-    files |= {f"cv.variants.{name}.overlay": variant.overlay for name, variant in cv.variants.items()}
+    files: dict[tuple[str, ...], str | None] = {
+        ("cv", key): getattr(cv, key) for key in ("profile", "bibliography", "metrics", "overlay")
+    }
+    files |= {("cv", "variants", name, "overlay"): variant.overlay for name, variant in cv.variants.items()}
     for key, path in files.items():
         if path is not None and not Path(path).is_file():
-            raise ConfigError(f"{key} = {path!r}: no such file; name one, or set cv: null for no CV")
+            raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV", key)
     cells, figures = dict[live_values.LiveValue, None](), dict[str, None]()
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:
