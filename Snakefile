@@ -7,6 +7,17 @@ snakemake --cores 8 --config study=config/smoke.yaml     another study
 import sys
 import threading
 
+
+def excepthook(kind, error, trace):
+    """Ctrl-C while the study is read ends in one line, too."""
+    if kind is KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = excepthook
+
 from advgen.core import catalog, paths
 from advgen.core.errors import ConfigError
 from advgen.core.code import save_digest_cache

@@ -1,5 +1,10 @@
 """`python -m advgen`."""
 
-from advgen.cli import main
+import sys
 
-main()
+try:
+    from advgen.cli import main
+
+    main()
+except KeyboardInterrupt:  # while its own modules were read
+    sys.exit("advgen: interrupted")

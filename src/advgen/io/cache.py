@@ -16,7 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from advgen.core.provenance import Stamp, atomic, sha256_file, sha256_text
+from pydantic_core import from_json
+
+from advgen.core.provenance import FULL, Stamp, atomic, sha256_file, sha256_text
 from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp, relabelled
 from advgen.specs.base import canonical_json
@@ -79,14 +81,14 @@ def restore(job: Job[Any]) -> bool:
     if entry is None:
         return False
     try:
-        files = json.loads((entry / LIST).read_text())
+        files = from_json((entry / LIST).read_bytes())
         if any(sha256_file(entry / name) != digest for name, digest in files.values()):
             raise ValueError("damaged")
         for flag, (name, _) in files.items():
             _put(entry / name, job.output(flag), job)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if getattr(error, "errno", None) in FULL:  # the entry is whole, and computing it makes no room
+            raise
         shutil.rmtree(entry, ignore_errors=True)
         return False
     with suppress(OSError):
