@@ -76,7 +76,7 @@ class Job(Generic[T]):
                 **{name: version(name) for name in ("advgen", *self.spec.packages)},
             },
             seed=spec.get("seed"),
-            device=devices.device_name(self.device),
+            device=devices.device_name(self.device) if self.spec.torch else "cpu",
         )
 
     def _command_line(self) -> str:
