@@ -23,7 +23,7 @@ from advgen.core.errors import ConfigError
 from advgen.core.code import save_digest_cache
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
-from advgen.driver.recovery import age
+from advgen.driver.recovery import doubt
 from advgen.io.cache import shrink
 from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
 from advgen.study.load import load_study
@@ -35,7 +35,7 @@ except ConfigError as error:
     sys.exit(str(error))
 
 if workflow.is_main_process:
-    age(PLAN)
+    doubt(PLAN)
 
 # without exec, SIGTERM ends the job's shell and leaves Python running beside its retry
 shell.prefix("set -euo pipefail; exec ")

@@ -28,9 +28,9 @@ def artefacts(project: Project) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if not name.startswith((*left_out, "."))}
 
 
-def ran(project: Project, *arguments: str) -> tuple[set[str], set[str]]:
+def ran(project: Project, *arguments: str, study: str = STUDY) -> tuple[set[str], set[str]]:
     """Run the study; the rules that computed something, and the files whose jobs were spared."""
-    result = project.snakemake(STUDY, *arguments)
+    result = project.snakemake(study, *arguments)
     assert result.returncode == 0, result.stderr[-3000:]
     said = result.stdout + result.stderr
     started = re.findall(r"^Shell command: python -m advgen (\S+)", said, flags=re.MULTILINE)
@@ -91,6 +91,19 @@ def test_what_comes_out_equal_ends_the_computing(
     second.edit(file, old, new)
     computed, _ = ran(second)
     assert computed - {"verify"} == expected
+
+
+def test_a_damaged_raw_file_is_fetched_again_and_nothing_else(second: Project) -> None:
+    before, raw = artefacts(second), "results/datasets/mnist/raw/train-images-idx3-ubyte"
+    content = bytearray((second.folder / raw).read_bytes())
+    content[1000] ^= 1
+    (second.folder / raw).write_bytes(content)
+    told = second.advgen("verify", STUDY).stdout
+    assert [line.split(":")[0] for line in told.splitlines()] == [raw]
+    assert f"{raw}: left by an interrupted run, or changed since; made again" in second.snakemake(STUDY, "-n").stderr
+    assert ran(second)[0] - {"verify"} == {"fetch"}
+    assert artefacts(second) == before
+    assert "Nothing to be done" in second.snakemake(STUDY).stderr
 
 
 def test_a_renamed_attack_is_not_crafted_again(second: Project) -> None:

@@ -92,8 +92,8 @@ def damage(job: PlannedJob, path: str) -> str:
     """What is wrong with an artefact whatever the plan says; empty if nothing is."""
     if job.rule == "fetch":
         dataset = job.task.dataset  # type: ignore[attr-defined]
-        intact = registry.resolve(dataset)(dataset).intact(Path(path))
-        return "" if intact else "is not the file that was published (wrong checksum)"
+        intact = registry.load_target(dataset.intact)
+        return "" if intact(Path(path), dataset) else "is not the file that was published (wrong checksum)"
     try:
         stamp = read_stamp(Path(path))
         check_content(Path(path))
