@@ -188,3 +188,38 @@ def test_it_can_be_off_and_lies_with_the_results_by_default(tmp_path: Path, raw_
     (project.folder / target).unlink()
     assert project.snakemake(STUDY, target).returncode == 0
     assert len(list((project.folder / "results/cache").glob("??/*"))) == 1
+
+
+TITLE, YEAR = "  title   = {Heavy Tails, Light Heads},\n", "  year    = {2024},\n"
+BIBLIOGRAPHY = [
+    (TITLE, ""),  # the fields of an entry in another order, with other white space
+    (YEAR, f"{YEAR}  title={{Heavy  Tails,\n Light Heads}} ,\n\n"),
+    ("@misc{vydumova2024tails", "% a remark\n@comment{another}\n\n@misc{vydumova2024tails"),
+]
+PROFILE = [
+    ("name: Zoë Quillåker\n", ""),
+    (
+        "aliases: [Z. Quillåker, Zoe Quillaker]\n",
+        "aliases: [Z. Quillåker,  Zoe Quillaker]  # hers\n\nname:  Zoë Quillåker\n",
+    ),
+]
+METRICS = [("as_of: 2025-09-30\n", ""), ("source: Citation Index\n", "source: Citation Index\nas_of: 2025-09-30\n")]
+
+
+def test_a_remark_in_the_sources_of_a_cv_costs_one_parse(tmp_path: Path) -> None:
+    study = "tests/slice.yaml"
+    project = Project(tmp_path / "cv", cache=tmp_path / "shared")
+    project.without_experiments_in_the_cv()
+    project.edit(study, "cv: {}\n", "cv: {formats: [pdf, html, md, tex, resume.json]}\n")
+    assert ran(project, "cv", study=study)[0] == {"cv-data", "cv-render"}
+    before = artefacts(project)
+    edits = {"publications.bib": BIBLIOGRAPHY, "profile.yaml": PROFILE, "metrics.yaml": METRICS}
+    for file, changes in edits.items():
+        for old, new in changes:
+            project.edit(f"config/cv/{file}", old, new)
+        computed, spared = ran(project, "cv", study=study)
+        assert computed == {"cv-data"}, file
+        assert len(spared) == 5
+    after = artefacts(project)
+    assert {name for name in after if after[name] != before[name]} == {"cv/cv.json"}  # its stamp names the sources
+    assert not list((tmp_path / "shared").rglob("*.*"))

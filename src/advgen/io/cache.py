@@ -64,15 +64,15 @@ def key(job: Job[Any]) -> str:
 
 
 def _place(job: Job[Any]) -> Path | None:
-    """Where the files of a job are kept; None if they are not: raw data, which are kept anyway, and private ones.
+    """Where the files of a job are kept; None if they are not, and for raw data, which are kept anyway.
 
-    Those stay beside the results that they are, in no folder that others may see.
+    Private ones stay beside the results, in no folder that others may see.
     """
     root = folder()
-    if root is None or not job.spec.outputs or (job.spec.private and "ADVGEN_CACHE" in os.environ):
+    if root is None or not job.spec.outputs:
         return None
     name = key(job)
-    return root / name[:2] / name
+    return (Path(FOLDER) if job.spec.private else root) / name[:2] / name
 
 
 def restore(job: Job[Any]) -> bool:
@@ -93,7 +93,7 @@ def restore(job: Job[Any]) -> bool:
         return False
     with suppress(OSError):
         os.utime(entry)  # used now: the last to be dropped
-    print(f"{job.label()}: computed before, taken from {folder()}", flush=True)
+    print(f"{job.label()}: computed before, taken from {entry.parents[1]}", flush=True)
     return True
 
 
@@ -155,11 +155,9 @@ def entries(root: Path) -> Iterator[tuple[float, int, Path]]:
 
 def shrink() -> None:
     """Drop what was not used for longest until the rest is within bounds."""
-    root = folder()
-    if root is None or not root.is_dir():
-        return
-    total = 0.0
-    for _, size, entry in sorted(entries(root), reverse=True):
-        total += size
-        if total > limit():
-            shutil.rmtree(entry, ignore_errors=True)
+    for root in {Path(FOLDER), folder() or Path(FOLDER)}:
+        total = 0.0
+        for _, size, entry in sorted(entries(root), reverse=True):
+            total += size
+            if total > limit():
+                shutil.rmtree(entry, ignore_errors=True)
