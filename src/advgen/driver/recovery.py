@@ -57,7 +57,7 @@ def doubt(plan: Plan) -> None:
     result = subprocess.run(command, capture_output=True, text=True, input="\n".join(found))
     if result.returncode:
         sys.exit(f"what an interrupted run left could not be compared with the study: {result.stderr.strip()}")
-    for path in result.stdout.splitlines():
+    for path in filter(None, result.stdout.splitlines()):
         note = _place(INCOMPLETE, path)
         note.parent.mkdir(parents=True, exist_ok=True)
         if not note.exists():
