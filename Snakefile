@@ -7,12 +7,23 @@ snakemake --cores 8 --config study=config/smoke.yaml     another study
 import sys
 import threading
 
+
+def excepthook(kind, error, trace):
+    """Ctrl-C while the study is read ends in one line, too."""
+    if kind is KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = excepthook
+
 from advgen.core import catalog, paths
 from advgen.core.errors import ConfigError
 from advgen.core.code import save_digest_cache
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
-from advgen.driver.recovery import age
+from advgen.driver.recovery import doubt
 from advgen.driver.workers import start
 from advgen.io.cache import shrink
 from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
@@ -25,7 +36,7 @@ except ConfigError as error:
     sys.exit(str(error))
 
 if workflow.is_main_process:
-    age(PLAN)
+    doubt(PLAN)
 
 # without exec, SIGTERM ends the job's shell and leaves Python running beside its retry
 shell.prefix("set -euo pipefail; exec ")

@@ -14,36 +14,45 @@ from pathlib import Path
 from tests.project import Project
 
 STUDY = "tests/spine.yaml"
-KINDS = ("kill driver", "kill job", "terminate job", "terminate driver")
+KINDS = ("kill driver", "kill job", "terminate job", "terminate driver", "interrupt driver")
 
 
 def digests(project: Project) -> dict[str, str]:
-    """Content of every table and checkpoint below results/."""
+    """Content of every table and checkpoint below results/, in the cache, too, but for states and half-written ones."""
     results = project.folder / "results"
     paths = [path for kind in ("*.parquet", "*.safetensors") for path in results.rglob(kind)]
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in paths
         if path.relative_to(results).parts[0] != "state"
+        and not any(part.startswith(".") for part in path.relative_to(results).parts)
     }
 
 
-def disturb(project: Project, kind: str, moment: float, chance: random.Random) -> str:
-    """Start the study, do something cruel to it after `moment` seconds, wait until the driver is gone."""
-    driver = subprocess.Popen(
+def started(project: Project) -> subprocess.Popen[str]:
+    """A driver of the study in a process group of its own, as a shell starts it; trainings save their state often."""
+    return subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2", "--config", f"study={STUDY}"],
         cwd=project.folder,
         env={**project.environment, "ADVGEN_SAVE_SECONDS": "0.5"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
+
+
+def disturb(project: Project, kind: str, moment: float, chance: random.Random) -> str:
+    """Start the study, do something cruel to it after `moment` seconds, wait until the driver is gone."""
+    driver = started(project)
     try:
         driver.wait(moment)
     except subprocess.TimeoutExpired:
         number = signal.SIGKILL if kind.startswith("kill") else signal.SIGTERM
         jobs = running_jobs(project.folder)
-        if kind.endswith("driver"):
+        if kind.startswith("interrupt"):  # as a terminal does: the driver and all its jobs
+            os.killpg(driver.pid, signal.SIGINT)
+        elif kind.endswith("driver"):
             driver.send_signal(number)
         elif jobs:
             os.kill(chance.choice(jobs), number)

@@ -100,3 +100,12 @@ class Project:
         """Add text to the end of a file."""
         with (self.folder / path).open("a", encoding="utf-8") as file:
             file.write(text)
+
+    def without_experiments_in_the_cv(self) -> None:
+        """Take what experiments give out of the profile, so that `snakemake cv` needs none."""
+        profile = self.folder / "config/cv/profile.yaml"
+        text = profile.read_text(encoding="utf-8")
+        for start, end in (("  - section: experiments\n", "  - honors\n"), ("\nexperiments:\n", "\nhonors:\n")):
+            assert text.count(start) == text.count(end) == 1
+            text = text[: text.index(start)] + text[text.index(end) :]
+        profile.write_text(text, encoding="utf-8")

@@ -1,8 +1,13 @@
 """`python -m advgen`: in a process forked from the warm server of a run, where there is one, else in this one."""
 
+import sys
+
 from advgen.driver.workers import served
 
-if not served():
-    from advgen.cli import main
+try:
+    if not served():
+        from advgen.cli import main
 
-    main()
+        main()
+except KeyboardInterrupt:  # while its own modules were read
+    sys.exit("advgen: interrupted")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +50,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("ADVGEN_DATA", str(folder / "mine"))
-        before = torch.are_deterministic_algorithms_enabled(), signal.getsignal(signal.SIGTERM)
+        before = torch.are_deterministic_algorithms_enabled()
         run_all()
-        torch.use_deterministic_algorithms(before[0])
-        signal.signal(signal.SIGTERM, before[1])
+        torch.use_deterministic_algorithms(before)
     return folder
 
 

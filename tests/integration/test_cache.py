@@ -28,9 +28,9 @@ def artefacts(project: Project) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if not name.startswith((*left_out, "."))}
 
 
-def ran(project: Project, *arguments: str) -> tuple[set[str], set[str]]:
+def ran(project: Project, *arguments: str, study: str = STUDY) -> tuple[set[str], set[str]]:
     """Run the study; the rules that computed something, and the files whose jobs were spared."""
-    result = project.snakemake(STUDY, *arguments)
+    result = project.snakemake(study, *arguments)
     assert result.returncode == 0, result.stderr[-3000:]
     said = result.stdout + result.stderr
     started = re.findall(r"^Shell command: python -m advgen (\S+)", said, flags=re.MULTILINE)
@@ -91,6 +91,19 @@ def test_what_comes_out_equal_ends_the_computing(
     second.edit(file, old, new)
     computed, _ = ran(second)
     assert computed - {"verify"} == expected
+
+
+def test_a_damaged_raw_file_is_fetched_again_and_nothing_else(second: Project) -> None:
+    before, raw = artefacts(second), "results/datasets/mnist/raw/train-images-idx3-ubyte"
+    content = bytearray((second.folder / raw).read_bytes())
+    content[1000] ^= 1
+    (second.folder / raw).write_bytes(content)
+    told = second.advgen("verify", STUDY).stdout
+    assert [line.split(":")[0] for line in told.splitlines()] == [raw]
+    assert f"{raw}: left by an interrupted run, or changed since; made again" in second.snakemake(STUDY, "-n").stderr
+    assert ran(second)[0] - {"verify"} == {"fetch"}
+    assert artefacts(second) == before
+    assert "Nothing to be done" in second.snakemake(STUDY).stderr
 
 
 def test_a_renamed_attack_is_not_crafted_again(second: Project) -> None:
@@ -175,3 +188,38 @@ def test_it_can_be_off_and_lies_with_the_results_by_default(tmp_path: Path, raw_
     (project.folder / target).unlink()
     assert project.snakemake(STUDY, target).returncode == 0
     assert len(list((project.folder / "results/cache").glob("??/*"))) == 1
+
+
+TITLE, YEAR = "  title   = {Heavy Tails, Light Heads},\n", "  year    = {2024},\n"
+BIBLIOGRAPHY = [
+    (TITLE, ""),  # the fields of an entry in another order, with other white space
+    (YEAR, f"{YEAR}  title={{Heavy  Tails,\n Light Heads}} ,\n\n"),
+    ("@misc{vydumova2024tails", "% a remark\n@comment{another}\n\n@misc{vydumova2024tails"),
+]
+PROFILE = [
+    ("name: Zoë Quillåker\n", ""),
+    (
+        "aliases: [Z. Quillåker, Zoe Quillaker]\n",
+        "aliases: [Z. Quillåker,  Zoe Quillaker]  # hers\n\nname:  Zoë Quillåker\n",
+    ),
+]
+METRICS = [("as_of: 2025-09-30\n", ""), ("source: Citation Index\n", "source: Citation Index\nas_of: 2025-09-30\n")]
+
+
+def test_a_remark_in_the_sources_of_a_cv_costs_one_parse(tmp_path: Path) -> None:
+    study = "tests/slice.yaml"
+    project = Project(tmp_path / "cv", cache=tmp_path / "shared")
+    project.without_experiments_in_the_cv()
+    project.edit(study, "cv: {}\n", "cv: {formats: [pdf, html, md, tex, resume.json]}\n")
+    assert ran(project, "cv", study=study)[0] == {"cv-data", "cv-render"}
+    before = artefacts(project)
+    edits = {"publications.bib": BIBLIOGRAPHY, "profile.yaml": PROFILE, "metrics.yaml": METRICS}
+    for file, changes in edits.items():
+        for old, new in changes:
+            project.edit(f"config/cv/{file}", old, new)
+        computed, spared = ran(project, "cv", study=study)
+        assert computed == {"cv-data"}, file
+        assert len(spared) == 5
+    after = artefacts(project)
+    assert {name for name in after if after[name] != before[name]} == {"cv/cv.json"}  # its stamp names the sources
+    assert not list((tmp_path / "shared").rglob("*.*"))

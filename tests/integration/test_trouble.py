@@ -14,6 +14,11 @@ import pytest
 from tests.interruption import STUDY
 from tests.project import Project
 
+from advgen.core.provenance import Stamp
+from advgen.io.checkpoints import build, save_model
+from advgen.specs.networks import FcNetwork
+from advgen.training.initial import fresh
+
 RAW = "results/datasets/mnist/raw/t10k-labels-idx1-ubyte"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
@@ -49,26 +54,65 @@ def test_disk_full(small_disk: Callable[..., Path], project: Callable[..., Proje
     copy, disk = project(), small_disk("size=4m")
     result = make_dataset(copy, raw_mnist, disk)
     assert result.returncode == 1
-    assert "No space left on device" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device\n"
     assert list(disk.iterdir()) == []
     small_disk("size=100m")
     assert make_dataset(copy, raw_mnist, disk).returncode == 0
 
 
 @needs_root
-def test_disk_full_while_a_checkpoint_is_written(small_disk: Callable[..., Path], smoke: Project) -> None:
+def test_disk_full_while_a_checkpoint_is_written(small_disk: Callable[..., Path]) -> None:
     disk = small_disk("size=100k")
-    code = (
-        "import sys; from pathlib import Path; import advgen; from advgen.io.checkpoints import save_model;"
-        "from advgen.core.provenance import Stamp;"
-        "model = advgen.load('results/classifiers/fc100/seed0/classifier.safetensors');"
-        "save_model(Path(sys.argv[1]) / 'model.safetensors', model, Stamp('t', {}, 'x'))"
-    )
-    result = smoke.run(sys.executable, "-c", code, str(disk))
-    assert result.returncode == 1
-    assert "OSError" in result.stderr.splitlines()[-1]
+    spec = FcNetwork(kind="fc", image=(1, 28, 28), hidden=(100, 100), activation="relu")
+    with pytest.raises(OSError, match="cannot be written") as caught:
+        save_model(disk / "model.safetensors", fresh(build, "networks", spec, 10, seed=0), Stamp("t", {}, "x"))
+    assert caught.value.filename == str(disk / "model.safetensors")
     assert list(disk.iterdir()) == []
+
+
+@needs_root
+def test_disk_full_where_results_are_kept(
+    small_disk: Callable[..., Path], project: Callable[..., Project], raw_mnist: Path, tmp_path: Path
+) -> None:
+    disk, out = small_disk("size=4m"), tmp_path / "out"
+    copy = project(cache=disk)
+    assert make_dataset(copy, raw_mnist, out).returncode == 0
+    assert not [path for path in disk.rglob("*") if path.is_file()]
+    small_disk("size=100m")
+    assert make_dataset(copy, raw_mnist, out).returncode == 0
+    kept = [path for path in disk.rglob("*") if path.is_file()]
+    assert len(kept) == 3
+    small_disk("ro")
+    assert "computed before" in make_dataset(copy, raw_mnist, tmp_path / "another").stdout
+
+
+@needs_root
+def test_disk_full_does_not_cost_what_is_kept(
+    small_disk: Callable[..., Path], project: Callable[..., Project], raw_mnist: Path, tmp_path: Path
+) -> None:
+    disk, kept = small_disk("size=4m"), tmp_path / "kept"
+    copy = project(cache=kept)
+    assert make_dataset(copy, raw_mnist, tmp_path / "out").returncode == 0
+    before = sorted(kept.rglob("*"))
+    result = make_dataset(copy, raw_mnist, disk)
+    assert result.stderr == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device\n"
+    assert sorted(kept.rglob("*")) == before
+
+
+@needs_root
+def test_disk_full_where_logs_lie(
+    small_disk: Callable[..., Path], project: Callable[..., Project], raw_mnist: Path
+) -> None:
+    copy, disk = project(), small_disk("size=4k,nr_inodes=2")
+    (copy.folder / "results").mkdir()
+    (copy.folder / "results/logs").symlink_to(disk)
+    target = "results/datasets/mnist/train.parquet"
+    result = copy.snakemake(STUDY, target)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "results/logs/fetch" in result.stderr
+    small_disk("size=100m,nr_inodes=1000")
+    assert copy.snakemake(STUDY, target).returncode == 0
 
 
 @needs_root

@@ -140,17 +140,7 @@ def test_mistakes_are_told_before_anything_runs(tmp_path: Path, file: str, old: 
 def test_a_real_cv_with_variants(tmp_path: Path) -> None:
     """The commands themselves, without experiments: what the variants show, and that nothing private leaks."""
     project = Project(tmp_path / "copy")
-    for name, text in {
-        "order": "  - section: experiments\n",
-        "living": "experiments:\n",
-        "figures": "figures:\n",
-    }.items():
-        assert text in (project.folder / "config/cv/profile.yaml").read_text(encoding="utf-8"), name
-    profile = project.folder / "config/cv/profile.yaml"
-    text = profile.read_text(encoding="utf-8")
-    start, end = text.index("  - section: experiments\n"), text.index("  - honors\n")
-    living, after = text.index("\nexperiments:\n"), text.index("\nhonors:\n")
-    profile.write_text(text[:start] + text[end:living] + text[after:], encoding="utf-8")
+    project.without_experiments_in_the_cv()
     (project.folder / "private.yaml").write_text("email: home@example.org\n", encoding="utf-8")
     project.edit(STUDY, "cv: {}\n", CV)
     done = project.snakemake(STUDY, "cv")

@@ -15,24 +15,28 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the chain from a file back to the raw data, depth first, each file once."""
     if not arguments.file.is_file():
         raise ValueError(f"{arguments.file}: no such file; build it first")
-    _show(arguments.file, None, 0, set())
+    todo: list[tuple[Path, str | None, int]] = [(arguments.file, None, 0)]
+    seen = set[Path]()
+    while todo:
+        path, recorded, depth = todo.pop()
+        inputs = _show(path, recorded, "  " * depth, seen)
+        seen.add(path)
+        todo += [(Path(name), given, depth + 2) for name, given in reversed(inputs.items())]
 
 
-def _show(path: Path, recorded: str | None, depth: int, seen: set[Path]) -> None:
-    indent = "  " * depth
+def _show(path: Path, recorded: str | None, indent: str, seen: set[Path]) -> dict[str, str]:
+    """Print what a file holds and what made it; the digests of its inputs, if they were not shown before."""
     if not path.is_file():
         print(f"{indent}{path}  MISSING (was {recorded})")
-        return
+        return {}
     digest = content(path)
     changed = "" if recorded in (None, digest) else "  CHANGED since"
     stamp = read_stamp(path)
     again = "  (above)" if path in seen and stamp and stamp.inputs else ""
     print(f"{indent}{path}  holds {digest[:12]}{changed}{again}")
     if stamp is None or again:
-        return
-    seen.add(path)
+        return {}
     seed = "" if stamp.seed is None else f", seed {stamp.seed}"
     versions = " ".join(f"{name} {number}" for name, number in sorted(stamp.versions.items()))
     print(f"{indent}  = {stamp.command.split(' --')[0]} (code {stamp.code}{seed}; {versions}; {stamp.device})")
-    for name, given in stamp.inputs.items():
-        _show(Path(name), given, depth + 2, seen)
+    return dict(stamp.inputs)

@@ -2,8 +2,12 @@
 
 import argparse
 import os
+import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +15,7 @@ from advgen import registry
 from advgen.core.kinds import PlannedJob
 from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.driver.plan import build
+from advgen.io import devices
 from advgen.io.stamps import check_content, content, read_stamp
 from advgen.study.load import load_file
 from advgen.study.yaml import DEFAULT_STUDY
@@ -48,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         [arguments.only] = [job.inputs["artefacts"] for job in plan.jobs if job.rule == "verify"]
     hashes: dict[str, str] = {}
     findings, checked = [], 0
+    elsewhere = Counter[str]()
     for job in plan.jobs:
         for path in job.outputs.values():
             wanted = arguments.only is None or path in arguments.only
@@ -58,9 +64,13 @@ def run(arguments: argparse.Namespace) -> None:
                     hashes[path] = DAMAGED
                 if wrong := wrong or next(problems(job, path, hashes), ""):
                     findings.append(Finding(path, job.rule, wrong))
+                else:
+                    elsewhere.update(differences(path))
     if arguments.list:
         print("\n".join(finding.path for finding in findings))
         return
+    warnings = [f"warning: {count} artefacts were made with {what}" for what, count in sorted(elsewhere.items())]
+    print("".join(f"{warning}\n" for warning in warnings), end="")
     for finding in findings:
         print(f"{finding.path}: {finding.what}; rule {finding.rule} makes it again")
         if arguments.fix:
@@ -75,15 +85,15 @@ def run(arguments: argparse.Namespace) -> None:
         print(verdict)
         if arguments.out:
             stamp = Stamp("advgen verify", {"study": str(arguments.study)}, "", dict(sorted(hashes.items())))
-            write_bytes(arguments.out, f"{verdict}\n\n<!-- {stamp.token()} -->\n".encode())
+            write_bytes(arguments.out, "\n\n".join([verdict, *warnings, f"<!-- {stamp.token()} -->\n"]).encode())
 
 
 def damage(job: PlannedJob, path: str) -> str:
     """What is wrong with an artefact whatever the plan says; empty if nothing is."""
     if job.rule == "fetch":
         dataset = job.task.dataset  # type: ignore[attr-defined]
-        intact = registry.resolve(dataset)(dataset).intact(Path(path))
-        return "" if intact else "is not the file that was published (wrong checksum)"
+        intact = registry.load_target(dataset.intact)
+        return "" if intact(Path(path), dataset) else "is not the file that was published (wrong checksum)"
     try:
         stamp = read_stamp(Path(path))
         check_content(Path(path))
@@ -115,6 +125,31 @@ def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str
             hashes[one] = _content(Path(one))
         if hashes[one] not in (stamp.inputs[one], DAMAGED):
             yield f"was made from another {one}"
+
+
+def differences(path: str) -> Iterator[str]:
+    """With what an artefact was made that is otherwise on this machine; its numbers may differ in their last bits."""
+    stamp = read_stamp(Path(path))
+    if stamp is None:  # raw data
+        return
+    for name, made in sorted(stamp.versions.items()):
+        if made != _installed(name):
+            yield f"{name} {made}, here it is {_installed(name)}"
+    if stamp.device.startswith("cpu ") and stamp.device != _cpu():
+        yield f"{stamp.device}, here it is {_cpu()}"
+
+
+@cache
+def _installed(package: str) -> str:
+    try:
+        return platform.python_version() if package == "python" else version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@cache
+def _cpu() -> str:
+    return devices.device_name("cpu")
 
 
 def _content(path: Path) -> str:

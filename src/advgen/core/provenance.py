@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 import glob
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,8 +15,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
+from pydantic import ConfigDict, TypeAdapter
+
 from advgen.specs.base import canonical_json
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a file system says that there is no more room."""
 OPEN = 64 * "0"
 """A seal that is not closed yet; of the length of one that is."""
 
@@ -25,6 +30,7 @@ OPEN = 64 * "0"
 class Stamp:
     """What made an artefact: enough to trace it and to make it again. No times, hosts or absolute paths."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
     command: str
     spec: Any
     code: str
@@ -43,8 +49,8 @@ class Stamp:
     def from_json(text: str) -> Stamp:
         """Read `to_json`'s text; ValueError if it is none."""
         try:
-            return Stamp(**json.loads(text))
-        except (json.JSONDecodeError, TypeError) as error:
+            return _reader().validate_python(pydantic_core.from_json(text))  # json.loads has no bound but the stack's
+        except ValueError as error:
             raise ValueError(f"stamp cannot be read: {error}") from None
 
     def sealed(self, digest: str) -> Stamp:
@@ -61,6 +67,11 @@ class Stamp:
         return Stamp.from_json(base64.urlsafe_b64decode(text.removeprefix("advgen:")).decode())
 
 
+@cache
+def _reader() -> TypeAdapter[Stamp]:
+    return TypeAdapter(Stamp)
+
+
 def sha256_text(text: str) -> str:
     """Hex digest of a string."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -74,19 +85,30 @@ def sha256_file(path: Path) -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary sibling to write to; it takes the place of `path` when the block ends well, else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """A temporary sibling to write to; it takes the place of `path` when the block ends well, else it is removed.
+
+    Raises OSError of `path` itself if it cannot be written.
+    """
+    name = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        # who writes names the temporary file, none, or what it copies
+        if error.errno not in FULL and not os.path.basename(error.filename or "").startswith(_prefix(path)):
+            raise
+        reason = os.strerror(error.errno) if error.errno in FULL else error.strerror
+        raise OSError(error.errno, reason, str(path)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if name:
+            Path(name).unlink(missing_ok=True)
 
 
 def _prefix(path: Path) -> str:

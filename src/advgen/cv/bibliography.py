@@ -275,13 +275,14 @@ class _Reader:
         }
 
     def bibtex(self, block: Entry, fields: dict[str, Field]) -> str:
-        """The entry for others to cite: standard fields only, in file order."""
-        kept = {name: self.raw(field) for name, field in fields.items() if name in _CITED and self.raw(field)}
+        """The entry for others to cite: standard fields only, in alphabetical order."""
+        kept = {name: self.raw(field) for name, field in sorted(fields.items()) if name in _CITED and self.raw(field)}
         lines = [f"  {name} = {{{value}}},\n" for name, value in kept.items() if _balanced(re.sub(r"\\.", "", value))]
         return f"@{block.entry_type.lower()}{{{block.key},\n{''.join(lines)}}}\n"
 
     def raw(self, field: Field | None) -> str:
-        return str(field.value).strip() if field is not None else ""
+        """A field with white space as BibTeX reads it: any of it is one space."""
+        return " ".join(str(field.value).split()) if field is not None else ""
 
     def near_miss(self, field: Field) -> None:
         name = field.key.lower()
@@ -297,7 +298,7 @@ class _Reader:
         if field is None:
             return ""
         if field.enclosing == "no-enclosing":
-            value = " ".join(self.raw(field).split())
+            value = self.raw(field)
             what = f"{field.key} = {value[:40]} is not a defined @string; put the text in braces"
             if not _SWALLOWED.search(value):
                 self.fail(field.start_line, what)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from advgen.core.provenance import atomic
-from advgen.data.celeba_files import read_partition
+from advgen.data.celeba_files import PUBLISHED, read_partition, sound
+from advgen.data.checksum import md5
 from advgen.data.download import local_folder
 from advgen.specs.datasets import CelebaDataset, DatasetSpec
 
 IMAGES, ATTRIBUTES, PARTITION = CelebaDataset.raw
-MD5 = {
-    IMAGES: "00d2c5bc6d35e252742224ab0c1e8fcb",
-    ATTRIBUTES: "75e246fa4810816ffd6ee81facbd244c",
-    PARTITION: "d32c9cbf5e040fd4025c592c306e6668",
-}
-PUBLISHED = 202_599
-"""Faces in the published files."""
+MD5 = CelebaDataset.raw
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -45,26 +39,10 @@ class Celeba:
                 _copy(folder / target.name, target)
         _check({target.name: target for target in targets}, folder)
 
-    def intact(self, path: Path) -> bool:
-        """Whether a raw file is the published one, or a sound one from a folder of one's own."""
-        if path.name == IMAGES:  # packed again from a folder, it has other bytes; the checksums inside it tell
-            return zipfile.is_zipfile(path) and _sound(path)
-        return _md5(path) == MD5[path.name] or len(path.read_text().splitlines()) < PUBLISHED
-
 
 def celeba(spec: DatasetSpec) -> Celeba:
     """CelebA (liu2015deep): a folder in torchvision's layout, or torchvision's own downloader, by checksum."""
     return Celeba()
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def _sound(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return archive.testzip() is None
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -84,9 +62,9 @@ def _check(files: dict[str, Path], folder: Path) -> None:
     try:
         full = len(read_partition(files[PARTITION])) >= PUBLISHED
         for name in (ATTRIBUTES, PARTITION):
-            if full and _md5(files[name]) != MD5[name]:
+            if full and md5(files[name]) != MD5[name]:
                 raise ValueError(f"{folder / name}: as long as the published file, but another one (wrong checksum)")
-        if not zipfile.is_zipfile(files[IMAGES]) or not _sound(files[IMAGES]):
+        if not sound(files[IMAGES]):
             raise ValueError(f"{folder / IMAGES}: damaged")
     except ValueError:
         for path in files.values():

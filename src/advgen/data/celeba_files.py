@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,32 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from advgen.data.checksum import md5
 from advgen.specs.datasets import CelebaDataset
 
 Labels = np.ndarray[Any, Any]
+PUBLISHED = 202_599
+"""Faces in the published files."""
 TEST = 2
 """The part of the partition that is the test split; 0 is training and 1 validation, which are training images here."""
+
+
+def intact(path: Path, spec: CelebaDataset) -> bool:
+    """Whether a raw file is the published one, or a sound one from a folder of one's own."""
+    if path.suffix == ".zip":  # packed again from a folder, it has other bytes; the checksums inside it tell
+        return sound(path)
+    return md5(path) == spec.raw[path.name] or len(path.read_text(errors="replace").splitlines()) < PUBLISHED
+
+
+def sound(path: Path) -> bool:
+    """Whether a file is a zip whose members agree with their checksums."""
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError):
+        return False
 
 
 class Faces:

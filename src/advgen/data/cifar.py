@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 import urllib.request
@@ -10,20 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from advgen.core.provenance import write_bytes
+from advgen.data.checksum import md5
 from advgen.data.cifar_files import PUBLISHED, read_batch
 from advgen.data.download import LARGEST_BYTES, TIMEOUT_SECONDS, Source, fetch, local, local_folder
-from advgen.specs.datasets import DatasetSpec
+from advgen.specs.datasets import Cifar10Dataset, DatasetSpec
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 FOLDER, TARBALL = "cifar-10-batches-py", "cifar-10-python.tar.gz"
-MD5 = {
-    "data_batch_1": "c99cafc152244af753f735de768cd75f",
-    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-    "data_batch_4": "634d18415352ddfa80567beed471001a",
-    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    "test_batch": "40351d587109b95175f43aff81a1287e",
-}
+MD5 = Cifar10Dataset.raw
 
 
 class Cifar10:
@@ -39,15 +32,6 @@ class Cifar10:
         tarballs = [Source(f"file {folder / TARBALL}", Tarball((folder / TARBALL).read_bytes))]
         fetch(MD5, targets, [local(folder), *tarballs, Source(ADDRESS, Tarball(_download))], "cifar10")
 
-    def intact(self, path: Path) -> bool:
-        """Whether a raw file is the published one, or a readable one that is smaller."""
-        if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == MD5[path.name]:
-            return True
-        try:
-            return len(read_batch(path)[0]) < PUBLISHED
-        except ValueError:
-            return False
-
 
 def cifar10(spec: DatasetSpec) -> Cifar10:
     """CIFAR-10 (krizhevsky2009learning): a folder in torchvision's layout, the tarball, or its official address."""
@@ -58,11 +42,10 @@ def _copy(source: Path, target: Path) -> None:
     """Take over a batch from a folder; ValueError if it is missing, no batch, or a damaged copy of a published one."""
     if not source.is_file():
         raise ValueError(f"{source}: not there; a folder {FOLDER}/ holds {', '.join(MD5)}")
-    content = source.read_bytes()
-    write_bytes(target, content)
+    write_bytes(target, source.read_bytes())
     try:
         images, _ = read_batch(target)
-        published = hashlib.md5(content, usedforsecurity=False).hexdigest() == MD5[target.name]
+        published = md5(target) == MD5[target.name]
         if len(images) >= PUBLISHED and not published:
             raise ValueError(f"{source}: {len(images)} images, but not the published ones (wrong checksum)")
     except ValueError:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from advgen.data.checksum import md5
 from advgen.specs.datasets import RawDataset
 
 Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
@@ -42,6 +43,16 @@ def read(raw: Sequence[Path], spec: RawDataset | None = None) -> tuple[Arrays, A
     batches = [read_batch(path) for path in raw]
     images, labels = (np.concatenate([batch[part] for batch in batches[:-1]]) for part in (0, 1))
     return (images, labels), batches[-1]
+
+
+def intact(path: Path, spec: RawDataset) -> bool:
+    """Whether a raw file is the published one, or a readable one that is smaller."""
+    if md5(path) == spec.raw[path.name]:
+        return True
+    try:
+        return len(read_batch(path)[0]) < PUBLISHED
+    except ValueError:
+        return False
 
 
 def read_batch(path: Path) -> Arrays:

@@ -16,7 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from advgen.core.provenance import Stamp, atomic, sha256_file, sha256_text
+from pydantic_core import from_json
+
+from advgen.core.provenance import FULL, Stamp, atomic, sha256_file, sha256_text
 from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp, relabelled
 from advgen.specs.base import canonical_json
@@ -62,15 +64,15 @@ def key(job: Job[Any]) -> str:
 
 
 def _place(job: Job[Any]) -> Path | None:
-    """Where the files of a job are kept; None if they are not: raw data, which are kept anyway, and private ones.
+    """Where the files of a job are kept; None if they are not, and for raw data, which are kept anyway.
 
-    Those stay beside the results that they are, in no folder that others may see.
+    Private ones stay beside the results, in no folder that others may see.
     """
     root = folder()
-    if root is None or not job.spec.outputs or (job.spec.private and "ADVGEN_CACHE" in os.environ):
+    if root is None or not job.spec.outputs:
         return None
     name = key(job)
-    return root / name[:2] / name
+    return (Path(FOLDER) if job.spec.private else root) / name[:2] / name
 
 
 def restore(job: Job[Any]) -> bool:
@@ -79,19 +81,19 @@ def restore(job: Job[Any]) -> bool:
     if entry is None:
         return False
     try:
-        files = json.loads((entry / LIST).read_text())
+        files = from_json((entry / LIST).read_bytes())
         if any(sha256_file(entry / name) != digest for name, digest in files.values()):
             raise ValueError("damaged")
         for flag, (name, _) in files.items():
             _put(entry / name, job.output(flag), job)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if getattr(error, "errno", None) in FULL:  # the entry is whole, and computing it makes no room
+            raise
         shutil.rmtree(entry, ignore_errors=True)
         return False
     with suppress(OSError):
         os.utime(entry)  # used now: the last to be dropped
-    print(f"{job.label()}: computed before, taken from {folder()}", flush=True)
+    print(f"{job.label()}: computed before, taken from {entry.parents[1]}", flush=True)
     return True
 
 
@@ -153,11 +155,9 @@ def entries(root: Path) -> Iterator[tuple[float, int, Path]]:
 
 def shrink() -> None:
     """Drop what was not used for longest until the rest is within bounds."""
-    root = folder()
-    if root is None or not root.is_dir():
-        return
-    total = 0.0
-    for _, size, entry in sorted(entries(root), reverse=True):
-        total += size
-        if total > limit():
-            shutil.rmtree(entry, ignore_errors=True)
+    for root in {Path(FOLDER), folder() or Path(FOLDER)}:
+        total = 0.0
+        for _, size, entry in sorted(entries(root), reverse=True):
+            total += size
+            if total > limit():
+                shutil.rmtree(entry, ignore_errors=True)

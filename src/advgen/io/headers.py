@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from advgen.core.provenance import OPEN, Stamp, sha256_text
 from advgen.specs.base import canonical_json
 
@@ -18,7 +20,7 @@ HEADER = "advgen"
 def read_header(path: Path) -> dict[str, Any]:
     """The JSON in a checkpoint's metadata, read without torch; ValueError if the file is damaged or has none."""
     try:
-        header = json.loads(_parts(path)[0]["__metadata__"][HEADER])
+        header = from_json(_parts(path)[0]["__metadata__"][HEADER])
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise ValueError(f"{path}: not a checkpoint of advgen ({error}); delete it and run again") from None
     if not isinstance(header, dict):
@@ -32,7 +34,7 @@ def _parts(path: Path, weights: bool = False) -> tuple[dict[str, Any], bytes]:
         [size] = struct.unpack("<Q", file.read(8))
         if size > path.stat().st_size:
             raise ValueError("its header is longer than the file")
-        header = json.loads(file.read(size))
+        header = from_json(file.read(size))
         return header, file.read() if weights else b""
 
 

@@ -76,7 +76,7 @@ class Job(Generic[T]):
                 **{name: version(name) for name in ("advgen", *self.spec.packages)},
             },
             seed=spec.get("seed"),
-            device=devices.device_name(self.device),
+            device=devices.device_name(self.device) if self.spec.torch else "cpu",
         )
 
     def _command_line(self) -> str:
@@ -90,12 +90,16 @@ class Job(Generic[T]):
 
     def callbacks(self) -> dict[str, Any]:
         """How a training loop saves its state under results/state, tells its progress, and what it goes on from."""
-        saved = SavedState(self)
-        return {"save": saved.save, "progress": Progress(self.label()), "state": saved.load()}
+        return {"save": self.state.save, "progress": Progress(self.label()), "state": self.state.load()}
+
+    @cached_property
+    def state(self) -> SavedState:
+        """What is kept of an unfinished training; from now on a signal to stop waits for the end of a step."""
+        return SavedState(self)
 
     def finish(self) -> None:
         """Forget the saved state: the artefacts are complete."""
-        SavedState(self).path.unlink(missing_ok=True)
+        self.state.forget()
 
 
 class Progress:
@@ -158,8 +162,8 @@ class SavedState:
         self.path = Path("results/state") / f"{sha256_text(first)[:16]}.safetensors"
         self.job = job
         self.last = time.monotonic()
-        self.stopped = False
-        self.previous = signal.signal(signal.SIGTERM, self._on_term)
+        self.stopped = ""
+        self.previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
 
     @cached_property
     def key(self) -> str:
@@ -167,8 +171,8 @@ class SavedState:
         inputs = sorted(self.job.digests.values())
         return sha256_text("\n".join([self.job.spec.canonical(), self.job.code, self.job.device, *inputs]))
 
-    def _on_term(self, number: int, frame: FrameType | None) -> None:
-        self.stopped = True
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopped = signal.Signals(number).name
 
     def load(self) -> State | None:
         """What an interrupted run of the very same job left."""
@@ -182,7 +186,7 @@ class SavedState:
         return state
 
     def save(self, take: Callable[[], State]) -> None:
-        """Keep the state every SAVE_SECONDS, and at once before ending on SIGTERM."""
+        """Keep the state every SAVE_SECONDS, and at once before ending on SIGTERM or Ctrl-C."""
         from advgen.io.checkpoints import save_state
 
         now = time.monotonic()
@@ -191,4 +195,10 @@ class SavedState:
         save_state(self.path, take(), self.key)
         self.last = time.monotonic()
         if self.stopped:
-            sys.exit(f"{self.job.label()}: stopped by SIGTERM, state kept; run again to continue")
+            sys.exit(f"{self.job.label()}: stopped by {self.stopped}, state kept; run again to continue")
+
+    def forget(self) -> None:
+        """Remove what is kept, and let signals stop the process at once again."""
+        self.path.unlink(missing_ok=True)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)

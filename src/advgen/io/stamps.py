@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from advgen.core.provenance import OPEN, Stamp, sha256_file, sha256_text, write_bytes
 from advgen.io.headers import read_header, restamp
 from advgen.specs.base import canonical_json
@@ -96,7 +98,7 @@ def content(path: Path) -> str:
         return sha256_text(canonical_json(read_header(path).get("model")))
     if path.suffix == ".json":
         with suppress(ValueError):
-            told = json.loads(path.read_bytes())
+            told = from_json(path.read_bytes())
             if isinstance(told, dict) and told.pop("provenance", None):
                 return sha256_text(json.dumps(told))
     return sha256_file(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -41,13 +41,18 @@ class DatasetSpec(Spec):
 
 
 class RawDataset(DatasetSpec):
-    """A published data set: its raw files are fetched and read. A subclass states shape, classes and files."""
+    """A published data set: its raw files are fetched and read. A subclass states shape, classes and files.
+
+    `raw` has the md5 of each file as published; `reader` and `intact` are functions, as "module:name": what makes
+    images and labels of the files, and whether one of them is what it should be.
+    """
 
     shape: ClassVar[Shape]
     classes: ClassVar[int]
     full: ClassVar[tuple[int, int]]
-    raw: ClassVar[tuple[str, ...]]
+    raw: ClassVar[Mapping[str, str]]
     reader: ClassVar[str]
+    intact: ClassVar[str]
 
     train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
     test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
@@ -74,13 +79,14 @@ class MnistDataset(RawDataset):
     shape: ClassVar[Shape] = (1, 28, 28)
     classes: ClassVar[int] = 10
     full: ClassVar[tuple[int, int]] = (60_000, 10_000)
-    raw: ClassVar[tuple[str, ...]] = (
-        "train-images-idx3-ubyte",
-        "train-labels-idx1-ubyte",
-        "t10k-images-idx3-ubyte",
-        "t10k-labels-idx1-ubyte",
-    )
+    raw: ClassVar[Mapping[str, str]] = {  # of the unpacked files
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    }
     reader: ClassVar[str] = "advgen.data.idx:read"
+    intact: ClassVar[str] = "advgen.data.idx:intact"
     kind: Literal["mnist"] = Field(description="MNIST digits")
 
 
@@ -90,8 +96,14 @@ class FashionMnistDataset(RawDataset):
     shape: ClassVar[Shape] = (1, 28, 28)
     classes: ClassVar[int] = 10
     full: ClassVar[tuple[int, int]] = (60_000, 10_000)
-    raw: ClassVar[tuple[str, ...]] = MnistDataset.raw
+    raw: ClassVar[Mapping[str, str]] = {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    }
     reader: ClassVar[str] = MnistDataset.reader
+    intact: ClassVar[str] = MnistDataset.intact
     kind: Literal["fashion_mnist"] = Field(description="Fashion-MNIST")
 
 
@@ -101,15 +113,16 @@ class Cifar10Dataset(RawDataset):
     shape: ClassVar[Shape] = (3, 32, 32)
     classes: ClassVar[int] = 10
     full: ClassVar[tuple[int, int]] = (50_000, 10_000)
-    raw: ClassVar[tuple[str, ...]] = (
-        "data_batch_1",
-        "data_batch_2",
-        "data_batch_3",
-        "data_batch_4",
-        "data_batch_5",
-        "test_batch",
-    )
+    raw: ClassVar[Mapping[str, str]] = {
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "40351d587109b95175f43aff81a1287e",
+    }
     reader: ClassVar[str] = "advgen.data.cifar_files:read"
+    intact: ClassVar[str] = "advgen.data.cifar_files:intact"
     kind: Literal["cifar10"] = Field(description="CIFAR-10")
 
 
@@ -119,8 +132,13 @@ class CelebaDataset(RawDataset):
     shape: ClassVar[Shape] = (3, 64, 64)
     classes: ClassVar[int] = 2
     full: ClassVar[tuple[int, int]] = (182_637, 19_962)
-    raw: ClassVar[tuple[str, ...]] = ("img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt")
+    raw: ClassVar[Mapping[str, str]] = {
+        "img_align_celeba.zip": "00d2c5bc6d35e252742224ab0c1e8fcb",
+        "list_attr_celeba.txt": "75e246fa4810816ffd6ee81facbd244c",
+        "list_eval_partition.txt": "d32c9cbf5e040fd4025c592c306e6668",
+    }
     reader: ClassVar[str] = "advgen.data.celeba_files:read"
+    intact: ClassVar[str] = "advgen.data.celeba_files:intact"
     kind: Literal["celeba"] = Field(description="CelebA faces")
     attribute: str = Field("Smiling", description="the attribute that is the label: 1 where a face has it")
     crop: Annotated[int, Field(ge=8, le=178)] = Field(

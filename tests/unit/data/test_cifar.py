@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import subprocess
@@ -14,9 +15,9 @@ import pytest
 from tests import layouts
 from tests.layouts import cifar_batch, objects
 
-from advgen.data import cifar
+from advgen.data import cifar, cifar_files
 from advgen.data.cifar import cifar10
-from advgen.data.cifar_files import literal, read, read_batch
+from advgen.data.cifar_files import intact, literal, read, read_batch
 from advgen.io.tables import read_images, read_table
 from advgen.specs.datasets import Cifar10Dataset
 
@@ -138,7 +139,7 @@ def test_a_folder_becomes_parquet(tmp_path: Path) -> None:
     assert np.array_equal(read_images(train), images)
     assert train.column("label").to_pylist() == labels.tolist()
     assert read_images(test).shape == (7, 3, 32, 32)
-    assert cifar10(Cifar10Dataset(kind="cifar10")).intact(tmp_path / raw[0])
+    assert intact(tmp_path / raw[0], Cifar10Dataset(kind="cifar10"))
 
 
 def test_a_tarball_is_taken_by_its_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,7 @@ def test_a_tarball_is_taken_by_its_checksums(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ValueError, match="wrong content"):
         dataset.fetch(targets)
     for name, one in content.items():
-        monkeypatch.setitem(cifar.MD5, name, cifar.hashlib.md5(one).hexdigest())
+        monkeypatch.setitem(cifar.MD5, name, hashlib.md5(one).hexdigest())
     dataset.fetch(targets)
     assert [target.read_bytes() for target in targets] == list(content.values())
 
@@ -178,4 +179,5 @@ def test_what_a_folder_must_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ValueError, match="not the published ones"):
         dataset.fetch(targets)
     (tmp_path / "test_batch").write_bytes(cifar_batch(7))
-    assert not dataset.intact(tmp_path / "test_batch")
+    monkeypatch.setattr(cifar_files, "PUBLISHED", 7)
+    assert not intact(tmp_path / "test_batch", Cifar10Dataset(kind="cifar10"))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from advgen.cli import main
 from advgen.data import download
 from advgen.data.download import Source, fetch, local, mirror
 from advgen.data.idx import read, read_idx
-from advgen.data.mnist import mnist
 from advgen.specs.datasets import MnistDataset
 
 FILES = {"a-ubyte": b"alpha", "b-ubyte": b"beta"}
@@ -99,14 +99,33 @@ def test_a_missing_package_client_is_a_reason(tmp_path: Path, monkeypatch: pytes
 
 
 def test_real_mnist(raw_mnist: Path) -> None:
-    dataset = mnist(MnistDataset(kind="mnist"))
     (train, train_labels), (test, test_labels) = read([raw_mnist / name for name in MnistDataset.raw])
     assert train.shape == (60_000, 1, 28, 28)
     assert test.shape == (10_000, 1, 28, 28)
     assert train_labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert test_labels[:5].tolist() == [7, 2, 1, 0, 4]
     for name in MnistDataset.raw:
-        assert hashlib.md5((raw_mnist / name).read_bytes()).hexdigest() == dataset.md5[name]
+        assert hashlib.md5((raw_mnist / name).read_bytes()).hexdigest() == MnistDataset.raw[name]
+
+
+@pytest.mark.parametrize("place", [0, 16, 7000, -1])
+def test_nothing_is_made_of_a_file_without_its_checksum(
+    place: int, raw_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = [tmp_path / name for name in MnistDataset.raw]
+    for path in raw:
+        path.symlink_to(raw_mnist / path.name)
+    damaged = bytearray(raw[2].read_bytes())
+    damaged[place] ^= 1
+    raw[2].unlink()
+    raw[2].write_bytes(damaged)
+    outputs = [f"--out-{split}={tmp_path / split}.parquet" for split in ("train", "test")]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["make-dataset", "--spec", '{"dataset":{"kind":"mnist"}}', "--raw", *map(str, raw), *outputs])
+    reason = "is not the file that was published (wrong checksum); delete it and run again"
+    assert caught.value.code == f"advgen make-dataset: {raw[2]}: {reason}"
+    assert not list(tmp_path.glob("*.parquet"))
 
 
 def test_damaged_idx_is_told(tmp_path: Path) -> None:

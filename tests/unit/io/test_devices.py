@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -125,3 +126,13 @@ def test_of_several_given_devices_each_job_takes_one(tmp_path: Path) -> None:
         for process in pair:
             process.kill()
             process.wait()
+
+
+@pytest.mark.parametrize("told", [None, "avx2", "default"])
+def test_the_cpus_capability_is_what_torch_says(told: str | None) -> None:
+    environment = {**os.environ, **({"ATEN_CPU_CAPABILITY": told} if told else {})}
+    code = "import sys; from advgen.io import devices; ours, slow = devices.cpu_capability(), 'torch' in sys.modules"
+    code += "; import torch; print(ours == torch.backends.cpu.get_cpu_capability(), slow)"
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout.split()
+    assert said[0] == "True"
+    assert said[1] == "False" or told or platform.machine() != "x86_64"

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ from advgen.outcomes.verify.outcome import Verify
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job[Qa]:
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Job[Qa]]:
     monkeypatch.chdir(tmp_path)
     Path("in.txt").write_text("input")
-    return Job("qa", Qa(), "code", {"sanity_checks": [Path("in.txt")]}, {"out": [Path("out.txt")]})
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield Job("qa", Qa(), "code", {"sanity_checks": [Path("in.txt")]}, {"out": [Path("out.txt")]})
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_progress_is_sparse_whole_lines_with_time_left(
@@ -49,7 +53,11 @@ def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
-def test_state_is_kept_seldom_and_at_once_on_sigterm(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_state_is_kept_seldom_and_at_once_when_stopped(
+    number: signal.Signals, job: Job[Qa], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(number)
     saved = SavedState(job)
     saved.save(lambda: {"step": torch.tensor(1)})
     assert not saved.path.exists()
@@ -57,11 +65,12 @@ def test_state_is_kept_seldom_and_at_once_on_sigterm(job: Job[Qa], monkeypatch: 
     saved.save(lambda: {"step": torch.tensor(2)})
     assert saved.load()["step"] == 2  # type: ignore[index]
     monkeypatch.setattr(jobs, "SAVE_SECONDS", 1e9)
-    signal.raise_signal(signal.SIGTERM)
-    with pytest.raises(SystemExit, match="state kept"):
+    signal.raise_signal(number)
+    with pytest.raises(SystemExit, match=f"stopped by {number.name}, state kept"):
         saved.save(lambda: {"step": torch.tensor(3)})
     assert saved.load()["step"] == 3  # type: ignore[index]
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    saved.forget()
+    assert signal.getsignal(number) == before
 
 
 def test_state_of_another_input_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,9 +79,8 @@ def test_state_of_another_input_is_refused(job: Job[Qa], monkeypatch: pytest.Mon
     Path("in.txt").write_text("changed")
     other = Job(job.command, job.spec, job.code, job.inputs, job.outputs)
     assert SavedState(other).load() is None
-    job.finish()
+    other.finish()
     assert list(Path("results/state").iterdir()) == []
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_a_state_half_written_by_a_killed_run_is_swept_away(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +94,6 @@ def test_a_state_half_written_by_a_killed_run_is_swept_away(job: Job[Qa], monkey
     state = SavedState(job).load()
     assert state is not None and state["step"] == 1
     assert set(saved.path.parent.iterdir()) == {saved.path, other}
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +102,6 @@ def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pyt
     assert SavedState(Job(job.command, job.spec, "other code", job.inputs, job.outputs)).load() is None
     assert SavedState(Job(job.command, Verify(study="x"), job.code, job.inputs, job.outputs)).load() is None
     assert SavedState(Job(job.command, job.spec, job.code, job.inputs, job.outputs)).load() is not None
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_stamp_has_relative_paths_only(job: Job[Qa]) -> None:

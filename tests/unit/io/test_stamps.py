@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
@@ -111,6 +114,36 @@ def test_another_stamp_gives_the_bytes_of_another_run(tmp_path: Path, suffix: st
     relabelled(one, made, OTHER, {"model": ("one", "another")})
     assert made.read_bytes() == another.read_bytes()
     check_content(made)
+
+
+DEEP = 100_000 * "[" + 100_000 * "]"
+STAMPS = {
+    "deep": STAMP.to_json().replace('{"name":"one"}', DEEP),
+    "a list": "[]",
+    "a text": '"stamp"',
+    "lists for maps": STAMP.to_json().replace('{"pyarrow":', '[{"pyarrow":').replace('"}}', '"}]}'),
+    "inputs": STAMP.to_json().replace('"inputs":{', '"inputs":[1],"seed":{'),
+    "more": STAMP.to_json().replace('"seed":', '"more":1,"seed":'),
+}
+
+
+@pytest.mark.parametrize("text", STAMPS.values(), ids=STAMPS)
+def test_a_stamp_that_is_none(text: str, tmp_path: Path) -> None:
+    assert text != STAMP.to_json()
+    with pytest.raises(ValueError, match="stamp cannot be read"):
+        Stamp.from_json(text)
+    rows, checkpoint, page, data = (tmp_path / f"file.{kind}" for kind in ("parquet", "safetensors", "html", "json"))
+    pq.write_table(pa.table({"a": [1]}).replace_schema_metadata({"advgen": text}), rows)
+    header = json.dumps({"__metadata__": {"advgen": f'{{"model":{DEEP},"stamp":{text}}}'}}).encode()
+    checkpoint.write_bytes(len(header).to_bytes(8, "little") + header)
+    page.write_text(f"advgen:{base64.urlsafe_b64encode(text.encode()).decode()}")
+    data.write_text(text)
+    for path in (rows, checkpoint, page):
+        with pytest.raises(ValueError, match="delete it and run again"):
+            read_stamp(path)
+        with pytest.raises(ValueError, match="delete it and run again"):
+            check_content(path)
+    assert content(data) == content(data)
 
 
 def test_a_column_that_says_more_than_one_thing_is_no_label(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ class MakeDataset(Task):
 
     def uses(self) -> set[str]:
         """Where the files came from does not matter, only how they are read."""
-        return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader}  # type: ignore[attr-defined]
+        assert isinstance(self.dataset, RawDataset)
+        return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader, self.dataset.intact}
 
 
 class DeriveDataset(Task):

@@ -14,6 +14,10 @@ def run(job: Job[MakeDataset]) -> None:
     """Read raw files, keep the part asked for, write both splits."""
     spec = job.spec.dataset
     assert isinstance(spec, RawDataset)
+    intact = registry.load_target(spec.intact)
+    for path in job.inputs["raw"]:
+        if not intact(path, spec):
+            raise ValueError(f"{path}: is not the file that was published (wrong checksum); delete it and run again")
     splits = registry.load_target(spec.reader)(job.inputs["raw"], spec)
     for (images, labels), n, flag in zip(splits, spec.sizes(), ("out-train", "out-test"), strict=True):
         kept = choose(len(labels), min(n, len(labels)), job.spec.seed)  # a folder of one's own may hold fewer
