@@ -129,10 +129,12 @@ def source(module: str) -> Source:
 
 
 _read_as: dict[str, str] = {}
+_READER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+"""What was kept by another version of this file may lack what this one sees."""
 
 
 def _key(module: str, content: bytes) -> str:
-    return hashlib.sha256(f"{module}\n".encode() + content).hexdigest()
+    return hashlib.sha256(f"{_READER} {module}\n".encode() + content).hexdigest()
 
 
 def _content(module: str) -> str:

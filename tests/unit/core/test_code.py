@@ -182,6 +182,17 @@ def test_an_edit_since_is_noticed(package: Path) -> None:
     assert edited("advgen.attacks.fgsm:fgsm") == []
 
 
+def test_what_another_version_has_kept_is_read_again(package: Path) -> None:
+    count = "len(used('advgen.toy.a:run'))"
+    asked(package, f"{count} and save_digest_cache()")
+    kept, reader = package / "results/state/code.json", package / "advgen/core/code.py"
+    reader.write_text(reader.read_text().replace("def visit_Attribute(", "def blind("))  # sees fewer names
+    found = asked(package, count)
+    assert kept.is_file()
+    kept.unlink()
+    assert found == asked(package, count)
+
+
 @pytest.mark.parametrize("target", ["advgen.nothing:run", "advgen.attacks.fgsm:nothing"])
 def test_what_does_not_exist_is_an_error(target: str) -> None:
     with pytest.raises(ValueError, match=target):
