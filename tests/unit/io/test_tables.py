@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,14 @@ def test_the_digest_survives_the_file_and_its_layout(tmp_path: Path) -> None:
     pq.write_table(read, tmp_path / "t.parquet", row_group_size=1, compression="none")
     tables.check_table(tmp_path / "t.parquet")
     assert tables.digest(pa.concat_tables([read.slice(0, 1), read.slice(1)])) == tables.digest(table)
+
+
+def test_readers_see_by_what_rows_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1, 2])), STAMP)
+    before = tables.kept_digest(tmp_path / "t.parquet")
+    monkeypatch.setitem(TABLES, "dataset", replace(TABLES["dataset"], key=("label", "index")))
+    assert tables.kept_digest(tmp_path / "t.parquet") != before
+    tables.check_table(tmp_path / "t.parquet")
 
 
 def test_a_table_without_a_digest_is_another_versions(tmp_path: Path) -> None:
