@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotat
 	pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test mutants slurm-test kill-test browser-test bench check docs lock clean help
+.PHONY: run test mutants stale-test slurm-test kill-test browser-test bench check docs lock clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,9 @@ test: $(BIN)/.test  ## set up, then all tests
 
 mutants: $(BIN)/.test  ## small faults in attacks, metrics, plan and CV: do the tests notice? (half an hour at most)
 	python tests/mutants/run.py $(ARGS)
+
+stale-test: $(BIN)/.test  ## small faults in all of the package: is every job whose result they change stale? (half an hour)
+	python tests/mutants/stale.py $(ARGS)
 
 slurm-test: $(BIN)/.test  ## the spine study and its faults on a SLURM started here (root and apt; ten minutes)
 	tests/slurm/install.sh

@@ -33,23 +33,33 @@ def watched(run: Run) -> Run:
 def with_calls(called: set[CodeType], action: Callable[[], None]) -> None:
     """Do something and note which functions are called meanwhile, but for what modules do while they are imported."""
     importing = 0
+    seen = dict[int, CodeType]()
 
-    def look(frame: FrameType, event: str, _: object) -> None:
+    # without a tracer of their own, calls of Python functions are all that it is told
+    def look(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         nonlocal importing
-        if event == "call" or event == "return":
-            if frame.f_code.co_name == "<module>":
-                importing += 1 if event == "call" else -1
-            elif event == "call" and not importing:
-                called.add(frame.f_code)
+        if frame.f_code.co_name == "<module>":
+            importing += 1
+            frame.f_trace_lines = False
+            return leave
+        if not importing:
+            seen[id(frame.f_code)] = frame.f_code  # a set would compare their contents
+        return None
 
-    before = sys.getprofile()
-    threading.setprofile(look)
-    sys.setprofile(look)
+    def leave(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+        nonlocal importing
+        importing -= event == "return"
+        return leave
+
+    before = sys.gettrace()
+    threading.settrace(look)
+    sys.settrace(look)
     try:
         action()
     finally:
-        sys.setprofile(before)
-        threading.setprofile(None)
+        sys.settrace(before)
+        threading.settrace(None)  # type: ignore[arg-type]
+        called.update(seen.values())
 
 
 def gaps(job: Job[Any], called: Iterable[CodeType]) -> set[Symbol]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,6 +43,25 @@ class Mutant:
 
     def code(self) -> CodeType:
         """The file with its fault, compiled."""
+        return compile(self._put()[0], self.file, "exec")
+
+    def text(self) -> str | None:
+        """The file with its fault, as it would be written; None where Python tells a wrong place, as in f-strings."""
+        tree, node, fault = self._put()
+        lines = self.source.encode().splitlines(keepends=True)
+        start, end = (
+            sum(map(len, lines[: line - 1])) + column
+            for line, column in ((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))
+        )
+        whole = b"".join(lines)
+        text = (whole[:start] + ast.unparse(fault).encode() + whole[end:]).decode(errors="replace")
+        try:
+            return text if ast.dump(ast.parse(text)) == ast.dump(tree) else None
+        except SyntaxError:
+            return None
+
+    def _put(self) -> tuple[ast.Module, Any, ast.AST]:
+        """The file's tree with its fault, and the node in whose place that stands."""
         tree = ast.parse(self.source)
         parent, field, number, node, _ = next(islice(places(tree), self.place, None))
         fault = next(islice(faults(node, parent, field, self.inside), self.nth, None))
@@ -49,7 +69,7 @@ class Mutant:
             setattr(parent, field, fault)
         else:
             getattr(parent, field)[number] = fault
-        return compile(ast.fix_missing_locations(tree), self.file, "exec")
+        return ast.fix_missing_locations(tree), node, fault
 
 
 def faults(node: ast.AST, parent: ast.AST, field: str, in_function: bool) -> Iterator[ast.AST]:
@@ -128,3 +148,35 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
             if seen[at, change] > 1:
                 change += f" (number {seen[at, change]} of the line)"
             yield Mutant(file, source, at, last, lines[at - 1].strip(), change, number, nth, inside)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One fault of a file that is no Python: a number of a line one greater, or a word of it twice."""
+
+    file: str
+    source: str
+    at: int
+    line: str
+    change: str
+    start: int
+    end: int
+    instead: str
+
+    def text(self) -> str:
+        """The file with its fault."""
+        return self.source[: self.start] + self.instead + self.source[self.end :]
+
+
+def edits(file: str, source: str) -> Iterator[Edit]:
+    """One fault of each line of a template, a style or a caption."""
+    place = 0
+    for at, line in enumerate(source.splitlines(keepends=True), 1):
+        found = re.search(r"(?<![\w#])\d+", line) or re.search(r"\b[A-Za-z]{3,}\b(?=[ .,])", line)
+        if found:
+            old = found[0]
+            new = str(int(old) + 1) if old.isdigit() else f"{old} {old}"
+            yield Edit(
+                file, source, at, line.strip(), f"{old} -> {new}", place + found.start(), place + found.end(), new
+            )
+        place += len(line)

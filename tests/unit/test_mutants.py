@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from tests.mutants.operators import mutants
+from tests.mutants.operators import edits, mutants
 from tests.mutants.run import TESTS
 from tests.project import ROOT
 
@@ -42,6 +42,24 @@ def test_a_mutant_runs_its_fault_alone() -> None:
         exec(mutant.code(), names)
         found.append(names["f"](5, 3))  # type: ignore[operator]
     assert found == [None, 8]
+
+
+def test_a_mutant_as_text_is_the_one_that_runs() -> None:
+    source = "def f(ä, b=2):\n    # é\n    return min(ä, -b) + (ä - b) * len(f'{b + 1}')\n"
+    texts = {mutant.change: mutant.text() for mutant in mutants("x.py", source)}
+    assert texts["ä - b -> ä + b"] == source.replace("(ä - b)", "(ä + b)")
+    assert texts["2 -> 3"] == source.replace("b=2", "b=3")
+    assert texts["min -> max"] == source.replace("min", "max")
+    assert texts["-b -> b"] == source.replace("-b)", "b)")
+    for mutant in mutants("x.py", source):
+        assert mutant.text() != source
+
+
+def test_faults_of_other_files_are_numbers_and_words() -> None:
+    source = "A figure, of 10 images.\n\n{x}\n.css { width: 2em }\nThe axis is long.\n"
+    found = [(one.at, one.change) for one in edits("x.rst", source)]
+    assert found == [(1, "10 -> 11"), (4, "2 -> 3"), (5, "The -> The The")]
+    assert next(edits("x.rst", source)).text() == source.replace("10", "11")
 
 
 def test_what_is_listed_is_still_a_mutant_and_says_why() -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 from advgen.study.load import load_file
 from advgen.driver.plan import build
 jobs = build(load_file(Path("config/evening.yaml"))).jobs
-print(json.dumps({f"{job.rule} {sorted(job.outputs.values())}": job.code for job in jobs}))
+print(json.dumps({f"{job.rule} {sorted(job.outputs.values())}": f"{job.code} {job.spec}" for job in jobs}))
 """
 
 
 def digests(project: Project) -> dict[str, str]:
-    """The code digest of each job, by its rule and outputs."""
+    """The code digest and the spec of each job, by its rule and outputs."""
     result = project.run(sys.executable, "-c", DIGESTS)
     assert result.returncode == 0, result.stderr[-2000:]
     found: dict[str, str] = json.loads(result.stdout)
@@ -65,6 +65,18 @@ EDITS = {
         "nn.Tanh()] if batch_norm",
         {"count_parameters", "train_autoencoder"},  # what they train goes on to the rest
     ),
+    "the heading of a table": (
+        "src/advgen/experiments/attacks/experiment.py",
+        '"Accuracy under attack",',
+        '"Robustness",',
+        {"report_page"},
+    ),
+    "the columns that the page does not tell once for all rows": (
+        "src/advgen/experiments/linearities/experiment.py",
+        'measured=("r_squared",)',
+        "measured=()",
+        {"report_page"},
+    ),
 }
 FULLY_CONNECTED = "autoencoders/ae400/"
 """Its class stands in the same file as that of the others, and is another."""
@@ -83,7 +95,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, s
 
 
 def changed(copy: tuple[Project, dict[str, str]], path: str, edit: Callable[[str], str]) -> set[str]:
-    """The jobs whose digest an edit of one file changes."""
+    """The jobs whose digest or spec an edit of one file changes."""
     project, before = copy
     file = project.folder / path
     text = file.read_text(encoding="utf-8")

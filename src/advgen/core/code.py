@@ -26,6 +26,10 @@ DISPATCH = ("advgen.registry", "advgen.core.catalog")
 EFFECTS = ""
 """The key of what a module does when it is imported, beside defining names."""
 
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, *COMPREHENSIONS)
+"""What has names of its own."""
+
 Symbol = tuple[str, str]
 """A module and a name at its top level; EFFECTS for its other statements."""
 
@@ -129,10 +133,12 @@ def source(module: str) -> Source:
 
 
 _read_as: dict[str, str] = {}
+_READER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+"""What was kept by another version of this file may lack what this one sees."""
 
 
 def _key(module: str, content: bytes) -> str:
-    return hashlib.sha256(f"{module}\n".encode() + content).hexdigest()
+    return hashlib.sha256(f"{_READER} {module}\n".encode() + content).hexdigest()
 
 
 def _content(module: str) -> str:
@@ -144,9 +150,11 @@ def _read(module: str, is_package: bool, tree: ast.Module) -> list[Any]:
     imports, loads = dict[str, str](), list[str]()
     names: dict[str, list[ast.stmt]] = {EFFECTS: []}
     for statement in _flat(tree.body):
+        for one in ast.walk(statement) if not isinstance(statement, SCOPES) else ():  # in the branches of `try`, too
+            if isinstance(one, (ast.Import, ast.ImportFrom)):
+                imports |= _imports(one, module, is_package)
+                loads += _loads(one, module, is_package)
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
-            imports |= _imports(statement, module, is_package)
-            loads += _loads(statement, module, is_package)
             continue
         for name in defines(statement) or [EFFECTS]:
             names.setdefault(name, []).append(statement)
@@ -249,8 +257,7 @@ class _Uses(ast.NodeVisitor):
             self.visit(outer)
         body = node.body if isinstance(node.body, list) else [node.body]
         inside = [one for statement in body for one in ast.walk(statement)]
-        own = {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
-        own |= {one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+        own = {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)} | set(_stored(body))
         given = {one for statement in inside if isinstance(statement, ast.Global) for one in statement.names}
         scope = dict.fromkeys(own - given, "")
         for one in inside:
@@ -263,6 +270,14 @@ class _Uses(ast.NodeVisitor):
         self.scopes.pop()
 
     visit_Lambda = visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+    def visit_ListComp(self, node: ast.ListComp) -> None:
+        self.visit(node.generators[0].iter)  # is looked up outside
+        self.scopes.append({**self.scopes[-1], **dict.fromkeys(_stored(one.target for one in node.generators), "")})
+        self.generic_visit(node)
+        self.scopes.pop()
+
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp  # type: ignore[assignment]
 
     def visit_Name(self, node: ast.Name) -> None:
         self._use([node.id])
@@ -280,6 +295,15 @@ class _Uses(ast.NodeVisitor):
     def _use(self, parts: list[str]) -> None:
         if dotted := self.scopes[-1].get(parts[0]):
             self.found.add(".".join([dotted, *parts[1:]]))
+
+
+def _stored(trees: Iterable[ast.AST]) -> Iterator[str]:
+    """The names that trees assign in their own scope, not in those of functions and comprehensions inside them."""
+    for tree in trees:
+        if isinstance(tree, ast.Name) and isinstance(tree.ctx, ast.Store):
+            yield tree.id
+        if not isinstance(tree, SCOPES):
+            yield from _stored(ast.iter_child_nodes(tree))
 
 
 # --- where the package lies ------------------------------------------------------------------------------------------

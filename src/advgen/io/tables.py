@@ -141,12 +141,19 @@ def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.T
 
 
 def kept_digest(path: Path) -> str | None:
-    """The digest of a table's data that stands in its footer, without reading the rows."""
+    """Digest of what a table is to its readers: the data, as its footer tells without reading them, its kind and key.
+
+    Readers of several tables sort their rows by the key.
+    """
     try:
-        found = (pq.read_metadata(path).metadata or {}).get(DATA)
+        metadata = pq.read_metadata(path).metadata or {}
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
-    return None if found is None else found.decode()
+    if DATA not in metadata:
+        return None
+    kind = metadata.get(b"advgen.table", b"").decode()
+    key = TABLES[kind].key if kind in TABLES else ()
+    return sha256_text(f"{metadata[DATA].decode()} {kind} {' '.join(key)}")
 
 
 def check_table(path: Path) -> None:

@@ -69,6 +69,30 @@ TOY = {
     """,
     "whole": "A = 1\nB = 2\n",
     "typing_only": "T = 1\n",
+    "scopes": """
+        try:
+            from advgen.toy.c import X
+        except ImportError:
+            X = 0
+
+        def outer(x):
+            def inner():
+                step = x
+                return step
+            return step(x), [deep for deep in deep(x)], [last for last in x], last(x), X, lambda far: far, far(x)
+
+        def step(x):
+            return 10
+
+        def deep(x):
+            return 20
+
+        def last(x):
+            return 30
+
+        def far(x):
+            return 40
+    """,
 }
 
 
@@ -151,6 +175,22 @@ def test_it_holds_nothing_else(package: Path, file: str, old: str, new: str) -> 
     assert digest(package) == before
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("scopes", "return 10", "return 11"),  # a function inside has a name like it
+        ("scopes", "return 20", "return 21"),  # a comprehension has one, but looks its first part up outside
+        ("scopes", "return 30", "return 31"),  # a comprehension has one, and ends
+        ("scopes", "return 40", "return 41"),  # a lambda has one
+        ("c", "X = 1", "X = 3"),  # imported in a branch
+    ],
+)
+def test_names_are_hidden_where_python_hides_them_alone(package: Path, file: str, old: str, new: str) -> None:
+    before = digest(package, "scopes:outer")
+    edit(package, file, old, new)
+    assert digest(package, "scopes:outer") != before
+
+
 def test_a_module_that_is_used_as_a_thing_is_used_whole(package: Path) -> None:
     before = digest(package, "a:other")
     edit(package, "whole", "B = 2", "B = 3")
@@ -180,6 +220,17 @@ def test_an_edit_since_is_noticed(package: Path) -> None:
     )
     assert told == "[] 5 ['advgen.toy.c']"
     assert edited("advgen.attacks.fgsm:fgsm") == []
+
+
+def test_what_another_version_has_kept_is_read_again(package: Path) -> None:
+    count = "len(used('advgen.toy.a:run'))"
+    asked(package, f"{count} and save_digest_cache()")
+    kept, reader = package / "results/state/code.json", package / "advgen/core/code.py"
+    reader.write_text(reader.read_text().replace("def visit_Attribute(", "def blind("))  # sees fewer names
+    found = asked(package, count)
+    assert kept.is_file()
+    kept.unlink()
+    assert found == asked(package, count)
 
 
 @pytest.mark.parametrize("target", ["advgen.nothing:run", "advgen.attacks.fgsm:nothing"])

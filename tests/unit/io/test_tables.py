@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,14 @@ def test_what_was_written_is_written_the_same_when_read(tmp_path: Path, kind: st
     write_table(tmp_path / "t.parquet", fake_table(kind), stamp)
     tables.check_table(tmp_path / "t.parquet")
     write_table(tmp_path / "t.parquet", fake_table(kind).slice(0, 0), stamp)
+    tables.check_table(tmp_path / "t.parquet")
+
+
+def test_readers_see_by_what_rows_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1, 2])), STAMP)
+    before = tables.kept_digest(tmp_path / "t.parquet")
+    monkeypatch.setitem(TABLES, "dataset", replace(TABLES["dataset"], key=("label", "index")))
+    assert tables.kept_digest(tmp_path / "t.parquet") != before
     tables.check_table(tmp_path / "t.parquet")
 
 

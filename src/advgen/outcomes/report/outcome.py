@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from advgen.core.code import package_file
 from advgen.core.kinds import Files, Kind, Planner
+from advgen.core.schema import TABLES
 from advgen.core.tasks import Task
 from advgen.outcomes.figures.outcome import Draw
 from advgen.registry import kind_of
@@ -18,6 +19,15 @@ class ReportFigure(Spec):
     group: str
 
 
+class ReportTable(Spec):
+    """How the tables of one kind are shown."""
+
+    title: str
+    group: str
+    hidden: tuple[str, ...]
+    measured: tuple[str, ...]
+
+
 class Report(Task):
     """Write the page that shows everything."""
 
@@ -28,6 +38,17 @@ class Report(Task):
     local = True
     title: str
     figures: tuple[ReportFigure, ...]
+    shown: dict[str, ReportTable]
+
+
+SHOWN = {
+    "summarise": "table",
+    "evaluate_classifiers": "table",
+    "count_parameters": "table",
+    "calibrate_judge": "calibration",
+    "sanity_checks": "checks",
+}
+"""Rules whose tables stand in the page, with their role."""
 
 
 class ReportPage(Kind[Spec]):
@@ -45,20 +66,20 @@ class ReportPage(Kind[Spec]):
             for job, spec in figures
         )
         captions = {type(spec).caption() for _, spec in figures}
-        tables = (
-            *planner.made("summarise", "table"),
-            *planner.made("evaluate_classifiers", "table"),
-            *planner.made("count_parameters", "table"),
-            *planner.made("calibrate_judge", "calibration"),
-            *planner.made("sanity_checks", "checks"),
-        )
+        tables = tuple(path for rule, role in SHOWN.items() for path in planner.made(rule, role))
+        kinds = {kind for job in planner.jobs.values() if job.rule in SHOWN for kind in job.task.written()}
+        told = {
+            kind: ReportTable(title=one.title, group=one.group, hidden=one.hidden, measured=one.measured)
+            for kind, one in TABLES.items()
+            if kind in kinds and one.title
+        }
         inputs: dict[str, Files] = {
             "figures": tuple(job.outputs["png"] for job, _ in figures),
             "tables": tables,
             "captions": tuple(package_file(name) for name in sorted(captions, key=lambda name: name.split("/")[-1])),
             "templates": (package_file("report/report.html.j2"), package_file("report/report.css")),
         }
-        planner.add(Report(title=planner.study.title, figures=shown), {}, inputs)
+        planner.add(Report(title=planner.study.title, figures=shown, shown=told), {}, inputs)
 
 
 KIND = ReportPage()

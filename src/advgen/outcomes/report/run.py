@@ -1,8 +1,9 @@
 """The page that shows everything."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
-from advgen.core.catalog import TABLES
 from advgen.core.provenance import write_bytes
 from advgen.io.jobs import Job
 from advgen.io.tables import read_table, table_kind
@@ -27,9 +28,9 @@ def run(job: Job[Report]) -> None:
         if figures:
             sections.append(Section(group, "Figures", figures=figures))
         shown = [
-            Table(kind.title, light(table), str(path), kind.measured)
+            Table(kind.title, light(table, kind.hidden), str(path), kind.measured)
             for path, table in tables.items()
-            if table_kind(table) != "sanity_checks" and (kind := TABLES[table_kind(table)]).group == group
+            if (kind := spec.shown.get(table_kind(table))) and kind.group == group
         ]
         if shown:
             sections.append(Section(group, "Tables", tables=shown))
@@ -39,6 +40,6 @@ def run(job: Job[Report]) -> None:
     write_bytes(job.output(), page.encode())
 
 
-def light(table: pa.Table) -> pa.Table:
+def light(table: pa.Table, hidden: Sequence[str]) -> pa.Table:
     """A table without the columns that say too much for a page."""
-    return table.drop_columns([name for name in TABLES[table_kind(table)].hidden if name in table.column_names])
+    return table.drop_columns([name for name in hidden if name in table.column_names])

@@ -1,0 +1,390 @@
+"""Small faults put into the whole package, one at a time: is every job whose result they change planned to run again?
+
+    python tests/mutants/stale.py [PART OF A PATH …] [--changing N] [--minutes M] [--study FILE] [--seed K]
+
+Each fault stands in a copy of the project that has the results of the unharmed code. The plan of the copy tells which
+jobs are stale. Then the jobs run whatever the plan says, without the cache, and the last one first: so each reads what
+the unharmed code has made, and a difference is its own doing. A job whose payload (its bytes but for stamps) differs
+although its command, spec, digest and inputs are the same is a miss. Spared are only the jobs whose process never loads
+the file with the fault. A fault that changes no payload does not count: others are drawn until there are enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import re
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path[:0] = [str(ROOT)]
+
+from tests.conftest import raw  # noqa: E402
+from tests.mutants.operators import Edit, Mutant, edits, mutants  # noqa: E402
+from tests.mutants.run import LIBRARIES, Watch, forked  # noqa: E402
+
+CHANGING = 80  # faults that change a payload
+MINUTES = 60.0
+SLOWEST = 60.0  # seconds; a job that takes longer hangs
+PACKAGE = "src/advgen"
+DECLARED = ("experiment.py", "outcome.py")  # loaded by every job; they count as one folder each
+TEXTS = (".j2", ".css", ".typ", ".mplstyle", ".rst")
+APART = {"verify"}  # about the stamps of all artefacts: it follows every change
+CLOSED = "http://127.0.0.1:9"  # nobody listens there: no fault makes a job download
+
+Fault = Mutant | Edit
+Job = dict[str, Any]
+"""The words of its command, its inputs, outputs and code; of the unharmed code also what came out and was loaded."""
+
+
+class Copy:
+    """The project in a folder of its own, with results; its files are links, so that none may be written into."""
+
+    def __init__(self, folder: Path, source: Path, study: str, results: bool = True):
+        self.folder, self.study = folder, study
+        link = os.link if results else shutil.copy2
+        for part in (PACKAGE, "config/cv", *(["results"] if results else [])):
+            ignored = shutil.ignore_patterns("*.lock", *([] if results else ["__pycache__"]))
+            shutil.copytree(source / part, folder / part, copy_function=link, ignore=ignored)
+        (folder / study).parent.mkdir(parents=True, exist_ok=True)
+        link(source / study, folder / study)
+
+    def write(self, file: str, text: str) -> None:
+        """Give a file another text."""
+        path = self.folder / file
+        path.unlink()
+        path.write_text(text, encoding="utf-8")
+        for old in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            old.unlink()
+
+    def enter(self) -> None:
+        """From now on this process works here, with the package that lies here."""
+        os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder / "src"))
+
+    def ask(self, work: Callable[[], Any], limit: float = SLOWEST) -> Any:
+        """What some work in a fork of this process gives, as JSON; None if it fails or hangs."""
+        told = self.folder / "told.json"
+
+        def working() -> int:
+            with self.said.open("a") as said:
+                os.dup2(said.fileno(), 1)
+                os.dup2(said.fileno(), 2)
+                try:
+                    told.write_text(json.dumps(work()), encoding="utf-8")
+                except BaseException:  # SystemExit, too: so commands fail
+                    traceback.print_exc(file=said)
+                    return 1
+            return 0
+
+        return json.loads(told.read_text(encoding="utf-8")) if forked(working, limit) == 0 else None
+
+    @property
+    def said(self) -> Path:
+        """What was said there."""
+        return self.folder / "said.txt"
+
+    @cached_property
+    def jobs(self) -> dict[str, Job] | None:
+        """The jobs of the study by rule and wildcards, in the order of the plan; None if there is no plan."""
+        return self.ask(partial(planned, self.study))
+
+
+def planned(study: str) -> dict[str, Job]:
+    """The jobs of a study, with their commands as the workflow would call them."""
+    from advgen.core.code import save_digest_cache
+    from advgen.driver.plan import build
+    from advgen.study.load import load_file
+
+    found = {}
+    for job in build(load_file(Path(study))).jobs:
+        inputs = {flag: [files] if isinstance(files, str) else list(files) for flag, files in job.inputs.items()}
+        outputs = {flag: [job.outputs[role]] for role, flag in job.task.writes().items() if role}
+        outputs = outputs or {"out": list(job.outputs.values())}
+        files = [word for flag, some in {**inputs, **outputs}.items() for word in (f"--{flag}", *some)]
+        words = [job.task.command, *files, "--spec", job.spec, "--code", job.code]
+        if job.rule not in APART:
+            name = " ".join([job.rule, *map(str, job.wildcards.values())])
+            read = [one for some in inputs.values() for one in some]
+            made = [one for some in outputs.values() for one in some]
+            found[name] = {"words": words, "inputs": read, "outputs": made, "code": job.code}
+    save_digest_cache()
+    return found
+
+
+def compute(job: Job) -> bool:
+    """Run a job's command."""
+    from advgen.cli import main
+
+    main(job["words"])
+    return True
+
+
+def traced(job: Job, files: list[str]) -> dict[str, Any]:
+    """Run a job's command: the package's files that were loaded, and the lines of their functions that ran."""
+    watch = Watch(set(files))
+    sys.settrace(watch.trace)
+    compute(job)
+    sys.settrace(None)
+    loaded = {str(getattr(module, "__file__", "")) for module in list(sys.modules.values())}
+    return {"loaded": sorted(loaded & watch.files), "lines": sorted(watch.hit)}
+
+
+def payload(path: Path, code: str) -> str:
+    """Digest of an artefact without stamps and digests of code, taken by no code of the package."""
+    content = path.read_bytes()
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path).combine_chunks()
+        kept = {name: value for name, value in (table.schema.metadata or {}).items() if name != b"advgen"}
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema.with_metadata(kept)) as stream:
+            stream.write_table(table.replace_schema_metadata(kept))
+        content = sink.getvalue().to_pybytes()
+    elif path.suffix == ".safetensors":
+        [size] = struct.unpack("<Q", content[:8])
+        header = json.loads(content[8 : 8 + size])
+        model = json.loads(header["__metadata__"].pop("advgen"))["model"]
+        model.pop("code")  # its architecture's, for those who read it
+        content = json.dumps([header, model], sort_keys=True).encode() + content[8 + size :]
+    elif path.suffix == ".png":
+        start = content.find(b"tEXtadvgen\0")
+        content = content[: start - 4] + content[start + 8 + int.from_bytes(content[start - 4 : start], "big") :]
+    else:
+        content = re.sub(rb"advgen:[A-Za-z0-9_-]+=*", b"", content).replace(code.encode(), b"")
+        for one in re.findall(rb"InstanceID>([^<]+)<", content):  # Typst's digest of a PDF, its stamp included
+            content = content.replace(one, b"")
+    return hashlib.sha256(content).hexdigest()
+
+
+def told_to_readers(path: Path) -> str:
+    """What those who read a file are compared by."""
+    if path.suffix == ".safetensors":
+        content = path.read_bytes()
+        [size] = struct.unpack("<Q", content[:8])
+        return str(json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["advgen"])["model"])
+    return payload(path, "")
+
+
+# --- one fault -------------------------------------------------------------------------------------------------------
+
+
+def tried(fault: Fault | None, copy: Copy, known: dict[str, Job], blind: bool) -> dict[str, list[str]]:
+    """What a fault does in a copy: the jobs that are stale, differ, fail, and differ without being stale.
+
+    To be `blind` is not to look at digests of code: then whatever differs is missed.
+    """
+    if fault:
+        copy.write(fault.file, fault.text() or "")
+    copy.enter()
+    if copy.jobs is None:
+        return {"failed": ["the plan"]}
+    importlib.import_module("advgen.cli")
+    file = str(Path(fault.file).relative_to("src")) if fault else ""
+    last = -1 if blind else None  # the digest is the last word of a command
+    stale, differ, failed, other = set(), set(), set(), set()
+    for name, job in reversed(copy.jobs.items()):
+        before = known.get(name)
+        if before is None:
+            continue
+        here = [one for one in job["inputs"] if not one.startswith("results/")]
+        same = job["words"][:last] == before["words"][:last]
+        if not same or any(hashed(copy.folder / one) != before["hashed"].get(one) for one in here):
+            stale.add(name)
+        elif file.endswith(".py") and file not in before["loaded"]:
+            continue
+        if copy.ask(partial(compute, job)) is None:
+            failed.add(name)
+        elif job["outputs"] == before["outputs"]:
+            made = [copy.folder / one for one in job["outputs"]]
+            if [payload(one, job["code"]) for one in made] != before["payloads"]:
+                differ.add(name)
+            old = zip(made, job["outputs"], before["told"], strict=True)
+            other |= {path for one, path, told in old if told_to_readers(one) != told}
+    missed = {name for name in differ - stale if not other & set(copy.jobs[name]["inputs"])}
+    return {"stale": [*stale], "differ": [*differ], "failed": [*failed], "missed": [*missed]}
+
+
+def hashed(path: Path) -> str:
+    """Digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+# --- all faults ------------------------------------------------------------------------------------------------------
+
+
+def prepared(folder: Path, study: str) -> tuple[Copy, dict[str, Job], set[tuple[str, int]]]:
+    """The unharmed project, computed: its jobs, and the lines that they run."""
+    base = Copy(folder, ROOT, study, results=False)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", folder / "src"], check=True)
+
+    def computed() -> Any:
+        base.enter()
+        files = sorted(map(str, (folder / "src").rglob("*.py")))
+        lines = set[tuple[str, int]]()
+        importlib.import_module("advgen.cli")
+        for job in (base.jobs or {}).values():
+            told = base.ask(partial(traced, job, files))
+            if told is None:
+                raise SystemExit(f"{' '.join(job['words'])} fails without a fault")
+            lines |= {(str(Path(file).relative_to(folder)), line) for file, line in told["lines"]}
+            made = [folder / one for one in job["outputs"]]
+            job["loaded"] = [str(Path(one).relative_to(folder / "src")) for one in told["loaded"]]
+            job["payloads"] = [payload(one, job["code"]) for one in made]
+            job["told"] = [told_to_readers(one) for one in made]
+            job["hashed"] = {one: hashed(folder / one) for one in job["inputs"]}
+        return base.jobs, sorted(lines)
+
+    told = base.ask(computed, limit=1800)
+    if told is None:
+        raise SystemExit(base.said.read_text(encoding="utf-8")[-3000:])
+    return base, told[0], set(map(tuple, told[1]))
+
+
+def drawn(known: dict[str, Job], lines: set[tuple[str, int]], parts: list[str], seed: int) -> Iterator[Fault]:
+    """Faults in what the study runs, one of each folder in turn: those of the least digests."""
+    loaded = {f"src/{file}" for job in known.values() for file in job["loaded"]}
+    read = {file for job in known.values() for file in job["inputs"]}
+    groups = defaultdict[str, list[Fault]](list)
+    for path in sorted((ROOT / PACKAGE).rglob("*")):
+        file = str(path.relative_to(ROOT))
+        if parts and not any(part in file for part in parts):
+            continue
+        if path.suffix == ".py":
+            for one in mutants(file, path.read_text(encoding="utf-8")):
+                here = {(file, line) for line in range(one.at, one.last + 1)}
+                if here & lines if one.inside else file in loaded:
+                    groups[path.name if path.name in DECLARED else str(path.parent)].append(one)
+        elif path.suffix in TEXTS and file in read:
+            groups[path.suffix] += edits(file, path.read_text(encoding="utf-8"))
+
+    def rank(words: str) -> bytes:
+        return hashlib.sha256(f"{seed}\n{words}".encode()).digest()
+
+    for group in groups.values():
+        group.sort(key=lambda one: rank(f"{one.file}\n{one.line}\n{one.change}"))
+    for turn in zip_longest(*(groups[name] for name in sorted(groups, key=rank))):
+        yield from (one for one in turn if one and one.text())
+
+
+def results_of(
+    faults: Iterable[Fault | None], base: Copy, known: dict[str, Job], workers: int = 1, blind: bool = False
+) -> Iterator[tuple[Any, dict[str, list[str]]]]:
+    """What becomes of each fault, as soon as that is known; some are tried at once."""
+    running: dict[int, tuple[Fault | None, Path]] = {}
+    todo = enumerate(faults)
+    while True:
+        while len(running) < workers and (one := next(todo, None)):
+            number, fault = one
+            folder = base.folder.parent / str(number)
+            if (child := os.fork()) == 0:
+                try:
+                    found = tried(fault, Copy(folder, base.folder, base.study), known, blind)
+                    (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
+                except BaseException:
+                    traceback.print_exc()
+                os._exit(0)
+            running[child] = fault, folder
+        if not running:
+            return
+        child, _ = os.wait()
+        fault, folder = running.pop(child)
+        yield fault, json.loads((folder / "found.json").read_text(encoding="utf-8"))
+        shutil.rmtree(folder)
+
+
+def ready() -> None:
+    """Get the raw data, then load and use once what every job would load again."""
+    os.environ["ADVGEN_DATA"] = str(raw("mnist").parent)
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "ADVGEN_CACHE": "off"}
+    os.environ |= {"CUDA_VISIBLE_DEVICES": "", "http_proxy": CLOSED, "https_proxy": CLOSED}
+    os.environ.pop("ADVGEN_AROUND", None)
+    sys.dont_write_bytecode = True
+    for library in [*LIBRARIES.split(), "matplotlib.figure", "torchvision"]:
+        importlib.import_module(library)
+    import io
+
+    import torch
+    from matplotlib.figure import Figure
+
+    torch.set_num_threads(1)
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()
+    figure = Figure()
+    figure.add_subplot().set_title("x")
+    for kind in ("pdf", "png"):
+        figure.savefig(io.BytesIO(), format=kind)
+
+
+def main() -> int:
+    """Try faults until enough have changed a payload; 1 if one was missed, or there were too few."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*")
+    parser.add_argument("--changing", type=int, default=CHANGING)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--study", default="tests/mutants/stale.yaml")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="faults tried at once")
+    options = parser.parse_args()
+    end = time.monotonic() + 60 * options.minutes
+    ready()
+    base, known, lines = prepared(Path(tempfile.gettempdir()) / "base", options.study)
+    [(_, control)] = results_of([None], base, known)
+    if any(control.values()):
+        raise SystemExit(f"without a fault: {control}")
+    print(f"{len(known)} jobs; without a fault none is stale and none differs", flush=True)
+    count, where, seen = Counter[str](), Counter[str](), list[Fault]()
+
+    def wanted() -> Iterator[Fault]:
+        for fault in drawn(known, lines, options.parts, options.seed):
+            if count["changing"] >= options.changing or time.monotonic() > end:
+                return
+            yield fault
+
+    for fault, found in results_of(wanted(), base, known, options.workers):
+        stale, differ, failed, missed = (set(found.get(what, ())) for what in ("stale", "differ", "failed", "missed"))
+        count.update(
+            {"tried": 1, "changing": bool(differ), "failing": bool(failed and not differ), "missing": bool(missed)}
+        )
+        count.update({"stale": len(stale - failed), "equal": len(stale - failed - differ), "differ": len(differ)})
+        seen += [fault] if isinstance(fault, Mutant) and differ & stale else []
+        where.update({str(Path(fault.file).parent.relative_to(PACKAGE)): bool(differ)})
+        told = f"{len(stale)} stale, {len(differ)} differ, {len(failed)} fail"
+        print(f"{count['changing']:3} {fault.file}:{fault.at}: {fault.change} ({told})", flush=True)
+        if missed:
+            print(f"missed: {', '.join(sorted(missed))}\n  {fault.line}", flush=True)
+    if seen and not any(found["missed"] for _, found in results_of(seen[:3], base, known, blind=True)):
+        raise SystemExit("what differs is not missed even without digests: no miss would be seen")
+    print(", ".join(f"{name}: {number}" for name, number in sorted(where.items()) if number))
+    share = count["equal"] / max(count["stale"], 1)
+    seconds = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(
+        f"{count['tried']} faults tried: {count['changing']} in {len(+where)} folders change a payload, "
+        f"{count['failing']} make jobs fail, {count['missing']} are missed\n{count['differ']} payloads differ; "
+        f"of {count['stale']} stale jobs {count['equal']} come out equal ({share:.0%}); {seconds:.0f} core-seconds"
+    )
+    if count["changing"] < options.changing:
+        print(f"{options.changing} were wanted: the time is over, or there are no more")
+    return bool(count["missing"] or count["changing"] < options.changing)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="stale.") as tempfile.tempdir:
+        sys.exit(main())
