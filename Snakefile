@@ -13,6 +13,7 @@ from advgen.core.code import save_digest_cache
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
 from advgen.driver.recovery import age
+from advgen.driver.runs import announce
 from advgen.io.cache import shrink
 from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
 from advgen.study.load import load_study
@@ -77,11 +78,12 @@ onstart:
     workflow.scheduler.job_rate_limiter = None
     # its SIGTERM handler takes a lock which the thread that it interrupts may hold
     workflow.scheduler._lock = threading.RLock()
+    announce(workflow, PLAN.study)
 
 
 onsuccess:
     shrink()
-    print(PLAN.farewell())
+    logger.info(PLAN.farewell(log), extra={"farewell": True})
 
 
 onerror:

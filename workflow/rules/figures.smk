@@ -26,4 +26,4 @@ rule draw:
         "python -m advgen draw "
         "{params.files} "
         "--spec {params.spec:q} --code {params.code} "
-        "--out-pdf {output.pdf:q} --out-png {output.png:q} 2> {log:q}"
+        "--out-pdf {output.pdf:q} --out-png {output.png:q} > {log:q} 2>&1"

@@ -21,4 +21,4 @@ rule verify:
         study=PLAN.study,
         code=lambda w: PLAN.code("verify", w),
     shell:
-        "python -m advgen verify {params.study:q} --out {output.verdict:q} 2> {log:q}"
+        "python -m advgen verify {params.study:q} --out {output.verdict:q} > {log:q} 2>&1"

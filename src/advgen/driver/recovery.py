@@ -21,10 +21,11 @@ LONG_AGO = 86_400
 
 def unrecorded(plan: Plan) -> list[str]:
     """Artefacts that exist without a record of Snakemake's."""
-    return [path for path in plan.outputs() if os.path.exists(path) and not os.path.exists(_record(path))]
+    return [path for path in plan.outputs() if os.path.exists(path) and not os.path.exists(record_path(path))]
 
 
-def _record(path: str) -> Path:
+def record_path(path: str) -> Path:
+    """Where Snakemake keeps what it knows of an artefact."""
     name = urlsafe_b64encode(path.encode()).decode()
     parts = [name[start : start + 254] for start in range(0, len(name), 254)]
     return RECORDS.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
