@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.project import Project
+from tests.project import ROOT, Project
 
 STUDY = "tests/spine.yaml"
 Make = Callable[..., Project]
@@ -33,7 +33,7 @@ def slow(project: Project, rule: str, seconds: float, then: str = "") -> None:
 def driver(project: Project, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--config", f"study={STUDY}"]
     return subprocess.Popen(
-        command, cwd=project.folder, env=project.environment, stderr=subprocess.PIPE, text=True, bufsize=1
+        command, cwd=project.folder, env=project.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
@@ -137,10 +137,11 @@ def test_status_of_a_run_and_of_its_end(project: Make) -> None:
             r"  running  craft fc100/seed0/pgd +since \d\d:\d\d, \d+:\d\d  5/10 \(50%\)  loss 0.25\n", said
         )
         assert re.search(r"  waiting  \d jobs", said)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         end = process.communicate(timeout=60)[1]
     finally:
         process.kill()
+    assert "Traceback" not in end
     assert "Interrupted: the same command goes on from here." in end
     after = copy.advgen("status").stdout
     assert after.startswith("tests/spine.yaml, ended ")
@@ -207,7 +208,7 @@ def test_the_second_run_knows_how_long_it_takes(project: Make) -> None:
     """Jobs that sleep, from tenths of a second to seconds: the end is told within a quarter from a third on."""
     copy = project(stubs=True)
     stub = copy.folder / "bin/python"
-    nap = 'sleep $(( $(echo "$*" | cksum | cut -c1-3) % 6 )).5\noutputs=()'
+    nap = 'sleep $(( $(echo "$*" | cksum | cut -c1-3) % 4 )).5\noutputs=()'
     stub.write_text(stub.read_text().replace("outputs=()", nap, 1))
     for _ in range(2):
         assert copy.snakemake(STUDY, "--forceall").returncode == 0
@@ -219,3 +220,18 @@ def test_the_second_run_knows_how_long_it_takes(project: Make) -> None:
     assert len(late) > 4
     off = [abs(at + left - (end - start)) / (end - start) for at, left in late]
     assert max(off) < 0.25, off
+
+
+def test_setting_up_shows_pips_progress_and_errors_but_not_its_warnings(tmp_path: Path) -> None:
+    binaries = tmp_path / ".venv/bin"
+    binaries.mkdir(parents=True)
+    pip = "#!/bin/sh\necho Collecting torch; echo WARNING: Location is ignored >&2; echo ERROR: no space >&2; exit 3\n"
+    for name, text in {"pip": pip, "python": "#!/bin/sh\n"}.items():
+        (binaries / name).write_text(text)
+        (binaries / name).chmod(0o755)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    result = subprocess.run(["make", "run"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "Collecting torch" in result.stdout
+    assert "ERROR: no space" in result.stderr and "WARNING" not in result.stderr
