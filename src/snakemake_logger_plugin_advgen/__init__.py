@@ -63,5 +63,6 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """Say how the run ended."""
-        self.console.close()
+        with self.lock:  # type: ignore[union-attr]
+            self.console.close()
         super().close()

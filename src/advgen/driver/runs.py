@@ -25,8 +25,8 @@ from typing import Any
 from advgen.core.paths import RESULTS
 
 FOLDER = Path(".snakemake/runs")
-KEPT = 30
-"""Records of that many runs are kept."""
+KEPT_BYTES = 20_000_000
+"""So much of the newest records is kept: a thousand runs of the default study, or some of ten thousand jobs."""
 LOGS = f"{RESULTS}/logs/"
 BEAT = 5.0
 """A driver touches its record every so many seconds."""
@@ -344,8 +344,11 @@ class Record:
 
     def __init__(self) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        for old in records()[: -KEPT + 1]:
-            old.unlink(missing_ok=True)
+        total = 0
+        for old in reversed(records()):
+            total += old.stat().st_size
+            if total > KEPT_BYTES:
+                old.unlink(missing_ok=True)
         self.path = FOLDER / f"{datetime.now():%Y%m%dT%H%M%S.%f}.jsonl"
 
     def write(self, event: Mapping[str, Any]) -> None:

@@ -16,7 +16,6 @@ from advgen.driver import runs
 from advgen.driver.plan import build
 from advgen.driver.runs import (
     FIRST,
-    KEPT,
     SILENT,
     JobState,
     Past,
@@ -154,10 +153,12 @@ def test_records_are_read_back_even_half_written_and_old_ones_go(
         file.write('{"event": "finis')
     run = read(record.path)
     assert run.jobs == {log("a/1"): JobState(log("a/1"), state="running", since=1.0)}
-    for number in range(2 * KEPT):
-        (runs.FOLDER / f"20000101T0000{number:02}.jsonl").write_text("")
+    monkeypatch.setattr(runs, "KEPT_BYTES", record.path.stat().st_size + 5)
+    for number in range(9):
+        (runs.FOLDER / f"20000101T00000{number}.jsonl").write_text("..")
     Record().write({"event": "ended", "at": 1.0})
-    assert len(records()) == KEPT and records()[0].name.startswith("20000101")
+    assert [path.stem for path in records()[:3]] == ["20000101T000007", "20000101T000008", record.path.stem]
+    assert len(records()) == 4
 
 
 def test_a_driver_lives_while_its_process_does_or_elsewhere_while_it_writes(
