@@ -3,7 +3,10 @@ PYTHON ?= python3
 STUDY ?= config/config.yaml
 ARGS ?=
 BIN := .venv/bin
-INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off --no-deps
+SHELL := bash
+INSTALL := $(BIN)/pip install --disable-pip-version-check --no-deps
+# what pip warns of is how this machine is set up; its progress and its errors are shown
+UNWARNED := 2> >(grep -v '^WARNING: ' >&2)
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command 'make lock' \
 	pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -71,11 +74,11 @@ $(BIN)/python:
 
 # the lock files name every package there is, so that nothing else is looked for
 $(BIN)/.run: requirements.lock $(BIN)/python pyproject.toml
-	$(INSTALL) --require-hashes -r $<
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) --require-hashes -r $< $(UNWARNED)
+	$(INSTALL) --no-build-isolation -e . $(UNWARNED)
 	touch $@
 
 $(BIN)/.test: requirements-test.lock $(BIN)/python pyproject.toml
-	$(INSTALL) --require-hashes -r $<
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) --require-hashes -r $< $(UNWARNED)
+	$(INSTALL) --no-build-isolation -e . $(UNWARNED)
 	touch $@ $(BIN)/.run

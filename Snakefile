@@ -24,6 +24,7 @@ from advgen.core.code import save_digest_cache
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
 from advgen.driver.recovery import doubt
+from advgen.driver.runs import announce
 from advgen.driver.workers import start
 from advgen.io.cache import shrink
 from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
@@ -91,11 +92,12 @@ onstart:
     workflow.scheduler.job_rate_limiter = None
     # its SIGTERM handler takes a lock which the thread that it interrupts may hold
     workflow.scheduler._lock = threading.RLock()
+    announce(workflow, PLAN.study)
 
 
 onsuccess:
     shrink()
-    print(PLAN.farewell())
+    logger.info(PLAN.farewell(log), extra={"farewell": True})
 
 
 onerror:

@@ -78,6 +78,10 @@ class Project:
             sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments, "--config", f"study={study}"
         )
 
+    def full_log(self) -> str:
+        """Snakemake's whole log of the last run."""
+        return max((self.folder / ".snakemake/log").glob("*.log")).read_text(encoding="utf-8")
+
     def advgen(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of our commands."""
         return self.run(sys.executable, "-m", "advgen", *arguments)

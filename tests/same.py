@@ -1,6 +1,6 @@
 """Prove that a refactoring moved nothing: printed commands and payloads before and after it.
 
-snakemake -n -p --config study=config/smoke.yaml > before.txt     in the old checkout, then in the new one
+snakemake -n --logger-advgen-plain --config study=config/smoke.yaml > before.txt      in both checkouts
 python tests/same.py commands before.txt after.txt                equal up to the order of flags, digests and log paths
 python tests/same.py payloads old/results new/results             equal bit for bit: tables and weights, stamps aside
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import sys
 from collections import Counter
@@ -39,7 +40,7 @@ def commands(text: str, renamed: Names) -> Counter[str]:
         _, start, command = line.partition("python -m advgen ")
         if not start or line.split("python")[0].strip() not in ("", "Shell command:"):
             continue
-        words = shlex.split(command.split(" 2> ")[0])
+        words = shlex.split(re.split(r" 2?> results/logs/", command)[0])
         flags: dict[str, list[str]] = {"": []}
         flag = ""
         for word in words:
@@ -137,7 +138,7 @@ def compare_commands(before: Path, after: Path, renamed: Names) -> Iterator[str]
     yield from (f"only before: {line}" for line in (old - new).elements())
     yield from (f"only after:  {line}" for line in (new - old).elements())
     if not new:
-        yield "no printed commands: is it the log of `snakemake -n -p`?"
+        yield "no printed commands: is it the log of `snakemake -n --logger-advgen-plain`?"
     print(f"{(old & new).total()} equal commands")
 
 

@@ -32,6 +32,7 @@ TOOLS = {
     "prune": "List what no study plans any more; --yes removes it.",
     "cv-import": "Turn the files of the CV generator bamos/cv into ours; list what has no place.",
     "cv-diff": "Say what changed between two cv.json.",
+    "status": "Say where a run stands, or what the next one would do and why; reads files only.",
     "trace": "Print where a file comes from, back to the raw data.",
     "docs": "Write the pages that the code tells: config/README.md, its schema, docs/rules.md, results/README.md.",
 }
@@ -139,7 +140,7 @@ def run_task(parsed: argparse.Namespace) -> None:
     job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()))
     with sole_writer(job.outputs):
         if task.torch and devices.slots():  # what is kept for another device is another result
-            job.device = devices.prepare()
+            job.device = devices.prepare(job.label())
         if not cache.restore(job):
             with told_code(spec):
                 compute(job)
@@ -163,7 +164,7 @@ def told_code(spec: Task) -> Iterator[None]:
 def compute(job: Job[Any]) -> None:
     """Make the files of a job."""
     if job.spec.torch:
-        job.device = devices.prepare()
+        job.device = devices.prepare(job.label())
     run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
     if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
         run = load_target(around)(run)

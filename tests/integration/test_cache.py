@@ -32,13 +32,12 @@ def ran(project: Project, *arguments: str, study: str = STUDY) -> tuple[set[str]
     """Run the study; the rules that computed something, and the files whose jobs were spared."""
     result = project.snakemake(study, *arguments)
     assert result.returncode == 0, result.stderr[-3000:]
-    said = result.stdout + result.stderr
-    started = re.findall(r"^Shell command: python -m advgen (\S+)", said, flags=re.MULTILINE)
-    spared = re.findall(r"^(\S+) (\S+): computed before", said, flags=re.MULTILINE)
-    computed = list(started)
-    for command, _ in spared:
-        computed.remove(command)
-    return set(computed), {path for _, path in spared}
+    started = re.findall(r"^Shell command: python -m advgen (\S+) .* > (\S+) 2>&1$", project.full_log(), re.MULTILINE)
+    said = {log: re.match(r"\S+ (\S+): computed before", (project.folder / log).read_text()) for _, log in started}
+    spared = {found[1] for found in said.values() if found}
+    taken = f"({len(started) - len(spared)} computed, {len(spared)} taken from the cache)"
+    assert (taken in result.stderr) == bool(spared), result.stderr
+    return {command for command, log in started if not said[log]}, spared
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +151,8 @@ def test_a_damaged_entry_is_not_used(shared: Project, store: Path, tmp_path: Pat
 
 
 def test_several_may_keep_the_same_at_once(shared: Project, tmp_path: Path) -> None:
-    dry = shared.snakemake(STUDY, "-n", "-F", "results/tables/matrix.parquet")
-    [command] = re.findall(r"Shell command: (python -m advgen summarise .*) 2> ", dry.stdout + dry.stderr)
+    dry = shared.snakemake(STUDY, "-n", "-F", "--logger-advgen-plain", "results/tables/matrix.parquet")
+    [command] = re.findall(r"Shell command: (python -m advgen summarise .*) > ", dry.stdout)
     store = tmp_path / "store"
     environment = {**shared.environment, "ADVGEN_CACHE": str(store)}
 

@@ -99,8 +99,8 @@ def test_report_shows_every_figure(smoke: Project) -> None:
 def test_a_print_of_a_command_can_be_run_by_hand(smoke: Project) -> None:
     target = smoke.folder / "results/tables/robustness.parquet"
     before, times = target.read_bytes(), target.stat()
-    result = smoke.snakemake(STUDY, "-n", "--forcerun", "summarise")
-    printed = [line for line in (result.stdout + result.stderr).splitlines() if "tables/robustness.parquet 2>" in line]
+    result = smoke.snakemake(STUDY, "-n", "--logger-advgen-plain", "--forcerun", "summarise")
+    printed = [line for line in (result.stdout + result.stderr).splitlines() if "tables/robustness.parquet > " in line]
     assert len(printed) == 1, result.stdout[-2000:]
     command = printed[0][printed[0].index("python -m advgen") :]
     target.unlink()

@@ -212,7 +212,7 @@ def test_the_next_turn_on_a_cluster_asks_for_more_memory(
     attempt: int, memory: int, project: Callable[..., Project]
 ) -> None:
     profile = ("--workflow-profile", "profiles/slurm", "--attempt", str(attempt))
-    result = project(stubs=True).snakemake(STUDY, "--dry-run", *profile)
+    result = project(stubs=True).snakemake(STUDY, "--dry-run", "--logger-advgen-plain", *profile)
     assert result.returncode == 0, result.stderr[-2000:]
     assert set(re.findall(r"mem_mb=(\d+)", result.stdout + result.stderr)) == {str(memory)}
 

@@ -33,7 +33,7 @@ def test_dry_run_counts_equal_the_plan(study, project: Callable[..., Project]) -
 
 def test_the_core_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import advgen.driver.locking, advgen.driver.recovery;"
+        "import sys; import advgen.driver.console, advgen.driver.locking, advgen.driver.recovery;"
         "from advgen.study.load import load_study; from advgen.driver.plan import build;"
         "plan = build(load_study({})); [(job.spec, job.code) for job in plan.jobs];"
         "heavy = {'torch', 'torchvision', 'numpy', 'pandas', 'pyarrow', 'matplotlib', 'scipy'} & set(sys.modules);"

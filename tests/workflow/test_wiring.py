@@ -298,6 +298,12 @@ def test_the_farewell() -> None:
         "  results/tables/              tables (Parquet)",
         "  python -m advgen trace FILE  where a file comes from",
     ]
+    assert planned(ROOT / "tests/spine.yaml")[1].farewell([str(Path.cwd() / "a/very/long/name.log")]).splitlines() == [
+        "Done. Look at",
+        "  results/tables/              tables (Parquet)",
+        "  python -m advgen trace FILE  where a file comes from",
+        "  a/very/long/name.log         the full log, with every command",
+    ]
     assert Plan([planned(ROOT / "tests/spine.yaml")[1].of("summarise")[0]]).farewell().splitlines()[1:] == [
         "  results/tables/matrix.parquet  tables (Parquet)",
         "  python -m advgen trace FILE    where a file comes from",

@@ -23,4 +23,4 @@ for job in PLAN.of("fetch"):
             "Download and check the raw files of one data set."
         shell:
             "python -m advgen fetch --spec {params.spec:q} --code {params.code} --out {output:q} "
-            "--benchmark {params.benchmark:q} 2> {log:q}"
+            "--benchmark {params.benchmark:q} > {log:q} 2>&1"

@@ -26,4 +26,4 @@ rule draw:
         "{params.files} "
         "--spec {params.spec:q} --code {params.code} "
         "--out-pdf {output.pdf:q} --out-png {output.png:q} "
-        "--benchmark {params.benchmark:q} 2> {log:q}"
+        "--benchmark {params.benchmark:q} > {log:q} 2>&1"

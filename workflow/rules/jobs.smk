@@ -34,6 +34,6 @@ for TASK in catalog.RULES.values():
         # read when the job starts, when the loop is long over: everything of the rule's own stands in params
         shell:
             "python -m advgen {params.command} {params.files} --spec {params.spec:q} --code {params.code} "
-            "{params.made} --benchmark {params.benchmark:q} 2> {log:q}"
+            "{params.made} --benchmark {params.benchmark:q} > {log:q} 2>&1"
 
     getattr(rules, TASK.rule).rule.docstring = TASK.sentence()

@@ -21,4 +21,4 @@ rule verify:
         benchmark="results/benchmarks/verify/verify.tsv",
     shell:
         "python -m advgen verify {params.study:q} --out {output.verdict:q} "
-        "--benchmark {params.benchmark:q} 2> {log:q}"
+        "--benchmark {params.benchmark:q} > {log:q} 2>&1"

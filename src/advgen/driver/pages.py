@@ -35,8 +35,8 @@ def rules_page(study: Path) -> str:
         *(f"    r_{one}[{one}] --> r_{other}[{other}]" for one, other in sorted(direct(arrows(plan)))),
         "```",
         "",
-        "`python -m advgen COMMAND --help` names the keys of a command's spec; `snakemake -n -p` prints the whole",
-        "commands of a study, and each runs by hand.",
+        "`python -m advgen COMMAND --help` names the keys of a command's spec; `snakemake -n --logger-advgen-plain`",
+        "prints the whole commands of a study, and each runs by hand.",
     ]
     for kind in catalog.KINDS:
         for task in kind.tasks:

@@ -6,6 +6,7 @@ Jobs are planned on demand: what a study's own definitions need is planned, noth
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterable
@@ -75,8 +76,8 @@ class Plan:
         """Whether any job of a rule is planned."""
         return bool(self.of(rule))
 
-    def farewell(self) -> str:
-        """Where to look when everything is made."""
+    def farewell(self, logs: Iterable[str] = ()) -> str:
+        """Where to look when everything is made; `logs` are Snakemake's of this run."""
         shown = {
             "report_page": "the page with all figures, tables and checks",
             "cv_render": "the CV",
@@ -87,9 +88,10 @@ class Plan:
             made = self.outputs(rule)
             if made:
                 places.append((made[0] if len(made) == 1 else f"{Path(made[0]).parent}/", what))
-        trace = "python -m advgen trace FILE"
-        width = max(len(where) for where, _ in [*places, (trace, "")]) + 2
-        lines = [f"  {where:<{width}}{what}" for where, what in [*places, (trace, "where a file comes from")]]
+        places.append(("python -m advgen trace FILE", "where a file comes from"))
+        places += [(os.path.relpath(log), "the full log, with every command") for log in logs]
+        width = max(len(where) for where, _ in places) + 2
+        lines = [f"  {where:<{width}}{what}" for where, what in places]
         return "\n".join(["Done. Look at", *lines])
 
     def constraint(self, wildcard: str) -> str:

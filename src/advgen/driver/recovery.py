@@ -23,7 +23,7 @@ INCOMPLETE = Path(".snakemake/incomplete")
 def unrecorded(plan: Plan) -> Iterator[str]:
     """Artefacts that exist without a record of Snakemake's, or with one whose writing was interrupted."""
     for path in plan.outputs():
-        record = _place(RECORDS, path)
+        record = record_path(path)
         if os.path.exists(path) and not (record.exists() and record.stat().st_size):
             yield path
 
@@ -35,6 +35,11 @@ def touched(plan: Plan) -> Iterator[str]:
         for path in job.inputs["raw"]:
             if made is not None and os.path.exists(path) and os.path.getmtime(path) > made:
                 yield path
+
+
+def record_path(path: str) -> Path:
+    """Where Snakemake keeps what it knows of an artefact."""
+    return _place(RECORDS, path)
 
 
 def _place(folder: Path, path: str) -> Path:

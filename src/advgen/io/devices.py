@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +62,19 @@ def refuse_unquoted_python(workflow: Any) -> None:
     os._exit(1)  # an exception inside onstart would be printed with a traceback
 
 
-def lease() -> str | None:
+def lease(label: str = "") -> str | None:
     """Take one free GPU for the life of this process and set CUDA_VISIBLE_DEVICES; call before torch is imported.
 
     Does nothing where somebody else has chosen one already (CUDA_VISIBLE_DEVICES names one, as in a SLURM job) and on
     a machine without a GPU; of several that CUDA_VISIBLE_DEVICES names, it takes one. Waits while all are taken.
-    Returns the device's name.
+    `label` tells others who holds it. Returns the device's name.
     """
     available = slots()
     if len(available) < 2 and "CUDA_VISIBLE_DEVICES" in os.environ:
         return os.environ["CUDA_VISIBLE_DEVICES"]
     if not available or "SLURM_STEP_ID" in os.environ:
         return None
-    folder = Path(os.environ.get("ADVGEN_LEASES", Path(tempfile.gettempdir()) / f"advgen-leases-{os.getuid()}"))
+    folder = _leases_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = time.monotonic() + 5
     while True:
@@ -84,6 +85,8 @@ def lease() -> str | None:
             except BlockingIOError:
                 os.close(handle)
                 continue
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()}, {label}".encode(), 0)
             _LEASES.append(handle)
             os.environ["CUDA_VISIBLE_DEVICES"] = slot
             return slot
@@ -93,6 +96,20 @@ def lease() -> str | None:
         time.sleep(0.2)
 
 
+def leases() -> Iterator[tuple[str, str]]:
+    """The GPUs of this machine that are leased, each with who holds it."""
+    for path in sorted(_leases_folder().glob("*.lock")):
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # a job that comes just now looks again
+            except BlockingIOError:
+                yield path.stem, file.read(1000).decode(errors="replace")
+
+
+def _leases_folder() -> Path:
+    return Path(os.environ.get("ADVGEN_LEASES", Path(tempfile.gettempdir()) / f"advgen-leases-{os.getuid()}"))
+
+
 def use_this_python() -> None:
     """Let jobs run the Python that runs Snakemake, also for `.venv/bin/snakemake` without activation."""
     folder, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
@@ -100,9 +117,9 @@ def use_this_python() -> None:
         os.environ["PATH"] = f"{folder}{os.pathsep}{path}"
 
 
-def prepare() -> str:
+def prepare(label: str = "") -> str:
     """Lease a GPU, set torch's threads, and return the device to compute on: "cuda" or "cpu"."""
-    lease()
+    lease(label)
     import torch
 
     # Snakemake sets OMP_NUM_THREADS from `threads:`; by hand, one thread keeps the bits of a job's result

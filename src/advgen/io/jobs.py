@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from advgen.core.provenance import Stamp, sha256_text, temporaries
 from advgen.core.tasks import Task
+from advgen.driver.runs import clock
 from advgen.io import devices
 from advgen.io.stamps import content
 
@@ -123,13 +124,6 @@ class Progress:
         known = {name: value for name, value in (numbers or {}).items() if not math.isnan(value)}
         values = "".join(f"  {name} {value:.3g}" for name, value in known.items())
         print(f"{self.label}: {step}/{total} ({step / total:.0%}){values}  {clock(left)} left", flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 1:05 or 2:10:00."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @contextmanager

@@ -1,0 +1,193 @@
+"""What is known of a run from its record, how long it still takes, and what the past says."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.project import ROOT
+
+from advgen.core.catalog import RULES
+from advgen.driver import runs
+from advgen.driver.plan import build
+from advgen.driver.runs import (
+    FIRST,
+    SILENT,
+    JobState,
+    Past,
+    Record,
+    Run,
+    cause,
+    last_words,
+    progress,
+    read,
+    records,
+    taken_from_cache,
+    time_left,
+)
+from advgen.study.load import load_file
+
+
+def log(name: str) -> str:
+    return f"results/logs/{name}.log"
+
+
+def begun(*jobs: tuple[str, int, tuple[str, ...]], cores: int = 2, gpus: int | None = None, at: float = 0.0) -> Any:
+    told = [{"log": log(name), "gpu": gpu, "after": [log(one) for one in after]} for name, gpu, after in jobs]
+    facts = {"cores": cores, "gpus": gpus, "process": os.getpid(), "host": socket.gethostname(), "study": "s.yaml"}
+    return {"event": "begun", "at": at, "jobs": told, **facts}
+
+
+def event(what: str, name: str, at: float, **facts: Any) -> Any:
+    return {"event": what, "log": log(name), "at": at, **facts}
+
+
+def past(**seconds: float) -> Past:
+    found = Past()
+    found.seconds = {log(name.replace("_of_", "/")): one for name, one in seconds.items()}
+    return found
+
+
+def test_a_run_is_what_its_events_say() -> None:
+    run = Run()
+    run.apply(begun(("train/a", 1, ()), ("craft/a", 1, ("train/a",)), ("qa/qa", 0, ("craft/a",))))
+    assert [job.title for job in run.those("waiting")] == ["train a", "craft a", "qa"]
+    run.apply(event("started", "train/a", 10.0))
+    assert (run.counts["running"], run.counts["waiting"]) == (1, 2)
+    run.apply(event("failed", "train/a", 12.5))
+    assert run.jobs[log("train/a")].seconds == 2.5
+    assert run.lost() == {log("craft/a"), log("qa/qa")}
+    run.apply(event("started", "train/a", 20.0))  # its next turn, on a cluster
+    assert not run.lost()
+    run.apply(event("finished", "train/a", 25.0, cached=True))
+    assert run.jobs[log("train/a")].cached
+    assert run.counts["finished"] == 1 and run.counts["running"] == run.counts["failed"] == 0
+    run.apply({"event": "ended", "at": 30.0})
+    assert run.ended == 30.0
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "wanted"),
+    [(1, None, 60.0), (2, None, 30.0), (3, None, 30.0), (3, 1, 50.0), (9, 0, 10.0)],
+)
+def test_jobs_are_laid_on_cores_and_gpus(cores: int, gpus: int | None, wanted: float) -> None:
+    """Three trainings of 10 s that want a GPU, something of 10 s beside them, and two that wait for the first."""
+    run, known = Run(), past(a_of_1=10, a_of_2=10, a_of_3=10, b_of_1=10, c_of_1=10, c_of_2=10)
+    jobs = [("a/1", 1, ()), ("a/2", 1, ()), ("a/3", 1, ()), ("b/1", 0, ())]
+    chain = [("c/1", 1, ("a/1",)), ("c/2", 0, ("c/1",))]
+    run.apply(begun(*jobs, *chain, cores=cores, gpus=gpus))
+    assert time_left(run, known, 0.0) == wanted
+
+
+def test_what_runs_counts_for_what_is_left_of_it_and_what_is_lost_not_at_all(tmp_path: Path) -> None:
+    run, known = Run(), past(a_of_1=30, b_of_1=100, c_of_1=7)
+    run.apply(begun(("a/1", 0, ()), ("b/1", 0, ("c/1",)), ("c/1", 0, ())))
+    run.apply(event("started", "a/1", 0.0))
+    run.apply(event("started", "c/1", 0.0))
+    run.apply(event("failed", "c/1", 1.0))
+    assert time_left(run, known, 10.0) == 20.0
+    assert time_left(run, known, 29.999) == pytest.approx(2.9999)  # overdue soon: a tenth of what it has taken
+
+
+def test_the_pace_of_today_and_the_cache_count() -> None:
+    run, known = Run(), past(a_of_1=50, a_of_2=50, a_of_3=50)
+    run.apply(begun(("a/1", 0, ()), ("a/2", 0, ()), ("a/3", 0, ()), cores=1))
+    run.apply(event("started", "a/1", 0.0))
+    run.apply(event("finished", "a/1", 100.0))
+    assert time_left(run, known, 100.0) == pytest.approx(2 * 50 * 110 / 60)  # ten seconds as before, and twice as slow
+    run.jobs[log("a/1")].cached = True
+    assert time_left(run, known, 100.0) == 2 * runs.CACHED_SECONDS
+
+
+def test_what_a_job_says_of_itself_counts_more_than_the_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, known = Run(), past(a_of_1=30)
+    run.apply(begun(("a/1", 0, ())))
+    run.apply(event("started", "a/1", 0.0))
+    Path(log("a/1")).parent.mkdir(parents=True)
+    Path(log("a/1")).write_text("warming up\na results/x: 5/10 (50%)  loss 0.3  1:05 left\nUserWarning: so: what\n")
+    assert progress(log("a/1")) == ("5/10 (50%)  loss 0.3", 65.0)
+    assert time_left(run, known, 1.0) == 65.0
+    Path(log("a/1")).write_text("results/x: waits for another process that makes it\n")
+    assert progress(log("a/1")) == ("waits for another process that makes it", None)
+    Path(log("a/1")).write_text("waits for a free GPU: all 2 of this machine are taken\n")
+    assert progress(log("a/1"))[0] == "waits for a free GPU: all 2 of this machine are taken"
+    assert progress(log("a/2")) == ("", None)
+
+
+def test_of_progress_a_failure_shows_the_latest_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "one.log"
+    path.write_text("begins\n" + "".join(f"a b: {step}/90 ({step}%)  0:10 left\n" for step in range(90)) + "breaks\n")
+    assert last_words(str(path)) == ["begins", "a b: 89/90 (89%)  0:10 left", "breaks"]
+    assert not taken_from_cache(str(path))
+    path.write_text("craft results/x: computed before, taken from results/cache\n")
+    assert taken_from_cache(str(path))
+
+
+def test_the_past_is_the_newest_time_of_a_job_then_its_rules_then_what_was_shipped() -> None:
+    old, new = Run(), Run()
+    for run, seconds, cached in ((old, 10.0, False), (new, 20.0, False), (Run(), 1.0, True)):
+        run.apply(event("started", "craft/a", 0.0))
+        run.apply(event("finished", "craft/a", seconds, cached=cached))
+    found = Past([old, new])
+    assert found.expected(log("craft/a")) == 20.0
+    assert found.expected(log("craft/other")) == 20.0
+    assert found.expected(log("train_gan/x")) == json.loads(FIRST.read_text())["train_gan"]
+    assert found.expected(log("of_a_user/x")) == runs.UNKNOWN_SECONDS
+    shipped = json.loads(FIRST.read_text())
+    assert shipped.keys() == {job.rule for job in build(load_file(ROOT / "config/config.yaml")).jobs} <= RULES.keys()
+
+
+def test_records_are_read_back_even_half_written_and_old_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = Record()
+    record.write(begun(("a/1", 0, ())))
+    record.write(event("started", "a/1", 1.0))
+    with record.path.open("a") as file:
+        file.write('{"event": "finis')
+    run = read(record.path)
+    assert run.jobs == {log("a/1"): JobState(log("a/1"), state="running", since=1.0)}
+    monkeypatch.setattr(runs, "KEPT_BYTES", record.path.stat().st_size + 5)
+    for number in range(9):
+        (runs.FOLDER / f"20000101T00000{number}.jsonl").write_text("..")
+    Record().write({"event": "ended", "at": 1.0})
+    assert [path.stem for path in records()[:3]] == ["20000101T000007", "20000101T000008", record.path.stem]
+    assert len(records()) == 4
+
+
+def test_a_driver_lives_while_its_process_does_or_elsewhere_while_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = Record()
+    record.write(begun(("a/1", 0, ())))
+    run, now = read(record.path), record.path.stat().st_mtime
+    assert run.alive(now) and not run.alive(now + 2 * SILENT)
+    record.beat(now + 2 * SILENT)
+    assert record.path.stat().st_mtime >= now
+    run.facts["process"] = 2**22 + 1  # more than there can be
+    assert not run.alive(now)
+    run.facts["host"] = "elsewhere"
+    assert run.alive(now) and not run.alive(now + 2 * SILENT)
+    run.ended = now
+    assert not run.alive(now)
+
+
+@pytest.mark.parametrize(
+    ("reason", "wanted"),
+    [
+        ("Missing output files: a; Input files updated by another job: b", "missing"),
+        ("Params have changed since last execution: before: 1 now: 2", "settings or code changed"),
+        ("Input files updated by another job: b; Params have changed since last execution", "settings or code changed"),
+        ("Input files updated by another job: b", "inputs made again"),
+        ("Software environment definition has changed since last execution", "other reasons"),
+    ],
+)
+def test_causes(reason: str, wanted: str) -> None:
+    assert cause(reason) == wanted
