@@ -34,9 +34,14 @@ TOOLS = {
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 
 
+_CV = {"build": "cv", "import": "cv-import", "diff": "cv-diff"}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a mistake of the user's ends in one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["cv"] and (two := _CV.get(given[1] if len(given) > 1 else "")):
+        given[:2] = [two]
     try:
         _command(given)
     except ModuleNotFoundError as error:

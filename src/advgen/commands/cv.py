@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from advgen import __version__
 from advgen.core.code import code_digest
@@ -20,7 +20,6 @@ from advgen.cv.live_values import Document, LiveValue, merge, read
 from advgen.io.stamps import content, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
-from advgen.specs.cv import Section
 
 _KINDS = (".png", ".svg", ".jpg", ".pdf")
 
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source = parser.add_argument_group("what the CV is made of")
     source.add_argument("--profile", type=Path, required=True, metavar="YAML", help="who, where, and the sections")
-    source.add_argument("--bibliography", type=Path, required=True, metavar="BIB", help="publications")
+    source.add_argument("--bibliography", type=Path, metavar="BIB", help="publications")
     source.add_argument("--metrics", type=Path, metavar="YAML", help="citations and stars with their date")
     source.add_argument("--overlay", type=Path, metavar="YAML", help="private YAML merged over the profile by item id")
     source.add_argument("--tables", type=Path, metavar="FOLDER", help="Parquet tables for {{ result(…) }} in texts")
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_argument_group("what is shown of it")
     choice.add_argument("--selected", action="store_true", help="of the publications, only the selected")
     choice.add_argument("--tags", nargs="+", default=[], metavar="TAG", help="only what has one of these tags, or none")
-    choice.add_argument("--sections", nargs="+", default=[], choices=get_args(Section), metavar="NAME")
+    choice.add_argument("--sections", nargs="+", default=[], metavar="NAME", help="only these sections")
     output = parser.add_argument_group("what is written")
     output.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if missing")
     output.add_argument("--name", default="cv", help="name of the files before their endings (default: cv)")

@@ -91,11 +91,32 @@ def substitute(text: str, values: list[str]) -> str:
     return _EXPRESSION.sub(lambda match: next(remaining), text)
 
 
-def scan(path: Path, overlay: Path | None = None) -> tuple[list[LiveValue], list[str]]:
-    """All live values of a profile in file order, and the names of its figures."""
+@dataclass(frozen=True)
+class Content:
+    """What a profile needs besides itself, and the sections that it orders."""
+
+    live_values: list[LiveValue]
+    figures: list[str]
+    bibliographies: list[str]
+    sections: list[str]
+
+
+def scan(path: Path, overlay: Path | None = None) -> Content:
+    """All live values of a profile in file order, the names of its figures and of its sections' bibliographies."""
     document = merge(read(path), overlay)
     live = [value for found in document.live_values.values() for value in found]
-    return live, figures(document)
+    data = document.data if isinstance(document.data, dict) else {}
+    own, order = data.get("sections"), data.get("order")
+    files = [part.get("file") for part in own.values() if isinstance(part, dict)] if isinstance(own, dict) else []
+    sections = [
+        item.get("section") if isinstance(item, dict) else item for item in (order if isinstance(order, list) else ())
+    ]
+    return Content(
+        live,
+        figures(document),
+        [file for file in files if isinstance(file, str)],
+        [name for name in sections if isinstance(name, str)],
+    )
 
 
 def load_text(path: Path) -> str:

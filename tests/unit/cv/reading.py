@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from advgen.cv.bibliography import decode
 from advgen.cv.inline import plain
+from advgen.cv.tex import decode
 
 Cv = dict[str, Any]
 _VOID = ("br", "img")

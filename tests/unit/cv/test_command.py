@@ -153,7 +153,7 @@ def test_every_file_carries_its_stamp(files: Files, tmp_path: Path):
     files.write(profile=NO_EXPERIMENTS)
     cli.main(arguments(files, tmp_path / "out"))
     stamps = {name: read_stamp(tmp_path / "out" / name) for name in written(tmp_path / "out")}
-    (stamp,) = {item.to_json(): item for item in stamps.values() if item}.values()
+    (stamp,) = {item.sealed("").to_json(): item for item in stamps.values() if item}.values()
     assert all(stamps.values())
     assert set(stamp.inputs) == {"profile.yaml", "publications.bib", "metrics.yaml"}
 
@@ -185,7 +185,7 @@ def test_a_private_overlay_is_merged_by_id(files: Files, tmp_path: Path):
     text = (tmp_path / "private/cv.md").read_text(encoding="utf-8")
     assert (cv["email"], cv["paper"]) == ("private@example.org", "us-letter")
     assert [link["label"] for link in cv["links"]] == ["@proba", "+36 1 555 0100"]
-    assert f"Tester, *Works & Co\\_*, {SECRET}" in text
+    assert f"**Tester**, *Works & Co\\_*, {SECRET}" in text
     assert "3. Off the record" in text
     assert "100% City" not in text
 
