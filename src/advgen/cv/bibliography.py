@@ -37,6 +37,8 @@ logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
 _BLOCK = re.compile(r"^[ \t]*@[ \t]*(\w*)[ \t]*[{(]", re.MULTILINE)
 _DOUBLED_AT = re.compile(r"^([ \t]*)@@+(?=[ \t]*\w+[ \t]*[{(])", re.MULTILINE)
 _SWALLOWED = re.compile(r"[}\"\w]\s+[\w-]+\s*=")
+# A longer name may break across lines, lest it stand out of the page.
+_UNBROKEN = 32
 _FORTHCOMING = ("to_appear", "in_press", "submitted")
 
 
@@ -551,12 +553,13 @@ def byline(
 
 
 def _name(author: dict[str, Any], style: Mapping[str, str]) -> list[Node]:
-    name = shown_name(author, style)
+    name, mark = shown_name(author, style), author["mark"]
+    nodes: list[Node] = [name + mark]
     if author["owner"]:
-        return [{"strong": [name + author["mark"]]}]
-    if author["url"]:
-        return [{"link": [name], "url": author["url"]}, author["mark"]]
-    return [name + author["mark"]]
+        nodes = [{"strong": [name + mark]}]
+    elif author["url"]:
+        nodes = join([{"link": [name], "url": author["url"]}, mark])
+    return [{"keep": nodes}] if " " in name and len(name) <= _UNBROKEN else nodes
 
 
 def shown_name(author: dict[str, Any], style: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -99,6 +100,18 @@ def build(
     return _Builder(owner, document, own, others, numbers, paths, lookup, choice or Choice()).cv()
 
 
+_HOSTS = {
+    "github.com": "GitHub", "gitlab.com": "GitLab", "linkedin.com": "LinkedIn", "twitter.com": "Twitter", "x.com": "X",
+    "orcid.org": "ORCID", "bsky.app": "Bluesky", "huggingface.co": "Hugging Face", "youtube.com": "YouTube",
+}  # fmt: skip
+
+
+def _told(label: str, url: str) -> str:
+    """A label that says what it leads to: "GitHub: name"."""
+    host = _HOSTS.get((urlsplit(url).hostname or "").removeprefix("www."), "")
+    return label if not host or host.lower() in label.lower() else f"{host}: {label}"
+
+
 def _data(profile: Path) -> Any:
     try:
         return read(profile).data
@@ -174,12 +187,14 @@ class _Builder:
             "headline": headline,
             "email": self.profile.email,
             "site": self.profile.site,
-            "links": [link.model_dump() for link in self.profile.links],
+            "links": [{**link.model_dump(), "label": _told(link.label, link.url)} for link in self.profile.links],
             "updated": updated.isoformat(),
             "updated_text": say(self.words, "day", month=month, day=updated.day, year=updated.year),
             "language": self.profile.language,
             "words": dict(self.words),
             "paper": self.profile.paper,
+            "theme": self.profile.theme,
+            "fonts": self.profile.fonts,
             "numbering": self.profile.numbering,
             "sections": sections,
         }

@@ -139,7 +139,8 @@ def venue(kind: str, fields: Fields) -> str:
         return f"{prefix}:{raw(fields, 'eprint')}" if prefix else raw(fields, "eprint")
     if kind == "patent":
         country = raw(fields, "type").removeprefix("patent").upper()
-        return " ".join(part for part in (country if len(country) == 2 else raw(fields, "type"), number) if part)
+        named = country if len(country) == 2 else raw(fields, "type")
+        return number if number.startswith(country) else f"{named} {number}".strip()
     if kind in ("software", "dataset") and raw(fields, "version"):
         return f"Version {raw(fields, 'version')}"
     if bare := address(fields):
@@ -212,6 +213,8 @@ def facts(fields: Fields) -> dict[str, str]:
         "edition": raw(fields, "edition"),
         "arxiv": arxiv(fields),
     }
+    if not raw(fields, *VENUES) and raw(fields, "number"):
+        found["number"] = ""  # it stands for the venue
     if found["arxiv"]:
         found["number"] = "" if "arxiv" in found["number"].lower() else found["number"]
         found["volume"] = "" if found["volume"].startswith("abs/") else found["volume"]

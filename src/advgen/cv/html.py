@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from advgen.cv import inline
+from advgen.cv.linked import linked_data
 from advgen.cv.target import environment, figure, keyword
 
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
@@ -28,4 +29,5 @@ def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp:
 
     css = Markup((templates / "cv.css").read_text(encoding="utf-8"))
     template = jinja.get_template("cv.html.j2")
-    return template.render(cv=cv, css=css, plain=inline.plain, source=source, bibtex=bibtex, stamp=keyword(stamp))
+    given = {"css": css, "plain": inline.plain, "source": source, "bibtex": bibtex, "linked_data": linked_data(cv)}
+    return template.render(cv=cv, stamp=keyword(stamp), **given)

@@ -301,6 +301,9 @@ class Profile(_Model):
     links: list[Link] = []
     updated: Day | None = None
     paper: Literal["a4", "us-letter"] = "a4"
+    theme: Literal["classic", "academic", "compact"] = "classic"
+    fonts: list[Plain] = []
+    templates: Plain | None = None
     language: Literal["en", "de", "fr", "es", "it"] = "en"
     labels: dict[str, Plain] = {}
     style: Style = Style()

@@ -33,6 +33,7 @@ def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp:
             files[name] = f"/figure{index}{source.suffix.lower()}"
             shutil.copyfile(source, root / files[name][1:])
         inputs = {"cv": json.dumps(cv), "figures": json.dumps(files), "keyword": str(keyword(stamp))}
+        inputs["fonts"] = json.dumps(cv["fonts"])
         day = datetime.datetime.fromisoformat(cv["updated"]).replace(tzinfo=datetime.UTC)
         try:
             return _compile(root, inputs, day, ["ua-1"])
