@@ -17,6 +17,7 @@ from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
+from advgen.cv.target import Unprintable
 from advgen.io.stamps import content, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
@@ -68,19 +69,46 @@ def run(arguments: argparse.Namespace) -> None:
     )
     figures = _figures(cv, document, arguments.figures)
     token = _stamp(arguments, document, figures).token()
-    written = [arguments.out / f"{arguments.name}.json"]
-    write_bytes(written[0], (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode())
+    content = {"json": (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode()}
+    for format_ in arguments.formats or cv_formats():
+        try:
+            content[format_] = render(format_, cv, figures, token, _templates(arguments, document), folder="figures")
+        except Unprintable as error:
+            if format_ != "latex.pdf" or arguments.formats:
+                raise ValueError(_located(error, arguments)) from error
+            logging.warning("%s.latex.pdf is left out: %s", arguments.name, str(error).splitlines()[0])
+    # nothing is written before everything is made
     for path in figures.values():
         copy = arguments.out / "figures" / path.name
         if not copy.exists() or not copy.samefile(path):
-            copy.parent.mkdir(exist_ok=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-    for format_ in arguments.formats or cv_formats():
-        written.append(arguments.out / f"{arguments.name}.{format_}")
-        write_bytes(written[-1], render(format_, cv, figures, token, folder="figures"))
-    for path in written:
+    written = [arguments.out / f"{arguments.name}.{ending}" for ending in content]
+    for path, data in zip(written, content.values(), strict=True):
+        write_bytes(path, data)
         seal(path)
     print("\n".join(map(str, written)))
+
+
+def _located(error: Unprintable, arguments: argparse.Namespace) -> str:
+    """The error with the file and line where each character stands."""
+    sources = [path for path in (arguments.bibliography, arguments.profile, arguments.overlay) if path]
+    lines = []
+    for character, said in zip(error.characters, str(error).split("\n"), strict=True):
+        places = [
+            f"{path}:{number}: "
+            for path in sources
+            for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1)
+            if character in line
+        ]
+        lines.append((places or [""])[0] + said)
+    return "\n".join(lines)
+
+
+def _templates(arguments: argparse.Namespace, document: Document) -> Path | None:
+    """The folder of the user's own templates, beside the profile."""
+    name = (document.data or {}).get("templates")
+    return arguments.profile.parent / name if name else None
 
 
 def _lookup(folder: Path | None) -> Callable[[LiveValue], object]:

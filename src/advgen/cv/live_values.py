@@ -99,6 +99,7 @@ class Content:
     figures: list[str]
     bibliographies: list[str]
     sections: list[str]
+    templates: str
 
 
 def scan(path: Path, overlay: Path | None = None) -> Content:
@@ -116,6 +117,7 @@ def scan(path: Path, overlay: Path | None = None) -> Content:
         figures(document),
         [file for file in files if isinstance(file, str)],
         [name for name in sections if isinstance(name, str)],
+        str(data.get("templates") or ""),
     )
 
 

@@ -433,6 +433,9 @@ def _message(error: dict[str, Any], known: Location, document: Document, model: 
             what = f"{key} is {value!r}; {hint}allowed: {error['ctx']['expected']}"
         case "value_error":
             what = f"{key} {error['ctx']['error']}" if key else str(error["ctx"]["error"])
+        case "union_tag_invalid" | "union_tag_not_found":
+            given = value.get("type") if isinstance(value, dict) else value
+            what = f"{key}.type is {given!r}; write entries, list, table, text or bibliography"
         case "date_type":
             what = f"{key} is {value!r}, not a day; write it as 2025-01-31 without quotes"
         case _:

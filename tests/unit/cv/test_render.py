@@ -280,15 +280,6 @@ def test_latex_compiles(files: Files, figures: dict[str, Path], tmp_path: Path):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_a_character_without_a_glyph_is_said_and_printed_anyway(
-    files: Files, figures: dict[str, Path], caplog: pytest.LogCaptureFixture
-):
-    cv = files.build()
-    cv["headline"] = ["李"]
-    assert typst.render(cv, TEMPLATES, figures, STAMP).startswith(b"%PDF-")
-    assert "not PDF/UA-1" in caplog.text
-
-
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_figure_without_a_file(files: Files, target: str):
     with pytest.raises(ValueError, match="the figure 'transfer' has no file"):

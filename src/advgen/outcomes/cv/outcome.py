@@ -109,10 +109,19 @@ class Cv(Kind[Spec]):
                 rendered: dict[str, Files] = {
                     "cv": data.outputs["cv"],
                     "figures": drawn,
-                    "templates": tuple(package_file(f"cv/templates/{file}") for file in TEMPLATES[format_]),
+                    "templates": tuple(
+                        _template(cv, variant.overlay or cv.overlay, file) for file in TEMPLATES[format_]
+                    ),
                 }
                 task = CvRender(format=format_, figures=figures)
                 planner.add(task, {"variant": name, "format": format_}, rendered)
+
+
+def _template(cv: CvDefinition, overlay: str | None, file: str) -> str:
+    """A template of the user's, or else ours."""
+    folder = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None).templates
+    own = Path(cv.profile).parent / folder / file
+    return str(own) if folder and own.is_file() else package_file(f"cv/templates/{file}")
 
 
 def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[str, ...], tuple[str, ...]]:
