@@ -192,6 +192,9 @@ def _parse(text: str, path: Path) -> list[Entry]:
     errors = [*_failures(library, path), *_strays(library, text, path)]
     if errors:
         raise ValueError("\n".join(errors))
+    for entry in library.entries:
+        for field in entry.fields:
+            field.key = field.key.rsplit("\n", 1)[-1].strip()  # after a line of comment
     return library.entries
 
 
@@ -369,7 +372,7 @@ class _Reader:
     def links(self, fields: dict[str, Field]) -> list[dict[str, str]]:
         """The links behind the title: ours, and every other field that holds an address."""
         found = [{"label": label, "url": self.url(fields[name])} for name, label in LINKS.items() if name in fields]
-        for name, field in fields.items():
+        for name, field in sorted(fields.items()):
             if name in OWN and name != field.key:
                 self.warn(field.start_line, f"the field {field.key} is read as {name}; write it so")
             # an underscore before a known field switches it off
@@ -390,8 +393,10 @@ class _Reader:
         return found
 
     def bibtex(self, block: Entry, fields: dict[str, Field]) -> str:
-        """The entry for others to cite: standard fields only, in file order."""
-        kept = {name: self.raw(field) for name, field in fields.items() if name in CITED and self.raw(field)}
+        """The entry for others to cite: standard fields only, in one order whatever that of the file."""
+        first = [name for name in ("title", "author") if name in fields]
+        ordered = [*first, *sorted(name for name in fields if name in CITED and name not in first)]
+        kept = {name: " ".join(self.raw(fields[name]).split()) for name in ordered if self.raw(fields[name])}
         lines = [f"  {name} = {{{value}}},\n" for name, value in kept.items() if balanced(re.sub(r"\\.", "", value))]
         return f"@{block.entry_type.lower()}{{{block.key},\n{''.join(lines)}}}\n"
 

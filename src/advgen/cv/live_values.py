@@ -158,7 +158,8 @@ def read(path: Path) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        position = getattr(error, "position", 0) or 0
+        where = f"{path}:{mark.line + 1 if mark else source.count(chr(10), 0, position) + 1}"
         remedy = "check the indentation, quotes and colons there"
         raise ValueError(f"{where}: not valid YAML ({' '.join(str(what).split())}); {remedy}") from error
     except RecursionError as error:

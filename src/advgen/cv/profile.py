@@ -366,7 +366,7 @@ class Metrics(_Model):
     source: Plain = "Google Scholar"
     url: Url | None = None
     citations: Count | None = None
-    h_index: Annotated[int, Field(strict=True, ge=0)] | None = None
+    h_index: Annotated[int, Field(strict=True, ge=0, lt=10_000)] | None = None
     repositories: dict[str, Count] = {}
 
 

@@ -62,7 +62,10 @@ def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], 
             try:
                 pdf = _compile(root, inputs, day, [], book)
             except typst.TypstError as error:
-                raise ValueError(f"{template(templates, 'cv.typ')}: {' '.join(error.message.split())}") from error
+                said = " ".join(error.message.split())
+                bad = next((figures[name] for name in names if files[name].lstrip("/") in error.diagnostic), None)
+                bad = bad or (figures[names[0]] if names and "image" in said else template(templates, "cv.typ"))
+                raise ValueError(f"{bad}: {said}; mend this file") from error
             log.warning("cv.pdf is not PDF/UA-1: %s", said)
             return pdf
     raise Unprintable(cv, missing, "no font here has it; install one (Debian: fonts-noto-cjk, fonts-noto-core)")

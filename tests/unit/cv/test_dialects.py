@@ -167,7 +167,7 @@ DIALECTS: dict[str, tuple[str, tuple[str, str, str, Any, list[str]]]] = {
            poster={https://e.example.org/p_1},
            website={https://e.example.org}, slides={https://e.example.org/s},
            code={https://e.example.org/c}}""",
-        ("Links", "A. Próba", "ToT", 2012, ["pdf", "video", "poster", "website", "slides", "code"]),
+        ("Links", "A. Próba", "ToT", 2012, ["code", "pdf", "poster", "slides", "video", "website"]),
     ),
     "misc with an address": (
         r"""@misc{howp, title={How Published}, author={A. Próba},
