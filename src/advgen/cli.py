@@ -27,6 +27,7 @@ TOOLS = {
     "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, JSON. Needs no study, no network and no torch.",
     "verify": "Compare every artefact with the plan; --fix removes what does not agree.",
     "cv-import": "Turn the files of the CV generator bamos/cv into ours; list what has no place.",
+    "cv-refresh": "Ask for new stars, citations and works, and propose them as a diff; never part of a build.",
     "cv-diff": "Say what changed between two cv.json.",
     "trace": "Print where a file comes from, back to the raw data.",
     "docs": "Write the pages that the code tells: config/README.md, its schema, docs/rules.md, results/README.md.",
@@ -34,7 +35,7 @@ TOOLS = {
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 
 
-_CV = {"build": "cv", "import": "cv-import", "diff": "cv-diff"}
+_CV = {"build": "cv", "import": "cv-import", "diff": "cv-diff", "refresh": "cv-refresh"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,6 +6,8 @@ import logging
 import os
 import platform
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if missing")
     output.add_argument("--name", default="cv", help="name of the files before their endings (default: cv)")
     output.add_argument("--formats", nargs="+", choices=FORMATS, metavar="ENDING", help=_formats())
+    output.add_argument("--watch", action="store_true", help="stay, and build again after each change of a file")
 
 
 def _formats() -> str:
@@ -54,10 +57,50 @@ def _formats() -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the CV."""
+    """Write the CV, or keep it up to date until interrupted."""
     logging.basicConfig(format="warning: %(message)s")
     if arguments.name != Path(arguments.name).name:
         raise ValueError(f"--name {arguments.name}: must be the name of a file, not a path")
+    if arguments.watch:
+        _watch(arguments)
+    else:
+        _make(arguments)
+
+
+def _watch(arguments: argparse.Namespace) -> None:
+    """Build after each change; what is wrong stands in NAME.errors.txt beside the last good files, and on stderr."""
+    # LaTeX takes seconds
+    arguments.formats = arguments.formats or [name for name in cv_formats() if name != "latex.pdf"]
+    errors = arguments.out / f"{arguments.name}.errors.txt"
+    seen = None
+    while True:
+        now = _modified(arguments)
+        if now != seen:
+            seen = now
+            start = time.monotonic()
+            try:
+                _make(arguments)
+                errors.unlink(missing_ok=True)
+                print(f"built in {time.monotonic() - start:.1f} s", flush=True)
+            except (ValueError, OSError) as error:
+                print(error, file=sys.stderr, flush=True)
+                write_bytes(errors, f"{error}\n".encode())
+        time.sleep(0.1)
+
+
+def _modified(arguments: argparse.Namespace) -> dict[Path, int]:
+    """When each file beside the sources, and each template and table, was last written."""
+    sources = [arguments.profile, arguments.bibliography, arguments.metrics, arguments.overlay]
+    folders = {path.parent for path in sources if path}
+    folders |= {path for path in (arguments.tables, arguments.figures) if path}
+    patterns = ("*", "*/*.j2", "*/*.typ", "*/*.css")
+    files = [path for folder in folders for pattern in patterns for path in folder.glob(pattern)]
+    out = arguments.out.resolve()
+    others = {path for path in files if path.is_file() and path.parent.resolve() != out}
+    return {path: path.stat().st_mtime_ns for path in others.union(filter(None, sources)) if path.is_file()}
+
+
+def _make(arguments: argparse.Namespace) -> None:
     document = merge(read(arguments.profile), arguments.overlay)
     cv = build(
         arguments.profile,
