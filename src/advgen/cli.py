@@ -31,6 +31,7 @@ TOOLS = {
     "verify": "Compare every artefact with the plan; --fix removes what does not agree.",
     "prune": "List what no study plans any more; --yes removes it.",
     "cv-import": "Turn the files of the CV generator bamos/cv into ours; list what has no place.",
+    "cv-refresh": "Ask for new stars, citations and works, and propose them as a diff; never part of a build.",
     "cv-diff": "Say what changed between two cv.json.",
     "status": "Say where a run stands, or what the next one would do and why; reads files only.",
     "trace": "Print where a file comes from, back to the raw data.",
@@ -39,9 +40,14 @@ TOOLS = {
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 
 
+_CV = {"build": "cv", "import": "cv-import", "diff": "cv-diff", "refresh": "cv-refresh"}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a mistake of the user's ends in one line on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["cv"] and (two := _CV.get(given[1] if len(given) > 1 else "")):
+        given[:2] = [two]
     try:
         _command(given)
     except ModuleNotFoundError as error:

@@ -6,10 +6,12 @@ import logging
 import os
 import platform
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from advgen import __version__
 from advgen.core.code import code_digest
@@ -17,10 +19,10 @@ from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
+from advgen.cv.target import Unprintable
 from advgen.io.stamps import content, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
-from advgen.specs.cv import Section
 
 _KINDS = (".png", ".svg", ".jpg", ".pdf")
 
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     source = parser.add_argument_group("what the CV is made of")
     source.add_argument("--profile", type=Path, required=True, metavar="YAML", help="who, where, and the sections")
-    source.add_argument("--bibliography", type=Path, required=True, metavar="BIB", help="publications")
+    source.add_argument("--bibliography", type=Path, metavar="BIB", help="publications")
     source.add_argument("--metrics", type=Path, metavar="YAML", help="citations and stars with their date")
     source.add_argument("--overlay", type=Path, metavar="YAML", help="private YAML merged over the profile by item id")
     source.add_argument("--tables", type=Path, metavar="FOLDER", help="Parquet tables for {{ result(…) }} in texts")
@@ -42,11 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_argument_group("what is shown of it")
     choice.add_argument("--selected", action="store_true", help="of the publications, only the selected")
     choice.add_argument("--tags", nargs="+", default=[], metavar="TAG", help="only what has one of these tags, or none")
-    choice.add_argument("--sections", nargs="+", default=[], choices=get_args(Section), metavar="NAME")
+    choice.add_argument("--sections", nargs="+", default=[], metavar="NAME", help="only these sections")
     output = parser.add_argument_group("what is written")
     output.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if missing")
     output.add_argument("--name", default="cv", help="name of the files before their endings (default: cv)")
     output.add_argument("--formats", nargs="+", choices=FORMATS, metavar="ENDING", help=_formats())
+    output.add_argument("--watch", action="store_true", help="stay, and build again after each change of a file")
 
 
 def _formats() -> str:
@@ -54,10 +57,50 @@ def _formats() -> str:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the CV."""
+    """Write the CV, or keep it up to date until interrupted."""
     logging.basicConfig(format="warning: %(message)s")
     if arguments.name != Path(arguments.name).name:
         raise ValueError(f"--name {arguments.name}: must be the name of a file, not a path")
+    if arguments.watch:
+        _watch(arguments)
+    else:
+        _make(arguments)
+
+
+def _watch(arguments: argparse.Namespace) -> None:
+    """Build after each change; what is wrong stands in NAME.errors.txt beside the last good files, and on stderr."""
+    # LaTeX takes seconds
+    arguments.formats = arguments.formats or [name for name in cv_formats() if name != "latex.pdf"]
+    errors = arguments.out / f"{arguments.name}.errors.txt"
+    seen = None
+    while True:
+        now = _modified(arguments)
+        if now != seen:
+            seen = now
+            start = time.monotonic()
+            try:
+                _make(arguments)
+                errors.unlink(missing_ok=True)
+                print(f"built in {time.monotonic() - start:.1f} s", flush=True)
+            except (ValueError, OSError) as error:
+                print(error, file=sys.stderr, flush=True)
+                write_bytes(errors, f"{error}\n".encode())
+        time.sleep(0.1)
+
+
+def _modified(arguments: argparse.Namespace) -> dict[Path, int]:
+    """When each file beside the sources, and each template and table, was last written."""
+    sources = [arguments.profile, arguments.bibliography, arguments.metrics, arguments.overlay]
+    folders = {path.parent for path in sources if path}
+    folders |= {path for path in (arguments.tables, arguments.figures) if path}
+    patterns = ("*", "*/*.j2", "*/*.typ", "*/*.css")
+    files = [path for folder in folders for pattern in patterns for path in folder.glob(pattern)]
+    out = arguments.out.resolve()
+    others = {path for path in files if path.is_file() and path.parent.resolve() != out}
+    return {path: path.stat().st_mtime_ns for path in others.union(filter(None, sources)) if path.is_file()}
+
+
+def _make(arguments: argparse.Namespace) -> None:
     document = merge(read(arguments.profile), arguments.overlay)
     cv = build(
         arguments.profile,
@@ -69,19 +112,46 @@ def run(arguments: argparse.Namespace) -> None:
     )
     figures = _figures(cv, document, arguments.figures)
     token = _stamp(arguments, document, figures).token()
-    written = [arguments.out / f"{arguments.name}.json"]
-    write_bytes(written[0], (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode())
+    content = {"json": (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode()}
+    for format_ in arguments.formats or cv_formats():
+        try:
+            content[format_] = render(format_, cv, figures, token, _templates(arguments, document), folder="figures")
+        except Unprintable as error:
+            if format_ != "latex.pdf" or arguments.formats:
+                raise ValueError(_located(error, arguments)) from error
+            logging.warning("%s.latex.pdf is left out: %s", arguments.name, str(error).splitlines()[0])
+    # nothing is written before everything is made
     for path in figures.values():
         copy = arguments.out / "figures" / path.name
         if not copy.exists() or not copy.samefile(path):
-            copy.parent.mkdir(exist_ok=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-    for format_ in arguments.formats or cv_formats():
-        written.append(arguments.out / f"{arguments.name}.{format_}")
-        write_bytes(written[-1], render(format_, cv, figures, token, folder="figures"))
-    for path in written:
+    written = [arguments.out / f"{arguments.name}.{ending}" for ending in content]
+    for path, data in zip(written, content.values(), strict=True):
+        write_bytes(path, data)
         seal(path)
     print("\n".join(map(str, written)))
+
+
+def _located(error: Unprintable, arguments: argparse.Namespace) -> str:
+    """The error with the file and line where each character stands."""
+    sources = [path for path in (arguments.bibliography, arguments.profile, arguments.overlay) if path]
+    lines = []
+    for character, said in zip(error.characters, str(error).split("\n"), strict=True):
+        places = [
+            f"{path}:{number}: "
+            for path in sources
+            for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1)
+            if character in line
+        ]
+        lines.append((places or [""])[0] + said)
+    return "\n".join(lines)
+
+
+def _templates(arguments: argparse.Namespace, document: Document) -> Path | None:
+    """The folder of the user's own templates, beside the profile."""
+    name = (document.data or {}).get("templates")
+    return arguments.profile.parent / name if name else None
 
 
 def _lookup(folder: Path | None) -> Callable[[LiveValue], object]:

@@ -7,9 +7,8 @@ import yaml
 
 from advgen.core.provenance import write_bytes
 from advgen.cv import legacy
-from advgen.cv.bibliography import without_doubled
-from advgen.cv.live_values import read
-from advgen.cv.profile import load_profile
+from advgen.cv.bibliography import mended_text
+from advgen.cv.live_values import load_text, read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{arguments.profile}:1: this is no cv.yaml of bamos/cv; a profile of ours needs no import")
     bibliography = arguments.bibliography or _named(arguments.profile, document.data)
     converted, left = legacy.convert(document, bibliography)
-    load_profile(arguments.profile, None, bibliography)
-    entries, mended = without_doubled(bibliography)
+    entries, mended = mended_text(load_text(bibliography), bibliography)
     head = f"# Made from {arguments.profile.name}. Add updated: 2025-01-31, or a metrics.yaml with as_of.\n"
     text = yaml.safe_dump(converted.data, allow_unicode=True, sort_keys=False, width=110)
     targets = {"profile.yaml": head + text, "publications.bib": entries}

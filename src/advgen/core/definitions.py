@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from advgen import presets, registry
 from advgen.specs.base import MOST, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
-from advgen.specs.cv import CvFormat, Section
+from advgen.specs.cv import CvFormat, SectionName
 from advgen.specs.datasets import DerivedDataset, Facts
 from advgen.specs.training import ClassifierTraining
 
@@ -56,9 +56,7 @@ class CvVariant(Spec):
     tags: tuple[str, ...] = Field(
         (), description="publications with one of these keywords, and items with one of these tags or without any"
     )
-    sections: tuple[Section, ...] = Field(
-        (), description="only these sections, in the order of the profile; empty: all"
-    )
+    sections: tuple[SectionName, ...] = Field((), description="only these sections; empty: all that the profile orders")
     overlay: FilePath | None = Field(None, description="its own overlay instead of the CV's")
     formats: tuple[CvFormat, ...] | None = Field(None, description="its own formats instead of the CV's")
 
@@ -67,7 +65,7 @@ class CvDefinition(Spec):
     """The researcher's CV, built from YAML and BibTeX with numbers and figures of the study."""
 
     profile: FilePath = Field("config/cv/profile.yaml", description="who, where, and the sections")
-    bibliography: FilePath = Field("config/cv/publications.bib", description="publications")
+    bibliography: FilePath | None = Field("config/cv/publications.bib", description="publications; null: a CV without")
     metrics: FilePath | None = Field(
         "config/cv/metrics.yaml", description="citations and stars with their date; null: none are shown"
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,31 +21,25 @@ from bibtexparser.model import (
     ImplicitComment,
 )
 from bibtexparser.splitter import Splitter
-from pylatexenc import latex2text
 
+from advgen.cv import dialects
+from advgen.cv.dialects import CITED, LINKS, NAMED_LINKS, NOISE, OWN, READ, VENUES, raw
 from advgen.cv.inline import Node, join, safe_url
+from advgen.cv.labels import LANGUAGES, Words, say, when
 from advgen.cv.live_values import load_text, unprintable
+from advgen.cv.names import Name, initials, parse, person_key, split_authors, without_others
+from advgen.cv.tex import balanced, decode
 
 log = logging.getLogger(__name__)
 # Everything that bibtexparser logs is raised here with file and line.
 logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
 
 _BLOCK = re.compile(r"^[ \t]*@[ \t]*(\w*)[ \t]*[{(]", re.MULTILINE)
-_VENUES = ("_venue", "journal", "booktitle", "school", "institution", "howpublished", "publisher")
-_LINKS = {"codeurl": "code", "slidesurl": "slides", "talkurl": "talk"}
-_OWN = ("_venue", "_note", "selected", *_LINKS)
-_STANDARD = {
-    "abstract", "address", "annote", "archiveprefix", "author", "booktitle", "chapter", "crossref", "date", "doi",
-    "edition", "editor", "eprint", "howpublished", "institution", "isbn", "issn", "issue", "journal", "key",
-    "keywords", "language", "link", "location", "month", "note", "number", "organization", "pages", "primaryclass",
-    "publisher", "school", "series", "title", "type", "url", "urldate", "volume", "year",
-}  # fmt: skip
-_CITED = _STANDARD - {"abstract", "annote", "keywords", "key", "link", "urldate"}
-_MARKS = "*†‡§¶"
-_MARK_COMMANDS = {"dag": "†", "dagger": "†", "textdagger": "†", "ddag": "‡", "ddagger": "‡", "textdaggerdbl": "‡"}
-_MARK_COMMANDS |= {"ast": "*", "star": "*", "textasteriskcentered": "*"}
+_DOUBLED_AT = re.compile(r"^([ \t]*)@@+(?=[ \t]*\w+[ \t]*[{(])", re.MULTILINE)
 _SWALLOWED = re.compile(r"[}\"\w]\s+[\w-]+\s*=")
-_JUNIOR = re.compile(r"(?:[JS]r|I{2,3}|IV)\.?", re.IGNORECASE)
+# A longer name may break across lines, lest it stand out of the page.
+_UNBROKEN = 32
+_FORTHCOMING = ("to_appear", "in_press", "submitted")
 
 
 def load(
@@ -55,93 +48,130 @@ def load(
     people: Mapping[str, str],
     max_authors: int | None = None,
     *,
-    doubled: bool = False,
+    mend: bool = False,
+    words: Words = LANGUAGES["en"],
+    style: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """The entries of a BibTeX file in file order.
 
     ``owners`` are the spellings of the CV owner's name, ``people`` maps co-authors' names to addresses; of more than
-    ``max_authors`` authors some are only counted, never the owner. ``doubled`` forgives a field that stands twice in
-    an entry with the same value, as another generator does. Raises ValueError with one line
-    ``file:line: what; remedy`` per error.
+    ``max_authors`` authors some are only counted, never the owner. ``mend`` forgives what another generator does: a
+    field that stands twice in an entry and an ``@`` too many, each with a warning. ``style`` says how names
+    (``given``, ``order``) and citations are written. Raises ValueError with one line ``file:line: what; remedy`` per
+    error.
     """
-    blocks = _parse(load_text(path), path, doubled)
-    reader = _Reader(path, {person_key(name) for name in owners}, {person_key(k): url for k, url in people.items()})
-    entries = [reader.entry(block, max_authors) for block in blocks]
+    text = load_text(path)
+    if mend:
+        text, mended = mended_text(text, path)
+        for line in mended:
+            log.warning("%s", line)
+    blocks, lost = dialects.resolve(_parse(text, path))
+    known = {person_key(name): url for name, url in people.items()}
+    reader = _Reader(path, {person_key(name) for name in owners}, known, max_authors, words, dict(style or {}))
+    for block, key in lost:
+        reader.fail(block.start_line, f"{block.key} borrows from {key!r}, which is no entry; add it, or drop the field")
+    entries = [reader.entry(block) for block in blocks]
     reader.compare(blocks, entries)
     if reader.errors:
-        raise ValueError("\n".join(reader.errors))
+        raise ValueError("\n".join(dict.fromkeys(reader.errors)))
     return entries
 
 
 def names(path: Path) -> list[str]:
     """Every author's name of a BibTeX file, once, in file order; what cannot be read as a name is left out."""
     found: dict[str, None] = {}
-    for block in _parse(load_text(path), path, doubled=True):
+    for block in _parse(mended_text(load_text(path), path)[0], path):
         for field in block.fields:
             if field.key.lower() == "author":
                 with suppress(ValueError):
-                    found |= dict.fromkeys(name for name, _ in split_authors(str(field.value)))
+                    found |= dict.fromkeys(
+                        name for name, _ in split_authors(without_others(str(field.value))[0], lambda _: None)
+                    )
     return list(found)
 
 
-def without_doubled(path: Path) -> tuple[str, list[str]]:
-    """The text of a BibTeX file without fields that stand twice with the same value, and one line for each.
+def mended_text(text: str, path: Path) -> tuple[str, list[str]]:
+    """A BibTeX text without ``@@`` and without fields that stand twice, and one line for each that was mended.
 
-    Raises ValueError where such a field shares its line with something else.
+    Of a field with two values the first is kept, as the other generator does. Raises ValueError where such a field
+    shares its line with something else.
     """
-    text = load_text(path)
-    lines: list[str | None] = list(text.split("\n"))
-    said = []
+    said = [
+        (text.count("\n", 0, match.start()) + 1, "an @ too many before the entry; taken out")
+        for match in _DOUBLED_AT.finditer(text)
+    ]
+    text = _DOUBLED_AT.sub(r"\1@", text)
+    lines = text.split("\n")
     for block in Splitter(text).split().failed_blocks:
         if not isinstance(block, DuplicateFieldKeyBlock):
             continue
-        starts = sorted(field.start_line or 0 for field in _held(block).fields)
-        for field in _surplus(block):
+        entry = block.ignore_error_block
+        assert isinstance(entry, Entry)
+        starts = sorted(field.start_line or 0 for field in entry.fields)
+        kept: dict[str, Field] = {}
+        for field in entry.fields:
+            first = kept.setdefault(field.key, field)
+            if first is field:
+                continue
             start = field.start_line or 0
             # bibtexparser counts the lines of a field from its key
             end = next((line for line in starts if line > start), start + 1 + str(field.value).count("\n"))
             if starts.count(start) > 1:
                 raise ValueError(f"{path}:{start + 1}: the field {field.key} stands twice in one entry; remove one")
-            said.append(f"{path}:{start + 1}: the field {field.key} stands twice with the same value; kept once")
-            lines[start:end] = [None] * (end - start)
-    return "\n".join(line for line in lines if line is not None), said
+            what = "the same value; kept once"
+            if first.value != field.value:
+                dropped = " ".join(str(field.value).strip('{}"').split())
+                what = f"another value; the first is kept, {dropped} is not"
+            said.append((start + 1, f"the field {field.key} stands twice with {what}"))
+            lines[start:end] = [""] * (end - start)  # the lines after it keep their numbers
+    return "\n".join(lines), [f"{path}:{number}: {what}" for number, what in sorted(said)]
 
 
-def _held(block: DuplicateFieldKeyBlock) -> Entry:
-    entry = block.ignore_error_block
-    assert isinstance(entry, Entry)
-    return entry
+def group(
+    entries: list[dict[str, Any]],
+    earlier: int | None,
+    numbering: str = "up",
+    by: str = "year",
+    words: Words = LANGUAGES["en"],
+) -> list[dict[str, Any]]:
+    """Entries in groups by year, type, tag or venue, newest first, in file order inside a year, numbered through.
 
-
-def _surplus(block: DuplicateFieldKeyBlock) -> list[Field]:
-    """Fields that repeat an earlier one with the same value."""
-    fields = _held(block).fields
-    return [
-        field
-        for index, field in enumerate(fields)
-        if any((other.key, other.value) == (field.key, field.value) for other in fields[:index])
-    ]
-
-
-def person_key(name: str) -> str:
-    """What two spellings of one person have in common: everything but case and spacing."""
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
-
-
-def group(entries: list[dict[str, Any]], earlier: int | None, numbering: str = "up") -> list[dict[str, Any]]:
-    """Entries by year, newest first, in file order inside a year, numbered through; years to ``earlier`` are one.
-
-    ``numbering`` "up" gives the first entry the number 1, "down" the last.
+    Years to ``earlier`` are one group; what has not appeared comes first. ``numbering`` "up" gives the first entry the
+    number 1, "down" the last.
     """
+    ordered = sorted(entries, key=lambda entry: -_year(entry))
+    titles = {id(entry): _title(entry, by, earlier, words) for entry in ordered}
+    if by != "year":
+        order = list(dict.fromkeys(titles.values()))
+        if by == "type":
+            known = [words[name] for name in LANGUAGES["en"] if words.get(name) in order]
+            order = sorted(order, key=lambda title: known.index(title) if title in known else len(known))
+        ordered.sort(key=lambda entry: order.index(titles[id(entry)]))
     groups: list[dict[str, Any]] = []
-    ordered = sorted(entries, key=lambda entry: -int(entry["year"]))
     for number, entry in zip(numbers(len(ordered), numbering), ordered, strict=True):
-        old = earlier is not None and entry["year"] <= earlier
-        title = f"{earlier} and earlier" if old else str(entry["year"])
+        title = titles[id(entry)]
         if not groups or groups[-1]["title"] != title:
             groups.append({"title": title, "entries": []})
         groups[-1]["entries"].append({"number": number, **entry})
     return groups
+
+
+def _year(entry: dict[str, Any]) -> int:
+    return entry["year"] if isinstance(entry["year"], int) else 9999
+
+
+def _title(entry: dict[str, Any], by: str, earlier: int | None, words: Words) -> str:
+    """The heading that an entry stands under."""
+    if by == "year":
+        if earlier is not None and _year(entry) <= earlier:
+            return say(words, "earlier", year=earlier)
+        year = str(entry["year"])
+        return year[:1].upper() + year[1:]
+    if by == "type":
+        return words[entry["kind"]]
+    if by == "tag":
+        return entry["tags"][0] if entry["tags"] else words["misc"]
+    return str(entry["venue"]) if by == "venue" else ""
 
 
 def numbers(count: int, numbering: str) -> range:
@@ -149,14 +179,12 @@ def numbers(count: int, numbering: str) -> range:
     return range(1, count + 1) if numbering == "up" else range(count, 0, -1)
 
 
-def _parse(text: str, path: Path, doubled: bool = False) -> list[Entry]:
+def _parse(text: str, path: Path) -> list[Entry]:
     for number, line in enumerate(text.split("\n"), start=1):
         if bad := unprintable(line):
             raise ValueError(f"{path}:{number}: the text holds the control character {bad}; remove it")
     try:
         library = Splitter(text).split()
-        if doubled:
-            _forgive(library, path)
         for middleware in default_parse_stack():
             library = middleware.transform(library)
     except ParserStateException as error:
@@ -164,18 +192,10 @@ def _parse(text: str, path: Path, doubled: bool = False) -> list[Entry]:
     errors = [*_failures(library, path), *_strays(library, text, path)]
     if errors:
         raise ValueError("\n".join(errors))
+    for entry in library.entries:
+        for field in entry.fields:
+            field.key = field.key.rsplit("\n", 1)[-1].strip()  # after a line of comment
     return library.entries
-
-
-def _forgive(library: Library, path: Path) -> None:
-    for block in library.failed_blocks:
-        if isinstance(block, DuplicateFieldKeyBlock):
-            surplus = _surplus(block)
-            entry = _held(block)
-            kept = [field for field in entry.fields if not any(field is other for other in surplus)]
-            if len({field.key for field in kept}) == len(kept):
-                entry.fields = kept
-                library.replace(block, entry)
 
 
 def _failures(library: Library, path: Path) -> list[str]:
@@ -221,10 +241,21 @@ def _strays(library: Library, text: str, path: Path) -> list[str]:
 class _Reader:
     """Turns parsed blocks into entries and collects every error on the way."""
 
-    def __init__(self, path: Path, owners: set[str], people: dict[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        owners: set[str],
+        people: dict[str, str],
+        max_authors: int | None,
+        words: Words,
+        style: dict[str, str],
+    ) -> None:
         self.path = path
         self.owners = owners
         self.people = people
+        self.max_authors = max_authors
+        self.words = words
+        self.style = style
         self.errors: list[str] = []
 
     def fail(self, line: int | None, what: str) -> None:
@@ -233,66 +264,145 @@ class _Reader:
     def warn(self, line: int | None, what: str) -> None:
         log.warning("%s:%d: %s", self.path, (line or 0) + 1, what)
 
-    def entry(self, block: Entry, max_authors: int | None) -> dict[str, Any]:
+    def entry(self, block: Entry) -> dict[str, Any]:
         fields: dict[str, Field] = {}
+        entry_type = block.entry_type.lower()
         for field in block.fields:
             name = field.key.lower()
             if name in fields:
                 self.fail(field.start_line, f"the field {name} stands twice in one entry; remove one")
             fields[name] = field
-            self.near_miss(field)
             if field.enclosing == "no-enclosing" and _SWALLOWED.search(self.raw(field)):
                 self.fail(
                     field.start_line, f"the field after {field.key} was read into it; end {field.key} with a comma"
                 )
         if not block.key:
             self.fail(block.start_line, "the entry has no key; write @" + block.entry_type + "{some-key, …")
-        for name in ("title", "author", "year"):
-            if not self.raw(fields.get(name)):
+        kind = dialects.kind(entry_type, fields)
+        people = "author" if raw(fields, "author") or not raw(fields, "editor") else "editor"
+        year, month = dialects.year(fields)
+        for name, given in (("title", raw(fields, "title")), ("author", raw(fields, people)), ("year", year)):
+            if not given:
                 self.fail(block.start_line, f"{block.key} has no {name}; add the field")
-        title, year = self.text(fields.get("title")), self.year(fields.get("year"))
-        venue = next((fields[name] for name in _VENUES if self.raw(fields.get(name))), None)
-        if venue is None:
-            self.fail(block.start_line, f"{block.key} has no venue; add journal, booktitle or _venue")
-        note = self.text(fields.get("_note") or fields.get("note"))
-        authors = self.authors(fields.get("author"), block.key)
+        title = self.text(fields.get("title"))
+        if subtitle := self.text(fields.get("subtitle")):
+            title = f"{title}{' ' if title[-1:] in '?!:' else ': '}{subtitle}"
+        authors, others = self.authors(fields.get(people), block.key)
+        note = self.text(fields.get("_note") or self.noted(fields))
+        facts = self.facts(fields)
+        shown = self.year(fields, year)
+        full = self.style.get("citation") == "full"
         return {
             "key": block.key,
-            "type": block.entry_type.lower(),
+            "type": entry_type,
+            "kind": kind,
             "title": title,
             "url": self.address(fields),
-            "links": [
-                {"label": label, "url": self.url(fields[name])} for name, label in _LINKS.items() if name in fields
-            ],
+            "links": [*self.links(fields), *(self.numbered(facts) if full else ())],
             "authors": authors,
-            "byline": byline(authors, max_authors),
-            "venue": self.text(venue),
-            "year": year,
+            "byline": byline(authors, self.max_authors, self.words, self.style, others, people == "editor"),
+            "venue": self.venue(block, kind, fields),
+            "details": self.details(facts, venue_field(fields), month) if full else "",
+            "facts": facts,
+            "year": shown,
             "note": note[1:-1].strip() if re.fullmatch(r"\([^()]*\)", note) else note,
             "selected": self.selected(fields.get("selected")),
             "tags": [tag for tag in re.split(r"\s*[,;]\s*", self.raw(fields.get("keywords"))) if tag],
             "bibtex": self.bibtex(block, fields),
         }
 
+    def venue(self, block: Entry, kind: str, fields: dict[str, Field]) -> str:
+        """The venue as it is printed; an error where an entry says nothing of where it appeared."""
+        name = venue_field(fields)
+        if name == "howpublished" and dialects.address(fields):
+            name = ""
+        if name in ("journal", "journaltitle") and dialects.arxiv(fields) and kind == "preprint":
+            shown = self.text(fields[name])
+            return shown if dialects.arxiv(fields) in shown else f"arXiv:{dialects.arxiv(fields)}"
+        if name == "publisher" and dialects.arxiv(fields):
+            name = ""
+        if name:
+            return self.text(fields[name])
+        if found := dialects.venue(kind, fields):
+            return decode(found)
+        if raw(fields, "note") and kind in ("preprint", "misc"):
+            return self.text(fields["note"])
+        if kind in ("book", "software", "dataset", "patent") or dialects.year(fields)[0] in _FORTHCOMING:
+            return ""
+        self.fail(block.start_line, f"{block.key} has no venue; add journal, booktitle or _venue")
+        return ""
+
+    def noted(self, fields: dict[str, Field]) -> Field | None:
+        """The note, unless it only repeats the arXiv number, an address, or stands for the venue."""
+        text = raw(fields, "note")
+        repeated = re.fullmatch(r"arxiv:\s*\S+(\s*\[[\w.-]+\])?|\\url\{[^{}]*\}|https?://\S+", text, re.IGNORECASE)
+        stands = not venue_field(fields) and not dialects.venue("misc", fields)
+        return None if repeated or (text and stands) else fields.get("note")
+
+    def facts(self, fields: dict[str, Field]) -> dict[str, str]:
+        """What a full citation adds: volume, number, pages, publisher, DOI, arXiv number."""
+        try:
+            found = dialects.facts(fields)
+        except ValueError as error:
+            names = ("volume", "number", "pages", "publisher", "series", "edition")
+            self.fail(next((fields[name].start_line for name in names if name in fields), 0), str(error))
+            return {}
+        doi = self.doi(fields)
+        return found | ({"doi": doi} if doi else {})
+
+    def details(self, facts: dict[str, str], venue: str, month: str) -> str:
+        """ "12(3), 45–67, Springer", with a space before and a comma behind."""
+        volume, number = facts.get("volume", ""), facts.get("number", "")
+        issue = f"{volume}({number})" if volume else say(self.words, "number", number=number)
+        parts = [issue if number else volume, facts.get("pages", "")]
+        parts += [facts.get("publisher", "") if venue != "publisher" else ""]
+        if month:
+            parts.append(when(f"0000-{int(month):02d}", self.words).split()[0])
+        shown = ", ".join(part for part in parts if part)
+        return f" {shown}," if shown and not month else f" {shown}" if shown else ""
+
+    def numbered(self, facts: dict[str, str]) -> list[dict[str, str]]:
+        named = {"doi": ("doi:", "https://doi.org/"), "arxiv": ("arXiv:", "https://arxiv.org/abs/")}
+        return [
+            {"label": f"{label}{facts[name]}", "url": f"{url}{facts[name]}"}
+            for name, (label, url) in named.items()
+            if name in facts
+        ]
+
+    def links(self, fields: dict[str, Field]) -> list[dict[str, str]]:
+        """The links behind the title: ours, and every other field that holds an address."""
+        found = [{"label": label, "url": self.url(fields[name])} for name, label in LINKS.items() if name in fields]
+        for name, field in sorted(fields.items()):
+            if name in OWN and name != field.key:
+                self.warn(field.start_line, f"the field {field.key} is read as {name}; write it so")
+            # an underscore before a known field switches it off
+            known = {name, name.lstrip("_")} & {*READ, *OWN, *NOISE} or name.lstrip("_") in NAMED_LINKS
+            if known and name not in NAMED_LINKS:
+                continue
+            near = difflib.get_close_matches(name, OWN, n=1, cutoff=0.75)
+            value = re.sub(r"\\([%&#_~])", r"\1", re.sub(r"\\url\s*\{(.*)\}", r"\1", self.raw(field)))
+            if near and name not in NAMED_LINKS:
+                self.warn(field.start_line, f"the field {field.key} is unknown and not shown; did you mean {near[0]}?")
+            elif re.match(r"https?://", value):
+                found.append({"label": name, "url": self.url(field)})
+            elif value:
+                what = "holds no web address" if name in NAMED_LINKS else "is read by nothing"
+                self.warn(
+                    field.start_line, f"the field {field.key} {what} and is not shown; remove it, or give https://…"
+                )
+        return found
+
     def bibtex(self, block: Entry, fields: dict[str, Field]) -> str:
-        """The entry for others to cite: standard fields only, in alphabetical order."""
-        kept = {name: self.raw(field) for name, field in sorted(fields.items()) if name in _CITED and self.raw(field)}
-        lines = [f"  {name} = {{{value}}},\n" for name, value in kept.items() if _balanced(re.sub(r"\\.", "", value))]
+        """The entry for others to cite: standard fields only, in one order whatever that of the file."""
+        first = [name for name in ("title", "author") if name in fields]
+        ordered = [*first, *sorted(name for name in fields if name in CITED and name not in first)]
+        kept = {name: self.raw(fields[name]) for name in ordered if self.raw(fields[name])}
+        lines = [f"  {name} = {{{value}}},\n" for name, value in kept.items() if balanced(re.sub(r"\\.", "", value))]
         return f"@{block.entry_type.lower()}{{{block.key},\n{''.join(lines)}}}\n"
 
     def raw(self, field: Field | None) -> str:
         """A field with white space as BibTeX reads it: any of it is one space."""
         return " ".join(str(field.value).split()) if field is not None else ""
-
-    def near_miss(self, field: Field) -> None:
-        name = field.key.lower()
-        if name in _OWN and name != field.key:
-            self.warn(field.start_line, f"the field {field.key} is read as {name}; write it so")
-        # an underscore before a known field switches it off
-        if name not in _OWN and name not in _STANDARD and name.lstrip("_") not in {*_OWN, *_STANDARD}:
-            near = difflib.get_close_matches(name, _OWN, n=1, cutoff=0.75)
-            if near:
-                self.warn(field.start_line, f"the field {field.key} is unknown and not shown; did you mean {near[0]}?")
 
     def text(self, field: Field | None) -> str:
         if field is None:
@@ -304,15 +414,22 @@ class _Reader:
                 self.fail(field.start_line, what)
             return ""
         try:
-            return decode(self.raw(field))
+            return decode(self.raw(field), self.unknown(field))
         except ValueError as error:
             self.fail(field.start_line, f"{field.key}: {error}")
             return ""
 
-    def year(self, field: Field | None) -> int:
-        text = self.raw(field)
+    def unknown(self, field: Field) -> Callable[[str], None]:
+        """Warns of a macro that nothing here knows."""
+        what = "is unknown and its text is printed plainly; write the character in UTF-8"
+        return lambda macro: self.warn(field.start_line, f"{field.key}: {macro} {what}")
+
+    def year(self, fields: dict[str, Field], text: str) -> int | str:
+        if text in _FORTHCOMING:
+            return self.words[text]
+        field = fields.get("year") if raw(fields, "year") else fields.get("date")
         if field is not None and text and not re.fullmatch(r"(?:1[5-9]|20)[0-9][0-9]", text):
-            self.fail(field.start_line, f"the year {text!r} is not a year; write four digits")
+            self.fail(field.start_line, f"the year {text!r} is not a year; write four digits, or {{to appear}}")
         return int(text) if re.fullmatch(r"[0-9]{1,4}", text) else 0
 
     def url(self, field: Field) -> str:
@@ -324,16 +441,23 @@ class _Reader:
             return ""
 
     def address(self, fields: dict[str, Field]) -> str | None:
-        for name in ("url", "link"):
+        for name in ("url", "link", "ee"):
             if self.raw(fields.get(name)):
                 return self.url(fields[name])
-        if "doi" in fields:
-            doi = re.sub(r"\\([%&#_])", r"\1", self.raw(fields["doi"]))
-            doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", doi, flags=re.IGNORECASE)
-            if not re.fullmatch(r"10\.\d{4,9}/[^\s<>\"\\^`{|}]+", doi):
-                self.fail(fields["doi"].start_line, f"{doi!r} is not a DOI; write it as 10.1000/182")
+        if doi := self.doi(fields):
             return f"https://doi.org/{doi}"
-        return None
+        if found := dialects.arxiv(fields):
+            return f"https://arxiv.org/abs/{found}"
+        return dialects.address(fields) or None
+
+    def doi(self, fields: dict[str, Field]) -> str:
+        if not self.raw(fields.get("doi")):
+            return ""
+        doi = re.sub(r"\\([%&#_])", r"\1", self.raw(fields["doi"]))
+        doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", doi, flags=re.IGNORECASE)
+        if not re.fullmatch(r"10\.\d{4,9}/[^\s<>\"\\^`{|}]+", doi):
+            self.fail(fields["doi"].start_line, f"{doi!r} is not a DOI; write it as 10.1000/182")
+        return doi
 
     def selected(self, field: Field | None) -> bool:
         text = self.raw(field).lower()
@@ -341,27 +465,41 @@ class _Reader:
             self.fail(field.start_line, f"selected = {text!r} is neither true nor false; write one of them")
         return text in ("true", "yes", "1")
 
-    def authors(self, field: Field | None, key: str) -> list[dict[str, Any]]:
+    def authors(self, field: Field | None, key: str) -> tuple[list[dict[str, Any]], bool]:
+        """The authors, and whether there are others who are not named."""
         if field is None or not self.raw(field):
-            return []
+            return [], False
         if field.enclosing == "no-enclosing":
             self.text(field)
-            return []
+            return [], False
+        text, others = without_others(self.raw(field))
         try:
-            names = split_authors(self.raw(field))
+            names = parse(text, self.unknown(field))
         except ValueError as error:
-            self.fail(field.start_line, f"author: {error}")
-            return []
+            self.fail(field.start_line, f"{field.key.lower()}: {error}")
+            return [], False
         authors = []
-        for name, mark in names:
-            same = person_key(name)
-            authors.append({"name": name, "mark": mark, "owner": same in self.owners, "url": self.people.get(same)})
+        for name in names:
+            same = person_key(str(name))
+            parts = {"given": name.given, "family": name.family, "suffix": name.suffix}
+            owner, url = same in self.owners, self.people.get(same)
+            authors.append({"name": str(name), "mark": name.mark, "owner": owner, "url": url, "parts": parts})
         owned = sum(bool(author["owner"]) for author in authors)
-        if not owned:
-            self.fail(field.start_line, f"no author of {key} is the owner of this CV; add the spelling to aliases")
+        if not owned and others:
+            self.warn(field.start_line, f"'and others' hides the owner of this CV in {key}; name every author")
+        elif not owned and self.owners:
+            self.fail(
+                field.start_line, f"no author of {key} is the owner of this CV; add {self.alike(names)} to aliases"
+            )
         elif owned > 1:
             self.fail(field.start_line, f"{owned} authors of {key} are the owner of this CV; check its aliases")
-        return authors
+        return authors, others
+
+    def alike(self, names: list[Name]) -> str:
+        """The name that looks most like the owner's, for a message."""
+        spellings = {person_key(str(name)): str(name) for name in names}
+        near = [key for owner in self.owners for key in difflib.get_close_matches(owner, spellings, n=1)]
+        return f"the spelling {spellings[near[0]]!r}" if near else "the spelling"
 
     def compare(self, blocks: list[Entry], entries: list[dict[str, Any]]) -> None:
         """Errors and warnings that need more than one entry."""
@@ -384,196 +522,58 @@ class _Reader:
             self.warn(line, f"co-authors without an address: {names}; add them to people")
 
 
-def byline(authors: list[dict[str, Any]], limit: int | None = None) -> list[Node]:
+def venue_field(fields: Mapping[str, Field]) -> str:
+    """The field whose text stands for the venue."""
+    return next((name for name in VENUES if raw(fields, name)), "")
+
+
+def byline(
+    authors: list[dict[str, Any]],
+    limit: int | None = None,
+    words: Words = LANGUAGES["en"],
+    style: Mapping[str, str] | None = None,
+    others: bool = False,
+    editors: bool = False,
+) -> list[Node]:
     """ "A", "A and B" or "A, B, and C", the owner in bold including the mark, the others linked where known.
 
     Of more than ``limit`` authors the first are named, the owner always, and the rest counted.
     """
-    names: list[list[Node]] = [_name(author) for author in authors]
+    names: list[list[Node]] = [_name(author, style or {}) for author in authors]
     if limit is not None and len(authors) > limit:
         owner = next((index for index, author in enumerate(authors) if author["owner"]), 0)
         named = names[:limit] if owner < limit else [*names[: limit - 1], ["…"], names[owner]]
         hidden = len(authors) - limit
-        names = [*named, [f"{hidden} other{'s' * (hidden > 1)}"]]
+        names = [*named, [say(words, "others" if hidden > 1 else "other", count=hidden)]]
+    elif others:
+        names.append([say(words, "others", count="").strip()])
     nodes: list[Node] = []
     for index, name in enumerate(names):
         if index:
             last = index == len(names) - 1
-            nodes.append((" and " if len(names) == 2 else ", and ") if last else ", ")
+            nodes.append((words["two"] if len(names) == 2 else words["last"]) if last else ", ")
         nodes += name
+    if editors and authors:
+        nodes.append(f" {words['editors' if len(authors) > 1 else 'editor']}")
     return join(nodes)
 
 
-def _name(author: dict[str, Any]) -> list[Node]:
+def _name(author: dict[str, Any], style: Mapping[str, str]) -> list[Node]:
+    name, mark = shown_name(author, style), author["mark"]
+    nodes: list[Node] = [name + mark]
     if author["owner"]:
-        return [{"strong": [author["name"] + author["mark"]]}]
-    if author["url"]:
-        return [{"link": [author["name"]], "url": author["url"]}, author["mark"]]
-    return [author["name"] + author["mark"]]
+        nodes = [{"strong": [name + mark]}]
+    elif author["url"]:
+        nodes = join([{"link": [name], "url": author["url"]}, mark])
+    return [{"keep": nodes}] if " " in name and len(name) <= _UNBROKEN else nodes
 
 
-def split_authors(text: str) -> list[tuple[str, str]]:
-    """Names as "First Last" with their marks (``*``, ``†``) apart, from a BibTeX author list."""
-    return [_author(part) for part in _split(text, re.compile(r"(?<!\S)and(?!\S)"))]
-
-
-def _author(text: str) -> tuple[str, str]:
-    if text.lower() == "others":
-        raise ValueError("'and others' hides authors; name every one")
-    text, mark = _take_marks(text)
-    parts = [decode(part) for part in _split(text, re.compile(","))]
-    if not all(parts) or len(parts) > 3 or (len(parts) == 3 and not _JUNIOR.fullmatch(parts[1])):
-        raise ValueError(f"{' '.join(text.split())!r} is not one name; separate authors by 'and', not by commas")
-    last, *rest = parts
-    junior = rest.pop(0) if len(rest) == 2 else ""
-    return " ".join(part for part in (*rest, last, junior) if part), mark
-
-
-def _take_marks(text: str) -> tuple[str, str]:
-    def command(match: re.Match[str]) -> str:
-        return _MARK_COMMANDS[match[1]]
-
-    names = "|".join(sorted(_MARK_COMMANDS, key=len, reverse=True))
-    text = re.sub(rf"\\({names})(?![A-Za-z])(?:\{{\}}|\s+)?", command, text)
-    text = re.sub(rf"\$\s*\^?\s*\{{?([{_MARKS},\s]*)\}}?\s*\$", r"\1", text)
-    text = re.sub(rf"\\textsuperscript\s*\{{([{_MARKS},\s]*)\}}", r"\1", text)
-    mark = "".join(re.findall(f"[{_MARKS}]", text))
-    text = re.sub(rf"\s*\{{?,?[{_MARKS}](?:,?[{_MARKS}])*\}}?", lambda m: _unpaired(m[0]), text)
-    return text.strip(), mark
-
-
-def _unpaired(text: str) -> str:
-    """The brace of ``text`` that has no partner in it: ``{*}`` goes with the mark, ``Lee*}`` keeps its brace."""
-    opened, closed = text.count("{"), text.count("}")
-    return "{" * (opened > closed) + "}" * (closed > opened)
-
-
-def _split(text: str, separator: re.Pattern[str]) -> list[str]:
-    """Parts of ``text`` between separators that stand outside braces."""
-    parts, depth, start, index = [], 0, 0, 0
-    while index < len(text):
-        found = separator.match(text, index) if depth == 0 else None
-        if found:
-            parts.append(text[start:index])
-            start = index = found.end()
-            continue
-        if text[index] == "\\":
-            index += 1
-        elif text[index] == "{":
-            depth += 1
-        elif text[index] == "}":
-            depth -= 1
-        index += 1
-    parts = [part.strip() for part in (*parts, text[start:])]
-    if not all(parts):
-        raise ValueError("there is an empty name between two separators; remove one")
-    return parts
-
-
-_SUBSCRIPTS = str.maketrans("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
-_SUPERSCRIPTS = str.maketrans("0123456789+-=()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
-_MATH = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])*)\$|\\ensuremath\s*\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
-_SCRIPT = re.compile(r"([_^])\s*(?:\{([^{}]*)\}|(\\[A-Za-z]+|[^\s{}\\]))")
-_PLACEHOLDER = "\ue000"
-# pylatexenc gives these an invented text, or drops what they hold.
-_REFUSED = {
-    "href", "url", "cite", "citet", "citep", "ref", "eqref", "pageref", "label", "input", "include",
-    "includegraphics", "item", "begin", "end", "footnote", "thanks", "section", "subsection", "chapter",
-    "paragraph", "part", "caption", "verb", "def", "newcommand", "renewcommand", "let", "title", "author", "date",
-    "maketitle", "documentclass", "usepackage", "bibliography", "hspace", "vspace", "frac", "nicefrac", "sqrt",
-    "phantom", "color", "textcolor", "rule", "footnotemark", "footnotetext", "underset", "overset", "stackrel",
-    "substack", "marginpar", "tableofcontents", "appendix",
-}  # fmt: skip
-
-
-def _context() -> Any:
-    def unknown(node: Any, **_: Any) -> str:
-        raise ValueError(f"\\{node.macroname} is not known here; write the character itself, in UTF-8")
-
-    context = latex2text.get_default_latex_context_db()
-    context.set_unknown_macro_spec(latex2text.MacroTextSpec("", simplify_repl=unknown))
-    plain = {"LaTeX": "LaTeX", "TeX": "TeX", "BibTeX": "BibTeX", "textasteriskcentered": "*"}
-    plain |= dict.fromkeys(["em", "it", "bf", "sl", "sc", "sf", "tt", "rm", "relax", "protect"], "")
-    specs = [latex2text.MacroTextSpec(name, simplify_repl=text) for name, text in plain.items()]
-    context.add_context_category("names-and-titles", prepend=True, macros=specs)
-    return context
-
-
-_text_decoder = latex2text.LatexNodes2Text(
-    latex_context=_context(), math_mode="text", keep_comments=False, strict_latex_spaces=True
-)
-
-
-def decode(text: str) -> str:
-    """Unicode for a TeX title, name, venue or note. Raises ValueError where TeX would be left or text lost."""
-    if _PLACEHOLDER in text:
-        raise ValueError("the private character U+E000 is not text; remove it")
-    math: list[str] = []
-
-    def keep(match: re.Match[str]) -> str:
-        math.append(_decode_math(match[1] if match[1] is not None else match[2]))
-        return _PLACEHOLDER
-
-    text = re.sub(r"\\textsu(?:(per)|b)script\s*\{([^{}]*)\}", lambda m: f"${'^' if m[1] else '_'}{{{m[2]}}}$", text)
-    text = _plain(_MATH.sub(keep, re.sub(r"\\mbox(?![A-Za-z])", "", text)))
-    if text.count(_PLACEHOLDER) != len(math):
-        raise ValueError("TeX that would lose a formula; write it in UTF-8")
-    formulas = iter(math)
-    return " ".join(re.sub(_PLACEHOLDER, lambda match: next(formulas), text).split())
-
-
-def _decode_math(text: str) -> str:
-    def script(match: re.Match[str]) -> str:
-        inner = _plain(match[2] if match[2] is not None else match[3])
-        raised = inner.translate(_SUPERSCRIPTS if match[1] == "^" else _SUBSCRIPTS)
-        if inner in ("∞", "*", "†", "‡", "'", "′"):
-            return inner
-        if any(a == b for a, b in zip(inner, raised, strict=True)):
-            raise ValueError(f"${text}$ has no Unicode form; write the title without it")
-        return raised
-
-    # TeX sets log n apart; the decoder drops the space that ends the command.
-    text = re.sub(r"\\(arg|cos|det|exp|inf|lim|ln|log|max|min|sin|sup|tan)\s+(?=[\w\\])", r"\\\1{} ", text)
-    formula = _plain(_SCRIPT.sub(script, text))
-    if re.search(r"[_^]", formula):
-        raise ValueError(f"${text}$ has no Unicode form; write the title without it")
-    return formula
-
-
-def _plain(text: str) -> str:
-    for match in re.finditer(r"\\([A-Za-z]+)", text):
-        if match[1] in _REFUSED:
-            raise ValueError(f"{match[0]} cannot stand here; write plain text (addresses have fields of their own)")
-    bare = re.sub(r"\\.", "", text, flags=re.DOTALL)
-    if bare.endswith("\\") or bare.count("$") % 2:
-        raise ValueError("a lone \\ or $; write \\textbackslash{} or \\$ for the sign itself")
-    if not _balanced(bare):
-        raise ValueError("braces that do not match; add or remove one")
-    text = re.sub(r"(?<!\\)((?:\\\\)*)([%&])", r"\1\\\2", text)
-    try:
-        result = str(_text_decoder.latex_to_text(text))
-    except ValueError:
-        raise
-    except Exception as error:  # pylatexenc raises IndexError, AttributeError and more on damaged TeX
-        raise ValueError(f"TeX that cannot be read ({type(error).__name__}); write it in UTF-8") from error
-    result = re.sub(r"`([^`']*)'", "‘\\1’", unicodedata.normalize("NFC", result))
-    if not _holds(result, re.sub(r"\\(?:[A-Za-z]+|.)", "", text, flags=re.DOTALL)):
-        raise ValueError("TeX that would lose text; write it in UTF-8")
-    if re.search(r"(?:^|\s)[\u0300-\u036f]", result):
-        raise ValueError("an accent without a letter; write the letter in UTF-8")
-    return result
-
-
-def _holds(result: str, source: str) -> bool:
-    """Whether the letters and digits of ``source`` all stand in ``result``, in order."""
-    letters = iter(unicodedata.normalize("NFKD", result))
-    return all(character in letters for character in unicodedata.normalize("NFKD", source) if character.isalnum())
-
-
-def _balanced(text: str) -> bool:
-    depth = 0
-    for character in text:
-        depth += (character == "{") - (character == "}")
-        if depth < 0:
-            return False
-    return depth == 0
+def shown_name(author: dict[str, Any], style: Mapping[str, str]) -> str:
+    """An author's name in the form that the style asks for."""
+    if not style or "parts" not in author:
+        return str(author["name"])
+    name = Name(**author["parts"])
+    given = initials(name.given) if style.get("given") == "initials" else name.given
+    if style.get("order") == "family-first" and given:
+        return ", ".join(part for part in (name.family, name.suffix, given) if part)
+    return str(Name(given, name.family, name.suffix))

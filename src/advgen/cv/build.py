@@ -7,25 +7,38 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
 from advgen.cv import bibliography as bib
 from advgen.cv import inline, legacy
 from advgen.cv.inline import Node
+from advgen.cv.labels import say
 from advgen.cv.live_values import Document, LiveValue, Location, read, substitute
-from advgen.cv.profile import Item, Metrics, Ordered, Position, Profile, load_metrics, load_profile
+from advgen.cv.profile import (
+    Bibliography,
+    Entries,
+    Entry,
+    Item,
+    Listed,
+    Metrics,
+    Ordered,
+    Paragraphs,
+    Position,
+    Profile,
+    Table,
+    load_metrics,
+    load_profile,
+)
+from advgen.specs.cv import Section
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
 
 STALE_DAYS = 180
-TITLES = {**legacy.TITLES, "experiments": "Experiments"}
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
+TITLES = get_args(Section)
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Choice:
 
 def build(
     profile: Path,
-    bibliography: Path,
+    bibliography: Path | None,
     metrics: Path | None,
     lookup: Callable[[LiveValue], object],
     *,
@@ -50,14 +63,60 @@ def build(
 
     ``overlay`` is a YAML file merged over the profile by item id. ``lookup`` gives the value of a live number and
     raises ValueError if there is none or more than one. Raises ValueError with one line ``file:line: what; remedy``
-    per error; warnings of the same form go to the log.
+    per error, of all files at once; warnings of the same form go to the log.
     """
-    owner, document = load_profile(profile, overlay, bibliography)
-    people = {name: person.url for person in owner.people for name in (person.name, *person.aliases)}
-    old = legacy.recognised(read(profile).data)
-    entries = bib.load(bibliography, owner.owners, people, owner.max_authors, doubled=old)
-    numbers = load_metrics(metrics) if metrics else None
-    return _Builder(owner, document, entries, numbers, bibliography, metrics, lookup, choice or Choice()).cv()
+    errors: list[str] = []
+    owner, document, numbers = None, None, None
+    try:
+        owner, document = load_profile(profile, overlay, bibliography)
+    except ValueError as error:
+        errors.append(str(error))
+
+    def entries(path: Path) -> list[dict[str, Any]]:
+        # the errors of the bibliography are told beside those of a profile that cannot be read
+        people = (
+            {name: person.url for person in owner.people for name in (person.name, *person.aliases)} if owner else {}
+        )
+        mend = legacy.recognised(_data(profile))
+        styled = {"words": owner.words, "style": owner.style.model_dump()} if owner else {}
+        try:
+            limit = owner.max_authors if owner else None
+            return bib.load(path, owner.owners if owner else (), people, limit, mend=mend, **styled)
+        except ValueError as error:
+            errors.append(str(error))
+            return []
+
+    own = entries(bibliography) if bibliography else []
+    sections = owner.sections.items() if owner else ()
+    files = {name: section.file for name, section in sections if isinstance(section, Bibliography) and section.file}
+    others = {name: entries(profile.parent / file) for name, file in files.items()}
+    try:
+        numbers = load_metrics(metrics) if metrics else None
+    except ValueError as error:
+        errors.append(str(error))
+    if errors or owner is None or document is None:
+        raise ValueError("\n".join(dict.fromkeys(line for error in errors for line in error.split("\n"))))
+    paths = (bibliography, metrics)
+    return _Builder(owner, document, own, others, numbers, paths, lookup, choice or Choice()).cv()
+
+
+_HOSTS = {
+    "github.com": "GitHub", "gitlab.com": "GitLab", "linkedin.com": "LinkedIn", "twitter.com": "Twitter", "x.com": "X",
+    "orcid.org": "ORCID", "bsky.app": "Bluesky", "huggingface.co": "Hugging Face", "youtube.com": "YouTube",
+}  # fmt: skip
+
+
+def _told(label: str, url: str) -> str:
+    """A label that says what it leads to: "GitHub: name"."""
+    host = _HOSTS.get((urlsplit(url).hostname or "").removeprefix("www."), "")
+    return label if not host or host.lower() in label.lower() else f"{host}: {label}"
+
+
+def _data(profile: Path) -> Any:
+    try:
+        return read(profile).data
+    except ValueError:
+        return None
 
 
 def shown(number: int | str) -> str:
@@ -89,9 +148,9 @@ class _Builder:
         profile: Profile,
         document: Document,
         entries: list[dict[str, Any]],
+        others: dict[str, list[dict[str, Any]]],
         metrics: Metrics | None,
-        bibliography_path: Path,
-        metrics_path: Path | None,
+        paths: tuple[Path | None, Path | None],
         lookup: Callable[[LiveValue], object],
         choice: Choice,
     ) -> None:
@@ -100,15 +159,17 @@ class _Builder:
         self.nodes: dict[Location, list[Node]] = {}
         self.document = document
         self.entries = entries
+        self.others = others
         self.metrics = metrics
-        self.bibliography_path = bibliography_path
-        self.metrics_path = metrics_path
+        self.bibliography_path, self.metrics_path = paths
+        self.words = profile.words
         self.lookup = lookup
         self.errors: list[str] = []
 
     def cv(self) -> dict[str, Any]:
         updated = self.updated()
         self.choose()
+        self.distribute()
         sections = []
         previous = ""
         for index, ordered in enumerate(self.profile.order):
@@ -120,15 +181,20 @@ class _Builder:
         if self.errors:
             raise ValueError("\n".join(self.errors))
         assert updated is not None
+        month = self.words["months"].split()[updated.month - 1]
         return {
             "name": self.profile.name,
             "headline": headline,
             "email": self.profile.email,
             "site": self.profile.site,
-            "links": [link.model_dump() for link in self.profile.links],
+            "links": [{**link.model_dump(), "label": _told(link.label, link.url)} for link in self.profile.links],
             "updated": updated.isoformat(),
-            "updated_text": f"{_MONTHS[updated.month - 1]} {updated.day}, {updated.year}",
+            "updated_text": say(self.words, "day", month=month, day=updated.day, year=updated.year),
+            "language": self.profile.language,
+            "words": dict(self.words),
             "paper": self.profile.paper,
+            "theme": self.profile.theme,
+            "fonts": self.profile.fonts,
             "numbering": self.profile.numbering,
             "sections": sections,
         }
@@ -143,16 +209,43 @@ class _Builder:
             if name not in ordered:
                 self.fail(("order",), f"the section {name!r} is chosen but not in order; add it there, or take another")
         items = [item for name in TITLES if name != "publications" for item in getattr(self.profile, name)]
+        items += [item for own in self.profile.sections.values() for item in getattr(own, "items", ())]
         tagged = {tag for item in items for tag in getattr(item, "tags", ())}
         known = tagged | {tag for entry in self.entries for tag in entry["tags"]}
         for tag in self.choice.tags:
             if tag not in known:
                 names = ", ".join(sorted(known)) or "none"
                 self.fail((), f"the tag {tag!r} is chosen but nothing has it; known tags: {names}")
+        self.entries = self.chosen_entries(self.entries)
+        self.others = {name: self.chosen_entries(entries) for name, entries in self.others.items()}
+
+    def chosen_entries(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if self.choice.selected:
-            self.entries = [entry for entry in self.entries if entry["selected"]]
+            # nothing stands out in a list of the selected
+            entries = [{**entry, "selected": False} for entry in entries if entry["selected"]]
         if self.choice.tags:
-            self.entries = [entry for entry in self.entries if set(entry["tags"]) & set(self.choice.tags)]
+            entries = [entry for entry in entries if set(entry["tags"]) & set(self.choice.tags)]
+        return entries
+
+    def distribute(self) -> None:
+        """Give the bibliographies of the profile's own their entries of the main one."""
+        ordered = {item.section for item in self.profile.order}
+        taken: set[str] = set()
+        for name, own in self.profile.sections.items():
+            if not isinstance(own, Bibliography):
+                continue
+            types = {kind.lower() for kind in own.types}
+            some = [
+                entry
+                for entry in self.others.get(name, self.entries)
+                if (not types or {entry["type"], entry["kind"]} & types)
+                and (not own.tags or set(entry["tags"]) & set(own.tags))
+                and (not own.selected or entry["selected"] or self.choice.selected)
+            ]
+            if own.file is None and not own.selected and name in ordered:
+                taken |= {entry["key"] for entry in some}
+            self.others[name] = some
+        self.entries = [entry for entry in self.entries if entry["key"] not in taken]
 
     def chosen(self, item: BaseModel) -> bool:
         """Whether an item is shown: an item without tags is in every CV."""
@@ -165,7 +258,12 @@ class _Builder:
             return False
         if name == "publications":
             return bool(self.entries) or self.choice == Choice()
-        items = getattr(self.profile, name)
+        own = self.profile.sections.get(name)
+        if isinstance(own, Bibliography):
+            return bool(self.others[name]) or self.choice == Choice()
+        if own is not None and not isinstance(own, Entries):
+            return True
+        items = own.items if own is not None else getattr(self.profile, name)
         return any(self.chosen(item) if isinstance(item, BaseModel) else True for item in items)
 
     def text(self, text: str | None, *location: str | int) -> list[Node]:
@@ -205,6 +303,7 @@ class _Builder:
 
     def rows(self, rows: list[dict[str, Any]], numbered: bool = False) -> dict[str, Any]:
         """The body of a section of rows."""
+        numbered = numbered and self.profile.numbering != "none"
         if numbered:
             numbers = bib.numbers(len(rows), self.profile.numbering)
             rows = [{"number": number, **row} for number, row in zip(numbers, rows, strict=True)]
@@ -228,57 +327,65 @@ class _Builder:
             if data and name not in ordered:
                 where = f"{self.bibliography_path}:1" if name == "publications" else self.document.where((name,))
                 log.warning("%s: the data of %r are in no order and not shown; add it to order", where, name)
+        for name in self.profile.sections:
+            if name not in ordered:
+                where = self.document.where(("sections", name))
+                log.warning("%s: the data of %r are in no order and not shown; add it to order", where, name)
         if self.profile.figures and "experiments" not in ordered:
             where = self.document.where(("figures",))
             log.warning("%s: figures are shown in the section 'experiments' only; add it to order", where)
 
     def section(self, ordered: Ordered, index: int, previous: str) -> dict[str, Any]:
         name = ordered.section
-        body: dict[str, Any] = getattr(self, name)()
+        own = self.profile.sections.get(name)
+        body: dict[str, Any] = getattr(self, name)(index) if own is None else self.own(name, own, index)
+        title = own.title if own is not None else self.words[name]
         return {
             "id": name,
-            "title": ordered.title or TITLES[name],
+            "title": ordered.title or title or name.replace("_", " ").replace("-", " ").capitalize(),
             "level": 3 if name == "reviewing" and previous == "service" else 2,
             "note": self.text(ordered.note, "order", index, "note"),
             "summary": [],
             **body,
         }
 
-    def position(self) -> dict[str, Any]:
+    def position(self, index: int) -> dict[str, Any]:
         return self.jobs("position", self.profile.position)
 
-    def positions(self) -> dict[str, Any]:
+    def positions(self, index: int) -> dict[str, Any]:
         return self.jobs("positions", self.profile.positions)
 
     def jobs(self, name: str, jobs: list[Position]) -> dict[str, Any]:
         rows = []
         for at, job in self.items_of(name, jobs):
-            text = [*self.text(job.title, *at, "title"), ", ", {"em": self.text(job.organization, *at, "organization")}]
+            text: list[Node] = [{"strong": self.text(job.title, *at, "title")}, ", "]
+            text += [{"em": self.text(job.organization, *at, "organization")}]
             if job.location:
                 text += [", ", *self.text(job.location, *at, "location")]
-            rows.append(self.row(job, at, text + self.bracketed(job.detail, *at, "detail"), job.dates))
+            rows.append(self.row(job, at, text + self.bracketed(job.detail, *at, "detail"), job.dates(self.words)))
         return self.rows(rows)
 
-    def education(self) -> dict[str, Any]:
+    def education(self, index: int) -> dict[str, Any]:
         rows = []
         for at, degree in self.items_of("education", self.profile.education):
-            text = [*self.text(degree.title, *at, "title"), ", "]
+            text: list[Node] = [{"strong": self.text(degree.title, *at, "title")}, ", "]
             text += [{"em": self.text(degree.organization, *at, "organization")}]
             text += self.bracketed(degree.grade, *at, "grade")
-            named = (("Thesis: ", "thesis"), ("Advisor: ", "advisor"), ("", "detail"))
+            thesis, advisor = f"{self.words['thesis']}: ", f"{self.words['advisor']}: "
+            named = ((thesis, "thesis"), (advisor, "advisor"), ("", "detail"))
             lines = [
                 [label, *self.text(getattr(degree, key), *at, key)] for label, key in named if getattr(degree, key)
             ]
-            rows.append(self.row(degree, at, text, degree.dates, lines))
+            rows.append(self.row(degree, at, text, degree.dates(self.words), lines))
         return self.rows(rows)
 
-    def honors(self) -> dict[str, Any]:
+    def honors(self, index: int) -> dict[str, Any]:
         return self.items("honors", self.profile.honors)
 
-    def service(self) -> dict[str, Any]:
+    def service(self, index: int) -> dict[str, Any]:
         return self.items("service", self.profile.service)
 
-    def teaching(self) -> dict[str, Any]:
+    def teaching(self, index: int) -> dict[str, Any]:
         return self.items("teaching", self.profile.teaching)
 
     def items(self, name: str, items: list[Item]) -> dict[str, Any]:
@@ -287,19 +394,19 @@ class _Builder:
             lines = [self.text(item.detail, *at, "detail")] if item.detail else []
             title = self.text(item.title, *at, "title")
             text: list[Node] = [{"link": title, "url": item.url}] if item.url else title
-            rows.append(self.row(item, at, text, item.dates, lines))
+            rows.append(self.row(item, at, text, item.dates(self.words), lines))
         return self.rows(rows)
 
-    def students(self) -> dict[str, Any]:
+    def students(self, index: int) -> dict[str, Any]:
         rows = []
         for at, student in self.items_of("students", self.profile.students):
             name = self.text(student.name, *at, "name")
             text: list[Node] = [{"link": name, "url": student.url}] if student.url else name
             text = [*text, *self.bracketed(student.detail, *at, "detail")]
-            rows.append(self.row(student, at, text, student.dates))
+            rows.append(self.row(student, at, text, student.dates(self.words)))
         return self.rows(rows)
 
-    def talks(self) -> dict[str, Any]:
+    def talks(self, index: int) -> dict[str, Any]:
         rows = []
         for at, talk in self.items_of("talks", self.profile.talks):
             title = self.text(talk.title, *at, "title")
@@ -310,10 +417,10 @@ class _Builder:
             text += self.bracketed(talk.detail, *at, "detail")
             if talk.slides:
                 text += [" [", {"link": ["slides"], "url": talk.slides}, "]"]
-            rows.append(self.row(talk, at, text, talk.dates))
+            rows.append(self.row(talk, at, text, talk.dates(self.words)))
         return self.rows(rows, numbered=True)
 
-    def repositories(self) -> dict[str, Any]:
+    def repositories(self, index: int) -> dict[str, Any]:
         rows, displayed = [], []
         for at, repository in self.items_of("repositories", self.profile.repositories):
             url = repository.url or f"https://github.com/{repository.name}"
@@ -330,21 +437,65 @@ class _Builder:
             row = self.row(repository, at, text, str(repository.year))
             row["item"] |= {"url": url} | ({"stars": stars} if stars is not None else {})
             rows.append(row)
-        summary = [f"{total(displayed)} GitHub stars across all repositories."] if displayed else []
+        summary = [say(self.words, "stars", count=total(displayed))] if displayed else []
         return {**self.rows(rows, numbered=True), "summary": summary}
 
-    def publications(self) -> dict[str, Any]:
-        if not self.entries:
-            where = next(index for index, item in enumerate(self.profile.order) if item.section == "publications")
-            path = self.bibliography_path
-            self.fail(("order", where), f"the section 'publications' has no data; {path} holds no entry")
-        groups = bib.group(self.entries, self.profile.earlier, self.profile.numbering)
+    def publications(self, index: int) -> dict[str, Any]:
+        return {**self.listed(self.entries, index, str(self.bibliography_path)), "summary": self.citations()}
+
+    def listed(self, entries: list[dict[str, Any]], index: int, path: str) -> dict[str, Any]:
+        """The body of a section of publications."""
+        ordered = self.profile.order[index]
+        if not entries:
+            what = f"the section {ordered.section!r} has no data; "
+            what += f"{path} holds no entry" if self.bibliography_path else "name a bibliography"
+            self.fail(("order", index), what)
+        by, numbering = ordered.group or "year", self.profile.numbering
         return {
             "kind": "publications",
-            "summary": self.citations(),
-            "highlighted": any(entry["selected"] for entry in self.entries),
-            "groups": groups,
+            "highlighted": any(entry["selected"] for entry in entries),
+            "groups": bib.group(entries, self.profile.earlier, numbering, by, self.words),
         }
+
+    def own(self, name: str, own: BaseModel, index: int) -> dict[str, Any]:
+        """The body of a section of the profile's own."""
+        at: Location = ("sections", name)
+        match own:
+            case Bibliography():
+                return self.listed(self.others[name], index, own.file or str(self.bibliography_path))
+            case Listed():
+                items = [self.text(text, *at, "items", number) for number, text in enumerate(own.items)]
+                return {"kind": "list", "items": items}
+            case Table():
+                columns = [self.text(text, *at, "columns", number) for number, text in enumerate(own.columns)]
+                rows = [
+                    [self.text(text, *at, "rows", number, cell) for cell, text in enumerate(row)]
+                    for number, row in enumerate(own.rows)
+                ]
+                return {"kind": "table", "columns": columns, "cells": rows}
+            case Paragraphs():
+                places = [("text", number) for number in range(len(own.text))]
+                if isinstance(self.document.data["sections"][name]["text"], str):
+                    places = [("text",)]  # type: ignore[list-item]
+                texts = [self.text(text, *at, *place) for text, place in zip(own.text, places, strict=True)]
+                return {"kind": "prose", "paragraphs": texts, "figures": []}
+        assert isinstance(own, Entries)
+        chosen = [((*at, "items", number), item) for number, item in enumerate(own.items) if self.chosen(item)]
+        return self.rows([self.entry(item, place) for place, item in chosen], own.numbered)
+
+    def entry(self, item: Entry, at: Location) -> dict[str, Any]:
+        """A row of a section of the profile's own."""
+        title = self.text(item.title, *at, "title")
+        text: list[Node] = [{"strong": [{"link": title, "url": item.url}] if item.url else title}]
+        if item.organization:
+            text += [", ", {"em": self.text(item.organization, *at, "organization")}]
+        if item.location:
+            text += [", ", *self.text(item.location, *at, "location")]
+        for link in item.links:
+            text += [" [", {"link": [link.label], "url": link.url}, "]"]
+        lines = [self.text(item.detail, *at, "detail")] if item.detail else []
+        lines += [self.text(line, *at, "details", number) for number, line in enumerate(item.details)]
+        return self.row(item, at, text, item.dates(self.words), lines)
 
     def citations(self) -> list[Node]:
         if self.metrics is None or (self.metrics.citations is None and self.metrics.h_index is None):
@@ -352,25 +503,26 @@ class _Builder:
         parts = []
         if self.metrics.citations is not None:
             cited = self.metrics.citations
-            parts.append(f"{cited if isinstance(cited, str) else total([str(cited)])} citations")
+            count = cited if isinstance(cited, str) else total([str(cited)])
+            parts.append(say(self.words, "citations", count=count))
         if self.metrics.h_index is not None:
-            parts.append(f"an h-index of {self.metrics.h_index}")
+            parts.append(say(self.words, "h_index", count=self.metrics.h_index))
         source = self.metrics.source
         head: Node = {"link": [source], "url": self.metrics.url} if self.metrics.url else source
-        return inline.join(["[", head, ": " + " and ".join(parts) + "]"])
+        return inline.join(["[", head, ": " + self.words["and"].join(parts) + "]"])
 
-    def reviewing(self) -> dict[str, Any]:
+    def reviewing(self, index: int) -> dict[str, Any]:
         items = [self.text(text, "reviewing", index) for index, text in enumerate(self.profile.reviewing)]
         return {"kind": "list", "items": items}
 
-    def skills(self) -> dict[str, Any]:
+    def skills(self, index: int) -> dict[str, Any]:
         pairs = [
             {"name": self.text(skill.name, *at, "name"), "items": self.text(skill.items, *at, "items")}
             for at, skill in self.items_of("skills", self.profile.skills)
         ]
         return {"kind": "pairs", "pairs": pairs}
 
-    def experiments(self) -> dict[str, Any]:
+    def experiments(self, index: int) -> dict[str, Any]:
         paragraphs = [self.text(text, "experiments", index) for index, text in enumerate(self.profile.experiments)]
         figures = [
             {"name": figure.name, "caption": self.text(figure.caption, *at, "caption")}

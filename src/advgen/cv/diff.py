@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from difflib import SequenceMatcher
 from typing import Any
 
 from advgen.cv import inline
@@ -55,8 +56,10 @@ def compare(old: Cv, new: Cv) -> Report:
     before = {section["id"]: section for section in old["sections"]}
     after = {section["id"]: section for section in new["sections"]}
     for name in [*after, *(name for name in before if name not in after)]:
-        noun = _NOUNS.get(name, _PAPER)
+        kind = (after.get(name) or before[name])["kind"]
+        noun = _PAPER if kind == "publications" else _NOUNS.get(name, (f"entry of {name}", f"entries of {name}"))
         a, b = _entries(before.get(name)), _entries(after.get(name))
+        a = _rekeyed(a, b)
         for key in [key for key in b if key not in a]:
             report.add("+", noun, f"+ {noun[0]}: {b[key]['text']}")
         for key in [key for key in a if key not in b]:
@@ -70,6 +73,28 @@ def compare(old: Cv, new: Cv) -> Report:
         _section(report, name, before.get(name), after.get(name))
     _header(report, old, new)
     return report
+
+
+def _rekeyed(old: dict[str, Item], new: dict[str, Item]) -> dict[str, Item]:
+    """The old entries, a paper that changed its key under the new one: it has the same title, or the same authors and
+    a title that is nearly the same.
+    """
+    lost = {key: entry for key, entry in old.items() if key not in new and "authors" in entry}
+    names = {}
+    for key, entry in new.items():
+        if key in old or "authors" not in entry:
+            continue
+        alike = [other for other in lost if other not in names and _same_paper(lost[other], entry)]
+        if alike:
+            names[alike[0]] = key
+    return {names.get(key, key): entry for key, entry in old.items()}
+
+
+def _same_paper(old: Item, new: Item) -> bool:
+    a, b = ("".join(filter(str.isalnum, item["title"].casefold())) for item in (old, new))
+    authors = [[author["name"].split()[-1].casefold() for author in item["authors"]] for item in (old, new)]
+    same = authors[0] == authors[1]
+    return (a == b and bool(set(authors[0]) & set(authors[1]))) or (same and SequenceMatcher(None, a, b).ratio() > 0.8)
 
 
 def _entries(section: Item | None) -> dict[str, Item]:
@@ -87,6 +112,9 @@ def _entries(section: Item | None) -> dict[str, Item]:
             found = [(inline.plain(item), {"text": inline.plain(item), "nodes": item}) for item in section["items"]]
         case "pairs":
             found = [(inline.plain(pair["name"]), _pair(pair)) for pair in section["pairs"]]
+        case "table":
+            rows = [[inline.plain(cell) for cell in cells] for cells in section["cells"]]
+            found = [(row[0], {"text": " | ".join(row), "nodes": row}) for row in rows]
         case _:
             paragraphs = [{"text": inline.plain(nodes), "nodes": nodes} for nodes in section["paragraphs"]]
             found = [(str(number), paragraph) for number, paragraph in enumerate(paragraphs)]
@@ -111,8 +139,8 @@ def _identity(row: Item) -> str:
 
 
 def _paper(entry: Item) -> Item:
-    names = ("title", "url", "links", "authors", "venue", "year", "note", "selected")
-    return {"text": f"{entry['title']} ({entry['key']})", **{name: entry[name] for name in names}}
+    names = ("key", "title", "url", "links", "authors", "venue", "details", "year", "note", "selected")
+    return {"text": f"{entry['title']} ({entry['key']})", **{name: entry[name] for name in names if name in entry}}
 
 
 def _row(row: Item) -> Item:

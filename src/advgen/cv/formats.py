@@ -16,10 +16,19 @@ FORMATS: dict[str, Callable[..., str | bytes]] = {
     "resume.json": resume.render,
     "latex.pdf": latex.typeset,
 }
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
-def render(format_: str, cv: dict[str, Any], figures: dict[str, Path], stamp: str, **options: Any) -> bytes:
-    """The bytes of one file; ``stamp`` is a token of advgen.core.provenance."""
-    content = FORMATS[format_](cv, TEMPLATES, figures, stamp.removeprefix("advgen:"), **options)
+def render(
+    format_: str,
+    cv: dict[str, Any],
+    figures: dict[str, Path],
+    stamp: str,
+    own: Path | None = None,
+    **options: Any,
+) -> bytes:
+    """The bytes of one file; ``stamp`` is a token of advgen.core.provenance, ``own`` the user's folder of templates."""
+    content = FORMATS[format_](
+        cv, [*([own] if own else []), TEMPLATES], figures, stamp.removeprefix("advgen:"), **options
+    )
     return content.encode() if isinstance(content, str) else content

@@ -10,12 +10,13 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from advgen.cv import inline
-from advgen.cv.target import environment, figure, keyword
+from advgen.cv.linked import linked_data
+from advgen.cv.target import environment, figure, keyword, template
 
 _TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
 
 
-def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp: str, **_: Any) -> str:
+def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, **_: Any) -> str:
     """cv.html, with the stamp in ``<meta name="advgen">``."""
     jinja = environment(templates, inline.HTML)
 
@@ -26,6 +27,7 @@ def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp:
     def bibtex(text: str) -> Markup:
         return Markup(f"data:application/x-bibtex;charset=utf-8,{quote(text)}")
 
-    css = Markup((templates / "cv.css").read_text(encoding="utf-8"))
-    template = jinja.get_template("cv.html.j2")
-    return template.render(cv=cv, css=css, plain=inline.plain, source=source, bibtex=bibtex, stamp=keyword(stamp))
+    css = Markup(template(templates, "cv.css").read_text(encoding="utf-8"))
+    page = jinja.get_template("cv.html.j2")
+    given = {"css": css, "plain": inline.plain, "source": source, "bibtex": bibtex, "linked_data": linked_data(cv)}
+    return page.render(cv=cv, stamp=keyword(stamp), **given)

@@ -1,8 +1,9 @@
 """Inline markup of CV texts: ``*italic*``, ``**bold**`` and ``[text](address)``, parsed once to nodes.
 
-A node is a string, ``{"em": nodes}``, ``{"strong": nodes}`` or ``{"link": nodes, "url": address}``, so a list of nodes
-is JSON. Each target renders nodes with its own escaper; cv.typ walks the same nodes itself, and there text is data
-that Typst never reads as markup. A backslash before ``*``, ``[``, ``]`` or a backslash takes its meaning away.
+A node is a string, ``{"em": nodes}``, ``{"strong": nodes}``, ``{"keep": nodes}`` (not broken across lines) or
+``{"link": nodes, "url": address}``, so a list of nodes is JSON. Each target renders nodes with its own escaper; cv.typ
+walks the same nodes itself, and there text is data that Typst never reads as markup. A backslash before ``*``, ``[``,
+``]`` or a backslash takes its meaning away.
 """
 
 from __future__ import annotations
@@ -89,14 +90,15 @@ def plain(nodes: Iterable[Node]) -> str:
 class Renderer:
     """Turns nodes into one target's source text.
 
-    ``text`` escapes plain text; ``em`` and ``strong`` hold ``{}`` where escaped content goes; ``link`` takes escaped
-    content and an address.
+    ``text`` escapes plain text; ``em``, ``strong`` and ``keep`` hold ``{}`` where escaped content goes; ``link`` takes
+    escaped content and an address.
     """
 
     text: Callable[[str], str]
     em: str
     strong: str
     link: Callable[[str, str], str]
+    keep: str = "{}"
 
     def __call__(self, nodes: Iterable[Node]) -> Markup:
         """Source text of the nodes, marked as already escaped."""
@@ -109,6 +111,8 @@ class Renderer:
             return self.em.format(self(node["em"]))
         if "strong" in node:
             return self.strong.format(self(node["strong"]))
+        if "keep" in node:
+            return self.keep.format(self(node["keep"]))
         return self.link(self(node["link"]), safe_url(node["url"]))
 
 
@@ -174,8 +178,9 @@ _latex_unicode = UnicodeToLatexEncoder(
 def _latex_character(character: str) -> str:
     """One character; signs that T1 fonts lack are put together, with the character itself for searching and copying."""
     shown = _LATEX_ASCII.get(character) or (character if character.isascii() else _latex_unicode(character))
-    in_font = ord(character) <= 0x17F or 0x2010 <= ord(character) <= 0x2030
-    if in_font or shown == character:
+    # a font's Đ is its Ð
+    in_font = (ord(character) <= 0x17F and character != "Đ") or 0x2010 <= ord(character) <= 0x2030
+    if in_font or (shown == character and not unicodedata.decomposition(character)):
         return shown
     return rf"\cvsign{{{character.encode('utf-16-be').hex().upper()}}}{{{shown}}}"
 
@@ -192,6 +197,6 @@ def _latex_link(inner: str, url: str) -> str:
     return rf"\href{{{address}}}{{{inner}}}"
 
 
-HTML = Renderer(html.escape, "<em>{}</em>", "<strong>{}</strong>", _html_link)
+HTML = Renderer(html.escape, "<em>{}</em>", "<strong>{}</strong>", _html_link, '<span class="name">{}</span>')
 MARKDOWN = Renderer(_markdown_text, "*{}*", "**{}**", _markdown_link)
-LATEX = Renderer(_latex_text, r"\emph{{{}}}", r"\textbf{{{}}}", _latex_link)
+LATEX = Renderer(_latex_text, r"\emph{{{}}}", r"\textbf{{{}}}", _latex_link, r"\mbox{{{}}}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ from markupsafe import Markup
 
 from advgen.cv import inline
 from advgen.cv.markdown import FIGURES
-from advgen.cv.target import environment, figure, keyword
+from advgen.cv.target import Unprintable, environment, figure, keyword
 
 _KINDS = (".pdf", ".png", ".jpg")
 _SYNTAX = {
@@ -27,7 +28,9 @@ _SYNTAX = {
 }
 
 
-def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp: str, folder: str = FIGURES) -> str:
+def render(
+    cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, folder: str = FIGURES
+) -> str:
     """cv.tex, with the stamp among the keywords of the PDF; it shows the figures in ``folder``.
 
     A character that neither T1 nor TeX's accents have is left as it is: LuaLaTeX sets it, pdfLaTeX says which it lacks.
@@ -40,7 +43,7 @@ def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp:
     return jinja.get_template("cv.tex.j2").render(cv=cv, source=source, stamp=keyword(stamp))
 
 
-def typeset(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp: str, **_: Any) -> bytes:
+def typeset(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, **_: Any) -> bytes:
     """cv.tex as PDF, through latexmk with pdfLaTeX. Raises ValueError where latexmk is missing or fails."""
     if shutil.which("latexmk") is None:
         packages = "latexmk, texlive-latex-recommended and lmodern"
@@ -64,6 +67,8 @@ def typeset(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp
             errors="replace",
         )
         if done.returncode != 0:
+            if characters := re.findall(r"Unicode character (\S) \(U\+", done.stdout):
+                raise Unprintable(cv, characters, "LaTeX has no font for it; pdf (Typst) sets it, take latex.pdf out")
             said = next((line for line in done.stdout.splitlines() if line.startswith("! ")), "latexmk failed")
             raise ValueError(f"cv.tex: {said[2:].strip()}; pdf (Typst) sets every character that LaTeX cannot")
         return (folder / "cv.pdf").read_bytes()

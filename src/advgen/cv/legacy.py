@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from advgen.cv import bibliography as bib
 from advgen.cv import inline
+from advgen.cv.labels import LANGUAGES
 from advgen.cv.live_values import Document, Location
+from advgen.cv.tex import decode
 
 # Its cut-off year stands in its code.
 EARLIER = 2015
@@ -31,20 +33,12 @@ _SECTIONS = {
     "teaching": "teaching",
     "skills": "skills",
 }
-TITLES = {
-    "position": "Current Position",
-    "education": "Education",
-    "positions": "Previous Positions",
-    "honors": "Honors & Awards",
-    "publications": "Publications",
-    "repositories": "Open Source Repositories",
-    "talks": "Invited Talks",
-    "students": "Interns and Students",
-    "service": "Professional Activities",
-    "reviewing": "Reviewing",
-    "teaching": "Teaching",
-    "skills": "Skills",
-}
+_ORDERS = ("order", "order_latex", "order_md")
+_LAYOUT = ("NEWPAGE", "PAGEBREAK")
+# Its keys for one thing, the most telling first, in sections that have no place of their own.
+_ITEM_TITLES = ("title", "name", "role", "position", "degree", "place", "venue", "details", "descr", "desc", "text")
+_ITEM_ORGANISATIONS = ("organization", "place", "venue", "school", "institution", "event", "conference", "agency")
+_ITEM_DATES = ("dates", "year", "years", "date", "semester")
 _SOCIAL = {
     "github": ("{}", "https://github.com/{}"),
     "twitter": ("@{}", "https://twitter.com/{}"),
@@ -70,18 +64,18 @@ def recognised(data: Any) -> bool:
     """Whether YAML data are a cv.yaml of bamos/cv rather than a profile."""
     if not isinstance(data, dict):
         return False
-    order = data.get("order")
+    order = next((data[key] for key in _ORDERS if key in data), None)
     return isinstance(data.get("name"), dict) or (
         isinstance(order, list) and bool(order) and all(isinstance(item, list) for item in order)
     )
 
 
-def convert(document: Document, bibliography: Path) -> tuple[Document, list[str]]:
+def convert(document: Document, bibliography: Path | None) -> tuple[Document, list[str]]:
     """The profile in a cv.yaml with the lines of that file, and one line for each value that it cannot hold.
 
     Raises ValueError, one line per error, for values that cannot be read.
     """
-    converter = _Converter(document, bib.names(bibliography))
+    converter = _Converter(document, bib.names(bibliography) if bibliography else [])
     tree = converter.profile()
     if converter.errors:
         raise ValueError("\n".join(converter.errors))
@@ -90,19 +84,19 @@ def convert(document: Document, bibliography: Path) -> tuple[Document, list[str]
     return Document(document.path, data, lines, {}), converter.left()
 
 
-def markup(text: str) -> str:
+def markup(text: str, unknown: Callable[[str], None] | None = None) -> str:
     """Our inline markup for a LaTeX string with links, bold and italic, or for its few HTML tags.
 
-    Raises ValueError for other LaTeX commands.
+    ``unknown`` is told every other macro, of which the text is kept; without it such a macro is a ValueError.
     """
     parts, end = [], 0
     while match := _FORMATTED.search(text, end):
-        parts.append(_text(text[end : match.start()]))
+        parts.append(_text(text[end : match.start()], unknown))
         end = match.end()
         if match["link"]:
             address, end = _braced(text, end)
             shown, end = _braced(text, end)
-            parts.append(f"[{markup(shown)}]({inline.safe_url(_address(address))})")
+            parts.append(f"[{markup(shown, unknown)}]({inline.safe_url(_address(address))})")
         elif match["url"]:
             address, end = _braced(text, end)
             parts.append(f"[{inline.escape(_address(address))}]({inline.safe_url(_address(address))})")
@@ -111,30 +105,30 @@ def markup(text: str) -> str:
             stop = text.find(close, end)
             if stop < 0:
                 raise ValueError(f"<{match['tag']}> is never closed; add {close}")
-            parts.append(_marked(text[end:stop], "**" if match["tag"] in ("b", "strong") else "*"))
+            parts.append(_marked(text[end:stop], "**" if match["tag"] in ("b", "strong") else "*", unknown))
             end = stop + len(close)
         elif match["old"]:
             shown, end = _braced(text, match.start(), match.end() - match.start())
-            parts.append(_marked(shown, "**" if match["old"] == "bf" else "*"))
+            parts.append(_marked(shown, "**" if match["old"] == "bf" else "*", unknown))
         elif match[0].startswith("<br"):
             parts.append(" ")
         else:
             shown, end = _braced(text, end)
-            parts.append(_marked(shown, "**" if match["bold"] else "*"))
-    return " ".join("".join([*parts, _text(text[end:])]).split())
+            parts.append(_marked(shown, "**" if match["bold"] else "*", unknown))
+    return " ".join("".join([*parts, _text(text[end:], unknown)]).split())
 
 
-def _marked(text: str, sign: str) -> str:
-    inner = markup(text)
+def _marked(text: str, sign: str, unknown: Callable[[str], None] | None) -> str:
+    inner = markup(text, unknown)
     return f"{sign}{inner}{sign}" if inner else ""
 
 
-def _text(text: str) -> str:
+def _text(text: str, unknown: Callable[[str], None] | None) -> str:
     """Plain LaTeX text, its outer spaces kept."""
     if not text.strip():
         return " " if text else ""
     before, after = " " * text[0].isspace(), " " * text[-1].isspace()
-    return before + inline.escape(bib.decode(text)) + after
+    return before + inline.escape(decode(text, unknown)) + after
 
 
 def _braced(text: str, start: int, skip: int = 1) -> tuple[str, int]:
@@ -180,6 +174,18 @@ class _Converter:
         self.used: set[Location] = set()
         self.errors: list[str] = []
         self.notes: list[str] = []
+        order = next((name for name in _ORDERS if isinstance(document.data.get(name), list)), "order")
+        named = [self.tag(item)[0] for item in document.data.get(order) or ()]
+        self.own = [tag for tag in dict.fromkeys(named) if tag not in _SECTIONS and self.free(document.data.get(tag))]
+
+    def free(self, value: Any) -> bool:
+        """Whether a value can be a section under a name of its own: a text, texts, or maps."""
+        if isinstance(value, str):
+            return bool(value.strip())
+        kinds = (str | int | float, dict)
+        return (
+            isinstance(value, list) and bool(value) and any(all(isinstance(v, kind) for v in value) for kind in kinds)
+        )
 
     # reading the old file
 
@@ -196,6 +202,11 @@ class _Converter:
 
     def items(self, *at: str | int) -> Iterator[Location]:
         value = self.get(*at)
+        if isinstance(value, dict):
+            lists = [key for key, child in value.items() if isinstance(child, list)]
+            if len(lists) == 1:  # beside a note
+                yield from self.items(*at, lists[0])
+                return
         if value is not None and not isinstance(value, list):
             self.errors.append(f"{self.document.where(at)}: {at[-1]} is not a list; begin each item with a hyphen")
         for index, item in enumerate(value if isinstance(value, list) else ()):
@@ -211,10 +222,18 @@ class _Converter:
             return None
         self.used.add(at)
         try:
-            return _At(markup(str(value)), at)
+            return _At(markup(str(value), self.unknown(at)), at)
         except ValueError as error:
             self.errors.append(f"{self.document.where(at)}: {at[-1]}: {error}")
             return None
+
+    def unknown(self, at: Location) -> Callable[[str], None]:
+        return lambda macro: self.note(at, f"{_name(at)}: {macro} is unknown and its text is printed plainly")
+
+    def linked(self, text: _At | None, *at: str | int) -> _At | None:
+        """A text with the address that stands beside it."""
+        url = self.url(*at)
+        return _At(f"[{text.value}]({url.value})", text.at) if text and url and "](" not in text.value else text
 
     def raw(self, *at: str | int) -> _At | None:
         value = self.get(*at)
@@ -257,7 +276,9 @@ class _Converter:
             yield at
 
     def note(self, at: Location, what: str) -> None:
-        self.notes.append(f"{self.document.where(at)}: {what}")
+        line = f"{self.document.where(at)}: {what}"
+        if line not in self.notes:
+            self.notes.append(line)
 
     # writing the new one
 
@@ -287,6 +308,7 @@ class _Converter:
             "reviewing": [self.text(*at, index) for at in self.reviewed() for index in range(len(self.get(*at)))],
             "teaching": [self.course(at) for at in self.items("teaching")],
             "skills": [self.skill(at) for at in self.items("skills")],
+            "sections": self.sections(),
         }
         for key in ("sort_bib", "group_by_year"):
             if self.get("all_publications", key) in (True, None):
@@ -294,25 +316,77 @@ class _Converter:
         self.used |= {("all_publications", "file"), ("all_publications", "name")}
         return _without_none(tree)
 
+    def ordered(self) -> Iterator[tuple[Location, str, str]]:
+        """The sections of the first order that the file has, each with its place, key and heading."""
+        name = next((name for name in _ORDERS if isinstance(self.get(name), list)), "order")
+        first = {self.tag(item)[0] for item in self.get(name) or ()}
+        for other in _ORDERS:
+            for index, item in enumerate(self.get(other) or ()):
+                at = (other, index)
+                tag, title = self.tag(item)
+                self.used |= {(*at, 0), (*at, 1), at}
+                if other == name:
+                    yield at, tag, title
+                elif tag not in first and tag not in _LAYOUT:
+                    self.note(at, f"the section {tag!r} stands in {other} alone and is not shown")
+                    first.add(tag)
+
+    def tag(self, item: Any) -> tuple[str, str]:
+        return (str(item[0]), str(item[1])) if isinstance(item, list) and len(item) == 2 else (str(item), "")
+
     def order(self) -> list[Any]:
         ordered: list[Any] = []
-        for index, item in enumerate(self.get("order") or ()):
-            at = ("order", index)
-            tag, title = (str(item[0]), str(item[1])) if isinstance(item, list) and len(item) == 2 else (str(item), "")
-            section = _SECTIONS.get(tag)
-            self.used |= {(*at, 0), (*at, 1), at}
+        for at, tag, title in self.ordered():
+            section = _SECTIONS.get(tag) or (tag if tag in self.own else None)
             if section is None or section in (entry["section"].value for entry in ordered):
-                what = "is layout" if tag == "NEWPAGE" else "has no place in a profile"
+                what = "is layout" if tag in _LAYOUT else "has no place in a profile"
                 self.note(at, f"the section {tag!r} {what}")
                 continue
             entry = {"section": _At(section, at)}
-            shown = inline.plain(inline.parse(markup(title)))
-            if shown not in ("", "NONE", TITLES[section]):
+            shown = inline.plain(inline.parse(markup(title, self.unknown(at))))
+            if shown not in ("", "NONE", LANGUAGES["en"].get(section)):
                 entry["title"] = _At(shown, at)
+            if note := self.text(tag, "note") or self.text(f"{tag}_note") or self.text("notes", tag):
+                entry["note"] = note
             ordered.append(entry)
-            if section == "service" and self.reviewed():
-                ordered.append({"section": _At("reviewing", at)})
+            if section == "service":
+                ordered_too = any(tag == "reviewing" for _, tag, _ in self.ordered())
+                lists = ["reviewing"] if self.reviewed() and not ordered_too else []
+                ordered += [{"section": _At(name, at)} for name in [*self.served_lists(), *lists]]
         return ordered
+
+    def sections(self) -> dict[str, Any]:
+        """What the profile has no section for, under its own name."""
+        found = {tag: self.section(tag) for tag in self.own}
+        found |= {name: self.section("service", name) for name in self.served_lists()}
+        return {name: section for name, section in found.items() if section}
+
+    def section(self, *at: str | int) -> dict[str, Any]:
+        value = self.get(*at)
+        title = _At(str(at[-1]).replace("_", " ").capitalize(), at)
+        if isinstance(value, str):
+            return {"title": title, "type": _At("text", at), "text": self.text(*at)}
+        if all(isinstance(item, dict) for item in value):
+            items = [self.item(place) for place in self.items(*at)]
+            return {"title": title, "type": _At("entries", at), "items": items}
+        texts = [self.text(*at, index) for index in range(len(value))]
+        return {"title": title, "type": _At("list", at), "items": texts}
+
+    def item(self, at: Location) -> dict[str, Any]:
+        """An item of a section with a free name: a title, an organisation, dates, an address, and the rest below it."""
+        keys = self.get(*at)
+        title = next((key for key in _ITEM_TITLES if isinstance(keys.get(key), str | int)), "")
+        place = next((key for key in _ITEM_ORGANISATIONS if isinstance(keys.get(key), str) and key != title), "")
+        date = next((key for key in _ITEM_DATES if key in keys and key != title), "")
+        url = next((key for key in ("url", "link", "www") if isinstance(keys.get(key), str)), "")
+        plain = [key for key in keys if key not in (title, place, date, url) and not isinstance(keys[key], dict | list)]
+        return {
+            "title": self.text(*at, title),
+            "organization": self.text(*at, place) if place else None,
+            "url": self.url(*at, url) if url else None,
+            "details": [self.text(*at, key) for key in plain],
+            **(self.dates(*at, date) if date else {}),
+        }
 
     def aliases(self, name: str) -> list[_At]:
         """Spellings of the owner: the old file names a part, such as the last name."""
@@ -327,7 +401,7 @@ class _Converter:
         """One person per co-author's name that holds a key of author_urls."""
         addresses = self.get("all_publications", "author_urls") or {}
         part = self.get("all_publications", "name")
-        keys = {key: bib.decode(key) if "\\" in key else key for key in addresses}
+        keys = {key: decode(key) if "\\" in key else key for key in addresses}
         found: list[Any] = []
         for name in self.names:
             if name == owner or (part and str(part) in name):
@@ -360,8 +434,8 @@ class _Converter:
         details = [self.text(*at, "inline_detail"), self.text(*at, "area"), *self.details(at)]
         return {
             "title": self.text(*at, "title"),
-            "organization": self.text(*at, "place"),
-            "location": self.text(*at, "location"),
+            "organization": self.linked(self.text(*at, "place"), *at, "url"),
+            "location": self.linked(self.text(*at, "location"), *at, "location_url"),
             "detail": _joined(details),
             **self.dates(*at, "dates"),
         }
@@ -423,12 +497,13 @@ class _Converter:
         }
 
     def talk(self, at: Location) -> dict[str, Any]:
-        title, event = self.text(*at, "title"), self.text(*at, "location")
+        title, event = self.text(*at, "title"), self.linked(self.text(*at, "location"), *at, "location_url")
         return {
             "title": title or event,
             "event": event if title else None,
             "url": self.url(*at, "url"),
             "slides": self.url(*at, "slides"),
+            "detail": self.text(*at, "note") or self.text(*at, "details"),
             **self.dates(*at, "year"),
         }
 
@@ -445,6 +520,12 @@ class _Converter:
 
     def served(self) -> Location:
         return ("service", "main") if isinstance(self.get("service"), dict) else ("service",)
+
+    def served_lists(self) -> list[str]:
+        """Lists of names below service, such as area chairs, beside the main one and the reviewing."""
+        service = self.get("service")
+        others = service if isinstance(service, dict) else {}
+        return [name for name in others if name not in ("main", "reviewing") and self.free(others[name])]
 
     def reviewed(self) -> list[Location]:
         places: list[Location] = [("service", "reviewing"), ("reviewing",)]

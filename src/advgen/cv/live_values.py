@@ -91,11 +91,34 @@ def substitute(text: str, values: list[str]) -> str:
     return _EXPRESSION.sub(lambda match: next(remaining), text)
 
 
-def scan(path: Path, overlay: Path | None = None) -> tuple[list[LiveValue], list[str]]:
-    """All live values of a profile in file order, and the names of its figures."""
+@dataclass(frozen=True)
+class Content:
+    """What a profile needs besides itself, and the sections that it orders."""
+
+    live_values: list[LiveValue]
+    figures: list[str]
+    bibliographies: list[str]
+    sections: list[str]
+    templates: str
+
+
+def scan(path: Path, overlay: Path | None = None) -> Content:
+    """All live values of a profile in file order, the names of its figures and of its sections' bibliographies."""
     document = merge(read(path), overlay)
     live = [value for found in document.live_values.values() for value in found]
-    return live, figures(document)
+    data = document.data if isinstance(document.data, dict) else {}
+    own, order = data.get("sections"), data.get("order")
+    files = [part.get("file") for part in own.values() if isinstance(part, dict)] if isinstance(own, dict) else []
+    sections = [
+        item.get("section") if isinstance(item, dict) else item for item in (order if isinstance(order, list) else ())
+    ]
+    return Content(
+        live,
+        figures(document),
+        [file for file in files if isinstance(file, str)],
+        [name for name in sections if isinstance(name, str)],
+        str(data.get("templates") or ""),
+    )
 
 
 def load_text(path: Path) -> str:
@@ -135,7 +158,8 @@ def read(path: Path) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        where = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        position = getattr(error, "position", 0) or 0
+        where = f"{path}:{mark.line + 1 if mark else source.count(chr(10), 0, position) + 1}"
         remedy = "check the indentation, quotes and colons there"
         raise ValueError(f"{where}: not valid YAML ({' '.join(str(what).split())}); {remedy}") from error
     except RecursionError as error:

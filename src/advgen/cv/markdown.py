@@ -14,7 +14,9 @@ from advgen.cv.target import environment, figure, keyword
 FIGURES = "../figures"
 
 
-def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp: str, folder: str = FIGURES) -> str:
+def render(
+    cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, folder: str = FIGURES
+) -> str:
     """cv.md, with the stamp in a comment on the last line; it shows the figures in ``folder``."""
     jinja = environment(templates, inline.MARKDOWN)
 

@@ -7,15 +7,16 @@ import difflib
 import logging
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from advgen.cv import legacy
 from advgen.cv.bibliography import person_key
 from advgen.cv.inline import safe_url
+from advgen.cv.labels import LANGUAGES, Words, span
 from advgen.cv.live_values import Document, Location, figures, merge, read
-from advgen.specs.cv import Section
+from advgen.specs.cv import Section, SectionName
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
@@ -39,10 +40,32 @@ def _mail(text: str) -> str:
     return text
 
 
+def _date(value: object) -> object:
+    """A year, "2019-09" or a day; what YAML reads as a day is one."""
+    if type(value) is int and not 1900 <= value <= 2100:
+        raise ValueError(f"is {value}; write a year from 1900 to 2100")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if type(value) is datetime.date:
+        return value.isoformat()
+    if isinstance(value, str) and re.fullmatch(_MOMENT, value) and not value.isdigit():
+        return value
+    raise ValueError(f"is {value!r}; write a year such as 2019, or 2019-09")
+
+
 def _count(value: object) -> object:
-    if (type(value) is int and value >= 0) or (isinstance(value, str) and re.fullmatch(r"\d{1,6}(\.\d)?k?\+?", value)):
+    if (type(value) is int and 0 <= value < 10**9) or (
+        isinstance(value, str) and re.fullmatch(r"\d{1,6}(\.\d)?k?\+?", value)
+    ):
         return value
     raise ValueError(f"is {value!r}; write a number or its shown form such as 14.9k")
+
+
+_MOMENT = r"(?:19|20)\d\d(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?"
+
+
+def _text(value: object) -> object:
+    return value.isoformat() if type(value) is datetime.date else str(value) if type(value) is int else value
 
 
 Text = Annotated[str, AfterValidator(_one_line)]
@@ -65,31 +88,39 @@ class _Item(_Model):
 
 
 class _Dated(_Item):
-    """An item with ``date`` (a year or any text, such as "Spring 2017") or with ``start`` and ``end``."""
+    """An item with ``date`` (a year or any text, such as "Spring 2017") or with ``start`` and ``end``.
 
-    date: Annotated[Plain | None, BeforeValidator(lambda v: str(v) if type(v) is int else v)] = None
-    start: Year | None = None
-    end: Annotated[Plain | None, BeforeValidator(lambda v: str(v) if type(v) is int else v)] = None
+    A start without an end goes on; both may be a year, a month ("2019-09") or a day.
+    """
+
+    date: Annotated[Plain | None, BeforeValidator(_text)] = None
+    start: Annotated[str | None, BeforeValidator(_date)] = None
+    end: Annotated[Plain | None, BeforeValidator(_text)] = None
     detail: Text | None = None
 
     @model_validator(mode="after")
     def _dates(self) -> Self:
-        undated = self.date is None and self.start is None and isinstance(self, Item)
-        if (self.start is None) != (self.end is None) or ((self.date is None) == (self.start is None) and not undated):
-            raise ValueError("needs either date or both start and end; write end: Present if it goes on")
+        dated = self.start is not None or self.end is not None
+        undated = self.date is None and not dated
+        if (self.date is not None and dated) or (undated and not isinstance(self, Item)):
+            raise ValueError("needs either date or start; write one of them, and end if it is over")
         if self.end is not None and self.end.lower() != "present":
-            if not re.fullmatch(r"(19|20)\d\d", self.end):
-                raise ValueError(f"the end {self.end!r} is neither a year nor Present; write one of them")
-            if self.start is not None and int(self.end) < self.start:
+            if not re.fullmatch(_MOMENT, self.end):
+                raise ValueError(f"the end {self.end!r} is neither a year, a month nor Present; write one of them")
+            if self.start is not None and self.end < self.start[: len(self.end)]:
                 raise ValueError(f"ends in {self.end} before it starts in {self.start}; swap start and end")
         return self
 
-    @property
-    def dates(self) -> str:
+    def dates(self, words: Words) -> str:
         """The dates as they stand in the CV, with an en dash."""
-        if self.start is None:
-            return self.date or ""
-        return self.end if self.end == str(self.start) else f"{self.start} – {self.end}"
+        return span(self.date, self.start, self.end, words)
+
+
+class Link(_Item):
+    """An entry of the header."""
+
+    label: Plain
+    url: Url
 
 
 class Position(_Dated):
@@ -115,6 +146,15 @@ class Item(_Dated):
 
     title: Text
     url: Url | None = None
+
+
+class Entry(Item):
+    """An item of a section of the profile's own: a grant, a patent, an exhibition."""
+
+    organization: Text | None = None
+    location: Text | None = None
+    details: list[Text] = []
+    links: list[Link] = []
 
 
 class Student(_Dated):
@@ -156,13 +196,6 @@ class Figure(_Item):
     caption: Text
 
 
-class Link(_Item):
-    """An entry of the header."""
-
-    label: Plain
-    url: Url
-
-
 class Person(_Item):
     """A co-author whose name is linked in the publication list."""
 
@@ -171,12 +204,90 @@ class Person(_Item):
     aliases: list[Plain] = []
 
 
-class Ordered(_Model):
-    """A section of the CV with, if wanted, its own heading and a note below it."""
+Grouping = Literal["year", "type", "tag", "venue", "none"]
 
-    section: Section
+
+class _Section(_Model):
+    """A section of the profile's own, under a free name."""
+
+    title: Plain | None = None
+
+
+class Entries(_Section):
+    """Items with dates, one below the other."""
+
+    type: Literal["entries"]
+    numbered: bool = False
+    items: Annotated[list[Entry], Field(min_length=1)]
+
+
+class Listed(_Section):
+    """Short texts, one a line."""
+
+    type: Literal["list"]
+    items: Annotated[list[Text], Field(min_length=1)]
+
+
+class Table(_Section):
+    """Rows of cells, with a heading for each column or none."""
+
+    type: Literal["table"]
+    columns: list[Text] = []
+    rows: Annotated[list[Annotated[list[Text], Field(min_length=1)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Self:
+        width = len(self.columns or self.rows[0])
+        for index, row in enumerate(self.rows):
+            if len(row) != width:
+                raise ValueError(f"has {len(row)} cells in row {index + 1}, not {width}; write '' for an empty one")
+        return self
+
+
+class Paragraphs(_Section):
+    """Text of one or more paragraphs."""
+
+    type: Literal["text"]
+    text: Annotated[list[Text], Field(min_length=1), BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+
+
+class Bibliography(_Section):
+    """Publications of another file, or some of the main one: of certain types, with certain tags, the selected.
+
+    What such a section takes from the main bibliography no longer stands in the section of publications.
+    """
+
+    type: Literal["bibliography"]
+    file: Plain | None = None
+    types: list[Plain] = []
+    tags: list[Plain] = []
+    selected: bool = False
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.file or self.types or self.tags or self.selected):
+            raise ValueError("needs file, types, tags or selected; without one it holds every publication")
+        return self
+
+
+OwnSection = Annotated[Entries | Listed | Table | Paragraphs | Bibliography, Field(discriminator="type")]
+
+
+class Style(_Model):
+    """How publications are written: ``citation`` full adds volume, number, pages, publisher, DOI and arXiv's number."""
+
+    given: Literal["full", "initials"] = "full"
+    order: Literal["given-first", "family-first"] = "given-first"
+    citation: Literal["short", "full"] = "short"
+
+
+class Ordered(_Model):
+    """A section of the CV with, if wanted, its own heading, a note below it, and the groups of its publications."""
+
+    section: Plain
     title: Plain | None = None
     note: Text | None = None
+    group: Grouping | None = None
 
 
 class Profile(_Model):
@@ -190,8 +301,14 @@ class Profile(_Model):
     links: list[Link] = []
     updated: Day | None = None
     paper: Literal["a4", "us-letter"] = "a4"
+    theme: Literal["classic", "academic", "compact"] = "classic"
+    fonts: list[Plain] = []
+    templates: Plain | None = None
+    language: Literal["en", "de", "fr", "es", "it"] = "en"
+    labels: dict[str, Plain] = {}
+    style: Style = Style()
     earlier: Year | None = None
-    numbering: Literal["up", "down"] = "up"
+    numbering: Literal["up", "down", "none"] = "up"
     max_authors: Annotated[int, Field(strict=True, ge=1)] | None = None
     order: list[Annotated[Ordered, BeforeValidator(lambda v: {"section": v} if isinstance(v, str) else v)]]
     people: list[Person] = []
@@ -208,6 +325,12 @@ class Profile(_Model):
     skills: list[Skill] = []
     experiments: list[Text] = []
     figures: list[Figure] = []
+    sections: dict[SectionName, OwnSection] = {}
+
+    @property
+    def words(self) -> Words:
+        """The words of its language, with its own in their place."""
+        return {**LANGUAGES[self.language], **self.labels}
 
     @property
     def owners(self) -> list[str]:
@@ -243,7 +366,7 @@ class Metrics(_Model):
     source: Plain = "Google Scholar"
     url: Url | None = None
     citations: Count | None = None
-    h_index: Annotated[int, Field(strict=True, ge=0)] | None = None
+    h_index: Annotated[int, Field(strict=True, ge=0, lt=10_000)] | None = None
     repositories: dict[str, Count] = {}
 
 
@@ -253,15 +376,15 @@ def load_profile(path: Path, overlay: Path | None = None, bibliography: Path | N
     The cv.yaml of another generator is read as a profile; parts of authors' names in it need its bibliography.
     """
     document = read(path)
-    if bibliography is not None and legacy.recognised(document.data):
+    if legacy.recognised(document.data):
         document, left = legacy.convert(document, bibliography)
-        if left:
-            what = "values of this cv.yaml are not shown; advgen cv-import lists them"
-            log.warning("%s:1: %d %s", path, len(left), what)
+        for line in left:
+            log.warning("%s", line)
     document = merge(document, overlay)
     profile = _validate(Profile, document)
     figures(document)
     errors = [*_people(profile, document), *_order(profile, document), *_ids(profile, document)]
+    errors += _labels(profile, document)
     if errors:
         raise ValueError("\n".join(errors))
     return profile, document
@@ -280,6 +403,7 @@ def _validate(model: type[M], document: Document) -> M:
     except ValidationError as error:
         messages: dict[Location, str] = {}
         for item in error.errors(include_url=False):
+            item["loc"] = _without_type(item["loc"])
             missing = item["type"] == "missing"
             # A union says the same of each of its members, below names that are not in the file.
             place = item["loc"] if missing else _known(item["loc"], document)
@@ -309,11 +433,19 @@ def _message(error: dict[str, Any], known: Location, document: Document, model: 
             what = f"{key} is {value!r}; {hint}allowed: {error['ctx']['expected']}"
         case "value_error":
             what = f"{key} {error['ctx']['error']}" if key else str(error["ctx"]["error"])
+        case "union_tag_invalid" | "union_tag_not_found":
+            given = value.get("type") if isinstance(value, dict) else value
+            what = f"{key}.type is {given!r}; write entries, list, table, text or bibliography"
         case "date_type":
             what = f"{key} is {value!r}, not a day; write it as 2025-01-31 without quotes"
         case _:
             what = f"{key} is {value!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
     return f"{document.where(known)}: {' '.join(what.split())}"
+
+
+def _without_type(location: Location) -> Location:
+    """A place in the file: pydantic names the type of a section of the profile's own behind its key."""
+    return (*location[:2], *location[3:]) if location[:1] == ("sections",) else location
 
 
 def _known(location: Location, document: Document) -> Location:
@@ -326,8 +458,13 @@ def _names(model: type[BaseModel], location: Location) -> list[str]:
     """Keys that are allowed at a place of the tree."""
     if not location:
         return list(model.model_fields)
-    kind = _ITEMS.get(str(location[0]))
+    if location[0] == "sections":
+        return ["id", "tags", *Entry.model_fields] if len(location) > 2 else sorted(_OWN_KEYS)
+    kind = Style if location[0] == "style" else _ITEMS.get(str(location[0]))
     return list(kind.model_fields) if kind else []
+
+
+_OWN_KEYS = {key for kind in (Entries, Listed, Table, Paragraphs, Bibliography) for key in kind.model_fields}
 
 
 def _people(profile: Profile, document: Document) -> list[str]:
@@ -345,13 +482,38 @@ def _people(profile: Profile, document: Document) -> list[str]:
 def _order(profile: Profile, document: Document) -> list[str]:
     errors = []
     seen: set[str] = set()
+    known = [*get_args(Section), *profile.sections]
+    for name in profile.sections:
+        if name in get_args(Section):
+            errors.append(f"{document.where(('sections', name))}: {name!r} is a section already; choose another name")
     for index, ordered in enumerate(profile.order):
         where = document.where(("order", index))
-        if ordered.section in seen:
+        own = profile.sections.get(ordered.section)
+        if ordered.section not in known:
+            near = difflib.get_close_matches(ordered.section, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            errors.append(f"{where}: order has no section {ordered.section!r}; {hint}allowed: {', '.join(known)}")
+        elif ordered.group and not (ordered.section == "publications" or isinstance(own, Bibliography)):
+            errors.append(f"{where}: group is for publications; take it from the section {ordered.section!r}")
+        elif ordered.section in seen:
             errors.append(f"{where}: the section {ordered.section!r} is ordered twice; remove one")
-        elif ordered.section != "publications" and not getattr(profile, ordered.section):
+        elif ordered.section != "publications" and own is None and not getattr(profile, ordered.section):
             errors.append(f"{where}: the section {ordered.section!r} has no data; add it or take it out of order")
         seen.add(ordered.section)
+    return errors
+
+
+def _labels(profile: Profile, document: Document) -> list[str]:
+    errors = []
+    known = LANGUAGES[profile.language]
+    for name, text in profile.labels.items():
+        where = document.where(("labels", name))
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "remove it"
+            errors.append(f"{where}: unknown label {name!r}; {remedy}")
+        elif name.startswith("months") and len(text.split()) != 12:
+            errors.append(f"{where}: {name} has {len(text.split())} words; write the twelve months with spaces between")
     return errors
 
 

@@ -14,7 +14,7 @@ from advgen.cv.target import keyword
 Item = dict[str, Any]
 
 
-def render(cv: dict[str, Any], templates: Path, figures: dict[str, Path], stamp: str, **_: Any) -> str:
+def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, **_: Any) -> str:
     """cv.resume.json, with the stamp under ``meta``."""
     sections = {section["id"]: section for section in cv["sections"]}
     resume: dict[str, Any] = {

@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from advgen.cv.inline import Renderer, safe_url
+from advgen.cv.inline import Renderer, plain, safe_url
 
 _STAMP = re.compile(r"[A-Za-z0-9_=-]+")
 
 
-def environment(templates: Path, renderer: Renderer, **syntax: Any) -> Environment:
+class Unprintable(ValueError):
+    """Characters that cannot be printed, each with the entries that hold it."""
+
+    def __init__(self, cv: dict[str, Any], texts: list[str], why: str) -> None:
+        self.characters = list(dict.fromkeys(character for text in texts for character in text))
+        lines = []
+        for character in self.characters:
+            holders = [name for name, text in _entries(cv) if character in text] or ["the CV"]
+            more = f" and {len(holders) - 2} more" if len(holders) > 2 else ""
+            lines.append(
+                f"{', '.join(holders[:2])}{more}: {character!r} (U+{ord(character):04X}) cannot be printed, {why}"
+            )
+        super().__init__("\n".join(lines))
+
+
+def _entries(cv: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every entry by what a person calls it, with all its text."""
+    yield "the header", f"{cv['name']} {cv['email']} {cv['links']} {plain(cv['headline'])}"
+    for section in cv["sections"]:
+        for group in section.get("groups", ()):
+            for entry in group["entries"]:
+                yield entry["key"], f"{entry['title']} {plain(entry['byline'])} {entry['venue']} {entry['note']}"
+            yield f"a heading of {section['id']}", group["title"]
+        for row in section.get("rows", ()):
+            text = plain(row["text"])
+            yield f"{section['id']}: {text[:40]}", text + " ".join(plain(line) for line in row["lines"]) + row["dates"]
+        parts = () if {"rows", "groups"} & section.keys() else (json.dumps(section, ensure_ascii=False),)
+        yield section["id"], " ".join([section["title"], plain(section["note"]), *parts])
+
+
+def template(templates: list[Path], name: str) -> Path:
+    """The file of a template: the user's own, or else ours."""
+    return next(folder / name for folder in templates if (folder / name).is_file())
+
+
+def environment(templates: list[Path], renderer: Renderer, **syntax: Any) -> Environment:
     """A Jinja environment with the filters ``inline`` (nodes) and ``link`` (text, address).
 
     Values that no filter has marked as escaped go through ``renderer.text``, so a template cannot forget it.

@@ -15,7 +15,7 @@ from advgen.cv.build import build
 from advgen.cv.live_values import LiveValue
 
 ROOT = Path(__file__).parents[3]
-TEMPLATES = ROOT / "src/advgen/cv/templates"
+TEMPLATES = [ROOT / "src/advgen/cv/templates"]
 STAMP = "eyJhIjoi-_MTIz" * 40
 
 PROFILE = """\

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from advgen.cv.bibliography import decode
 from advgen.cv.inline import plain
+from advgen.cv.tex import decode
 
 Cv = dict[str, Any]
 _VOID = ("br", "img")
@@ -31,6 +31,8 @@ def _told(section: dict[str, Any]) -> list[str]:
             return [plain(item) for item in section["items"]]
         case "pairs":
             return [f"{plain(pair['name'])} {plain(pair['items'])}" for pair in section["pairs"]]
+        case "table":
+            return [" ".join(plain(cell) for cell in cells) for cells in section["cells"]]
         case _:
             return [plain(paragraph) for paragraph in section["paragraphs"]]
 
@@ -38,8 +40,8 @@ def _told(section: dict[str, Any]) -> list[str]:
 def publication(entry: dict[str, Any]) -> str:
     links = "".join(f"[{link['label']}]" for link in entry["links"])
     note = f"({entry['note']})" if entry["note"] else ""
-    number = f"{entry['number']}."
-    return f"{number} {entry['title']} {links} {plain(entry['byline'])} {entry['venue']} {entry['year']} {note}"
+    place = f"{entry['venue']}{entry['details']} {entry['year']}"
+    return f"{entry['number']}. {entry['title']} {links} {plain(entry['byline'])} {place} {note}"
 
 
 def row(item: dict[str, Any]) -> str:

@@ -186,7 +186,7 @@ def test_a_private_overlay_is_merged_by_id(files: Files, tmp_path: Path):
     text = (tmp_path / "private/cv.md").read_text(encoding="utf-8")
     assert (cv["email"], cv["paper"]) == ("private@example.org", "us-letter")
     assert [link["label"] for link in cv["links"]] == ["@proba", "+36 1 555 0100"]
-    assert f"Tester, *Works & Co\\_*, {SECRET}" in text
+    assert f"**Tester**, *Works & Co\\_*, {SECRET}" in text
     assert "3. Off the record" in text
     assert "100% City" not in text
 

@@ -90,3 +90,25 @@ def test_files_that_are_no_snapshots(tmp_path: Path):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(SystemExit, match=what):
             cli.main(["cv-diff", str(tmp_path / "x.json"), str(tmp_path / "x.json")])
+
+
+@pytest.mark.parametrize(
+    ("edit", "headline"),
+    [
+        ([(r"@misc\{zhao2016", "@misc{renamed2016"), (r"@inproceedings\{zhao2016", "@inproceedings{renamed2016"),
+          (r"@article\{zhao2016", "@article{renamed2016")], "1 paper changed"),
+    ],
+)  # fmt: skip
+def test_a_paper_that_changed_its_key_is_the_same_paper(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], edit: list[tuple[str, str]], headline: str
+):
+    old, new = snapshot(tmp_path, "old", {}), snapshot(tmp_path, "new", {})
+    cv = json.loads(new.read_text(encoding="utf-8"))
+    groups = next(item["groups"] for item in cv["sections"] if item["id"] == "publications")
+    entry = groups[0]["entries"][0]
+    before = entry["key"]
+    entry["key"], entry["title"] = "renamed", entry["title"].upper() + "!"
+    new.write_text(json.dumps(cv), encoding="utf-8")
+    lines = report(old, new, capsys)
+    assert lines[0] == headline
+    assert any(f"key '{before}' → 'renamed'" in line for line in lines)

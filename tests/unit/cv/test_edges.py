@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from advgen.cv.bibliography import decode, split_authors, without_doubled
+from advgen.cv.bibliography import mended_text, split_authors
 from advgen.cv.build import shown, total
 from advgen.cv.inline import plain
 from advgen.cv.legacy import recognised
 from advgen.cv.profile import Year
 from advgen.cv.resume import _dates, render
+from advgen.cv.tex import decode
 
 from . import test_legacy
 from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, TEMPLATES, Files, section
@@ -128,12 +129,12 @@ DOUBLED = "@article{{k, title = {{T}},{}\n  year = {{2020}}\n}}\n"
 def test_a_doubled_field_on_the_first_lines_is_taken_out_or_told(tmp_path: Path):
     path = tmp_path / "x.bib"
     path.write_text(DOUBLED.format("\n  title = {T},"))
-    text, said = without_doubled(path)
-    assert text == DOUBLED.format("")
+    text, said = mended_text(path.read_text(), path)
+    assert text == DOUBLED.format("\n")
     assert said == [f"{path}:2: the field title stands twice with the same value; kept once"]
     path.write_text(DOUBLED.format(" title = {T},"))
     with pytest.raises(ValueError, match=r"x\.bib:1: the field title stands twice in one entry; remove one"):
-        without_doubled(path)
+        mended_text(path.read_text(), path)
 
 
 @pytest.mark.parametrize(

@@ -63,17 +63,19 @@ class Tags(html.parser.HTMLParser):
         self.active: list[str] = []
         self.addresses: list[str] = []
         self.text = ""
+        self.data = False
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = [name for name, _ in attrs]
-        if tag in ("script", "img", "svg", "iframe", "object", "embed", "form", "base", "link"):
+        self.data = tag == "script" and dict(attrs).get("type") == "application/ld+json"
+        if not self.data and tag in ("script", "img", "svg", "iframe", "object", "embed", "form", "base", "link"):
             self.active.append(tag)
         self.active += [name for name in names if name.startswith("on")]
         self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += data if not self.data else ""
 
 
 def test_html(cv: dict[str, Any], text: str):

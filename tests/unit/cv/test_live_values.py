@@ -75,7 +75,8 @@ def test_scan_gives_the_line_of_the_braces_in_every_scalar_style(tmp_path: Path)
         "figures:\n  - {name: transfer, caption: x}\n  - name: gan-samples\n",
         encoding="utf-8",
     )
-    live, figures = scan(path)
+    content = scan(path)
+    live, figures = content.live_values, content.figures
     assert [value.line for value in live] == [4, 5, 9, 11, 12, 12]
     assert figures == ["transfer", "gan-samples"]
 

@@ -109,7 +109,9 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attributes}
-        self.scripts += tag == "script" or any(name.startswith("on") for name in given)
+        # linked data are no program
+        program = tag == "script" and given.get("type") != "application/ld+json"
+        self.scripts += program or any(name.startswith("on") for name in given)
         if tag == "ol":
             self.listed = "publications" in given.get("class", "")
         if tag == "h3":
@@ -122,7 +124,8 @@ class Page(html.parser.HTMLParser):
             )
             self.stack = []
         elif tag in ("span", "em") or given.get("class") == "bib":
-            self.stack.append(given.get("class", ""))
+            inner = given.get("class") == "name"
+            self.stack.append(self.stack[-1] if inner and self.stack else given.get("class", ""))
         elif tag == "a" and self.stack and self.found:
             if self.stack[-1] == "title":
                 self.found[-1]["url"] = given["href"]
@@ -221,11 +224,14 @@ def hostile(cv: dict[str, Any], text: str) -> dict[str, Any]:
     """The CV with every string that a person wrote replaced by ``text``."""
 
     def replaced(value: Any, key: str = "") -> Any:
+        if key == "words":
+            return value
         if isinstance(value, dict):
             return {name: replaced(item, name) for name, item in value.items()}
         if isinstance(value, list):
             return [replaced(item, key) for item in value]
-        keep = ("id", "kind", "url", "updated", "paper", "site", "email", "key", "type", "mark", "label")
+        keep = ("id", "kind", "url", "updated", "paper", "site", "email", "key", "type", "mark", "label", "details")
+        keep += ("theme", "language", "numbering")
         return text if isinstance(value, str) and key not in keep else value
 
     result: dict[str, Any] = replaced(cv)
@@ -272,15 +278,6 @@ def test_latex_compiles(files: Files, figures: dict[str, Path], tmp_path: Path):
     command = ["latexmk", "-pdf", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "cv.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
-
-
-def test_a_character_without_a_glyph_is_said_and_printed_anyway(
-    files: Files, figures: dict[str, Path], caplog: pytest.LogCaptureFixture
-):
-    cv = files.build()
-    cv["headline"] = ["李"]
-    assert typst.render(cv, TEMPLATES, figures, STAMP).startswith(b"%PDF-")
-    assert "not PDF/UA-1" in caplog.text
 
 
 @pytest.mark.parametrize("target", TARGETS)

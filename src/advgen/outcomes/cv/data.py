@@ -15,7 +15,7 @@ def run(job: Job[CvData]) -> None:
     spec = job.spec
     cv = build(
         job.input("profile"),
-        job.input("bibliography"),
+        next(iter(job.inputs["bibliography"]), None),
         next(iter(job.inputs["metrics"]), None),
         lambda reference: cell(reference, tables[reference.table]),
         overlay=next(iter(job.inputs["overlay"]), None),

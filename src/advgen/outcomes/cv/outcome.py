@@ -12,7 +12,7 @@ from advgen.core.kinds import Files, Kind, Planner
 from advgen.core.tasks import Task
 from advgen.cv import live_values
 from advgen.specs.base import Spec
-from advgen.specs.cv import CvFormat, Section
+from advgen.specs.cv import CvFormat, SectionName
 
 TEMPLATES: dict[CvFormat, tuple[str, ...]] = {
     "pdf": ("cv.typ",),
@@ -35,13 +35,13 @@ class CvData(Task):
 
     command = "cv-data"
     run = "data"
-    reads = ("profile", "overlay", "bibliography", "metrics", "tables")
+    reads = ("profile", "overlay", "bibliography", "bibliographies", "metrics", "tables")
     outputs = {"cv": "results/cv/{variant}.json"}
     local = True
     private = True
     selected: bool = False
     tags: tuple[str, ...] = ()
-    sections: tuple[Section, ...] = ()
+    sections: tuple[SectionName, ...] = ()
 
 
 class CvRender(Task):
@@ -68,7 +68,7 @@ class Cv(Kind[Spec]):
         cv = planner.study.cv
         if cv is None:
             return
-        cells, figures = named(cv)
+        cells, figures, _ = named(cv)
         for figure in figures:
             if figure not in planner.study.figures:
                 known = ", ".join(planner.study.figures) or "none"
@@ -82,7 +82,7 @@ class Cv(Kind[Spec]):
         cv = planner.study.cv
         if cv is None:
             return
-        cells, figures = named(cv)
+        cells, figures, bibliographies = named(cv)
         tables = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
         used = []
         for cell in cells:
@@ -98,7 +98,8 @@ class Cv(Kind[Spec]):
             inputs: dict[str, Files] = {
                 "profile": cv.profile,
                 "overlay": (overlay,) if overlay else (),
-                "bibliography": cv.bibliography,
+                "bibliography": (cv.bibliography,) if cv.bibliography else (),
+                "bibliographies": bibliographies,
                 "metrics": (cv.metrics,) if cv.metrics else (),
                 "tables": tuple(dict.fromkeys(used)),
             }
@@ -108,14 +109,26 @@ class Cv(Kind[Spec]):
                 rendered: dict[str, Files] = {
                     "cv": data.outputs["cv"],
                     "figures": drawn,
-                    "templates": tuple(package_file(f"cv/templates/{file}") for file in TEMPLATES[format_]),
+                    "templates": tuple(
+                        _template(cv, variant.overlay or cv.overlay, file) for file in TEMPLATES[format_]
+                    ),
                 }
                 task = CvRender(format=format_, figures=figures)
                 planner.add(task, {"variant": name, "format": format_}, rendered)
 
 
-def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[str, ...]]:
-    """The table cells and figures that the profile and its overlays name; ConfigError if a file is missing or wrong."""
+def _template(cv: CvDefinition, overlay: str | None, file: str) -> str:
+    """A template of the user's, or else ours."""
+    folder = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None).templates
+    own = Path(cv.profile).parent / folder / file
+    return str(own) if folder and own.is_file() else package_file(f"cv/templates/{file}")
+
+
+def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[str, ...], tuple[str, ...]]:
+    """The table cells, figures and further bibliographies that the profile and its overlays name.
+
+    ConfigError if a file is missing or wrong, or a variant names a section that the profile does not order.
+    """
     files: dict[tuple[str, ...], str | None] = {
         ("cv", key): getattr(cv, key) for key in ("profile", "bibliography", "metrics", "overlay")
     }
@@ -123,15 +136,25 @@ def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[st
     for key, path in files.items():
         if path is not None and not Path(path).is_file():
             raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV", key)
-    cells, figures = dict[live_values.LiveValue, None](), dict[str, None]()
+    cells, figures, more = dict[live_values.LiveValue, None](), dict[str, None](), dict[str, None]()
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:
-            found, shown = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None)
+            content = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        cells |= dict.fromkeys(found)
-        figures |= dict.fromkeys(shown)
-    return tuple(cells), tuple(figures)
+        cells |= dict.fromkeys(content.live_values)
+        figures |= dict.fromkeys(content.figures)
+        more |= dict.fromkeys(str(Path(cv.profile).parent / file) for file in content.bibliographies)
+        for name, variant in cv.variants.items():
+            for section in variant.sections:
+                if (variant.overlay or cv.overlay) == overlay and section not in (content.sections or [section]):
+                    known = ", ".join(content.sections)
+                    key = ("cv", "variants", name, "sections")
+                    raise ConfigError(f": {section!r} is none of the profile's ({known})", key)
+    for file in more:
+        if not Path(file).is_file():
+            raise ConfigError(f"{cv.profile}: the bibliography {file} is missing; write it, or take its section out")
+    return tuple(cells), tuple(figures), tuple(more)
 
 
 KIND = Cv()

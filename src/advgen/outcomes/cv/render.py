@@ -3,7 +3,7 @@
 import json
 
 from advgen.core.provenance import write_bytes
-from advgen.cv.formats import render
+from advgen.cv.formats import TEMPLATES, render
 from advgen.io.jobs import Job
 from advgen.outcomes.cv.outcome import CvRender
 
@@ -13,4 +13,5 @@ def run(job: Job[CvRender]) -> None:
     cv = json.loads(job.input("cv").read_text(encoding="utf-8"))
     cv.pop("provenance")
     figures = dict(zip(job.spec.figures, job.inputs["figures"], strict=True))
-    write_bytes(job.output(), render(job.spec.format, cv, figures, job.stamp.token()))
+    own = next((path.parent for path in job.inputs["templates"] if path.parent.resolve() != TEMPLATES), None)
+    write_bytes(job.output(), render(job.spec.format, cv, figures, job.stamp.token(), own))

@@ -1,0 +1,62 @@
+"""The CV as linked data (schema.org) for search engines: a Person and their publications."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from markupsafe import Markup
+
+from advgen.cv import inline
+
+_TYPES = {
+    "book": "Book", "chapter": "Chapter", "dataset": "Dataset", "software": "SoftwareSourceCode", "phdthesis": "Thesis",
+}  # fmt: skip
+
+
+def linked_data(cv: dict[str, Any]) -> Markup:
+    """JSON-LD for a script element; nothing in it can end the element."""
+    sections = {section["id"]: section for section in cv["sections"]}
+    jobs = [row["item"] for row in sections.get("position", {}).get("rows", ())]
+    person = {
+        "@type": "Person",
+        "@id": "#person",
+        "name": cv["name"],
+        "description": inline.plain(cv["headline"]),
+        "email": cv["email"] and f"mailto:{cv['email']}",
+        "url": cv["site"],
+        "jobTitle": [job["title"] for job in jobs],
+        "affiliation": [{"@type": "Organization", "name": job["organization"]} for job in jobs],
+        "sameAs": [link["url"] for link in cv["links"]],
+    }
+    groups = [group for section in cv["sections"] for group in section.get("groups", ())]
+    works = [_work(entry) for group in groups for entry in group["entries"]]
+    graph = [_without_empty(item) for item in (person, *works)]
+    text = json.dumps({"@context": "https://schema.org", "@graph": graph}, ensure_ascii=False)
+    return Markup(re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def _work(entry: dict[str, Any]) -> dict[str, Any]:
+    facts = entry["facts"]
+    return {
+        "@type": _TYPES.get(entry["kind"], "ScholarlyArticle"),
+        "name": entry["title"],
+        "author": [_person(author) for author in entry["authors"]],
+        "datePublished": str(entry["year"]) if isinstance(entry["year"], int) else None,
+        "isPartOf": entry["venue"] and {"@type": "CreativeWork", "name": entry["venue"]},
+        "url": entry["url"],
+        "pagination": facts.get("pages"),
+        "identifier": facts.get("doi") and {"@type": "PropertyValue", "propertyID": "doi", "value": facts["doi"]},
+        "award": entry["note"],
+        "keywords": entry["tags"],
+    }
+
+
+def _person(author: dict[str, Any]) -> dict[str, Any]:
+    named = {"@type": "Person", "name": author["name"], "url": author["url"]}
+    return {"@id": "#person"} if author["owner"] else _without_empty(named)
+
+
+def _without_empty(item: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if value not in (None, "", [])}

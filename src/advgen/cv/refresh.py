@@ -1,0 +1,174 @@
+"""What the world says about a CV: stars from GitHub, citations from OpenAlex and Crossref, new works from ORCID.
+
+Nothing here is part of a build. What is found becomes a proposal: the diff that would bring the files up to date.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+HOSTS = {
+    "github": "https://api.github.com",
+    "openalex": "https://api.openalex.org",
+    "crossref": "https://api.crossref.org",
+    "orcid": "https://pub.orcid.org",
+}
+"""Where each service is asked; the environment variable ADVGEN_<SERVICE>_URL names another place."""
+
+_TOKENS = {"github": "GITHUB_TOKEN", "orcid": "ORCID_TOKEN"}
+_PAUSE = 0.2
+_TIMEOUT = 20
+
+
+@dataclass
+class Services:
+    """Asks the services, a few times a second, and keeps what each would not tell."""
+
+    pause: float = _PAUSE
+    silent: list[str] = field(default_factory=list)
+    asked: float = 0.0
+    closed: set[str] = field(default_factory=set)
+
+    def get(self, service: str, path: str) -> Any:
+        """The JSON at a path of a service, or None; one that is out of reach or of patience is not asked again."""
+        if service in self.closed:
+            return None
+        time.sleep(max(0.0, self.asked + self.pause - time.monotonic()))
+        self.asked = time.monotonic()
+        headers = {"Accept": "application/json", "User-Agent": "advgen"}
+        if token := os.environ.get(_TOKENS.get(service, "")):
+            headers["Authorization"] = f"Bearer {token}"
+        host = os.environ.get(f"ADVGEN_{service.upper()}_URL", HOSTS[service])
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(host + path, headers=headers), timeout=_TIMEOUT
+            ) as answer:
+                return json.loads(answer.read(10_000_000))
+        except urllib.error.HTTPError as error:
+            if error.code in (403, 429):
+                self.closed.add(service)
+                token = _TOKENS.get(service)
+                remedy = f"set {token}, or ask later" if token else "ask later"
+                self.silent.append(f"{service}: no more answers for now ({error.code}); {remedy}")
+            else:
+                self.silent.append(f"{service}: {path} gave {error.code} {error.reason}")
+        except (OSError, ValueError) as error:
+            self.closed.add(service)
+            self.silent.append(
+                f"{service}: out of reach ({getattr(error, 'reason', error)}); nothing was counted there"
+            )
+        return None
+
+
+def stars(services: Services, names: Iterable[str]) -> dict[str, int]:
+    """The stars of repositories ``owner/name`` on GitHub, those that were told."""
+    found = {}
+    for name in names:
+        answer = services.get("github", f"/repos/{urllib.parse.quote(name)}")
+        if isinstance(answer, dict) and isinstance(answer.get("stargazers_count"), int):
+            found[name] = answer["stargazers_count"]
+    return found
+
+
+def citations(services: Services, orcid: str | None, dois: Iterable[str]) -> dict[str, int]:
+    """Citations and h-index of a person from OpenAlex; where it knows none, citations of their DOIs from Crossref."""
+    if orcid:
+        answer = services.get("openalex", f"/authors/orcid:{orcid}")
+        if isinstance(answer, dict) and isinstance(answer.get("cited_by_count"), int):
+            found = {"citations": answer["cited_by_count"]}
+            h_index = (answer.get("summary_stats") or {}).get("h_index")
+            return found | ({"h_index": h_index} if isinstance(h_index, int) else {})
+    counts = []
+    for doi in dois:
+        answer = services.get("crossref", f"/works/{urllib.parse.quote(doi)}")
+        if isinstance(answer, dict):
+            counts.append(int((answer.get("message") or {}).get("is-referenced-by-count") or 0))
+    return {"citations": sum(counts)} if counts and "crossref" not in services.closed else {}
+
+
+def works(services: Services, orcid: str | None, known: Iterable[Mapping[str, Any]]) -> list[str]:
+    """BibTeX of the works of an ORCID record that no known entry has, by DOI or title."""
+    answer = services.get("orcid", f"/v3.0/{orcid}/works") if orcid else None
+    if not isinstance(answer, dict):
+        return []
+    entries = list(known)
+    titles = {_plain(entry["title"]) for entry in entries}
+    dois = {entry["facts"]["doi"].lower() for entry in entries if "doi" in entry["facts"]}
+    found = []
+    for group in answer.get("group") or ():
+        summary = (group.get("work-summary") or [{}])[0]
+        title = _value(summary, "title", "title")
+        doi = next(
+            (
+                item.get("external-id-value") or ""
+                for item in (summary.get("external-ids") or {}).get("external-id") or ()
+                if item.get("external-id-type") == "doi"
+            ),
+            "",
+        )
+        if title and _plain(title) not in titles and doi.lower() not in dois:
+            titles.add(_plain(title))
+            found.append(_entry(summary, title, doi))
+    return found
+
+
+def _value(summary: Mapping[str, Any], *path: str) -> str:
+    value: Any = summary
+    for part in (*path, "value"):
+        value = value.get(part) if isinstance(value, dict) else None
+    return " ".join(str(value or "").split())
+
+
+def _entry(summary: Mapping[str, Any], title: str, doi: str) -> str:
+    """An entry to be completed: ORCID's list of works names no authors."""
+    year = _value(summary, "publication-date", "year")
+    kind = "article" if summary.get("type") == "journal-article" else "inproceedings"
+    word = re.sub(r"\W", "", title.split()[0].lower()) or "work"
+    venue = "journal" if kind == "article" else "booktitle"
+    values = {"title": title, "author": "", venue: _value(summary, "journal-title"), "year": year, "doi": doi}
+    lines = [f"  {name} = {{{_escaped(value)}}},\n" for name, value in values.items() if value or name == "author"]
+    return f"@{kind}{{{word}{year},\n{''.join(lines)}}}\n"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([%&#$_])", r"\\\1", re.sub(r"[{}\\]", "", text))
+
+
+def _plain(title: str) -> str:
+    return "".join(filter(str.isalnum, title.casefold()))
+
+
+def revised(metrics: str, counted: Mapping[str, int], day: str) -> str:
+    """The text of metrics.yaml with new numbers and the day, its comments and order kept.
+
+    ``counted`` maps ``citations``, ``h_index`` and names of repositories; a new repository is added to the list.
+    """
+    text = metrics if metrics.strip() else "repositories:\n"
+    for name, number in counted.items():
+        key = re.escape(name)
+        indent = "  " if "/" in name else ""
+        pattern = re.compile(rf"^({indent}\s*[\"']?{key}[\"']?\s*:[ \t]*)([^\s#]+)", re.MULTILINE)
+        text, done = pattern.subn(rf"\g<1>{number}", text)
+        if not done and "/" in name:
+            text = text if re.search(r"^repositories:", text, re.MULTILINE) else f"{text.rstrip()}\nrepositories:\n"
+            text = re.sub(
+                r"^repositories:[ \t]*(?:\{\}|null)?[ \t]*$",
+                f"repositories:\n  {name}: {number}",
+                text,
+                flags=re.MULTILINE,
+            )
+        elif not done:
+            text = f"{name}: {number}\n{text}"
+    if counted:
+        text, done = re.subn(r"^(as_of:[ \t]*)\S+", rf"\g<1>{day}", text, flags=re.MULTILINE)
+        text = text if done else f"as_of: {day}\n{text}"
+    return text

@@ -1,0 +1,275 @@
+"""Bibliographies as programs and people write them, read back entry by entry. Nothing in them exists."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advgen.cv.build import build
+from advgen.cv.formats import render
+from advgen.cv.inline import plain
+
+from .conftest import STAMP, section
+from .reading import from_html, from_latex, from_markdown, from_pdf, told
+
+COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
+
+PROFILE = """\
+name: Ádám Próba
+aliases: [A. Próba, Adam Proba]
+updated: 2025-03-04
+style: {citation: full}
+order: [publications]
+"""
+# dialect: (entry, what is printed: title, authors, venue with details, year, links)
+DIALECTS: dict[str, tuple[str, tuple[str, str, str, Any, list[str]]]] = {
+    "arXiv": (
+        r"""@misc{proba2024shape,
+      title={On the Shape of $\ell_2$-Tests}, author={Ádám Próba and Bea Minta}, year={2024},
+      eprint={2403.01234}, archivePrefix={arXiv}, primaryClass={cs.LG},
+           url={https://arxiv.org/abs/2403.01234}, }""",
+        ("On the Shape of ℓ₂-Tests", "Ádám Próba and Bea Minta", "arXiv:2403.01234", 2024,
+           ["arXiv:2403.01234"]),
+    ),
+    "arXiv, no year": (
+        r"""@misc{a, title={T}, author={Ádám Próba}, eprint={1912.00001}, eprinttype={arxiv},
+           eprintclass={cs.CV}}""",
+        ("T", "Ádám Próba", "arXiv:1912.00001 Dec", 2019, ["arXiv:1912.00001"]),
+    ),
+    "Zotero, BibTeX": (
+        r"""@article{proba_what_2021,
+	title = {What {Tests} {Know}},
+	volume = {12}, issn = {1234-5678}, url = {https://journal.example.org/1}, doi = {10.1000/jt.12.3},
+	abstract = {We test.}, language = {en}, number = {3}, urldate = {2023-01-02},
+	journal = {Journal of Tests}, author = {Próba, Ádám and van der Berg, Ann}, month = mar, year = {2021},
+	note = {Publisher: Testers}, keywords = {testing, knowing}, pages = {45--67},
+           file = {PDF:/home/x/a.pdf:application/pdf}, }""",
+        (
+            "What Tests Know", "Ádám Próba and Ann van der Berg", "Journal of Tests 12(3), 45–67, Mar", 2021,
+            ["doi:10.1000/jt.12.3"],
+        ),
+    ),
+    "Zotero, biblatex": (
+        r"""@article{proba2020,
+  title = {Second Tests}, subtitle = {A Sequel}, author = {family=Próba,
+           given=Ádám and family=Berg, given=Ann, prefix=van der},
+  date = {2020-06-01}, journaltitle = {Annals of Tests}, shortjournal = {Ann. Tests}, volume = {7}, issue = {2},
+  pages = {1--9}, langid = {english}, urldate = {2024-01-01} }""",
+        (
+            "Second Tests: A Sequel", "Ádám Próba and Ann van der Berg", "Annals of Tests 7(2), 1–9, Jun",
+            2020, [],
+        ),
+    ),
+    "biblatex, online": (
+        r"""@online{web, author={Próba, Ádám}, title={Tests on the Web}, date={2019},
+           url={https://www.tests.example.org/a}}""",
+        ("Tests on the Web", "Ádám Próba", "tests.example.org", 2019, []),
+    ),
+    "biblatex, patent": (
+        r"""@patent{pat, author={Próba, Ádám and Minta, Bea}, title={Apparatus for Tests}, number={US1234567B2},
+           type={patentus}, holder={Works Inc.}, date={2018-05-06}}""",
+        ("Apparatus for Tests", "Ádám Próba and Bea Minta", "US1234567B2 May", 2018, []),
+    ),
+    "biblatex, thesis": (
+        r"""@thesis{phd, author={Próba, Ádám}, title={A Thesis}, type={phdthesis},
+           institution={University of Nowhere}, date={2015}}""",
+        ("A Thesis", "Ádám Próba", "University of Nowhere", 2015, []),
+    ),
+    "biblatex, data set": (
+        r"""@dataset{data, author={Próba, Ádám}, title={Ten Thousand Tests}, publisher={Zenotest},
+           version={1.2},
+           doi={10.5072/zenodo.1}, year={2022}}""",
+        ("Ten Thousand Tests", "Ádám Próba", "Zenotest", 2022, ["doi:10.5072/zenodo.1"]),
+    ),
+    "biblatex, software": (
+        r"""@software{soft, author={Próba, Ádám and {The Test Team}}, title={testlib},
+           version={2.0}, date={2023},
+           url={https://code.example.org/testlib}}""",
+        ("testlib", "Ádám Próba and The Test Team", "Version 2.0", 2023, []),
+    ),
+    "DBLP": (
+        r"""@article{DBLP:journals/corr/abs-2001-00001,
+  author       = {{\'{A}}d{\'{a}}m Pr{\'{o}}ba and
+                  Wei Muster 0001},
+  title        = {Tests at Scale},
+  journal      = {CoRR},
+  volume       = {abs/2001.00001},
+  year         = {2020},
+  url          = {http://arxiv.org/abs/2001.00001},
+  eprinttype    = {arXiv},
+  eprint       = {2001.00001},
+  timestamp    = {Mon, 01 Jan 2020 00:00:00 +0100},
+  biburl       = {https://dblp.org/rec/journals/corr/abs-2001-00001.bib},
+  bibsource    = {dblp computer science bibliography, https://dblp.org}
+}""",
+        ("Tests at Scale", "Ádám Próba and Wei Muster", "arXiv:2001.00001", 2020, ["arXiv:2001.00001"]),
+    ),
+    "DBLP, crossref": (
+        r"""@inproceedings{DBLP:conf/tests/Proba17, author={{\'{A}}d{\'{a}}m Pr{\'{o}}ba},
+           title={Norms in Tests},
+  pages={1--10}, crossref={DBLP:conf/tests/2017}}
+@proceedings{DBLP:conf/tests/2017, editor={Bea Minta}, title={Proceedings of the Test Conference},
+           publisher={Testers},
+  year={2017}}""",
+        ("Norms in Tests", "Ádám Próba", "Proceedings of the Test Conference 1–10, Testers,", 2017, []),
+    ),
+    "biblatex, xdata": (
+        r"""@xdata{testers, publisher={Testers}, date={2016}}
+@incollection{chap, author={Próba, Ádám}, title={A Chapter}, booktitle={The Book of Tests},
+           pages={3-30}, xdata={testers}}""",
+        ("A Chapter", "Ádám Próba", "The Book of Tests 3–30, Testers,", 2016, []),
+    ),
+    "Google Scholar": (
+        r"""@article{proba2019tests,
+  title={Tests you can trust},
+  author={Pr{\'o}ba, {\'A}d{\'a}m and Minta, Bea and others},
+  journal={arXiv preprint arXiv:1905.00001},
+  volume={5},
+  year={2019}
+}""",
+        (
+            "Tests you can trust", "Ádám Próba, Bea Minta, and others",
+           "arXiv preprint arXiv:1905.00001 5,", 2019,
+            ["arXiv:1905.00001"],
+        ),
+    ),
+    "to appear": (
+        r"""@inproceedings{soon, title={Soon}, author={A. Próba}, booktitle={ToT}, year={to appear}}""",
+        ("Soon", "A. Próba", "ToT", "to appear", []),
+    ),
+    "in press": (
+        r"""@article{press, title={Pressed}, author={A. Próba}, journaltitle={JoT}, pubstate={inpress}}""",
+        ("Pressed", "A. Próba", "JoT", "in press", []),
+    ),
+    "edited book": (
+        r"""@book{edited, title={A Book of $\frac{1}{2}$ Tests}, editor={Próba, Ádám and Minta,
+           Bea}, publisher={Testers}, year=2014}""",
+        ("A Book of 1/2 Tests", "Ádám Próba and Bea Minta (eds.)", "Testers", 2014, []),
+    ),
+    "names": (
+        r"""@article{names, title={Names},
+           author={Adam Proba and Ludwig von Muster Jr. and de la Probe, Jr., Juan and {World
+           Test Organization} and Jean-Luc {Le Test}}, journal={JoT}, year=2013, number=4}""",
+        (
+            "Names",
+            "Adam Proba, Ludwig von Muster Jr., Juan de la Probe Jr., World Test Organization, "
+            "and Jean-Luc Le Test",
+            "JoT no. 4,", 2013, [],
+        ),
+    ),
+    "links": (
+        r"""@inproceedings{links, title={Links}, author={A. Próba}, booktitle={ToT}, year={2012},
+           pdf={https://e.example.org/a.pdf}, video={https://e.example.org/v},
+           poster={https://e.example.org/p_1},
+           website={https://e.example.org}, slides={https://e.example.org/s},
+           code={https://e.example.org/c}}""",
+        ("Links", "A. Próba", "ToT", 2012, ["code", "pdf", "poster", "slides", "video", "website"]),
+    ),
+    "misc with an address": (
+        r"""@misc{howp, title={How Published}, author={A. Próba},
+           howpublished={\url{https://blog.example.org/x}}, year={2011}}""",
+        ("How Published", "A. Próba", "blog.example.org", 2011, []),
+    ),
+    "accents": (
+        r"""@string{jt = "Journal of T{\'e}sts"}
+@article{accents, title = "{\"U}ber {\c S}tests, na{\"\i}ve \textcommabelow{t}",
+           author = {Pr{\'o}ba, {\'A}d{\'a}m and Nguy{\~{\^e}}n,
+           {\DJ}inh and {\v{S}}im{\r u}nek, Ji{\v r}{\'\i}}, journal = jt, year = 2010}""",
+        ("Über Ştests, naïve ț", "Ádám Próba, Đinh Nguyễn, and Jiří Šimůnek", "Journal of Tésts", 2010, []),
+    ),
+}  # fmt: skip
+
+
+def made(folder: Path, text: str, profile: str = PROFILE) -> dict[str, Any]:
+    (folder / "profile.yaml").write_text(profile, encoding="utf-8")
+    (folder / "publications.bib").write_text(text, encoding="utf-8")
+    return build(folder / "profile.yaml", folder / "publications.bib", None, lambda value: 1)
+
+
+def entries(cv: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for group in section(cv, "publications")["groups"] for entry in group["entries"]]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_entry_of_each_dialect(tmp_path: Path, dialect: str, caplog: pytest.LogCaptureFixture):
+    text, expected = DIALECTS[dialect]
+    with caplog.at_level(logging.WARNING):
+        (entry,) = entries(made(tmp_path, text))
+    shown = f"{entry['venue']}{entry['details']}"
+    assert (entry["title"], plain(entry["byline"]), shown, entry["year"], _labels(entry)) == expected
+    assert [line for line in caplog.messages if "is shown" in line or "not shown" in line] == []
+
+
+def _labels(entry: dict[str, Any]) -> list[str]:
+    return [link["label"] for link in entry["links"]]
+
+
+def test_every_dialect_reads_back_from_every_format(tmp_path: Path):
+    cv = made(tmp_path, "\n\n".join(text for text, _ in DIALECTS.values()))
+    expected = told(cv)
+    assert len(expected["publications"]) == len(DIALECTS) == 20
+    assert from_html(cv, render("html", cv, {}, STAMP).decode()) == expected
+    assert from_markdown(cv, COMMONMARK.render(render("md", cv, {}, STAMP).decode())) == expected
+    assert from_latex(render("tex", cv, {}, STAMP).decode()) == expected
+    if not shutil.which("pdftotext"):
+        pytest.skip("needs pdftotext (poppler-utils)")
+    (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
+    assert from_pdf(cv, tmp_path / "cv.pdf", rf"{cv['name']} · \d+ / \d+") == expected
+    if shutil.which("latexmk"):
+        (tmp_path / "cv.pdf").write_bytes(render("latex.pdf", cv, {}, STAMP))
+        assert from_pdf(cv, tmp_path / "cv.pdf", r"\d+") == expected
+
+
+ENTRY = "@article{k, title={T}, author={A. Próba}, journal={J}, year={2020},\n  %s\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [
+        ("impactfactor = {3.2}", "the field impactfactor is read by nothing and is not shown"),
+        ("pdf = {papers/a.pdf}", "the field pdf holds no web address and is not shown"),
+        (r"note = {\sometimes so}", r"note: \sometimes is unknown and its text is printed plainly"),
+    ],
+)
+def test_what_nobody_reads_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, field: str, what: str):
+    with caplog.at_level(logging.WARNING):
+        made(tmp_path, ENTRY % field)
+    assert any(f"publications.bib:2: {what}" in line for line in caplog.messages), caplog.messages
+
+
+def test_a_crossref_to_nothing(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"publications\.bib:1: k borrows from 'lost', which is no entry; add it"):
+        made(tmp_path, ENTRY % "crossref = {lost}")
+
+
+def test_others_who_may_be_the_owner(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        (entry,) = entries(made(tmp_path, ENTRY.replace("A. Próba", "Bea Minta and others") % ""))
+    assert plain(entry["byline"]) == "Bea Minta and others"
+    assert any("'and others' hides the owner of this CV in k" in line for line in caplog.messages)
+
+
+def test_the_likely_spelling_of_the_owner_is_named(tmp_path: Path):
+    with pytest.raises(
+        ValueError, match="no author of k is the owner of this CV; add the spelling 'Àdam Próba' to alia"
+    ):
+        made(tmp_path, ENTRY.replace("A. Próba", "Bea Minta and Àdam Próba") % "")
+
+
+@pytest.mark.parametrize(
+    ("style", "shown"),
+    [
+        ("{}", "Jean-Luc von Muster Jr. and Ádám Próba"),
+        ("{given: initials}", "J.-L. von Muster Jr. and Á. Próba"),
+        ("{given: initials, order: family-first}", "von Muster, Jr., J.-L. and Próba, Á."),
+        ("{order: family-first}", "von Muster, Jr., Jean-Luc and Próba, Ádám"),
+    ],
+)
+def test_forms_of_names(tmp_path: Path, style: str, shown: str):
+    text = ENTRY.replace("A. Próba", "von Muster, Jr., Jean-Luc and Próba, Ádám") % ""
+    (entry,) = entries(made(tmp_path, text, PROFILE.replace("{citation: full}", style)))
+    assert plain(entry["byline"]) == shown

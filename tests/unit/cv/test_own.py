@@ -1,0 +1,231 @@
+"""What a profile may choose: sections of its own, groups, words, styles, themes, templates."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advgen import cli
+from advgen.cv.build import Choice, build
+from advgen.cv.formats import render
+from advgen.cv.inline import plain
+from advgen.cv.labels import LANGUAGES
+
+from .conftest import STAMP, publications, section
+from .reading import bare, from_html, from_latex, from_markdown, from_pdf, told
+
+COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+
+PROFILE = """\
+name: Ádám Próba
+updated: 2025-03-04
+order:
+  - about
+  - grants
+  - section: publications
+    group: type
+  - patents
+  - exhibitions
+  - languages
+sections:
+  about: {type: text, text: [I *test*., Twice.]}
+  grants:
+    type: entries
+    title: Grants & Funds
+    items:
+      - {title: A Grant, organization: Fund & Co., start: 2019-09, details: ["10,000 €", with Bea]}
+      - {title: Another, url: "https://g.example.org", start: 2011, end: 2012-03, tags: [small],
+         links: [{label: report, url: "https://g.example.org/r"}]}
+      - {title: Third, end: 2010}
+      - {title: Fourth, date: 2024-05-06}
+  patents: {type: bibliography, types: [patent]}
+  exhibitions: {type: list, items: [Gallery of Tests, "Museum, 100%"]}
+  languages: {type: table, columns: [Language, Level], rows: [[Magyar, native], [English, "good & quick"]]}
+"""
+BIB = """\
+@article{a, title={Old Journal}, author={Ádám Próba}, journal={JoT}, year={2001}, keywords={x, y}}
+@inproceedings{b, title={A Workshop Paper}, author={Ádám Próba}, booktitle={Workshop on Tests}, year={2003}}
+@patent{p, title={A Machine}, author={Ádám Próba}, number={1}, type={patentus}, year={2002}}
+@article{c, title={New Journal}, author={Ádám Próba}, journal={JoT}, year={2004}, keywords={y}}
+@misc{d, title={Preprint}, author={Ádám Próba}, eprint={2001.00001}, archiveprefix={arXiv}, year={2020}}
+"""
+
+
+def made(folder: Path, profile: str = PROFILE, bib: str | None = BIB, **choice: Any) -> dict[str, Any]:
+    (folder / "profile.yaml").write_text(profile, encoding="utf-8")
+    (folder / "all.bib").write_text(bib or "", encoding="utf-8")
+    given = folder / "all.bib" if bib is not None else None
+    return build(folder / "profile.yaml", given, None, lambda value: 1, choice=Choice(**choice))
+
+
+def groups(cv: dict[str, Any], name: str = "publications") -> list[tuple[str, list[str]]]:
+    return [(group["title"], [entry["key"] for entry in group["entries"]]) for group in section(cv, name)["groups"]]
+
+
+def test_sections_of_its_own(tmp_path: Path):
+    cv = made(tmp_path)
+    assert [(item["id"], item["title"], item["kind"]) for item in cv["sections"]] == [
+        ("about", "About", "prose"),
+        ("grants", "Grants & Funds", "rows"),
+        ("publications", "Publications", "publications"),
+        ("patents", "Patents", "publications"),
+        ("exhibitions", "Exhibitions", "list"),
+        ("languages", "Languages", "table"),
+    ]
+    assert [(plain(row["text"]), row["dates"]) for row in section(cv, "grants")["rows"]] == [
+        ("A Grant, Fund & Co.", "Sep 2019 – Present"),
+        ("Another [report]", "2011 – Mar 2012"),
+        ("Third", "until 2010"),
+        ("Fourth", "May 6, 2024"),
+    ]
+    assert groups(cv) == [("Journal Articles", ["c", "a"]), ("Workshop Papers", ["b"]), ("Preprints", ["d"])]
+    assert groups(cv, "patents") == [("2002", ["p"])]
+
+
+def test_they_read_back_from_every_format(tmp_path: Path):
+    cv = made(tmp_path)
+    expected = {name: found for name, found in told(cv).items() if name not in ("about", "languages")}
+
+    def some(found: dict[str, list[str]]) -> dict[str, list[str]]:
+        return {name: found[name] for name in expected}
+
+    page, text = render("html", cv, {}, STAMP).decode(), render("md", cv, {}, STAMP).decode()
+    assert some(from_html(cv, page)) == expected
+    assert some(from_markdown(cv, COMMONMARK.render(text))) == expected
+    assert some(from_latex(render("tex", cv, {}, STAMP).decode())) == expected
+    for cell in ("Magyar", "native", "Language"):
+        assert all(cell in source for source in (page, text, COMMONMARK.render(text)))
+    assert "<th>Language</th>" in COMMONMARK.render(text)
+    for format_, footer in (("pdf", rf"{cv['name']} · \d+ / \d+"), ("latex.pdf", r"\d+")):
+        if shutil.which("pdftotext") and (format_ == "pdf" or shutil.which("latexmk")):
+            (tmp_path / "cv.pdf").write_bytes(render(format_, cv, {}, STAMP))
+            found = from_pdf(cv, tmp_path / "cv.pdf", footer)
+            assert some(found) == expected
+            assert "".join(found["languages"]).endswith(bare("English good & quick"))
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("year", [("2020", ["d"]), ("2004", ["c"]), ("2003", ["b"]), ("2001", ["a"])]),
+        ("tag", [("Other", ["d", "b"]), ("y", ["c"]), ("x", ["a"])]),
+        ("venue", [("arXiv:2001.00001", ["d"]), ("JoT", ["c", "a"]), ("Workshop on Tests", ["b"])]),
+        ("none", [("", ["d", "c", "b", "a"])]),
+    ],
+)
+def test_groups(tmp_path: Path, by: str, expected: list[Any]):
+    cv = made(tmp_path, PROFILE.replace("group: type", f"group: {by}"))
+    assert groups(cv) == expected
+    numbers = [entry["number"] for group in section(cv, "publications")["groups"] for entry in group["entries"]]
+    assert numbers == [1, 2, 3, 4]
+
+
+def test_a_second_bibliography_in_a_file_of_its_own(tmp_path: Path):
+    (tmp_path / "patents.bib").write_text(BIB.splitlines()[2], encoding="utf-8")
+    profile = PROFILE.replace("types: [patent]", "file: patents.bib")
+    cv = made(tmp_path, profile, BIB.replace(BIB.splitlines()[2], ""))
+    assert groups(cv, "patents") == [("2002", ["p"])]
+    assert "p" not in [key for _, keys in groups(cv) for key in keys]
+
+
+def test_no_bibliography_is_asked_for_where_there_is_none(tmp_path: Path):
+    profile = PROFILE.replace("  - section: publications\n    group: type\n  - patents\n", "")
+    profile = profile.replace("  patents: {type: bibliography, types: [patent]}\n", "")
+    cv = made(tmp_path, profile, None)
+    assert "publications" not in [item["id"] for item in cv["sections"]]
+    cli.main(["cv", "build", "--profile", str(tmp_path / "profile.yaml"), "--out", str(tmp_path), "--formats", "md"])
+    assert (tmp_path / "cv.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("type: list", "type: lost", r"profile\.yaml:23: sections\.exhibitions\.type is 'lost'; write entries"),
+        ("- about", "- abuot", r"profile\.yaml:4: order has no section 'abuot'; did you mean 'about'\?"),
+        ("  about: {type: text", "  talks: {type: text", r"profile\.yaml:12: 'talks' is a section already; choose"),
+        ("  - about", "  - {section: about, group: year}", r"profile\.yaml:4: group is for publications; take it from"),
+        ("[English, ", "[English, well, ", r"sections\.languages has 3 cells in row 2, not 2; write '' for an empty"),
+        ("{type: bibliography, types: [patent]}", "{type: bibliography}", r"needs file, types, tags or selected; with"),
+        ("title: A Grant", "titel: A Grant", r"unknown key 'sections\.grants\.items\.0\.titel'; did you mean 'title'"),
+        ("updated:", "labels: {presnt: x}\nupdated:", r"profile\.yaml:2: unknown label 'presnt'; did you mean 'pres"),
+        ("updated:", "labels: {months: a b}\nupdated:", r"months has 2 words; write the twelve months"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told(tmp_path: Path, old: str, new: str, what: str):
+    with pytest.raises(ValueError, match=what):
+        made(tmp_path, PROFILE.replace(old, new))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_of_each_language(tmp_path: Path, language: str):
+    words = LANGUAGES[language]
+    assert words.keys() == LANGUAGES["en"].keys()
+    assert len(words["months"].split()) == len(words["months_short"].split()) == 12
+    cv = made(tmp_path, f"{PROFILE}language: {language}\nlabels: {{publications: Papers}}\n")
+    month = words["months"].split()[2]
+    for format_ in ("html", "md", "tex", "pdf"):
+        text = render(format_, cv, {}, STAMP)
+        assert format_ in ("pdf", "tex") or month in text.decode()
+    assert section(cv, "publications")["title"] == "Papers"
+    assert section(cv, "grants")["rows"][0]["dates"].endswith(words["present"])
+
+
+def test_the_words_of_a_german_cv(tmp_path: Path):
+    cv = made(tmp_path, f"{PROFILE}language: de\n")
+    text = render("md", cv, {}, STAMP).decode()
+    for what in (
+        "Stand: 4. März 2025",
+        "## Veröffentlichungen",
+        "### Zeitschriftenartikel",
+        "Sep. 2019 – heute",
+        "bis 2010",
+    ):
+        assert what in text
+
+
+@pytest.mark.parametrize("theme", ["classic", "academic", "compact"])
+def test_every_theme_holds_every_entry(tmp_path: Path, theme: str, caplog: pytest.LogCaptureFixture):
+    cv = made(tmp_path, f"{PROFILE}theme: {theme}\n")
+    expected = {name: found for name, found in told(cv).items() if name not in ("about", "languages")}
+    assert f'<body class="{theme}">' in render("html", cv, {}, STAMP).decode()
+    assert from_latex(render("tex", cv, {}, STAMP).decode()).items() >= expected.items()
+    for format_, footer in (("pdf", rf"{cv['name']} · \d+ / \d+"), ("latex.pdf", r"\d+")):
+        if shutil.which("pdftotext") and (format_ == "pdf" or shutil.which("latexmk")):
+            (tmp_path / "cv.pdf").write_bytes(render(format_, cv, {}, STAMP))
+            assert from_pdf(cv, tmp_path / "cv.pdf", footer).items() >= expected.items()
+    assert "not PDF/UA-1" not in caplog.text
+
+
+def test_templates_of_ones_own(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/cv.md.j2").write_text("mine: {{ cv.name }}\n<!-- {{ stamp }} -->\n")
+    (tmp_path / "mine/cv.css").write_text("p { color: red; }")
+    (tmp_path / "mine/cv.typ").write_text(
+        "#let cv = json(bytes(sys.inputs.cv))\n#set document(title: cv.name, keywords: sys.inputs.keyword)\n"
+        '#set text(lang: "en")\nMine'
+    )
+    made(tmp_path, f"{PROFILE}templates: mine\n")
+    given = ["--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
+    cli.main(["cv", *given, "--out", str(tmp_path / "out"), "--formats", "md", "html", "pdf", "tex"])
+    assert (tmp_path / "out/cv.md").read_text().startswith("mine: Ádám Próba\n")
+    page = (tmp_path / "out/cv.html").read_text()
+    assert "p { color: red; }" in page and "<h1>Ádám Próba</h1>" in page
+    assert (tmp_path / "out/cv.tex").read_text().startswith("\\documentclass")
+
+
+def test_a_selection_has_no_marks(tmp_path: Path):
+    bib = BIB.replace("keywords={y}", "selected={true}")
+    profile = PROFILE.replace("  - patents\n", "")
+    assert publications(made(tmp_path, profile, bib))[0]["selected"]
+    cv = made(tmp_path, profile, bib, selected=True)
+    assert [(p["title"], p["selected"]) for p in publications(cv)] == [("New Journal", False)]
+    assert "highlighted" not in render("html", cv, {}, STAMP).decode().split("<main>")[1]
+
+
+def test_a_link_says_what_it_is(tmp_path: Path):
+    links = '[{label: proba, url: "https://github.com/proba"}, {label: "ORCID 1", url: "https://orcid.org/1"}]'
+    cv = made(tmp_path, f"{PROFILE}links: {links}\n")
+    assert [link["label"] for link in cv["links"]] == ["GitHub: proba", "ORCID 1"]

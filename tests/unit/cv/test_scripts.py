@@ -1,0 +1,120 @@
+"""Names and titles of any script: printed, and found again in the text layer, or an error that names entry and sign."""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advgen import cli
+from advgen.cv import typst
+from advgen.cv.build import build
+from advgen.cv.formats import render
+from advgen.cv.target import Unprintable
+
+from .conftest import STAMP
+from .reading import bare, pdf_text
+
+BIB = "@article{one, title={%s}, author={Ádám Próba}, journal={J}, year={2020}}\n"
+PROFILE = "name: Ádám Próba\nupdated: 2025-03-04\norder: [publications]\n"
+EMBEDDED = {
+    "Cyrillic": "Проверка испытаний",
+    "Greek": "Δοκιμή δοκιμών",
+    "Hebrew": "מבחן של מבחנים",
+    "Arabic": "اختبار",
+    "Vietnamese": "Kiểm tra những bài kiểm tra",
+    "signs": "α ≤ β → ★ ♥ ½ ∞",
+}
+
+
+def made(folder: Path, title: str, profile: str = PROFILE) -> dict[str, Any]:
+    (folder / "profile.yaml").write_text(profile, encoding="utf-8")
+    (folder / "all.bib").write_text(BIB % title, encoding="utf-8")
+    return build(folder / "profile.yaml", folder / "all.bib", None, lambda value: 1)
+
+
+def font(folder: Path, text: str) -> Path:
+    """A font that has the letters of a text, each as a square, and nothing else."""
+    builder = pytest.importorskip("fontTools.fontBuilder").FontBuilder(1000, isTTF=True)
+    pens = pytest.importorskip("fontTools.pens.ttGlyphPen")
+    names = {ord(character): f"u{ord(character):04X}" for character in text}
+    order = [".notdef", *names.values()]
+
+    def square() -> Any:
+        pen = pens.TTGlyphPen(None)
+        pen.moveTo((100, 0))
+        for point in ((100, 700), (800, 700), (800, 0)):
+            pen.lineTo(point)
+        pen.closePath()
+        return pen.glyph()
+
+    builder.setupGlyphOrder(order)
+    builder.setupCharacterMap(names)
+    builder.setupGlyf({name: square() for name in order})
+    builder.setupHorizontalMetrics(dict.fromkeys(order, (900, 100)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable(
+        {"familyName": "Squares", "styleName": "Regular", "psName": "Squares", "fullName": "Squares"}
+    )
+    builder.setupOS2(sTypoAscender=800, sTypoDescender=-200)
+    builder.setupPost()
+    builder.save(folder / "squares.ttf")
+    return folder
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@pytest.mark.parametrize("script", EMBEDDED)
+def test_scripts_that_the_fonts_of_typst_have(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(typst, "_machine", None)  # nothing of this machine is needed
+    (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, EMBEDDED[script]), {}, STAMP))
+    shown = unicodedata.normalize("NFKC", pdf_text(tmp_path / "cv.pdf"))
+    # pdftotext tells a line that runs from right to left word by word
+    assert [word for word in EMBEDDED[script].split() if unicodedata.normalize("NFKC", word) not in shown] == []
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+def test_a_font_of_the_machine_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    title = "测试 시험 試験"
+    monkeypatch.setenv("TYPST_FONT_PATHS", str(font(tmp_path, title.replace(" ", ""))))
+    for profile in (PROFILE, f"{PROFILE}fonts: [Squares]\n"):
+        (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, title, profile), {}, STAMP))
+        assert bare(title) in bare(pdf_text(tmp_path / "cv.pdf"))
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+def test_emoji_of_the_fonts_that_come_with_matplotlib(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, "Tests 😀"), {}, STAMP))
+    assert "Tests 😀" in pdf_text(tmp_path / "cv.pdf")
+
+
+UNPRINTABLE = "\U00013000"  # a hieroglyph
+WHAT = f"one: '{UNPRINTABLE}' (U+13000) cannot be printed"
+
+
+@pytest.mark.parametrize("format_", ["pdf", "latex.pdf"])
+def test_what_no_font_has_is_an_error_of_the_entry(tmp_path: Path, format_: str):
+    if format_ == "latex.pdf" and not shutil.which("latexmk"):
+        pytest.skip("needs latexmk, texlive-latex-recommended and lmodern")
+    with pytest.raises(Unprintable) as caught:
+        render(format_, made(tmp_path, f"A {UNPRINTABLE} Sign"), {}, STAMP)
+    assert str(caught.value).startswith(WHAT)
+
+
+def test_the_command_names_the_line_too_and_writes_nothing(tmp_path: Path):
+    made(tmp_path, f"A {UNPRINTABLE} Sign")
+    given = ["cv", "--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*given, "--out", str(tmp_path / "out")])
+    assert f"{tmp_path}/all.bib:1: {WHAT}" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_font_that_is_not_here(tmp_path: Path):
+    with pytest.raises(
+        ValueError, match="the font 'Libertinus Sarif' is not on this machine; did you mean 'Libertinus S"
+    ):
+        render("pdf", made(tmp_path, "T", f"{PROFILE}fonts: [Libertinus Sarif]\n"), {}, STAMP)

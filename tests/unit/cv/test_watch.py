@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .conftest import Files
+from .test_command import NO_EXPERIMENTS, arguments
+
+
+def eventually(true: Callable[[], bool], seconds: float = 240) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_save_builds_again_and_an_error_leaves_the_last_good_files(files: Files, tmp_path: Path):
+    files.write(profile=NO_EXPERIMENTS)
+    made, errors = tmp_path / "out/cv.md", tmp_path / "out/cv.errors.txt"
+    command = [sys.executable, "-m", "advgen", *arguments(files, tmp_path / "out", "--watch", "--formats", "md")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert eventually(lambda: made.is_file() and "Tester" in made.read_text(encoding="utf-8"))
+        files.write(profile=NO_EXPERIMENTS.replace("title: Tester", "title: 7"))
+        assert eventually(errors.is_file)
+        assert "position.0.title is 7, not a text" in errors.read_text(encoding="utf-8")
+        assert "Tester" in made.read_text(encoding="utf-8")
+        files.write(profile=NO_EXPERIMENTS.replace("title: Tester", "title: Taster"))
+        assert eventually(lambda: "Taster" in made.read_text(encoding="utf-8") and not errors.exists())
+    finally:
+        process.terminate()
+        out, said = process.communicate(timeout=120)
+    assert "Traceback" not in said
+    assert out.count("built in") >= 2

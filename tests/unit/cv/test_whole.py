@@ -1,0 +1,103 @@
+"""All or nothing: a failing build leaves the old files; errors name the user's files; no number is too strange."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from advgen import cli
+from advgen.cv.build import build
+from advgen.cv.formats import FORMATS, render
+
+from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, Files
+from .test_command import NO_EXPERIMENTS, arguments, written
+
+FAST = ("--formats", "pdf", "html", "md")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"bibliography": BIBLIOGRAPHY.replace("A Third Test", r"\input{x}")},
+        {"bibliography": BIBLIOGRAPHY.replace("A Third Test", "A \U00013000 Test")},  # only the PDF fails
+        {"metrics": METRICS.replace("1549", "many")},
+    ],
+    ids=["tex", "glyph", "metrics"],
+)
+def test_a_failing_build_leaves_the_old_files(files: Files, tmp_path: Path, broken: dict[str, str]):
+    files.write(profile=NO_EXPERIMENTS)
+    cli.main(arguments(files, tmp_path / "out", *FAST))
+    before = written(tmp_path / "out")
+    files.write(**broken)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments(files, tmp_path / "out", "--formats", "html", "md", "pdf"))
+    assert written(tmp_path / "out") == before
+    for line in str(caught.value).removeprefix("advgen cv: ").split("\n"):
+        assert re.match(rf"{re.escape(str(tmp_path))}/(profile\.yaml|publications\.bib|metrics\.yaml):\d+: .+; .", line)
+
+
+def test_errors_of_all_files_come_at_once(files: Files):
+    files.write(
+        PROFILE.replace("title: Tester", "title: 7"),
+        BIBLIOGRAPHY.replace("year = {2001}", "year = {soon}"),
+        METRICS.replace("7345", "lots"),
+    )
+    assert [error.split(":")[0] for error in files.errors()] == ["profile.yaml", "publications.bib", "metrics.yaml"]
+
+
+@pytest.mark.parametrize("count", ["9" * 401, "-1", "1e400", ".nan", ".inf", "1.5", "null", "[]", "1_000_000_000_000"])
+@pytest.mark.parametrize("key", ["proba/small", "citations", "h_index"])
+def test_a_count_that_is_none(files: Files, key: str, count: str):
+    old = {"proba/small": "999", "citations": "7345", "h_index": "12"}[key]
+    files.write(metrics=METRICS.replace(f"{key}: {old}", f"{key}: {count}"))
+    try:
+        files.build()
+    except ValueError as error:
+        (line,) = str(error).split("\n")
+        assert re.match(r".*metrics\.yaml:\d+: .+; .", line), line
+        assert len(line) < 800
+    else:
+        assert count == "null"
+
+
+PIECES = [*"{}[]:,-#&*!|>'\"%@`\n\t ~k+é\x00", "9" * 401, "null", "1e999", "0x", "2025-02-30", "- ", ": ", "{{"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, len(METRICS)), st.integers(0, 9), st.sampled_from(PIECES))
+def test_damaged_metrics_end_in_one_line_an_error(start: int, length: int, piece: str):
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder))
+        files.write(metrics=METRICS[:start] + piece + METRICS[start + length :])
+        try:
+            build(files.profile, None, files.metrics, lambda value: 0.4)
+        except ValueError as error:
+            for line in str(error).split("\n"):
+                assert re.match(rf"{re.escape(folder)}/[a-z]+\.(yaml|bib):\d+: .", line), line
+
+
+def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files):
+    files.write(profile=NO_EXPERIMENTS)
+    before = files.build()
+    blocks = re.split(r"\n(?=\w)", NO_EXPERIMENTS.strip())
+    random.Random(0).shuffle(blocks)
+    fields = re.sub(r"(  title = .*\n)((?:  author|  journal).*\n)", r"\2   \1% a remark\n", BIBLIOGRAPHY)
+    fields = re.sub(r"(  url = .*\n)(  codeurl.*\n)(  slidesurl.*\n)", r"\3\1\2", fields)
+    head, rest = METRICS.split("repositories:\n")
+    files.write(
+        "# a remark\n" + "\n\n# another\n".join(blocks) + "\n",
+        "% a remark\n" + fields.replace(" = ", "   =  ").replace("\n@", "\n\n\n@"),
+        "repositories:\n" + "\n".join(sorted(rest.split("\n"), reverse=True)) + "\n# more\n" + head,
+    )
+    after = files.build()
+    assert before == after
+    for format_ in FORMATS:
+        if format_ != "latex.pdf" or shutil.which("latexmk"):
+            assert render(format_, before, {}, STAMP) == render(format_, after, {}, STAMP), format_
