@@ -7,16 +7,9 @@ snakemake --cores 8 --config study=config/smoke.yaml     another study
 import sys
 import threading
 
+from advgen.driver.interrupts import in_one_line
 
-def excepthook(kind, error, trace):
-    """Ctrl-C while the study is read ends in one line, too."""
-    if kind is KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-sys.excepthook = excepthook
+sys.excepthook = in_one_line  # Ctrl-C while the study is read, too
 
 from advgen.core import catalog, paths
 from advgen.core.errors import ConfigError

@@ -36,7 +36,7 @@ def test_second_run_has_nothing_to_do(smoke: Project) -> None:
 
 def test_intermediates_are_parquet_or_checkpoints(smoke: Project) -> None:
     results = smoke.folder / "results"
-    free = ("logs", "benchmarks", "figures", "report", "cv", "state", "README.md", ".lock")
+    free = ("logs", "benchmarks", "figures", "report", "cv", "state", "cache", "README.md", ".lock")
     for path in results.rglob("*"):
         parts = path.relative_to(results).parts
         if path.is_dir() or parts[0] in free or "raw" in parts:
@@ -100,7 +100,11 @@ def test_a_print_of_a_command_can_be_run_by_hand(smoke: Project) -> None:
     target = smoke.folder / "results/tables/robustness.parquet"
     before, times = target.read_bytes(), target.stat()
     result = smoke.snakemake(STUDY, "-n", "--logger-advgen-plain", "--forcerun", "summarise")
-    printed = [line for line in (result.stdout + result.stderr).splitlines() if "tables/robustness.parquet > " in line]
+    printed = [
+        line
+        for line in (result.stdout + result.stderr).splitlines()
+        if "--out results/tables/robustness.parquet " in line
+    ]
     assert len(printed) == 1, result.stdout[-2000:]
     command = printed[0][printed[0].index("python -m advgen") :]
     target.unlink()

@@ -165,7 +165,7 @@ linearities:
         ("again", "3", "10000", ""),
         ("smiles", "3", "1", "transfers.all: sources and targets see images of different shapes or classes"),
         ("real", "3", "1", "transfers.all: sources and targets see images of different shapes or classes"),
-        ("again", "7, 5", "1", "probes.seen.seeds: 5 is no seed of 'net' (trained with 0, 3)"),
+        ("again", "5, 7", "1", "probes.seen.seeds: 5 is no seed of 'net' (trained with 0, 3)"),
         ("again", "3", "10001", "linearities.lines.images = 10001: there are only 10000 test images"),
     ],
 )
