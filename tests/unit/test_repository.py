@@ -18,7 +18,7 @@ from advgen import registry
 from advgen.core.catalog import RULES
 from advgen.core.tasks import Task
 from advgen.experiments.classifiers.experiment import Origin, Tested
-from advgen.outcomes.report.outcome import ReportFigure
+from advgen.outcomes.report.outcome import ReportFigure, ReportTable
 from advgen.specs.base import Spec
 from advgen.study import load  # noqa: F401  knows every spec class
 
@@ -84,9 +84,8 @@ def subclasses(one: type) -> set[type]:
 
 
 def test_every_spec_key_is_described() -> None:
-    classes = [
-        one for one in subclasses(Spec) if not issubclass(one, Task) and one not in (Origin, Tested, ReportFigure)
-    ]
+    written = (Origin, Tested, ReportFigure, ReportTable)  # by the plan, for no user
+    classes = [one for one in subclasses(Spec) if not issubclass(one, Task) and one not in written]
     assert len(classes) > 100
     undescribed = [
         f"{one.__name__}.{name}" for one in classes for name, field in one.model_fields.items() if not field.description
