@@ -255,7 +255,7 @@ def test_what_the_cv_is_made_of() -> None:
     assert study.cv is not None
     [data] = [job for job in plan.of("cv_data") if job.wildcards["variant"] == "cv"]
     assert data.inputs["profile"] == study.cv.profile
-    assert data.inputs["bibliography"] == study.cv.bibliography
+    assert data.inputs["bibliography"] == (study.cv.bibliography,)
     assert data.inputs["metrics"] == ((study.cv.metrics,) if study.cv.metrics else ())
     assert data.inputs["overlay"] == ((study.cv.overlay,) if study.cv.overlay else ())
     named = re.findall(r"result\('(\w+)'", (ROOT / study.cv.profile).read_text(encoding="utf-8"))
