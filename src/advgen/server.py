@@ -1,4 +1,4 @@
-"""A warm server for the jobs of a run: it has imported torch and the package, and forks a process for each job.
+"""A warm server for the jobs of a run: it imports what they need once, and forks a process for each.
 
 `advgen.driver.workers` starts it and asks it. It ends with the driver, however that ends: it waits for the end of its
 standard input, whose other end the driver alone holds. It takes only commands that would start with its own code,
@@ -11,7 +11,6 @@ import gc
 import importlib
 import json
 import os
-import pkgutil
 import select
 import signal
 import socket
@@ -21,10 +20,14 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from advgen.cli import main
+from advgen.core.catalog import TASKS
 from advgen.core.code import package_folder
 from advgen.driver.workers import SERVER
 
-LATE = ("torch._dynamo", "scipy.stats", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf")
+LATE = {
+    "torch": ("torch._dynamo",),  # by the first optimizer
+    "matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
+}
 """What libraries import only when they need it first."""
 
 PASSING = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
@@ -32,9 +35,8 @@ PASSING = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
 
 
 def serve() -> None:
-    """Import everything, then fork for each who asks, until the driver has ended."""
-    own = beginnings(sys.path, os.environ)  # before anything is imported, which may change it
-    warm_up()
+    """Fork for each who asks, until the driver has ended."""
+    own = beginnings(sys.path, os.environ)  # before more is imported, which may change it
     with socket.socket(socket.AF_UNIX) as server:
         with suppress(FileNotFoundError):
             os.unlink(SERVER)  # of a driver that was killed
@@ -45,11 +47,34 @@ def serve() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while sys.stdin not in select.select([server, sys.stdin], [], [])[0]:
             asked, _ = server.accept()
-            if os.fork() == 0:
-                server.close()
-                keep(asked, own)
-            asked.close()
+            with asked, suppress(OSError, ValueError, KeyError, TypeError):  # who asked so is gone, or none of ours
+                answer(asked, own, server)
     os.unlink(SERVER)
+
+
+def answer(asked: socket.socket, own: Mapping[str, Any], server: socket.socket) -> None:
+    """Fork for a command, unless a process of its own would begin in another way; then only close the connection."""
+    asked.settimeout(10)
+    _, streams, _, _ = socket.recv_fds(asked, 1, 3)
+    try:
+        request = json.loads(asked.makefile().readline())
+        asked.settimeout(None)
+        command = " ".join(request["argv"][:1])
+        its = beginnings(request["path"], request["environment"])
+        if others := [name for name in its if its[name] != own[name]]:
+            print(f"{command}: starts cold, for it has another {', '.join(others)}", flush=True)
+            return
+        print(command, flush=True)
+        warm_up(request["argv"])
+        if os.fork() == 0:
+            server.close()
+            try:
+                keep(asked, request, streams)
+            finally:
+                os._exit(1)
+    finally:
+        for stream in streams:
+            os.close(stream)
 
 
 def beginnings(path: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
@@ -62,44 +87,40 @@ def beginnings(path: Sequence[str], variables: Mapping[str, str]) -> dict[str, A
     }
 
 
-def warm_up() -> None:
-    """Import what jobs may need. What is missing or broken is left to the job that needs it."""
-    names = [one.name for one in pkgutil.walk_packages([str(package_folder())], "advgen.")]
-    for name in (*names, *LATE):
-        if not name.endswith("__main__"):
-            with suppress(Exception):
-                importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # else the first collection in each process would copy all of it
+def warm_up(argv: Sequence[str]) -> None:
+    """Import what a job needs, for all that come after it. What cannot be imported is left to the job."""
+    before = len(sys.modules)
+    with suppress(Exception):
+        task = TASKS[argv[0]].model_validate_json(argv[argv.index("--spec") + 1])
+        for target in sorted(task.uses()):
+            importlib.import_module(target.partition(":")[0])
+        for late in (late for library, names in LATE.items() if library in sys.modules for late in names):
+            importlib.import_module(late)
+    if len(sys.modules) > before:
+        gc.collect()
+        gc.freeze()  # else the first collection in each process would copy all of it
 
 
-def keep(asked: socket.socket, own: Mapping[str, Any]) -> NoReturn:
+def keep(asked: socket.socket, request: Mapping[str, Any], streams: Sequence[int]) -> None:
     """In a process of its own: fork the job, kill it if who asked for it is gone, and tell how it ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _, streams, _, _ = socket.recv_fds(asked, 1, 3)
-    request = json.loads(asked.makefile().readline())
-    its = beginnings(request["path"], request["environment"])
-    if others := [name for name in its if its[name] != own[name]]:
-        print(f"{' '.join(request['argv'][:1])}: starts cold, for it has another {', '.join(others)}", flush=True)
-        os._exit(0)
-    print(" ".join(request["argv"][:1]), flush=True)
     ended, alive = os.pipe()  # the job holds `alive` open as long as it lives
     process = os.fork()
     if process == 0:
         asked.close()
         work(request, streams)
     os.close(alive)
-    asked.sendall(b"%d\n" % process)
+    with suppress(OSError):
+        asked.sendall(b"%d\n" % process)
     watched: list[Any] = [asked, ended]
     if asked in select.select(watched, [], [])[0]:
         os.kill(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
     with suppress(OSError):
         asked.sendall(b"%d\n" % status)
-    os._exit(0)
 
 
-def work(request: Mapping[str, Any], streams: list[int]) -> NoReturn:
+def work(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
     """Be the process that asked."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, stream in enumerate(streams):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.test_cache import STUDY, artefacts
-from tests.project import Project
+from tests.project import ROOT, Project
 
 from advgen.driver.workers import LOG, SERVER, THREADS, WORTH
 from advgen.io.jobs import Job
@@ -113,6 +114,19 @@ def test_output_and_exit_status(shared: Project, words: tuple[str, ...]) -> None
     shared.environment["OMP_NUM_THREADS"] = "1"
     assert log(shared)[before + 1 :] == [f"{words[0]}: starts cold, for it has another environment"]
     assert (warm.returncode, warm.stdout, warm.stderr) == (cold.returncode, cold.stdout, cold.stderr)
+
+
+def test_strangers_do_no_harm(shared: Project) -> None:
+    for said in (b"", b"GET / HTTP/1.1\n", b"{}\n", b'{"argv": 1, "path": [], "environment": {}}\n'):
+        with socket.socket(socket.AF_UNIX) as stranger:
+            os.chdir(shared.folder)
+            stranger.connect(SERVER)
+            os.chdir(ROOT)
+            stranger.sendall(said)
+            if said:
+                assert stranger.recv(1) == b""
+    assert shared.advgen("--version").returncode == 0
+    assert log(shared)[-1] == "--version"
 
 
 def started(project: Project) -> tuple[subprocess.Popen[str], int]:

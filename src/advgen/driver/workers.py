@@ -13,8 +13,8 @@ SERVER = os.path.join("results", ".workers")
 LOG = os.path.join("results", "logs", "workers.log")
 """Which commands were served, and why others were not."""
 
-WORTH = 5
-"""Jobs from which on a server spares more than it costs, which is as much as two of them."""
+WORTH = 3
+"""Jobs from which on a server spares more than its own start costs."""
 
 THREADS = (
     "OMP_NUM_THREADS",
