@@ -20,10 +20,10 @@ from advgen import registry
 from advgen.cli import main
 from advgen.core import catalog
 from advgen.core.provenance import Stamp
-from advgen.data import mnist
 from advgen.driver.plan import build
 from advgen.experiments.attacks.experiment import Craft
 from advgen.io.tables import arrow_table, write_table
+from advgen.specs.datasets import FashionMnistDataset, MnistDataset
 from advgen.study.load import load_file
 
 NAMED = {"name": "one", "seed": 0}
@@ -135,7 +135,7 @@ def dataset(kind: str) -> None:
             LAYOUTS[kind](Path("mine") / kind, patch)
             raw = [f"{kind}/{name}" for name in cls.raw]  # type: ignore[attr-defined]
             command("fetch", {"dataset": one_of(kind)}, out=raw)
-        command("make-dataset", {"dataset": one_of(kind)}, raw=raw, **made)
+            command("make-dataset", {"dataset": one_of(kind)}, raw=raw, **made)
     else:
         keys = {**one_of(kind), "base": "other"}
         models = [f"{need.role}.safetensors" for need in cls(**keys).needs()]  # type: ignore[attr-defined]
@@ -152,12 +152,12 @@ def dataset(kind: str) -> None:
 def digits(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """MNIST's four files, much shorter than those that were published."""
     folder.mkdir(parents=True)
-    for name, shape in zip(mnist.MnistDataset.raw, [(9, 28, 28), (9,), (5, 28, 28), (5,)], strict=True):
+    for name, shape in zip(MnistDataset.raw, [(9, 28, 28), (9,), (5, 28, 28), (5,)], strict=True):
         header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
         (folder / name).write_bytes(header + np.arange(np.prod(shape)).astype(np.uint8).tobytes())
-    sums = [md5((folder / name).read_bytes()).hexdigest() for name in mnist.MnistDataset.raw]
-    patch.setattr(mnist, "MNIST_MD5", sums)
-    patch.setattr(mnist, "FASHION_MD5", sums)
+    sums = {name: md5((folder / name).read_bytes()).hexdigest() for name in MnistDataset.raw}
+    patch.setattr(MnistDataset, "raw", sums)
+    patch.setattr(FashionMnistDataset, "raw", sums)
 
 
 LAYOUTS: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {

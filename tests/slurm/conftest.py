@@ -118,8 +118,13 @@ class Site:
         return sorted(set(ids) - self.before, key=int)
 
     def said(self, job: str) -> str:
-        """What a job printed."""
-        return "".join(path.read_text() for path in (self.project.folder / "results/logs/slurm").rglob(f"{job}.log"))
+        """What a job of SLURM printed, and what the jobs of its rule have in their logs."""
+        logs = self.project.folder / "results/logs"
+        printed = list((logs / "slurm").rglob(f"{job}.log"))
+        rules = {part.removeprefix("rule_") for path in printed for part in path.parts if part.startswith("rule_")}
+        return "".join(
+            path.read_text() for path in [*printed, *(one for rule in rules for one in (logs / rule).rglob("*.log"))]
+        )
 
     def close(self) -> None:
         """End drivers and their jobs."""
