@@ -194,14 +194,14 @@ def test_clock_that_went_backwards(smoke: Project) -> None:
 
 def test_out_of_memory_in_a_job(project: Callable[..., Project], raw_mnist: Path) -> None:
     copy, target = project(), "results/classifiers/fc100/seed0/classifier.safetensors"
-    copy.edit(STUDY, "model: FC100-100-10", "model: {kind: fc, hidden: [100_000_000_000]}")
+    copy.edit(STUDY, "model: FC100-100-10", "model: {kind: fc, hidden: [10, 1_000_000, 1_000_000]}")
     result = copy.snakemake(STUDY, target)
     assert result.returncode == 1
     assert "advgen train-classifier: out of memory; give the job more, or lower its batch" in result.stderr
     assert "Traceback" not in result.stderr
     kept = copy.folder / "results/datasets/mnist/train.parquet"
     before = kept.stat().st_mtime_ns
-    copy.edit(STUDY, "model: {kind: fc, hidden: [100_000_000_000]}", "model: FC100-100-10")
+    copy.edit(STUDY, "model: {kind: fc, hidden: [10, 1_000_000, 1_000_000]}", "model: FC100-100-10")
     result = copy.snakemake(STUDY, target)
     assert result.returncode == 0, result.stderr[-2000:]
     assert kept.stat().st_mtime_ns == before
