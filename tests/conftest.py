@@ -19,8 +19,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
 
-SHARED = {"smoke": "smoke", "results": "smoke", "undisturbed": "undisturbed", "finished": None, "shared": None}
-"""Fixtures that build a study for several tests, and the group of those tests: None is one per file."""
+SHARED = {
+    "smoke": "smoke",
+    "results": "smoke",
+    "undisturbed": "undisturbed",
+    "finished": None,
+    "shared": None,
+    "elsewhere": None,
+}
+"""Fixtures that do much for several tests, and the group of those tests: None is one per file."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.project import ROOT
 
 PARTS = ("advgen/attacks", "advgen/data", "metrics", "models", "summaries", "training")
 """Where faults seldom change nothing."""
 
 
+@pytest.mark.xdist_group("stale")  # so that this long one starts with the other long ones
 def test_every_job_whose_result_a_fault_changes_is_stale(raw_mnist: Path) -> None:
     bounds = ("--study", "tests/spine.yaml", "--changing", "6", "--workers", "1")
     command = [sys.executable, "tests/mutants/stale.py", *PARTS, *bounds]
