@@ -31,12 +31,12 @@ def run(arguments: argparse.Namespace) -> None:
         rules = Past(runs).rules
         print(json.dumps({rule: round(seconds, 1) for rule, seconds in sorted(rules.items())}, indent=2))
     elif runs and runs[-1].alive(now):
-        print("\n".join([*running(runs[-1], Past(runs[:-1]), now), *gpus()]))
+        print("\n".join([*running(runs[-1], Past(runs[:-1], runs[-1].facts.get("study")), now), *gpus()]))
     else:
         if runs:
-            print("\n".join(last(runs[-1], Past(runs[:-1]))))
+            print("\n".join(last(runs[-1], Past(runs[:-1], runs[-1].facts.get("study")))))
         study = arguments.study or Path(runs[-1].facts.get("study") or DEFAULT_STUDY if runs else DEFAULT_STUDY)
-        print("\n".join([*coming(build(load_file(study)), Past(runs)), *gpus()]))
+        print("\n".join([*coming(build(load_file(study)), Past(runs, str(study))), *gpus()]))
 
 
 def running(run_: Run, past: Past, now: float) -> list[str]:

@@ -101,7 +101,7 @@ class Console:
             self._remark(record.getMessage())
 
     def _begin(self, facts: Mapping[str, Any]) -> None:
-        self.past = Past(read_all())
+        self.past = Past(read_all(), facts["study"])
         self.record = Record()
         self.run.path = self.record.path
         self._event("begun", process=os.getpid(), host=socket.gethostname(), **facts)

@@ -150,13 +150,16 @@ class Run:
 
 
 class Past:
-    """How long jobs took in earlier runs, those whose results came from the cache left out."""
+    """How long jobs took in earlier runs of a study, those whose results came from the cache left out.
 
-    def __init__(self, runs: Iterable[Run] = ()):
+    Jobs of other studies may have the same names and a hundredth of the work.
+    """
+
+    def __init__(self, runs: Iterable[Run] = (), study: str | None = None):
         self.seconds: dict[str, float] = {}
         for run in runs:  # the newest last
             for job in run.those("finished"):
-                if not job.cached:
+                if not job.cached and study in (None, run.facts.get("study")):
                     self.seconds[job.log] = job.seconds
 
     @cached_property

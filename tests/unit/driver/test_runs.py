@@ -142,6 +142,15 @@ def test_the_past_is_the_newest_time_of_a_job_then_its_rules_then_what_was_shipp
     assert shipped.keys() == {job.rule for job in build(load_file(ROOT / "config/config.yaml")).jobs} <= RULES.keys()
 
 
+def test_another_study_tells_nothing() -> None:
+    run = Run()
+    run.apply(event("begun", "", 0.0) | {"study": "tiny.yaml", "jobs": []})
+    run.apply(event("started", "craft/a", 0.0))
+    run.apply(event("finished", "craft/a", 0.001))
+    assert Past([run], "tiny.yaml").expected(log("craft/a")) == 0.001
+    assert Past([run], "large.yaml").expected(log("craft/a")) == json.loads(FIRST.read_text())["craft"]
+
+
 def test_records_are_read_back_even_half_written_and_old_ones_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
