@@ -22,8 +22,6 @@ from advgen.io.benchmarks import measured
 from advgen.io.jobs import Job, sole_writer
 from advgen.io.stamps import seal
 from advgen.registry import load_target
-from advgen.study.errors import explain
-from advgen.study.yaml import Source
 
 TOOLS = {
     "plan": "List the jobs of a study, or check it.",
@@ -64,6 +62,9 @@ def _command(given: list[str]) -> None:
         with measured(parsed.benchmark):
             _tool(parsed.command).run(parsed) if parsed.command in TOOLS else run_task(parsed)
     except ValidationError as error:
+        from advgen.study.errors import explain  # no job that runs needs them
+        from advgen.study.yaml import Source
+
         told = explain(error, Source("--spec", {}), TASKS[parsed.command]).splitlines()[0]
         sys.exit(f"advgen {parsed.command}: {told}")
     except (ValueError, OSError, MemoryError) as error:

@@ -78,7 +78,7 @@ def _place(job: Job[Any]) -> Path | None:
 def restore(job: Job[Any]) -> bool:
     """Put the files of an equal job in place; False if there is none, or a damaged one, which is removed."""
     entry = _place(job)
-    if entry is None:
+    if entry is None or not (entry / LIST).is_file():  # another process may put it there right now
         return False
     try:
         files = from_json((entry / LIST).read_bytes())
