@@ -24,10 +24,7 @@ from advgen.core.catalog import TASKS
 from advgen.core.code import package_folder
 from advgen.driver.workers import SERVER
 
-LATE = {
-    "torch": ("torch._dynamo",),  # by the first optimizer
-    "matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
-}
+LATE = {"matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf")}
 """What libraries import only when they need it first."""
 
 PASSING = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}

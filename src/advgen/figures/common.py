@@ -25,7 +25,7 @@ from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from advgen.metrics.intervals import rank_correlation, wilson
 from advgen.specs.figures import FigureSpec
@@ -425,7 +425,7 @@ def over_seeds(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[f
     mean = float(values.mean())
     if len(values) < 2:
         return mean, mean, mean
-    half = float(student.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(len(values)))
     return mean, mean - half, mean + half
 
 

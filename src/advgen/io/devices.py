@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import inspect
 import os
 import platform
 import re
@@ -12,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +126,37 @@ def prepare(label: str = "") -> str:
 
     # Snakemake sets OMP_NUM_THREADS from `threads:`; by hand, one thread keeps the bits of a job's result
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler
     torch.backends.cudnn.benchmark = False
+    _without_compiler()
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _without_compiler() -> None:
+    """Keep the first optimizer from importing torch's compiler, which takes over a second and is never used.
+
+    torch imports it to have it leave these functions alone: at the first call of each, unless it finds that this has
+    been done, and around each step.
+    """
+    import torch
+
+    def eager(step: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(step)
+        def stepped(self: torch.optim.Optimizer, closure: Any = None) -> Any:
+            with torch.set_grad_enabled(self.defaults["differentiable"]):
+                return step(self, closure)
+
+        return stepped
+
+    if "torch._dynamo" in sys.modules:
+        return
+    kinds = (torch.optim.Adam, torch.optim.SGD)
+    for owner in (torch.optim.Optimizer, *(sys.modules[kind.__module__] for kind in kinds)):
+        for function in vars(owner).values():
+            if plain := getattr(function, "__wrapped__", None):
+                setattr(plain, "__dynamo_disable", plain)
+    for kind in kinds:
+        kind.step = eager(inspect.unwrap(kind.step))  # type: ignore[method-assign]
 
 
 def device_name(device: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, rankdata
+from scipy.special import ndtri
 
 from advgen import seeds
 
@@ -15,8 +16,13 @@ CHUNK = 4_000_000  # random indices held at once
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share, (low, high) [wilson1927probable]."""
-    interval = binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    if not 0 <= successes <= n or n < 1:
+        raise ValueError(f"{successes} successes of {n}")
+    share, z = successes / n, float(ndtri(0.5 + 0.5 * confidence))
+    width = 2 * (n + z**2)
+    centre = (2 * n * share + z**2) / width
+    half = z / width * math.sqrt(4 * n * share * (1 - share) + z**2)
+    return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
 
 
 def bootstrap_mean(values: ArrayLike, seed: int, confidence: float = 0.95, n: int = 2000) -> tuple[float, float, float]:
@@ -48,6 +54,8 @@ def rank_correlation(
     x: ArrayLike, y: ArrayLike, seed: int, confidence: float = 0.95, n: int = 2000
 ) -> tuple[float, float, float]:
     """Spearman's rank correlation with a percentile bootstrap interval over examples; NaN where one never varies."""
+    from scipy.stats import rankdata  # importing it takes longer than most of what needs an interval
+
     x_N, y_N = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     random = np.random.default_rng(seeds.derive(seed, "bootstrap"))
     rows_RN = np.vstack([np.arange(len(x_N)), random.integers(len(x_N), size=(n, len(x_N)))])

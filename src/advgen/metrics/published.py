@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import kendalltau
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,8 @@ def kendall(ours: ArrayLike, published: ArrayLike) -> tuple[float, int]:
     1: the same order, −1: the opposite one, about 0: none in common. NaN where fewer than two cells are left or one
     side has no two different values [kendall1938new].
     """
+    from scipy.stats import kendalltau  # importing it takes longer than drawing a figure
+
     ours_N, published_N = (np.asarray(one, dtype=np.float64).ravel() for one in (ours, published))
     both = np.isfinite(ours_N) & np.isfinite(published_N)
     if both.sum() < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from advgen.seeds import derive
 from advgen.simulations.common import Point, point
@@ -31,7 +31,7 @@ def gaussian_model(
             w = theta + deviation / np.sqrt(size) * random.standard_normal(spec.dimension)
             for eps in spec.eps:
                 lead = w @ theta - eps * np.abs(w).sum()
-                errors[eps, size].append(float(norm.sf(lead / (deviation * np.linalg.norm(w)))))
+                errors[eps, size].append(float(ndtr(-lead / (deviation * np.linalg.norm(w)))))
         progress(done, total, {})
     return [
         point(f"eps {eps:g}", "training examples", "test error", size, values) for (eps, size), values in errors.items()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from scipy.stats import norm
+from scipy.special import ndtri
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -66,7 +66,7 @@ def best_distance(error: float, dimension: int) -> float:
     In many dimensions a coordinate of a random point is nearly normal with deviation 1/√d, so the cap begins at
     Φ⁻¹(1 − error)/√d, which is also about the mean distance to it.
     """
-    return float(norm.isf(error) / dimension**0.5)
+    return float(-ndtri(error) / dimension**0.5)
 
 
 def _sphere(count: int, dimension: int) -> Tensor:
