@@ -1,4 +1,4 @@
-"""Every training and every attack on a pretended GPU, and the rules that it obeys."""
+"""Every training and every attack on the pretended GPU finds the CPU's numbers, and goes on from a saved state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tests.pretended_gpu import CUDA, UNORDERED, OnGpu, PretendedGpu
+from tests.gpu.device import OnGpu, PretendedGpu
 
 from advgen import registry
 from advgen.attacks.run import craft
@@ -168,64 +168,3 @@ def test_an_attack_finds_the_cpus_examples(kind):
     # without the CPU's own convolutions the last digits differ, and with them now and then which example is found
     away = np.abs(found["x_adv"] - plain["x_adv"]).max((1, 2, 3))
     assert np.mean(away < 1e-3) >= 0.9
-
-
-# --- the rules of the device itself ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def gpu():
-    with PretendedGpu():
-        yield torch.arange(6.0).view(1, 1, 2, 3).to(DEVICE)
-
-
-def test_it_says_that_it_is_one(gpu):
-    assert gpu.device == CUDA and gpu.is_cuda and (gpu + 1).device == CUDA
-    assert torch.zeros(2, device=DEVICE).device == CUDA
-    assert torch.zeros_like(gpu).device == CUDA
-    assert gpu.cpu().device.type == "cpu"
-    assert gpu.add_(1) is gpu and gpu.sum().item() == 21
-
-
-@pytest.mark.parametrize("join", [torch.stack, torch.cat])
-def test_joining_wants_one_device_for_scalars_too(gpu, join):
-    with pytest.raises(RuntimeError, match="same device"):
-        join(
-            [
-                gpu.sum().view(()) if join is torch.stack else gpu.flatten(),
-                torch.zeros(() if join is torch.stack else 1),
-            ]
-        )
-
-
-def test_operands_lie_on_one_device_but_for_cpu_scalars(gpu):
-    assert (gpu * torch.tensor(2.0)).device == CUDA
-    with pytest.raises(RuntimeError, match="same device"):
-        gpu * torch.ones(3)
-    with pytest.raises(RuntimeError, match="same device"):
-        torch.ones(3) @ gpu[0, 0].T
-
-
-def test_indices_may_lie_on_the_cpu_but_not_those_of_a_cpu_tensor_on_the_device(gpu):
-    assert gpu[torch.tensor([0])].device == CUDA
-    with pytest.raises(RuntimeError, match="same device"):
-        torch.ones(6)[gpu.flatten().long()]
-
-
-def test_numpy_is_refused(gpu):
-    with pytest.raises(TypeError, match="numpy"):
-        gpu.numpy()
-
-
-def test_kernels_that_are_not_deterministic_are_refused(gpu):
-    grid = torch.zeros(1, 2, 2, 2, device=DEVICE, requires_grad=True)
-    seen = torch.nn.functional.grid_sample(gpu, grid, align_corners=False)
-    with pytest.raises(RuntimeError, match="deterministic"):
-        seen.sum().backward()
-    with pytest.raises(RuntimeError, match="deterministic"):
-        torch.nn.functional.cross_entropy(gpu[0].transpose(1, 2), torch.zeros(1, 2, dtype=torch.long, device=DEVICE))
-    assert torch.nn.functional.cross_entropy(gpu[0, 0], torch.zeros(2, dtype=torch.long, device=DEVICE)).device == CUDA
-
-
-def test_every_refused_kernel_exists():
-    assert all(hasattr(torch.ops.aten, name) for name in UNORDERED)
