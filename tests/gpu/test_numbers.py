@@ -135,10 +135,12 @@ def test_a_training_runs_to_its_end_and_resumes(name):
 
 
 def test_numbers_are_gathered_wherever_they_lie():
-    with PretendedGpu():
+    with PretendedGpu() as gpu:
         there = torch.tensor(2.5).to(DEVICE)
-        row = gather([1.5, there, math.nan, torch.tensor(3.5, dtype=torch.float64), there * 2])
-    assert not isinstance(row, OnGpu)
+        before = gpu.syncs.total()
+        row = gather([1.5, there, math.nan, torch.tensor(3.5, dtype=torch.float64), there * 2], DEVICE)
+        assert gpu.syncs.total() == before
+    assert isinstance(row, OnGpu)
     assert row.dtype == torch.float32
     assert row.nan_to_num(-1).tolist() == [1.5, 2.5, -1, 3.5, 5.0]
 
