@@ -118,7 +118,7 @@ TRAININGS: dict[str, Callable[[Callbacks], None]] = {
 
 
 def of_training(train: Callable[[Callbacks], None]) -> Cost:
-    """What FETCHED of its steps cost, without the first, which makes the optimiser's state, and the last of the epoch."""
+    """What FETCHED of its steps cost: without the first, which makes Adam's state, and the last of the epoch."""
     counts: list[tuple[int, Counter[str]]] = []
     with PretendedGpu() as gpu:
         train(Callbacks(save=lambda take: counts.append((gpu.launches, gpu.syncs.copy()))))

@@ -117,8 +117,8 @@ def use_this_python() -> None:
         os.environ["PATH"] = f"{folder}{os.pathsep}{path}"
 
 
-def prepare(label: str = "") -> str:
-    """Lease a GPU, set torch's threads, and return the device to compute on: "cuda" or "cpu"."""
+def prepare(label: str = "", tf32: bool = False) -> str:
+    """Lease a GPU, set torch's threads and precision, and return the device to compute on: "cuda" or "cpu"."""
     lease(label)
     import torch
 
@@ -126,6 +126,8 @@ def prepare(label: str = "") -> str:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
+    # torch's own default is to round in convolutions, but not in matrix products
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
