@@ -23,7 +23,7 @@ from advgen.training.classifier import train_classifier
 from advgen.training.defences.common import Defence
 from advgen.training.encoder import train_encoder
 from advgen.training.gan import train_gan
-from advgen.training.loop import gather
+from advgen.training.loop import FETCHED, gather, run
 from advgen.training.probe import body_spec, train_head
 from advgen.training.state import Callbacks
 
@@ -143,6 +143,35 @@ def test_numbers_are_gathered_wherever_they_lie():
     assert isinstance(row, OnGpu)
     assert row.dtype == torch.float32
     assert row.nan_to_num(-1).tolist() == [1.5, 2.5, -1, 3.5, 5.0]
+
+
+def broken(callbacks):
+    """A training whose loss is not a number in the sixth of 50 steps."""
+    weight = torch.nn.Linear(1, 1)
+
+    def play(step):
+        return [torch.tensor(math.nan if step.number == 5 else 1.0).to(DEVICE, non_blocking=True)]
+
+    given = {"parts": {"weight": weight}, "columns": ("loss",), "callbacks": callbacks, "remedy": "lower lr"}
+    return run(play, examples=50, batch=1, epochs=1, seed=0, device=DEVICE, **given)
+
+
+def test_a_training_that_breaks_down_names_the_step_when_its_numbers_are_fetched():
+    told = []
+    with PretendedGpu() as gpu:
+        with pytest.raises(ValueError, match=r"broke down at step 6 of 50 \(loss is nan\): lower lr"):
+            broken(
+                Callbacks(progress=lambda *numbers: told.append(numbers), save=lambda take: told.append(gpu.launches))
+            )
+    assert len(told) == FETCHED - 1, "it went on until they were fetched, and told nothing"
+    assert gpu.syncs.total() == 1
+
+
+def test_no_state_is_kept_of_a_training_that_has_broken_down():
+    states = []
+    with PretendedGpu(), pytest.raises(ValueError, match="broke down at step 6 of 50"):
+        broken(Callbacks(save=lambda take: states.append(take())))
+    assert len(states) == 5
 
 
 ATTACKS = {
