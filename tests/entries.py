@@ -67,20 +67,27 @@ def one_of(kind: str, **keys: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def workplace(folder: Path, around: str) -> Iterator[None]:
-    """Jobs run in this folder, inside `around`, with images of three classes, a classifier and a GAN."""
+def jobs_in(folder: Path, around: str) -> Iterator[None]:
+    """Jobs run in this folder, inside `around`, and leave the process as it was."""
     before = torch.are_deterministic_algorithms_enabled(), signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("ADVGEN_CACHE", "off")
         patch.setenv("ADVGEN_AROUND", around)
         patch.setenv("ADVGEN_DATA", str(folder / "mine"))
+        yield
+    torch.use_deterministic_algorithms(before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+@contextmanager
+def workplace(folder: Path, around: str) -> Iterator[None]:
+    """The same, with images of three classes, a classifier and a GAN."""
+    with jobs_in(folder, around):
         write_images(Path("train.parquet"), Path("test.parquet"))
         train(out_model="model.safetensors", training={"epochs": 8, "lr": 0.01})
         train_gan(DEEP)
         yield
-    torch.use_deterministic_algorithms(before[0])
-    signal.signal(signal.SIGTERM, before[1])
 
 
 def write_images(*paths: Path) -> None:

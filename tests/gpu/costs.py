@@ -111,7 +111,7 @@ TRAININGS: dict[str, Callable[[Callbacks], None]] = {
     "autoencoder, moments": partial(autoencoder, moments=MomentMatching(kind="covariance")),
     "GAN": gan,
     "GAN, averaged": partial(gan, ema=0.9),
-    "GAN, looking 4 steps ahead": partial(gan, unroll=4),
+    "GAN, looking 2 steps ahead": partial(gan, unroll=2),
     "GAN, 2 steps unrolled exactly": partial(gan, unroll=2, unroll_mode="exact"),
 }
 """A step of training: batches of data sets that lie on the device."""

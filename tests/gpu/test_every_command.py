@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.entries import write_images
+from tests.entries import jobs_in, write_images
 from tests.project import ROOT
 from tests.same import payload
 
@@ -26,10 +26,7 @@ TRAININGS = [
 @pytest.fixture(scope="module", autouse=True)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("every-command")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("ADVGEN_CACHE", "off")
-        patch.setenv("ADVGEN_AROUND", "tests.gpu.device:computing")
+    with jobs_in(folder, "tests.gpu.device:computing"):
         write_images(Path("results/datasets/mnist/train.parquet"), Path("results/datasets/mnist/test.parquet"))
         yield folder
 

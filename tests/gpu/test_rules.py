@@ -43,6 +43,8 @@ def test_operands_lie_on_one_device_but_for_cpu_scalars(gpu):
         gpu * torch.ones(3)
     with pytest.raises(RuntimeError, match="same device"):
         torch.ones(3) @ gpu[0, 0].T
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.tensor(2.0).add_(gpu.sum())
 
 
 def test_indices_may_lie_on_the_cpu_but_not_those_of_a_cpu_tensor_on_the_device(gpu):
@@ -79,7 +81,7 @@ def test_it_refuses_what_the_documentation_of_torch_lists():
 @pytest.mark.parametrize(
     "refused",
     [
-        lambda x: torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear").sum().backward(),
+        lambda x: torch.nn.functional.interpolate(x, scale_factor=2, mode="bicubic").sum().backward(),
         lambda x: torch.nn.functional.adaptive_avg_pool2d(x, 2).sum().backward(),
         lambda x: torch.nn.ReflectionPad2d(1)(x).sum().backward(),
         lambda x: x.median(0),
