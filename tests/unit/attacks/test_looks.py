@@ -10,6 +10,7 @@ import advgen.attacks
 from advgen import registry
 from advgen.attacks import common, deepfool, one_pixel
 from advgen.attacks.common import LOOK, looks
+from advgen.attacks.run import Calls, counted
 
 NAMES = [one.name for one in pkgutil.iter_modules(advgen.attacks.__path__)]
 MODULES = [importlib.import_module(f"advgen.attacks.{name}") for name in NAMES]
@@ -32,7 +33,7 @@ SPECS = {
 def test_a_device_is_looked_at_now_and_then_and_the_cpu_always():
     cpu, device = torch.empty(0), torch.empty(0, device="meta")
     assert all(looks(iteration, cpu) for iteration in range(50))
-    assert [iteration for iteration in range(50) if looks(iteration, device)] == [LOOK, 2 * LOOK]
+    assert [iteration for iteration in range(50) if looks(iteration, device)] == [20, 40]
 
 
 def test_every_attack_that_looks_is_here():
@@ -45,17 +46,20 @@ def test_what_is_done_stays_as_it_is_until_the_next_look(kind, keys, model, x, y
     attack, given = registry.resolve(spec), {"seed": 0, "indices": indices}
     # else the exhaustive search shows as many changes at once as images leave room for, and keeps the best of those
     monkeypatch.setattr(one_pixel, "ROWS", 1)
-    at_once = attack(model, x, y, spec, **given)
-    calls = []
+    few, many, looked = Calls(), Calls(), []
+    with counted(model, few):
+        at_once = attack(model, x, y, spec, **given)
 
     def rarely(iteration, like):
-        calls.append(iteration)
+        looked.append(iteration)
         return iteration > 0 and iteration % LOOK == 0
 
     for module in LOOKING:
         monkeypatch.setattr(module, "looks", rarely)
-    later = attack(model, x, y, spec, **given)
-    assert max(calls) >= LOOK, "it never came to a look"
+    with counted(model, many):
+        later = attack(model, x, y, spec, **given)
+    assert max(looked) >= LOOK, "it never came to a look"
+    assert few.forward < many.forward, "on the CPU, what is done is shown to the model no more"
     torch.testing.assert_close(later, at_once, rtol=0, atol=1e-9)
 
 
