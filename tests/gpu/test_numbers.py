@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.gpu.device import OnGpu, PretendedGpu
 
-from advgen import registry
+from advgen import registry, seeds
 from advgen.attacks.run import craft
 from advgen.io.checkpoints import build
 from advgen.models.ensemble import Ensemble
@@ -172,6 +172,16 @@ def test_no_state_is_kept_of_a_training_that_has_broken_down():
     with PretendedGpu(), pytest.raises(ValueError, match="broke down at step 6 of 50"):
         broken(Callbacks(save=lambda take: states.append(take())))
     assert len(states) == 5
+
+
+def test_each_step_seeds_the_devices_own_random_numbers(monkeypatch):
+    """So that dropout and noise that are drawn there are the same after a resume."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with PretendedGpu(), pytest.raises(ValueError, match="broke down"):
+        broken(Callbacks())
+    assert seeded == [seeds.derive(0, "step", number) for number in range(FETCHED)]
 
 
 ATTACKS = {
