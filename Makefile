@@ -56,8 +56,9 @@ check: $(BIN)/.test  ## style, types, imports, generated files, Snakemake's lint
 	python -m advgen docs --check
 	python tests/lint.py
 
-docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, rules, results
+docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, rules, results, costs on a GPU
 	python -m advgen docs
+	python -m tests.gpu.costs
 
 lock: $(BIN)/python  ## write requirements*.lock again from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	$(BIN)/pip install --disable-pip-version-check 'uv>=0.13.9,<0.14'

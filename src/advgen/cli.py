@@ -171,7 +171,7 @@ def told_code(spec: Task) -> Iterator[None]:
 def compute(job: Job[Any]) -> None:
     """Make the files of a job."""
     if job.spec.torch:
-        job.device = devices.prepare(job.label())
+        job.device = devices.prepare(job.label(), getattr(job.spec, "tf32", False))
     run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
     if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
         run = load_target(around)(run)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import Goal, aim, ascent, norms, pure
+from advgen.attacks.common import Goal, aim, ascent, norms, pure, where
 from advgen.specs.attacks import CarliniWagnerAttack
 
 BETAS = (0.9, 0.999)  # Adam's
@@ -34,7 +34,7 @@ def carlini_wagner(
     for _ in range(spec.searches):
         found, found_size = _search(model, x, goal, c.to(x.dtype), spec)
         better = found_size < size
-        best[better], size[better] = found[better], found_size[better]
+        best, size = where(better, found, best), torch.where(better, found_size, size)
         succeeded = found_size.isfinite()
         low, high = torch.where(succeeded, low, c), torch.where(succeeded, c, high)
         c = torch.where(high.isinf(), 10 * c, (low + high) / 2)
@@ -57,7 +57,7 @@ def _search(
         )
         norm_B = norms(x_adv_BCHW - x_BCHW).flatten()
         better = (goal.margin(logits_BK) > spec.confidence) & (norm_B < size_B)
-        best_BCHW[better], size_B[better] = x_adv_BCHW[better], norm_B[better]
+        best_BCHW, size_B = where(better, x_adv_BCHW, best_BCHW), torch.where(better, norm_B, size_B)
         gradient_BCHW = gradient_BCHW + 2 * (x_adv_BCHW - x_BCHW)  # which may share memory
         gradient_BCHW *= (1 - tanh_BCHW.square()) / 2
         mean_BCHW.lerp_(gradient_BCHW, 1 - BETAS[0])

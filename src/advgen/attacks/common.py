@@ -3,6 +3,9 @@
 An attack is a pure function `attack(model, x_BCHW, y_B, spec, *, seed, indices)` from float images in [0, 1] with their
 true labels to adversarial ones. It never changes a parameter, a `.grad`, a module's mode or the global random state.
 Random numbers are drawn per (seed, example index), so a row does not depend on its batch.
+
+An example that is done is left alone. On the CPU it also leaves the batch at once, which spares its work; on another
+device the host would have to wait for the answer, so there it stays behind a mask until the next look (`looks`).
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from advgen.specs.attacks import AttackSpec, RegionAttack, TargetedAttack
 
 Attack = Callable[..., Tensor]
 Loss = Literal["cross_entropy", "margin", "dlr"]
+LOOK = 20
+"""Iterations between two looks at a device that computes while the host goes on."""
 
 
 @contextmanager
@@ -52,6 +57,16 @@ def pure(attack: Attack) -> Attack:
             return attack(faster(model), x_BCHW, y_B, spec, seed=seed, indices=indices)
 
     return run
+
+
+def looks(iteration: int, like: Tensor) -> bool:
+    """Whether to look now, `iteration` iterations after the start, which examples are done."""
+    return like.device.type == "cpu" or (iteration > 0 and iteration % LOOK == 0)
+
+
+def where(condition_B: Tensor, yes_BCHW: Tensor, no_BCHW: Tensor) -> Tensor:
+    """Each image from one of two batches."""
+    return torch.where(condition_B[:, None, None, None], yes_BCHW, no_BCHW)
 
 
 class Goal(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import aim, pure
+from advgen.attacks.common import aim, looks, pure
 from advgen.specs.attacks import JsmaAttack
 
 PAIRS = 20_000_000
@@ -27,15 +27,20 @@ def jsma(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: JsmaAttack, *, see
     changed_BP = torch.zeros_like(x_BP, dtype=torch.bool)
     most = int(spec.share * x_BP.shape[1])
     left = torch.arange(len(x_BP), device=x_BP.device)
+    number = 0
     while len(left):
+        number += 1
         logits, up, down = _saliency(model, x_BP[left].view(-1, *x_BCHW.shape[1:]), goal.target_B[left])
         open_ = (x_BP[left] < 1) & (changed_BP[left].sum(1) + 2 <= most)[:, None]
         pair, salient = _best_pairs(up, down, open_)
         going = salient & ~goal.take(left).reached(logits)
-        left, pair = left[going], pair[going]
+        if looks(number, x_BP):
+            stay = going.nonzero().flatten()
+            left, pair, going = left[stay], pair[stay], going[stay]
         for pixel in pair.unbind(1):
-            x_BP[left, pixel] = (x_BP[left, pixel] + spec.theta).clamp_max(1)
-            changed_BP[left, pixel] = True
+            before = x_BP[left, pixel]
+            x_BP[left, pixel] = torch.where(going, (before + spec.theta).clamp_max(1), before)
+            changed_BP[left, pixel] |= going
     return x_BP.view_as(x_BCHW)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import Goal, aim, ascent, pure
+from advgen.attacks.common import Goal, aim, ascent, looks, pure
 from advgen.specs.attacks import LbfgsAttack
 
 FIRST_C = 0.1
@@ -71,8 +71,10 @@ def _objective(
         towards, r_BP, c = goal.take(rows_B), z_BP - x_BP[rows_B], c_B[rows_B]
         gradient_BCHW, logits_BK = ascent(model, z_BP.view(-1, *shape), partial(_loss, towards))
         size_B, reached_B = r_BP.square().sum(1), towards.reached(logits_BK)
-        better_B = reached_B & (size_B < best.size_B[rows_B])
-        best.x_BP[rows_B[better_B]], best.size_B[rows_B[better_B]] = z_BP[better_B], size_B[better_B]
+        before_B = best.size_B[rows_B]
+        better_B = reached_B & (size_B < before_B)
+        best.x_BP[rows_B] = torch.where(better_B[:, None], z_BP, best.x_BP[rows_B])
+        best.size_B[rows_B] = torch.where(better_B, size_B, before_B)
         gradient_BP = gradient_BCHW.flatten(1).addcmul_(r_BP, 2 * c[:, None])
         return _loss(towards, logits_BK) + c * size_B, gradient_BP, reached_B
 
@@ -98,15 +100,16 @@ def _minimise(
     value_B, gradient_BP, reached_B = evaluate(z_BP, rows_B)
     minimiser_BP, success_B = z_BP.clone(), reached_B.clone()
     inverse, length_B = InverseHessian(z_BP, memory), torch.ones_like(value_B)
-    for _ in range(steps):
+    for number in range(steps):
         held_BP = ((z_BP <= 0) & (gradient_BP > 0)) | ((z_BP >= 1) & (gradient_BP < 0))
         free_BP = gradient_BP.masked_fill(held_BP, 0)
         going_B = free_BP.abs().amax(1) >= TOLERANCE
-        if going_B.double().mean() < WORTHWHILE:
+        stay = going_B.nonzero().flatten() if looks(number, z_BP) else rows_B
+        if len(stay) / len(rows_B) < WORTHWHILE:
             minimiser_BP[rows_B], success_B[rows_B] = z_BP, reached_B
             state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, held_BP, free_BP)
-            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, held_BP, free_BP = (one[going_B] for one in state)
-            inverse, going_B = inverse.take(going_B), going_B[going_B]
+            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, held_BP, free_BP = (one[stay] for one in state)
+            inverse, going_B = inverse.take(stay), going_B[stay]
             if len(rows_B) == 0:
                 break
         direction_BP = inverse.times(free_BP).masked_fill_(held_BP, 0)
@@ -153,15 +156,18 @@ class InverseHessian:
     def learn(self, step_BP: Tensor, change_BP: Tensor, accepted_B: Tensor) -> None:
         """Add the pairs of accepted steps along which the gradient grew."""
         curvature_B, square_B = (step_BP * change_BP).sum(1), change_BP.square().sum(1)
-        rows = (accepted_B & (curvature_B > 1e-8 * square_B)).nonzero().flatten()
-        slot = self.count_B[rows] % self.memory
-        self.pairs_BNP[rows, slot] = step_BP[rows]
-        self.pairs_BNP[rows, self.memory + slot] = change_BP[rows]
+        learns_B = accepted_B & (curvature_B > 1e-8 * square_B)
+        learns_B1, rows, slot = learns_B[:, None], self.rows_B, self.count_B % self.memory
+        for place, vector_BP in ((slot, step_BP), (self.memory + slot, change_BP)):
+            self.pairs_BNP[rows, place] = torch.where(learns_B1, vector_BP, self.pairs_BNP[rows, place])
         product_BN = self._along(change_BP)
-        self.products_BNM[rows, :, slot] = product_BN[rows]
-        self.products_BNM[rows, self.memory + slot] = product_BN[rows, self.memory :]
-        self.scale_B[rows] = (curvature_B / square_B)[rows]
-        self.count_B[rows] += 1
+        products_BN = torch.where(learns_B1, product_BN, self.products_BNM[rows, :, slot])
+        self.products_BNM[rows, :, slot] = products_BN
+        changes_BM = self.products_BNM[rows, self.memory + slot]
+        changes_BM = torch.where(learns_B1, product_BN[:, self.memory :], changes_BM)
+        self.products_BNM[rows, self.memory + slot] = changes_BM
+        self.scale_B = torch.where(learns_B, curvature_B / square_B, self.scale_B)
+        self.count_B = self.count_B + learns_B
 
     def _along(self, vector_BP: Tensor) -> Tensor:
         """Products of a vector with all pairs, (B, N); the vector stands left, where a CPU is ten times faster."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, pure
+from advgen.attacks.common import Goal, looks, pure, where
 from advgen.specs.attacks import OnePixelAttack
 
 ROWS = 1000
@@ -51,20 +51,24 @@ def _evolve(
     limit = torch.cat([size - 1e-3, x_BCHW.new_ones(channels)])
     agent_BNA = torch.cat([place_BN2, value_BNC], dim=2).clamp_min(0).minimum(limit)
     margin_BN = _margins(model, x_BCHW, y_B, *changed(agent_BNA))
+    left, rows = torch.arange(len(y_B), device=y_B.device), indices
     for generation in range(spec.generations):
-        left = (margin_BN.amax(1) <= 0).nonzero().flatten()
-        if len(left) == 0:
-            break
-        rows = [indices[row] for row in left.tolist()]
+        if looks(generation, x_BCHW):
+            left = left[margin_BN[left].amax(1) <= 0]
+            rows = [indices[row] for row in left.tolist()]
+            if not rows:
+                break
         draw = seeds.uniform(seed, f"generation {generation}", rows, spec.population, spec.population)
-        a, b, c = draw.argsort(dim=2, stable=True)[..., :3].to(x_BCHW.device).unbind(2)
+        draw = draw.to(x_BCHW.device, non_blocking=True)
+        a, b, c = draw.argsort(dim=2, stable=True)[..., :3].unbind(2)
         old = agent_BNA[left]
         first, second, third = (old.gather(1, pick[..., None].expand_as(old)) for pick in (a, b, c))
         child = (first + WEIGHT * (second - third)).clamp_min(0).minimum(limit)
         margin = _margins(model, x_BCHW[left], y_B[left], *changed(child))
-        better = margin > margin_BN[left]
+        before = margin_BN[left]
+        better = (before.amax(1, keepdim=True) <= 0) & (margin > before)
         agent_BNA[left] = torch.where(better[..., None], child, old)
-        margin_BN[left] = torch.where(better, margin, margin_BN[left])
+        margin_BN[left] = torch.where(better, margin, before)
     best_B = margin_BN.argmax(1)
     place_BN, value_BNC = changed(agent_BNA)
     rows_B = torch.arange(len(best_B), device=best_B.device)
@@ -80,17 +84,21 @@ def _exhaust(
     place_N = torch.arange(height * width, device=x_BCHW.device).repeat_interleave(len(value_VC))
     value_NC = value_VC.repeat(height * width, 1)
     best_BCHW, best_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], -torch.inf)
-    left, start = torch.arange(len(x_BCHW), device=x_BCHW.device), 0
-    while len(left) and start < len(place_N):
+    left, start, number = torch.arange(len(x_BCHW), device=x_BCHW.device), 0, 0
+    while start < len(place_N):
+        if looks(number, x_BCHW):
+            left = left[best_B[left] <= 0]
+            if len(left) == 0:
+                break
         rows = slice(start, start + max(1, ROWS // len(left)))
         place = place_N[rows].expand(len(left), -1)
         value = value_NC[rows].expand(len(left), -1, -1)
         margin, pick = _margins(model, x_BCHW[left], y_B[left], place, value).max(1)
-        better = margin > best_B[left]
-        best_B[left] = best_B[left].maximum(margin)
-        chosen, place, value = left[better], place[better, pick[better]], value[better, pick[better]]
-        best_BCHW[chosen] = _with_pixel(x_BCHW[chosen], place[:, None], value[:, None])[:, 0]
-        left, start = left[best_B[left] <= 0], rows.stop
+        before, row_L1 = best_B[left], torch.arange(len(left), device=left.device)[:, None]
+        better = (before <= 0) & (margin > before)
+        changed = _with_pixel(x_BCHW[left], place[row_L1, pick[:, None]], value[row_L1, pick[:, None]])[:, 0]
+        best_BCHW[left], best_B[left] = where(better, changed, best_BCHW[left]), torch.where(better, margin, before)
+        start, number = rows.stop, number + 1
     return best_BCHW
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, aim, ascent, norms, project, pure
+from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
 from advgen.specs.attacks import PgdAttack
 
 
@@ -38,8 +38,8 @@ def pgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: PgdAttack, *, seed:
         logits = model(x_adv)
         loss, reached = towards.loss(spec.loss, logits), towards.reached(logits)
         better = reached | (loss > loss_B[left])
-        best_BCHW[left[better]] = x_adv[better]
-        loss_B[left[better]], reached_B[left] = loss[better], reached
+        best_BCHW[left] = where(better, x_adv, best_BCHW[left])
+        loss_B[left], reached_B[left] = torch.where(better, loss, loss_B[left]), reached
     return best_BCHW
 
 
@@ -65,13 +65,15 @@ def climb(model: nn.Module, x_adv_BCHW: Tensor, x_BCHW: Tensor, goal: Goal, spec
         return x_adv_BCHW
     result_BCHW = x_adv_BCHW.clone()
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
-    for _ in range(spec.steps):
+    for number in range(1, spec.steps + 1):
         moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, spec)
         reached_B = goal.reached(logits_BK)
+        if not looks(number, x_BCHW):
+            x_adv_BCHW = where(reached_B, x_adv_BCHW, moved_BCHW)
+            continue
         stay = (~reached_B).nonzero().flatten()
         if len(stay) < len(left):
-            done = reached_B.nonzero().flatten()
-            result_BCHW[left[done]] = x_adv_BCHW[done]
+            result_BCHW[left] = x_adv_BCHW
             left, moved_BCHW, goal = left[stay], moved_BCHW[stay], goal.take(stay)
             ball = Ball(*(part[stay] for part in ball))
         x_adv_BCHW = moved_BCHW

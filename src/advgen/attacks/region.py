@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import aim, ascent, changeable, pure
+from advgen.attacks.common import aim, ascent, changeable, looks, pure, where
 from advgen.specs.attacks import RegionAttack
 
 
@@ -24,13 +24,14 @@ def region(
     inside_B1HW = changeable(spec, x_BCHW, seed, indices)
     result_BCHW = x_BCHW.clone()
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
-    for _ in range(spec.steps):
+    for number in range(1, spec.steps + 1):
         towards, x_adv = goal.take(left), result_BCHW[left]
         gradient, logits = ascent(model, x_adv, partial(towards.loss, "cross_entropy"))
         moved = (x_adv + spec.step_size * gradient.sign() * inside_B1HW[left]).clamp(0, 1)
         missed = ~towards.reached(logits)
-        left = left[missed]
-        result_BCHW[left] = moved[missed]
-        if len(left) == 0:
-            break
+        result_BCHW[left] = where(missed, moved, x_adv)
+        if looks(number, x_BCHW):
+            left = left[missed]
+            if len(left) == 0:
+                break
     return result_BCHW

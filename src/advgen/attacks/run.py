@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen
-from advgen.models.predict import device_of, predict, unit
+from advgen.models.predict import at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
 
 Array = np.ndarray[Any, Any]
+ROWS = 250
+"""Images attacked at once on the CPU."""
 SLACK = 1e-6  # how far float32 may stick out of a ball
 
 
@@ -56,7 +58,7 @@ def craft(
     *,
     seed: int,
     indices: list[int],
-    batch: int = 250,
+    batch: int | None = None,
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
 ) -> dict[str, Array | float | None]:
     """Attack images (uint8, or float in [0, 1]) and measure the result; `indices` name the examples in their data set.
@@ -67,6 +69,7 @@ def craft(
     examples: an attack that stops working on some does not say which rows of its batches were whose.
     """
     device, x_NCHW = device_of(model), unit(images_NCHW).cpu()
+    batch = batch or at_once(ROWS, device)
     facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": []}
     calls = Calls()
     for start in range(0, len(x_NCHW), batch):

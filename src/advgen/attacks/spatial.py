@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import product
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import seeds
-from advgen.attacks.common import Goal, pure
+from advgen.attacks.common import Goal, looks, pure, where
 from advgen.specs.attacks import SpatialAttack
 
 
@@ -27,44 +26,49 @@ def spatial(
     if spec.search == "first_order":
         return _climb(model, x_BCHW, y_B, spec, seed, indices)
     best = Best(x_BCHW, y_B)
-    for pose_B3 in _poses(spec, seed, indices):
-        if len(best.left) == 0:
+    for number, pose_B3 in enumerate(_poses(spec, seed, indices).to(x_BCHW)):
+        if not best.busy(number):
             break
-        moved = transform(x_BCHW[best.left], pose_B3.to(x_BCHW)[best.left])
+        moved = transform(x_BCHW[best.left], pose_B3[best.left])
         best.offer(moved, model(moved))
     return best.x_BCHW
 
 
 class Best:
-    """The best candidate of each image so far, and which images are still right (`left`)."""
+    """The best candidate of each image so far, which are still right, and which are worked on (`left`)."""
 
     def __init__(self, x_BCHW: Tensor, y_B: Tensor):
         self.x_BCHW, self.y_B = x_BCHW.clone(), y_B
         self.loss_B = torch.full_like(x_BCHW[:, 0, 0, 0], -math.inf)
         self.left = torch.arange(len(y_B), device=y_B.device)
+        self.right_B = torch.ones_like(y_B, dtype=torch.bool)
 
-    def offer(self, x_BCHW: Tensor, logits_BK: Tensor) -> Tensor:
-        """Keep candidates of the images that are left where they are better; gives which of those stay right."""
-        y = self.y_B[self.left]
+    def busy(self, iteration: int) -> bool:
+        """Whether any image is left; if it is time to look, only those that are still right stay."""
+        if looks(iteration, self.x_BCHW):
+            self.left = self.left[self.right_B[self.left]]
+        return len(self.left) > 0
+
+    def offer(self, x_BCHW: Tensor, logits_BK: Tensor) -> None:
+        """Keep candidates of the images that are left where they are better."""
+        rows, y, right = self.left, self.y_B[self.left], self.right_B[self.left]
         wrong = Goal(y).reached(logits_BK)
         loss = cross_entropy(logits_BK, y, reduction="none")
-        better = wrong | (loss > self.loss_B[self.left])
-        rows = self.left[better]
-        self.x_BCHW[rows], self.loss_B[rows] = x_BCHW[better], loss[better]
-        self.left = self.left[~wrong]
-        return ~wrong
+        better = right & (wrong | (loss > self.loss_B[rows]))
+        self.x_BCHW[rows] = where(better, x_BCHW, self.x_BCHW[rows])
+        self.loss_B[rows] = torch.where(better, loss, self.loss_B[rows])
+        self.right_B[rows] = right & ~wrong
 
 
-def _poses(spec: SpatialAttack, seed: int, indices: list[int]) -> Iterator[Tensor]:
-    """Candidates, each (B, 3): degrees, and pixels to the right and down; the smallest changes of the grid first."""
+def _poses(spec: SpatialAttack, seed: int, indices: list[int]) -> Tensor:
+    """Candidates (N, B, 3): degrees, and pixels to the right and down; the smallest changes of the grid first."""
     if spec.search == "random":
         draws_BN3 = _limits(spec) * (2 * seeds.uniform(seed, "poses", indices, spec.tries, 3) - 1)
-        yield from draws_BN3.unbind(1)
-        return
+        return draws_BN3.transpose(0, 1)
     shifts = _steps(spec.pixels, spec.shifts)
     grid = product(_steps(spec.degrees, spec.angles), shifts, shifts)
-    for pose in sorted(grid, key=lambda pose: sum(abs(part) for part in pose)):
-        yield torch.tensor(pose).expand(len(indices), 3)
+    poses_N3 = torch.tensor(sorted(grid, key=lambda pose: sum(abs(part) for part in pose)))
+    return poses_N3[:, None].expand(-1, len(indices), 3)
 
 
 def _steps(limit: float, count: int) -> list[float]:
@@ -81,7 +85,9 @@ def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, s
     step_3 = 2.5 * limit_3 / spec.tries
     pose_B3 = limit_3 * (2 * seeds.uniform(seed, "poses", indices, 3).to(x_BCHW) - 1)
     best = Best(x_BCHW, y_B)
-    for _ in range(spec.tries):
+    for number in range(spec.tries):
+        if not best.busy(number):
+            return best.x_BCHW
         rows = best.left
         pose = pose_B3[rows].requires_grad_()
         with torch.enable_grad():
@@ -91,10 +97,9 @@ def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, s
             (gradient,) = torch.autograd.grad(loss, pose)
         best.offer(moved.detach(), logits.detach())
         pose_B3[rows] = torch.clamp(pose.detach() + step_3 * gradient.sign(), -limit_3, limit_3)
-        if len(best.left) == 0:
-            return best.x_BCHW
-    moved = transform(x_BCHW[best.left], pose_B3[best.left])
-    best.offer(moved, model(moved))
+    if best.busy(spec.tries):
+        moved = transform(x_BCHW[best.left], pose_B3[best.left])
+        best.offer(moved, model(moved))
     return best.x_BCHW
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, project, pure
+from advgen.attacks.common import Goal, looks, project, pure, where
 from advgen.specs.attacks import SquareAttack
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -28,11 +28,13 @@ def square(
     result_BCHW = project(x_BCHW + spec.eps * signs_BC1W, x_BCHW, "linf", spec.eps)
     margin_B = goal.margin(model(result_BCHW))
     draws_BQN = seeds.uniform(seed, "squares", indices, spec.queries - 1, 2 + channels).to(x_BCHW.device)
-    left = (margin_B <= 0).nonzero().flatten()
+    left = torch.arange(len(y_B), device=y_B.device)
     row_H1, column_W = torch.arange(height, device=left.device)[:, None], torch.arange(width, device=left.device)
     for query in range(spec.queries - 1):
-        if len(left) == 0:
-            break
+        if looks(query, x_BCHW):
+            left = left[margin_B[left] <= 0]
+            if len(left) == 0:
+                break
         area = spec.initial / 2 ** sum(query > share * spec.queries for share in HALVINGS)
         side = min(max(round((area * height * width) ** 0.5), 1), height, width)
         draw = draws_BQN[left, query]
@@ -48,7 +50,7 @@ def square(
         opposite = torch.where(inside, project(x - spec.eps * sign, x, "linf", spec.eps), current)
         tried = torch.where(same, opposite, tried)
         margin = Goal(y_B[left]).margin(model(tried))
-        better = margin > margin_B[left]
-        result_BCHW[left[better]], margin_B[left[better]] = tried[better], margin[better]
-        left = left[margin_B[left] <= 0]
+        before = margin_B[left]
+        better = (before <= 0) & (margin > before)
+        result_BCHW[left], margin_B[left] = where(better, tried, current), torch.where(better, margin, before)
     return result_BCHW

@@ -94,6 +94,9 @@ class Study(Spec):
     )
     seeds: Seeds = Field((0,), description="seeds of every training run that names none")
     evaluation: Evaluation = Field(Evaluation(), description="how much is measured")
+    tf32: bool = Field(
+        False, description="let GPUs round factors to 10 bits (TF32): faster, and results differ more from the CPU's"
+    )
     judge: JudgeDefinition = Field(
         JudgeDefinition(), description="the judge: the reference classifier behind distances and class counts"
     )

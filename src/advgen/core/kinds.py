@@ -16,7 +16,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.errors import ConfigError
 from advgen.core.paths import wildcards_of
 from advgen.core.schema import Table
-from advgen.core.tasks import Task, Varied
+from advgen.core.tasks import DeviceTask, Task, Varied
 from advgen.specs.base import ClassifierName, Count, Need, Spec
 from advgen.specs.figures import FigureSpec
 
@@ -72,6 +72,8 @@ class Planner:
     def add(self, task: Task, wildcards: Mapping[str, str], inputs: Mapping[str, Files]) -> PlannedJob:
         """Plan a job, unless it is planned already."""
         key = key_of(task.rule, wildcards)
+        if isinstance(task, DeviceTask):
+            task = task.model_copy(update={"tf32": self.study.tf32})
         if key not in self.jobs:
             if len(self.jobs) == MOST_JOBS:
                 raise ConfigError(f"{self.file}: plans more than {MOST_JOBS:,} jobs; sweep or select less")

@@ -87,12 +87,18 @@ class Task(Spec):
         return sha256_text("\n".join([code_digest(*sorted(self.uses())), *columns]))[:16]
 
 
-class ClassifierTask(Task):
+class DeviceTask(Task):
+    """Base of tasks that compute on a GPU where there is one. Planning gives them the study's `tf32`."""
+
+    torch = True
+    packages = TORCH
+    tf32: bool = False
+
+
+class ClassifierTask(DeviceTask):
     """Base of tasks on one attacked classifier."""
 
     reads: ClassVar[tuple[str, ...]] = ("model", "data")
-    torch = True
-    packages = TORCH
     name: str
     source: str
     seed: Seed
@@ -100,12 +106,10 @@ class ClassifierTask(Task):
     choice: Seed
 
 
-class GeneratorTask(Task):
+class GeneratorTask(DeviceTask):
     """Base of tasks on one generator."""
 
     reads: ClassVar[tuple[str, ...]] = ("generator", "judge", "data")
-    torch = True
-    packages = TORCH
     name: str
     generator_name: str
     seed: Seed

@@ -13,12 +13,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from advgen import seeds
 from advgen.models.few_channels import faster
 from advgen.models.generators import Generator
-from advgen.models.predict import evaluating
+from advgen.models.predict import at_once, evaluating
 from advgen.specs.base import show_shape
 from advgen.specs.searches import LatentSearch
 
 ROWS = 512
-"""Rows searched at once: enough to fill the machine, and an M1-sized generator's activations stay under 500 MB."""
+"""Rows searched at once on the CPU: enough to fill it, and an M1-sized generator's activations stay under 500 MB."""
 NEAR = 0.5
 """Standard deviation of further starts around an encoder's."""
 
@@ -98,7 +98,8 @@ def search(
             encoded_ND = torch.cat([encoder(part_BCHW) for part_BCHW in targets_NCHW.split(ROWS)]).cpu()
         starts_NSD = encoded_ND[:, None] + NEAR * starts_NSD
     rows_R = torch.arange(len(indices), device=weight.device).repeat_interleave(spec.starts)
-    chunks = list(zip(starts_NSD.flatten(0, 1).to(weight).split(ROWS), rows_R.split(ROWS), strict=True))
+    rows = at_once(ROWS, weight.device)
+    chunks = list(zip(starts_NSD.flatten(0, 1).to(weight).split(rows), rows_R.split(rows), strict=True))
     steps = sorted({*range(0, spec.steps, record_every), spec.steps})
     found = []
     for number, (start_BD, rows_B) in enumerate(chunks):

@@ -119,8 +119,8 @@ def use_this_python() -> None:
         os.environ["PATH"] = f"{folder}{os.pathsep}{path}"
 
 
-def prepare(label: str = "") -> str:
-    """Lease a GPU, set torch's threads, and return the device to compute on: "cuda" or "cpu"."""
+def prepare(label: str = "", tf32: bool = False) -> str:
+    """Lease a GPU, set torch's threads and precision, and return the device to compute on: "cuda" or "cpu"."""
     lease(label)
     import torch
 
@@ -129,6 +129,8 @@ def prepare(label: str = "") -> str:
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler
     torch.backends.cudnn.benchmark = False
     _without_compiler()
+    # torch's own default is to round in convolutions, but not in matrix products
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

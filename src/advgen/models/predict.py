@@ -10,6 +10,11 @@ from torch import Tensor, nn
 
 from advgen.models.networks import Network
 
+ROWS = 500
+"""Images shown to a model at once on the CPU."""
+ROOM = 4 * 2**30
+"""Bytes of a GPU's memory for as many images as are shown at once on the CPU: 8 MB each."""
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
@@ -28,6 +33,16 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
+def at_once(rows: int, device: torch.device) -> int:
+    """How many images to compute at once where `rows` are right on the CPU: as many times more as a GPU has ROOM.
+
+    Its whole memory counts, not what is free just now, so that a result does not depend on what else computes there.
+    """
+    if device.type == "cpu":
+        return rows
+    return rows * max(1, torch.cuda.get_device_properties(device).total_memory // ROOM)
+
+
 def unit(images_BCHW: Tensor) -> Tensor:
     """Images as a model takes them: uint8 becomes float32 in [0, 1], floats stay as they are."""
     return images_BCHW.float().div_(255) if images_BCHW.dtype == torch.uint8 else images_BCHW
@@ -35,21 +50,22 @@ def unit(images_BCHW: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def _batched(
-    model: nn.Module, function: Callable[[Tensor], tuple[Tensor, ...]], images_NCHW: Tensor, batch: int
+    model: nn.Module, function: Callable[[Tensor], tuple[Tensor, ...]], images_NCHW: Tensor, batch: int | None
 ) -> tuple[Tensor, ...]:
     device = device_of(model)
     with evaluating(model):
-        parts = [function(unit(chunk_BCHW.to(device))) for chunk_BCHW in torch.split(images_NCHW, batch)]
+        chunks = torch.split(images_NCHW, batch or at_once(ROWS, device))
+        parts = [function(unit(chunk_BCHW.to(device, non_blocking=True))) for chunk_BCHW in chunks]
     return tuple(torch.cat(columns).cpu() for columns in zip(*parts, strict=True))
 
 
-def predict(model: nn.Module, images_NCHW: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
+def predict(model: nn.Module, images_NCHW: Tensor, batch: int | None = None) -> tuple[Tensor, Tensor]:
     """Predicted labels (N,) and logits (N, K), on the CPU, of images that are uint8 or float in [0, 1]."""
     (logits_NK,) = _batched(model, lambda x_BCHW: (model(x_BCHW),), images_NCHW, batch)
     return logits_NK.argmax(1), logits_NK
 
 
-def features_and_probabilities(judge: Network, images_NCHW: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
+def features_and_probabilities(judge: Network, images_NCHW: Tensor, batch: int | None = None) -> tuple[Tensor, Tensor]:
     """Features (N, F) and class probabilities (N, K), on the CPU, from one pass through a judge."""
 
     def both(x_BCHW: Tensor) -> tuple[Tensor, Tensor]:

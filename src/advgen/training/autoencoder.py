@@ -46,7 +46,7 @@ def train_autoencoder(
     moments = spec.moments or MomentMatching()
 
     def play(step: loop.Step) -> tuple[Tensor, Tensor, float]:
-        x_BCHW = unit(images_NCHW[step.rows_B.to(device)])
+        x_BCHW = unit(images_NCHW[step.rows_B])
         restored_BCHW, z_BD = model(x_BCHW)
         loss = (restored_BCHW - x_BCHW).square().mean()
         factor = moment_factor(moments, step.epoch + 1) if spec.moments else 0.0
@@ -66,6 +66,7 @@ def train_autoencoder(
         batch=spec.batch,
         epochs=spec.epochs,
         seed=seed,
+        device=device,
         parts={"model": model, "optimizer": optimizer},
         columns=("loss", "moment_loss", "moment_factor"),
         callbacks=callbacks,
@@ -99,7 +100,7 @@ def moment_loss(z_BD: Tensor, kind: str) -> Tensor:
         return _moments(z_BD.flatten()[:, None]).mean()
     centred_BD = z_BD - z_BD.mean(0)
     covariance_DD = centred_BD.T @ centred_BD / len(z_BD)
-    identity = torch.eye(len(covariance_DD)).to(covariance_DD)
+    identity = torch.eye(len(covariance_DD), dtype=covariance_DD.dtype, device=covariance_DD.device)
     return _moments(z_BD).mean() + (covariance_DD - identity).square().sum() / len(covariance_DD)
 
 

@@ -38,16 +38,16 @@ def train_classifier(
     """
     model.to(device).train()
     images_NCHW, labels_N = images_NCHW.to(device), labels_N.to(device)
+    validation = validation[0].to(device), validation[1]
     optimizer = _optimizer(model, spec)
     per_epoch = math.ceil(len(images_NCHW) / spec.batch)
     defended = make_defence(defence, model, images_NCHW, labels_N, per_epoch, seed)
 
     def play(step: loop.Step) -> tuple[Tensor, float]:
-        rows_B = step.rows_B.to(device)
         lr = spec.lr * 0.5 * (1 + math.cos(math.pi * step.number / step.total)) if spec.decay else spec.lr
         for group in optimizer.param_groups:
             group["lr"] = lr
-        loss = defended.loss(unit(images_NCHW[rows_B]), labels_N[rows_B], step)
+        loss = defended.loss(unit(images_NCHW[step.rows_B]), labels_N[step.rows_B], step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -60,6 +60,7 @@ def train_classifier(
         batch=spec.batch,
         epochs=spec.epochs,
         seed=seed,
+        device=device,
         parts={"model": model, "optimizer": optimizer},
         columns=("loss", "[accuracy]"),
         callbacks=callbacks,

@@ -33,7 +33,7 @@ def train_encoder(
     optimizer = torch.optim.Adam(encoder.parameters(), spec.lr, fused=True)
 
     def play(step: loop.Step) -> tuple[Tensor, float]:
-        z_BD = torch.randn(spec.batch, generator.latent).to(device)
+        z_BD = torch.randn(spec.batch, generator.latent).to(device, non_blocking=True)
         loss = (encoder(frozen(z_BD)) - z_BD).square().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -46,6 +46,7 @@ def train_encoder(
         batch=spec.batch,
         epochs=spec.steps,
         seed=seed,
+        device=device,
         parts={"encoder": encoder, "optimizer": optimizer},
         columns=("loss", "[accuracy]"),
         callbacks=callbacks,

@@ -95,7 +95,8 @@ def train_gan(
             best.load_state_dict(candidate.state_dict())
 
     def play(step: loop.Step) -> Sequence[Tensor]:
-        numbers = game.play(unit(images_NCHW[step.rows_B.to(device)]))
+        game.updates = step.number * spec.discriminator_steps
+        numbers = game.play(unit(images_NCHW[step.rows_B]))
         if spec.ema:
             _update_average(averaged, generator, min(spec.ema, (1 + step.number) / (10 + step.number)))
         if judged(step.number, step.total, spec.checkpoint_selection):
@@ -108,6 +109,7 @@ def train_gan(
         batch=spec.batch,
         epochs=spec.epochs,
         seed=seed,
+        device=device,
         parts=parts,
         columns=NUMBERS,
         callbacks=callbacks,
@@ -145,12 +147,14 @@ class _Game:
         self.optimizer_discriminator = torch.optim.Adam(
             discriminator.parameters(), spec.lr_discriminator, betas, EPS, fused=True
         )
+        self.updates = 0  # of the discriminator: Adam counts them, too, but on the device
         self.batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in discriminator.modules())
 
     def play(self, real_BCHW: Tensor) -> Sequence[Tensor]:
         """All updates of one batch; NUMBERS."""
         for _ in range(self.spec.discriminator_steps):
             d = self.step_discriminator(real_BCHW)
+            self.updates += 1
         for _ in range(self.spec.generator_steps):
             g_loss, g_gradient = self.step_generator(real_BCHW)
         return g_loss, d.loss, g_gradient, d.gradient, d.logit_real, d.logit_fake
@@ -193,7 +197,7 @@ class _Game:
         """The generator's loss against the discriminator `unroll` updates later, as a function of the generator."""
         weights = {name: one.detach().clone().requires_grad_() for name, one in self.discriminator.named_parameters()}
         buffers = {name: one.clone() for name, one in self.discriminator.named_buffers()}
-        moments = _moments(self.discriminator, self.optimizer_discriminator)
+        moments = _moments(self.discriminator, self.optimizer_discriminator, self.updates)
 
         def discriminate(x_BCHW: Tensor) -> Tensor:
             logits_B1: Tensor = functional_call(self.discriminator, {**weights, **buffers}, (x_BCHW,))
@@ -214,19 +218,20 @@ class _Game:
         return generator_loss(self.spec.loss, discriminate(self.generator(self.latents(rows))))
 
     def latents(self, rows: int) -> Tensor:
-        return torch.randn(rows, self.generator.latent).to(next(self.generator.parameters()))
+        weight = next(self.generator.parameters())
+        return torch.randn(rows, self.generator.latent).to(weight.device, weight.dtype, non_blocking=True)
 
 
 Moments = Mapping[str, tuple[float, Tensor, Tensor]]
 """Adam's steps so far, first and second moment of each weight."""
 
 
-def _moments(network: nn.Module, optimizer: torch.optim.Optimizer) -> Moments:
+def _moments(network: nn.Module, optimizer: torch.optim.Optimizer, updates: int) -> Moments:
     moments = {}
     for name, weight in network.named_parameters():
         state = optimizer.state.get(weight)
         zero = torch.zeros_like(weight)
-        moments[name] = (float(state["step"]), state["exp_avg"], state["exp_avg_sq"]) if state else (0.0, zero, zero)
+        moments[name] = (float(updates), state["exp_avg"], state["exp_avg_sq"]) if state else (0.0, zero, zero)
     return moments
 
 
@@ -276,7 +281,6 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def _update_average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    for mean, weight in zip(averaged.parameters(), network.parameters(), strict=True):
-        mean.lerp_(weight, 1 - decay)
+    torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - decay)
     for kept, latest in zip(averaged.buffers(), network.buffers(), strict=True):
         kept.copy_(latest)

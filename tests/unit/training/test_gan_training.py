@@ -177,6 +177,7 @@ def tiny_game(**settings):
     real_BCHW = torch.rand(8, 1, 3, 3, dtype=torch.float64)
     for _ in range(2):
         game.step_discriminator(real_BCHW)
+    game.updates = 2
     return game, real_BCHW
 
 

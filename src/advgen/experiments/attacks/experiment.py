@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.definitions import Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.experiments.classifiers.experiment import Origin, origin
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import AttackSpec
@@ -41,15 +41,13 @@ ATTACK: Columns = {
 """An attack and its threat model."""
 
 
-class Craft(Task):
+class Craft(DeviceTask):
     """Attack one source model with one attack."""
 
     command = "craft"
     reads = ("model", "data")
     outputs = {"examples": "results/attacks/{source}/seed{seed}/{attack}.parquet"}
     labels = {"source": "source", "attack_name": "attack", "origin.dataset": "dataset"}
-    torch = True
-    packages = TORCH
     source: str
     source_seed: int
     attack_name: str

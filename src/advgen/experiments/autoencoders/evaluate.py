@@ -13,7 +13,7 @@ from advgen.metrics.image import laplacian_variance, mse
 from advgen.metrics.intervals import wilson
 from advgen.metrics.judging import judge_digest, judge_labels
 from advgen.models.layers import count_parameters
-from advgen.models.predict import features_and_probabilities, unit
+from advgen.models.predict import ROWS, at_once, device_of, features_and_probabilities, unit
 from advgen.seeds import normal
 
 
@@ -24,8 +24,9 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
     judge = load_model(job.input("judge")).to(job.device)
     stored, labels = load(job.input("data"))
     images = unit(stored)
+    rows = at_once(ROWS, device_of(model))
     with torch.inference_mode():
-        parts = [model(part.to(job.device)) for part in images.split(500)]
+        parts = [model(part.to(job.device)) for part in images.split(rows)]
     reconstructions = torch.cat([image.cpu() for image, _ in parts])
     z = torch.cat([z.cpu() for _, z in parts])
     judged, _ = judge_labels(judge, reconstructions)
@@ -34,7 +35,7 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
     errors = mse(reconstructions, images)
     normal_z = normal(spec.seed, "decoded", list(range(spec.n)), model.latent)
     with torch.inference_mode():
-        decoded = torch.cat([model.decode(part.to(job.device)).cpu() for part in normal_z.split(500)])
+        decoded = torch.cat([model.decode(part.to(job.device)).cpu() for part in normal_z.split(rows)])
     reference, _ = features_and_probabilities(judge, images)
     fids = [frechet(reference, features_and_probabilities(judge, one)[0]) for one in (reconstructions, decoded)]
     ks = [kstest(column, "norm").statistic for column in z.double().numpy().T]

@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, REALS, REALS64, TEXT, Image, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.registry import AnyAutoencoder
 from advgen.specs.base import AutoencoderName, Count, Need
 from advgen.specs.figures import FigureSpec
@@ -27,7 +27,7 @@ class AutoencoderDefinition(Definition):
     training: AutoencoderTraining = Field(AutoencoderTraining(), description="budget")
 
 
-class TrainAutoencoder(Task):
+class TrainAutoencoder(DeviceTask):
     """Train one autoencoder with one seed."""
 
     command = "train-autoencoder"
@@ -39,8 +39,6 @@ class TrainAutoencoder(Task):
         "snapshots": "results/autoencoders/{autoencoder}/seed{seed}/snapshots.parquet",
     }
     labels = {"name": "autoencoder"}
-    torch = True
-    packages = TORCH
     name: str
     seed: int
     model: AnyAutoencoder
@@ -48,7 +46,7 @@ class TrainAutoencoder(Task):
     validation: int
 
 
-class EvaluateAutoencoder(Task):
+class EvaluateAutoencoder(DeviceTask):
     """Reconstruct the test images with one autoencoder and judge them."""
 
     command = "evaluate-autoencoder"
@@ -60,8 +58,6 @@ class EvaluateAutoencoder(Task):
         "quality": "results/autoencoders/{autoencoder}/seed{seed}/quality.parquet",
     }
     labels = {"name": "autoencoder"}
-    torch = True
-    packages = TORCH
     name: str
     seed: int
     moments: MomentMatching | None

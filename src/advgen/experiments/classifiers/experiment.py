@@ -9,7 +9,7 @@ from pydantic import Field
 from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits, check_told
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
-from advgen.core.tasks import TORCH, Task, Varied
+from advgen.core.tasks import DeviceTask, Varied
 from advgen.registry import AnyDefence, AnyNetwork
 from advgen.specs.base import Count, Spec
 from advgen.specs.defences import PoolDefence
@@ -32,7 +32,7 @@ class ClassifierDefinition(Definition):
     )
 
 
-class TrainClassifier(Task):
+class TrainClassifier(DeviceTask):
     """Train one classifier with one seed."""
 
     command = "train-classifier"
@@ -43,8 +43,6 @@ class TrainClassifier(Task):
         "history": "results/classifiers/{classifier}/seed{seed}/history.parquet",
     }
     labels = {"name": "model"}
-    torch = True
-    packages = TORCH
     name: str
     seed: int
     model: AnyNetwork
@@ -70,15 +68,13 @@ class Tested(Origin):
     seed: int
 
 
-class EvaluateClassifiers(Task):
+class EvaluateClassifiers(DeviceTask):
     """Measure the test error of all classifiers and probes."""
 
     command = "evaluate-classifiers"
     run = "evaluate"
     reads = ("models", "histories", "data")
     outputs = {"table": "results/tables/classifiers.parquet"}
-    torch = True
-    packages = TORCH
     tested: tuple[Tested, ...]
     varied: Varied = {}
 

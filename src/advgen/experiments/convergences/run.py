@@ -9,10 +9,11 @@ from advgen.experiments.convergences.experiment import Converge
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
-from advgen.models.predict import predict
+from advgen.models.predict import at_once, device_of, predict
 from advgen.specs.attacks import PgdAttack
 
-BATCH = 250
+ROWS = 250
+"""Images attacked at once on the CPU."""
 
 
 def run(job: Job[Converge]) -> None:
@@ -21,11 +22,12 @@ def run(job: Job[Converge]) -> None:
     assert isinstance(spec.attack, PgdAttack)
     model = load_model(job.input("model")).to(job.device)
     images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    batch = at_once(ROWS, device_of(model))
     right = predict(model, images)[0] == labels
     losses, fooled, progress = [], [], Progress(job.label())
     for restart in range(spec.restarts):
-        for start in range(0, len(images), BATCH):
-            rows = slice(start, start + BATCH)
+        for start in range(0, len(images), batch):
+            rows = slice(start, start + batch)
             x_BCHW, y_B = images[rows].to(job.device), labels[rows].to(job.device)
             losses_BT, fooled_B = trajectory(model, x_BCHW, y_B, spec.attack, spec.seed, indices[rows], restart)
             losses.append(losses_BT.cpu())

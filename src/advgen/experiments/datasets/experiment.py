@@ -12,7 +12,7 @@ from advgen.core.definitions import Mistake, Study, check_told
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
 from advgen.core.paths import raw
 from advgen.core.schema import INT, Image, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask, Task
 from advgen.registry import AnyDataset
 from advgen.specs.base import Count, DatasetName, Need
 from advgen.specs.datasets import DatasetSpec, DerivedDataset, RawDataset
@@ -50,7 +50,7 @@ class MakeDataset(Task):
         return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader, self.dataset.intact}
 
 
-class DeriveDataset(Task):
+class DeriveDataset(DeviceTask):
     """Make a data set from another one, with a trained model if it needs one."""
 
     command = "derive-dataset"
@@ -61,8 +61,6 @@ class DeriveDataset(Task):
         "test": "results/datasets/{derived}/test.parquet",
     }
     labels = {"name": "name"}
-    torch = True
-    packages = TORCH
     dataset: AnyDataset = Field(description="data set to make")
     name: str
     seed: int

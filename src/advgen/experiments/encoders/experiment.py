@@ -8,7 +8,7 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study, check_fits
 from advgen.core.kinds import Kind, PlannedJob, Planner
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.registry import AnyNetwork
 from advgen.specs.base import GeneratorName, Spec
 from advgen.specs.training import EncoderTraining
@@ -22,7 +22,7 @@ class EncoderDefinition(Spec):
     training: EncoderTraining = Field(EncoderTraining(), description="budget")
 
 
-class TrainEncoder(Task):
+class TrainEncoder(DeviceTask):
     """Train an encoder that gives searches in one generator a start."""
 
     command = "train-encoder"
@@ -32,8 +32,6 @@ class TrainEncoder(Task):
         "history": "results/encoders/{encoder}/seed{seed}/history.parquet",
     }
     labels = {"name": "model"}
-    torch = True
-    packages = TORCH
     name: str
     seed: int
     model: AnyNetwork

@@ -12,7 +12,7 @@ from advgen.metrics.detect import collapsed
 from advgen.metrics.image import isolated_energy, laplacian_variance
 from advgen.metrics.judging import judge_digest, judge_labels, judge_samples
 from advgen.models.layers import count_parameters
-from advgen.models.predict import unit
+from advgen.models.predict import ROWS, at_once, unit
 from advgen.seeds import normal
 
 
@@ -26,7 +26,7 @@ def run(job: Job[EvaluateGan]) -> None:
     real, _ = load(job.input("data"))
     z = normal(spec.seed, "samples", list(range(spec.n)), generator.spec.latent).to(job.device)
     with torch.inference_mode():
-        samples = torch.cat([generator(part) for part in z.split(500)]).cpu()
+        samples = torch.cat([generator(part) for part in z.split(at_once(ROWS, z.device))]).cpu()
     quality = judge_samples(judge, samples, real[permutation(len(real), 0, "reference")], judge.outputs)
     columns = {
         "gan": spec.name,

@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
 from advgen.registry import AnyGenerator, AnyNetwork
 from advgen.specs.base import Count, GanName, Need, show_shape
@@ -29,7 +29,7 @@ class GanDefinition(Definition):
     training: GanTraining = Field(GanTraining(), description="objective and budget")
 
 
-class TrainGan(Task):
+class TrainGan(DeviceTask):
     """Train one generator against its discriminator with one seed."""
 
     command = "train-gan"
@@ -43,8 +43,6 @@ class TrainGan(Task):
     labels = {"name": "gan"}
     # named, not imported, so that it is no part of the digest of a GAN that nobody judges
     scorer: ClassVar[str] = "advgen.metrics.score:scorer"
-    torch = True
-    packages = TORCH
     name: str
     seed: int
     generator: AnyGenerator
@@ -62,7 +60,7 @@ class TrainGan(Task):
         return super().uses() | ({self.scorer} if self.judged else set())
 
 
-class EvaluateGan(Task):
+class EvaluateGan(DeviceTask):
     """Draw samples from one generator and judge them."""
 
     command = "evaluate-gan"
@@ -73,8 +71,6 @@ class EvaluateGan(Task):
         "quality": "results/gans/{gan}/seed{seed}/quality.parquet",
     }
     labels = {"name": "gan"}
-    torch = True
-    packages = TORCH
     name: str
     seed: int
     training: GanTraining

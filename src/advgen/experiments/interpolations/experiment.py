@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Experiment, Files, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.specs.base import MOST, Count, Need, Ref, Spec
 from advgen.specs.figures import FigureSpec
 from advgen.specs.searches import LatentSearch
@@ -29,15 +29,13 @@ class InterpolationDefinition(Spec):
     search: LatentSearch = Field(LatentSearch(), description="how z is searched in a GAN")
 
 
-class Interpolate(Task):
+class Interpolate(DeviceTask):
     """Walk between pairs of test images in the latent space of one model."""
 
     command = "interpolate"
     reads = ("model", "judge", "data")
     outputs = {"interpolation": "results/interpolations/{interpolation}/{model}--seed{seed}.parquet"}
     labels = {"name": "interpolation", "model_name": "model"}
-    torch = True
-    packages = TORCH
     name: str
     model_name: str
     seed: int

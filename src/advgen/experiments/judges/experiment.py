@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.definitions import Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL64, REALS64, TEXT, Columns, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.experiments.classifiers.experiment import TrainClassifier
 from advgen.specs.base import DatasetName, GanName, Need, Spec
 from advgen.specs.figures import FigureSpec
@@ -41,15 +41,13 @@ class TrainJudge(TrainClassifier):
     }
 
 
-class CalibrateJudge(Task):
+class CalibrateJudge(DeviceTask):
     """Measure the judge on images of known quality."""
 
     command = "calibrate-judge"
     run = "calibrate"
     reads = ("judge", "train", "test")
     outputs = {"calibration": "results/judges/{dataset}/calibration.parquet"}
-    torch = True
-    packages = TORCH
     dataset: str
     n: int
     seed: int

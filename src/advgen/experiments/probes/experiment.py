@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen import registry
 from advgen.core.definitions import Mistake, Study, check_batch
 from advgen.core.kinds import Kind, PlannedJob, Planner
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.base import DatasetName, Ref, Seeds, Spec
 from advgen.specs.networks import FcNetwork
@@ -36,7 +36,7 @@ class ProbeDefinition(Spec):
         return self.seeds or study.seeds_of(self.of)
 
 
-class TrainProbe(Task):
+class TrainProbe(DeviceTask):
     """Take a classifier out of another model: a discriminator's decision, or a linear head on frozen features."""
 
     command = "train-probe"
@@ -46,8 +46,6 @@ class TrainProbe(Task):
         "history": "results/probes/{probe}/seed{seed}/history.parquet",
     }
     labels = {"name": "model"}
-    torch = True
-    packages = TORCH
     name: str
     seed: int
     part: Literal["decision", "features"]

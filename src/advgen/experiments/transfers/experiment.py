@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
-from advgen.core.tasks import TORCH, Task
+from advgen.core.tasks import DeviceTask
 from advgen.outcomes.summaries.outcome import Summarise
 from advgen.specs.base import MOST, AttackName, ClassifierName, Need, Positive, Ref, Spec
 from advgen.specs.figures import FigureSpec
@@ -29,14 +29,12 @@ class TransferDefinition(Spec):
     )
 
 
-class Transfer(Task):
+class Transfer(DeviceTask):
     """Show every target the adversarial examples of one source: one row of a matrix."""
 
     command = "transfer"
     reads = ("examples", "targets")
     outputs = {"row": "results/transfers/{study}/{source}--seed{seed}--{attack}.parquet"}
-    torch = True
-    packages = TORCH
     study: str
     targets: tuple[str, ...]
     seeds: tuple[int, ...]

@@ -10,6 +10,7 @@ from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, write_table
 from advgen.metrics.judging import judge_digest, judge_samples
 from advgen.models.generators import truncated
+from advgen.models.predict import ROWS, at_once
 from advgen.seeds import uniform
 
 
@@ -25,7 +26,7 @@ def run(job: Job[Truncate]) -> None:
     for threshold in spec.thresholds:
         z = truncated(u, threshold).to(job.device)
         with torch.inference_mode():
-            samples = torch.cat([generator(part) for part in z.split(500)]).cpu()
+            samples = torch.cat([generator(part) for part in z.split(at_once(ROWS, z.device))]).cpu()
         columns = {
             "truncation": spec.name,
             "generator": spec.generator_name,

@@ -62,7 +62,8 @@ class Pool(Defence):
         pool_QCHW = self.extras["pool"][part * PART : (part + 1) * PART]
         rows_Q = torch.randint(len(self.labels_N), (len(pool_QCHW),), device=self.labels_N.device)
         x_QCHW, y_Q = unit(self.images_NCHW[rows_Q]), self.labels_N[rows_Q]
-        found_QCHW = deepfool(self.model, x_QCHW, y_Q, self.search, seed=self.seed, indices=rows_Q.tolist())
+        places = list(range(len(y_Q)))  # it draws nothing for each
+        found_QCHW = deepfool(self.model, x_QCHW, y_Q, self.search, seed=self.seed, indices=places)
         delta_QCHW = found_QCHW - x_QCHW
         # As the network grows robust, the smallest change that misleads it comes to mislead people too.
         cut_Q111 = (self.spec.largest / norms(delta_QCHW).clamp_min(1e-12)).clamp_max(1)

@@ -1,4 +1,4 @@
-"""Every training and every attack on a pretended GPU, and the rules that it obeys."""
+"""Every training and every attack on the pretended GPU finds the CPU's numbers, and goes on from a saved state."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tests.pretended_gpu import CUDA, UNORDERED, OnGpu, PretendedGpu
+from tests.gpu.device import OnGpu, PretendedGpu
 
-from advgen import registry
+from advgen import registry, seeds
 from advgen.attacks.run import craft
 from advgen.io.checkpoints import build
 from advgen.models.ensemble import Ensemble
@@ -23,7 +23,7 @@ from advgen.training.classifier import train_classifier
 from advgen.training.defences.common import Defence
 from advgen.training.encoder import train_encoder
 from advgen.training.gan import train_gan
-from advgen.training.loop import gather
+from advgen.training.loop import FETCHED, gather, run
 from advgen.training.probe import body_spec, train_head
 from advgen.training.state import Callbacks
 
@@ -135,12 +135,53 @@ def test_a_training_runs_to_its_end_and_resumes(name):
 
 
 def test_numbers_are_gathered_wherever_they_lie():
-    with PretendedGpu():
+    with PretendedGpu() as gpu:
         there = torch.tensor(2.5).to(DEVICE)
-        row = gather([1.5, there, math.nan, torch.tensor(3.5, dtype=torch.float64), there * 2])
-    assert not isinstance(row, OnGpu)
+        before = gpu.syncs.total()
+        row = gather([1.5, there, math.nan, torch.tensor(3.5, dtype=torch.float64), there * 2], DEVICE)
+        assert gpu.syncs.total() == before
+    assert isinstance(row, OnGpu)
     assert row.dtype == torch.float32
     assert row.nan_to_num(-1).tolist() == [1.5, 2.5, -1, 3.5, 5.0]
+
+
+def broken(callbacks):
+    """A training whose loss is not a number in the sixth of 50 steps."""
+    weight = torch.nn.Linear(1, 1)
+
+    def play(step):
+        return [torch.tensor(math.nan if step.number == 5 else 1.0).to(DEVICE, non_blocking=True)]
+
+    given = {"parts": {"weight": weight}, "columns": ("loss",), "callbacks": callbacks, "remedy": "lower lr"}
+    return run(play, examples=50, batch=1, epochs=1, seed=0, device=DEVICE, **given)
+
+
+def test_a_training_that_breaks_down_names_the_step_when_its_numbers_are_fetched():
+    told = []
+    with PretendedGpu() as gpu:
+        with pytest.raises(ValueError, match=r"broke down at step 6 of 50 \(loss is nan\): lower lr"):
+            broken(
+                Callbacks(progress=lambda *numbers: told.append(numbers), save=lambda take: told.append(gpu.launches))
+            )
+    assert len(told) == FETCHED - 1, "it went on until they were fetched, and told nothing"
+    assert gpu.syncs.total() == 1
+
+
+def test_no_state_is_kept_of_a_training_that_has_broken_down():
+    states = []
+    with PretendedGpu(), pytest.raises(ValueError, match="broke down at step 6 of 50"):
+        broken(Callbacks(save=lambda take: states.append(take())))
+    assert len(states) == 5
+
+
+def test_each_step_seeds_the_devices_own_random_numbers(monkeypatch):
+    """So that dropout and noise that are drawn there are the same after a resume."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with PretendedGpu(), pytest.raises(ValueError, match="broke down"):
+        broken(Callbacks())
+    assert seeded == [seeds.derive(0, "step", number) for number in range(FETCHED)]
 
 
 ATTACKS = {
@@ -168,64 +209,3 @@ def test_an_attack_finds_the_cpus_examples(kind):
     # without the CPU's own convolutions the last digits differ, and with them now and then which example is found
     away = np.abs(found["x_adv"] - plain["x_adv"]).max((1, 2, 3))
     assert np.mean(away < 1e-3) >= 0.9
-
-
-# --- the rules of the device itself ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def gpu():
-    with PretendedGpu():
-        yield torch.arange(6.0).view(1, 1, 2, 3).to(DEVICE)
-
-
-def test_it_says_that_it_is_one(gpu):
-    assert gpu.device == CUDA and gpu.is_cuda and (gpu + 1).device == CUDA
-    assert torch.zeros(2, device=DEVICE).device == CUDA
-    assert torch.zeros_like(gpu).device == CUDA
-    assert gpu.cpu().device.type == "cpu"
-    assert gpu.add_(1) is gpu and gpu.sum().item() == 21
-
-
-@pytest.mark.parametrize("join", [torch.stack, torch.cat])
-def test_joining_wants_one_device_for_scalars_too(gpu, join):
-    with pytest.raises(RuntimeError, match="same device"):
-        join(
-            [
-                gpu.sum().view(()) if join is torch.stack else gpu.flatten(),
-                torch.zeros(() if join is torch.stack else 1),
-            ]
-        )
-
-
-def test_operands_lie_on_one_device_but_for_cpu_scalars(gpu):
-    assert (gpu * torch.tensor(2.0)).device == CUDA
-    with pytest.raises(RuntimeError, match="same device"):
-        gpu * torch.ones(3)
-    with pytest.raises(RuntimeError, match="same device"):
-        torch.ones(3) @ gpu[0, 0].T
-
-
-def test_indices_may_lie_on_the_cpu_but_not_those_of_a_cpu_tensor_on_the_device(gpu):
-    assert gpu[torch.tensor([0])].device == CUDA
-    with pytest.raises(RuntimeError, match="same device"):
-        torch.ones(6)[gpu.flatten().long()]
-
-
-def test_numpy_is_refused(gpu):
-    with pytest.raises(TypeError, match="numpy"):
-        gpu.numpy()
-
-
-def test_kernels_that_are_not_deterministic_are_refused(gpu):
-    grid = torch.zeros(1, 2, 2, 2, device=DEVICE, requires_grad=True)
-    seen = torch.nn.functional.grid_sample(gpu, grid, align_corners=False)
-    with pytest.raises(RuntimeError, match="deterministic"):
-        seen.sum().backward()
-    with pytest.raises(RuntimeError, match="deterministic"):
-        torch.nn.functional.cross_entropy(gpu[0].transpose(1, 2), torch.zeros(1, 2, dtype=torch.long, device=DEVICE))
-    assert torch.nn.functional.cross_entropy(gpu[0, 0], torch.zeros(2, dtype=torch.long, device=DEVICE)).device == CUDA
-
-
-def test_every_refused_kernel_exists():
-    assert all(hasattr(torch.ops.aten, name) for name in UNORDERED)

@@ -1,0 +1,49 @@
+"""How many images are computed at once follows a GPU's memory; on the CPU it never changes, for it changes bits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.gpu import device
+from tests.gpu.device import CUDA, PretendedGpu
+from torch import nn
+
+from advgen import registry
+from advgen.attacks.run import craft
+from advgen.models.predict import at_once, predict
+
+
+class Counting(nn.Module):
+    """Notes how many images it is shown at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.shown = nn.Linear(4, 3), list[int]()
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        self.shown.append(len(x_BCHW))
+        return self.layer(x_BCHW.flatten(1))
+
+
+@pytest.mark.parametrize(("gigabytes", "rows"), [(2, 500), (4, 500), (16, 2000), (80, 10000)])
+def test_the_whole_memory_counts(gigabytes: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "MEMORY", gigabytes * 2**30)
+    with PretendedGpu():
+        assert at_once(500, CUDA) == rows
+    assert at_once(500, torch.device("cpu")) == 500
+
+
+def test_images_are_judged_and_attacked_in_larger_batches_on_a_gpu() -> None:
+    model, images = Counting().eval(), torch.rand(2100, 1, 2, 2)
+    predict(model, images)
+    assert model.shown == [500, 500, 500, 500, 100]
+    model.shown.clear()
+    spec = registry.parse("attacks", {"kind": "gaussian_noise"})
+    labels, indices = torch.zeros(1100, dtype=torch.long), list(range(1100))
+    with PretendedGpu():
+        model.to(CUDA)
+        predict(model, images)
+        assert model.shown == [2000, 100]
+        model.shown.clear()
+        craft(registry.resolve(spec), model, images[:1100], labels, spec, seed=0, indices=indices)
+        assert set(model.shown) == {1000, 100}

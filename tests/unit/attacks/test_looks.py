@@ -1,0 +1,73 @@
+"""Examples that are done and stay in the batch, as they do on a GPU between two looks, change nothing."""
+
+import importlib
+import pkgutil
+
+import pytest
+import torch
+
+import advgen.attacks
+from advgen import registry
+from advgen.attacks import common, deepfool, one_pixel
+from advgen.attacks.common import LOOK, looks
+from advgen.attacks.run import Calls, counted
+
+NAMES = [one.name for one in pkgutil.iter_modules(advgen.attacks.__path__)]
+MODULES = [importlib.import_module(f"advgen.attacks.{name}") for name in NAMES]
+LOOKING = [module for module in MODULES if hasattr(module, "looks") and module is not common]
+SPECS = {
+    "deepfool": [{}],
+    "jsma": [{"target": "random", "theta": 0.05, "share": 0.9}],
+    "lbfgs": [{"steps": 45, "searches": 3}, {"target": None, "steps": 45, "searches": 3}],
+    "one_pixel": [{"population": 6, "generations": 45}, {"search": "exhaustive"}],
+    "pgd": [
+        {"early_stopping": True, "steps": 45, "eps": 0.05, "step_size": 0.003},
+        {"early_stopping": True, "steps": 45, "eps": 0.1, "step_size": 0.004, "restarts": 3, "target": "random"},
+    ],
+    "region": [{"region": {"kind": "square", "size": 3}, "steps": 45, "step_size": 0.01}],
+    "spatial": [{"search": "random", "tries": 45}, {"search": "first_order", "tries": 45}, {"angles": 9, "shifts": 3}],
+    "square": [{"queries": 60, "eps": 0.04}],
+}
+
+
+def test_a_device_is_looked_at_now_and_then_and_the_cpu_always():
+    cpu, device = torch.empty(0), torch.empty(0, device="meta")
+    assert all(looks(iteration, cpu) for iteration in range(50))
+    assert [iteration for iteration in range(50) if looks(iteration, device)] == [20, 40]
+
+
+def test_every_attack_that_looks_is_here():
+    assert {module.__name__.rpartition(".")[2] for module in LOOKING} == set(SPECS)
+
+
+@pytest.mark.parametrize(("kind", "keys"), [(kind, keys) for kind, some in SPECS.items() for keys in some])
+def test_what_is_done_stays_as_it_is_until_the_next_look(kind, keys, model, x, y, indices, monkeypatch):
+    spec = registry.parse("attacks", {"kind": kind, **keys})
+    attack, given = registry.resolve(spec), {"seed": 0, "indices": indices}
+    # else the exhaustive search shows as many changes at once as images leave room for, and keeps the best of those
+    monkeypatch.setattr(one_pixel, "ROWS", 1)
+    few, many, looked = Calls(), Calls(), []
+    with counted(model, few):
+        at_once = attack(model, x, y, spec, **given)
+
+    def rarely(iteration, like):
+        looked.append(iteration)
+        return iteration > 0 and iteration % LOOK == 0
+
+    for module in LOOKING:
+        monkeypatch.setattr(module, "looks", rarely)
+    with counted(model, many):
+        later = attack(model, x, y, spec, **given)
+    assert max(looked) >= LOOK, "it never came to a look"
+    assert few.forward < many.forward, "on the CPU, what is done is shown to the model no more"
+    torch.testing.assert_close(later, at_once, rtol=0, atol=1e-9)
+
+
+def test_deepfool_goes_the_same_way_towards_all_classes_at_once(model, x, y, indices, monkeypatch):
+    spec = registry.parse("attacks", {"kind": "deepfool"})
+    near = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
+    monkeypatch.setattr(deepfool, "_towards_near", deepfool._towards_all)
+    monkeypatch.setattr(deepfool, "looks", lambda iteration, like: iteration > 0 and iteration % LOOK == 0)
+    every = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
+    torch.testing.assert_close(every, near, rtol=0, atol=1e-9)
+    assert (every != x).flatten(1).any(1).sum() == 5, "all but the one that is wrong already"
