@@ -62,7 +62,7 @@ docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, r
 lock: $(BIN)/python  ## write requirements*.lock again from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	$(BIN)/pip install --disable-pip-version-check 'uv>=0.13.9,<0.14'
 	$(LOCK) --extra test -o requirements-test.lock $(ARGS)
-	$(LOCK) --extra slurm -o requirements.lock -c requirements-test.lock $(ARGS)
+	$(LOCK) --extra slurm --extra colour -o requirements.lock -c requirements-test.lock $(ARGS)
 
 clean:  ## delete results, but not the downloads, nor what is kept so that nothing is computed twice
 	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name 'datasets*' ! -name cache -exec rm -rf {} +

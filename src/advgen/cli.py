@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         package = (error.name or "").partition(".")[0]
         if package in ("", "advgen") or "--traceback" in given:
             raise
-        extra = "cv" if given[0].startswith("cv") else "lab"
+        extra = "colour" if package.startswith("resvg") else "cv" if given[0].startswith("cv") else "lab"
         sys.exit(f"advgen {given[0]}: needs {package}; pip install 'advgen[{extra}]'")
 
 

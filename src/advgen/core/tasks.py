@@ -77,6 +77,10 @@ class Task(Spec):
         own = {"advgen.cli:compute", "advgen.io.jobs:Job", f"{self.module()}:run", f"{told.__module__}:{told.__name__}"}
         return own | set(targets(fields))
 
+    def made_with(self) -> tuple[str, ...]:
+        """The packages whose versions stand in the stamp."""
+        return self.packages
+
     def written(self) -> tuple[str, ...]:
         """The kinds of tables that it writes."""
         return self.tables

@@ -74,7 +74,7 @@ class Job(Generic[T]):
             inputs=self.digests,
             versions={
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("advgen", *self.spec.packages)},
+                **{name: version(name) for name in ("advgen", *self.spec.made_with())},
             },
             seed=spec.get("seed"),
             device=devices.device_name(self.device) if self.spec.torch else "cpu",
