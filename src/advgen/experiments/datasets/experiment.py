@@ -72,6 +72,11 @@ class DeriveDataset(Task):
     name: str
     seed: int
 
+    def takes_gpu(self) -> bool:
+        """Where a model makes it."""
+        assert isinstance(self.dataset, DerivedDataset)
+        return any(self.dataset.needs())
+
 
 class DatasetSamplesFigure(FigureSpec):
     """Images of each class of a data set."""
