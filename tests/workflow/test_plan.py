@@ -27,7 +27,9 @@ def test_dry_run_counts_equal_the_plan(study, project: Callable[..., Project]) -
     assert result.returncode == 0, result.stderr[-2000:]
     listed = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, flags=re.MULTILINE))
     jobs = build(load_file(study)).jobs
-    counts = Counter(f"fetch_{job.wildcards['dataset']}" if job.rule == "fetch" else job.rule for job in jobs)
+    counts = Counter(
+        f"fetch_{job.wildcards['dataset'].replace('-', '_')}" if job.rule == "fetch" else job.rule for job in jobs
+    )
     assert {rule: int(count) for rule, count in listed.items() if rule not in ("all", "total")} == counts
 
 
