@@ -37,7 +37,8 @@ class DrawnFaces:
     """Where the packages that draw come from."""
 
     def fetch(self, targets: Sequence[Path]) -> None:
-        """Write the raw files; ValueError lists every source tried."""
+        """Write the raw files; ValueError lists every source tried, or says that nothing here can run them."""
+        check_node()
         sources = [local(local_folder("drawn_faces")), npm_archives(PACKAGES)]
         fetch(DrawnFacesDataset.raw, targets, sources, "drawn_faces")
 
@@ -62,6 +63,12 @@ class Faces:
         return np.stack([_pixels(self.svgs[row], self.side) for row in rows])
 
 
+def check_node() -> None:
+    """ValueError without Node.js."""
+    if shutil.which("node") is None:
+        raise ValueError("drawn faces want Node.js, which is not installed; install version 18 or newer and run again")
+
+
 def read(raw: Sequence[Path], spec: DrawnFacesDataset) -> tuple[tuple[Faces, Labels], tuple[Faces, Labels]]:
     """Faces and labels (N,) uint8 for training and for test; ValueError without Node.js."""
     train, test = spec.full
@@ -74,8 +81,7 @@ def read(raw: Sequence[Path], spec: DrawnFacesDataset) -> tuple[tuple[Faces, Lab
 
 def _draw(raw: Sequence[Path], seeds: list[str]) -> list[dict[str, Any]]:
     """An SVG and its parts by attribute for each seed."""
-    if shutil.which("node") is None:
-        raise ValueError("drawn faces want Node.js, which is not installed; install version 18 or newer and run again")
+    check_node()
     with tempfile.TemporaryDirectory() as folder:
         for path, package in zip(raw, PACKAGES.values(), strict=True):
             place = Path(folder) / "node_modules" / package.rpartition("@")[0]

@@ -82,6 +82,8 @@ def test_without_what_draws_a_line_says_what_to_install(tmp_path: Path, monkeypa
     with pytest.raises(ValueError, match=r"Node\.js, which is not installed; install version 18 or newer"):
         monkeypatch.setenv("PATH", "")
         drawn_faces.read(list(DrawnFacesDataset.raw), FACES)
+    with pytest.raises(SystemExit, match=r"^advgen fetch: drawn faces want Node\.js, .* run again$"):
+        main(["fetch", "--spec", spec, "--out", *(f"raw/{name}" for name in DrawnFacesDataset.raw)])
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not (Path(path) / "resvg_py").exists()])
     with pytest.raises(SystemExit) as caught:
         main(["make-dataset", "--spec", spec, "--raw", *DrawnFacesDataset.raw, *made])
@@ -90,6 +92,7 @@ def test_without_what_draws_a_line_says_what_to_install(tmp_path: Path, monkeypa
 
 def test_archives_placed_by_hand_are_taken_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "mine"))
+    monkeypatch.setattr(drawn_faces, "check_node", lambda: None)
     monkeypatch.setenv("PATH", "")
     folder = tmp_path / "mine" / "drawn_faces"
     layouts.drawn_faces(folder)
