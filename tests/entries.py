@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from advgen import registry
 from advgen.cli import main
 from advgen.core.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
-from advgen.specs.datasets import FashionMnistDataset, MnistDataset
+from advgen.specs.datasets import DrawnFacesDataset, FashionMnistDataset, MnistDataset, SymbolsDataset
 from tests import layouts
 
 NAMED = {"name": "one", "seed": 0}
@@ -142,7 +142,7 @@ def dataset(kind: str, **told: Any) -> None:
     if kind in LAYOUTS:
         with pytest.MonkeyPatch.context() as patch:
             LAYOUTS[kind](Path("mine") / kind, patch)
-            raw = [f"{kind}/{name}" for name in cls.raw]  # type: ignore[attr-defined]
+            raw = [f"{kind}/{name}" for name in cls(kind=kind).files()]  # type: ignore[attr-defined, call-arg]
             command("fetch", {"dataset": one_of(kind, **told)}, out=raw)
             command("make-dataset", {"dataset": one_of(kind, **told)}, raw=raw, **made)
     else:
@@ -164,9 +164,25 @@ def digits(folder: Path, patch: pytest.MonkeyPatch) -> None:
     for name, shape in zip(MnistDataset.raw, [(9, 28, 28), (9,), (5, 28, 28), (5,)], strict=True):
         header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
         (folder / name).write_bytes(header + np.arange(np.prod(shape)).astype(np.uint8).tobytes())
-    sums = {name: md5((folder / name).read_bytes()).hexdigest() for name in MnistDataset.raw}
+    sums = layouts.checksums(folder, MnistDataset.raw)
     patch.setattr(MnistDataset, "raw", sums)
     patch.setattr(FashionMnistDataset, "raw", sums)
+
+
+def symbols(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Few and plain ones."""
+    layouts.symbols(folder)
+    patch.setattr(SymbolsDataset, "raw", {**SymbolsDataset.raw, **layouts.checksums(folder, SymbolsDataset.raw)})
+
+
+def drawn_faces(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Few and plain ones; skips where nothing can draw them."""
+    pytest.importorskip("resvg_py", reason="resvg-py is not installed")
+    if shutil.which("node") is None:
+        pytest.skip("Node.js is not installed")
+    layouts.drawn_faces(folder)
+    patch.setattr(DrawnFacesDataset, "raw", layouts.checksums(folder, DrawnFacesDataset.raw))
+    patch.setattr(DrawnFacesDataset, "full", (5, 2))
 
 
 LAYOUTS: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {
@@ -176,6 +192,8 @@ LAYOUTS: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {
     "celeba": lambda folder, _: layouts.celeba(
         folder, 6 * [Image.new("RGB", (178, 218))], 6 * [True], [0, 0, 0, 0, 2, 2]
     ),
+    "drawn_faces": drawn_faces,
+    "symbols": symbols,
 }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import pickle
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from advgen.data.checksum import checksum
 from advgen.data.cifar import MD5
 
 
@@ -42,3 +46,52 @@ def cifar(folder: Path, count: int = 7, **changes: bytes) -> Path:
     for seed, name in enumerate(MD5):
         (folder / name).write_bytes(changes.get(name, cifar_batch(count, seed)))
     return folder
+
+
+CATEGORIES = tuple(f"category {number}" for number in range(9))
+CORE = """export const createAvatar = (design, { seed }) => ({
+  toString: () => design.draw(seed), toJson: () => ({ extra: { mouth: "smile", seed } })
+});
+"""
+DESIGN = """export const draw = (seed) =>
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2">
+    <rect width="1" height="2" fill="#${seed.slice(0, 6)}"/></svg>`;
+"""
+
+
+def symbols(folder: Path, style: str = "google") -> None:
+    """A page of plain squares, four times each category and once the one left out; the second has two variants."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = np.zeros((34 * 7, 34 * 7, 4), np.uint8)
+    places = iter([(column, row) for column in range(7) for row in range(7)])
+
+    def square(name: str) -> dict[str, object]:
+        column, row = next(places)
+        page[34 * row + 9 : 34 * row + 25, 34 * column + 9 : 34 * column + 25] = (*name.encode()[:3], 255)
+        return {"unified": name, "sheet_x": column, "sheet_y": row}
+
+    listed = [
+        {**square(f"{place:03}-{style}"), "category": category}
+        for place, category in enumerate([*(4 * CATEGORIES), "Component"])
+    ]
+    listed[1]["skin_variations"] = {tone: square(f"{tone}-{style}") for tone in ("1F3", "1F4")}
+    (folder / "emoji.json").write_text(json.dumps(listed))
+    Image.fromarray(page, "RGBA").save(folder / f"{style}.png")
+
+
+def drawn_faces(folder: Path) -> None:
+    """The two packages that draw, with a rectangle for a face."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, code in (("core", CORE), ("toon-head", DESIGN)):
+        about = json.dumps({"name": f"@dicebear/{name}", "type": "module", "exports": "./index.js"})
+        with tarfile.open(folder / f"dicebear-{name}-9.4.3.tgz", "w:gz") as archive:
+            for path, text in (("package/package.json", about), ("package/index.js", code)):
+                member = tarfile.TarInfo(path)
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text.encode()))
+
+
+def checksums(folder: Path, published: Mapping[str, str]) -> dict[str, str]:
+    """The checksums of the files in a folder that are among the published ones."""
+    there = {name: sum_ for name, sum_ in published.items() if (folder / name).is_file()}
+    return {name: checksum((folder / name).read_bytes(), sum_) for name, sum_ in there.items()}

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         package = (error.name or "").partition(".")[0]
         if package in ("", "advgen") or "--traceback" in given:
             raise
-        extra = "cv" if given[0].startswith("cv") else "lab"
+        extra = "colour" if package.startswith("resvg") else "cv" if given[0].startswith("cv") else "lab"
         sys.exit(f"advgen {given[0]}: needs {package}; pip install 'advgen[{extra}]'")
 
 
@@ -146,7 +146,7 @@ def run_task(parsed: argparse.Namespace) -> None:
                 raise ValueError(f"--{flag} {path}: no such file")
     job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()))
     with sole_writer(job.outputs):
-        if task.torch and devices.slots():  # what is kept for another device is another result
+        if spec.takes_gpu() and devices.gpus():  # what is kept for another device is another result
             job.device = devices.prepare(job.label())
         if not cache.restore(job):
             with told_code(spec):
@@ -171,7 +171,7 @@ def told_code(spec: Task) -> Iterator[None]:
 def compute(job: Job[Any]) -> None:
     """Make the files of a job."""
     if job.spec.torch:
-        job.device = devices.prepare(job.label(), getattr(job.spec, "tf32", False))
+        job.device = devices.prepare(job.label(), job.spec.takes_gpu(), getattr(job.spec, "tf32", False))
     run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
     if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
         run = load_target(around)(run)

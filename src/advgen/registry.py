@@ -21,6 +21,8 @@ DATASETS: dict[type[Spec], str] = {
     datasets.FashionMnistDataset: "advgen.data.mnist:fashion_mnist",
     datasets.Cifar10Dataset: "advgen.data.cifar:cifar10",
     datasets.CelebaDataset: "advgen.data.celeba:celeba",
+    datasets.DrawnFacesDataset: "advgen.data.drawn_faces:drawn_faces",
+    datasets.SymbolsDataset: "advgen.data.symbols:symbols",
     datasets.PartDataset: "advgen.data.part:part",
     datasets.ShuffledLabels: "advgen.data.shuffled_labels:shuffled_labels",
     datasets.RobustFeatures: "advgen.data.robust_features:robust_features",

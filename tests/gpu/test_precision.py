@@ -30,7 +30,7 @@ def precision(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("tf32", [False, True])
 def test_a_job_rounds_as_its_spec_says(tf32: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = not tf32, not tf32
-    devices.prepare("a job", tf32)
+    devices.prepare("a job", tf32=tf32)
     assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == tf32
 
 

@@ -1,6 +1,8 @@
-"""Faces and objects in colour, from folders in the published layouts to figures, in one run."""
+"""Images in colour to figures, each study in one run: folders in the published layouts, and real drawings from npm."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ from tests import layouts
 from tests.project import Project
 
 import advgen
+from advgen.io.tables import read_images, read_table
 
 STUDY = "tests/colour.yaml"
 
@@ -57,3 +60,44 @@ def test_objects_go_through_robust_features(finished: Project) -> None:
 def test_every_figure_is_drawn(finished: Project) -> None:
     figures = {path.stem for path in (finished.folder / "results/figures").glob("*.png")}
     assert figures == {"faces-shown", "samples", "restored", "features"}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, raw_drawn_faces: Path, raw_symbols: Path) -> Project:
+    """The study on real drawings: faces and symbols."""
+    project = Project(tmp_path_factory.mktemp("drawn"))
+    result = project.snakemake("tests/drawn.yaml")
+    assert result.returncode == 0, result.stderr[-5000:]
+    return project
+
+
+def test_a_gan_learns_to_draw_faces(drawn: Project) -> None:
+    results = drawn.folder / "results"
+    facts = pq.read_table(results / "datasets/faces/test.parquet", columns=["label"]).to_pandas()
+    assert set(facts["label"]) == {0, 1, 2, 3}
+    samples = read_images(read_table(results / "gans/drawn/seed0/samples.parquet"))
+    real = read_images(read_table(results / "datasets/faces/test.parquet")) / 255
+    # on white, and darker where the face is
+    assert samples[:, :, :6, :6].mean() > samples[:, :, 24:40, 24:40].mean() + 0.1
+    assert real[:, :, :6, :6].mean() > real[:, :, 24:40, 24:40].mean() + 0.1
+
+
+def test_examples_transfer_between_two_styles_of_the_same_symbols(drawn: Project) -> None:
+    table = pq.read_table(drawn.folder / "results/tables/between-styles.parquet").to_pandas()
+    assert set(zip(table["source.dataset"], table["target.dataset"], strict=True)) == {
+        (f"symbols-{one}", f"symbols-{other}") for one in ("google", "twitter") for other in ("google", "twitter")
+    }
+    own = table["source"] == table["target"]
+    assert (table["error"] >= table["clean_error"])[own].all()
+    assert table["error"][own].mean() > table["clean_error"][own].mean() + 0.1
+
+
+def test_the_report_names_whose_drawings_it_shows(drawn: Project) -> None:
+    page = (drawn.folder / "results/report/index.html").read_text()
+    assert "ToonHead by Johan Melin, CC BY 4.0" in page
+    assert "Noto Emoji 2.048 by Google, Apache License 2.0" in page
+    assert "Twemoji 16.0.1 by Twitter and other contributors, CC BY 4.0" in page
+
+
+def test_the_report_of_other_images_names_nobody(finished: Project) -> None:
+    assert "CC BY" not in (finished.folder / "results/report/index.html").read_text()

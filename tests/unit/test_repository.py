@@ -15,7 +15,6 @@ from packaging.requirements import Requirement
 from tests.project import ROOT
 
 from advgen import registry
-from advgen.core.catalog import RULES
 from advgen.core.tasks import Task
 from advgen.experiments.classifiers.experiment import Origin, Tested
 from advgen.outcomes.report.outcome import ReportFigure, ReportTable
@@ -107,13 +106,6 @@ def test_makefile_verbs_are_in_the_readme() -> None:
 def test_ci_calls_the_readmes_commands() -> None:
     assert "make test" in (ROOT / ".ci/run").read_text()
     assert "make check test" in (ROOT / ".github/workflows/ci.yml").read_text()
-
-
-def test_the_cluster_page_lists_every_rule_that_asks_for_a_gpu() -> None:
-    asking = {task.rule for task in RULES.values() if task.asks_for_gpu()}
-    page = (ROOT / "docs/cluster.md").read_text()
-    assert len(asking) > 10
-    assert set(re.findall(r"^  (\w+): {gpu: 0}$", page, flags=re.MULTILINE)) == asking
 
 
 def test_no_absolute_paths_in_tracked_sources() -> None:

@@ -27,8 +27,23 @@ def test_dry_run_counts_equal_the_plan(study, project: Callable[..., Project]) -
     assert result.returncode == 0, result.stderr[-2000:]
     listed = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, flags=re.MULTILINE))
     jobs = build(load_file(study)).jobs
-    counts = Counter(f"fetch_{job.wildcards['dataset']}" if job.rule == "fetch" else job.rule for job in jobs)
+    counts = Counter(
+        f"fetch_{job.wildcards['dataset'].replace('-', '_')}" if job.rule == "fetch" else job.rule for job in jobs
+    )
     assert {rule: int(count) for rule, count in listed.items() if rule not in ("all", "total")} == counts
+
+
+def test_one_line_of_the_slurm_profile_runs_a_study_on_cpus(project: Callable[..., Project]) -> None:
+    copy = project(stubs=True)
+    asked = []
+    for _ in range(2):
+        arguments = ["--workflow-profile", "profiles/slurm", "-n", "--logger-advgen-plain"]
+        result = copy.snakemake("config/smoke.yaml", *arguments)
+        assert result.returncode == 0, result.stderr[-2000:]
+        asked.append(set(re.findall(r"resources:.*\bgpu=(\d)", result.stdout + result.stderr)))
+        profile = copy.folder / "profiles/slurm/config.v8+.yaml"
+        profile.write_text(re.sub(r"^  gpu: 8 ", "  gpu: 0 ", profile.read_text(), flags=re.MULTILINE))
+    assert asked == [{"0", "1"}, {"0"}]
 
 
 def test_the_core_imports_nothing_heavy() -> None:

@@ -230,7 +230,7 @@ def test_data_sets_are_made_of_both_splits_of_their_base(study: Path) -> None:
             folder = CLASSIFIER if need.names[0] in defined.classifiers else PROBE
             assert model == (folder.format(source=need.names[0], seed=need.seed),)
     for job in plan.of("make_dataset"):
-        files = list(defined.datasets[job.wildcards["raw"]].raw)
+        files = list(defined.datasets[job.wildcards["raw"]].files())
         assert job.inputs["raw"] == tuple(f"results/datasets/{job.wildcards['raw']}/raw/{file}" for file in files)
         part = defined.datasets[job.wildcards["raw"]]
         whole = part.train is None and part.test is None
@@ -238,6 +238,15 @@ def test_data_sets_are_made_of_both_splits_of_their_base(study: Path) -> None:
         [fetch] = [one for one in plan.of("fetch") if one.wildcards["dataset"] == job.wildcards["raw"]]
         assert fetch.outputs == dict(zip(files, job.inputs["raw"], strict=True))
         assert fetch.inputs == {}
+
+
+def test_validation_takes_a_third_of_a_small_data_set_at_most() -> None:
+    defined, plan = planned(ROOT / "config/evening.yaml")
+    apart = {job.wildcards["classifier"]: job.task.validation for job in plan.of("train_classifier")}
+    assert apart["cnn-plain"] == defined.evaluation.validation == 5000
+    assert apart["small-plain"] == 15_000 // 3
+    assert apart["symbol-net-google"] == 3_154 // 3
+    assert defined.left("symbols-google") == 3_154 - 3_154 // 3
 
 
 def test_figures_read_the_tables_that_they_name() -> None:

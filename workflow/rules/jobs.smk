@@ -23,7 +23,7 @@ for TASK in catalog.RULES.values():
         localrule: TASK.local
         threads: 1
         resources:
-            gpu=int(TASK.asks_for_gpu()),
+            gpu=partial(PLAN.gpus, TASK.rule),
         params:
             command=TASK.command,
             files=partial(PLAN.arguments, TASK.rule),

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from advgen.core.provenance import write_bytes
-from advgen.driver.pages import gpu_rules, results_page, rules_page
+from advgen.driver.pages import results_page, rules_page
 from advgen.study.reference import reference, schema_text
 
 
@@ -15,13 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write or check all pages."""
-    cluster = Path("docs/cluster.md")
     pages = {
         Path("config/README.md"): reference(),
         Path("config/config.schema.json"): schema_text(),
         Path("docs/rules.md"): rules_page(Path("config/smoke.yaml")),
         Path("results/README.md"): results_page(),
-        cluster: gpu_rules(cluster.read_text(encoding="utf-8")),
     }
     for path, text in pages.items():
         if not arguments.check:

@@ -45,7 +45,10 @@ class Evaluation(Spec):
     gan_samples: Annotated[int, Field(ge=100, le=MOST)] = Field(
         5000, description="samples drawn from each generator to judge it"
     )
-    validation: Count = Field(5000, description="training images set apart for validation, never trained on")
+    validation: Count = Field(
+        5000,
+        description="training images set apart for validation, never trained on; of a small data set a third at most",
+    )
     seed: Seed = Field(0, description="seed of the choice of images")
 
 
@@ -116,9 +119,13 @@ class Study(Spec):
         facts: Facts = spec.facts(self.facts(spec.base) if isinstance(spec, DerivedDataset) else None)
         return facts
 
+    def validation(self, dataset: str) -> int:
+        """Training images of a data set that are set apart for validation."""
+        return min(self.evaluation.validation, self.facts(dataset).train // 3)
+
     def left(self, dataset: str) -> int:
         """Training images of a data set beside those for validation."""
-        return self.facts(dataset).train - self.evaluation.validation
+        return self.facts(dataset).train - self.validation(dataset)
 
     def dataset_of(self, model: str) -> str:
         """The data set of a trained model, by its name."""

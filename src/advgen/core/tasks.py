@@ -23,11 +23,11 @@ class Task(Spec):
     """Base of all tasks: one command, and in the workflow one rule. Its docstring is the help of both.
 
     `reads` are the flags of its inputs, `outputs` its files' patterns by role. The module `run` of the room that the
-    class stands in has the function `run(job)`. `torch` tasks lease a device, `local` ones take seconds and stay beside
-    the driver on a cluster, `private` ones keep their spec out of stamps, `own_rule` ones have a rule written by hand.
-    `tables` are the kinds of tables that it writes; the catalog fills in those of its kind. `labels` are the keys of
-    its spec that only fill a column of its tables, with that column; given, nothing else of what it makes depends on
-    how definitions and files are named.
+    class stands in has the function `run(job)`. `torch` tasks compute with torch, on a GPU if they are neither `on_cpu`
+    nor `local`, which take seconds and stay beside the driver on a cluster; `private` ones keep their spec out of
+    stamps, `own_rule` ones have a rule written by hand. `tables` are the kinds of tables that it writes; the catalog
+    fills in those of its kind. `labels` are the keys of its spec that only fill a column of its tables, with that
+    column; given, nothing else of what it makes depends on how definitions and files are named.
     """
 
     command: ClassVar[str]
@@ -37,6 +37,7 @@ class Task(Spec):
     outputs: ClassVar[Mapping[str, str]] = {}
     torch: ClassVar[bool] = False
     local: ClassVar[bool] = False
+    on_cpu: ClassVar[bool] = False
     tables: ClassVar[tuple[str, ...]] = ()
     labels: ClassVar[Mapping[str, str] | None] = None
     private: ClassVar[bool] = False
@@ -57,8 +58,12 @@ class Task(Spec):
 
     @classmethod
     def asks_for_gpu(cls) -> bool:
-        """Whether it computes on a GPU where there is one."""
-        return cls.torch and not cls.local
+        """Whether its jobs compute on a GPU where there is one."""
+        return cls.torch and not (cls.local or cls.on_cpu)
+
+    def takes_gpu(self) -> bool:
+        """Whether this job does."""
+        return self.asks_for_gpu()
 
     @classmethod
     def sentence(cls) -> str:
@@ -76,6 +81,10 @@ class Task(Spec):
         fields = [getattr(self, name) for name in type(self).model_fields]
         own = {"advgen.cli:compute", "advgen.io.jobs:Job", f"{self.module()}:run", f"{told.__module__}:{told.__name__}"}
         return own | set(targets(fields))
+
+    def made_with(self) -> tuple[str, ...]:
+        """The packages whose versions stand in the stamp."""
+        return self.packages
 
     def written(self) -> tuple[str, ...]:
         """The kinds of tables that it writes."""

@@ -15,6 +15,7 @@ from advgen.specs.datasets import CelebaDataset, DatasetSpec
 
 IMAGES, ATTRIBUTES, PARTITION = CelebaDataset.raw
 MD5 = CelebaDataset.raw
+ADDRESS = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -22,12 +23,14 @@ class Celeba:
     """Where the files come from. A folder of one's own may hold fewer faces in the same layout."""
 
     def fetch(self, targets: Sequence[Path]) -> None:
-        """Write the raw files, from a local folder or the official source; ValueError says what is missing."""
+        """Write the raw files, from a local folder; ValueError says what is missing."""
         folder = local_folder("celeba")
         zipped, loose = folder / IMAGES, folder / "img_align_celeba"
         if not folder.is_dir():
-            _download(targets, folder)
-            return
+            raise ValueError(
+                f"{folder}: not there; CelebA is given out by its authors by hand, so put {IMAGES} or {loose.name}/, "
+                f"{ATTRIBUTES} and {PARTITION} there and run again ({ADDRESS})"
+            )
         for target in targets:
             if target.name == IMAGES and not zipped.is_file():
                 if not loose.is_dir():
@@ -41,7 +44,7 @@ class Celeba:
 
 
 def celeba(spec: DatasetSpec) -> Celeba:
-    """CelebA (liu2015deep): a folder in torchvision's layout, or torchvision's own downloader, by checksum."""
+    """CelebA (liu2015deep): a folder in torchvision's layout; a full set by checksum."""
     return Celeba()
 
 
@@ -70,22 +73,3 @@ def _check(files: dict[str, Path], folder: Path) -> None:
         for path in files.values():
             path.unlink()
         raise
-
-
-def _download(targets: Sequence[Path], folder: Path) -> None:
-    """From the official source through torchvision, which knows its addresses and checksums."""
-    from torchvision.datasets import CelebA
-    from torchvision.datasets.utils import download_file_from_google_drive
-
-    addresses = {name: address for address, _, name in CelebA.file_list}
-    for target in targets:
-        try:
-            with atomic(target) as temporary:
-                download_file_from_google_drive(
-                    addresses[target.name], str(temporary.parent), temporary.name, MD5[target.name]
-                )
-        except Exception as error:
-            raise ValueError(
-                f"could not get {target.name} of CelebA from its official source ({str(error).splitlines()[0]}); put "
-                f"img_align_celeba.zip or img_align_celeba/, {ATTRIBUTES} and {PARTITION} into {folder}/ and run again"
-            ) from None

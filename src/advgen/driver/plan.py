@@ -57,6 +57,10 @@ class Plan:
         """Code digest."""
         return self.job(rule, wildcards).code
 
+    def gpus(self, rule: str, wildcards: Any) -> int:
+        """How many GPUs it takes where there are some."""
+        return int(self.job(rule, wildcards).task.takes_gpu())
+
     def arguments(self, rule: str, wildcards: Any, input: Any) -> str:
         """The flags of the command's inputs with their files as Snakemake has them, as words of a shell line."""
         given = {flag: input.get(flag, ()) for flag in self.job(rule, wildcards).task.reads}

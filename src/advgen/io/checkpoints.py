@@ -105,18 +105,26 @@ def build(family: str, spec: Any, outputs: int | None = None) -> Any:
     return module
 
 
-def save_state(path: Path, state: dict[str, Tensor], key: str) -> None:
-    """Write the state of an unfinished run; `key` is the digest of everything that shapes it."""
+def save_state(path: Path, state: dict[str, Tensor], key: str, made_on: str = "") -> None:
+    """Write the state of an unfinished run; `key` is the digest of everything that shapes it but for the device."""
     with atomic(path) as temporary:
-        _save(state, temporary, {HEADER: key})
+        _save(state, temporary, {HEADER: f"{key} {made_on}"})
 
 
 def load_state(path: Path, key: str) -> dict[str, Tensor] | None:
     """The state of an unfinished run, or None if there is none, or if it is damaged or another run's."""
     try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get(HEADER) != key:
-                return None
-        return load_file(path)
+        return load_file(path) if _state_header(path)[0] == key else None
     except (OSError, SafetensorError):
         return None
+
+
+def state_device(path: Path) -> str:
+    """The devices that a saved state was made on."""
+    return _state_header(path)[1]
+
+
+def _state_header(path: Path) -> tuple[str, str]:
+    with safe_open(path, framework="pt") as file:
+        key, _, made_on = (file.metadata() or {}).get(HEADER, "").partition(" ")
+    return key, made_on

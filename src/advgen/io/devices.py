@@ -21,7 +21,7 @@ from typing import Any
 _LEASES: list[int] = []  # open file descriptors: the kernel drops the locks when the process ends, however it ends
 
 
-def slots() -> list[str]:
+def gpus() -> list[str]:
     """The GPUs that may be used: those of CUDA_VISIBLE_DEVICES if it is set, else all of this machine.
 
     ADVGEN_GPU_SLOTS="0,1" replaces the question to the driver.
@@ -36,11 +36,26 @@ def slots() -> list[str]:
     return [str(index) for index in range(len(lines))]
 
 
-def warn_of_missing(workflow: Any) -> None:
-    """Say in one line if Snakemake's `--resources gpu=N` promises more GPUs than this machine has."""
+def jobs_per_gpu() -> int:
+    """How many jobs share a GPU: ADVGEN_JOBS_PER_GPU, or one. A small net fills a tenth of a large one."""
+    told = os.environ.get("ADVGEN_JOBS_PER_GPU", "1")
+    if not told.isdecimal() or int(told) == 0:
+        sys.exit(f"ADVGEN_JOBS_PER_GPU={told}: how many jobs may share a GPU is a number from 1 on")
+    return int(told)
+
+
+def slots() -> list[str]:
+    """Places for jobs: each GPU as often as jobs may share it, all of them once before one of them again."""
+    return gpus() * jobs_per_gpu()
+
+
+def heed_resources(workflow: Any) -> None:
+    """Without GPUs at `--resources gpu=0`; a line if `--resources gpu=N` promises more places than there are."""
     if not workflow.local_exec or "gpu" not in workflow.global_resources:
         return
     wanted, present = int(workflow.global_resources["gpu"].value), len(slots())
+    if wanted == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if 0 < present < wanted:
         print(
             f"--resources gpu={wanted}, but this machine has {present}: "
@@ -65,13 +80,13 @@ def refuse_unquoted_python(workflow: Any) -> None:
 
 
 def lease(label: str = "") -> str | None:
-    """Take one free GPU for the life of this process and set CUDA_VISIBLE_DEVICES; call before torch is imported.
+    """Take a place on a GPU for the life of this process and set CUDA_VISIBLE_DEVICES; call before torch is imported.
 
     Does nothing where somebody else has chosen one already (CUDA_VISIBLE_DEVICES names one, as in a SLURM job) and on
     a machine without a GPU; of several that CUDA_VISIBLE_DEVICES names, it takes one. Waits while all are taken.
     `label` tells others who holds it. Returns the device's name.
     """
-    available = slots()
+    available = gpus()
     if len(available) < 2 and "CUDA_VISIBLE_DEVICES" in os.environ:
         return os.environ["CUDA_VISIBLE_DEVICES"]
     if not available or "SLURM_STEP_ID" in os.environ:
@@ -80,8 +95,9 @@ def lease(label: str = "") -> str | None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = time.monotonic() + 5
     while True:
-        for slot in available:
-            handle = os.open(folder / f"{slot.replace('/', '_')}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        for place, slot in enumerate(slots()):
+            again = f" ({place // len(available) + 1})" if place >= len(available) else ""
+            handle = os.open(folder / f"{slot.replace('/', '_')}{again}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -94,7 +110,7 @@ def lease(label: str = "") -> str | None:
             return slot
         if time.monotonic() > told:
             told = float("inf")
-            print(f"waits for a free GPU: all {len(available)} of this machine are taken", flush=True)
+            print(f"waits for a free GPU: all {len(slots())} of this machine are taken", flush=True)
         time.sleep(0.2)
 
 
@@ -119,9 +135,10 @@ def use_this_python() -> None:
         os.environ["PATH"] = f"{folder}{os.pathsep}{path}"
 
 
-def prepare(label: str = "", tf32: bool = False) -> str:
-    """Lease a GPU, set torch's threads and precision, and return the device to compute on: "cuda" or "cpu"."""
-    lease(label)
+def prepare(label: str = "", gpu: bool = True, tf32: bool = False) -> str:
+    """Lease a GPU if one is asked for, set torch's threads and precision, and return the device: "cuda" or "cpu"."""
+    if gpu:
+        lease(label)
     import torch
 
     # Snakemake sets OMP_NUM_THREADS from `threads:`; by hand, one thread keeps the bits of a job's result
@@ -131,7 +148,7 @@ def prepare(label: str = "", tf32: bool = False) -> str:
     _without_compiler()
     # torch's own default is to round in convolutions, but not in matrix products
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if gpu and torch.cuda.is_available() else "cpu"
 
 
 def _without_compiler() -> None:

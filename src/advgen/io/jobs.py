@@ -47,6 +47,8 @@ class Job(Generic[T]):
     inputs: Mapping[str, Sequence[Path]]
     outputs: Mapping[str, Sequence[Path]]
     device: str = field(default="cpu")
+    before: str = ""
+    """The devices that a saved state was made on, if others than this one."""
 
     def input(self, name: str) -> Path:
         """The one file behind an input flag."""
@@ -74,11 +76,16 @@ class Job(Generic[T]):
             inputs=self.digests,
             versions={
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("advgen", *self.spec.packages)},
+                **{name: version(name) for name in ("advgen", *self.spec.made_with())},
             },
             seed=spec.get("seed"),
-            device=devices.device_name(self.device) if self.spec.torch else "cpu",
+            device=self.made_on() if self.spec.torch else "cpu",
         )
+
+    def made_on(self) -> str:
+        """The models of the devices that it was computed on, in order."""
+        here = devices.device_name(self.device)
+        return f"{self.before}, {here}" if self.before else here
 
     def _command_line(self) -> str:
         files = {**self.inputs, **self.outputs}
@@ -163,20 +170,33 @@ class SavedState:
     def key(self) -> str:
         """Digest of everything that shapes the run."""
         inputs = sorted(self.job.digests.values())
-        return sha256_text("\n".join([self.job.spec.canonical(), self.job.code, self.job.device, *inputs]))
+        return sha256_text("\n".join([self.job.spec.canonical(), self.job.code, *inputs]))
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped = signal.Signals(number).name
 
     def load(self) -> State | None:
-        """What an interrupted run of the very same job left."""
-        from advgen.io.checkpoints import load_state
+        """What an interrupted run of the very same job left; not on a GPU what a CPU began, nor the other way."""
+        from advgen.io.checkpoints import load_state, state_device
 
         for left in temporaries(self.path):
             left.unlink(missing_ok=True)
         state = load_state(self.path, self.key)
-        if state is not None:
-            print(f"{self.job.label()}: continues from a saved state", flush=True)
+        if state is None:
+            return None
+        made_on, here, label = state_device(self.path), devices.device_name(self.job.device), self.job.label()
+        *earlier, last = made_on.split(", ")
+        if last.startswith("cpu ") != here.startswith("cpu "):
+            print(f"{label}: a saved state of {made_on} is not continued on {here}; starts anew", flush=True)
+            return None
+        if last == here:
+            self.job.before = ", ".join(earlier)
+            print(f"{label}: continues from a saved state", flush=True)
+        else:
+            self.job.before = made_on
+            words = "the last bits are not those of either device; the stamp names both"
+            print(f"{label}: continues a state of {made_on} on {here}: {words}", flush=True)
+        self.job.__dict__.pop("stamp", None)  # a stamp that was made before names this device alone
         return state
 
     def save(self, take: Callable[[], State]) -> None:
@@ -186,7 +206,7 @@ class SavedState:
         now = time.monotonic()
         if not self.stopped and now - self.last < SAVE_SECONDS:
             return
-        save_state(self.path, take(), self.key)
+        save_state(self.path, take(), self.key, self.job.made_on())
         self.last = time.monotonic()
         if self.stopped:
             sys.exit(f"{self.job.label()}: stopped by {self.stopped}, state kept; run again to continue")

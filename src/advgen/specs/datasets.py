@@ -43,8 +43,9 @@ class DatasetSpec(Spec):
 class RawDataset(DatasetSpec):
     """A published data set: its raw files are fetched and read. A subclass states shape, classes and files.
 
-    `raw` has the md5 of each file as published; `reader` and `intact` are functions, as "module:name": what makes
-    images and labels of the files, and whether one of them is what it should be.
+    `raw` has the checksum of each file as published, an md5 or npm's integrity; `reader` and `intact` are functions, as
+    "module:name": what makes images and labels of the files, and whether one of them is what it should be. `source` are
+    the keys that say which files are fetched, and `packages` those whose versions shape the images.
     """
 
     shape: ClassVar[Shape]
@@ -53,6 +54,8 @@ class RawDataset(DatasetSpec):
     raw: ClassVar[Mapping[str, str]]
     reader: ClassVar[str]
     intact: ClassVar[str]
+    source: ClassVar[tuple[str, ...]] = ()
+    packages: ClassVar[tuple[str, ...]] = ()
 
     train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
     test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
@@ -64,6 +67,14 @@ class RawDataset(DatasetSpec):
             if wanted is not None and wanted > there:
                 raise WrongValue(key, wanted, f"there are only {there} images")
         return self
+
+    def files(self) -> tuple[str, ...]:
+        """The raw files that it is made from."""
+        return tuple(self.raw)
+
+    def credit(self) -> str:
+        """Whose images these are, where their licence asks for it."""
+        return ""
 
     def sizes(self) -> tuple[int, int]:
         """Training and test images."""
@@ -86,7 +97,7 @@ class MnistDataset(RawDataset):
         "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
     }
     reader: ClassVar[str] = "advgen.data.idx:read"
-    intact: ClassVar[str] = "advgen.data.idx:intact"
+    intact: ClassVar[str] = "advgen.data.checksum:intact"
     kind: Literal["mnist"] = Field(description="MNIST digits")
 
 
@@ -144,6 +155,84 @@ class CelebaDataset(RawDataset):
     crop: Annotated[int, Field(ge=8, le=178)] = Field(
         148, description="pixels along one side of the central square that is kept before resizing"
     )
+
+
+class DrawnFacesDataset(RawDataset):
+    """6,000 + 1,000 drawn faces, 64×64 colour: the design ToonHead, whose parts and colours are drawn at random.
+
+    They are drawings, not photographs. A label is the place of the face's part among those of its attribute, in the
+    alphabet; `none` is one where a face may have none.
+    """
+
+    shape: ClassVar[Shape] = (3, 64, 64)
+    full: ClassVar[tuple[int, int]] = (6_000, 1_000)
+    raw: ClassVar[Mapping[str, str]] = {
+        "dicebear-core-9.4.3.tgz": (
+            "sha512-9ITrQI57k3p5hKuU8HZJ1d0kPdrmTKEJDOdlKQ8CpaChbtmnD1R+dtWmNz5IesYThXM8F64pJ0ZvJ2rsY8Hciw=="
+        ),
+        "dicebear-toon-head-9.4.3.tgz": (
+            "sha512-NcXfUWk0pjMsh2xe4L8PLNQowdPsC5FCIJ2OO1CCebAaV40f3O6xsRcvgHtrore3V1433B6ENRxwPMgOkwWnDw=="
+        ),
+    }
+    reader: ClassVar[str] = "advgen.data.drawn_faces:read"
+    intact: ClassVar[str] = "advgen.data.checksum:intact"
+    packages: ClassVar[tuple[str, ...]] = ("resvg-py",)
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "beard": ("chin", "chinMoustache", "fullBeard", "longBeard", "moustacheTwirl", "none"),
+        "clothes": ("dress", "openJacket", "shirt", "tShirt", "turtleNeck"),
+        "eyebrows": ("angry", "happy", "neutral", "raised", "sad"),
+        "eyes": ("bow", "happy", "humble", "wide", "wink"),
+        "hair": ("bun", "sideComed", "spiky", "undercut"),
+        "mouth": ("agape", "angry", "laugh", "sad", "smile"),
+        "rearHair": ("longStraight", "longWavy", "neckHigh", "none", "shoulderHigh"),
+    }
+    kind: Literal["drawn_faces"] = Field(description="drawn faces")
+    attribute: Literal["beard", "clothes", "eyebrows", "eyes", "hair", "mouth", "rearHair"] = Field(
+        "hair", description="the attribute whose value is the label"
+    )
+
+    def facts(self, base: Facts | None = None) -> Facts:
+        return Facts(self.shape, len(self.parts[self.attribute]), *self.sizes())
+
+    def credit(self) -> str:
+        return (
+            "drawn faces: the design ToonHead by Johan Melin, CC BY 4.0, drawn by DiceBear 9.4.3, MIT, and scaled down"
+        )
+
+
+class SymbolsDataset(RawDataset):
+    """3,154 + 627 colour symbols in one of two styles, 32×32 on white, in the nine categories that Unicode names.
+
+    Activities, animals and nature, flags, food and drink, objects, people and body (six in ten), smileys and emotion,
+    symbols, travel and places. All variants of a symbol stand in one split; both styles have the same symbols in the
+    same order. The five plain squares that show tones of skin are left out.
+    """
+
+    shape: ClassVar[Shape] = (3, 32, 32)
+    classes: ClassVar[int] = 9
+    full: ClassVar[tuple[int, int]] = (3_154, 627)
+    raw: ClassVar[Mapping[str, str]] = {
+        "emoji.json": "7e30bda40874fcf27782e58a438784ea",
+        "google.png": "cfda460b5b19d9d45810ed146b4f1c56",
+        "twitter.png": "ac756e3426f2e8ba827215092be89c77",
+    }
+    reader: ClassVar[str] = "advgen.data.symbols:read"
+    intact: ClassVar[str] = "advgen.data.checksum:intact"
+    source: ClassVar[tuple[str, ...]] = ("style",)
+    kind: Literal["symbols"] = Field(description="colour symbols")
+    style: Literal["google", "twitter"] = Field(
+        "google", description="who drew them: Noto (google) or Twemoji (twitter)"
+    )
+
+    def files(self) -> tuple[str, ...]:
+        return "emoji.json", f"{self.style}.png"
+
+    def credit(self) -> str:
+        drawn = {
+            "google": "Noto Emoji 2.048 by Google, Apache License 2.0",
+            "twitter": "Twemoji 16.0.1 by Twitter and other contributors, CC BY 4.0",
+        }
+        return f"symbols: {drawn[self.style]}, scaled down and set on white"
 
 
 class DerivedDataset(DatasetSpec):

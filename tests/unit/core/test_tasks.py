@@ -27,10 +27,21 @@ LOCAL |= {"cv_data", "cv_render"}
 
 def test_where_rules_run() -> None:
     assert {task.rule for task in catalog.RULES.values() if task.local} == LOCAL
-    assert {task.rule for task in catalog.RULES.values() if task.asks_for_gpu()} == catalog.RULES.keys() - LOCAL
+    asking = {task.rule for task in catalog.RULES.values() if task.asks_for_gpu()}
+    assert asking == catalog.RULES.keys() - LOCAL - {"simulate"}
     assert {task.rule for task in catalog.RULES.values() if task.own_rule} == {"fetch", "draw", "verify"}
     assert {task.rule: task.priority for task in catalog.RULES.values() if task.priority} == {"qa": -10}
     assert {task.rule for task in catalog.RULES.values() if task.private} == {"cv_data", "cv_render"}
+
+
+def test_what_never_computes_on_a_gpu_reserves_none() -> None:
+    plan = build(load_file(ROOT / "config/evening.yaml"))
+    made = {job.wildcards["derived"]: plan.gpus("derive_dataset", job.wildcards) for job in plan.of("derive_dataset")}
+    assert {name for name, gpus in made.items() if gpus} == {
+        *("robust", "non-robust", "d-rand", "d-det", "real-fake-0", "real-fake-1", "real-fake-2")
+    }
+    assert {plan.gpus("simulate", job.wildcards) for job in plan.of("simulate")} == {0}
+    assert {plan.gpus("train_gan", job.wildcards) for job in plan.of("train_gan")} == {1}
 
 
 @pytest.mark.parametrize(

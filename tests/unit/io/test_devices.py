@@ -50,6 +50,57 @@ def test_two_jobs_get_two_slots_and_a_third_waits(tmp_path: Path, death: signal.
             process.wait()
 
 
+def test_a_gpu_takes_as_many_jobs_as_it_is_told(tmp_path: Path) -> None:
+    told = {"ADVGEN_JOBS_PER_GPU": "2"}
+    held = []
+    try:
+        for expected in ({"0", "1"}, {"0", "1"}):  # both once before one of them again
+            pair = [start(tmp_path, 60, **told) for _ in range(2)]
+            held += pair
+            assert {slot(process) for process in pair} == expected
+        fifth = start(tmp_path, 0, **told)
+        held.append(fifth)
+        time.sleep(1)
+        assert fifth.poll() is None
+        held[0].kill()
+        assert slot(fifth) in {"0", "1"}
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["0 (2).lock", "0.lock", "1 (2).lock", "1.lock"]
+    finally:
+        for process in held:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("told", ["two", "0", "-1", ""])
+def test_jobs_on_a_gpu_are_a_number(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0,1")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("ADVGEN_JOBS_PER_GPU", "3")
+    assert devices.slots() == ["0", "1", "0", "1", "0", "1"]
+    monkeypatch.setenv("ADVGEN_JOBS_PER_GPU", told)
+    with pytest.raises(SystemExit, match=f"^ADVGEN_JOBS_PER_GPU={told}: "):
+        devices.slots()
+
+
+def test_a_job_that_asks_for_no_gpu_takes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
+    monkeypatch.setenv("ADVGEN_LEASES", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.use_deterministic_algorithms", lambda _: None)
+    assert devices.prepare("a job", gpu=False) == "cpu"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_gpus_are_told_to_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    devices.heed_resources(promising(1))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    devices.heed_resources(promising(0))
+    assert devices.gpus() == []
+
+
 def test_the_choice_of_others_is_respected(tmp_path: Path) -> None:
     for name in ("7", "GPU-8f2a", "MIG-11c0", ""):
         process = start(tmp_path, 0, CUDA_VISIBLE_DEVICES=name)
@@ -89,11 +140,11 @@ def test_more_gpus_promised_than_present_is_told(
 ) -> None:
     monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    devices.warn_of_missing(promising(2))
+    devices.heed_resources(promising(2))
     assert capsys.readouterr().err.startswith("--resources gpu=2, but this machine has 1")
-    devices.warn_of_missing(promising(1))
+    devices.heed_resources(promising(1))
     monkeypatch.setenv("ADVGEN_GPU_SLOTS", "")
-    devices.warn_of_missing(promising(2))
+    devices.heed_resources(promising(2))
     assert capsys.readouterr().err == ""
 
 

@@ -104,6 +104,43 @@ def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pyt
     assert SavedState(Job(job.command, job.spec, job.code, job.inputs, job.outputs)).load() is not None
 
 
+def on(device: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> Job[Qa]:
+    """The same job on another device."""
+    monkeypatch.setattr("advgen.io.devices.device_name", lambda _: device)
+    return Job(job.command, job.spec, job.code, job.inputs, job.outputs)
+
+
+def test_a_state_of_another_model_is_taken_with_a_warning_and_the_stamp_names_both(
+    job: Job[Qa], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(Qa, "torch", True)
+    SavedState(on("GPU A", job, monkeypatch)).save(lambda: {"step": torch.tensor(1)})
+    second = on("GPU B", job, monkeypatch)
+    assert second.stamp.device == "GPU B"  # as the cache asks for it before anything is loaded
+    saved = SavedState(second)
+    assert saved.load() is not None
+    assert "continues a state of GPU A on GPU B: the last bits are not those of either" in capsys.readouterr().out
+    assert second.stamp.device == "GPU A, GPU B"
+    saved.save(lambda: {"step": torch.tensor(2)})
+    third = on("GPU B", job, monkeypatch)
+    assert SavedState(third).load() is not None
+    assert "continues from a saved state" in capsys.readouterr().out
+    assert third.stamp.device == "GPU A, GPU B"
+
+
+@pytest.mark.parametrize(("one", "other"), [("cpu AVX2", "GPU A"), ("GPU A", "cpu AVX2")])
+def test_a_state_of_a_cpu_is_not_continued_on_a_gpu(
+    one: str, other: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    SavedState(on(one, job, monkeypatch)).save(lambda: {"step": torch.tensor(1)})
+    refused = on(other, job, monkeypatch)
+    assert SavedState(refused).load() is None
+    assert f"a saved state of {one} is not continued on {other}; starts anew" in capsys.readouterr().out
+    assert refused.before == ""
+
+
 def test_stamp_has_relative_paths_only(job: Job[Qa]) -> None:
     absolute = Job(
         "qa", Qa(), "code", {"sanity_checks": [Path("in.txt").absolute()]}, {"out": [Path("out.txt").absolute()]}

@@ -228,7 +228,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                 seed=seed,
                 model=definition.model.fit(shape),
                 training=definition.training,
-                validation=study.evaluation.validation,
+                validation=study.validation(definition.dataset),
             )
             wildcards = {"autoencoder": name, "seed": str(seed)}
             jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))

@@ -140,7 +140,7 @@ class Classifiers(Kind[ClassifierDefinition]):
                 images=definition.images,
                 defence=definition.defence,
                 training=definition.training,
-                validation=study.evaluation.validation,
+                validation=study.validation(definition.dataset),
             )
             wildcards = {"classifier": name, "seed": str(seed)}
             jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))

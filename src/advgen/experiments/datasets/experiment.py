@@ -49,6 +49,11 @@ class MakeDataset(Task):
         assert isinstance(self.dataset, RawDataset)
         return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader, self.dataset.intact}
 
+    def made_with(self) -> tuple[str, ...]:
+        """Also what draws the images."""
+        assert isinstance(self.dataset, RawDataset)
+        return *super().made_with(), *self.dataset.packages
+
 
 class DeriveDataset(DeviceTask):
     """Make a data set from another one, with a trained model if it needs one."""
@@ -64,6 +69,11 @@ class DeriveDataset(DeviceTask):
     dataset: AnyDataset = Field(description="data set to make")
     name: str
     seed: int
+
+    def takes_gpu(self) -> bool:
+        """Where a model makes it."""
+        assert isinstance(self.dataset, DerivedDataset)
+        return any(self.dataset.needs())
 
 
 class DatasetSamplesFigure(FigureSpec):
@@ -99,8 +109,8 @@ class Datasets(Kind[DatasetSpec]):
         if isinstance(dataset, DerivedDataset):
             return [self._derived(planner, name, dataset)]
         assert isinstance(dataset, RawDataset)
-        files = {file: raw(name, file) for file in dataset.raw}
-        bare = type(dataset)(kind=dataset.kind)  # type: ignore[attr-defined, call-arg]
+        files = {file: raw(name, file) for file in dataset.files()}
+        bare = type(dataset)(**dataset.model_dump(include={"kind", *dataset.source}))
         fetch = PlannedJob("fetch", {"dataset": name}, Fetch(dataset=bare), {}, files)
         planner.jobs.setdefault(key_of("fetch", fetch.wildcards), fetch)
         part = dataset.train is not None or dataset.test is not None
@@ -119,7 +129,7 @@ class Datasets(Kind[DatasetSpec]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse data sets that are smaller than what is taken from them, or made with a model that is not trained."""
-        validation, attacked = study.evaluation.validation, study.evaluation.attack_examples
+        attacked = study.evaluation.attack_examples
         for name, dataset in self.all(study):
             for need in dataset.needs() if isinstance(dataset, DerivedDataset) else ():
                 seeds = study.seeds_of(need.names[0])
@@ -130,8 +140,8 @@ class Datasets(Kind[DatasetSpec]):
             facts = study.facts(name)
             if isinstance(dataset, DerivedDataset):
                 yield from check_told(("datasets", name), dataset.check, facts.shape)
-            if validation >= facts.train:
-                message = f" = {validation}: data set {name!r} has {facts.train} images to train"
+            if not study.validation(name):
+                message = f": data set {name!r} has {facts.train} images to train, too few to set some apart"
                 yield ("evaluation", "validation"), message
             if attacked > facts.test:
                 message = f" = {attacked}: data set {name!r} has only {facts.test} test images"

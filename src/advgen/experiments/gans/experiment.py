@@ -213,7 +213,7 @@ class Gans(Kind[GanDefinition]):
                 generator=gan.generator,
                 discriminator=gan.discriminator.fit(facts.shape),
                 training=gan.training,
-                validation=study.evaluation.validation,
+                validation=study.validation(gan.dataset),
             )
             judges = planner.of("judges", gan.dataset) if task.judged else []
             inputs: dict[str, Files] = {

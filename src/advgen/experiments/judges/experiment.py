@@ -107,7 +107,7 @@ class Judges(Kind[Spec]):
             images=None,
             defence=None,
             training=judge.training,
-            validation=study.evaluation.validation,
+            validation=study.validation(name),
         )
         return [planner.add(task, {"dataset": name}, {"data": data.outputs["train"]})]
 

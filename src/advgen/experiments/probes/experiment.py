@@ -81,7 +81,7 @@ class Probes(Kind[ProbeDefinition]):
                 part=definition.part,
                 classes=study.facts(definition.dataset).classes,
                 training=definition.training,
-                validation=study.evaluation.validation,
+                validation=study.validation(definition.dataset),
             )
             inputs = {"model": trained.outputs[role], "data": data.outputs["train"]}
             jobs.append(planner.add(task, {"probe": name, "seed": str(trained.seed)}, inputs))

@@ -25,6 +25,7 @@ class Simulate(Task):
     outputs = {"series": "results/simulations/{simulation}.parquet"}
     labels = {"name": "simulation"}
     torch = True
+    on_cpu = True
     packages = TORCH
     name: str
     seeds: tuple[int, ...]

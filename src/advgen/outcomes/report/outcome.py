@@ -39,6 +39,7 @@ class Report(Task):
     title: str
     figures: tuple[ReportFigure, ...]
     shown: dict[str, ReportTable]
+    credits: tuple[str, ...] = ()
 
 
 SHOWN = {
@@ -73,13 +74,16 @@ class ReportPage(Kind[Spec]):
             for kind, one in TABLES.items()
             if kind in kinds and one.title
         }
+        raw = [job.task.dataset for job in planner.jobs.values() if job.rule == "make_dataset"]  # type: ignore[attr-defined]
+        credits = tuple(sorted({credit for dataset in raw if (credit := dataset.credit())}))
         inputs: dict[str, Files] = {
             "figures": tuple(job.outputs["png"] for job, _ in figures),
             "tables": tables,
             "captions": tuple(package_file(name) for name in sorted(captions, key=lambda name: name.split("/")[-1])),
             "templates": (package_file("report/report.html.j2"), package_file("report/report.css")),
         }
-        planner.add(Report(title=planner.study.title, figures=shown, shown=told), {}, inputs)
+        task = Report(title=planner.study.title, figures=shown, shown=told, credits=credits)
+        planner.add(task, {}, inputs)
 
 
 KIND = ReportPage()

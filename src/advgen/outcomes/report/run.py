@@ -36,6 +36,8 @@ def run(job: Job[Report]) -> None:
             sections.append(Section(group, "Tables", tables=shown))
     checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
     facts = {"code": job.code, "study": spec.title}
+    if spec.credits:  # their licences ask for it wherever the images are shown
+        facts["images"] = "; ".join(spec.credits)
     page = render(spec.title, sections, job.stamp.token(), checks=checks, provenance=facts)
     write_bytes(job.output(), page.encode())
 
