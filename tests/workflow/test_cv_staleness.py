@@ -122,7 +122,7 @@ def test_the_cv_alone(finished: Project) -> None:
         (STUDY, "overlay: private.yaml", "overlay: privat.yaml", "cv.variants.private.overlay = 'privat.yaml': no such file"),
         (STUDY, "short: {selected: true", "cv: {selected: true", "'cv' is the name of the whole CV; choose another"),
         (STUDY, "short: {selected: true", "short: {sections: [talk]", "talk"),
-        (STUDY, "formats: [md]", "formats: [docx]", "docx"),
+        (STUDY, "formats: [md]", "formats: [odt]", "odt"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_before_anything_runs(tmp_path: Path, file: str, old: str, new: str, what: str) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from advgen.cv import html, latex, markdown, resume, typst
+from advgen.cv import docx, html, latex, markdown, resume, typst
 
 FORMATS: dict[str, Callable[..., str | bytes]] = {
     "pdf": typst.render,
     "html": html.render,
     "md": markdown.render,
     "tex": latex.render,
+    "docx": docx.render,
     "resume.json": resume.render,
     "latex.pdf": latex.typeset,
 }

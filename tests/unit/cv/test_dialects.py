@@ -14,7 +14,7 @@ from advgen.cv.formats import render
 from advgen.cv.inline import plain
 
 from .conftest import STAMP, section
-from .reading import from_html, from_latex, from_markdown, from_pdf, told
+from .reading import from_docx, from_html, from_latex, from_markdown, from_pdf, told
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
 
@@ -215,6 +215,7 @@ def test_every_dialect_reads_back_from_every_format(tmp_path: Path):
     assert from_html(cv, render("html", cv, {}, STAMP).decode()) == expected
     assert from_markdown(cv, COMMONMARK.render(render("md", cv, {}, STAMP).decode())) == expected
     assert from_latex(render("tex", cv, {}, STAMP).decode()) == expected
+    assert from_docx(cv, render("docx", cv, {}, STAMP)) == expected
     if not shutil.which("pdftotext"):
         pytest.skip("needs pdftotext (poppler-utils)")
     (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))

@@ -16,7 +16,7 @@ from advgen import cli
 from advgen.cv.formats import render
 
 from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, Files
-from .reading import pdf_text
+from .reading import docx_part, pdf_text
 
 TEXTS = {
     "shell": r"\write18{touch OWNED} \immediate\write18{touch OWNED}",
@@ -121,6 +121,13 @@ def test_latex_pdf(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert re.sub(r"\s", "", text.replace(TEMPLATES_OPEN, "{ {")) in shown
     assert "root:x" not in shown
     assert not list(tmp_path.rglob("OWNED"))
+
+
+def test_docx(cv: dict[str, Any], text: str):
+    body = docx_part(render("docx", cv, {}, STAMP), "word/document.xml")
+    shown = "".join(body.itertext())
+    assert shown.replace("\u00a0", " ").count(" ".join(text.split())) >= 8
+    assert not [item for item in body.iter() if item.tag.endswith(("instrText", "fldSimple", "object"))]
 
 
 def test_json_resume(cv: dict[str, Any], text: str):

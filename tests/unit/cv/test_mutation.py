@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advgen.cv import html, latex, markdown, typst
+from advgen.cv import docx, html, latex, markdown, typst
 from advgen.cv.inline import plain
 from advgen.cv.live_values import scan
 from advgen.cv.target import Unprintable
@@ -68,6 +68,7 @@ def check(profile: str, bibliography: str) -> None:
         entries = {name: listed for name, listed in told(cv).items() if name != "experiments"}
         for found in (reading.from_html(cv, page), reading.from_markdown(cv, COMMONMARK.render(text))):
             assert {name: found[name] for name in entries} == entries
+        assert reading.from_docx(cv, docx.render(cv, TEMPLATES, figures, STAMP)) == told(cv)
         try:
             (Path(folder) / "cv.pdf").write_bytes(typst.render(cv, TEMPLATES, figures, STAMP))
         except Unprintable as error:  # told, and no box is printed

@@ -15,7 +15,7 @@ from advgen.cv.inline import plain
 from advgen.cv.labels import LANGUAGES
 
 from .conftest import STAMP, publications, section
-from .reading import bare, from_html, from_latex, from_markdown, from_pdf, told
+from .reading import bare, from_docx, from_html, from_latex, from_markdown, from_pdf, told
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
 
@@ -96,6 +96,7 @@ def test_they_read_back_from_every_format(tmp_path: Path):
     assert some(from_html(cv, page)) == expected
     assert some(from_markdown(cv, COMMONMARK.render(text))) == expected
     assert some(from_latex(render("tex", cv, {}, STAMP).decode())) == expected
+    assert from_docx(cv, render("docx", cv, {}, STAMP)) == told(cv)
     for cell in ("Magyar", "native", "Language"):
         assert all(cell in source for source in (page, text, COMMONMARK.render(text)))
     assert "<th>Language</th>" in COMMONMARK.render(text)
@@ -192,6 +193,7 @@ def test_every_theme_holds_every_entry(tmp_path: Path, theme: str, caplog: pytes
     expected = {name: found for name, found in told(cv).items() if name not in ("about", "languages")}
     assert f'<body class="{theme}">' in render("html", cv, {}, STAMP).decode()
     assert from_latex(render("tex", cv, {}, STAMP).decode()).items() >= expected.items()
+    assert from_docx(cv, render("docx", cv, {}, STAMP)) == told(cv)
     for format_, footer in (("pdf", rf"{cv['name']} · \d+ / \d+"), ("latex.pdf", r"\d+")):
         if shutil.which("pdftotext") and (format_ == "pdf" or shutil.which("latexmk")):
             (tmp_path / "cv.pdf").write_bytes(render(format_, cv, {}, STAMP))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import html.parser
 import re
 import shutil
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from advgen.cv import docx, latex, markdown, typst
 from advgen.cv import html as html_target
-from advgen.cv import latex, markdown, typst
 from advgen.cv.build import build
 
 from . import reading
@@ -18,7 +19,7 @@ from .conftest import ROOT, STAMP, TEMPLATES, Files, publications, section
 from .reading import from_latex, from_pdf, told
 from .test_inline import HOSTILE
 
-TARGETS = {"md": markdown, "html": html_target, "tex": latex, "pdf": typst}
+TARGETS = {"md": markdown, "html": html_target, "tex": latex, "docx": docx, "pdf": typst}
 CONFIG = ROOT / "config/cv"
 
 
@@ -47,6 +48,8 @@ def test_every_target_is_the_same_twice_and_holds_the_stamp(
         assert f'<meta name="advgen" content="advgen:{STAMP}">' in text
     elif target == "tex":
         assert f"/Keywords (advgen:{STAMP})" in text
+    elif target == "docx":
+        assert reading.docx_part(data, "customXml/item1.xml").text == f"advgen:{STAMP}"
     else:
         assert data.startswith(b"%PDF-")
         assert data.rstrip().endswith(b"%%EOF")
@@ -201,6 +204,26 @@ def test_every_list_reads_back_from_the_pdf_of_latex(cv: dict[str, Any], figures
 def test_every_list_reads_back_from_html(cv: dict[str, Any], figures: dict[str, Path]):
     found = reading.from_html(cv, html_target.render(cv, TEMPLATES, figures, STAMP))
     assert without_experiments(found) == without_experiments(told(cv))
+
+
+def test_every_list_reads_back_from_docx(cv: dict[str, Any], figures: dict[str, Path]):
+    made = docx.render(cv, TEMPLATES, figures, STAMP)
+    assert reading.from_docx(cv, made) == told(cv)
+    assert addresses(made) == {
+        address
+        for address in re.findall(r' href="([^"#]*)"', html.unescape(html_target.render(cv, TEMPLATES, figures, STAMP)))
+        if not address.startswith("data:")
+    }
+
+
+def addresses(made: bytes) -> set[str]:
+    """Where the links of a .docx lead that are in use."""
+    used = {
+        item.get(f"{{{docx.OFFICE}}}id")
+        for item in reading.docx_part(made, "word/document.xml").iter(f"{reading.W}hyperlink")
+    }
+    links = reading.docx_part(made, "word/_rels/document.xml.rels")
+    return {item.attrib["Target"] for item in links if item.attrib["Id"] in used}
 
 
 def test_every_list_reads_back_from_markdown(cv: dict[str, Any], figures: dict[str, Path]):
