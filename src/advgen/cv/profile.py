@@ -401,7 +401,7 @@ def load_profile(path: Path, overlay: Path | None = None, bibliography: Path | N
     profile = _validate(Profile, document)
     figures(document)
     errors = [*_people(profile, document), *_order(profile, document), *_ids(profile, document)]
-    errors += _labels(profile, document)
+    errors += [*_labels(profile, document), *_templates(profile, document)]
     if errors:
         raise ValueError("\n".join(errors))
     return profile, document
@@ -552,6 +552,17 @@ def _labels(profile: Profile, document: Document) -> list[str]:
         elif name.startswith("months") and len(text.split()) != 12:
             errors.append(f"{where}: {name} has {len(text.split())} words; write the twelve months with spaces between")
     return errors
+
+
+def _templates(profile: Profile, document: Document) -> list[str]:
+    if profile.templates is None:
+        return []
+    known = sorted(path.name for path in (Path(__file__).parent / "templates").iterdir())
+    folder = document.path.parent / profile.templates
+    if any((folder / name).is_file() for name in known):
+        return []
+    where = document.where(("templates",))
+    return [f"{where}: templates: {folder} holds no template; put one of {', '.join(known)} there"]
 
 
 def _ids(profile: Profile, document: Document) -> list[str]:

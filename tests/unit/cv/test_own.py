@@ -218,6 +218,30 @@ def test_templates_of_ones_own(tmp_path: Path):
     assert (tmp_path / "out/cv.tex").read_text().startswith("\\documentclass")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("cv.md.j2", "{% if x %}", r"cv\.md\.j2:1: Unexpected end of template"),
+        ("cv.md.j2", "\n{{ cv.nmae }}", r"cv\.md\.j2:2: 'dict object' has no attribute 'nmae'; mend this template"),
+        ("cv.html.j2", "{{ cv.name | shout }}", r"cv\.html\.j2:1: No filter named 'shout'; mend this template"),
+        ("cv.tex.j2", "<< 1 / 0 >>", r"cv\.tex\.j2:1: division by zero; mend this template"),
+        ("cv.md.j2", "{% include 'x' %}", r"cv\.md\.j2:1: 'x' not found in search path"),
+        ("cv.typ", "#let x = (", r"cv\.typ: unclosed delimiter; mend this file"),
+        ("cv.txt", "", r"profile\.yaml:25: templates: \S+ holds no template; put one of cv\.css, cv\.html\.j2,"),
+    ],
+)
+def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Path, name: str, text: str, what: str):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text(text)
+    (tmp_path / "profile.yaml").write_text(f"{PROFILE}templates: mine\n", encoding="utf-8")
+    (tmp_path / "all.bib").write_text(BIB, encoding="utf-8")
+    given = ["--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
+    with pytest.raises(SystemExit, match=what) as caught:
+        cli.main(["cv", *given, "--out", str(tmp_path / "out"), "--formats", "md", "html", "tex", "pdf"])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_selection_has_no_marks(tmp_path: Path):
     bib = BIB.replace("keywords={y}", "selected={true}")
     profile = PROFILE.replace("  - patents\n", "")
