@@ -145,12 +145,16 @@ class _Document:
         if contact:
             yield self.paragraph("Contact", [node for item in contact for node in (" · ", *item)][1:])
         yield self.paragraph("Date", [cv["words"]["updated"].replace("{date}", cv["updated_text"])])
+        followed = cv["sections"][-2] if len(cv["sections"]) > 1 and _short(cv["sections"][-1]) else None
         for section in cv["sections"]:
             yield self.paragraph("Heading2" if section["level"] == 3 else "Heading1", [section["title"]])
             for text in (section["summary"], section["note"]):
                 if text:
                     yield self.paragraph("Note", text, keep=True)
-            yield from getattr(self, section["kind"])(section)
+            parts = [*getattr(self, section["kind"])(section)]
+            if section is followed:
+                parts[-1] = parts[-1].replace("/>", "/><w:keepNext/>", 1)  # behind the style
+            yield from parts
 
     def rows(self, section: dict[str, Any]) -> Iterator[str]:
         style = "ListNumber" if section["numbered"] else "List"
@@ -189,8 +193,8 @@ class _Document:
             yield self.paragraph("List", item, keep)
 
     def pairs(self, section: dict[str, Any]) -> Iterator[str]:
-        for pair in section["pairs"]:
-            yield self.paragraph("List", [{"strong": pair["name"]}, "\u2002", *pair["items"]])
+        for pair, keep in _together(section["pairs"]):
+            yield self.paragraph("List", [{"strong": pair["name"]}, "\u2002", *pair["items"]], keep)
 
     def table(self, section: dict[str, Any]) -> Iterator[str]:
         columns = len(section["cells"][0])
@@ -282,6 +286,11 @@ def _together(items: Sequence[Any]) -> Iterator[tuple[Any, bool]]:
     """Each item, and whether it stays on the page of the next: the first does, and the two before the last."""
     last = len(items) - 1
     return ((item, index < last and (index == 0 or index >= last - 2)) for index, item in enumerate(items))
+
+
+def _short(section: dict[str, Any]) -> bool:
+    """Whether a section at the end would stand on a page of its own with next to nothing: what is above it stays."""
+    return 0 < len(section.get("rows") or section.get("items") or section.get("pairs") or ()) <= 4
 
 
 def _run(text: str, looks: str) -> str:

@@ -313,3 +313,51 @@ def test_a_figure_without_a_file(files: Files, target: str):
 def test_a_stamp_must_be_base64url(files: Files, figures: dict[str, Path], target: str):
     with pytest.raises(ValueError, match="is not base64url"):
         TARGETS[target].render(files.build(), TEMPLATES, figures, "a --> b")
+
+
+def long(folder: Path, rows: int) -> dict[str, Any]:
+    """A CV of a list and two skills behind it."""
+    items = "".join(f"  - {{title: Test {number}, date: 2020}}\n" for number in range(rows))
+    skills = "skills: [{name: Aaa, items: b}, {name: Ccc, items: d}]\n"
+    path = folder / "profile.yaml"
+    path.write_text(
+        f"name: A\nupdated: 2025-03-04\norder: [honors, skills]\nhonors:\n{items}{skills}", encoding="utf-8"
+    )
+    return build(path, None, None, lambda value: 1)
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+def test_a_short_last_section_never_has_a_page_of_its_own(tmp_path: Path):
+    pages = set()
+    for rows in range(30, 62):
+        (tmp_path / "cv.pdf").write_bytes(typst.render(long(tmp_path, rows), TEMPLATES, {}, STAMP))
+        texts = reading.pdf_text(tmp_path / "cv.pdf").strip("\f").split("\f")
+        assert "Skills" in texts[-1] and texts[-1].count("Test ") >= 3, rows
+        assert texts[-1].count("Aaa b") == texts[-1].count("Ccc d") == 1
+        pages.add(len(texts))
+    assert pages == {1, 2}
+
+
+def test_what_latex_and_word_keep_on_the_page_of_the_next(tmp_path: Path):
+    source = latex.render(long(tmp_path, 7), TEMPLATES, {}, STAMP)
+    kept = re.findall(r"(\\cvkeep\n)?\\cvplain\{Test (\d)", source)
+    assert [number for keep, number in kept if keep] == ["0", "4", "5", "6"]
+    body = reading.docx_part(docx.render(long(tmp_path, 7), TEMPLATES, {}, STAMP), "word/document.xml")[0]
+    texts = {"".join(part.itertext()): part.find(f"{reading.W}pPr/{reading.W}keepNext") is not None for part in body}
+    assert [text[5] for text, keep in texts.items() if keep and text.startswith("Test")] == ["0", "4", "5", "6"]
+
+
+def test_groups_of_one_entry_may_part(files: Files, figures: dict[str, Path]):
+    cv = files.build()
+    assert [len(group["entries"]) for group in section(cv, "publications")["groups"]] == [2, 2]
+    del section(cv, "publications")["groups"][0]["entries"][0]
+    source = latex.render(cv, TEMPLATES, figures, STAMP)
+    assert re.findall(r"(?m)(\\cvkeep\n)?^\\cvpublication", source) == ["", "\\cvkeep\n", ""]
+    body = reading.docx_part(docx.render(cv, TEMPLATES, figures, STAMP), "word/document.xml")[0]
+    styled = [(part.find(f"{reading.W}pPr/{reading.W}pStyle"), part) for part in body]
+    kept = [
+        part.find(f"{reading.W}pPr/{reading.W}keepNext") is not None
+        for style, part in styled
+        if style is not None and style.get(f"{reading.W}val") in ("Bibliography", "Selected")
+    ]
+    assert kept == [False, True, False]
