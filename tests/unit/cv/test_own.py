@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -249,6 +251,30 @@ def test_a_selection_has_no_marks(tmp_path: Path):
     cv = made(tmp_path, profile, bib, selected=True)
     assert [(p["title"], p["selected"]) for p in publications(cv)] == [("New Journal", False)]
     assert "highlighted" not in render("html", cv, {}, STAMP).decode().split("<main>")[1]
+
+
+def test_linked_data_name_the_person_and_each_work_once(tmp_path: Path):
+    more = "doi={10.1000/x}, pages={1--2}, selected={true}, _note={Oral}"
+    old = "author={Ádám Próba}, journal={JoT}, year={2004}"
+    bib = BIB.replace(old, f"author={{{{The Test Team}} and Ádám Próba}}, journal={{</script>}}, year={{2004}}, {more}")
+    profile = PROFILE.replace("types: [patent]", "selected: true")
+    page = render("html", made(tmp_path, f"{profile}site: https://a.example.org\n", bib), {}, STAMP).decode()
+    (text,) = re.findall(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(text)
+    assert data["@context"] == "https://schema.org"
+    person, *works = data["@graph"]
+    assert person == {"@type": "Person", "@id": "#person", "name": "Ádám Próba", "url": "https://a.example.org"}
+    assert sorted((work["name"], work["@type"]) for work in works) == [
+        ("A Machine", "CreativeWork"), ("A Workshop Paper", "ScholarlyArticle"), ("New Journal", "ScholarlyArticle"),
+        ("Old Journal", "ScholarlyArticle"), ("Preprint", "ScholarlyArticle"),
+    ]  # fmt: skip
+    assert next(work for work in works if work["name"] == "New Journal") == {
+        "@type": "ScholarlyArticle", "name": "New Journal", "datePublished": "2004", "pagination": "1–2",
+        "author": [{"@type": "Organization", "name": "The Test Team"}, {"@id": "#person"}],
+        "isPartOf": {"@type": "CreativeWork", "name": "</script>"}, "url": "https://doi.org/10.1000/x",
+        "identifier": {"@type": "PropertyValue", "propertyID": "doi", "value": "10.1000/x"},
+        "award": "Oral", "keywords": ["y"],
+    }  # fmt: skip
 
 
 def test_a_link_says_what_it_is(tmp_path: Path):
