@@ -9,8 +9,8 @@ import pytest
 from tests.project import Project
 
 STUDY = "tests/slice.yaml"
-FORMATS = ("pdf", "html", "md", "tex", "resume.json")
-CV = "cv:\n  formats: [pdf, html, md, tex, resume.json]\n  variants:\n    short: {selected: true, formats: [pdf]}\n    private: {overlay: private.yaml, formats: [md]}\n"
+FORMATS = ("pdf", "html", "md", "tex", "docx", "resume.json")
+CV = "cv:\n  formats: [pdf, html, md, tex, docx, resume.json]\n  variants:\n    short: {selected: true, formats: [pdf]}\n    private: {overlay: private.yaml, formats: [md]}\n"
 WHOLE = {"cv-data cv/cv.json", *(f"cv-render cv/cv.{kind}" for kind in FORMATS)}
 SHORT = {"cv-data cv/short.json", "cv-render cv/short.pdf"}
 PRIVATE = {"cv-data cv/private.json", "cv-render cv/private.md"}
