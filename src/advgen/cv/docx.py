@@ -16,8 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from advgen.cv.inline import Node, plain, safe_url
 from advgen.cv.target import Unprintable, figure, keyword
-from advgen.io.archives import pack
-from advgen.io.stamps import DOCX_STAMP
+from advgen.io.archives import DOCX_STAMP, pack
 
 # lengths are in twentieths of a point
 _PAPER = {"a4": (11906, 16838), "us-letter": (12240, 15840)}

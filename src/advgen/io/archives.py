@@ -7,6 +7,9 @@ import struct
 import zipfile
 from collections.abc import Mapping
 
+DOCX_STAMP = "customXml/item1.xml"
+"""The part of a .docx that holds its stamp; a property of the document could not be so long."""
+
 
 def pack(parts: Mapping[str, bytes]) -> bytes:
     """The parts, by their names inside, as a zip file."""

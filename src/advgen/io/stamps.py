@@ -14,15 +14,13 @@ from typing import Any
 from pydantic_core import from_json
 
 from advgen.core.provenance import OPEN, Stamp, sha256_file, sha256_text, write_bytes
-from advgen.io.archives import pack, unpack
+from advgen.io.archives import DOCX_STAMP, pack, unpack
 from advgen.io.headers import read_header, restamp
 from advgen.specs.base import canonical_json
 
 _CHUNK = b"tEXtadvgen\0"
 TOKENS = (".pdf", ".png", ".html", ".md", ".tex", ".json", ".docx")
 """Files that carry their stamp as a token of text."""
-DOCX_STAMP = "customXml/item1.xml"
-"""The part of a .docx that holds it; a property of the document could not be so long."""
 _TOKEN = re.compile(rb"advgen:[A-Za-z0-9_-]+=*")
 
 

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 
 from advgen.core.provenance import Stamp
 from advgen.figures.common import save
-from advgen.io.archives import pack
+from advgen.io.archives import DOCX_STAMP, pack
 from advgen.io.checkpoints import build, save_model
-from advgen.io.stamps import DOCX_STAMP, check_content, content, read_stamp, relabelled, seal
+from advgen.io.stamps import check_content, content, read_stamp, relabelled, seal
 from advgen.io.tables import arrow_table, write_table
 from advgen.specs.networks import FcNetwork
 from advgen.training.initial import fresh
