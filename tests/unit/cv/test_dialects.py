@@ -274,3 +274,9 @@ def test_forms_of_names(tmp_path: Path, style: str, shown: str):
     text = ENTRY.replace("A. Próba", "von Muster, Jr., Jean-Luc and Próba, Ádám") % ""
     (entry,) = entries(made(tmp_path, text, PROFILE.replace("{citation: full}", style)))
     assert plain(entry["byline"]) == shown
+
+
+def test_an_address_that_is_none_is_told_with_its_line(tmp_path: Path):
+    text = "@misc{k, title={T}, author={A. Próba}, year={2020},\n  howpublished={https://[x.example.org/}, url={https://[y/}}\n"
+    with pytest.raises(ValueError, match=r"publications\.bib:2: .*'https://\[y/' is not a web address; begin with"):
+        made(tmp_path, text)

@@ -115,7 +115,7 @@ def test_an_old_file_has_a_name_in_parts_or_pairs_in_its_order(data: object, kno
     ],
 )
 def test_years_of_a_resume(text: str, start: str | None, end: str | None, dates: str | None):
-    assert _dates({"dates": text}) == {"startDate": start, "endDate": end, "dates": dates}
+    assert _dates({"dates": text, "item": {}}) == {"startDate": start, "endDate": end, "dates": dates}
 
 
 def test_a_resume_is_indented_by_one(files: Files):

@@ -151,6 +151,7 @@ def test_latex_commands_in_bibtex_are_refused(files: Files, tex: str, field: str
         ("https://minta.example.org/~bea", "data:text/html,<script>alert(1)</script>"),
         ("https://proba.example.org/", "file:///etc/passwd"),
         ("https://talks.example.org/1.pdf", "vbscript:x"),
+        ("https://social.example.org/@proba", "https://[x.example.org/"),
         ("https://code.example.org/small", 'https://e.org/\\" onclick=alert(1)'),
     ],
 )

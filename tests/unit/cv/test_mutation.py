@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advgen.cv import docx, html, latex, markdown, typst
+from advgen.cv import docx, html, latex, markdown, resume, typst
 from advgen.cv.inline import plain
 from advgen.cv.live_values import scan
 from advgen.cv.target import Unprintable
@@ -68,7 +68,8 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
             for figure in item.get("figures", ()):
                 figures[figure["name"]] = Path(folder) / "x.png"
         page, text, source = (target.render(cv, TEMPLATES, figures, STAMP) for target in (html, markdown, latex))
-        assert all(STAMP in made for made in (page, text, source))
+        written = (page, text, source, resume.render(cv, TEMPLATES, figures, STAMP))
+        assert all(STAMP in made for made in written)
         entries = {name: listed for name, listed in told(cv).items() if name != "experiments"}
         for found in (reading.from_html(cv, page), reading.from_markdown(cv, COMMONMARK.render(text))):
             assert {name: found[name] for name in entries} == entries

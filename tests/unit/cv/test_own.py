@@ -99,6 +99,9 @@ def test_they_read_back_from_every_format(tmp_path: Path):
     assert some(from_markdown(cv, COMMONMARK.render(text))) == expected
     assert some(from_latex(render("tex", cv, {}, STAMP).decode())) == expected
     assert from_docx(cv, render("docx", cv, {}, STAMP)) == told(cv)
+    assert all(
+        title in render("resume.json", cv, {}, STAMP).decode() for title in ("A Grant", "Museum, 100%", "native")
+    )
     for cell in ("Magyar", "native", "Language"):
         assert all(cell in source for source in (page, text, COMMONMARK.render(text)))
     assert "<th>Language</th>" in COMMONMARK.render(text)
