@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -276,7 +277,27 @@ def test_forms_of_names(tmp_path: Path, style: str, shown: str):
     assert plain(entry["byline"]) == shown
 
 
-def test_an_address_that_is_none_is_told_with_its_line(tmp_path: Path):
-    text = "@misc{k, title={T}, author={A. Próba}, year={2020},\n  howpublished={https://[x.example.org/}, url={https://[y/}}\n"
-    with pytest.raises(ValueError, match=r"publications\.bib:2: .*'https://\[y/' is not a web address; begin with"):
+@pytest.mark.parametrize(
+    ("field", "line", "address"),
+    [
+        ("url = {https://[y/}", 2, "https://[y/"),
+        ("howpublished = {https://[x.example.org/}", 1, "https://[x.example.org/"),
+        ("eprint = {2001.0 1}, archiveprefix = {arXiv}", 1, "https://arxiv.org/abs/2001.0 1"),
+    ],
+)
+def test_an_address_that_is_none_is_told_with_its_line(tmp_path: Path, field: str, line: int, address: str):
+    with pytest.raises(ValueError, match=r"is not a web address; begin with") as caught:
+        made(tmp_path, ENTRY % field)
+    what = rf"\S+/publications\.bib:{line}: \w+: {re.escape(repr(address))} is not a web address; begin with https://.*"
+    assert all(re.fullmatch(what, said) for said in str(caught.value).split("\n"))
+
+
+def test_a_macro_in_the_number_of_a_patent_is_told_with_its_entry(tmp_path: Path):
+    text = "@patent{p, title={T}, author={A. Próba}, year={2020}, number={\\lder 1}}\n"
+    with pytest.raises(ValueError, match=r"\A\S+publications\.bib:1: p: \\lder is not known here; write the char"):
         made(tmp_path, text)
+
+
+def test_a_key_on_two_lines_is_told_on_one(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"\A\S+publications\.bib:1: a b has no title; add the field\Z"):
+        made(tmp_path, "@article{a\nb, author={A. Próba}, journal={J}, year={2020}}\n")
