@@ -3,7 +3,7 @@
     python benchmarks/cv.py [REPEATS]
 
 Prints the median of REPEATS warm runs (default 5): the parts inside one process, then the whole command as users run
-it, and the same content through LaTeX. The last edits one star count first, as one does.
+it, what it takes from a save to the files under --watch, and the same content through LaTeX.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from advgen.cv.build import build
@@ -37,6 +38,26 @@ def median(run: Callable[[], object], repeats: int) -> float:
     return statistics.median(seconds)
 
 
+@contextmanager
+def watching(command: list[str], saved: Path) -> Iterator[Callable[[], None]]:
+    """What saves a file that the command watches, and waits until the CV is built again."""
+    process = subprocess.Popen([*command, "--watch"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    lines = (line for line in process.stdout if line.startswith("built in"))
+    text = saved.read_text(encoding="utf-8")
+
+    def save() -> None:
+        saved.write_text(f"{saved.read_text(encoding='utf-8')}\n", encoding="utf-8")
+        next(lines)
+
+    try:
+        next(lines)
+        yield save
+    finally:
+        process.terminate()
+        saved.write_text(text, encoding="utf-8")
+
+
 def main(repeats: int) -> None:
     """Print one row per part."""
     logging.disable(logging.WARNING)
@@ -49,10 +70,11 @@ def main(repeats: int) -> None:
         def read() -> dict:
             return build(*sources.values(), lambda reference: 0.0)
 
+        given = [word for flag, path in sources.items() for word in (f"--{flag}", str(path))]
+        line = [sys.executable, "-m", "advgen", "cv", *given, "--out", str(folder / "out"), "--formats"]
+
         def command(*formats: str) -> None:
-            given = [word for flag, path in sources.items() for word in (f"--{flag}", str(path))]
-            line = [sys.executable, "-m", "advgen", "cv", *given, "--out", str(folder / "out"), "--formats", *formats]
-            subprocess.run(line, check=True, capture_output=True)
+            subprocess.run([*line, *formats], check=True, capture_output=True)
 
         def star() -> None:
             metrics = sources["metrics"]
@@ -75,6 +97,8 @@ def main(repeats: int) -> None:
         print(f"{'':<42} seconds (median of {repeats})")
         for what, run in rows:
             print(f"{what:<42} {median(run, repeats):7.3f}", flush=True)
+        with watching([*line, *usual], sources["metrics"]) as save:
+            print(f"{'--watch, from a save to all of these files':<42} {median(save, repeats):7.3f}")
         if not latex:
             print("without latexmk: LaTeX is not measured")
 

@@ -25,7 +25,7 @@ from advgen.registry import load_target
 
 TOOLS = {
     "plan": "List the jobs of a study, or check it.",
-    "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, JSON. Needs no study, no network and no torch.",
+    "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, DOCX, JSON. Needs no study, network or torch.",
     "verify": "Compare every artefact with the plan; --fix removes what does not agree.",
     "prune": "List what no study plans any more; --yes removes it.",
     "cv-import": "Turn the files of the CV generator bamos/cv into ours; list what has no place.",

@@ -31,15 +31,15 @@ def drawn(kind: str) -> bytes:
     return png.getvalue()
 
 
-def cv(sources: Path, figures: dict[str, Path]) -> str:
+def cv(sources: Path, figures: dict[str, Path], theme: str = "classic") -> str:
     files = [sources / name for name in ("profile.yaml", "publications.bib", "metrics.yaml")]
     made = build(files[0], files[1], files[2], lambda reference: 0.4137)
-    return render("html", made, figures, STAMP).decode()
+    return render("html", {**made, "theme": theme}, figures, STAMP).decode()
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The example's CV, a long one, and a report."""
+    """The example's CV in each theme, a long one, and a report."""
     folder = tmp_path_factory.mktemp("pages")
     picture = drawn("transfer_matrix")
     (folder / "transfer.png").write_bytes(picture)
@@ -52,6 +52,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ]
     html = {
         "example": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}),
+        "academic": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}, "academic"),
+        "compact": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}, "compact"),
         "long": cv(ROOT / "tests/unit/cv/fixture", {}),
         "report": page.render("A study", sections, f"advgen:{STAMP}", tables["sanity_checks"], {"torch": "2"}),
     }
@@ -60,7 +62,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in html}
 
 
-NAMES = ("example", "long", "report")
+NAMES = ("example", "academic", "compact", "long", "report")
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from tests.project import Project
 
 STUDY = "tests/slice.yaml"
-FORMATS = ("pdf", "html", "md", "tex", "resume.json")
-CV = "cv:\n  formats: [pdf, html, md, tex, resume.json]\n  variants:\n    short: {selected: true, formats: [pdf]}\n    private: {overlay: private.yaml, formats: [md]}\n"
+FORMATS = ("pdf", "html", "md", "tex", "docx", "resume.json")
+CV = "cv:\n  formats: [pdf, html, md, tex, docx, resume.json]\n  variants:\n    short: {selected: true, formats: [pdf]}\n    private: {overlay: private.yaml, formats: [md]}\n"
 WHOLE = {"cv-data cv/cv.json", *(f"cv-render cv/cv.{kind}" for kind in FORMATS)}
 SHORT = {"cv-data cv/short.json", "cv-render cv/short.pdf"}
 PRIVATE = {"cv-data cv/private.json", "cv-render cv/private.md"}
@@ -122,7 +122,7 @@ def test_the_cv_alone(finished: Project) -> None:
         (STUDY, "overlay: private.yaml", "overlay: privat.yaml", "cv.variants.private.overlay = 'privat.yaml': no such file"),
         (STUDY, "short: {selected: true", "cv: {selected: true", "'cv' is the name of the whole CV; choose another"),
         (STUDY, "short: {selected: true", "short: {sections: [talk]", "talk"),
-        (STUDY, "formats: [md]", "formats: [docx]", "docx"),
+        (STUDY, "formats: [md]", "formats: [odt]", "odt"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_before_anything_runs(tmp_path: Path, file: str, old: str, new: str, what: str) -> None:

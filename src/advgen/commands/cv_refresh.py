@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace) -> None:
     counted |= refresh.citations(services, orcid, dois)
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     old = {arguments.metrics: load_text(arguments.metrics) if arguments.metrics.exists() else ""}
-    new = {
-        arguments.metrics: refresh.revised(old[arguments.metrics], counted, day) if counted else old[arguments.metrics]
-    }
+    # numbers that are still the old ones are not of today
+    text = old[arguments.metrics]
+    new = {arguments.metrics: refresh.revised(text, counted, day, not services.silent) if counted else text}
     if arguments.bibliography:
         text = load_text(arguments.bibliography)
         old[arguments.bibliography] = text

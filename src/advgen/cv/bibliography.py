@@ -259,7 +259,8 @@ class _Reader:
         self.errors: list[str] = []
 
     def fail(self, line: int | None, what: str) -> None:
-        self.errors.append(f"{self.path}:{(line or 0) + 1}: {what}")
+        # a key may hold a line break
+        self.errors.append(f"{self.path}:{(line or 0) + 1}: {' '.join(what.split())}")
 
     def warn(self, line: int | None, what: str) -> None:
         log.warning("%s:%d: %s", self.path, (line or 0) + 1, what)
@@ -297,8 +298,8 @@ class _Reader:
             "type": entry_type,
             "kind": kind,
             "title": title,
-            "url": self.address(fields),
-            "links": [*self.links(fields), *(self.numbered(facts) if full else ())],
+            "url": self.address(block, fields),
+            "links": [*self.links(fields), *(self.numbered(block, facts) if full else ())],
             "authors": authors,
             "byline": byline(authors, self.max_authors, self.words, self.style, others, people == "editor"),
             "venue": self.venue(block, kind, fields),
@@ -324,7 +325,11 @@ class _Reader:
         if name:
             return self.text(fields[name])
         if found := dialects.venue(kind, fields):
-            return decode(found)
+            try:
+                return decode(found)
+            except ValueError as error:
+                self.fail(block.start_line, f"{block.key}: {error}")
+                return ""
         if raw(fields, "note") and kind in ("preprint", "misc"):
             return self.text(fields["note"])
         if kind in ("book", "software", "dataset", "patent") or dialects.year(fields)[0] in _FORTHCOMING:
@@ -361,10 +366,10 @@ class _Reader:
         shown = ", ".join(part for part in parts if part)
         return f" {shown}," if shown and not month else f" {shown}" if shown else ""
 
-    def numbered(self, facts: dict[str, str]) -> list[dict[str, str]]:
+    def numbered(self, block: Entry, facts: dict[str, str]) -> list[dict[str, str]]:
         named = {"doi": ("doi:", "https://doi.org/"), "arxiv": ("arXiv:", "https://arxiv.org/abs/")}
         return [
-            {"label": f"{label}{facts[name]}", "url": f"{url}{facts[name]}"}
+            {"label": f"{label}{facts[name]}", "url": self.safe(block, f"{url}{facts[name]}")}
             for name, (label, url) in named.items()
             if name in facts
         ]
@@ -440,15 +445,24 @@ class _Reader:
             self.fail(field.start_line, f"{field.key}: {error}")
             return ""
 
-    def address(self, fields: dict[str, Field]) -> str | None:
+    def safe(self, block: Entry, url: str) -> str:
+        """An address that was put together from an entry."""
+        try:
+            return safe_url(url)
+        except ValueError as error:
+            self.fail(block.start_line, f"{block.key}: {error}")
+            return ""
+
+    def address(self, block: Entry, fields: dict[str, Field]) -> str | None:
         for name in ("url", "link", "ee"):
             if self.raw(fields.get(name)):
                 return self.url(fields[name])
         if doi := self.doi(fields):
             return f"https://doi.org/{doi}"
         if found := dialects.arxiv(fields):
-            return f"https://arxiv.org/abs/{found}"
-        return dialects.address(fields) or None
+            return self.safe(block, f"https://arxiv.org/abs/{found}")
+        found = dialects.address(fields)
+        return self.safe(block, found) if found else None
 
     def doi(self, fields: dict[str, Field]) -> str:
         if not self.raw(fields.get("doi")):

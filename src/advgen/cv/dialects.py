@@ -130,6 +130,14 @@ def arxiv(fields: Fields) -> str:
     return ""
 
 
+def _host(address: str) -> str:
+    """The host of an address without its www., or nothing; what is no address is told where it is linked."""
+    try:
+        return (urlsplit(address).hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
+
+
 def venue(kind: str, fields: Fields) -> str:
     """What stands for the venue of an entry that names none, as TeX; empty if there is nothing."""
     number, prefix = raw(fields, "number"), raw(fields, "eprinttype", "archiveprefix")
@@ -144,10 +152,10 @@ def venue(kind: str, fields: Fields) -> str:
     if kind in ("software", "dataset") and raw(fields, "version"):
         return f"Version {raw(fields, 'version')}"
     if bare := address(fields):
-        return (urlsplit(bare).hostname or "").removeprefix("www.")
+        return _host(bare)
     url = raw(fields, "url", "link", "ee")
     if url.startswith("http") and kind in ("online", "software", "dataset", "misc", "patent"):
-        return (urlsplit(url).hostname or "").removeprefix("www.")
+        return _host(url)
     return ""
 
 

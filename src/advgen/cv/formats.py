@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from advgen.cv import html, latex, markdown, resume, typst
+from jinja2 import TemplateSyntaxError
+
+from advgen.cv import docx, html, latex, markdown, resume, typst
 
 FORMATS: dict[str, Callable[..., str | bytes]] = {
     "pdf": typst.render,
     "html": html.render,
     "md": markdown.render,
     "tex": latex.render,
+    "docx": docx.render,
     "resume.json": resume.render,
     "latex.pdf": latex.typeset,
 }
@@ -27,8 +31,24 @@ def render(
     own: Path | None = None,
     **options: Any,
 ) -> bytes:
-    """The bytes of one file; ``stamp`` is a token of advgen.core.provenance, ``own`` the user's folder of templates."""
-    content = FORMATS[format_](
-        cv, [*([own] if own else []), TEMPLATES], figures, stamp.removeprefix("advgen:"), **options
-    )
+    """The bytes of one file; ``stamp`` is a token of advgen.core.provenance, ``own`` the user's folder of templates.
+
+    Raises ValueError, with the line, for a mistake in one of the user's templates.
+    """
+    folders = [*([own] if own else []), TEMPLATES]
+    try:
+        content = FORMATS[format_](cv, folders, figures, stamp.removeprefix("advgen:"), **options)
+    except Exception as error:
+        place = _place(error, own) if own and not isinstance(error, ValueError) else ""
+        if not place:
+            raise
+        raise ValueError(f"{place}: {' '.join(str(error).split()).rstrip('.')}; mend this template") from error
     return content.encode() if isinstance(content, str) else content
+
+
+def _place(error: Exception, own: Path) -> str:
+    """File and line of the user's template where an error comes from, or nothing."""
+    if isinstance(error, TemplateSyntaxError):
+        return f"{error.filename}:{error.lineno}" if Path(error.filename or "").parent == own else ""
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    return next((f"{path}:{line}" for path, line in reversed(frames) if path.parent == own), "")

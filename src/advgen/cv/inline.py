@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
 from pylatexenc.latexencode import UnicodeToLatexEncoder
@@ -37,9 +37,16 @@ _ADDRESS = re.compile(r"(?:https?://[^\s/]|mailto:[^\s@]+@)[^\s\"<>\\^`{|}]*", r
 
 def safe_url(url: str) -> str:
     """``url`` itself if a reader may be sent there. Raises ValueError otherwise."""
-    if not _ADDRESS.fullmatch(url):
+    if not _ADDRESS.fullmatch(url) or not _splits(url):
         raise ValueError(f"{url!r} is not a web address; begin with https://, http:// or mailto:, without spaces")
     return url
+
+
+def _splits(url: str) -> bool:
+    try:
+        return bool(urlsplit(url))
+    except ValueError:  # brackets where only the number of a host may have them
+        return False
 
 
 def parse(text: str) -> list[Node]:

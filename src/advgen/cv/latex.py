@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from advgen.cv import inline
 from advgen.cv.markdown import FIGURES
-from advgen.cv.target import Unprintable, environment, figure, keyword
+from advgen.cv.target import Unprintable, environment, figure, keyword, template
 
 _KINDS = (".pdf", ".png", ".jpg")
 _SYNTAX = {
@@ -70,5 +70,8 @@ def typeset(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path],
             if characters := re.findall(r"Unicode character (\S) \(U\+", done.stdout):
                 raise Unprintable(cv, characters, "LaTeX has no font for it; pdf (Typst) sets it, take latex.pdf out")
             said = next((line for line in done.stdout.splitlines() if line.startswith("! ")), "latexmk failed")
-            raise ValueError(f"cv.tex: {said[2:].strip()}; pdf (Typst) sets every character that LaTeX cannot")
+            source = template(templates, "cv.tex.j2")
+            if source.parent == templates[-1]:
+                raise ValueError(f"cv.tex: {said[2:].strip()}; pdf (Typst) sets every character that LaTeX cannot")
+            raise ValueError(f"{source}: {said[2:].strip().rstrip('.')}; mend this template")
         return (folder / "cv.pdf").read_bytes()

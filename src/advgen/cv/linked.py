@@ -12,6 +12,7 @@ from advgen.cv import inline
 
 _TYPES = {
     "book": "Book", "chapter": "Chapter", "dataset": "Dataset", "software": "SoftwareSourceCode", "phdthesis": "Thesis",
+    "patent": "CreativeWork", "misc": "CreativeWork",
 }  # fmt: skip
 
 
@@ -31,8 +32,9 @@ def linked_data(cv: dict[str, Any]) -> Markup:
         "sameAs": [link["url"] for link in cv["links"]],
     }
     groups = [group for section in cv["sections"] for group in section.get("groups", ())]
-    works = [_work(entry) for group in groups for entry in group["entries"]]
-    graph = [_without_empty(item) for item in (person, *works)]
+    # a section of the selected repeats them
+    entries = {entry["key"]: entry for group in groups for entry in group["entries"]}
+    graph = [_without_empty(item) for item in (person, *map(_work, entries.values()))]
     text = json.dumps({"@context": "https://schema.org", "@graph": graph}, ensure_ascii=False)
     return Markup(re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text))
 
@@ -54,7 +56,8 @@ def _work(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _person(author: dict[str, Any]) -> dict[str, Any]:
-    named = {"@type": "Person", "name": author["name"], "url": author["url"]}
+    organisation = not author["parts"]["given"] and " " in author["name"]
+    named = {"@type": "Organization" if organisation else "Person", "name": author["name"], "url": author["url"]}
     return {"@id": "#person"} if author["owner"] else _without_empty(named)
 
 

@@ -22,6 +22,21 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
 
 
+def _told(value: object) -> str:
+    """A wrong value as the user wrote it, or what it is."""
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return str(value).lower()
+        case list() | dict():
+            return ("a list" if isinstance(value, list) else "a map") if value else "empty"
+        case datetime.date():
+            return value.isoformat()
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
+
+
 def _one_line(text: str) -> str:
     if not text.split():
         raise ValueError("is empty; write something or remove it")
@@ -43,14 +58,14 @@ def _mail(text: str) -> str:
 def _date(value: object) -> object:
     """A year, "2019-09" or a day; what YAML reads as a day is one."""
     if type(value) is int and not 1900 <= value <= 2100:
-        raise ValueError(f"is {value}; write a year from 1900 to 2100")
+        raise ValueError(f"is {_told(value)}; write a year from 1900 to 2100")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if type(value) is datetime.date:
         return value.isoformat()
     if isinstance(value, str) and re.fullmatch(_MOMENT, value) and not value.isdigit():
         return value
-    raise ValueError(f"is {value!r}; write a year such as 2019, or 2019-09")
+    raise ValueError(f"is {_told(value)}; write a year such as 2019, or 2019-09")
 
 
 def _count(value: object) -> object:
@@ -58,7 +73,7 @@ def _count(value: object) -> object:
         isinstance(value, str) and re.fullmatch(r"\d{1,6}(\.\d)?k?\+?", value)
     ):
         return value
-    raise ValueError(f"is {value!r}; write a number or its shown form such as 14.9k")
+    raise ValueError(f"is {_told(value)}; write a number or its shown form such as 14.9k")
 
 
 _MOMENT = r"(?:19|20)\d\d(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?"
@@ -106,7 +121,9 @@ class _Dated(_Item):
             raise ValueError("needs either date or start; write one of them, and end if it is over")
         if self.end is not None and self.end.lower() != "present":
             if not re.fullmatch(_MOMENT, self.end):
-                raise ValueError(f"the end {self.end!r} is neither a year, a month nor Present; write one of them")
+                raise ValueError(
+                    f"ends in {self.end!r}, which is neither a year, a month nor Present; write one of them"
+                )
             if self.start is not None and self.end < self.start[: len(self.end)]:
                 raise ValueError(f"ends in {self.end} before it starts in {self.start}; swap start and end")
         return self
@@ -384,7 +401,7 @@ def load_profile(path: Path, overlay: Path | None = None, bibliography: Path | N
     profile = _validate(Profile, document)
     figures(document)
     errors = [*_people(profile, document), *_order(profile, document), *_ids(profile, document)]
-    errors += _labels(profile, document)
+    errors += [*_labels(profile, document), *_templates(profile, document)]
     if errors:
         raise ValueError("\n".join(errors))
     return profile, document
@@ -413,7 +430,7 @@ def _validate(model: type[M], document: Document) -> M:
 
 def _message(error: dict[str, Any], known: Location, document: Document, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in known)
-    value = error.get("input")
+    value, given = error.get("input"), _told(error.get("input"))
     match error["type"]:
         case "missing":
             what = f"{key} is missing; add it"
@@ -421,26 +438,46 @@ def _message(error: dict[str, Any], known: Location, document: Document, model: 
             near = difflib.get_close_matches(str(known[-1]), _names(model, known[:-1]), n=1)
             what = f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else "remove it")
         case "string_type":
-            shown = "empty" if value is None else f"{value!r}, not a text"
+            shown = given if value is None else f"{given}, not a text"
             what = f"{key} is {shown}; put text in quotes"
         case "list_type":
             what = f"{key} is not a list; begin each item with a hyphen"
-        case "model_type" | "dict_type":
-            what = f"{key} is {value!r}, not a map; write its keys, such as name: …"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            what = f"{key} is {given}, not a map; write its keys, such as name: …"
         case "literal_error":
             near = difflib.get_close_matches(str(value), re.findall(r"'([^']*)'", error["msg"]), n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            what = f"{key} is {value!r}; {hint}allowed: {error['ctx']['expected']}"
+            what = f"{key} is {given}; {hint}allowed: {error['ctx']['expected']}"
         case "value_error":
             what = f"{key} {error['ctx']['error']}" if key else str(error["ctx"]["error"])
         case "union_tag_invalid" | "union_tag_not_found":
-            given = value.get("type") if isinstance(value, dict) else value
-            what = f"{key}.type is {given!r}; write entries, list, table, text or bibliography"
+            given = _told(value.get("type") if isinstance(value, dict) else value)
+            what = f"{key}.type is {given}; write entries, list, table, text or bibliography"
         case "date_type":
-            what = f"{key} is {value!r}, not a day; write it as 2025-01-31 without quotes"
-        case _:
-            what = f"{key} is {value!r}; {error['msg'][:1].lower()}{error['msg'][1:]}"
+            what = f"{key} is {given}, not a day; write it as 2025-01-31 without quotes"
+        case "too_short":
+            what = f"{key} is empty; write something or remove it"
+        case "string_pattern_mismatch":
+            what = f"{key} is {given}; {_FORMS.get(str(known[-1]), _SECTION_FORM)}"
+        case "bool_type" | "bool_parsing":
+            what = f"{key} is {given}; write true or false"
+        case "greater_than_equal":
+            what = f"{key} is {given}; write {error['ctx']['ge']} or more"
+        case "less_than_equal":
+            what = f"{key} is {given}; write {error['ctx']['le']} or less"
+        case "less_than":
+            what = f"{key} is {given}; write less than {error['ctx']['lt']}"
+        case kind:
+            assert kind == "int_type", kind
+            what = f"{key} is {given}; write a whole number without quotes"
     return f"{document.where(known)}: {' '.join(what.split())}"
+
+
+_SECTION_FORM = "begin the name of a section with a–z, and go on with a–z, 0–9, hyphens and underscores"
+_FORMS = {
+    "id": "write letters, digits, dots, hyphens and underscores",
+    "name": "write it as owner/name",
+}
 
 
 def _without_type(location: Location) -> Location:
@@ -515,6 +552,17 @@ def _labels(profile: Profile, document: Document) -> list[str]:
         elif name.startswith("months") and len(text.split()) != 12:
             errors.append(f"{where}: {name} has {len(text.split())} words; write the twelve months with spaces between")
     return errors
+
+
+def _templates(profile: Profile, document: Document) -> list[str]:
+    if profile.templates is None:
+        return []
+    known = sorted(path.name for path in (Path(__file__).parent / "templates").iterdir())
+    folder = document.path.parent / profile.templates
+    if any((folder / name).is_file() for name in known):
+        return []
+    where = document.where(("templates",))
+    return [f"{where}: templates: {folder} holds no template; put one of {', '.join(known)} there"]
 
 
 def _ids(profile: Profile, document: Document) -> list[str]:

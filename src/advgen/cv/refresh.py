@@ -5,6 +5,7 @@ Nothing here is part of a build. What is found becomes a proposal: the diff that
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -61,51 +62,82 @@ class Services:
                 self.silent.append(f"{service}: no more answers for now ({error.code}); {remedy}")
             else:
                 self.silent.append(f"{service}: {path} gave {error.code} {error.reason}")
-        except (OSError, ValueError) as error:
+        except ValueError:
+            self.odd(service, path)
+        except (OSError, http.client.HTTPException) as error:
             self.closed.add(service)
-            self.silent.append(
-                f"{service}: out of reach ({getattr(error, 'reason', error)}); nothing was counted there"
-            )
+            reason = " ".join(str(getattr(error, "reason", error)).split())
+            self.silent.append(f"{service}: out of reach ({reason}); nothing was counted there")
         return None
+
+    def odd(self, service: str, path: str) -> None:
+        """Keep that an answer was not what the service is known to give."""
+        self.silent.append(f"{service}: {path} gave something else than expected; nothing was counted there")
+
+
+def _number(answer: Any, *keys: str) -> int | None:
+    """The whole number at these keys of an answer, or None."""
+    for key in keys:
+        answer = answer.get(key) if isinstance(answer, dict) else None
+    return answer if type(answer) is int and answer >= 0 else None
 
 
 def stars(services: Services, names: Iterable[str]) -> dict[str, int]:
     """The stars of repositories ``owner/name`` on GitHub, those that were told."""
     found = {}
     for name in names:
-        answer = services.get("github", f"/repos/{urllib.parse.quote(name)}")
-        if isinstance(answer, dict) and isinstance(answer.get("stargazers_count"), int):
-            found[name] = answer["stargazers_count"]
+        path = f"/repos/{urllib.parse.quote(name)}"
+        answer = services.get("github", path)
+        count = _number(answer, "stargazers_count")
+        if count is not None:
+            found[name] = count
+        elif answer is not None:
+            services.odd("github", path)
     return found
 
 
 def citations(services: Services, orcid: str | None, dois: Iterable[str]) -> dict[str, int]:
     """Citations and h-index of a person from OpenAlex; where it knows none, citations of their DOIs from Crossref."""
     if orcid:
-        answer = services.get("openalex", f"/authors/orcid:{orcid}")
-        if isinstance(answer, dict) and isinstance(answer.get("cited_by_count"), int):
-            found = {"citations": answer["cited_by_count"]}
-            h_index = (answer.get("summary_stats") or {}).get("h_index")
-            return found | ({"h_index": h_index} if isinstance(h_index, int) else {})
+        path = f"/authors/orcid:{orcid}"
+        answer = services.get("openalex", path)
+        count, h_index = _number(answer, "cited_by_count"), _number(answer, "summary_stats", "h_index")
+        if count is not None:
+            return {"citations": count} | ({"h_index": h_index} if h_index is not None else {})
+        if answer is not None:
+            services.odd("openalex", path)
     counts = []
     for doi in dois:
-        answer = services.get("crossref", f"/works/{urllib.parse.quote(doi)}")
-        if isinstance(answer, dict):
-            counts.append(int((answer.get("message") or {}).get("is-referenced-by-count") or 0))
+        path = f"/works/{urllib.parse.quote(doi)}"
+        answer = services.get("crossref", path)
+        count = _number(answer, "message", "is-referenced-by-count")
+        if count is not None:
+            counts.append(count)
+        elif answer is not None:
+            services.odd("crossref", path)
     return {"citations": sum(counts)} if counts and "crossref" not in services.closed else {}
 
 
 def works(services: Services, orcid: str | None, known: Iterable[Mapping[str, Any]]) -> list[str]:
     """BibTeX of the works of an ORCID record that no known entry has, by DOI or title."""
-    answer = services.get("orcid", f"/v3.0/{orcid}/works") if orcid else None
-    if not isinstance(answer, dict):
+    path = f"/v3.0/{orcid}/works"
+    answer = services.get("orcid", path) if orcid else None
+    if answer is None:
         return []
+    try:
+        return _new(answer, known)
+    except (AttributeError, IndexError, KeyError, TypeError):
+        services.odd("orcid", path)
+        return []
+
+
+def _new(answer: Any, known: Iterable[Mapping[str, Any]]) -> list[str]:
     entries = list(known)
     titles = {_plain(entry["title"]) for entry in entries}
     dois = {entry["facts"]["doi"].lower() for entry in entries if "doi" in entry["facts"]}
     found = []
-    for group in answer.get("group") or ():
-        summary = (group.get("work-summary") or [{}])[0]
+    for group in answer["group"]:
+        summary = group["work-summary"][0]
         title = _value(summary, "title", "title")
         doi = next(
             (
@@ -147,8 +179,8 @@ def _plain(title: str) -> str:
     return "".join(filter(str.isalnum, title.casefold()))
 
 
-def revised(metrics: str, counted: Mapping[str, int], day: str) -> str:
-    """The text of metrics.yaml with new numbers and the day, its comments and order kept.
+def revised(metrics: str, counted: Mapping[str, int], day: str, whole: bool = True) -> str:
+    """The text of metrics.yaml with new numbers, its comments and order kept; with the day, if they are the ``whole``.
 
     ``counted`` maps ``citations``, ``h_index`` and names of repositories; a new repository is added to the list.
     """
@@ -169,6 +201,7 @@ def revised(metrics: str, counted: Mapping[str, int], day: str) -> str:
         elif not done:
             text = f"{name}: {number}\n{text}"
     if counted:
-        text, done = re.subn(r"^(as_of:[ \t]*)\S+", rf"\g<1>{day}", text, flags=re.MULTILINE)
+        shown = rf"\g<1>{day}" if whole else r"\g<0>"
+        text, done = re.subn(r"^(as_of:[ \t]*)\S+", shown, text, flags=re.MULTILINE)
         text = text if done else f"as_of: {day}\n{text}"
     return text

@@ -29,17 +29,22 @@ def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], 
             }
         ),
     }
+    texts = []
     for name, section in sections.items():
+        if section["kind"] == "prose" and name != "experiments":
+            texts += [inline.plain(paragraph) for paragraph in section["paragraphs"]]
+            continue
         key, values = _section(name, section)
         resume[key] = [*resume.get(key, []), *values]
+    resume["basics"] |= _without_empty({"summary": " ".join(texts)})
     resume["meta"] = {"canonical": cv["site"], "lastModified": f"{cv['updated']}T00:00:00", "advgen": keyword(stamp)}
     resume["meta"] = _without_empty(resume["meta"])
     return json.dumps(resume, ensure_ascii=False, indent=1) + "\n"
 
 
 def _section(name: str, section: dict[str, Any]) -> tuple[str, list[Item]]:
-    if name == "publications":
-        return name, [_publication(entry) for group in section["groups"] for entry in group["entries"]]
+    if section["kind"] == "publications":
+        return "publications", [_publication(entry) for group in section["groups"] for entry in group["entries"]]
     if name == "skills":
         pairs = [(inline.plain(pair["name"]), inline.plain(pair["items"])) for pair in section["pairs"]]
         return name, [{"name": title, "keywords": re.split(r",\s*", items)} for title, items in pairs]
@@ -48,7 +53,11 @@ def _section(name: str, section: dict[str, Any]) -> tuple[str, list[Item]]:
     if name == "experiments":
         texts = [inline.plain(paragraph) for paragraph in section["paragraphs"]]
         return "projects", [{"name": section["title"], "description": text, "type": "experiment"} for text in texts]
-    key, convert = _ROWS[name]
+    if section["kind"] in ("list", "table"):
+        texts = [" – ".join(map(inline.plain, cells)) for cells in section.get("cells", ())]
+        texts += [inline.plain(item) for item in section.get("items", ())]
+        return "interests", [{"name": section["title"], "keywords": texts}]
+    key, convert = _ROWS.get(name, ("projects", _entry(section["title"])))
     return key, [_without_empty(convert(row["item"], _dates(row))) for row in section["rows"]]
 
 
@@ -114,6 +123,23 @@ def _project(kind: str, role: str) -> Callable[[Item, Item], Item]:
     return convert
 
 
+def _entry(title: str) -> Callable[[Item, Item], Item]:
+    """What an item of a section of the profile's own becomes: a project of the kind that its section is called."""
+
+    def convert(item: Item, dates: Item) -> Item:
+        return {
+            "name": item["title"],
+            "description": item.get("detail"),
+            "highlights": item.get("details"),
+            "entity": item.get("organization"),
+            "url": item.get("url"),
+            **dates,
+            "type": title,
+        }
+
+    return convert
+
+
 _ROWS: dict[str, tuple[str, Callable[[Item, Item], Item]]] = {
     "position": ("work", _work),
     "positions": ("work", _work),
@@ -133,7 +159,8 @@ def _publication(entry: dict[str, Any]) -> Item:
         {
             "name": entry["title"],
             "publisher": entry["venue"],
-            "releaseDate": str(entry["year"]),
+            "releaseDate": str(entry["year"]) if isinstance(entry["year"], int) else None,
+            "dates": None if isinstance(entry["year"], int) else entry["year"],
             "url": entry["url"],
             "summary": f"{authors} ({entry['note']})" if entry["note"] else authors,
         }
@@ -141,7 +168,11 @@ def _publication(entry: dict[str, Any]) -> Item:
 
 
 def _dates(row: Item) -> Item:
-    """Years as ISO dates; a text that says more, such as "Spring 2017", stays beside them."""
+    """ISO dates; of a text that says more, such as "Spring 2017", the years, and the text beside them."""
+    item = row["item"]
+    if item.get("start") or item.get("end"):
+        end = item.get("end", "Present")
+        return {"startDate": item.get("start"), "endDate": None if end.lower() == "present" else end, "dates": None}
     text = row["dates"]
     years = re.findall(r"(?:19|20)\d\d", text)
     return {

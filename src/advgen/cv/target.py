@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,12 @@ def environment(templates: list[Path], renderer: Renderer, **syntax: Any) -> Env
 
     Values that no filter has marked as escaped go through ``renderer.text``, so a template cannot forget it.
     """
+    return _environment(tuple(templates), renderer, tuple(syntax.items()))
+
+
+@cache
+def _environment(templates: tuple[Path, ...], renderer: Renderer, syntax: tuple[tuple[str, Any], ...]) -> Environment:
+    """Kept for as long as the process, with the templates that it has compiled, which is what takes the time."""
 
     def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) else renderer.text("" if value is None else str(value))
@@ -70,7 +77,7 @@ def environment(templates: list[Path], renderer: Renderer, **syntax: Any) -> Env
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        **syntax,
+        **dict(syntax),
     )
     jinja.filters |= {"inline": renderer, "link": link}
     return jinja

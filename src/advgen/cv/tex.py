@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from pylatexenc import latex2text
@@ -130,6 +131,7 @@ def _part(text: str) -> str:
     return f"({text})" if re.search(r"[-+]|\\[A-Za-z]+\s+\S", text) else text
 
 
+@cache  # names stand in many entries, and in each build of --watch
 def _plain(text: str) -> str:
     for match in re.finditer(r"\\([A-Za-z]+)", text):
         if match[1] in _REFUSED:

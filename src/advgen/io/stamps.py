@@ -14,11 +14,12 @@ from typing import Any
 from pydantic_core import from_json
 
 from advgen.core.provenance import OPEN, Stamp, sha256_file, sha256_text, write_bytes
+from advgen.io.archives import DOCX_STAMP, pack, unpack
 from advgen.io.headers import read_header, restamp
 from advgen.specs.base import canonical_json
 
 _CHUNK = b"tEXtadvgen\0"
-TOKENS = (".pdf", ".png", ".html", ".md", ".tex", ".json")
+TOKENS = (".pdf", ".png", ".html", ".md", ".tex", ".json", ".docx")
 """Files that carry their stamp as a token of text."""
 _TOKEN = re.compile(rb"advgen:[A-Za-z0-9_-]+=*")
 
@@ -69,7 +70,11 @@ def _stamp(path: Path, token: bytes) -> Stamp:
 
 def _token(path: Path, content: bytes) -> bytes | None:
     """The token of a file's own stamp: pages that show other artefacts carry only their own; the longest is whole."""
-    tokens = _TOKEN.findall(_png_text(content) if path.suffix == ".png" else content)
+    if path.suffix == ".png":
+        content = _png_text(content)
+    elif path.suffix == ".docx":
+        content = _parts(path, content).get(DOCX_STAMP, b"")
+    tokens = _TOKEN.findall(content)
     return max(tokens, key=len) if tokens else None
 
 
@@ -77,12 +82,21 @@ def _replaced(path: Path, content: bytes, old: bytes, new: bytes) -> bytes:
     """A file's bytes with another token of the same length."""
     if len(old) != len(new):
         raise ValueError(f"{path}: its stamp is not what was written; delete it and run again")
+    if path.suffix == ".docx":
+        return pack({name: part.replace(old, new) for name, part in _parts(path, content).items()})
     if path.suffix != ".png":
         return content.replace(old, new)
     start = content.find(_CHUNK)  # the chunk's type and text, then its checksum
     end = start + 4 + int.from_bytes(content[start - 4 : start], "big")
     chunk = content[start:end].replace(old, new)
     return content[:start] + chunk + zlib.crc32(chunk).to_bytes(4, "big") + content[end + 4 :]
+
+
+def _parts(path: Path, content: bytes) -> dict[str, bytes]:
+    try:
+        return unpack(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; delete it and run again") from None
 
 
 def content(path: Path) -> str:

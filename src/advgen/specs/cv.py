@@ -15,5 +15,5 @@ Section = Literal[
 SectionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 """One of these, or a section of the profile's own."""
 
-CvFormat = Literal["pdf", "html", "md", "tex", "resume.json", "latex.pdf"]
+CvFormat = Literal["pdf", "html", "md", "tex", "docx", "resume.json", "latex.pdf"]
 """The ending of a CV's file."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from advgen.cv.inline import plain
 from advgen.cv.tex import decode
@@ -188,6 +191,43 @@ def from_markdown(cv: Cv, page: str) -> dict[str, list[str]]:
                 first = first.replace(":", "", 1)
             entries[section["id"]].append(bare(" ".join([entry["number"], first.removeprefix("★ "), *lines])))
     return entries
+
+
+W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_SIGNS = {f"{W}tab": "\t", f"{W}br": "\n"}
+
+
+def from_docx(cv: Cv, content: bytes) -> dict[str, list[str]]:
+    """The entries of every section by the styles of the paragraphs of cv.docx."""
+    body = docx_part(content, "word/document.xml")[0]
+    ids = {bare(section["title"]): section["id"] for section in cv["sections"]}
+    found: dict[str, list[str]] = {section["id"]: [] for section in cv["sections"]}
+    name = ""
+    for part in body:
+        style = part.find(f"{W}pPr/{W}pStyle")
+        text = _shown(part)
+        match "" if style is None else style.get(f"{W}val"):
+            case "Heading1":
+                name = ids[bare(text)]
+            case "Heading2":
+                name = ids.get(bare(text), name)
+            case "List" | "ListNumber" | "Bibliography" | "Selected" | "BodyText" if text:
+                found[name].append(bare(text))
+        found[name or cv["sections"][0]["id"]] += [
+            bare(_shown(row)) for row in part.iter(f"{W}tr") if row.find(f"{W}trPr/{W}tblHeader") is None
+        ]
+    return found
+
+
+def docx_part(content: bytes, name: str) -> ElementTree.Element:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return ElementTree.fromstring(archive.read(name))
+
+
+def _shown(part: ElementTree.Element) -> str:
+    """The text of a paragraph, its dates behind its other lines as on paper."""
+    text = "".join(item.text or _SIGNS.get(item.tag, "") for item in part.iter())
+    return re.sub(r"^((?:\d+\.\t)?+[^\t\n]*)(\t[^\n]*)((?:\n.*)*)$", r"\1\3\2", text)
 
 
 def from_latex(source: str) -> dict[str, list[str]]:

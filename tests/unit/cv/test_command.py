@@ -129,7 +129,7 @@ def test_only_the_wanted_formats(files: Files, tmp_path: Path):
     cli.main(arguments(files, tmp_path / "out", "--formats", "md"))
     assert set(written(tmp_path / "out")) == {"cv.json", "cv.md"}
     with pytest.raises(SystemExit):
-        cli.main(arguments(files, tmp_path / "out", "--formats", "docx"))
+        cli.main(arguments(files, tmp_path / "out", "--formats", "odt"))
     with pytest.raises(SystemExit, match="must be the name of a file"):
         cli.main(arguments(files, tmp_path / "out", "--name", "../x"))
 

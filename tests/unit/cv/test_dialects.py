@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from advgen.cv.formats import render
 from advgen.cv.inline import plain
 
 from .conftest import STAMP, section
-from .reading import from_html, from_latex, from_markdown, from_pdf, told
+from .reading import from_docx, from_html, from_latex, from_markdown, from_pdf, told
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
 
@@ -215,6 +216,7 @@ def test_every_dialect_reads_back_from_every_format(tmp_path: Path):
     assert from_html(cv, render("html", cv, {}, STAMP).decode()) == expected
     assert from_markdown(cv, COMMONMARK.render(render("md", cv, {}, STAMP).decode())) == expected
     assert from_latex(render("tex", cv, {}, STAMP).decode()) == expected
+    assert from_docx(cv, render("docx", cv, {}, STAMP)) == expected
     if not shutil.which("pdftotext"):
         pytest.skip("needs pdftotext (poppler-utils)")
     (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
@@ -273,3 +275,29 @@ def test_forms_of_names(tmp_path: Path, style: str, shown: str):
     text = ENTRY.replace("A. Próba", "von Muster, Jr., Jean-Luc and Próba, Ádám") % ""
     (entry,) = entries(made(tmp_path, text, PROFILE.replace("{citation: full}", style)))
     assert plain(entry["byline"]) == shown
+
+
+@pytest.mark.parametrize(
+    ("field", "line", "address"),
+    [
+        ("url = {https://[y/}", 2, "https://[y/"),
+        ("howpublished = {https://[x.example.org/}", 1, "https://[x.example.org/"),
+        ("eprint = {2001.0 1}, archiveprefix = {arXiv}", 1, "https://arxiv.org/abs/2001.0 1"),
+    ],
+)
+def test_an_address_that_is_none_is_told_with_its_line(tmp_path: Path, field: str, line: int, address: str):
+    with pytest.raises(ValueError, match=r"is not a web address; begin with") as caught:
+        made(tmp_path, ENTRY % field)
+    what = rf"\S+/publications\.bib:{line}: \w+: {re.escape(repr(address))} is not a web address; begin with https://.*"
+    assert all(re.fullmatch(what, said) for said in str(caught.value).split("\n"))
+
+
+def test_a_macro_in_the_number_of_a_patent_is_told_with_its_entry(tmp_path: Path):
+    text = "@patent{p, title={T}, author={A. Próba}, year={2020}, number={\\lder 1}}\n"
+    with pytest.raises(ValueError, match=r"\A\S+publications\.bib:1: p: \\lder is not known here; write the char"):
+        made(tmp_path, text)
+
+
+def test_a_key_on_two_lines_is_told_on_one(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"\A\S+publications\.bib:1: a b has no title; add the field\Z"):
+        made(tmp_path, "@article{a\nb, author={A. Próba}, journal={J}, year={2020}}\n")

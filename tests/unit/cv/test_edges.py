@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import datetime
+import functools
+import itertools
 import json
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from advgen.cv.bibliography import mended_text, split_authors
 from advgen.cv.build import shown, total
 from advgen.cv.inline import plain
 from advgen.cv.legacy import recognised
-from advgen.cv.profile import Year
+from advgen.cv.live_values import Document
+from advgen.cv.profile import Metrics, Profile, Year, _validate
 from advgen.cv.resume import _dates, render
 from advgen.cv.tex import decode
 
@@ -106,7 +115,7 @@ def test_an_old_file_has_a_name_in_parts_or_pairs_in_its_order(data: object, kno
     ],
 )
 def test_years_of_a_resume(text: str, start: str | None, end: str | None, dates: str | None):
-    assert _dates({"dates": text}) == {"startDate": start, "endDate": end, "dates": dates}
+    assert _dates({"dates": text, "item": {}}) == {"startDate": start, "endDate": end, "dates": dates}
 
 
 def test_a_resume_is_indented_by_one(files: Files):
@@ -164,7 +173,57 @@ def test_the_host_of_a_repository_is_left_out_where_it_is_understood(tmp_path: P
 
 def test_a_wrong_value_is_told_in_one_sentence(files: Files):
     files.write(PROFILE.replace("earlier: 2001", "earlier: soon"))
-    assert files.errors() == ["profile.yaml:9: earlier is 'soon'; input should be a valid integer"]
+    assert files.errors() == ["profile.yaml:9: earlier is 'soon'; write a whole number without quotes"]
+
+
+WRONG = [
+    None, 0, -1, 10**30, 1.5, True, "", [], {}, "soon", [1], [{}], {"a": 1}, {"A b": {"type": "list"}}, "a b/c",
+    "x" * 300, datetime.date(2020, 1, 1),
+]  # fmt: skip
+# every kind of value that a profile has
+EVERY = {
+    "style": {"given": "full"}, "max_authors": 3, "fonts": ["X"], "labels": {"publications": "P"},
+    "students": [{"name": "x", "date": 2020, "id": "a", "tags": ["b"]}],
+    "sections": {
+        "grants": {"type": "entries", "numbered": True, "items": [{"title": "T", "start": 2019, "details": ["x"]}]},
+        "skilled": {"type": "table", "columns": ["a"], "rows": [["b"]]},
+        "shows": {"type": "list", "items": ["x"]},
+        "about": {"type": "text", "text": ["x"]},
+        "patents": {"type": "bibliography", "types": ["patent"], "selected": True, "file": "x.bib"},
+    },
+}  # fmt: skip
+
+
+def places(data: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+        yield (*at, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*at, key))
+
+
+# words of the library that checks
+THEIRS = re.compile(
+    r"\b(input|should|valid|string|integer|boolean|dictionary|object|validation|pattern|None|True|datetime|\[|\{)"
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "source"), [(Profile, yaml.safe_load(PROFILE) | EVERY), (Metrics, yaml.safe_load(METRICS))]
+)
+def test_every_wrong_value_is_told_in_the_words_of_who_wrote_it(model: type[BaseModel], source: dict[str, Any]):
+    told = []
+    for at, value in itertools.product(places(source), WRONG):
+        data = copy.deepcopy(source)
+        functools.reduce(lambda found, key: found[key], at[:-1], data)[at[-1]] = value
+        document = Document(Path("x.yaml"), data, dict.fromkeys([(), *places(data)], 7), {})
+        with contextlib.suppress(ValueError):
+            _validate(model, document)
+            continue
+        with pytest.raises(ValueError, match=r"\A(x\.yaml:7: .+\S(\n|\Z))+\Z") as caught:
+            _validate(model, document)
+        told += str(caught.value).split("\n")
+    assert len(told) > 100
+    assert [line for line in told if THEIRS.search(re.sub(r"'[^']*'", "", line))] == []
 
 
 def test_an_address_may_be_given_to_a_name_in_tex(tmp_path: Path):

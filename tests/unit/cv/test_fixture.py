@@ -210,6 +210,10 @@ def test_entry_lists_read_back_from_latex(cv: dict[str, Any], files: Path):
     assert from_latex((files / "cv.tex").read_text(encoding="utf-8")) == told(cv)
 
 
+def test_entry_lists_read_back_from_docx(cv: dict[str, Any], files: Path):
+    assert reading.from_docx(cv, (files / "cv.docx").read_bytes()) == told(cv)
+
+
 @NEEDS_PDFTOTEXT
 def test_entry_lists_read_back_from_pdf(cv: dict[str, Any], files: Path):
     assert from_pdf(cv, files / "cv.pdf", r"Brandon Amos · \d+ / \d+") == told(cv)

@@ -16,7 +16,7 @@ from advgen import cli
 from advgen.cv.formats import render
 
 from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, Files
-from .reading import pdf_text
+from .reading import docx_part, pdf_text
 
 TEXTS = {
     "shell": r"\write18{touch OWNED} \immediate\write18{touch OWNED}",
@@ -123,6 +123,13 @@ def test_latex_pdf(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not list(tmp_path.rglob("OWNED"))
 
 
+def test_docx(cv: dict[str, Any], text: str):
+    body = docx_part(render("docx", cv, {}, STAMP), "word/document.xml")
+    shown = "".join(body.itertext())
+    assert shown.replace("\u00a0", " ").count(" ".join(text.split())) >= 8
+    assert not [item for item in body.iter() if item.tag.endswith(("instrText", "fldSimple", "object"))]
+
+
 def test_json_resume(cv: dict[str, Any], text: str):
     resume = json.loads(render("resume.json", cv, {}, STAMP))
     assert resume["work"][0]["position"] == " ".join(text.split())
@@ -144,6 +151,7 @@ def test_latex_commands_in_bibtex_are_refused(files: Files, tex: str, field: str
         ("https://minta.example.org/~bea", "data:text/html,<script>alert(1)</script>"),
         ("https://proba.example.org/", "file:///etc/passwd"),
         ("https://talks.example.org/1.pdf", "vbscript:x"),
+        ("https://social.example.org/@proba", "https://[x.example.org/"),
         ("https://code.example.org/small", 'https://e.org/\\" onclick=alert(1)'),
     ],
 )

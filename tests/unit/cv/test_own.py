@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from advgen.cv.inline import plain
 from advgen.cv.labels import LANGUAGES
 
 from .conftest import STAMP, publications, section
-from .reading import bare, from_html, from_latex, from_markdown, from_pdf, told
+from .reading import bare, from_docx, from_html, from_latex, from_markdown, from_pdf, told
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
 
@@ -96,6 +98,10 @@ def test_they_read_back_from_every_format(tmp_path: Path):
     assert some(from_html(cv, page)) == expected
     assert some(from_markdown(cv, COMMONMARK.render(text))) == expected
     assert some(from_latex(render("tex", cv, {}, STAMP).decode())) == expected
+    assert from_docx(cv, render("docx", cv, {}, STAMP)) == told(cv)
+    assert all(
+        title in render("resume.json", cv, {}, STAMP).decode() for title in ("A Grant", "Museum, 100%", "native")
+    )
     for cell in ("Magyar", "native", "Language"):
         assert all(cell in source for source in (page, text, COMMONMARK.render(text)))
     assert "<th>Language</th>" in COMMONMARK.render(text)
@@ -192,6 +198,7 @@ def test_every_theme_holds_every_entry(tmp_path: Path, theme: str, caplog: pytes
     expected = {name: found for name, found in told(cv).items() if name not in ("about", "languages")}
     assert f'<body class="{theme}">' in render("html", cv, {}, STAMP).decode()
     assert from_latex(render("tex", cv, {}, STAMP).decode()).items() >= expected.items()
+    assert from_docx(cv, render("docx", cv, {}, STAMP)) == told(cv)
     for format_, footer in (("pdf", rf"{cv['name']} · \d+ / \d+"), ("latex.pdf", r"\d+")):
         if shutil.which("pdftotext") and (format_ == "pdf" or shutil.which("latexmk")):
             (tmp_path / "cv.pdf").write_bytes(render(format_, cv, {}, STAMP))
@@ -216,6 +223,30 @@ def test_templates_of_ones_own(tmp_path: Path):
     assert (tmp_path / "out/cv.tex").read_text().startswith("\\documentclass")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("cv.md.j2", "{% if x %}", r"cv\.md\.j2:1: Unexpected end of template"),
+        ("cv.md.j2", "\n{{ cv.nmae }}", r"cv\.md\.j2:2: 'dict object' has no attribute 'nmae'; mend this template"),
+        ("cv.html.j2", "{{ cv.name | shout }}", r"cv\.html\.j2:1: No filter named 'shout'; mend this template"),
+        ("cv.tex.j2", "<< 1 / 0 >>", r"cv\.tex\.j2:1: division by zero; mend this template"),
+        ("cv.md.j2", "{% include 'x' %}", r"cv\.md\.j2:1: 'x' not found in search path"),
+        ("cv.typ", "#let x = (", r"cv\.typ: unclosed delimiter; mend this file"),
+        ("cv.txt", "", r"profile\.yaml:25: templates: \S+ holds no template; put one of cv\.css, cv\.html\.j2,"),
+    ],
+)
+def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Path, name: str, text: str, what: str):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text(text)
+    (tmp_path / "profile.yaml").write_text(f"{PROFILE}templates: mine\n", encoding="utf-8")
+    (tmp_path / "all.bib").write_text(BIB, encoding="utf-8")
+    given = ["--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
+    with pytest.raises(SystemExit, match=what) as caught:
+        cli.main(["cv", *given, "--out", str(tmp_path / "out"), "--formats", "md", "html", "tex", "pdf"])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_selection_has_no_marks(tmp_path: Path):
     bib = BIB.replace("keywords={y}", "selected={true}")
     profile = PROFILE.replace("  - patents\n", "")
@@ -223,6 +254,30 @@ def test_a_selection_has_no_marks(tmp_path: Path):
     cv = made(tmp_path, profile, bib, selected=True)
     assert [(p["title"], p["selected"]) for p in publications(cv)] == [("New Journal", False)]
     assert "highlighted" not in render("html", cv, {}, STAMP).decode().split("<main>")[1]
+
+
+def test_linked_data_name_the_person_and_each_work_once(tmp_path: Path):
+    more = "doi={10.1000/x}, pages={1--2}, selected={true}, _note={Oral}"
+    old = "author={Ádám Próba}, journal={JoT}, year={2004}"
+    bib = BIB.replace(old, f"author={{{{The Test Team}} and Ádám Próba}}, journal={{</script>}}, year={{2004}}, {more}")
+    profile = PROFILE.replace("types: [patent]", "selected: true")
+    page = render("html", made(tmp_path, f"{profile}site: https://a.example.org\n", bib), {}, STAMP).decode()
+    (text,) = re.findall(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(text)
+    assert data["@context"] == "https://schema.org"
+    person, *works = data["@graph"]
+    assert person == {"@type": "Person", "@id": "#person", "name": "Ádám Próba", "url": "https://a.example.org"}
+    assert sorted((work["name"], work["@type"]) for work in works) == [
+        ("A Machine", "CreativeWork"), ("A Workshop Paper", "ScholarlyArticle"), ("New Journal", "ScholarlyArticle"),
+        ("Old Journal", "ScholarlyArticle"), ("Preprint", "ScholarlyArticle"),
+    ]  # fmt: skip
+    assert next(work for work in works if work["name"] == "New Journal") == {
+        "@type": "ScholarlyArticle", "name": "New Journal", "datePublished": "2004", "pagination": "1–2",
+        "author": [{"@type": "Organization", "name": "The Test Team"}, {"@id": "#person"}],
+        "isPartOf": {"@type": "CreativeWork", "name": "</script>"}, "url": "https://doi.org/10.1000/x",
+        "identifier": {"@type": "PropertyValue", "propertyID": "doi", "value": "10.1000/x"},
+        "award": "Oral", "keywords": ["y"],
+    }  # fmt: skip
 
 
 def test_a_link_says_what_it_is(tmp_path: Path):

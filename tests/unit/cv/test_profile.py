@@ -82,7 +82,7 @@ def test_a_profile_must_be_a_map(files: Files, text: str):
         ("as_of: 2025-03-01\n", "", 1, "as_of is missing"),
         ("proba/small: 999", "proba/small: -1", 8, "repositories.proba/small is -1"),
         ("proba/small: 999", "proba/small: few", 8, "repositories.proba/small is 'few'"),
-        ("proba/small: 999", "proba/small:", 8, "repositories.proba/small is None"),
+        ("proba/small: 999", "proba/small:", 8, "repositories.proba/small is empty"),
     ],
 )
 def test_errors_of_the_metrics(files: Files, old: str, new: str, line: int, what: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -143,6 +144,45 @@ def test_offline_it_says_so_and_proposes_nothing(
         assert f"{name}: out of reach" in str(caught.value)
     assert capsys.readouterr().out == ""
     assert (tmp_path / "metrics.yaml").read_text() == METRICS
+
+
+ODD = [
+    [],
+    {},
+    "text",
+    {"stargazers_count": True, "cited_by_count": "x", "message": {"is-referenced-by-count": -1}},
+]
+GROUPS = [{"group": None}, {"group": [None]}, {"group": [{"work-summary": []}]}, {"group": [{"work-summary": [7]}]}]
+
+
+@pytest.mark.parametrize("answer", ODD + GROUPS, ids=json.dumps)
+def test_an_answer_that_is_none_is_told_and_not_counted(
+    server: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Any
+):
+    server |= dict.fromkeys(ANSWERS, answer)
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path, "--write")
+    for name in ("github", "openalex", "crossref", "orcid"):
+        assert re.search(
+            rf"{name}: \S+ gave something else than expected; nothing was counted there", str(caught.value)
+        )
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "metrics.yaml").read_text() == METRICS
+    assert (tmp_path / "all.bib").read_text() == BIB
+
+
+def test_a_server_that_speaks_no_http(server: dict[str, Any], tmp_path: Path):
+    server["/repos/proba/one"] = 1  # no status that there is
+    with pytest.raises(SystemExit, match=r"github: out of reach \(HTTP/1\.0 1\); nothing was counted there"):
+        run(tmp_path)
+
+
+def test_numbers_that_stay_the_old_ones_are_not_of_today(server: dict[str, Any], tmp_path: Path):
+    server["/repos/proba/two"] = 500
+    with pytest.raises(SystemExit, match=r"github: /repos/proba/two gave 500"):
+        run(tmp_path, "--write")
+    data = yaml.safe_load((tmp_path / "metrics.yaml").read_text())
+    assert (data["citations"], data["repositories"]["proba/one"], str(data["as_of"])) == (99, 7, "2024-01-01")
 
 
 def test_a_token_comes_from_the_environment_and_goes_to_its_service_alone(

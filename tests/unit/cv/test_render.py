@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import html.parser
 import re
 import shutil
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from advgen.cv import docx, latex, markdown, typst
 from advgen.cv import html as html_target
-from advgen.cv import latex, markdown, typst
 from advgen.cv.build import build
 
 from . import reading
@@ -18,7 +19,7 @@ from .conftest import ROOT, STAMP, TEMPLATES, Files, publications, section
 from .reading import from_latex, from_pdf, told
 from .test_inline import HOSTILE
 
-TARGETS = {"md": markdown, "html": html_target, "tex": latex, "pdf": typst}
+TARGETS = {"md": markdown, "html": html_target, "tex": latex, "docx": docx, "pdf": typst}
 CONFIG = ROOT / "config/cv"
 
 
@@ -47,6 +48,8 @@ def test_every_target_is_the_same_twice_and_holds_the_stamp(
         assert f'<meta name="advgen" content="advgen:{STAMP}">' in text
     elif target == "tex":
         assert f"/Keywords (advgen:{STAMP})" in text
+    elif target == "docx":
+        assert reading.docx_part(data, "customXml/item1.xml").text == f"advgen:{STAMP}"
     else:
         assert data.startswith(b"%PDF-")
         assert data.rstrip().endswith(b"%%EOF")
@@ -203,6 +206,26 @@ def test_every_list_reads_back_from_html(cv: dict[str, Any], figures: dict[str, 
     assert without_experiments(found) == without_experiments(told(cv))
 
 
+def test_every_list_reads_back_from_docx(cv: dict[str, Any], figures: dict[str, Path]):
+    made = docx.render(cv, TEMPLATES, figures, STAMP)
+    assert reading.from_docx(cv, made) == told(cv)
+    assert addresses(made) == {
+        address
+        for address in re.findall(r' href="([^"#]*)"', html.unescape(html_target.render(cv, TEMPLATES, figures, STAMP)))
+        if not address.startswith("data:")
+    }
+
+
+def addresses(made: bytes) -> set[str]:
+    """Where the links of a .docx lead that are in use."""
+    used = {
+        item.get(f"{{{docx.OFFICE}}}id")
+        for item in reading.docx_part(made, "word/document.xml").iter(f"{reading.W}hyperlink")
+    }
+    links = reading.docx_part(made, "word/_rels/document.xml.rels")
+    return {item.attrib["Target"] for item in links if item.attrib["Id"] in used}
+
+
 def test_every_list_reads_back_from_markdown(cv: dict[str, Any], figures: dict[str, Path]):
     processor = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
     found = reading.from_markdown(cv, processor.render(markdown.render(cv, TEMPLATES, figures, STAMP)))
@@ -290,3 +313,51 @@ def test_a_figure_without_a_file(files: Files, target: str):
 def test_a_stamp_must_be_base64url(files: Files, figures: dict[str, Path], target: str):
     with pytest.raises(ValueError, match="is not base64url"):
         TARGETS[target].render(files.build(), TEMPLATES, figures, "a --> b")
+
+
+def long(folder: Path, rows: int) -> dict[str, Any]:
+    """A CV of a list and two skills behind it."""
+    items = "".join(f"  - {{title: Test {number}, date: 2020}}\n" for number in range(rows))
+    skills = "skills: [{name: Aaa, items: b}, {name: Ccc, items: d}]\n"
+    path = folder / "profile.yaml"
+    path.write_text(
+        f"name: A\nupdated: 2025-03-04\norder: [honors, skills]\nhonors:\n{items}{skills}", encoding="utf-8"
+    )
+    return build(path, None, None, lambda value: 1)
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+def test_a_short_last_section_never_has_a_page_of_its_own(tmp_path: Path):
+    pages = set()
+    for rows in range(30, 62):
+        (tmp_path / "cv.pdf").write_bytes(typst.render(long(tmp_path, rows), TEMPLATES, {}, STAMP))
+        texts = reading.pdf_text(tmp_path / "cv.pdf").strip("\f").split("\f")
+        assert "Skills" in texts[-1] and texts[-1].count("Test ") >= 3, rows
+        assert texts[-1].count("Aaa b") == texts[-1].count("Ccc d") == 1
+        pages.add(len(texts))
+    assert pages == {1, 2}
+
+
+def test_what_latex_and_word_keep_on_the_page_of_the_next(tmp_path: Path):
+    source = latex.render(long(tmp_path, 7), TEMPLATES, {}, STAMP)
+    kept = re.findall(r"(\\cvkeep\n)?\\cvplain\{Test (\d)", source)
+    assert [number for keep, number in kept if keep] == ["0", "4", "5", "6"]
+    body = reading.docx_part(docx.render(long(tmp_path, 7), TEMPLATES, {}, STAMP), "word/document.xml")[0]
+    texts = {"".join(part.itertext()): part.find(f"{reading.W}pPr/{reading.W}keepNext") is not None for part in body}
+    assert [text[5] for text, keep in texts.items() if keep and text.startswith("Test")] == ["0", "4", "5", "6"]
+
+
+def test_groups_of_one_entry_may_part(files: Files, figures: dict[str, Path]):
+    cv = files.build()
+    assert [len(group["entries"]) for group in section(cv, "publications")["groups"]] == [2, 2]
+    del section(cv, "publications")["groups"][0]["entries"][0]
+    source = latex.render(cv, TEMPLATES, figures, STAMP)
+    assert re.findall(r"(?m)(\\cvkeep\n)?^\\cvpublication", source) == ["", "\\cvkeep\n", ""]
+    body = reading.docx_part(docx.render(cv, TEMPLATES, figures, STAMP), "word/document.xml")[0]
+    styled = [(part.find(f"{reading.W}pPr/{reading.W}pStyle"), part) for part in body]
+    kept = [
+        part.find(f"{reading.W}pPr/{reading.W}keepNext") is not None
+        for style, part in styled
+        if style is not None and style.get(f"{reading.W}val") in ("Bibliography", "Selected")
+    ]
+    assert kept == [False, True, False]

@@ -13,6 +13,7 @@ from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.cv.inline import plain
 
+from . import test_own
 from .conftest import PROFILE, ROOT, STAMP, Files, section
 
 TEXT = {"type": "string"}
@@ -152,3 +153,23 @@ def test_every_section(files: Files):
     assert made["volunteer"][2] == {"organization": "Journal of Tests", "position": "Reviewer"}
     assert made["skills"] == [{"name": "Programming", "keywords": ["C", "C++", "C#"]}]
     assert made["meta"]["lastModified"] == "2025-03-04T00:00:00"
+
+
+def test_sections_of_ones_own(tmp_path: Path):
+    bib = test_own.BIB.replace("year={2004}", "year={in press}")
+    made = resume(test_own.made(tmp_path, f"{test_own.PROFILE}language: de\n", bib))
+    assert made["basics"]["summary"] == "I test. Twice."
+    assert made["interests"] == [
+        {"name": "Exhibitions", "keywords": ["Gallery of Tests", "Museum, 100%"]},
+        {"name": "Languages", "keywords": ["Magyar – native", "English – good & quick"]},
+    ]
+    grants = [item for item in made["projects"] if item["type"] == "Grants & Funds"]
+    assert grants[0] == {
+        "name": "A Grant", "highlights": ["10,000 €", "with Bea"], "entity": "Fund & Co.", "startDate": "2019-09",
+        "type": "Grants & Funds",
+    }  # fmt: skip
+    assert [(item.get("startDate"), item.get("endDate")) for item in grants[1:]] == [
+        ("2011", "2012-03"), (None, "2010"), ("2024", "2024"),
+    ]  # fmt: skip
+    assert [item["name"] for item in made["publications"]][-1] == "A Machine"
+    assert {item["name"]: item.get("releaseDate") for item in made["publications"]}["New Journal"] is None

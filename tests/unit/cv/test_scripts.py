@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,21 @@ def test_scripts_that_the_fonts_of_typst_have(tmp_path: Path, script: str, monke
     shown = unicodedata.normalize("NFKC", pdf_text(tmp_path / "cv.pdf"))
     # pdftotext tells a line that runs from right to left word by word
     assert [word for word in EMBEDDED[script].split() if unicodedata.normalize("NFKC", word) not in shown] == []
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@pytest.mark.parametrize(
+    ("title", "order"), [("אחד Testing שתיים 2020", [3, 2, 1, 0]), ("Testing אחד 2020", [0, 2, 1])]
+)
+def test_the_words_of_a_title_stand_in_the_order_of_its_script(tmp_path: Path, title: str, order: list[int]):
+    (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, title), {}, STAMP))
+    command = ["pdftotext", "-bbox", str(tmp_path / "cv.pdf"), "-"]
+    boxes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.findall(r'<word xMin="([\d.]+)" yMin="([\d.]+)"[^>]*>\W*([^<]*?)\W*</word>', boxes)
+    (line,) = {y for _, y, word in found if word == "Testing"}
+    shown = [word for x, y, word in sorted(found, key=lambda box: float(box[0])) if y == line and word != "1"]
+    # pdftotext tells the letters of these boxes from left to right, whatever their script
+    assert [shown.index(word if word.isascii() else word[::-1]) for word in title.split()] == order
 
 
 @pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")

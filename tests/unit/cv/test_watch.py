@@ -22,16 +22,19 @@ def eventually(true: Callable[[], bool], seconds: float = 240) -> bool:
 def test_a_save_builds_again_and_an_error_leaves_the_last_good_files(files: Files, tmp_path: Path):
     files.write(profile=NO_EXPERIMENTS)
     made, errors = tmp_path / "out/cv.md", tmp_path / "out/cv.errors.txt"
-    command = [sys.executable, "-m", "advgen", *arguments(files, tmp_path / "out", "--watch", "--formats", "md")]
+    command = [sys.executable, "-m", "advgen", *arguments(files, tmp_path / "out", "--watch", "--formats", "pdf", "md")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert eventually(lambda: made.is_file() and "Tester" in made.read_text(encoding="utf-8"))
+        good = made.with_suffix(".pdf").read_bytes()
         files.write(profile=NO_EXPERIMENTS.replace("title: Tester", "title: 7"))
         assert eventually(errors.is_file)
         assert "position.0.title is 7, not a text" in errors.read_text(encoding="utf-8")
         assert "Tester" in made.read_text(encoding="utf-8")
+        assert made.with_suffix(".pdf").read_bytes() == good
         files.write(profile=NO_EXPERIMENTS.replace("title: Tester", "title: Taster"))
         assert eventually(lambda: "Taster" in made.read_text(encoding="utf-8") and not errors.exists())
+        assert made.with_suffix(".pdf").read_bytes() != good
     finally:
         process.terminate()
         out, said = process.communicate(timeout=120)

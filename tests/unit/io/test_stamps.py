@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from advgen.core.provenance import Stamp
 from advgen.figures.common import save
+from advgen.io.archives import DOCX_STAMP, pack
 from advgen.io.checkpoints import build, save_model
 from advgen.io.stamps import check_content, content, read_stamp, relabelled, seal
 from advgen.io.tables import arrow_table, write_table
@@ -63,6 +64,11 @@ def text(path: Path, stamp: Stamp) -> None:
     seal(path)
 
 
+def office(path: Path, stamp: Stamp) -> None:
+    path.write_bytes(pack({"word/document.xml": b"<w/>", DOCX_STAMP: f"<stamp>{stamp.token()}</stamp>".encode()}))
+    seal(path)
+
+
 def whole(path: Path) -> bool:
     """Whether `verify` would find nothing wrong with a file by itself."""
     try:
@@ -74,6 +80,7 @@ def whole(path: Path) -> bool:
 
 WRITERS = {
     **{".parquet": table, ".safetensors": model, ".png": figure, ".pdf": figure},
+    ".docx": office,
     **dict.fromkeys((".html", ".md", ".tex", ".json"), text),
 }
 

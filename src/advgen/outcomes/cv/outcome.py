@@ -19,6 +19,7 @@ TEMPLATES: dict[CvFormat, tuple[str, ...]] = {
     "html": ("cv.html.j2", "cv.css"),
     "md": ("cv.md.j2",),
     "tex": ("cv.tex.j2",),
+    "docx": (),
     "resume.json": (),
     "latex.pdf": ("cv.tex.j2",),
 }
@@ -27,7 +28,7 @@ TEMPLATES: dict[CvFormat, tuple[str, ...]] = {
 def cv_formats() -> tuple[CvFormat, ...]:
     """The formats of a CV where none are named: all that this machine can write."""
     latex: tuple[CvFormat, ...] = ("latex.pdf",) if shutil.which("latexmk") else ()
-    return ("pdf", "html", "md", "tex", "resume.json", *latex)
+    return ("pdf", "html", "md", "tex", "docx", "resume.json", *latex)
 
 
 class CvData(Task):
