@@ -108,11 +108,12 @@ def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
     for page, text in {
         "config/README.md": "## CorruptionsDefinition",
         "config/config.schema.json": '"severity"',
-        "docs/cluster.md": "\n  corrupt: {gpu: 0}\n",
         "docs/rules.md": "\n## corrupt\n\nDamage test images in five ways",
         "results/README.md": "`corruptions/<corruption>/<source>--seed<seed>.parquet`",
     }.items():
         assert text in Path(made.folder / page).read_text(), page
+    rules = (made.folder / "docs/rules.md").read_text().split("\n## ")
+    assert ["- takes: a GPU where there is one" in rule for rule in rules if rule.startswith("corrupt\n")] == [True]
 
 
 def test_a_deleted_folder_takes_its_kind_with_it(made: Project) -> None:
