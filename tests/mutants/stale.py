@@ -35,7 +35,6 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tests.conftest import raw  # noqa: E402
 from tests.mutants.operators import Edit, Mutant, edits, mutants  # noqa: E402
 from tests.mutants.run import LIBRARIES, Watch, forked  # noqa: E402
 
@@ -313,7 +312,9 @@ def results_of(
 
 def ready() -> None:
     """Get the raw data, then load and use once what every job would load again."""
-    os.environ["ADVGEN_DATA"] = str(raw("mnist").parent)
+    # in another process: the package must not be loaded in this one
+    folder = [sys.executable, "-c", "from tests.conftest import raw; print(raw('mnist').parent)"]
+    os.environ["ADVGEN_DATA"] = subprocess.check_output(folder, text=True, cwd=ROOT).splitlines()[-1]
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "ADVGEN_CACHE": "off"}
     os.environ |= {"CUDA_VISIBLE_DEVICES": "", "http_proxy": CLOSED, "https_proxy": CLOSED}
     os.environ.pop("ADVGEN_AROUND", None)
