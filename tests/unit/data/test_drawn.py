@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests import layouts
 from advgen.cli import main
 from advgen.data import drawn_faces, symbols
 from advgen.data.checksum import intact
+from advgen.io import jobs
 from advgen.specs.datasets import DrawnFacesDataset, SymbolsDataset
 
 FACES = DrawnFacesDataset(kind="drawn_faces")
@@ -84,7 +86,14 @@ def test_without_what_draws_a_line_says_what_to_install(tmp_path: Path, monkeypa
         drawn_faces.read(list(DrawnFacesDataset.raw), FACES)
     with pytest.raises(SystemExit, match=r"^advgen fetch: drawn faces want Node\.js, .* run again$"):
         main(["fetch", "--spec", spec, "--out", *(f"raw/{name}" for name in DrawnFacesDataset.raw)])
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if not (Path(path) / "resvg_py").exists()])
+
+    def version(name: str) -> str:
+        if name == "resvg-py":
+            raise metadata.PackageNotFoundError(name)
+        return metadata.version(name)
+
+    monkeypatch.setattr(jobs, "version", version)
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
     with pytest.raises(SystemExit) as caught:
         main(["make-dataset", "--spec", spec, "--raw", *DrawnFacesDataset.raw, *made])
     assert caught.value.code == "advgen make-dataset: needs resvg-py; pip install 'advgen[colour]'"
