@@ -14,6 +14,7 @@ from PIL import Image
 
 from advgen.data.checksum import checksum
 from advgen.data.cifar import MD5
+from advgen.specs.datasets import DrawnFacesDataset
 
 
 def celeba(folder: Path, faces: Sequence[Image.Image], smiles: Sequence[bool], parts: Sequence[int]) -> None:
@@ -49,9 +50,10 @@ def cifar(folder: Path, count: int = 7, **changes: bytes) -> Path:
 
 
 CATEGORIES = tuple(f"category {number}" for number in range(9))
-CORE = """export const createAvatar = (design, { seed }) => ({
-  toString: () => design.draw(seed), toJson: () => ({ extra: { mouth: "smile", seed } })
-});
+PARTS = json.dumps({attribute: parts[0] for attribute, parts in DrawnFacesDataset.parts.items()})
+CORE = f"""export const createAvatar = (design, {{ seed }}) => ({{
+  toString: () => design.draw(seed), toJson: () => ({{ extra: {{ ...{PARTS}, seed }} }})
+}});
 """
 DESIGN = """export const draw = (seed) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2">

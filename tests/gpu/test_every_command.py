@@ -17,6 +17,8 @@ from advgen.driver.plan import build
 from advgen.io import jobs
 from advgen.study.load import load_file
 
+pytestmark = pytest.mark.xdist_group("every command")  # each reads what those before it have made
+
 JOBS = [job for job in build(load_file(ROOT / "tests/gpu/every.yaml")).jobs if job.task.torch]
 TRAININGS = [
     job for job in JOBS if job.task.command.startswith("train-") and getattr(job.task, "part", "") != "decision"
