@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import sys
 import threading
 from collections.abc import Callable, Iterable
+from cProfile import Profile
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, ModuleType
 from typing import Any
 
 from advgen.core.code import DISPATCH, EFFECTS, ROOT, Symbol, defines, package_folder, used
@@ -32,34 +33,37 @@ def watched(run: Run) -> Run:
 
 def with_calls(called: set[CodeType], action: Callable[[], None]) -> None:
     """Do something and note which functions are called meanwhile, but for what modules do while they are imported."""
-    importing = 0
-    seen = dict[int, CodeType]()
+    profilers: list[Profile] = []
+    here = threading.local()
 
-    # without a tracer of their own, calls of Python functions are all that it is told
-    def look(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
-        nonlocal importing
-        if frame.f_code.co_name == "<module>":
-            importing += 1
-            frame.f_trace_lines = False
-            return leave
-        if not importing:
-            seen[id(frame.f_code)] = frame.f_code  # a set would compare their contents
-        return None
+    def look(*_: object) -> None:
+        here.profiler = Profile(subcalls=False, builtins=False)
+        profilers.append(here.profiler)
+        here.profiler.enable()
 
-    def leave(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
-        nonlocal importing
-        importing -= event == "return"
-        return leave
+    def importing(loader: SourceFileLoader, module: ModuleType) -> None:
+        profiler = getattr(here, "profiler", None)
+        if profiler is None or here.__dict__.get("depth"):
+            return execute(loader, module)
+        here.depth = 1
+        profiler.disable()
+        try:
+            execute(loader, module)
+        finally:
+            here.depth = 0
+            profiler.enable()
 
-    before = sys.gettrace()
-    threading.settrace(look)
-    sys.settrace(look)
+    execute = SourceFileLoader.exec_module
+    SourceFileLoader.exec_module = importing  # type: ignore[method-assign]
+    threading.setprofile(look)
+    look()
     try:
         action()
     finally:
-        sys.settrace(before)
-        threading.settrace(None)  # type: ignore[arg-type]
-        called.update(seen.values())
+        here.profiler.disable()
+        threading.setprofile(None)  # type: ignore[arg-type]
+        SourceFileLoader.exec_module = execute  # type: ignore[method-assign]
+        called.update(entry.code for one in profilers for entry in one.getstats() if isinstance(entry.code, CodeType))
 
 
 def gaps(job: Job[Any], called: Iterable[CodeType]) -> set[Symbol]:
@@ -82,9 +86,13 @@ def names(called: Iterable[CodeType]) -> set[Symbol]:
         if path.suffix == ".py" and path.is_relative_to(folder):  # templates are compiled, too
             parts = path.relative_to(folder).with_suffix("").parts
             module = ".".join([ROOT, *(part for part in parts if part != "__init__")])
-            for first, last, defined in spans(path):
+            name = code.co_qualname.partition(".")[0]
+            if not name.startswith("<"):
+                found.add((module, name))
+                continue
+            for first, last, defined in spans(path):  # a lambda at the top level: of what?
                 if first <= code.co_firstlineno <= last:
-                    found |= {(module, name) for name in defined or [EFFECTS]}
+                    found |= {(module, one) for one in defined or [EFFECTS]}
     return found
 
 
