@@ -4,6 +4,7 @@ snakemake --cores 8 --resources gpu=2                    the default study, conf
 snakemake --cores 8 --config study=config/smoke.yaml     another study
 """
 
+import atexit
 import sys
 import threading
 
@@ -31,6 +32,7 @@ except ConfigError as error:
 
 if workflow.is_main_process:
     doubt(PLAN)
+    atexit.register(save_digest_cache)  # after a dry run, too
 
 # without exec, SIGTERM ends the job's shell and leaves Python running beside its retry
 shell.prefix("set -euo pipefail; exec ")

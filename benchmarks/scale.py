@@ -3,8 +3,9 @@
     python benchmarks/scale.py [JOBS ...]       200, 2,000 and 10,000 if nothing is said
 
 Prints one row per size, in seconds: importing and building the plan, a dry run, a run that finds nothing to do, and
-milliseconds per job of a run from nothing; ours, the bare one, their ratio. Stub commands stand in for the work of
-ours and `cp` for that of the bare one, so what is left is what Snakemake and we cost; the scheduler is ours for both.
+milliseconds per job of a run from nothing; ours, the bare one, their ratio. The bare one has the same jobs with the
+same inputs and outputs. Stub commands stand in for the work of ours and `cp` for that of the bare one, so what is left
+is what Snakemake and we cost; the scheduler is ours for both.
 """
 
 from __future__ import annotations
@@ -30,16 +31,36 @@ transfers:
   matrix: {{sources: [{sources}], targets: [{targets}], attacks: [{names}]}}
 """
 
-BARE = """rule all:
-    input: expand("out/{{a}}-{{b}}.txt", a=range({a}), b=range({b}))
-rule first:
-    output: "in/{{a}}.txt"
-    shell: "echo {{wildcards.a}} > {{output}}"
-rule second:
-    input: "in/{{a}}.txt"
-    output: "out/{{a}}-{{b}}.txt"
-    shell: "cp {{input}} {{output}}"
+BARE = """A, B = range({sources}), range({attacks})
+MADE = ["models/{{a}}.txt", "histories/{{a}}.txt", "examples/{{a}}-{{b}}.txt", "rows/{{a}}-{{b}}.txt"]
+rule all:
+    input: "table.txt", "verdict.txt", expand(MADE, a=A, b=B)
+rule data:
+    output: "data.txt"
+    shell: "echo {{output}} > {{output}}"
+rule train:
+    input: "data.txt"
+    output: model="models/{{a}}.txt", history="histories/{{a}}.txt"
+    shell: "tee {{output}} < {{input}} > /dev/null"
+rule craft:
+    input: model="models/{{a}}.txt", data="data.txt"
+    output: "examples/{{a}}-{{b}}.txt"
+    params: eps=lambda wildcards: (int(wildcards.b) + 1) / 100
+    shell: "cp {{input.model}} {{output}} # {{params.eps}}"
+rule transfer:
+    input: examples="examples/{{a}}-{{b}}.txt", targets=expand("models/{{t}}.txt", t=A[:5])
+    output: "rows/{{a}}-{{b}}.txt"
+    shell: "cp {{input.examples}} {{output}}"
+rule summarise:
+    input: expand(MADE[2:], a=A, b=B)
+    output: "table.txt"
+    shell: "touch {{output}}"
+rule verify:
+    input: "table.txt", expand(MADE, a=A, b=B)
+    output: "verdict.txt"
+    shell: "touch {{output}}"
 """
+"""The same jobs with the same inputs and outputs, by paths alone, and what differs between two attacks as parameter."""
 
 BARE_FLAGS = ["--workflow-profile", "none", "--scheduler", "greedy", "--scheduler-subsample", "200"]
 
@@ -90,9 +111,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             ours, bare = Project(Path(folder) / "ours", stubs=True), Project(Path(folder) / "bare")
             attacks = max(2, round((wanted / 4) ** 0.5))
-            (ours.folder / "scale.yaml").write_text(study(max(1, round(wanted / (2 * attacks + 1))), attacks))
+            sources = max(5, round(wanted / (2 * attacks + 1)))
+            (ours.folder / "scale.yaml").write_text(study(sources, attacks))
             jobs = int(ours.advgen("plan", "scale.yaml").stdout.split()[-2])
-            (bare.folder / "bare.smk").write_text(BARE.format(a=max(1, jobs // 50), b=49))
+            (bare.folder / "bare.smk").write_text(BARE.format(sources=sources, attacks=attacks))
             pair = [(ours, ["--config", "study=scale.yaml"]), (bare, ["-s", "bare.smk", *BARE_FLAGS])]
 
             def both(*flags: str) -> list[float]:

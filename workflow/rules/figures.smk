@@ -17,13 +17,10 @@ rule draw:
     localrule: True
     threads: 1
     params:
-        files=lambda w, input: PLAN.arguments("draw", w, input),
+        files=lambda w, input, output: PLAN.files("draw", w, input, output),
         spec=lambda w: PLAN.spec("draw", w),
         code=lambda w: PLAN.code("draw", w),
         benchmark="results/benchmarks/draw/{figure}.tsv",
     shell:
-        "python -m advgen draw "
-        "{params.files} "
-        "--spec {params.spec:q} --code {params.code} "
-        "--out-pdf {output.pdf:q} --out-png {output.png:q} "
+        "python -m advgen draw {params.files} --spec {params.spec:q} --code {params.code} "
         "--benchmark {params.benchmark:q} > {log:q} 2>&1"

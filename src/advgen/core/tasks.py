@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 from advgen.core.code import code_digest
@@ -92,8 +93,13 @@ class Task(Spec):
 
     def code(self) -> str:
         """Digest of all that its result depends on beside its spec and inputs: code, and the columns of its tables."""
-        columns = [repr((name, TABLES[name].key, list(TABLES[name].columns.items()))) for name in self.written()]
-        return sha256_text("\n".join([code_digest(*sorted(self.uses())), *columns]))[:16]
+        return _code(tuple(sorted(self.uses())), self.written())
+
+
+@cache
+def _code(targets: tuple[str, ...], tables: tuple[str, ...]) -> str:
+    columns = [repr((name, TABLES[name].key, list(TABLES[name].columns.items()))) for name in tables]
+    return sha256_text("\n".join([code_digest(*targets), *columns]))[:16]
 
 
 class DeviceTask(Task):

@@ -6,10 +6,12 @@ Jobs are planned on demand: what a study's own definitions need is planned, noth
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,13 @@ class Plan:
         """All jobs of a rule."""
         return [job for job in self.jobs if job.rule == rule]
 
+    def asked(self, question: str, rule: str) -> Callable[..., Any]:
+        """The function that tells Snakemake one thing of a rule's jobs, by the name of a method below."""
+        answer = partial(getattr(self, question), rule)
+        # it looks up the signature at each call, some twenty times a job; this one need not be derived again
+        answer.__signature__ = inspect.signature(answer)  # type: ignore[attr-defined]
+        return answer
+
     def inputs(self, rule: str, wildcards: Any) -> dict[str, Files]:
         """Named input files, for `unpack`."""
         return dict(self.job(rule, wildcards).inputs)
@@ -57,20 +66,19 @@ class Plan:
         """Code digest."""
         return self.job(rule, wildcards).code
 
-    def gpus(self, rule: str, wildcards: Any) -> int:
-        """How many GPUs it takes where there are some."""
-        return int(self.job(rule, wildcards).task.takes_gpu())
+    def gpus(self, rule: str) -> int | Callable[[Any], int]:
+        """How many GPUs a rule's jobs take where there are some: the same for all, or by their wildcards."""
+        counts = {int(job.task.takes_gpu()) for job in self.of(rule)}
+        return counts.pop() if len(counts) == 1 else lambda wildcards: int(self.job(rule, wildcards).task.takes_gpu())
 
-    def arguments(self, rule: str, wildcards: Any, input: Any) -> str:
-        """The flags of the command's inputs with their files as Snakemake has them, as words of a shell line."""
-        given = {flag: input.get(flag, ()) for flag in self.job(rule, wildcards).task.reads}
+    def files(self, rule: str, wildcards: Any, input: Any, output: Any) -> str:
+        """The command's flags with their files as Snakemake has them, those read first, as words of a shell line."""
+        task = self.job(rule, wildcards).task
+        given = {flag: input.get(flag, ()) for flag in task.reads}
         lists = {flag: [files] if isinstance(files, str) else list(files) for flag, files in given.items()}
-        return " ".join(f"--{flag} {listed(files)}".rstrip() for flag, files in lists.items())
-
-    def products(self, rule: str, wildcards: Any, output: Any) -> str:
-        """The flags of the command's outputs with their files as Snakemake has them, as words of a shell line."""
-        flags = self.job(rule, wildcards).task.writes()
-        return " ".join(f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in flags.items())
+        read = [f"--{flag} {listed(files)}".rstrip() for flag, files in lists.items()]
+        made = [f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in task.writes().items()]
+        return " ".join([*read, *made])
 
     def outputs(self, *rules: str) -> list[str]:
         """Every file that the plan makes, or that some rules make."""

@@ -184,12 +184,12 @@ def test_a_command_has_the_paths_that_snakemake_gives() -> None:
     plan = build(load_file(ROOT / "config/smoke.yaml"))
     job = next(job for job in plan.jobs if job.rule == "transfer")
     given = {"examples": "sub dir/a.parquet", "targets": ["b.safetensors", "c.safetensors"]}
-    words = plan.arguments("transfer", job.wildcards, given)
-    assert words == "--examples 'sub dir/a.parquet' --targets b.safetensors c.safetensors"
-    assert plan.products("transfer", job.wildcards, {"row": "sub/row.parquet"}) == "--out sub/row.parquet"
+    words = plan.files("transfer", job.wildcards, given, {"row": "sub/row.parquet"})
+    assert words == "--examples 'sub dir/a.parquet' --targets b.safetensors c.safetensors --out sub/row.parquet"
     searched = next(job for job in plan.jobs if job.rule == "invert")
-    assert plan.arguments("invert", searched.wildcards, {"data": "d", "judge": "j"}) == (
-        "--generator --judge j --data d --encoder"
+    made = {role: f"{role}.parquet" for role in searched.outputs}
+    assert plan.files("invert", searched.wildcards, {"data": "d", "judge": "j"}, made).startswith(
+        "--generator --judge j --data d --encoder --out"
     )
     with pytest.raises(ValueError, match="rule invert: this study plans no such job"):
         plan.job("invert", {"inversion": "none"})
