@@ -101,7 +101,6 @@ def _modified(arguments: argparse.Namespace) -> dict[Path, int]:
 
 
 def _make(arguments: argparse.Namespace) -> None:
-    document = merge(read(arguments.profile), arguments.overlay)
     cv = build(
         arguments.profile,
         arguments.bibliography,
@@ -110,6 +109,7 @@ def _make(arguments: argparse.Namespace) -> None:
         overlay=arguments.overlay,
         choice=Choice(arguments.selected, arguments.tags, arguments.sections),
     )
+    document = merge(read(arguments.profile), arguments.overlay)
     figures = _figures(cv, document, arguments.figures)
     token = _stamp(arguments, document, figures).token()
     content = {"json": (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode()}
@@ -134,17 +134,17 @@ def _make(arguments: argparse.Namespace) -> None:
 
 
 def _located(error: Unprintable, arguments: argparse.Namespace) -> str:
-    """The error with the file and line where each character stands."""
+    """The error with the file and line where the first character of each entry stands."""
     sources = [path for path in (arguments.bibliography, arguments.profile, arguments.overlay) if path]
     lines = []
-    for character, said in zip(error.characters, str(error).split("\n"), strict=True):
-        places = [
-            f"{path}:{number}: "
-            for path in sources
-            for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1)
-            if character in line
-        ]
-        lines.append((places or [""])[0] + said)
+    for (name, (character, *_)), said in zip(error.held.items(), str(error).split("\n"), strict=True):
+        places = []
+        for path in sources:
+            text = path.read_text(encoding="utf-8-sig")
+            start = max(text.find(f"{{{name},"), 0)  # where an entry of a bibliography begins
+            if (at := text.find(character, start)) >= 0:
+                places.append((not start, f"{path}:{text.count(chr(10), 0, at) + 1}: "))
+        lines.append((min(places)[1] if places else "") + said)
     return "\n".join(lines)
 
 

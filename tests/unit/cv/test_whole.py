@@ -52,6 +52,19 @@ def test_errors_of_all_files_come_at_once(files: Files):
     assert [error.split(":")[0] for error in files.errors()] == ["profile.yaml", "publications.bib", "metrics.yaml"]
 
 
+def test_they_do_where_the_profile_is_no_yaml_too(files: Files):
+    files.write(
+        PROFILE.replace("updated: 2025-03-04", "updated: 2025-02-30"),
+        BIBLIOGRAPHY.replace("year = {2001}", "year = {soon}"),
+        METRICS,
+    )
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments(files, files.profile.parent / "out"))
+    said = str(caught.value).replace(f"{files.profile.parent}/", "").removeprefix("advgen cv: ").split("\n")
+    assert [error.split(":")[0] for error in said] == ["profile.yaml", "publications.bib"]
+    assert said[0].endswith("'2025-02-30' is not a valid value; write a day that there is, or put text in quotes")
+
+
 @pytest.mark.parametrize("count", ["9" * 401, "-1", "1e400", ".nan", ".inf", "1.5", "null", "[]", "1_000_000_000_000"])
 @pytest.mark.parametrize("key", ["proba/small", "citations", "h_index"])
 def test_a_count_that_is_none(files: Files, key: str, count: str):
