@@ -102,14 +102,17 @@ def build(
 
 _HOSTS = {
     "github.com": "GitHub", "gitlab.com": "GitLab", "linkedin.com": "LinkedIn", "twitter.com": "Twitter", "x.com": "X",
-    "orcid.org": "ORCID", "bsky.app": "Bluesky", "huggingface.co": "Hugging Face", "youtube.com": "YouTube",
+    "orcid.org": "ORCID", "scholar.google.com": "Google Scholar", "dblp.org": "DBLP", "openreview.net": "OpenReview",
+    "researchgate.net": "ResearchGate", "mastodon.social": "Mastodon", "bsky.app": "Bluesky",
+    "huggingface.co": "Hugging Face", "youtube.com": "YouTube",
 }  # fmt: skip
 
 
 def _told(label: str, url: str) -> str:
     """A label that says what it leads to: "GitHub: name"."""
     host = _HOSTS.get((urlsplit(url).hostname or "").removeprefix("www."), "")
-    return label if not host or host.lower() in label.lower() else f"{host}: {label}"
+    named, told = set(host.lower().split()), set(label.lower().replace(":", " ").split())
+    return label if named <= told or told <= named else f"{host}: {label}"
 
 
 def _data(profile: Path) -> Any:

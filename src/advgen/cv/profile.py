@@ -63,7 +63,7 @@ def _date(value: object) -> object:
         return str(value)
     if type(value) is datetime.date:
         return value.isoformat()
-    if isinstance(value, str) and re.fullmatch(_MOMENT, value) and not value.isdigit():
+    if isinstance(value, str) and re.fullmatch(_MOMENT, value):
         return value
     raise ValueError(f"is {_told(value)}; write a year such as 2019, or 2019-09")
 

@@ -179,6 +179,11 @@ def test_words_of_each_language(tmp_path: Path, language: str):
     assert section(cv, "grants")["rows"][0]["dates"].endswith(words["present"])
 
 
+def test_a_year_may_stand_in_quotes(tmp_path: Path):
+    cv = made(tmp_path, PROFILE.replace("start: 2019-09", "start: '2019'"))
+    assert section(cv, "grants")["rows"][0]["dates"] == "2019 – Present"
+
+
 def test_the_words_of_a_german_cv(tmp_path: Path):
     cv = made(tmp_path, f"{PROFILE}language: de\n")
     text = render("md", cv, {}, STAMP).decode()
@@ -281,6 +286,13 @@ def test_linked_data_name_the_person_and_each_work_once(tmp_path: Path):
 
 
 def test_a_link_says_what_it_is(tmp_path: Path):
-    links = '[{label: proba, url: "https://github.com/proba"}, {label: "ORCID 1", url: "https://orcid.org/1"}]'
-    cv = made(tmp_path, f"{PROFILE}links: {links}\n")
-    assert [link["label"] for link in cv["links"]] == ["GitHub: proba", "ORCID 1"]
+    links = {
+        "https://github.com/proba": ("proba", "GitHub: proba"),
+        "https://orcid.org/1": ("ORCID 1", "ORCID 1"),
+        "https://x.com/maxim": ("maxim", "X: maxim"),
+        "https://scholar.google.com/citations?user=1": ("Scholar", "Scholar"),
+        "https://www.dblp.org/pid/1": ("proba", "DBLP: proba"),
+    }
+    given = ", ".join(f'{{label: {label}, url: "{url}"}}' for url, (label, _) in links.items())
+    cv = made(tmp_path, f"{PROFILE}links: [{given}]\n")
+    assert {link["url"]: link["label"] for link in cv["links"]} == {url: told for url, (_, told) in links.items()}
