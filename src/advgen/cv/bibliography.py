@@ -101,6 +101,15 @@ def names(path: Path) -> list[str]:
     return list(found)
 
 
+def fields(path: Path) -> list[Any]:
+    """The type, key and sorted fields of every entry, in file order. Raises ValueError for what is no BibTeX."""
+    entries = _parse(mended_text(load_text(path), path)[0], path)
+    return [
+        (entry.entry_type.lower(), entry.key, sorted((one.key.lower(), str(one.value).split()) for one in entry.fields))
+        for entry in entries
+    ]
+
+
 def mended_text(text: str, path: Path) -> tuple[str, list[str]]:
     """A BibTeX text without ``@@`` and without fields that stand twice, and one line for each that was mended.
 

@@ -96,9 +96,11 @@ def test_damaged_metrics_end_in_one_line_an_error(start: int, length: int, piece
                 assert re.match(rf"{re.escape(folder)}/[a-z]+\.(yaml|bib):\d+: .", line), line
 
 
-def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files):
+def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files, tmp_path: Path):
     files.write(profile=NO_EXPERIMENTS)
     before = files.build()
+    formats = [name for name in FORMATS if name != "latex.pdf" or shutil.which("latexmk")]
+    cli.main(arguments(files, tmp_path / "before", "--formats", *formats))
     blocks = re.split(r"\n(?=\w)", NO_EXPERIMENTS.strip())
     random.Random(0).shuffle(blocks)
     fields = re.sub(r"(  title = .*\n)((?:  author|  journal).*\n)", r"\2   \1% a remark\n", BIBLIOGRAPHY)
@@ -111,6 +113,20 @@ def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files):
     )
     after = files.build()
     assert before == after
-    for format_ in FORMATS:
-        if format_ != "latex.pdf" or shutil.which("latexmk"):
-            assert render(format_, before, {}, STAMP) == render(format_, after, {}, STAMP), format_
+    for format_ in formats:
+        assert render(format_, before, {}, STAMP) == render(format_, after, {}, STAMP), format_
+    cli.main(arguments(files, tmp_path / "after", "--formats", *formats))
+    assert written(tmp_path / "before") == written(tmp_path / "after")
+
+
+def test_trace_tells_a_changed_source_and_not_a_new_comment(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    files.write(profile=NO_EXPERIMENTS)
+    cli.main(arguments(files, Path("out"), "--formats", "md"))
+    files.write(profile=f"# a remark\n{NO_EXPERIMENTS}", bibliography=BIBLIOGRAPHY.replace("Old {T}ests", "Other"))
+    capsys.readouterr()
+    cli.main(["trace", "out/cv.md"])
+    changed = {line.split()[0]: "CHANGED" in line for line in capsys.readouterr().out.splitlines() if " holds " in line}
+    assert changed == {"out/cv.md": False, "profile.yaml": False, "publications.bib": True, "metrics.yaml": False}
