@@ -26,6 +26,8 @@ from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 
 _KINDS = (".png", ".svg", ".jpg", ".pdf")
+# what a CV is made of; not the log of --watch itself
+_WATCHED = (*_KINDS, ".yaml", ".yml", ".bib", ".parquet", ".j2", ".typ", ".css")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +99,7 @@ def _modified(arguments: argparse.Namespace) -> dict[Path, int]:
     patterns = ("*", "*/*.j2", "*/*.typ", "*/*.css")
     files = [path for folder in folders for pattern in patterns for path in folder.glob(pattern)]
     out = arguments.out.resolve()
-    others = {path for path in files if path.is_file() and path.parent.resolve() != out}
+    others = {path for path in files if path.suffix in _WATCHED and path.parent.resolve() != out}
     return {path: path.stat().st_mtime_ns for path in others.union(filter(None, sources)) if path.is_file()}
 
 
