@@ -196,6 +196,7 @@ def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str,
     inputs = [arguments.profile, arguments.overlay, arguments.bibliography, arguments.metrics, *figures.values()]
     named = sorted({value.table for found in document.live_values.values() for value in found})
     tables = [arguments.tables / f"{name}.parquet" for name in named] if arguments.tables else []
+    tables = [path for path in tables if path.is_file()]  # a section that is not shown needs none
     choice = canonical_json(
         {"selected": arguments.selected, "tags": list(arguments.tags), "sections": list(arguments.sections)}
     )
