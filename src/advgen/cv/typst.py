@@ -67,12 +67,20 @@ def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], 
                 pdf = _compile(root, inputs, day, [], book)
             except typst.TypstError as error:
                 said = " ".join(error.message.split())
+                bad: Path | str | None
                 bad = next((figures[name] for name in names if files[name].lstrip("/") in error.diagnostic), None)
-                bad = bad or (figures[names[0]] if names and "image" in said else template(templates, "cv.typ"))
+                bad = bad or (figures[names[0]] if names and "image" in said else _line(error, templates))
                 raise ValueError(f"{bad}: {said}; mend this file") from error
             log.warning("cv.pdf is not PDF/UA-1: %s", said)
             return pdf
     raise Unprintable(cv, missing, f"no font here has it; install one (Debian: {_PACKAGES})")
+
+
+def _line(error: typst.TypstError, templates: list[Path]) -> str:
+    """The line of the user's own template where an error is; of ours, the file that was to be made."""
+    source = template(templates, "cv.typ")
+    found = re.search(r"\bcv\.typ:(\d+)", error.diagnostic)
+    return "cv.pdf" if source.parent == templates[-1] else f"{source}:{found[1]}" if found else str(source)
 
 
 def _machine(wanted: list[str], folder: Path) -> typst.Fonts:

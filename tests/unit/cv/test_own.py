@@ -236,13 +236,16 @@ def test_templates_of_ones_own(tmp_path: Path):
         ("cv.html.j2", "{{ cv.name | shout }}", r"cv\.html\.j2:1: No filter named 'shout'; mend this template"),
         ("cv.tex.j2", "<< 1 / 0 >>", r"cv\.tex\.j2:1: division by zero; mend this template"),
         ("cv.md.j2", "{% include 'x' %}", r"cv\.md\.j2:1: 'x' not found in search path"),
-        ("cv.typ", "#let x = (", r"cv\.typ: unclosed delimiter; mend this file"),
+        ("cv.md.j2", "{% include 'x' %}", r"search paths?; mend this template$"),
+        ("cv.md.j2", "M\udcffnchen", r"mine/cv\.md\.j2:1: byte 1 is not UTF-8; save the file as UTF-8$"),
+        ("cv.typ", "Mine\n#let x = (", r"mine/cv\.typ:2: unclosed delimiter; mend this file"),
+        ("cv.typ", "Mine\n\n#panic(1)", r"mine/cv\.typ:3: panicked with: 1; mend this file"),
         ("cv.txt", "", r"profile\.yaml:25: templates: \S+ holds no template; put one of cv\.css, cv\.html\.j2,"),
     ],
 )
 def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Path, name: str, text: str, what: str):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / name).write_text(text)
+    (tmp_path / "mine" / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     (tmp_path / "profile.yaml").write_text(f"{PROFILE}templates: mine\n", encoding="utf-8")
     (tmp_path / "all.bib").write_text(BIB, encoding="utf-8")
     given = ["--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
@@ -250,6 +253,15 @@ def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Pat
         cli.main(["cv", *given, "--out", str(tmp_path / "out"), "--formats", "md", "html", "tex", "pdf"])
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+def test_a_mistake_in_latex_of_ones_own_is_told_with_its_text(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/cv.tex.j2").write_text("\\documentclass{article}\\begin{document}\nMine \\nosuch{}")
+    what = rf"^{tmp_path}/mine/cv\.tex\.j2: Undefined control sequence at 'Mine .*nosuch'; mend this template$"
+    with pytest.raises(ValueError, match=what):
+        render("latex.pdf", made(tmp_path, PROFILE), {}, STAMP, tmp_path / "mine")
 
 
 def test_a_selection_has_no_marks(tmp_path: Path):
