@@ -26,7 +26,7 @@ NAMED_LINKS = {
 }  # fmt: skip
 READ = {
     "_note", "_venue", "address", "archiveprefix", "author", "booktitle", "chapter", "crossref", "date", "doi",
-    "edition", "editor", "ee", "eprint", "eprintclass", "eprinttype", "eventtitle", "holder", "howpublished",
+    "edition", "editor", "ee", "eid", "eprint", "eprintclass", "eprinttype", "eventtitle", "holder", "howpublished",
     "institution", "issue", "journal", "journaltitle", "keywords", "link", "location", "month", "note", "number",
     "organization", "pages", "primaryclass", "publisher", "pubstate", "school", "selected", "series", "subtitle",
     "title", "titleaddon", "type", "url", "version", "volume", "xdata", "year",
@@ -251,7 +251,7 @@ def facts(fields: Fields) -> dict[str, str]:
     found = {
         "volume": raw(fields, "volume"),
         "number": raw(fields, "number", "issue"),
-        "pages": re.sub(r"\s*(?:-{1,3}|–|—)\s*", "–", raw(fields, "pages")),
+        "pages": re.sub(r"\s*(?:-{1,3}|–|—)\s*", "–", raw(fields, "pages", "eid")),
         "publisher": raw(fields, "publisher"),
         "series": raw(fields, "series"),
         "edition": raw(fields, "edition"),

@@ -175,6 +175,24 @@ DIALECTS: dict[str, tuple[str, tuple[str, str, str, Any, list[str]]]] = {
            howpublished={\url{https://blog.example.org/x}}, year={2011}}""",
         ("How Published", "A. Próba", "blog.example.org", 2011, []),
     ),
+    "ADS": (
+        r"""@ARTICLE{2019ApJ...871L...1P, author = {{Pr{\'o}ba}, {\'A}d{\'a}m and {de la Cruz}, J.~B.},
+        title = "{A Test at z{\ensuremath{\sim}}7}", journal = {\apjl}, year = 2019, month = jan, volume = {871},
+          eid = {L1}, adsurl = {https://ads.example.org/1}, adsnote = {Provided by ADS} }""",
+        ("A Test at z∼7", "Ádám Próba and J. B. de la Cruz", "ApJ 871, L1, Jan", 2019, []),
+    ),
+    "ACM": (
+        r"""@inproceedings{10.1145/1, author = {Pr\'{o}ba, \'{A}d\'{a}m}, title = {Tests}, year = {2020},
+publisher = {Testers}, booktitle = {Proceedings of Norms \&amp; Tests}, pages = {1–10}, numpages = {10},
+location = {Virtual Event}, series = {NT '20} }""",
+        ("Tests", "Ádám Próba", "Proceedings of Norms & Tests, NT '20, 1–10, Testers,", 2020, []),
+    ),
+    "IEEE": (
+        r"""@INPROCEEDINGS{9123456,
+  author={Próba, Ádám}, booktitle={2020 Conference on Tests (CoT)}, title={More Tests}, year={2020},
+  volume={}, number={}, pages={1-5}, keywords={Norms;Tests}, ISSN={1234-5678}, month={Oct},}""",
+        ("More Tests", "Ádám Próba", "2020 Conference on Tests (CoT), 1–5, Oct", 2020, []),
+    ),
     "accents": (
         r"""@string{jt = "Journal of T{\'e}sts"}
 @article{accents, title = "{\"U}ber {\c S}tests, na{\"\i}ve \textcommabelow{t}",
@@ -212,7 +230,7 @@ def _labels(entry: dict[str, Any]) -> list[str]:
 def test_every_dialect_reads_back_from_every_format(tmp_path: Path):
     cv = made(tmp_path, "\n\n".join(text for text, _ in DIALECTS.values()))
     expected = told(cv)
-    assert len(expected["publications"]) == len(DIALECTS) == 20
+    assert len(expected["publications"]) == len(DIALECTS) == 23
     assert from_html(cv, render("html", cv, {}, STAMP).decode()) == expected
     assert from_markdown(cv, COMMONMARK.render(render("md", cv, {}, STAMP).decode())) == expected
     assert from_latex(render("tex", cv, {}, STAMP).decode()) == expected
