@@ -191,7 +191,10 @@ def _title(entry: dict[str, Any], by: str, earlier: int | None, words: Words) ->
         return words[entry["kind"]]
     if by == "tag":
         return entry["tags"][0] if entry["tags"] else words["misc"]
-    return str(entry["venue"]) if by == "venue" else ""
+    if by == "venue":
+        # a preprint's number is no venue
+        return re.sub(r"^arXiv\b.*", "arXiv", str(entry["venue"]), flags=re.IGNORECASE) or words["misc"]
+    return ""
 
 
 def numbers(count: int, numbering: str) -> range:

@@ -247,7 +247,8 @@ class _Builder:
             ]
             if own.file is None and not own.selected and name in ordered:
                 taken |= {entry["key"] for entry in some}
-            self.others[name] = some
+            # nothing stands out in a list of the selected
+            self.others[name] = [{**entry, "selected": False} for entry in some] if own.selected else some
         self.entries = [entry for entry in self.entries if entry["key"] not in taken]
 
     def chosen(self, item: BaseModel) -> bool:

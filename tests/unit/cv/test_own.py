@@ -118,7 +118,7 @@ def test_they_read_back_from_every_format(tmp_path: Path):
     [
         ("year", [("2020", ["d"]), ("2004", ["c"]), ("2003", ["b"]), ("2001", ["a"])]),
         ("tag", [("Other", ["d", "b"]), ("y", ["c"]), ("x", ["a"])]),
-        ("venue", [("arXiv:2001.00001", ["d"]), ("JoT", ["c", "a"]), ("Workshop on Tests", ["b"])]),
+        ("venue", [("arXiv", ["d"]), ("JoT", ["c", "a"]), ("Workshop on Tests", ["b"])]),
         ("none", [("", ["d", "c", "b", "a"])]),
     ],
 )
@@ -127,6 +127,18 @@ def test_groups(tmp_path: Path, by: str, expected: list[Any]):
     assert groups(cv) == expected
     numbers = [entry["number"] for group in section(cv, "publications")["groups"] for entry in group["entries"]]
     assert numbers == [1, 2, 3, 4]
+
+
+def test_what_has_no_venue_has_a_heading_too(tmp_path: Path):
+    bib = BIB + "@book{z, title={Z}, author={Ádám Próba}, year={1990}}\n"
+    assert groups(made(tmp_path, PROFILE.replace("group: type", "group: venue"), bib))[-1] == ("Other", ["z"])
+
+
+def test_a_section_of_the_selected_has_no_marks(tmp_path: Path):
+    bib = BIB.replace("keywords={y}", "selected={true}")
+    cv = made(tmp_path, PROFILE.replace("types: [patent]", "selected: true"), bib)
+    assert [entry["selected"] for group in section(cv, "patents")["groups"] for entry in group["entries"]] == [False]
+    assert not section(cv, "patents")["highlighted"] and section(cv, "publications")["highlighted"]
 
 
 def test_a_second_bibliography_in_a_file_of_its_own(tmp_path: Path):
