@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ def test_they_read_back_from_every_format(tmp_path: Path):
             found = from_pdf(cv, tmp_path / "cv.pdf", footer)
             assert some(found) == expected
             assert "".join(found["languages"]).endswith(bare("English good & quick"))
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+def test_a_table_with_a_long_cell_stays_inside_the_margin(tmp_path: Path):
+    long = "a long cell of many words " * 8
+    cv = made(tmp_path, PROFILE.replace("[Magyar, native]", f"[{long}, Sum]"))
+    (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
+    command = ["pdftotext", "-bbox", str(tmp_path / "cv.pdf"), "-"]
+    boxes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (end,) = re.findall(r'xMax="([\d.]+)"[^>]*>Sum<', boxes)
+    assert float(end) < 595.28 - 23 / 25.4 * 72  # points: A4 less the margin of 23 mm
 
 
 @pytest.mark.parametrize(
