@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["cv"] and (two := _CV.get(given[1] if len(given) > 1 else "")):
         given[:2] = [two]
+    elif given[:1] == ["cv"] and not [*given, "-"][1].startswith("-"):
+        sys.exit(f"advgen cv: unknown {given[1]!r}; write {', '.join(_CV)}, or --profile …")
     try:
         _command(given)
     except ModuleNotFoundError as error:

@@ -19,12 +19,15 @@ from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
+from advgen.cv.sources import digest
 from advgen.cv.target import Unprintable
-from advgen.io.stamps import content, seal
+from advgen.io.stamps import seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 
 _KINDS = (".png", ".svg", ".jpg", ".pdf")
+# what a CV is made of; not the log of --watch itself
+_WATCHED = (*_KINDS, ".yaml", ".yml", ".bib", ".parquet", ".j2", ".typ", ".css")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,12 +99,11 @@ def _modified(arguments: argparse.Namespace) -> dict[Path, int]:
     patterns = ("*", "*/*.j2", "*/*.typ", "*/*.css")
     files = [path for folder in folders for pattern in patterns for path in folder.glob(pattern)]
     out = arguments.out.resolve()
-    others = {path for path in files if path.is_file() and path.parent.resolve() != out}
+    others = {path for path in files if path.suffix in _WATCHED and path.parent.resolve() != out}
     return {path: path.stat().st_mtime_ns for path in others.union(filter(None, sources)) if path.is_file()}
 
 
 def _make(arguments: argparse.Namespace) -> None:
-    document = merge(read(arguments.profile), arguments.overlay)
     cv = build(
         arguments.profile,
         arguments.bibliography,
@@ -110,6 +112,7 @@ def _make(arguments: argparse.Namespace) -> None:
         overlay=arguments.overlay,
         choice=Choice(arguments.selected, arguments.tags, arguments.sections),
     )
+    document = merge(read(arguments.profile), arguments.overlay)
     figures = _figures(cv, document, arguments.figures)
     token = _stamp(arguments, document, figures).token()
     content = {"json": (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode()}
@@ -134,17 +137,17 @@ def _make(arguments: argparse.Namespace) -> None:
 
 
 def _located(error: Unprintable, arguments: argparse.Namespace) -> str:
-    """The error with the file and line where each character stands."""
+    """The error with the file and line where the first character of each entry stands."""
     sources = [path for path in (arguments.bibliography, arguments.profile, arguments.overlay) if path]
     lines = []
-    for character, said in zip(error.characters, str(error).split("\n"), strict=True):
-        places = [
-            f"{path}:{number}: "
-            for path in sources
-            for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1)
-            if character in line
-        ]
-        lines.append((places or [""])[0] + said)
+    for (name, (character, *_)), said in zip(error.held.items(), str(error).split("\n"), strict=True):
+        places = []
+        for path in sources:
+            text = path.read_text(encoding="utf-8-sig")
+            start = max(text.find(f"{{{name},"), 0)  # where an entry of a bibliography begins
+            if (at := text.find(character, start)) >= 0:
+                places.append((not start, f"{path}:{text.count(chr(10), 0, at) + 1}: "))
+        lines.append((min(places)[1] if places else "") + said)
     return "\n".join(lines)
 
 
@@ -193,6 +196,7 @@ def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str,
     inputs = [arguments.profile, arguments.overlay, arguments.bibliography, arguments.metrics, *figures.values()]
     named = sorted({value.table for found in document.live_values.values() for value in found})
     tables = [arguments.tables / f"{name}.parquet" for name in named] if arguments.tables else []
+    tables = [path for path in tables if path.is_file()]  # a section that is not shown needs none
     choice = canonical_json(
         {"selected": arguments.selected, "tags": list(arguments.tags), "sections": list(arguments.sections)}
     )
@@ -200,7 +204,7 @@ def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str,
         command="advgen cv",
         spec={"sha256": sha256_text(choice)},
         code=code_digest("advgen.commands.cv:run"),
-        inputs={_relative(path): content(path) for path in [*inputs, *tables] if path is not None},
+        inputs={_relative(path): digest(path) for path in [*inputs, *tables] if path is not None},
         versions={"python": platform.python_version(), "advgen": __version__, "typst": version("typst")},
     )
 

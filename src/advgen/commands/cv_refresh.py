@@ -11,7 +11,7 @@ from advgen.core.provenance import write_bytes
 from advgen.cv import bibliography as bib
 from advgen.cv import refresh
 from advgen.cv.live_values import load_text
-from advgen.cv.profile import load_profile
+from advgen.cv.profile import Bibliography, load_profile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
     entries = []
     if arguments.bibliography:
         people = {person.name: person.url for person in profile.people}
-        entries = bib.load(arguments.bibliography, profile.owners, people)
+        own = (section.file for section in profile.sections.values() if isinstance(section, Bibliography))
+        known = [arguments.bibliography, *(arguments.profile.parent / file for file in own if file)]
+        entries = [entry for path in known for entry in bib.load(path, profile.owners, people, mend=True)]
     orcid = arguments.orcid or next((found[1] for link in profile.links if (found := _ORCID.search(link.url))), None)
     services = refresh.Services()
     names = [item.name for item in profile.repositories if item.url is None or "://github.com/" in item.url]

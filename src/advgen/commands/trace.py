@@ -30,7 +30,7 @@ def _show(path: Path, recorded: str | None, indent: str, seen: set[Path]) -> dic
         print(f"{indent}{path}  MISSING (was {recorded})")
         return {}
     digest = content(path)
-    changed = "" if recorded in (None, digest) else "  CHANGED since"
+    changed = "" if recorded in (None, digest) or recorded == _said(path) else "  CHANGED since"
     stamp = read_stamp(path)
     again = "  (above)" if path in seen and stamp and stamp.inputs else ""
     print(f"{indent}{path}  holds {digest[:12]}{changed}{again}")
@@ -40,3 +40,13 @@ def _show(path: Path, recorded: str | None, indent: str, seen: set[Path]) -> dic
     versions = " ".join(f"{name} {number}" for name, number in sorted(stamp.versions.items()))
     print(f"{indent}  = {stamp.command.split(' --')[0]} (code {stamp.code}{seed}; {versions}; {stamp.device})")
     return dict(stamp.inputs)
+
+
+def _said(path: Path) -> str | None:
+    """What `advgen cv` records of a file of the CV."""
+    if path.suffix not in (".yaml", ".yml", ".bib"):
+        return None
+    # needs a package of the CV
+    from advgen.cv.sources import digest
+
+    return digest(path)

@@ -65,9 +65,10 @@ def load(
         text, mended = mended_text(text, path)
         for line in mended:
             log.warning("%s", line)
-    blocks, lost = dialects.resolve(_parse(text, path))
+    keys = {person_key(name) for name in owners}
+    blocks, lost = dialects.resolve(_parse(text, path), lambda block: bool(keys & _makers(block)))
     known = {person_key(name): url for name, url in people.items()}
-    reader = _Reader(path, {person_key(name) for name in owners}, known, max_authors, words, dict(style or {}))
+    reader = _Reader(path, keys, known, max_authors, words, dict(style or {}))
     for block, key in lost:
         reader.fail(block.start_line, f"{block.key} borrows from {key!r}, which is no entry; add it, or drop the field")
     entries = [reader.entry(block) for block in blocks]
@@ -75,6 +76,16 @@ def load(
     if reader.errors:
         raise ValueError("\n".join(dict.fromkeys(reader.errors)))
     return entries
+
+
+def _makers(block: Entry) -> set[str]:
+    """The authors and editors of an entry as ``person_key`` writes them; what cannot be read as a name is left out."""
+    found = set()
+    for field in block.fields:
+        if field.key.lower() in ("author", "editor"):
+            with suppress(ValueError):
+                found |= {person_key(str(name)) for name in parse(without_others(str(field.value))[0], lambda _: None)}
+    return found
 
 
 def names(path: Path) -> list[str]:
@@ -88,6 +99,15 @@ def names(path: Path) -> list[str]:
                         name for name, _ in split_authors(without_others(str(field.value))[0], lambda _: None)
                     )
     return list(found)
+
+
+def fields(path: Path) -> list[Any]:
+    """The type, key and sorted fields of every entry, in file order. Raises ValueError for what is no BibTeX."""
+    entries = _parse(mended_text(load_text(path), path)[0], path)
+    return [
+        (entry.entry_type.lower(), entry.key, sorted((one.key.lower(), str(one.value).split()) for one in entry.fields))
+        for entry in entries
+    ]
 
 
 def mended_text(text: str, path: Path) -> tuple[str, list[str]]:
@@ -171,7 +191,10 @@ def _title(entry: dict[str, Any], by: str, earlier: int | None, words: Words) ->
         return words[entry["kind"]]
     if by == "tag":
         return entry["tags"][0] if entry["tags"] else words["misc"]
-    return str(entry["venue"]) if by == "venue" else ""
+    if by == "venue":
+        # a preprint's number is no venue
+        return re.sub(r"^arXiv\b.*", "arXiv", str(entry["venue"]), flags=re.IGNORECASE) or words["misc"]
+    return ""
 
 
 def numbers(count: int, numbering: str) -> range:
@@ -185,6 +208,7 @@ def _parse(text: str, path: Path) -> list[Entry]:
             raise ValueError(f"{path}:{number}: the text holds the control character {bad}; remove it")
     try:
         library = Splitter(text).split()
+        dialects.concatenate(library)
         for middleware in default_parse_stack():
             library = middleware.transform(library)
     except ParserStateException as error:
@@ -293,6 +317,7 @@ class _Reader:
         facts = self.facts(fields)
         shown = self.year(fields, year)
         full = self.style.get("citation") == "full"
+        venue, comma = _without_year(self.venue(block, kind, fields), shown)
         return {
             "key": block.key,
             "type": entry_type,
@@ -302,8 +327,8 @@ class _Reader:
             "links": [*self.links(fields), *(self.numbered(block, facts) if full else ())],
             "authors": authors,
             "byline": byline(authors, self.max_authors, self.words, self.style, others, people == "editor"),
-            "venue": self.venue(block, kind, fields),
-            "details": self.details(facts, venue_field(fields), month) if full else "",
+            "venue": venue,
+            "details": (self.details(facts, venue_field(fields), month) if full else "") or comma,
             "facts": facts,
             "year": shown,
             "note": note[1:-1].strip() if re.fullmatch(r"\([^()]*\)", note) else note,
@@ -356,15 +381,23 @@ class _Reader:
         return found | ({"doi": doi} if doi else {})
 
     def details(self, facts: dict[str, str], venue: str, month: str) -> str:
-        """ "12(3), 45–67, Springer", with a space before and a comma behind."""
-        volume, number = facts.get("volume", ""), facts.get("number", "")
+        """ "12(3), 45–67, Springer", with a space or comma before and a comma behind."""
+        volume, number, series = (facts.get(name, "") for name in ("volume", "number", "series"))
         issue = f"{volume}({number})" if volume else say(self.words, "number", number=number)
-        parts = [issue if number else volume, facts.get("pages", "")]
+        issue = issue if number else volume
+        if series:
+            issue = f"{series} {issue}".strip()
+        elif volume and venue == "publisher":
+            issue = say(self.words, "volume", volume=issue)  # not a number of the publisher's
+        parts = [issue, facts.get("pages", "")]
         parts += [facts.get("publisher", "") if venue != "publisher" else ""]
         if month:
             parts.append(when(f"0000-{int(month):02d}", self.words).split()[0])
         shown = ", ".join(part for part in parts if part)
-        return f" {shown}," if shown and not month else f" {shown}" if shown else ""
+        # only a journal's number stands right behind it
+        apart = venue in ("booktitle", "publisher") and any(parts[:2]) and not issue[:1].isdigit()
+        before = ", " if apart else " "
+        return f"{before}{shown}," if shown and not month else f"{before}{shown}" if shown else ""
 
     def numbered(self, block: Entry, facts: dict[str, str]) -> list[dict[str, str]]:
         named = {"doi": ("doi:", "https://doi.org/"), "arxiv": ("arXiv:", "https://arxiv.org/abs/")}
@@ -536,6 +569,12 @@ class _Reader:
             self.warn(line, f"co-authors without an address: {names}; add them to people")
 
 
+def _without_year(venue: str, year: int | str) -> tuple[str, str]:
+    """A venue without the year that ends it, for that is printed behind it, and the comma that stood between them."""
+    found = re.search(rf"(?<=\w)(?:(,?)\s+{year}|\s*\({year}\))$", venue)
+    return (venue[: found.start()], found[1] or "") if found else (venue, "")
+
+
 def venue_field(fields: Mapping[str, Field]) -> str:
     """The field whose text stands for the venue."""
     return next((name for name in VENUES if raw(fields, name)), "")
@@ -587,6 +626,8 @@ def shown_name(author: dict[str, Any], style: Mapping[str, str]) -> str:
     if not style or "parts" not in author:
         return str(author["name"])
     name = Name(**author["parts"])
+    if name.eastern:
+        return str(name)
     given = initials(name.given) if style.get("given") == "initials" else name.given
     if style.get("order") == "family-first" and given:
         return ", ".join(part for part in (name.family, name.suffix, given) if part)

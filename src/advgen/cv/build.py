@@ -102,14 +102,17 @@ def build(
 
 _HOSTS = {
     "github.com": "GitHub", "gitlab.com": "GitLab", "linkedin.com": "LinkedIn", "twitter.com": "Twitter", "x.com": "X",
-    "orcid.org": "ORCID", "bsky.app": "Bluesky", "huggingface.co": "Hugging Face", "youtube.com": "YouTube",
+    "orcid.org": "ORCID", "scholar.google.com": "Google Scholar", "dblp.org": "DBLP", "openreview.net": "OpenReview",
+    "researchgate.net": "ResearchGate", "mastodon.social": "Mastodon", "bsky.app": "Bluesky",
+    "huggingface.co": "Hugging Face", "youtube.com": "YouTube",
 }  # fmt: skip
 
 
 def _told(label: str, url: str) -> str:
     """A label that says what it leads to: "GitHub: name"."""
     host = _HOSTS.get((urlsplit(url).hostname or "").removeprefix("www."), "")
-    return label if not host or host.lower() in label.lower() else f"{host}: {label}"
+    named, told = set(host.lower().split()), set(label.lower().replace(":", " ").split())
+    return label if named <= told or told <= named else f"{host}: {label}"
 
 
 def _data(profile: Path) -> Any:
@@ -244,7 +247,8 @@ class _Builder:
             ]
             if own.file is None and not own.selected and name in ordered:
                 taken |= {entry["key"] for entry in some}
-            self.others[name] = some
+            # nothing stands out in a list of the selected
+            self.others[name] = [{**entry, "selected": False} for entry in some] if own.selected else some
         self.entries = [entry for entry in self.entries if entry["key"] not in taken]
 
     def chosen(self, item: BaseModel) -> bool:

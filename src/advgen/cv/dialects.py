@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+from bibtexparser.library import Library
 from bibtexparser.model import Entry, Field
 
 from advgen.cv.tex import decode
@@ -25,7 +26,7 @@ NAMED_LINKS = {
 }  # fmt: skip
 READ = {
     "_note", "_venue", "address", "archiveprefix", "author", "booktitle", "chapter", "crossref", "date", "doi",
-    "edition", "editor", "ee", "eprint", "eprintclass", "eprinttype", "eventtitle", "holder", "howpublished",
+    "edition", "editor", "ee", "eid", "eprint", "eprintclass", "eprinttype", "eventtitle", "holder", "howpublished",
     "institution", "issue", "journal", "journaltitle", "keywords", "link", "location", "month", "note", "number",
     "organization", "pages", "primaryclass", "publisher", "pubstate", "school", "selected", "series", "subtitle",
     "title", "titleaddon", "type", "url", "version", "volume", "xdata", "year",
@@ -66,8 +67,41 @@ _FORTHCOMING = {
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-def resolve(entries: list[Entry]) -> tuple[list[Entry], list[tuple[Entry, str]]]:
-    """The entries with what crossref and xdata lend them; whole volumes that only lend are left out.
+def concatenate(library: Library) -> None:
+    """Write each value that ``#`` puts together as one, as BibTeX does: ``nips # { 12}``, ``jun # "--" # jul``.
+
+    Each name stands for the @string before it; with a name that is none, the value stays as it is.
+    """
+    strings = {month: month for month in _MONTHS}
+    for string in library.strings:
+        string.value = _joined(str(string.value), strings)
+        strings[string.key.lower()] = str(string.value).strip()[1:-1]
+    for entry in library.entries:
+        for field in entry.fields:
+            field.value = _joined(str(field.value), strings)
+
+
+def _joined(value: str, strings: Mapping[str, str]) -> str:
+    parts, depth, quoted, start = [], 0, False, 0
+    for index, character in enumerate(value):
+        depth += (character == "{") - (character == "}")
+        quoted ^= character == '"' and depth == 0
+        if character == "#" and depth == 0 and not quoted:
+            parts.append(value[start:index].strip())
+            start = index + 1
+    parts.append(value[start:].strip())
+    texts = [
+        part[1:-1] if part[:1] in ('"', "{") else part if part.isdigit() else strings.get(part.lower())
+        for part in parts
+    ]
+    known = [text for text in texts if text is not None]
+    return f"{{{''.join(known)}}}" if len(parts) > 1 and len(known) == len(parts) else value
+
+
+def resolve(
+    entries: list[Entry], own: Callable[[Entry], bool] = lambda _: False
+) -> tuple[list[Entry], list[tuple[Entry, str]]]:
+    """The entries with what crossref and xdata lend them; whole volumes that only lend are left out, but for ``own``.
 
     Returns the entries and, for each reference to no entry, the entry and the key that it names.
     """
@@ -82,7 +116,8 @@ def resolve(entries: list[Entry]) -> tuple[list[Entry], list[tuple[Entry, str]]]
                 else:
                     lent.add(source.key)
                     _inherit(entry, source, name)
-    kept = [entry for entry in entries if not (entry.entry_type.lower() in _HOLDERS and entry.key in lent)]
+    only_lend = [entry.entry_type.lower() in _HOLDERS and entry.key in lent and not own(entry) for entry in entries]
+    kept = [entry for entry, lends in zip(entries, only_lend, strict=True) if not lends]
     return [entry for entry in kept if entry.entry_type.lower() not in ("xdata", "set")], lost
 
 
@@ -140,7 +175,7 @@ def _host(address: str) -> str:
 
 def venue(kind: str, fields: Fields) -> str:
     """What stands for the venue of an entry that names none, as TeX; empty if there is nothing."""
-    number, prefix = raw(fields, "number"), raw(fields, "eprinttype", "archiveprefix")
+    number, prefix = raw(fields, "number").strip("{}"), raw(fields, "eprinttype", "archiveprefix")
     if found := arxiv(fields):
         return f"arXiv:{found}"
     if raw(fields, "eprint"):
@@ -175,7 +210,8 @@ def kind(entry_type: str, fields: Fields) -> str:
         return "workshop"
     if found in ("misc", "online") and (raw(fields, "eprint") or arxiv(fields) or _PREPRINTS.search(where)):
         return "preprint"
-    if found == "misc" and re.match(r"patent", raw(fields, "type", "howpublished"), re.IGNORECASE):
+    named = (raw(fields, name) for name in ("type", "howpublished", "publisher", "note"))
+    if found == "misc" and any(re.match(r"(?:Google |[A-Z]{2} )?patent", text, re.IGNORECASE) for text in named):
         return "patent"
     if found == "misc" and re.match(r"software|dataset", raw(fields, "type", "howpublished"), re.IGNORECASE):
         return raw(fields, "type", "howpublished").lower()[:8].strip()
@@ -215,7 +251,7 @@ def facts(fields: Fields) -> dict[str, str]:
     found = {
         "volume": raw(fields, "volume"),
         "number": raw(fields, "number", "issue"),
-        "pages": re.sub(r"\s*(?:-{1,3}|–|—)\s*", "–", raw(fields, "pages")),
+        "pages": re.sub(r"\s*(?:-{1,3}|–|—)\s*", "–", raw(fields, "pages", "eid")),
         "publisher": raw(fields, "publisher"),
         "series": raw(fields, "series"),
         "edition": raw(fields, "edition"),

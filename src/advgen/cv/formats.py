@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateSyntaxError
+from jinja2 import TemplateNotFound, TemplateSyntaxError
 
 from advgen.cv import docx, html, latex, markdown, resume, typst
 
@@ -42,7 +42,9 @@ def render(
         place = _place(error, own) if own and not isinstance(error, ValueError) else ""
         if not place:
             raise
-        raise ValueError(f"{place}: {' '.join(str(error).split()).rstrip('.')}; mend this template") from error
+        # without the folders that were searched
+        said = str(error).split(": ")[0] if isinstance(error, TemplateNotFound) else str(error)
+        raise ValueError(f"{place}: {' '.join(said.split()).rstrip('.')}; mend this template") from error
     return content.encode() if isinstance(content, str) else content
 
 

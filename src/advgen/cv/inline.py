@@ -159,15 +159,29 @@ _LATEX_ASCII = {
     "[": "{[}",
     "]": "{]}",
     "\u00a0": "~",
+    "\u2011": r"\mbox{-}",
     "★": r"$\star$",
     "♥": r"$\heartsuit$",
 }
+# pylatexenc's TeX for packages that cv.tex does not load, and what article has for it
+_LATEX_INSTEAD = (
+    (re.compile(r"\\mathscr\{([A-Z])\}"), r"\\mathcal{\1}"),
+    (re.compile(r"\\boldsymbol\{\\mathit\{(\w)\}\}"), r"\\mathbf{\1}"),
+    (re.compile(r"\\textfrac\{(\d)\}\{(\d)\}"), r"\\ensuremath{\\frac{\1}{\2}}"),
+    (re.compile(r"\\forcesextra"), r"\\models"),
+    (re.compile(r"^\{(\\(?:varepsilon|Upsilon|acute|flat|natural|sharp)\b.*)\}$"), r"\\ensuremath{\1}"),
+)
+_LATEX_UNLOADED = re.compile(r"\\(?:CYR|cyr|mathscr)")
+_LATEX_WITHOUT = "ŉƕƞəɸʔʞ↜↝⇅⇵∟∬∭∯∰∱∻∾≆≋≌≙≛≸≹⊧⊫⊶⊷⊹⊾⋘⋙⋨⋰⌆⌕♩⨏⨖"
 _LATEX_MARKS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0323\u0327\u0328\u0331"
 _LATEX_ACCENTS = dict(zip(_LATEX_MARKS, "`'^~=u.\"rHvdckb", strict=True))
 
 
 def _latex_unknown(character: str) -> str:
-    """Stacked accents where TeX has them; any other character is left for an engine that knows Unicode."""
+    """Raised letters and stacked accents; any other character is left for an engine that knows Unicode."""
+    how, _, code = unicodedata.decomposition(character).partition(" ")
+    if how in ("<super>", "<sub>") and len(code) == 4 and ord(letter := chr(int(code, 16))) < 0x80:
+        return f"{{\\text{how[1:-1]}script{{{letter}}}}}"
     decomposed = unicodedata.normalize("NFD", character)
     base, marks = decomposed[0], decomposed[1:]
     if not marks or not all(mark in _LATEX_ACCENTS for mark in marks):
@@ -185,6 +199,10 @@ _latex_unicode = UnicodeToLatexEncoder(
 def _latex_character(character: str) -> str:
     """One character; signs that T1 fonts lack are put together, with the character itself for searching and copying."""
     shown = _LATEX_ASCII.get(character) or (character if character.isascii() else _latex_unicode(character))
+    for pattern, instead in _LATEX_INSTEAD:
+        shown = pattern.sub(instead, shown)
+    if character in _LATEX_WITHOUT or _LATEX_UNLOADED.search(shown):
+        return character
     # a font's Đ is its Ð
     in_font = (ord(character) <= 0x17F and character != "Đ") or 0x2010 <= ord(character) <= 0x2030
     if in_font or (shown == character and not unicodedata.decomposition(character)):

@@ -73,5 +73,7 @@ def typeset(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path],
             source = template(templates, "cv.tex.j2")
             if source.parent == templates[-1]:
                 raise ValueError(f"cv.tex: {said[2:].strip()}; pdf (Typst) sets every character that LaTeX cannot")
-            raise ValueError(f"{source}: {said[2:].strip().rstrip('.')}; mend this template")
+            found = re.search(r"^l\.\d+ (.*\S)", done.stdout, re.MULTILINE)
+            near = f" at {found[1][-40:]!r}" if found else ""
+            raise ValueError(f"{source}: {said[2:].strip().rstrip('.')}{near}; mend this template")
         return (folder / "cv.pdf").read_bytes()

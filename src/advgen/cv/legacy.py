@@ -176,6 +176,9 @@ class _Converter:
         self.notes: list[str] = []
         order = next((name for name in _ORDERS if isinstance(document.data.get(name), list)), "order")
         named = [self.tag(item)[0] for item in document.data.get(order) or ()]
+        jobs = ("positions", "industry", "research")
+        # what its order left out repeats, there, what the others hold
+        self.lists = [key for key in jobs if key in named] or jobs
         self.own = [tag for tag in dict.fromkeys(named) if tag not in _SECTIONS and self.free(document.data.get(tag))]
 
     def free(self, value: Any) -> bool:
@@ -299,7 +302,7 @@ class _Converter:
             "people": self.people(name),
             "position": [self.job(at) for at in self.items("current_position")],
             "education": [self.degree(at) for at in self.items("education") if self.has_degree(at)],
-            "positions": [self.job(at) for key in ("positions", "industry", "research") for at in self.items(key)],
+            "positions": [self.job(at) for key in self.lists for at in self.items(key)],
             "honors": [self.honor(at) for at in self.items("honors")],
             "repositories": [self.repository(at) for at in self.items("repos")],
             "talks": [self.talk(at) for at in self.items("talks")],

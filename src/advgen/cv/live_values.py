@@ -286,7 +286,9 @@ class _Reader:
             try:
                 return self.constructor.construct_object(node)
             except (ValueError, yaml.YAMLError):
-                self.errors.append(f"{self.path}:{line}: {node.value!r} is not a valid value; put text in quotes")
+                day = "write a day that there is, or " if node.tag.endswith("timestamp") else ""
+                what = f"{node.value!r} is not a valid value; {day}put text in quotes"
+                self.errors.append(f"{self.path}:{line}: {what}")
                 return None
         text = str(node.value)
         if bad := unprintable(text):

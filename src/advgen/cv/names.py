@@ -13,6 +13,10 @@ _MARKS = "*†‡§¶"
 _MARK_COMMANDS = {"dag": "†", "dagger": "†", "textdagger": "†", "ddag": "‡", "ddagger": "‡", "textdaggerdbl": "‡"}
 _MARK_COMMANDS |= {"ast": "*", "star": "*", "textasteriskcentered": "*"}
 _JUNIOR = re.compile(r"(?:[JS]r|I{2,3}|IV)\.?", re.IGNORECASE)
+_EAST = (
+    r"[\u1100-\u11ff\u3005\u3007\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]"
+)
+_EASTERN = re.compile(f"{_EAST}+")
 _KEYED = re.compile(r"\s*(family|given|prefix|suffix|given-i|useprefix)\s*=\s*(.*)", re.DOTALL)
 # DBLP numbers people of one name
 _NUMBERED = re.compile(r"\s+0\d{3}$")
@@ -27,13 +31,21 @@ class Name:
     suffix: str = ""
     mark: str = ""
 
+    @property
+    def eastern(self) -> bool:
+        """Whether it is written in Chinese, Japanese or Korean: family name first, without a space."""
+        return all(_EASTERN.fullmatch(part) for part in (self.family, self.given))
+
     def __str__(self) -> str:
+        if self.eastern:
+            return self.family + self.given
         return " ".join(part for part in (self.given, self.family, self.suffix) if part)
 
 
 def person_key(name: str) -> str:
     """What two spellings of one person have in common: everything but case and spacing."""
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    spaced = " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    return re.sub(rf"(?<={_EAST}) (?={_EAST})", "", spaced)
 
 
 def initials(given: str) -> str:
@@ -96,12 +108,13 @@ def _keyed(parts: list[str], mark: str, unknown: Callable[[str], None] | None) -
 
 
 def _plain(text: str, mark: str) -> Name:
-    """A name in reading order: the family name is the last word, with the particles before it."""
+    """A name in reading order: the family name is the last word, or begins with the first particle."""
     words = text.split()
+    if len(words) == 2 and all(map(_EASTERN.fullmatch, words)):
+        return Name(words[1], words[0], mark=mark)
     suffix = words.pop() if len(words) > 2 and _JUNIOR.fullmatch(words[-1]) else ""
-    start = len(words) - 1
-    while start > 1 and words[start - 1].islower():
-        start -= 1
+    last = len(words) - 1
+    start = next((index for index in range(1, last) if words[index].islower()), last)
     return Name(" ".join(words[:start]), " ".join(words[start:]).removesuffix(","), suffix, mark)
 
 

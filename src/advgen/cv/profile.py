@@ -15,7 +15,7 @@ from advgen.cv import legacy
 from advgen.cv.bibliography import person_key
 from advgen.cv.inline import safe_url
 from advgen.cv.labels import LANGUAGES, Words, span
-from advgen.cv.live_values import Document, Location, figures, merge, read
+from advgen.cv.live_values import Document, Location, figures, load_text, merge, read
 from advgen.specs.cv import Section, SectionName
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def _date(value: object) -> object:
         return str(value)
     if type(value) is datetime.date:
         return value.isoformat()
-    if isinstance(value, str) and re.fullmatch(_MOMENT, value) and not value.isdigit():
+    if isinstance(value, str) and re.fullmatch(_MOMENT, value):
         return value
     raise ValueError(f"is {_told(value)}; write a year such as 2019, or 2019-09")
 
@@ -559,8 +559,15 @@ def _templates(profile: Profile, document: Document) -> list[str]:
         return []
     known = sorted(path.name for path in (Path(__file__).parent / "templates").iterdir())
     folder = document.path.parent / profile.templates
-    if any((folder / name).is_file() for name in known):
-        return []
+    found = [folder / name for name in known if (folder / name).is_file()]
+    errors = []
+    for path in found:
+        try:
+            load_text(path)
+        except ValueError as error:
+            errors.append(str(error))
+    if found:
+        return errors
     where = document.where(("templates",))
     return [f"{where}: templates: {folder} holds no template; put one of {', '.join(known)} there"]
 

@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from string import ascii_lowercase
 from typing import Any
 
 HOSTS = {
@@ -133,12 +134,13 @@ def works(services: Services, orcid: str | None, known: Iterable[Mapping[str, An
 
 def _new(answer: Any, known: Iterable[Mapping[str, Any]]) -> list[str]:
     entries = list(known)
+    keys = {entry["key"].lower() for entry in entries}
     titles = {_plain(entry["title"]) for entry in entries}
     dois = {entry["facts"]["doi"].lower() for entry in entries if "doi" in entry["facts"]}
     found = []
     for group in answer["group"]:
         summary = group["work-summary"][0]
-        title = _value(summary, "title", "title")
+        title = re.sub(r"</?(?:b|i|em|strong|sub|sup)>", "", _value(summary, "title", "title"))
         doi = next(
             (
                 item.get("external-id-value") or ""
@@ -149,7 +151,7 @@ def _new(answer: Any, known: Iterable[Mapping[str, Any]]) -> list[str]:
         )
         if title and _plain(title) not in titles and doi.lower() not in dois:
             titles.add(_plain(title))
-            found.append(_entry(summary, title, doi))
+            found.append(_entry(summary, title, doi, keys))
     return found
 
 
@@ -160,15 +162,27 @@ def _value(summary: Mapping[str, Any], *path: str) -> str:
     return " ".join(str(value or "").split())
 
 
-def _entry(summary: Mapping[str, Any], title: str, doi: str) -> str:
-    """An entry to be completed: ORCID's list of works names no authors."""
+# the entry for a type of ORCID's, and its field for the venue
+_ENTRIES = {
+    "journal-article": ("article", "journal"), "patent": ("patent", "howpublished"), "book": ("book", "publisher"),
+    "book-chapter": ("incollection", "booktitle"), "dissertation-thesis": ("phdthesis", "school"),
+    "report": ("techreport", "institution"), "data-set": ("dataset", "publisher"),
+    "software": ("software", "publisher"), "preprint": ("misc", "howpublished"),
+}  # fmt: skip
+
+
+def _entry(summary: Mapping[str, Any], title: str, doi: str, keys: set[str]) -> str:
+    """An entry to be completed, under a key that is none of ``keys`` yet: ORCID's list of works names no authors."""
     year = _value(summary, "publication-date", "year")
-    kind = "article" if summary.get("type") == "journal-article" else "inproceedings"
+    kind, venue = _ENTRIES.get(str(summary.get("type")), ("inproceedings", "booktitle"))
     word = re.sub(r"\W", "", title.split()[0].lower()) or "work"
-    venue = "journal" if kind == "article" else "booktitle"
+    key = next(
+        key for letter in ["", *ascii_lowercase, *map(str, range(999))] if (key := f"{word}{year}{letter}") not in keys
+    )
+    keys.add(key)
     values = {"title": title, "author": "", venue: _value(summary, "journal-title"), "year": year, "doi": doi}
     lines = [f"  {name} = {{{_escaped(value)}}},\n" for name, value in values.items() if value or name == "author"]
-    return f"@{kind}{{{word}{year},\n{''.join(lines)}}}\n"
+    return f"@{kind}{{{key},\n{''.join(lines)}}}\n"
 
 
 def _escaped(text: str) -> str:
@@ -186,18 +200,12 @@ def revised(metrics: str, counted: Mapping[str, int], day: str, whole: bool = Tr
     """
     text = metrics if metrics.strip() else "repositories:\n"
     for name, number in counted.items():
-        key = re.escape(name)
-        indent = "  " if "/" in name else ""
-        pattern = re.compile(rf"^({indent}\s*[\"']?{key}[\"']?\s*:[ \t]*)([^\s#]+)", re.MULTILINE)
+        # a repository stands on a line of its own, or in braces
+        before = r"(?:^[ \t]+|[{,][ \t]*)" if "/" in name else "^"
+        pattern = re.compile(rf"({before}[\"']?{re.escape(name)}[\"']?\s*:[ \t]*)([^\s#,}}]+)", re.MULTILINE)
         text, done = pattern.subn(rf"\g<1>{number}", text)
         if not done and "/" in name:
-            text = text if re.search(r"^repositories:", text, re.MULTILINE) else f"{text.rstrip()}\nrepositories:\n"
-            text = re.sub(
-                r"^repositories:[ \t]*(?:\{\}|null)?[ \t]*$",
-                f"repositories:\n  {name}: {number}",
-                text,
-                flags=re.MULTILINE,
-            )
+            text = _with_repository(text, f"{name}: {number}")
         elif not done:
             text = f"{name}: {number}\n{text}"
     if counted:
@@ -205,3 +213,15 @@ def revised(metrics: str, counted: Mapping[str, int], day: str, whole: bool = Tr
         text, done = re.subn(r"^(as_of:[ \t]*)\S+", shown, text, flags=re.MULTILINE)
         text = text if done else f"as_of: {day}\n{text}"
     return text
+
+
+def _with_repository(text: str, line: str) -> str:
+    """The text of metrics.yaml with one more repository, written like those that are there."""
+    if not re.search(r"^repositories:", text, re.MULTILINE):
+        text = f"{text.rstrip()}\nrepositories:\n"
+    text, done = re.subn(r"^(repositories:[ \t]*\{[ \t]*)(?=[^\s}])", rf"\g<1>{line}, ", text, flags=re.MULTILINE)
+    if done:
+        return text
+    found = re.search(r"^repositories:.*\n(?:[ \t]*(?:#.*)?\n)*([ \t]+)\S", text, re.MULTILINE)
+    pattern = re.compile(r"^(repositories:)(?:[ \t]*(?:\{[ \t]*\}|null|~))?([ \t]*(?:#.*)?)$", re.MULTILINE)
+    return pattern.sub(rf"\g<1>\g<2>\n{found[1] if found else '  '}{line}", text)

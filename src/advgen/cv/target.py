@@ -18,18 +18,23 @@ _STAMP = re.compile(r"[A-Za-z0-9_=-]+")
 
 
 class Unprintable(ValueError):
-    """Characters that cannot be printed, each with the entries that hold it."""
+    """Characters that cannot be printed, by the entries that hold them."""
 
     def __init__(self, cv: dict[str, Any], texts: list[str], why: str) -> None:
-        self.characters = list(dict.fromkeys(character for text in texts for character in text))
-        lines = []
-        for character in self.characters:
-            holders = [name for name, text in _entries(cv) if character in text] or ["the CV"]
-            more = f" and {len(holders) - 2} more" if len(holders) > 2 else ""
-            lines.append(
-                f"{', '.join(holders[:2])}{more}: {character!r} (U+{ord(character):04X}) cannot be printed, {why}"
-            )
-        super().__init__("\n".join(lines))
+        characters = list(dict.fromkeys(character for text in texts for character in text))
+        held = {name: [character for character in characters if character in text] for name, text in _entries(cv)}
+        found = {character for some in held.values() for character in some}
+        held["the CV"] = [character for character in characters if character not in found]
+        self.held = {name: some for name, some in held.items() if some}
+        """Each entry by name, with its characters in the order of the messages."""
+        super().__init__("\n".join(f"{name}: {_missing(some)}, {why}" for name, some in self.held.items()))
+
+
+def _missing(characters: list[str]) -> str:
+    first, *others = characters
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    nor = f" (nor {', '.join(map(repr, others[:3]))}{more})" if others else ""
+    return f"{first!r} (U+{ord(first):04X}) cannot be printed{nor}"
 
 
 def _entries(cv: dict[str, Any]) -> Iterator[tuple[str, str]]:

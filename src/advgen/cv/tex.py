@@ -33,6 +33,12 @@ _SIGNS = {
     "S": "§", "P": "¶", "copyright": "©", "pounds": "£", "euro": "€", "SS": "ẞ", "slash": "/", "checkmark": "✓",
     "flqq": "«", "frqq": "»", "glqq": "„", "grqq": "“", "bigstar": "★", "faGithub": "", "xspace": "", "textcomma": ",",
 }  # fmt: skip
+# Journals as the Astrophysics Data System writes them.
+_SIGNS |= {
+    "aap": "A&A", "aj": "AJ", "apj": "ApJ", "apjl": "ApJ", "apjs": "ApJS", "araa": "ARA&A", "icarus": "Icarus",
+    "jcap": "JCAP", "mnras": "MNRAS", "nat": "Nature", "pasj": "PASJ", "pasp": "PASP", "prd": "Phys. Rev. D",
+    "prl": "Phys. Rev. Lett.", "solphys": "Sol. Phys.", "ssr": "Space Sci. Rev.",
+}  # fmt: skip
 # Accents that it does not know, as the mark that follows the letter.
 _ACCENTS = {"textcommabelow": "\u0326", "textcedilla": "\u0327", "h": "\u0309", "textsubring": "\u0325", "t": "\u0361",
             "G": "\u030f", "U": "\u030e"}  # fmt: skip
@@ -70,7 +76,7 @@ def decode(text: str, unknown: Callable[[str], None] | None = None) -> str:
     """
     if _PLACEHOLDER in text:
         raise ValueError("the private character U+E000 is not text; remove it")
-    text = _BOTH.sub(r"\1", text)
+    text = _BOTH.sub(r"\1", text).replace(r"\&amp;", r"\&")  # as ACM's library exports it
     text = _ACCENT.sub(lambda m: (m[2] or m[4]) + _ACCENTS[m[1]] + (m[3] or ""), text)
     if unknown is not None:
         text = _without_unknown(text, unknown)

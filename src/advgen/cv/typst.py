@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 
 _WITHOUT_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed')
+_PACKAGES = "fonts-noto-cjk, fonts-noto-core, fonts-noto-color-emoji"
 _EMBEDDED = typst.Fonts(include_system_fonts=False)
 
 
@@ -55,7 +56,10 @@ def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], 
             try:
                 return _compile(root, inputs, day, ["ua-1"], book)
             except typst.TypstError as error:
-                missing = list(dict.fromkeys(_WITHOUT_GLYPH.findall(error.diagnostic)))
+                missing = [
+                    re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), text).replace("\\\\", "\\")
+                    for text in _WITHOUT_GLYPH.findall(error.diagnostic)
+                ]
                 if missing:
                     continue
                 said = " ".join(error.message.split())
@@ -63,12 +67,20 @@ def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], 
                 pdf = _compile(root, inputs, day, [], book)
             except typst.TypstError as error:
                 said = " ".join(error.message.split())
+                bad: Path | str | None
                 bad = next((figures[name] for name in names if files[name].lstrip("/") in error.diagnostic), None)
-                bad = bad or (figures[names[0]] if names and "image" in said else template(templates, "cv.typ"))
+                bad = bad or (figures[names[0]] if names and "image" in said else _line(error, templates))
                 raise ValueError(f"{bad}: {said}; mend this file") from error
             log.warning("cv.pdf is not PDF/UA-1: %s", said)
             return pdf
-    raise Unprintable(cv, missing, "no font here has it; install one (Debian: fonts-noto-cjk, fonts-noto-core)")
+    raise Unprintable(cv, missing, f"no font here has it; install one (Debian: {_PACKAGES})")
+
+
+def _line(error: typst.TypstError, templates: list[Path]) -> str:
+    """The line of the user's own template where an error is; of ours, the file that was to be made."""
+    source = template(templates, "cv.typ")
+    found = re.search(r"\bcv\.typ:(\d+)", error.diagnostic)
+    return "cv.pdf" if source.parent == templates[-1] else f"{source}:{found[1]}" if found else str(source)
 
 
 def _machine(wanted: list[str], folder: Path) -> typst.Fonts:

@@ -119,9 +119,15 @@ def test_a_figure_without_its_file(files: Files, tmp_path: Path):
         cli.main(arguments(files, tmp_path / "out", "--figures", str(tmp_path)))
 
 
-def test_a_section_that_is_not_shown_needs_no_figures(files: Files, tmp_path: Path):
-    cli.main(arguments(files, tmp_path / "out", "--sections", "publications", "--name", "papers"))
+def test_a_section_that_is_not_shown_needs_no_tables_or_figures(files: Files, tmp_path: Path):
+    nothing = ("--tables", str(tmp_path / "none"), "--figures", str(tmp_path / "none"))
+    cli.main(arguments(files, tmp_path / "out", "--sections", "publications", "--name", "papers", *nothing))
     assert set(written(tmp_path / "out")) == {"papers.json", *(f"papers.{format_}" for format_ in FORMATS)}
+
+
+def test_a_word_that_no_command_is():
+    with pytest.raises(SystemExit, match=r"^advgen cv: unknown 'imprt'; write build, import, diff, refresh, or --pro"):
+        cli.main(["cv", "imprt", "cv.yaml"])
 
 
 def test_only_the_wanted_formats(files: Files, tmp_path: Path):

@@ -116,13 +116,13 @@ DIALECTS: dict[str, tuple[str, tuple[str, str, str, Any, list[str]]]] = {
 @proceedings{DBLP:conf/tests/2017, editor={Bea Minta}, title={Proceedings of the Test Conference},
            publisher={Testers},
   year={2017}}""",
-        ("Norms in Tests", "Ádám Próba", "Proceedings of the Test Conference 1–10, Testers,", 2017, []),
+        ("Norms in Tests", "Ádám Próba", "Proceedings of the Test Conference, 1–10, Testers,", 2017, []),
     ),
     "biblatex, xdata": (
         r"""@xdata{testers, publisher={Testers}, date={2016}}
 @incollection{chap, author={Próba, Ádám}, title={A Chapter}, booktitle={The Book of Tests},
            pages={3-30}, xdata={testers}}""",
-        ("A Chapter", "Ádám Próba", "The Book of Tests 3–30, Testers,", 2016, []),
+        ("A Chapter", "Ádám Próba", "The Book of Tests, 3–30, Testers,", 2016, []),
     ),
     "Google Scholar": (
         r"""@article{proba2019tests,
@@ -175,6 +175,24 @@ DIALECTS: dict[str, tuple[str, tuple[str, str, str, Any, list[str]]]] = {
            howpublished={\url{https://blog.example.org/x}}, year={2011}}""",
         ("How Published", "A. Próba", "blog.example.org", 2011, []),
     ),
+    "ADS": (
+        r"""@ARTICLE{2019ApJ...871L...1P, author = {{Pr{\'o}ba}, {\'A}d{\'a}m and {de la Cruz}, J.~B.},
+        title = "{A Test at z{\ensuremath{\sim}}7}", journal = {\apjl}, year = 2019, month = jan, volume = {871},
+          eid = {L1}, adsurl = {https://ads.example.org/1}, adsnote = {Provided by ADS} }""",
+        ("A Test at z∼7", "Ádám Próba and J. B. de la Cruz", "ApJ 871, L1, Jan", 2019, []),
+    ),
+    "ACM": (
+        r"""@inproceedings{10.1145/1, author = {Pr\'{o}ba, \'{A}d\'{a}m}, title = {Tests}, year = {2020},
+publisher = {Testers}, booktitle = {Proceedings of Norms \&amp; Tests}, pages = {1–10}, numpages = {10},
+location = {Virtual Event}, series = {NT '20} }""",
+        ("Tests", "Ádám Próba", "Proceedings of Norms & Tests, NT '20, 1–10, Testers,", 2020, []),
+    ),
+    "IEEE": (
+        r"""@INPROCEEDINGS{9123456,
+  author={Próba, Ádám}, booktitle={2020 Conference on Tests (CoT)}, title={More Tests}, year={2020},
+  volume={}, number={}, pages={1-5}, keywords={Norms;Tests}, ISSN={1234-5678}, month={Oct},}""",
+        ("More Tests", "Ádám Próba", "2020 Conference on Tests (CoT), 1–5, Oct", 2020, []),
+    ),
     "accents": (
         r"""@string{jt = "Journal of T{\'e}sts"}
 @article{accents, title = "{\"U}ber {\c S}tests, na{\"\i}ve \textcommabelow{t}",
@@ -212,7 +230,7 @@ def _labels(entry: dict[str, Any]) -> list[str]:
 def test_every_dialect_reads_back_from_every_format(tmp_path: Path):
     cv = made(tmp_path, "\n\n".join(text for text, _ in DIALECTS.values()))
     expected = told(cv)
-    assert len(expected["publications"]) == len(DIALECTS) == 20
+    assert len(expected["publications"]) == len(DIALECTS) == 23
     assert from_html(cv, render("html", cv, {}, STAMP).decode()) == expected
     assert from_markdown(cv, COMMONMARK.render(render("md", cv, {}, STAMP).decode())) == expected
     assert from_latex(render("tex", cv, {}, STAMP).decode()) == expected
@@ -301,3 +319,88 @@ def test_a_macro_in_the_number_of_a_patent_is_told_with_its_entry(tmp_path: Path
 def test_a_key_on_two_lines_is_told_on_one(tmp_path: Path):
     with pytest.raises(ValueError, match=r"\A\S+publications\.bib:1: a b has no title; add the field\Z"):
         made(tmp_path, "@article{a\nb, author={A. Próba}, journal={J}, year={2020}}\n")
+
+
+def test_a_volume_that_its_editor_made_is_kept_beside_its_chapters(tmp_path: Path):
+    volume = "@book{v, title={Volume}, editor={Ádám Próba and Bea Minta}, publisher={P}, year={2020}, series={LNT}%s}\n"
+    text = "@incollection{c, title={Chapter}, author={A. Próba}, pages={3}, crossref={v}}\n" + volume % ", volume={7}"
+    kept = [(entry["key"], entry["venue"] + entry["details"]) for entry in entries(made(tmp_path, text))]
+    assert kept == [("c", "Volume, LNT 7, 3, P,"), ("v", "P, LNT 7,")]
+    (entry,) = entries(made(tmp_path, text.replace("Ádám Próba and ", "")))
+    assert entry["key"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("venue", "shown"),
+    [
+        ("Conference on Tests, CoT 2020", "Conference on Tests, CoT 2020"),
+        ("CoT 2020, Ulm, May 1 - 2, 2020", "CoT 2020, Ulm, May 1 - 2, 2020"),
+        ("Conference on Tests (2020)", "Conference on Tests 2020"),
+        ("CoT 2019", "CoT 2019 2020"),
+        ("Tests of the 2020", "Tests of the 2020"),
+        ("2020", "2020 2020"),
+    ],
+)
+def test_a_year_that_ends_the_venue_is_printed_once(tmp_path: Path, venue: str, shown: str):
+    text = ENTRY.replace("journal={J}", f"journal={{{venue}}}") % ""
+    (entry,) = entries(made(tmp_path, text, PROFILE.replace("style: {citation: full}\n", "")))
+    assert f"{entry['venue']}{entry['details']} {entry['year']}" == shown
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "shown"),
+    [
+        ("_venue = cot # { 12}", "venue", "Tests, # 12"),
+        ('_venue = "A # " # cot # 3', "venue", "A # Tests, #3"),
+        ("_venue = twice", "venue", "Tests, # & Tests, #"),
+        ('month = jun # "--" # jul', "details", " Jun"),
+    ],
+)
+def test_what_is_put_together_of_parts(tmp_path: Path, field: str, name: str, shown: str):
+    strings = '@string{cot = "Tests, \\#"}\n@string{twice = cot # { \\& } # cot}\n'
+    (entry,) = entries(made(tmp_path, strings + ENTRY % field))
+    assert entry[name] == shown
+
+
+def test_a_part_that_is_no_string_is_told(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"publications\.bib:2: _venue = lost # \{ 12\} is not a defined @string; put"):
+        made(tmp_path, ENTRY % "_venue = lost # { 12}")
+
+
+@pytest.mark.parametrize(
+    ("text", "venue"),
+    [
+        ("@patent{p, number={{US10000000B2}}, type={patentus},", "US10000000B2"),
+        ("@misc{p, publisher={Google Patents}, note={US Patent 10,234,567},", "Google Patents"),
+        ("@misc{p, howpublished={Patent DE 7},", "Patent DE 7"),
+    ],
+)
+def test_patents_of_each_dialect(tmp_path: Path, text: str, venue: str):
+    (entry,) = entries(made(tmp_path, text + " title={T}, author={A. Próba}, year={2020}}\n"))
+    assert (entry["kind"], entry["venue"]) == ("patent", venue)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Charles Jean de la Vallée Poussin", "de la Vallée Poussin, C. J."),
+        ("Ludwig van den Berg", "van den Berg, L."),
+        ("山田, 太郎", "山田太郎"),
+        ("山田 太郎", "山田太郎"),
+        ("李明", "李明"),
+        ("김, 민수", "김민수"),
+        ("Иванов, Иван", "Иванов, И."),
+    ],
+)
+def test_family_names_of_several_words_and_of_the_east(tmp_path: Path, name: str, shown: str):
+    profile = PROFILE.replace("{citation: full}", "{given: initials, order: family-first}")
+    (entry,) = entries(made(tmp_path, ENTRY.replace("A. Próba", f"{name} and Próba, Ádám") % "", profile))
+    assert plain(entry["byline"]) == f"{shown} and Próba, Á."
+
+
+@pytest.mark.parametrize("owner", ["山田太郎", "山田 太郎"])
+@pytest.mark.parametrize("author", ["山田, 太郎", "山田 太郎", "山田太郎"])
+def test_an_owner_of_the_east_is_found(tmp_path: Path, owner: str, author: str):
+    profile = PROFILE.replace("name: Ádám Próba", f"name: {owner}")
+    (entry,) = entries(made(tmp_path, ENTRY.replace("A. Próba", author) % "", profile))
+    assert [one["owner"] for one in entry["authors"]] == [True]

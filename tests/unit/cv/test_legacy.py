@@ -345,7 +345,6 @@ def test_files_of_its_earlier_years(old: Path, capsys: pytest.CaptureFixture[str
                 "Intern, Labs (Systems; I built it in Scala, see https://example.org/commits?author=x.)",
                 "May 2014 – Aug 2014",
             ),
-            ("Assistant, Works", "2012"),
         ],
         "honors": [("Five scholarships", "2011 – 2014")],
         "service": [("Reviewer", "", "ICML 2018"), ("Admissions", "")],
@@ -353,7 +352,7 @@ def test_files_of_its_earlier_years(old: Path, capsys: pytest.CaptureFixture[str
     assert len(publications(cv)) == 2
     lines = imported(old, capsys)
     for what in (
-        "education.1.school", "education.1.dates", "research.0.advisor", "selected_publications.file",
+        "education.1.school", "education.1.dates", "research.0.title", "selected_publications.file",
         "the section 'selected_publications'",
     ):  # fmt: skip
         assert any(f": {what} has no place in a profile" in line for line in lines), what

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,23 @@ def test_they_read_back_from_every_format(tmp_path: Path):
             assert "".join(found["languages"]).endswith(bare("English good & quick"))
 
 
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+def test_a_table_with_a_long_cell_stays_inside_the_margin(tmp_path: Path):
+    long = "a long cell of many words " * 8
+    cv = made(tmp_path, PROFILE.replace("[Magyar, native]", f"[{long}, Sum]"))
+    (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
+    command = ["pdftotext", "-bbox", str(tmp_path / "cv.pdf"), "-"]
+    boxes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (end,) = re.findall(r'xMax="([\d.]+)"[^>]*>Sum<', boxes)
+    assert float(end) < 595.28 - 23 / 25.4 * 72  # points: A4 less the margin of 23 mm
+
+
 @pytest.mark.parametrize(
     ("by", "expected"),
     [
         ("year", [("2020", ["d"]), ("2004", ["c"]), ("2003", ["b"]), ("2001", ["a"])]),
         ("tag", [("Other", ["d", "b"]), ("y", ["c"]), ("x", ["a"])]),
-        ("venue", [("arXiv:2001.00001", ["d"]), ("JoT", ["c", "a"]), ("Workshop on Tests", ["b"])]),
+        ("venue", [("arXiv", ["d"]), ("JoT", ["c", "a"]), ("Workshop on Tests", ["b"])]),
         ("none", [("", ["d", "c", "b", "a"])]),
     ],
 )
@@ -127,6 +139,18 @@ def test_groups(tmp_path: Path, by: str, expected: list[Any]):
     assert groups(cv) == expected
     numbers = [entry["number"] for group in section(cv, "publications")["groups"] for entry in group["entries"]]
     assert numbers == [1, 2, 3, 4]
+
+
+def test_what_has_no_venue_has_a_heading_too(tmp_path: Path):
+    bib = BIB + "@book{z, title={Z}, author={Ádám Próba}, year={1990}}\n"
+    assert groups(made(tmp_path, PROFILE.replace("group: type", "group: venue"), bib))[-1] == ("Other", ["z"])
+
+
+def test_a_section_of_the_selected_has_no_marks(tmp_path: Path):
+    bib = BIB.replace("keywords={y}", "selected={true}")
+    cv = made(tmp_path, PROFILE.replace("types: [patent]", "selected: true"), bib)
+    assert [entry["selected"] for group in section(cv, "patents")["groups"] for entry in group["entries"]] == [False]
+    assert not section(cv, "patents")["highlighted"] and section(cv, "publications")["highlighted"]
 
 
 def test_a_second_bibliography_in_a_file_of_its_own(tmp_path: Path):
@@ -177,6 +201,11 @@ def test_words_of_each_language(tmp_path: Path, language: str):
         assert format_ in ("pdf", "tex") or month in text.decode()
     assert section(cv, "publications")["title"] == "Papers"
     assert section(cv, "grants")["rows"][0]["dates"].endswith(words["present"])
+
+
+def test_a_year_may_stand_in_quotes(tmp_path: Path):
+    cv = made(tmp_path, PROFILE.replace("start: 2019-09", "start: '2019'"))
+    assert section(cv, "grants")["rows"][0]["dates"] == "2019 – Present"
 
 
 def test_the_words_of_a_german_cv(tmp_path: Path):
@@ -231,13 +260,16 @@ def test_templates_of_ones_own(tmp_path: Path):
         ("cv.html.j2", "{{ cv.name | shout }}", r"cv\.html\.j2:1: No filter named 'shout'; mend this template"),
         ("cv.tex.j2", "<< 1 / 0 >>", r"cv\.tex\.j2:1: division by zero; mend this template"),
         ("cv.md.j2", "{% include 'x' %}", r"cv\.md\.j2:1: 'x' not found in search path"),
-        ("cv.typ", "#let x = (", r"cv\.typ: unclosed delimiter; mend this file"),
+        ("cv.md.j2", "{% include 'x' %}", r"search paths?; mend this template$"),
+        ("cv.md.j2", "M\udcffnchen", r"mine/cv\.md\.j2:1: byte 1 is not UTF-8; save the file as UTF-8$"),
+        ("cv.typ", "Mine\n#let x = (", r"mine/cv\.typ:2: unclosed delimiter; mend this file"),
+        ("cv.typ", "Mine\n\n#panic(1)", r"mine/cv\.typ:3: panicked with: 1; mend this file"),
         ("cv.txt", "", r"profile\.yaml:25: templates: \S+ holds no template; put one of cv\.css, cv\.html\.j2,"),
     ],
 )
 def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Path, name: str, text: str, what: str):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / name).write_text(text)
+    (tmp_path / "mine" / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     (tmp_path / "profile.yaml").write_text(f"{PROFILE}templates: mine\n", encoding="utf-8")
     (tmp_path / "all.bib").write_text(BIB, encoding="utf-8")
     given = ["--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
@@ -245,6 +277,15 @@ def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Pat
         cli.main(["cv", *given, "--out", str(tmp_path / "out"), "--formats", "md", "html", "tex", "pdf"])
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+def test_a_mistake_in_latex_of_ones_own_is_told_with_its_text(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/cv.tex.j2").write_text("\\documentclass{article}\\begin{document}\nMine \\nosuch{}")
+    what = rf"^{tmp_path}/mine/cv\.tex\.j2: Undefined control sequence at 'Mine .*nosuch'; mend this template$"
+    with pytest.raises(ValueError, match=what):
+        render("latex.pdf", made(tmp_path, PROFILE), {}, STAMP, tmp_path / "mine")
 
 
 def test_a_selection_has_no_marks(tmp_path: Path):
@@ -281,6 +322,13 @@ def test_linked_data_name_the_person_and_each_work_once(tmp_path: Path):
 
 
 def test_a_link_says_what_it_is(tmp_path: Path):
-    links = '[{label: proba, url: "https://github.com/proba"}, {label: "ORCID 1", url: "https://orcid.org/1"}]'
-    cv = made(tmp_path, f"{PROFILE}links: {links}\n")
-    assert [link["label"] for link in cv["links"]] == ["GitHub: proba", "ORCID 1"]
+    links = {
+        "https://github.com/proba": ("proba", "GitHub: proba"),
+        "https://orcid.org/1": ("ORCID 1", "ORCID 1"),
+        "https://x.com/maxim": ("maxim", "X: maxim"),
+        "https://scholar.google.com/citations?user=1": ("Scholar", "Scholar"),
+        "https://www.dblp.org/pid/1": ("proba", "DBLP: proba"),
+    }
+    given = ", ".join(f'{{label: {label}, url: "{url}"}}' for url, (label, _) in links.items())
+    cv = made(tmp_path, f"{PROFILE}links: [{given}]\n")
+    assert {link["url"]: link["label"] for link in cv["links"]} == {url: told for url, (_, told) in links.items()}

@@ -23,7 +23,7 @@ def line_of(text: str, part: str) -> int:
         ("title: Tester", "title: 7", "title: 7", "position.0.title is 7, not a text; put text in quotes"),
         ("title: Tester", "title:", "title:\n", "position.0.title is empty"),
         ("title: Tester", "title: ' '", "title: ' '", "is empty; write something"),
-        ("start: 2019", "start: '2019'", "start: '2019'", "position.0.start is '2019'"),
+        ("start: 2019", "start: '19'", "start: '19'", "position.0.start is '19'; write a year such as 2019"),
         ("start: 2019", "start: 2019\n    date: 2020", "- title: Tester", "either date or start; write one"),
         ("    start: 2019\n    end: Present\n", "", "- title: Tester", "either date or start; write one"),
         ("end: Present", "end: now", "- title: Tester", "neither a year, a month nor Present"),

@@ -86,8 +86,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     made.server_close()
 
 
-def run(folder: Path, *more: str) -> None:
-    for name, text in {"profile.yaml": PROFILE, "all.bib": BIB, "metrics.yaml": METRICS}.items():
+def run(folder: Path, *more: str, profile: str = PROFILE) -> None:
+    for name, text in {"profile.yaml": profile, "all.bib": BIB, "metrics.yaml": METRICS}.items():
         (folder / name).write_text(text, encoding="utf-8")
     files = ["--profile", "profile.yaml", "--bibliography", "all.bib", "--metrics", "metrics.yaml"]
     cli.main(["cv", "refresh", *(str(folder / word) if "." in word else word for word in files), *more])
@@ -199,3 +199,37 @@ def test_requests_are_spaced(server: dict[str, Any]):
     start = time.monotonic()
     refresh.stars(services, ["proba/one"] * 4)
     assert time.monotonic() - start >= 0.15
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        ("repositories: {a/b: 1, a/c: 2}  # in braces\n", {"a/b": 7, "a/c": 2, "a/d": 8}),
+        ("repositories: {}\n", {"a/b": 7, "a/d": 8}),
+        ("repositories:  # stars\n    # the first\n    'a/b': 1\n", {"a/b": 7, "a/d": 8}),
+        ("citations: 3\n", {"a/b": 7, "a/d": 8}),
+    ],
+)
+def test_repositories_however_they_are_written(metrics: str, expected: dict[str, int]):
+    text = refresh.revised(metrics, {"a/b": 7, "a/d": 8}, "2025-01-01")
+    assert yaml.safe_load(text)["repositories"] == expected
+    assert [word in text for word in ("# in braces", "  # stars", "# the first")] == [
+        word in metrics for word in ("# in braces", "  # stars", "# the first")
+    ]
+
+
+def test_new_works_get_keys_of_their_own_and_the_entry_of_their_type():
+    services = refresh.Services(pause=0)
+    first, second = work("The <i>One</i>"), work("The Other")
+    second["work-summary"][0]["type"] = "patent"
+    services.get = lambda *_: {"group": [first, second]}  # type: ignore[method-assign]
+    known = [{"key": "The2024", "title": "Known", "facts": {}}]
+    one, other = refresh.works(services, ORCID, known)
+    assert one.startswith("@article{the2024a,\n  title = {The One},\n")
+    assert other.startswith("@patent{the2024b,\n  title = {The Other},\n")
+
+
+def test_works_of_a_second_bibliography_are_known(server: dict[str, Any], tmp_path: Path, capsys: Any):
+    (tmp_path / "more.bib").write_text(BIB.replace("Known", "New").replace("known", "new"), encoding="utf-8")
+    run(tmp_path, profile=PROFILE + "sections: {more: {type: bibliography, file: more.bib}}\n")
+    assert "New" not in capsys.readouterr().out

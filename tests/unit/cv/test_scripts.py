@@ -135,3 +135,36 @@ def test_a_font_that_is_not_here(tmp_path: Path):
         ValueError, match="the font 'Libertinus Sarif' is not on this machine; did you mean 'Libertinus S"
     ):
         render("pdf", made(tmp_path, "T", f"{PROFILE}fonts: [Libertinus Sarif]\n"), {}, STAMP)
+
+
+def test_each_entry_tells_its_signs_in_one_line(tmp_path: Path):
+    """Signs that are joined to one are told as such, not in the words of the compiler."""
+    signs = [chr(ord(UNPRINTABLE) + index) for index in range(6)]
+    text = BIB % "".join(signs) + (BIB % f"{signs[0]}\u200d\U00013010").replace("{one", "{two").replace("J}", "K}")
+    (tmp_path / "profile.yaml").write_text(PROFILE, encoding="utf-8")
+    (tmp_path / "all.bib").write_text(text, encoding="utf-8")
+    given = ["cv", "--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*given, "--out", str(tmp_path / "out"), "--formats", "pdf"])
+    one, two = str(caught.value).removeprefix("advgen cv: ").split("\n")
+    others = ", ".join(map(repr, signs[1:4]))
+    assert one.startswith(f"{tmp_path}/all.bib:1: {WHAT} (nor {others} and 2 more), no font here has it; install one")
+    what = WHAT.replace("one", "two")
+    assert two.startswith(f"{tmp_path}/all.bib:2: {what} (nor '\\u200d', '\U00013010'),")
+
+
+LATIN = "On 𝒪(n), ℝᵈ, 𝐱, ½ ⅓ ≤ C♯ ɛ ⊨ non‑breaking"
+
+
+@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+def test_signs_of_titles_that_latex_has(tmp_path: Path):
+    (tmp_path / "cv.pdf").write_bytes(render("latex.pdf", made(tmp_path, LATIN), {}, STAMP))
+    shown = pdf_text(tmp_path / "cv.pdf") if shutil.which("pdftotext") else bare(LATIN)
+    assert bare(LATIN).replace("‑", "-") in bare(shown)
+
+
+@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+@pytest.mark.parametrize("title", ["Проверка", "∬", "ʔ", "𝓁"])
+def test_signs_that_latex_has_not_are_told(tmp_path: Path, title: str):
+    with pytest.raises(Unprintable, match=rf"one: '{title[0]}' \(U\+[0-9A-F]+\) cannot be printed, LaTeX has no font"):
+        render("latex.pdf", made(tmp_path, title), {}, STAMP)

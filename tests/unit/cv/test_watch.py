@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from advgen.commands.cv import _modified
 
 from .conftest import Files
 from .test_command import NO_EXPERIMENTS, arguments
@@ -40,3 +43,14 @@ def test_a_save_builds_again_and_an_error_leaves_the_last_good_files(files: File
         out, said = process.communicate(timeout=120)
     assert "Traceback" not in said
     assert out.count("built in") >= 2
+
+
+def test_a_log_beside_the_sources_is_no_source(files: Files, tmp_path: Path):
+    given = {"profile": files.profile, "bibliography": files.bibliography, "metrics": files.metrics}
+    others = dict.fromkeys(("overlay", "tables", "figures"))
+    watched = argparse.Namespace(**given, **others, out=tmp_path / "out")
+    before = _modified(watched)
+    (tmp_path / "watch.log").write_text("built in 0.5 s")
+    assert _modified(watched) == before
+    (tmp_path / "patents.bib").write_text("")
+    assert _modified(watched) != before

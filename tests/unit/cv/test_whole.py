@@ -52,6 +52,19 @@ def test_errors_of_all_files_come_at_once(files: Files):
     assert [error.split(":")[0] for error in files.errors()] == ["profile.yaml", "publications.bib", "metrics.yaml"]
 
 
+def test_they_do_where_the_profile_is_no_yaml_too(files: Files):
+    files.write(
+        PROFILE.replace("updated: 2025-03-04", "updated: 2025-02-30"),
+        BIBLIOGRAPHY.replace("year = {2001}", "year = {soon}"),
+        METRICS,
+    )
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments(files, files.profile.parent / "out"))
+    said = str(caught.value).replace(f"{files.profile.parent}/", "").removeprefix("advgen cv: ").split("\n")
+    assert [error.split(":")[0] for error in said] == ["profile.yaml", "publications.bib"]
+    assert said[0].endswith("'2025-02-30' is not a valid value; write a day that there is, or put text in quotes")
+
+
 @pytest.mark.parametrize("count", ["9" * 401, "-1", "1e400", ".nan", ".inf", "1.5", "null", "[]", "1_000_000_000_000"])
 @pytest.mark.parametrize("key", ["proba/small", "citations", "h_index"])
 def test_a_count_that_is_none(files: Files, key: str, count: str):
@@ -83,9 +96,11 @@ def test_damaged_metrics_end_in_one_line_an_error(start: int, length: int, piece
                 assert re.match(rf"{re.escape(folder)}/[a-z]+\.(yaml|bib):\d+: .", line), line
 
 
-def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files):
+def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files, tmp_path: Path):
     files.write(profile=NO_EXPERIMENTS)
     before = files.build()
+    formats = [name for name in FORMATS if name != "latex.pdf" or shutil.which("latexmk")]
+    cli.main(arguments(files, tmp_path / "before", "--formats", *formats))
     blocks = re.split(r"\n(?=\w)", NO_EXPERIMENTS.strip())
     random.Random(0).shuffle(blocks)
     fields = re.sub(r"(  title = .*\n)((?:  author|  journal).*\n)", r"\2   \1% a remark\n", BIBLIOGRAPHY)
@@ -98,6 +113,20 @@ def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files):
     )
     after = files.build()
     assert before == after
-    for format_ in FORMATS:
-        if format_ != "latex.pdf" or shutil.which("latexmk"):
-            assert render(format_, before, {}, STAMP) == render(format_, after, {}, STAMP), format_
+    for format_ in formats:
+        assert render(format_, before, {}, STAMP) == render(format_, after, {}, STAMP), format_
+    cli.main(arguments(files, tmp_path / "after", "--formats", *formats))
+    assert written(tmp_path / "before") == written(tmp_path / "after")
+
+
+def test_trace_tells_a_changed_source_and_not_a_new_comment(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    files.write(profile=NO_EXPERIMENTS)
+    cli.main(arguments(files, Path("out"), "--formats", "md"))
+    files.write(profile=f"# a remark\n{NO_EXPERIMENTS}", bibliography=BIBLIOGRAPHY.replace("Old {T}ests", "Other"))
+    capsys.readouterr()
+    cli.main(["trace", "out/cv.md"])
+    changed = {line.split()[0]: "CHANGED" in line for line in capsys.readouterr().out.splitlines() if " holds " in line}
+    assert changed == {"out/cv.md": False, "profile.yaml": False, "publications.bib": True, "metrics.yaml": False}

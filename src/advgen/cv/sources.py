@@ -1,0 +1,21 @@
+"""What the files of a CV say, apart from how they are written."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from advgen.core.provenance import sha256_text
+from advgen.cv import bibliography, live_values
+from advgen.io.stamps import content
+
+
+def digest(path: Path) -> str:
+    """Digest of what YAML or BibTeX says, whatever its comments, order of keys and white space; else ``content``."""
+    with suppress(ValueError):
+        if path.suffix in (".yaml", ".yml"):
+            return sha256_text(json.dumps(live_values.read(path).data, sort_keys=True, default=str))
+        if path.suffix == ".bib":
+            return sha256_text(json.dumps(bibliography.fields(path)))
+    return content(path)
