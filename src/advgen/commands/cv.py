@@ -9,13 +9,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from advgen import __version__
 from advgen.core.code import code_digest
-from advgen.core.provenance import Stamp, sha256_text, write_bytes
+from advgen.core.provenance import Stamp, atomic, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
@@ -116,6 +117,7 @@ def _make(arguments: argparse.Namespace) -> None:
     figures = _figures(cv, document, arguments.figures)
     token = _stamp(arguments, document, figures).token()
     content = {"json": (json.dumps({"provenance": token, **cv}, ensure_ascii=False, indent=1) + "\n").encode()}
+    left_out: list[Path] = []
     for format_ in arguments.formats or cv_formats():
         try:
             content[format_] = render(format_, cv, figures, token, _templates(arguments, document), folder="figures")
@@ -123,6 +125,7 @@ def _make(arguments: argparse.Namespace) -> None:
             if format_ != "latex.pdf" or arguments.formats:
                 raise ValueError(_located(error, arguments)) from error
             logging.warning("%s.latex.pdf is left out: %s", arguments.name, str(error).splitlines()[0])
+            left_out.append(arguments.out / f"{arguments.name}.latex.pdf")
     # nothing is written before everything is made
     for path in figures.values():
         copy = arguments.out / "figures" / path.name
@@ -130,9 +133,16 @@ def _make(arguments: argparse.Namespace) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
     written = [arguments.out / f"{arguments.name}.{ending}" for ending in content]
-    for path, data in zip(written, content.values(), strict=True):
-        write_bytes(path, data)
+    for path in written:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder, and a file of this name is to be written; move it, or say --name")
+    with ExitStack() as together:
+        for path, data in zip(written, content.values(), strict=True):
+            together.enter_context(atomic(path)).write_bytes(data)
+    for path in written:
         seal(path)
+    for path in left_out:
+        path.unlink(missing_ok=True)  # one of an earlier build would pass for one of this
     print("\n".join(map(str, written)))
 
 

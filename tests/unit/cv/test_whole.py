@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from advgen import cli
 from advgen.cv.build import build
 from advgen.cv.formats import FORMATS, render
+from advgen.cv.target import Unprintable
 
 from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, Files
 from .test_command import NO_EXPERIMENTS, arguments, written
@@ -41,6 +42,34 @@ def test_a_failing_build_leaves_the_old_files(files: Files, tmp_path: Path, brok
     assert written(tmp_path / "out") == before
     for line in str(caught.value).removeprefix("advgen cv: ").split("\n"):
         assert re.match(rf"{re.escape(str(tmp_path))}/(profile\.yaml|publications\.bib|metrics\.yaml):\d+: .+; .", line)
+
+
+def test_a_folder_in_the_place_of_a_file_leaves_the_old_files(files: Files, tmp_path: Path):
+    files.write(profile=NO_EXPERIMENTS)
+    cli.main(arguments(files, tmp_path / "out", "--formats", "html", "md"))
+    before = written(tmp_path / "out")
+    (tmp_path / "out/cv.pdf").mkdir()
+    files.write(profile=NO_EXPERIMENTS.replace("title: Tester", "title: Other"))
+    with pytest.raises(SystemExit, match=r"cv\.pdf is a folder, .*; move it, or say --name"):
+        cli.main(arguments(files, tmp_path / "out", "--formats", "html", "md", "pdf"))
+    assert {path: text for path, text in written(tmp_path / "out").items() if path in before} == before
+
+
+def test_a_pdf_that_is_left_out_does_not_stay_from_an_earlier_build(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def rendered(format_: str, *arguments: object, **keys: object) -> bytes:
+        if format_ == "latex.pdf":
+            raise Unprintable(arguments[0], ["\u3042"], "no font has it")  # type: ignore[arg-type]
+        return render(format_, *arguments, **keys)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("advgen.commands.cv.cv_formats", lambda: ("html", "latex.pdf"))
+    monkeypatch.setattr("advgen.commands.cv.render", rendered)
+    files.write(profile=NO_EXPERIMENTS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/cv.latex.pdf").write_bytes(b"of an earlier build")
+    cli.main(arguments(files, tmp_path / "out"))
+    assert sorted(written(tmp_path / "out")) == ["cv.html", "cv.json"]
 
 
 def test_errors_of_all_files_come_at_once(files: Files):
