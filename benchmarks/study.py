@@ -1,6 +1,7 @@
 """A whole study from nothing, from a full cache and once more: its time, what starts cost, how good estimates were.
 
     python benchmarks/study.py [--study STUDY] [--against COMMIT]
+    python benchmarks/study.py --short JOBS
 
 In a copy of its own, on two cores, one run after the other: the build of a commit if one is named, this build from
 nothing, this build with its results deleted and its cache kept, and with everything computed a second time, when its
@@ -11,6 +12,9 @@ durations are known. Prints, in seconds:
     jobs        processor time of all jobs: shells, commands, the warm server and what it forks
     starting    of that, what is no work of a task: shells, Python, imports, reading the spec, comparing digests
     share       starting / jobs
+
+`--short` takes a study of about so many jobs of a tenth of a second each (one attack on ten images) in place of a
+study's file, runs it once, and tells what a job costs beside its work, in processor seconds.
 
 What a task imports while it works counts as work, so a build without a warm server shows too small a share. The other
 build's tasks are not asked, so it has no share at all. The forks of the server themselves (some ms each) are in no sum.
@@ -37,6 +41,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 BECOME_SUBREAPER = 36
+NO_PLUGIN = """from snakemake_interface_logger_plugins.base import LogHandlerBase
+
+
+class LogHandler(LogHandlerBase):
+    pass
+"""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -110,6 +120,22 @@ def other_build(project: Project, commit: str) -> None:
     subprocess.run(["git", "-C", ROOT, "archive", "-o", project.folder / "build.tar", commit], check=True)
     subprocess.run(["rm", "-rf", "src", "workflow", "config"], cwd=project.folder, check=True)
     subprocess.run(["tar", "-xf", "build.tar"], cwd=project.folder, check=True)
+    plugin = project.folder / "src" / "snakemake_logger_plugin_advgen" / "__init__.py"
+    if not plugin.exists():  # Snakemake imports every plugin that is installed, and this build's needs this build
+        plugin.parent.mkdir()
+        plugin.write_text(NO_PLUGIN)
+
+
+def short_jobs(project: Project, wanted: int) -> str:
+    """A study of about so many short jobs, written into a copy of the project; its file."""
+    from benchmarks.scale import study
+
+    attacks = max(2, round((wanted / 4) ** 0.5))
+    text = study(max(5, round(wanted / (2 * attacks + 1))), attacks).replace(
+        "title: scale\n", "title: scale\nimages: 10\n"
+    )
+    (project.folder / "short.yaml").write_text(text)
+    return "short.yaml"
 
 
 def estimates(project: Project) -> list[tuple[float, float]]:
@@ -128,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A whole study: its time, what starts cost, how good estimates were.")
     parser.add_argument("--study", default="config/config.yaml")
     parser.add_argument("--against", metavar="COMMIT", help="an earlier build to run, too")
+    parser.add_argument("--short", metavar="JOBS", type=int, help="only a study of so many short jobs: what is one?")
     arguments = parser.parse_args()
     ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1)
     print(f"{'':>14}", *(f"{name:>9}" for name in ("wall", "driver", "jobs", "starting", "share", "lines")), flush=True)
@@ -138,6 +165,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         ours = Project(Path(folder) / "ours", cache=Path(folder) / "cache")
+        if arguments.short:
+            costs = show("short jobs", *run(ours, short_jobs(ours, arguments.short)))
+            count = len(list((ours.folder / "results" / "benchmarks").rglob("*.tsv")))
+            each = (costs["driver"] + costs["starting"]) / count
+            print(f"{count} jobs: {each:.3f} s each beside their work, of it Snakemake {costs['driver'] / count:.3f}")
+            return
         if arguments.against:
             other = Project(Path(folder) / "other", cache=Path(folder) / "other-cache")
             other_build(other, arguments.against)

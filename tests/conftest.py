@@ -34,11 +34,14 @@ SHARED = {
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a built study run in one process and in order, so that it is built once; these start first."""
+    """Tests that share a built study run in one process and in order, so that it is built once; these start first.
+
+    The other ones that run studies come next: the short ones at the end leave no process idle for long.
+    """
     for item in items:
         for name in SHARED.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group(SHARED[name] or item.path.stem))
-    items.sort(key=lambda item: not any(item.iter_markers("xdist_group")))
+    items.sort(key=lambda item: (not any(item.iter_markers("xdist_group")), "integration" not in item.path.parts))
 
 
 def raw(kind: str, **keys: str) -> Path:

@@ -31,6 +31,7 @@ TOOLS = {
     "cv-import": "Turn the files of the CV generator bamos/cv into ours; list what has no place.",
     "cv-refresh": "Ask for new stars, citations and works, and propose them as a diff; never part of a build.",
     "cv-diff": "Say what changed between two cv.json.",
+    "diff": "Say which numbers of two runs differ, and which by more than their intervals.",
     "status": "Say where a run stands, or what the next one would do and why; reads files only.",
     "trace": "Print where a file comes from, back to the raw data.",
     "docs": "Write the pages that the code tells: config/README.md, its schema, docs/rules.md, results/README.md.",

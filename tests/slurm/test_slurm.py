@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import sys
 import time
@@ -103,6 +104,17 @@ def test_array_jobs(half_done: Site, local: Project) -> None:
     here, there = digests(half_done.project), digests(local)
     same = [path for path in there if here[path] == there[path]]
     assert "classifiers/cnn/seed0/classifier.safetensors" in same
+
+
+def test_short_jobs_in_one_allocation(half_done: Site, same_tables: SameTables) -> None:
+    """As docs/cluster.md says: a driver inside a job runs all of the rest there, forked from its own server."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1", "--config", f"study={STUDY}"]
+    options = ["--wait", "--gpus=1", "--cpus-per-task=2", "--mem=8000", "--signal=B:TERM@120", "--output=driver.log"]
+    done = half_done.project.run("sbatch", *options, "--wrap", f"exec {shlex.join(command)}")
+    assert done.returncode == 0, done.stderr + (half_done.project.folder / "driver.log").read_text()[-3000:]
+    same_tables(half_done.project)
+    served = (half_done.project.folder / "results/logs/workers.log").read_text().split()
+    assert {"train-classifier", "craft", "transfer"} <= set(served)
 
 
 def test_time_limit(half_done: Site, same_tables: SameTables) -> None:

@@ -180,7 +180,7 @@ def cells(table: pa.Table, measured: Sequence[str] = ()) -> Cells:
         for field in table.schema
         if not (pa.types.is_fixed_size_binary(field.type) or pa.types.is_list(field.type))
     }
-    intervals = {name: INTERVALS.get(name, (f"{name}_low", f"{name}_high")) for name in columns}
+    intervals = {name: interval(name) for name in columns}
     intervals = {name: ends for name, ends in intervals.items() if all(end in columns for end in ends)}
     ends = {end for pair in intervals.values() for end in pair}
     shown: dict[str, list[str]] = {}
@@ -206,6 +206,11 @@ def cells(table: pa.Table, measured: Sequence[str] = ()) -> Cells:
         rows=[list(row) for row in zip(*(shown[name] for name in kept), strict=True)],
         same=[(head(name), shown[name][0]) for name in constant],
     )
+
+
+def interval(name: str) -> tuple[str, str]:
+    """The columns that would hold the ends of a column's intervals."""
+    return INTERVALS.get(name, (f"{name}_low", f"{name}_high"))
 
 
 def cell(value: Any) -> str:

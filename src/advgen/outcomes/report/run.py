@@ -6,10 +6,12 @@ import pyarrow as pa
 
 from advgen.core.provenance import write_bytes
 from advgen.io.jobs import Job
+from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind
 from advgen.outcomes.report.outcome import Report
 from advgen.report.page import Figure, Section, Table, render
 
+ELSEWHERE = "another kind of machine trains other models, as another seed does (docs/machines.md)"
 GROUPS = ("Data and judge", "Generative lab", "Adversarial lab")
 
 
@@ -36,6 +38,9 @@ def run(job: Job[Report]) -> None:
             sections.append(Section(group, "Tables", tables=shown))
     checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
     facts = {"code": job.code, "study": spec.title}
+    made_on = {stamp.device for path in tables if (stamp := read_stamp(path))} - {"cpu"}  # which a summary says
+    if made_on:
+        facts["computed on"] = f"{', '.join(sorted(made_on))}; {ELSEWHERE}"
     if spec.credits:  # their licences ask for it wherever the images are shown
         facts["images"] = "; ".join(spec.credits)
     page = render(spec.title, sections, job.stamp.token(), checks=checks, provenance=facts)

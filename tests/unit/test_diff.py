@@ -1,0 +1,62 @@
+"""`advgen diff`: what two runs have in common, and which numbers moved beyond their intervals."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from advgen.cli import main
+from advgen.core.provenance import Stamp
+from advgen.io.tables import arrow_table, write_table
+
+SAME = {"seed": 0, "dataset": "mnist", "images": 100, "parameters": 1, "defence": "", "n": 100}
+
+
+def results(folder: Path, **errors: tuple[float, float, float, float]) -> str:
+    """A results folder with a table of classifiers: error, its interval, error on validation images."""
+    names = ("error", "error_low", "error_high", "validation_error")
+    columns = {name: [numbers[place] for numbers in errors.values()] for place, name in enumerate(names)}
+    table = arrow_table("classifier_quality", {**SAME, "classifier": list(errors), **columns})
+    (folder / "tables").mkdir(parents=True)
+    write_table(folder / "tables/classifiers.parquet", table, Stamp("evaluate-classifiers", {}, "0"))
+    return str(folder)
+
+
+def test_a_number_that_moved_is_told_with_its_intervals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nan = math.nan
+    one = results(
+        tmp_path / "a",
+        same=(0.1, 0.05, 0.2, nan),
+        inside=(0.10, 0.05, 0.20, 0.1),
+        beyond=(0.10, 0.05, 0.20, 0.1),
+        gone=(0.1, 0.05, 0.2, 0.1),
+    )
+    other = results(
+        tmp_path / "b",
+        same=(0.1, 0.05, 0.2, nan),
+        inside=(0.18, 0.12, 0.25, 0.2),  # only the second interval leaves the other number out
+        beyond=(0.25, 0.21, 0.30, 0.1),
+    )
+    main(["diff", one, other])
+    said = capsys.readouterr().out
+    assert re.search(r"^classifiers +3 +1 +1 +1$", said, re.MULTILINE)
+    beyond, without = said.split("moved beyond\n")[-1].split("moved, no interval\n")
+    assert beyond.strip() == "classifiers: beyond 0, error: 0.100 [0.0500, 0.200] -> 0.250 [0.210, 0.300]"
+    assert without.strip() == "classifiers: inside 0, validation error: 0.100 -> 0.200"
+
+
+def test_a_folder_without_tables_is_told(tmp_path: Path) -> None:
+    one = results(tmp_path / "a", only=(0.1, 0.05, 0.2, 0.1))
+    with pytest.raises(SystemExit, match=r"b: no tables/\*\.parquet in it; name the results folder of a finished run"):
+        main(["diff", one, str(tmp_path / "b")])
+
+
+def test_numbers_equal_in_all_bits_have_not_moved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [results(tmp_path / name, only=(0.1, 0.05, 0.2, math.nan)) for name in "ab"]
+    main(["diff", *folders])
+    said = capsys.readouterr().out
+    assert re.search(r"^all +2 +0 +0 +0$", said, re.MULTILINE)
+    assert "->" not in said
