@@ -131,10 +131,8 @@ def short_jobs(project: Project, wanted: int) -> str:
     from benchmarks.scale import study
 
     attacks = max(2, round((wanted / 4) ** 0.5))
-    text = study(max(5, round(wanted / (2 * attacks + 1))), attacks).replace(
-        "title: scale\n", "title: scale\nimages: 10\n"
-    )
-    (project.folder / "short.yaml").write_text(text)
+    text = study(max(5, round(wanted / (2 * attacks + 1))), attacks)
+    (project.folder / "short.yaml").write_text(f"{text}evaluation: {{attack_examples: 10}}\n")
     return "short.yaml"
 
 
