@@ -81,7 +81,9 @@ def probe(device, callbacks):
 
 def gan(device, callbacks, **keys):
     torch.manual_seed(0)
-    pair = build("generators", GENERATOR), build("networks", NETWORK, 1)
+    # a GPU is sent all latent vectors of a step before it begins, so that dropout would draw other numbers
+    discriminator = NETWORK.model_copy(update={"dropout": 0.0})
+    pair = build("generators", GENERATOR), build("networks", discriminator, 1)
     spec = GanTraining(epochs=2, batch=20, ema=0.9, **keys)
 
     def score(generator):
@@ -128,7 +130,8 @@ def test_a_training_runs_to_its_end_and_resumes(name):
     assert len(states) >= 6
     torch.testing.assert_close(numbers(found), numbers(history), rtol=1e-3, atol=1e-4, equal_nan=True)
     expected = [one for model in models for one in model.state_dict().values()]
-    torch.testing.assert_close(weights, expected, rtol=1e-3, atol=1e-4)
+    # the gradient of a bias before a batch norm is rounding alone, and the autoencoder's Adam is fused on a GPU alone
+    torch.testing.assert_close(weights, expected, rtol=1e-3, atol=6e-3 if name == "autoencoder" else 1e-4)
     resumed, again = on_gpu(train, Callbacks(state=states[3]))
     torch.testing.assert_close(numbers(resumed), numbers(found), rtol=0, atol=0, equal_nan=True)
     assert all(map(torch.equal, again, weights))
