@@ -148,15 +148,22 @@ def test_numbers_are_gathered_wherever_they_lie():
     assert row.nan_to_num(-1).tolist() == [1.5, 2.5, -1, 3.5, 5.0]
 
 
-def broken(callbacks):
+def broken(callbacks, device=DEVICE):
     """A training whose loss is not a number in the sixth of 50 steps."""
     weight = torch.nn.Linear(1, 1)
 
     def play(step):
-        return [torch.tensor(math.nan if step.number == 5 else 1.0).to(DEVICE, non_blocking=True)]
+        return [torch.tensor(math.nan if step.number == 5 else 1.0).to(device, non_blocking=device != "cpu")]
 
     given = {"parts": {"weight": weight}, "columns": ("loss",), "callbacks": callbacks, "remedy": "lower lr"}
-    return run(play, examples=50, batch=1, epochs=1, seed=0, device=DEVICE, **given)
+    return run(play, examples=50, batch=1, epochs=1, seed=0, device=device, **given)
+
+
+def test_on_the_cpu_a_training_that_breaks_down_says_so_at_once():
+    told = []
+    with pytest.raises(ValueError, match="broke down at step 6 of 50"):
+        broken(Callbacks(progress=lambda *numbers: told.append(numbers)), "cpu")
+    assert [step for step, *_ in told] == [1, 2, 3, 4, 5]
 
 
 def test_a_training_that_breaks_down_names_the_step_when_its_numbers_are_fetched():

@@ -105,6 +105,7 @@ def test_trying_all_does_not_depend_on_the_batch(model, x, y, indices, monkeypat
     alone = [attacked([row]) for row in range(5)]
     torch.testing.assert_close(torch.cat([found for found, _ in alone]), together, rtol=0, atol=0)
     assert sum(count for _, count in alone) == calls
+    assert {count for _, count in alone} == {1 + 200, 1 + 252}, "some are found among the first 200"
 
 
 def test_a_tie_is_no_success(x, indices):
