@@ -149,10 +149,14 @@ def run_task(parsed: argparse.Namespace) -> None:
                 raise ValueError(f"--{flag} {path}: no such file")
     job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()))
     with sole_writer(job.outputs):
-        if spec.takes_gpu() and devices.gpus():  # what is kept for another device is another result
-            job.device = devices.prepare(job.label())
+        # what is kept for another device is another result; on the CPU, what is kept spares the import of torch
+        early = spec.takes_gpu() and bool(devices.gpus())
+        if early:
+            prepare(job)
         if not cache.restore(job):
             with told_code(spec):
+                if spec.torch and not early:
+                    prepare(job)
                 compute(job)
             cache.store(job)
 
@@ -171,10 +175,13 @@ def told_code(spec: Task) -> Iterator[None]:
         raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was needed; run again")
 
 
+def prepare(job: Job[Any]) -> None:
+    """Choose the device that a job computes on."""
+    job.device = devices.prepare(job.label(), job.spec.takes_gpu(), getattr(job.spec, "tf32", False))
+
+
 def compute(job: Job[Any]) -> None:
     """Make the files of a job."""
-    if job.spec.torch:
-        job.device = devices.prepare(job.label(), job.spec.takes_gpu(), getattr(job.spec, "tf32", False))
     run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
     if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
         run = load_target(around)(run)

@@ -62,6 +62,10 @@ def step(number=40):
     return Step(number, 60, number // (N // BATCH), False, torch.arange(BATCH))
 
 
+def loss_of(defence, x, y, at):
+    return defence.loss(x, y, defence.varying(at))
+
+
 def batch():
     images, labels = data()
     return images[:BATCH].float() / 255, labels[:BATCH]
@@ -69,7 +73,7 @@ def batch():
 
 def test_the_loss_is_finite_and_every_parameter_has_a_gradient(spec):
     model = network(spec)
-    loss = made(spec, model).loss(*batch(), step())
+    loss = loss_of(made(spec, model), *batch(), step())
     assert loss.shape == ()
     assert math.isfinite(loss.item())
     loss.backward()
@@ -89,7 +93,7 @@ def test_the_inner_attack_touches_neither_gradients_nor_weights_nor_the_mode(spe
     x, y = batch()
     before = x.clone()
     defence = made(spec, model)
-    defence.loss(x, y, step())
+    loss_of(defence, x, y, step())
     assert torch.equal(x, before)
     assert all(torch.equal(parameter, weight) for parameter, weight in zip(model.parameters(), weights, strict=True))
     if not spec.stochastic:  # whose work after a step is noise on the weights
@@ -102,7 +106,7 @@ def test_the_inner_attack_touches_neither_gradients_nor_weights_nor_the_mode(spe
 def test_batch_norm_sees_each_batch_only_as_often_as_it_is_trained_on(spec):
     """The inner attack runs in eval mode: its images leave no trace in the running statistics."""
     model = network(spec)
-    made(spec, model).loss(*batch(), step())
+    loss_of(made(spec, model), *batch(), step())
     for name, buffer in model.named_buffers():
         if name.endswith("num_batches_tracked"):
             assert buffer <= 2, name
@@ -113,7 +117,7 @@ def test_the_same_seed_gives_the_same_loss(spec):
     for seed in (3, 3):
         defence = made(spec, network(spec))
         torch.manual_seed(seed)
-        losses.append(defence.loss(*batch(), step()).item())
+        losses.append(loss_of(defence, *batch(), step()).item())
     assert losses[0] == losses[1]
 
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 from unittest import mock
 
 import torch
+from tests.gpu.recording import Recording, refuse_uncapturable
 from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -131,6 +132,15 @@ class PretendedGpu(TorchDispatchMode):
         answers = {"_lazy_init": None, "get_device_name": "pretended", "get_device_properties": properties}
         for name, answer in answers.items():
             self.patched.enter_context(mock.patch(f"torch.cuda.{name}", return_value=answer))
+        for name, stand_in in {
+            "torch.cuda.Stream": mock.Mock,
+            "torch.cuda.current_stream": mock.Mock,
+            "torch.cuda.stream": nullcontext,
+            "torch.cuda.CUDAGraph": Graph,
+            "torch.cuda.graph": lambda graph, stream: graph,
+            "torch.optim.Optimizer._accelerator_graph_capture_health_check": refuse_uncapturable,
+        }.items():
+            self.patched.enter_context(mock.patch(name, stand_in))
         PretendedGpu.now = self
         super().__enter__()
         return self
@@ -142,6 +152,16 @@ class PretendedGpu(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, given: Sequence[Any] = (), keys: Any = None) -> Any:
         return _run(operation, given, keys or {})
+
+
+class Graph(Recording):
+    """A recording whose replay is one launch."""
+
+    def replay(self) -> None:
+        assert PretendedGpu.now is not None
+        PretendedGpu.now.launches += 1
+        with no_dispatch():
+            super().replay()
 
 
 def computing(run: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -159,10 +179,16 @@ def computing(run: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def _waits(what: str) -> None:
     """Note that the host waits, and which line of the package makes it."""
+    _refuse_recording(f"the host waits: {what}")
     if PretendedGpu.now is not None:
         own = [frame for frame in traceback.extract_stack() if "/advgen/" in frame.filename]
         where = f"{own[-1].filename.rpartition('/advgen/')[2]}:{own[-1].lineno}" if own else "?"
         PretendedGpu.now.syncs[f"{where} {what}"] += 1
+
+
+def _refuse_recording(why: str) -> None:
+    if Recording.now is not None:
+        raise RuntimeError(f"operation not permitted when stream is capturing: {why}")
 
 
 def _mapped(change: Callable[[Tensor], Any], nested: Any) -> Any:
@@ -201,7 +227,15 @@ def _run(operation: Any, given: Sequence[Any], keys: Mapping[str, Any]) -> Any:
     own = {key: value for key, value in keys.items() if key != "pin_memory"}
     if device is not None:
         own["device"] = torch.device("cpu")
-    found = operation(*_held(given), **_held(own))
+    held, own = _held(given), _held(own)
+    recording = Recording.now if on_gpu or wanted else None
+    if recording is not None:
+        if keys.get("generator") is not None:
+            _refuse_recording("a generator that the graph does not know")
+        recording.before([one.held for one in on_gpu])
+    found = operation(*held, **own)
+    if recording is not None:
+        recording.note(operation, held, own, found)
     if torch.Tag.inplace_view in operation.tags:  # what the wrapper itself says of its shape
         with no_dispatch():
             operation(*given, **keys)
@@ -234,8 +268,10 @@ def _count(
         if here and not there:
             assert not lagging, "a copy to the CPU that does not block is read before it has arrived"
             _waits("copied to the CPU")
-        elif there and not here and not lagging:
-            _waits("copied to the device")
+        elif there and not here:
+            _refuse_recording("copied from the host's memory")
+            if not lagging:
+                _waits("copied to the device")
     elif name in INDEXING:
         indices = [one for one in given[1] if one is not None]
         masks = any(one.dtype in (torch.bool, torch.uint8) for one in indices)

@@ -10,7 +10,11 @@ from torch import nn
 
 from advgen import registry
 from advgen.attacks.run import craft
+from advgen.inversion.search import search
+from advgen.io.checkpoints import build
 from advgen.models.predict import at_once, predict
+from advgen.specs.generators import FcGenerator
+from advgen.specs.searches import LatentSearch
 
 
 class Counting(nn.Module):
@@ -47,3 +51,20 @@ def test_images_are_judged_and_attacked_in_larger_batches_on_a_gpu() -> None:
         model.shown.clear()
         craft(registry.resolve(spec), model, images[:1100], labels, spec, seed=0, indices=indices)
         assert set(model.shown) == {1000, 100}
+
+
+def test_latent_vectors_are_searched_in_larger_batches_on_a_gpu() -> None:
+    generator = build("generators", FcGenerator(kind="fc", latent=2, hidden=(3,), image=(1, 2, 2))).eval()
+    spec = LatentSearch(steps=1, starts=1)
+
+    def batches(rows: int) -> int:
+        """How many there are: each tells its one step."""
+        told = list[int]()
+        images, indices = torch.rand(rows, 1, 2, 2), list(range(rows))
+        search(generator, images, spec, seed=0, indices=indices, progress=lambda done, total: told.append(total))
+        return told[-1]
+
+    assert [batches(512), batches(513)] == [1, 2]
+    with PretendedGpu():
+        generator.to(CUDA)
+        assert [batches(2048), batches(2049)] == [1, 2]

@@ -81,7 +81,9 @@ def probe(device, callbacks):
 
 def gan(device, callbacks, **keys):
     torch.manual_seed(0)
-    pair = build("generators", GENERATOR), build("networks", NETWORK, 1)
+    # a GPU is sent all latent vectors of a step before it begins, so that dropout would draw other numbers
+    discriminator = NETWORK.model_copy(update={"dropout": 0.0})
+    pair = build("generators", GENERATOR), build("networks", discriminator, 1)
     spec = GanTraining(epochs=2, batch=20, ema=0.9, **keys)
 
     def score(generator):
@@ -128,7 +130,8 @@ def test_a_training_runs_to_its_end_and_resumes(name):
     assert len(states) >= 6
     torch.testing.assert_close(numbers(found), numbers(history), rtol=1e-3, atol=1e-4, equal_nan=True)
     expected = [one for model in models for one in model.state_dict().values()]
-    torch.testing.assert_close(weights, expected, rtol=1e-3, atol=1e-4)
+    # the gradient of a bias before a batch norm is rounding alone, and the autoencoder's Adam is fused on a GPU alone
+    torch.testing.assert_close(weights, expected, rtol=1e-3, atol=6e-3 if name == "autoencoder" else 1e-4)
     resumed, again = on_gpu(train, Callbacks(state=states[3]))
     torch.testing.assert_close(numbers(resumed), numbers(found), rtol=0, atol=0, equal_nan=True)
     assert all(map(torch.equal, again, weights))
@@ -145,15 +148,22 @@ def test_numbers_are_gathered_wherever_they_lie():
     assert row.nan_to_num(-1).tolist() == [1.5, 2.5, -1, 3.5, 5.0]
 
 
-def broken(callbacks):
+def broken(callbacks, device=DEVICE):
     """A training whose loss is not a number in the sixth of 50 steps."""
     weight = torch.nn.Linear(1, 1)
 
     def play(step):
-        return [torch.tensor(math.nan if step.number == 5 else 1.0).to(DEVICE, non_blocking=True)]
+        return [torch.tensor(math.nan if step.number == 5 else 1.0).to(device, non_blocking=device != "cpu")]
 
     given = {"parts": {"weight": weight}, "columns": ("loss",), "callbacks": callbacks, "remedy": "lower lr"}
-    return run(play, examples=50, batch=1, epochs=1, seed=0, device=DEVICE, **given)
+    return run(play, examples=50, batch=1, epochs=1, seed=0, device=device, **given)
+
+
+def test_on_the_cpu_a_training_that_breaks_down_says_so_at_once():
+    told = []
+    with pytest.raises(ValueError, match="broke down at step 6 of 50"):
+        broken(Callbacks(progress=lambda *numbers: told.append(numbers)), "cpu")
+    assert [step for step, *_ in told] == [1, 2, 3, 4, 5]
 
 
 def test_a_training_that_breaks_down_names_the_step_when_its_numbers_are_fetched():

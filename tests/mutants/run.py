@@ -38,7 +38,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 from tests.mutants.operators import Mutant, mutants  # noqa: E402
 
 ATTACKS = ("tests/unit/attacks", "tests/contract/test_attacks.py", "tests/unit/attacks/test_attacks_against_peers.py")
-ATTACKS += ("tests/gpu/test_batches.py",)
+ATTACKS += ("tests/gpu/test_batches.py", "tests/gpu/test_recording.py")
 SUMMARIES = tuple(
     f"tests/unit/{name}.py"
     for name in ("experiments/test_summaries", "metrics/test_worst_case", "experiments/test_interpolation")

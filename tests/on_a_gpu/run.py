@@ -31,6 +31,7 @@ from tests.interruption import digests
 from tests.on_a_gpu.comparison import compare
 from tests.on_a_gpu.page import Row, section, with_section
 from tests.project import ROOT, Project
+from tests.same import payload
 
 STUDY = "config/smoke.yaml"
 PAGE = ROOT / "docs/gpu.md"
@@ -76,10 +77,11 @@ class Bench:
             raise ValueError((done.stderr or done.stdout).strip().splitlines()[-1])
         return done.stdout
 
-    def study(self, project: Project, places: int) -> None:
+    def study(self, project: Project, places: int, graphs: bool = False) -> None:
         """Run the smoke study, with so many jobs at a time on the GPUs."""
         words = ["-m", "snakemake", "--cores", "all", "--resources", f"gpu={places}", "--config", f"study={STUDY}"]
-        self.run(project, sys.executable, *words, ADVGEN_JOBS_PER_GPU=str(self.jobs))
+        told = {"ADVGEN_JOBS_PER_GPU": str(self.jobs), "ADVGEN_CUDA_GRAPHS": str(int(graphs))}
+        self.run(project, sys.executable, *words, **told)
 
 
 def main() -> None:
@@ -123,6 +125,7 @@ def measured(bench: Bench) -> Iterator[Row]:
         "GPU and CPU": on_both,
         "two leases": two_leases,
         "killed and resumed": killed,
+        "CUDA graphs": recorded,
         "images per second": rates,
         "DeepFool": deepfool,
     }
@@ -222,6 +225,22 @@ def killed(bench: Bench) -> Iterator[Row]:
     yield Row("a GAN's training, killed and resumed", found, was_killed and continued and equal)
 
 
+def recorded(bench: Bench) -> Iterator[Row]:
+    """The same numbers from steps that are replayed as CUDA graphs; the stamps differ, which name the device."""
+    plain, graphs = bench.project("one"), bench.project("graphs")
+    bench.study(graphs, len(devices.gpus()) * bench.jobs, graphs=True)
+    made = sorted(digests(plain))
+    one, two = (
+        [payload(path, {}) if (path := project.folder / "results" / name).is_file() else "" for name in made]
+        for project in (plain, graphs)
+    )
+    other = [name for name, ours, theirs in zip(made, one, two, strict=True) if ours != theirs]
+    found = f"{len(made)} tables and models, " + (
+        f"{len(other)} differ, first {other[0]}" if other else "equal numbers"
+    )
+    yield Row("the smoke study, plain and with CUDA graphs", found, not other)
+
+
 def rates(bench: Bench) -> Iterator[Row]:
     """Images per second, by the time that twice as much takes longer: starting up is left out."""
     project = bench.project("one")
@@ -231,14 +250,17 @@ def rates(bench: Bench) -> Iterator[Row]:
     data, judge = "results/datasets/mnist/train.parquet", "results/judges/mnist/judge.safetensors"
     epochs, steps = (2.0, 750) if torch.cuda.is_available() else (0.04, 10)  # a few seconds each
 
-    def seconds(job: PlannedJob, changes: dict[str, Any], **inputs: str) -> float:
+    def seconds(job: PlannedJob, changes: dict[str, Any], graphs: str, **inputs: str) -> float:
         start = time.perf_counter()
-        bench.run(project, *command(job, folder, changes, **inputs))
+        bench.run(project, *command(job, folder, changes, **inputs), ADVGEN_CUDA_GRAPHS=graphs)
         return time.perf_counter() - start
 
     def rate(job: PlannedJob, key: str, once: float, images: float, fixed: dict[str, Any], **inputs: str) -> str:
-        first, second = (seconds(job, {**fixed, key: times * once}, **inputs) for times in (1, 2))
-        return f"{images / (second - first):,.0f} images/s" if second > first else "too short to tell"
+        found = []
+        for graphs in ("0", "1"):
+            first, second = (seconds(job, {**fixed, key: times * once}, graphs, **inputs) for times in (1, 2))
+            found.append(f"{images / (second - first):,.0f} images/s" if second > first else "too short to tell")
+        return ", with CUDA graphs ".join(found)
 
     apart = {"validation": 200}
     job = planned("config/paper.yaml", "train_classifier", classifier="madry-pgd", seed="0")

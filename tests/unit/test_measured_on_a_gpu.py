@@ -117,7 +117,7 @@ def test_a_part_that_fails_or_has_no_time_left_is_a_row(monkeypatch: pytest.Monk
         yield Row("first", "done", True)
         raise ValueError("a reason\nin two lines")
 
-    for part in ("on_both", "two_leases", "killed", "rates", "deepfool"):
+    for part in ("on_both", "two_leases", "killed", "recorded", "rates", "deepfool"):
         monkeypatch.setattr(run, part, failing)
     monkeypatch.setattr(run.Bench, "project", lambda bench, name: bench.left())
     rows = list(run.measured(run.Bench(tmp_path, 0, 1)))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import Goal, aim, ascent, norms, pure, where
+from advgen.models.graphs import captured
 from advgen.specs.attacks import CarliniWagnerAttack
 
 BETAS = (0.9, 0.999)  # Adam's
@@ -49,7 +50,8 @@ def _search(
     best_BCHW, size_B = x_BCHW.clone(), x_BCHW.new_full((len(x_BCHW),), math.inf, dtype=torch.float64)
     w_BCHW = torch.atanh((2 * x_BCHW - 1) * (1 - 1e-6))
     mean_BCHW, square_BCHW = torch.zeros_like(w_BCHW), torch.zeros_like(w_BCHW)
-    for step in range(1, spec.steps + 1):
+
+    def advance(best_BCHW: Tensor, size_B: Tensor, rate: float, correction: float) -> tuple[Tensor, Tensor]:
         tanh_BCHW = w_BCHW.tanh()
         x_adv_BCHW = (tanh_BCHW + 1) / 2
         gradient_BCHW, logits_BK = ascent(
@@ -62,6 +64,12 @@ def _search(
         gradient_BCHW *= (1 - tanh_BCHW.square()) / 2
         mean_BCHW.lerp_(gradient_BCHW, 1 - BETAS[0])
         square_BCHW.lerp_(gradient_BCHW.square(), 1 - BETAS[1])
-        root_BCHW = (square_BCHW / (1 - BETAS[1] ** step)).sqrt_().add_(1e-8)
-        w_BCHW.addcdiv_(mean_BCHW, root_BCHW, value=-spec.lr / (1 - BETAS[0] ** step))
+        root_BCHW = (square_BCHW / correction).sqrt_().add_(1e-8)
+        w_BCHW.addcdiv_(mean_BCHW * rate, root_BCHW)
+        return best_BCHW, size_B
+
+    advance = captured(advance, x_BCHW.device)
+    for step in range(1, spec.steps + 1):
+        rate = -spec.lr / (1 - BETAS[0] ** step)
+        best_BCHW, size_B = advance(best_BCHW, size_B, rate, 1 - BETAS[1] ** step)
     return best_BCHW, size_B

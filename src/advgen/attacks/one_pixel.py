@@ -13,6 +13,8 @@ from advgen.specs.attacks import OnePixelAttack
 
 ROWS = 1000
 """Images shown to the model at a time."""
+TRIED = 200
+"""Changes of each image that the exhaustive search tries before it looks whether one has succeeded."""
 WEIGHT = 0.5  # of a difference between two candidates, as published
 
 
@@ -22,9 +24,9 @@ def one_pixel(
 ) -> Tensor:
     """The one-pixel change that brings each image nearest to a wrong label, until one succeeds [su2019one].
 
-    The exhaustive search tries every pixel at every level, so where it fails no such change exists. Images that are
-    wrong already stay as they are. The paper's fitness is the probability of the label; the margin ranks candidates
-    alike in what counts, and does not saturate.
+    The exhaustive search tries every pixel at every level and takes the first change that succeeds, so where it fails
+    no such change exists. Images that are wrong already stay as they are. The paper's fitness is the probability of the
+    label; the margin ranks candidates alike in what counts, and does not saturate.
     """
     search = _exhaust if spec.search == "exhaustive" else _evolve
     result_BCHW = x_BCHW.clone()
@@ -84,21 +86,23 @@ def _exhaust(
     place_N = torch.arange(height * width, device=x_BCHW.device).repeat_interleave(len(value_VC))
     value_NC = value_VC.repeat(height * width, 1)
     best_BCHW, best_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], -torch.inf)
-    left, start, number = torch.arange(len(x_BCHW), device=x_BCHW.device), 0, 0
-    while start < len(place_N):
+    left = torch.arange(len(x_BCHW), device=x_BCHW.device)
+    for number, start in enumerate(range(0, len(place_N), TRIED)):
         if looks(number, x_BCHW):
             left = left[best_B[left] <= 0]
             if len(left) == 0:
                 break
-        rows = slice(start, start + max(1, ROWS // len(left)))
-        place = place_N[rows].expand(len(left), -1)
-        value = value_NC[rows].expand(len(left), -1, -1)
-        margin, pick = _margins(model, x_BCHW[left], y_B[left], place, value).max(1)
+        place = place_N[start : start + TRIED].expand(len(left), -1)
+        value = value_NC[start : start + TRIED].expand(len(left), -1, -1)
+        margin_LN = _margins(model, x_BCHW[left], y_B[left], place, value)
+        # the first success, or the best: never which of them share a pass, so that the batch decides nothing
+        success_LN = margin_LN > 0
+        pick = torch.where(success_LN.any(1), success_LN.int().argmax(1), margin_LN.argmax(1))
+        margin = margin_LN.gather(1, pick[:, None]).squeeze(1)
         before, row_L1 = best_B[left], torch.arange(len(left), device=left.device)[:, None]
         better = (before <= 0) & (margin > before)
         changed = _with_pixel(x_BCHW[left], place[row_L1, pick[:, None]], value[row_L1, pick[:, None]])[:, 0]
         best_BCHW[left], best_B[left] = where(better, changed, best_BCHW[left]), torch.where(better, margin, before)
-        start, number = rows.stop, number + 1
     return best_BCHW
 
 

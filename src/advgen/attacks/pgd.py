@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from advgen import seeds
 from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
+from advgen.models.graphs import captured
 from advgen.specs.attacks import PgdAttack
 
 
@@ -60,8 +61,9 @@ def climb(model: nn.Module, x_adv_BCHW: Tensor, x_BCHW: Tensor, goal: Goal, spec
     """The images after `spec.steps` steps from `x_adv_BCHW`; the model is frozen."""
     ball = Ball.around(x_BCHW, spec.eps)
     if not spec.early_stopping:
+        advance = captured(lambda x_adv_BCHW: step(model, x_adv_BCHW, ball, goal, spec)[0], x_BCHW.device)
         for _ in range(spec.steps):
-            x_adv_BCHW, _ = step(model, x_adv_BCHW, ball, goal, spec)
+            x_adv_BCHW = advance(x_adv_BCHW)
         return x_adv_BCHW
     result_BCHW = x_adv_BCHW.clone()
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import aim, ascent, changeable, looks, pure, where
+from advgen.models.graphs import captured
 from advgen.specs.attacks import RegionAttack
 
 
@@ -24,12 +25,18 @@ def region(
     inside_B1HW = changeable(spec, x_BCHW, seed, indices)
     result_BCHW = x_BCHW.clone()
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
-    for number in range(1, spec.steps + 1):
+
+    def advance(left: Tensor) -> Tensor:
         towards, x_adv = goal.take(left), result_BCHW[left]
         gradient, logits = ascent(model, x_adv, partial(towards.loss, "cross_entropy"))
         moved = (x_adv + spec.step_size * gradient.sign() * inside_B1HW[left]).clamp(0, 1)
         missed = ~towards.reached(logits)
         result_BCHW[left] = where(missed, moved, x_adv)
+        return missed
+
+    advance = captured(advance, x_BCHW.device)
+    for number in range(1, spec.steps + 1):
+        missed = advance(left)
         if looks(number, x_BCHW):
             left = left[missed]
             if len(left) == 0:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen
+from advgen.models.graphs import recorded
 from advgen.models.predict import at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
 
@@ -24,10 +25,13 @@ SLACK = 1e-6  # how far float32 may stick out of a ball
 
 @dataclass
 class Calls:
-    """How many images have gone forward through a model, and how many gradients have come back."""
+    """How many images have gone forward through a model, and how many gradients have come back.
 
-    forward: int = 0
-    gradient: int = 0
+    Python does not see what is replayed: where steps are recorded, scalars that lie on the device are counted up.
+    """
+
+    forward: int | Tensor = 0
+    gradient: int | Tensor = 0
 
 
 @contextmanager
@@ -71,7 +75,7 @@ def craft(
     device, x_NCHW = device_of(model), unit(images_NCHW).cpu()
     batch = batch or at_once(ROWS, device)
     facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": []}
-    calls = Calls()
+    calls = Calls(*torch.zeros(2, dtype=torch.long, device=device).unbind()) if recorded(device) else Calls()
     for start in range(0, len(x_NCHW), batch):
         rows = slice(start, start + batch)
         x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
@@ -97,8 +101,8 @@ def craft(
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
         "zero_gradient": torch.cat(facts["zero_gradient"]).numpy(),
-        "gradient_calls": calls.gradient / len(x_NCHW),
-        "forward_calls": calls.forward / len(x_NCHW),
+        "gradient_calls": float(calls.gradient) / len(x_NCHW),
+        "forward_calls": float(calls.forward) / len(x_NCHW),
     }
 
 

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from advgen import seeds
 from advgen.models.few_channels import faster
 from advgen.models.generators import Generator
+from advgen.models.graphs import captured, recorded
 from advgen.models.predict import at_once, evaluating
 from advgen.specs.base import show_shape
 from advgen.specs.searches import LatentSearch
@@ -141,17 +142,25 @@ def _descend(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Final z, its images, and the loss at `steps` (B, T)."""
     z_BD = start_BD.clone().requires_grad_()
-    make = torch.optim.Adam if spec.optimizer == "adam" else torch.optim.SGD
-    optimizer = make([z_BD], lr=spec.lr)
-    history: list[Tensor] = []
-    for step in range(spec.steps):
+    optimizer: torch.optim.Optimizer = torch.optim.SGD([z_BD], lr=spec.lr)
+    if spec.optimizer == "adam":
+        on_gpu = z_BD.device.type != "cpu"
+        optimizer = torch.optim.Adam([z_BD], lr=spec.lr, fused=on_gpu, capturable=recorded(z_BD.device))
+
+    def descend() -> Tensor:
         loss_B = loss(generator(z_BD), rows_B)
-        if step in steps:
-            history.append(loss_B.detach())
         optimizer.zero_grad()
         # Summed, not averaged, over rows: each z moves as far as it would alone.
         loss_B.sum().backward()
         optimizer.step()
+        return loss_B.detach()
+
+    descend = captured(descend, z_BD.device)
+    history: list[Tensor] = []
+    for step in range(spec.steps):
+        loss_B = descend()
+        if step in steps:
+            history.append(loss_B)
         advance(step + 1)
     with torch.no_grad():
         x_BCHW = generator(z_BD)

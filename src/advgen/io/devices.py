@@ -44,6 +44,14 @@ def jobs_per_gpu() -> int:
     return int(told)
 
 
+def cuda_graphs() -> bool:
+    """Whether steps are recorded as CUDA graphs: where ADVGEN_CUDA_GRAPHS=1. It has run on no hardware yet."""
+    told = os.environ.get("ADVGEN_CUDA_GRAPHS", "0")
+    if told not in ("0", "1"):
+        sys.exit(f"ADVGEN_CUDA_GRAPHS={told}: 1 records steps as CUDA graphs, 0 does not")
+    return told == "1"
+
+
 def slots() -> list[str]:
     """Places for jobs: each GPU as often as jobs may share it, all of them once before one of them again."""
     return gpus() * jobs_per_gpu()
@@ -179,12 +187,15 @@ def _without_compiler() -> None:
 
 
 def device_name(device: str) -> str:
-    """The device's model, for stamps: the GPU's name, or "cpu" and its capability, which decides the bits."""
+    """The device's model, for stamps: the GPU's name, or "cpu" and its capability, which decides the bits.
+
+    What was computed with CUDA graphs is told apart until a GPU has shown that its bits are the same.
+    """
     if device == "cpu":
         return f"cpu {cpu_capability()}"
     import torch
 
-    return str(torch.cuda.get_device_name())
+    return f"{torch.cuda.get_device_name()}{' with CUDA graphs' if cuda_graphs() else ''}"
 
 
 def cpu_capability() -> str:

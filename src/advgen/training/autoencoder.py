@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from advgen.models.autoencoders import Autoencoder
+from advgen.models.graphs import captured, recorded
 from advgen.models.predict import evaluating, unit
 from advgen.specs.training import AutoencoderTraining, MomentMatching
 from advgen.training import loop
@@ -40,21 +41,28 @@ def train_autoencoder(
     """
     images_NCHW = images_NCHW.to(device)
     model.to(device).train()
-    optimizer = torch.optim.Adam(model.parameters(), spec.lr)
+    on_gpu = torch.device(device).type != "cpu"
+    optimizer = torch.optim.Adam(model.parameters(), spec.lr, fused=on_gpu, capturable=recorded(device))
     epochs = max(1, math.ceil(spec.epochs))
     snapshots = torch.zeros(epochs, len(LEVELS), 3)
     moments = spec.moments or MomentMatching()
 
-    def play(step: loop.Step) -> tuple[Tensor, Tensor, float]:
-        x_BCHW = unit(images_NCHW[step.rows_B])
+    def update(rows_B: Tensor, factor: Tensor | float, matched: bool) -> tuple[Tensor, Tensor]:
+        x_BCHW = unit(images_NCHW[rows_B])
         restored_BCHW, z_BD = model(x_BCHW)
         loss = (restored_BCHW - x_BCHW).square().mean()
-        factor = moment_factor(moments, step.epoch + 1) if spec.moments else 0.0
         with torch.set_grad_enabled(spec.moments is not None):
             distance = moment_loss(z_BD, moments.kind) if len(z_BD) > 1 else loss.new_zeros(())
         optimizer.zero_grad()
-        (loss + factor * distance if factor else loss).backward()
+        (loss + factor * distance if matched else loss).backward()
         optimizer.step()
+        return loss.detach(), distance.detach()
+
+    update = captured(update, device)
+
+    def play(step: loop.Step) -> tuple[Tensor, Tensor, float]:
+        factor = moment_factor(moments, step.epoch + 1) if spec.moments else 0.0
+        loss, distance = update(step.rows_B, factor, factor != 0)
         if step.ends_epoch:
             with evaluating(model), torch.no_grad():
                 snapshots[step.epoch] = quantiles(model.encode(unit(images_NCHW[:WATCHED]))).cpu()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advgen.models.graphs import captured, recorded
 from advgen.models.predict import predict, unit
 from advgen.specs.defences import DefenceSpec
 from advgen.specs.training import ClassifierTraining
@@ -39,18 +41,24 @@ def train_classifier(
     model.to(device).train()
     images_NCHW, labels_N = images_NCHW.to(device), labels_N.to(device)
     validation = validation[0].to(device), validation[1]
-    optimizer = _optimizer(model, spec)
+    optimizer = _optimizer(model, spec, device)
     per_epoch = math.ceil(len(images_NCHW) / spec.batch)
     defended = make_defence(defence, model, images_NCHW, labels_N, per_epoch, seed)
 
-    def play(step: loop.Step) -> tuple[Tensor, float]:
-        lr = spec.lr * 0.5 * (1 + math.cos(math.pi * step.number / step.total)) if spec.decay else spec.lr
+    def update(rows_B: Tensor, lr: Tensor | float, *varying: Any) -> Tensor:
         for group in optimizer.param_groups:
             group["lr"] = lr
-        loss = defended.loss(unit(images_NCHW[step.rows_B]), labels_N[step.rows_B], step)
+        loss = defended.loss(unit(images_NCHW[rows_B]), labels_N[rows_B], varying)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        return loss.detach()
+
+    update = captured(update, device)
+
+    def play(step: loop.Step) -> tuple[Tensor, float]:
+        lr = spec.lr * 0.5 * (1 + math.cos(math.pi * step.number / step.total)) if spec.decay else spec.lr
+        loss = update(step.rows_B, lr, *defended.varying(step))
         defended.after(step, lr)
         return loss, accuracy(model, *validation) if step.ends_epoch else math.nan
 
@@ -76,7 +84,7 @@ def accuracy(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor) -> float:
     return (predict(model, images_NCHW)[0] == labels_N.cpu()).double().mean().item()
 
 
-def _optimizer(model: nn.Module, spec: ClassifierTraining) -> torch.optim.Optimizer:
+def _optimizer(model: nn.Module, spec: ClassifierTraining, device: str) -> torch.optim.Optimizer:
     """The penalty is weight_decay / 2 · ‖w‖² on weight matrices and filters, not on biases and norms."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
@@ -84,5 +92,6 @@ def _optimizer(model: nn.Module, spec: ClassifierTraining) -> torch.optim.Optimi
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if spec.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=spec.lr, momentum=0.9)
-    return torch.optim.Adam(groups, lr=spec.lr, fused=True)
+        # the fused one reads a learning rate that lies on the GPU
+        return torch.optim.SGD(groups, lr=spec.lr, momentum=0.9, fused=torch.device(device).type != "cpu")
+    return torch.optim.Adam(groups, lr=spec.lr, fused=True, capturable=recorded(device))

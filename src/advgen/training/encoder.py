@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.generators import Generator
+from advgen.models.graphs import captured, recorded
 from advgen.specs.training import EncoderTraining
 from advgen.training import loop
 from advgen.training.state import Callbacks
@@ -30,15 +31,19 @@ def train_encoder(
     """
     encoder.to(device).train()
     frozen = copy.deepcopy(generator).to(device).eval().requires_grad_(False)
-    optimizer = torch.optim.Adam(encoder.parameters(), spec.lr, fused=True)
+    optimizer = torch.optim.Adam(encoder.parameters(), spec.lr, fused=True, capturable=recorded(device))
 
-    def play(step: loop.Step) -> tuple[Tensor, float]:
-        z_BD = torch.randn(spec.batch, generator.latent).to(device, non_blocking=True)
+    def update(z_BD: Tensor) -> Tensor:
         loss = (encoder(frozen(z_BD)) - z_BD).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return loss, math.nan
+        return loss.detach()
+
+    update = captured(update, device)
+
+    def play(step: loop.Step) -> tuple[Tensor, float]:
+        return update(torch.randn(spec.batch, generator.latent)), math.nan
 
     history = loop.run(
         play,

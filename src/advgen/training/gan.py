@@ -12,12 +12,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from advgen.models.generators import Generator
+from advgen.models.graphs import captured, recorded
 from advgen.models.predict import evaluating, unit
 from advgen.specs.training import GanTraining
 from advgen.training import loop
@@ -71,7 +74,7 @@ def train_gan(
     # transposed convolutions of few channels take two thirds as long on the CPU with channels last
     generator.to(device).to(memory_format=torch.channels_last).train()
     discriminator.to(device).train()
-    game = _Game(generator, discriminator, spec)
+    game = _Game(generator, discriminator, spec, recorded(device))
     averaged = copy.deepcopy(generator)
     parts: dict[str, nn.Module | torch.optim.Optimizer] = {
         "generator": generator,
@@ -94,9 +97,12 @@ def train_gan(
             lowest.fill_(found)
             best.load_state_dict(candidate.state_dict())
 
+    update = captured(lambda rows_B, *drawn: game.play(unit(images_NCHW[rows_B]), *drawn), device)
+
     def play(step: loop.Step) -> Sequence[Tensor]:
-        game.updates = step.number * spec.discriminator_steps
-        numbers = game.play(unit(images_NCHW[step.rows_B]))
+        # a GPU would have to wait for latent vectors that the CPU draws in the middle of a step
+        drawn = () if torch.device(device).type == "cpu" else (game.draw(len(step.rows_B)),)
+        numbers = update(step.rows_B, *drawn)
         if spec.ema:
             _update_average(averaged, generator, min(spec.ema, (1 + step.number) / (10 + step.number)))
         if judged(step.number, step.total, spec.checkpoint_selection):
@@ -140,21 +146,19 @@ class _Outcome:
 class _Game:
     """The two networks, their optimisers and the rules by which they take turns."""
 
-    def __init__(self, generator: Generator, discriminator: nn.Module, spec: GanTraining):
+    def __init__(self, generator: Generator, discriminator: nn.Module, spec: GanTraining, recorded: bool = False):
         self.generator, self.discriminator, self.spec = generator, discriminator, spec
-        betas = (spec.beta1, BETA2)
-        self.optimizer_generator = torch.optim.Adam(generator.parameters(), spec.lr_generator, betas, EPS, fused=True)
-        self.optimizer_discriminator = torch.optim.Adam(
-            discriminator.parameters(), spec.lr_discriminator, betas, EPS, fused=True
-        )
-        self.updates = 0  # of the discriminator: Adam counts them, too, but on the device
+        adam = partial(torch.optim.Adam, betas=(spec.beta1, BETA2), eps=EPS, fused=True, capturable=recorded)
+        self.optimizer_generator = adam(generator.parameters(), spec.lr_generator)
+        self.optimizer_discriminator = adam(discriminator.parameters(), spec.lr_discriminator)
+        self.drawn = list[Tensor]()
         self.batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in discriminator.modules())
 
-    def play(self, real_BCHW: Tensor) -> Sequence[Tensor]:
-        """All updates of one batch; NUMBERS."""
+    def play(self, real_BCHW: Tensor, latents_UBD: Sequence[Tensor] | Tensor = ()) -> Sequence[Tensor]:
+        """All updates of one batch, on these latent vectors if any are given (`draw`); NUMBERS."""
+        self.drawn = list(latents_UBD)
         for _ in range(self.spec.discriminator_steps):
             d = self.step_discriminator(real_BCHW)
-            self.updates += 1
         for _ in range(self.spec.generator_steps):
             g_loss, g_gradient = self.step_generator(real_BCHW)
         return g_loss, d.loss, g_gradient, d.gradient, d.logit_real, d.logit_fake
@@ -197,7 +201,7 @@ class _Game:
         """The generator's loss against the discriminator `unroll` updates later, as a function of the generator."""
         weights = {name: one.detach().clone().requires_grad_() for name, one in self.discriminator.named_parameters()}
         buffers = {name: one.clone() for name, one in self.discriminator.named_buffers()}
-        moments = _moments(self.discriminator, self.optimizer_discriminator, self.updates)
+        moments = _moments(self.discriminator, self.optimizer_discriminator)
 
         def discriminate(x_BCHW: Tensor) -> Tensor:
             logits_B1: Tensor = functional_call(self.discriminator, {**weights, **buffers}, (x_BCHW,))
@@ -217,39 +221,53 @@ class _Game:
             )
         return generator_loss(self.spec.loss, discriminate(self.generator(self.latents(rows))))
 
+    def draw(self, rows: int) -> Tensor:
+        """All latent vectors of one batch (updates, rows, latent), on the CPU, in the order in which they are used."""
+        updates = self.spec.discriminator_steps + self.spec.generator_steps * (self.spec.unroll + 1)
+        return torch.stack([torch.randn(rows, self.generator.latent) for _ in range(updates)])
+
     def latents(self, rows: int) -> Tensor:
+        if self.drawn:
+            return self.drawn.pop(0)
         weight = next(self.generator.parameters())
-        return torch.randn(rows, self.generator.latent).to(weight.device, weight.dtype, non_blocking=True)
+        return torch.randn(rows, self.generator.latent).to(weight)
 
 
-Moments = Mapping[str, tuple[float, Tensor, Tensor]]
-"""Adam's steps so far, first and second moment of each weight."""
+class Moments(NamedTuple):
+    """Adam's steps so far, and of each weight the first and second moment."""
+
+    steps: float | Tensor
+    of_weights: Mapping[str, tuple[Tensor, Tensor]]
 
 
-def _moments(network: nn.Module, optimizer: torch.optim.Optimizer, updates: int) -> Moments:
-    moments = {}
+def _moments(network: nn.Module, optimizer: torch.optim.Optimizer) -> Moments:
+    steps: float | Tensor = 0.0
+    of_weights = {}
     for name, weight in network.named_parameters():
         state = optimizer.state.get(weight)
-        zero = torch.zeros_like(weight)
-        moments[name] = (float(updates), state["exp_avg"], state["exp_avg_sq"]) if state else (0.0, zero, zero)
-    return moments
+        of_weights[name] = (state["exp_avg"], state["exp_avg_sq"]) if state else (torch.zeros_like(weight),) * 2
+        if state:
+            # in double precision on a GPU, too, without asking it
+            steps = state["step"].item() if state["step"].device.type == "cpu" else state["step"].double()
+    return Moments(steps, of_weights)
 
 
 def adam(
     weights: Mapping[str, Tensor], moments: Moments, gradients: Mapping[str, Tensor], lr: float, beta1: float
 ) -> tuple[dict[str, Tensor], Moments]:
     """One update of Adam as a function that can be differentiated; nothing is changed in place."""
+    steps = moments.steps + 1
+    correction1, correction2 = 1 - beta1**steps, 1 - BETA2**steps
     later, kept = {}, {}
     for name, weight in weights.items():
-        steps, first, second = moments[name]
-        steps += 1
+        first, second = moments.of_weights[name]
         first = beta1 * first + (1 - beta1) * gradients[name]
         second = BETA2 * second + (1 - BETA2) * gradients[name].square()
         # the root of a second moment of exactly 0, as a dead unit has, would have no derivative
-        scale = (second / (1 - BETA2**steps)).clamp_min(1e-30).sqrt() + EPS
-        later[name] = weight - lr * first / (1 - beta1**steps) / scale
-        kept[name] = (steps, first, second)
-    return later, kept
+        scale = (second / correction2).clamp_min(1e-30).sqrt() + EPS
+        later[name] = weight - lr * first / correction1 / scale
+        kept[name] = (first, second)
+    return later, Moments(steps, kept)
 
 
 def _update(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
@@ -263,12 +281,16 @@ def _update(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) 
 
 @contextmanager
 def rolled_back(network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Undo, bit for bit, what happens inside to weights and buffers, Adam's moments and step counts."""
-    weights = copy.deepcopy(network.state_dict())
-    moments = copy.deepcopy(optimizer.state_dict())
+    """Undo, bit for bit, what happens inside to weights and buffers, Adam's moments and step counts.
+
+    Where they lie stays the same, as a recorded step wants it; the optimizer has made a step before.
+    """
+    now = [*network.state_dict().values(), *(one for state in optimizer.state.values() for one in state.values())]
+    before = [one.clone() for one in now]
     yield
-    network.load_state_dict(weights)
-    optimizer.load_state_dict(moments)
+    with torch.no_grad():
+        for one, kept in zip(now, before, strict=True):
+            one.copy_(kept)
 
 
 @contextmanager

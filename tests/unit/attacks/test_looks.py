@@ -44,8 +44,7 @@ def test_every_attack_that_looks_is_here():
 def test_what_is_done_stays_as_it_is_until_the_next_look(kind, keys, model, x, y, indices, monkeypatch):
     spec = registry.parse("attacks", {"kind": kind, **keys})
     attack, given = registry.resolve(spec), {"seed": 0, "indices": indices}
-    # else the exhaustive search shows as many changes at once as images leave room for, and keeps the best of those
-    monkeypatch.setattr(one_pixel, "ROWS", 1)
+    monkeypatch.setattr(one_pixel, "TRIED", 1)  # else the exhaustive search never comes to a look
     few, many, looked = Calls(), Calls(), []
     with counted(model, few):
         at_once = attack(model, x, y, spec, **given)

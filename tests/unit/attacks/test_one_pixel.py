@@ -8,6 +8,7 @@ import torch
 from advgen import seeds
 from advgen.attacks import one_pixel as module
 from advgen.attacks.one_pixel import one_pixel
+from advgen.attacks.run import Calls, counted
 from advgen.specs.attacks import OnePixelAttack
 
 
@@ -65,14 +66,17 @@ def test_evolution_is_the_published_one(model, x, y, indices, generations):
     assert 0 < (model(found).argmax(1) != y)[:-1].sum() < 5
 
 
-@pytest.mark.parametrize("rows", [1000, 40, 1])
-def test_trying_all_takes_the_first_part_that_succeeds_and_the_best_of_it(model, x, y, indices, rows, monkeypatch):
-    """Every pixel at 0, 0.5 and 1 in each channel; whatever share of them is shown to the model at a time."""
+EXHAUSTIVE = OnePixelAttack(kind="one_pixel", search="exhaustive", levels=3)
+
+
+@pytest.mark.parametrize(("tried", "rows"), [(200, 1000), (10, 40), (1, 1)])
+def test_trying_all_takes_the_first_that_succeeds_else_the_best(model, x, y, indices, tried, rows, monkeypatch):
+    """Every pixel at 0, 0.5 and 1 in each channel; however many of them are shown to the model at a time."""
+    monkeypatch.setattr(module, "TRIED", tried)
     monkeypatch.setattr(module, "ROWS", rows)
-    spec = OnePixelAttack(kind="one_pixel", search="exhaustive", levels=3)
     shown = []
     hook = model.register_forward_pre_hook(lambda module, inputs: shown.append(len(inputs[0])))
-    found = one_pixel(model, x, y, spec, seed=3, indices=indices)
+    found = one_pixel(model, x, y, EXHAUSTIVE, seed=3, indices=indices)
     hook.remove()
     assert shown[0] == len(x)
     assert rows / 2 < max(shown[1:]) <= rows
@@ -81,17 +85,27 @@ def test_trying_all_takes_the_first_part_that_succeeds_and_the_best_of_it(model,
     for row in range(len(x) - 1):
         leads = [margin(model, with_pixel(x[row], i, j, values), int(y[row])) for i, j, *values in places]
         fooled.append(max(leads) > 0)
-        lead = margin(model, found[row], int(y[row]))
-        if not fooled[-1]:
-            assert lead == pytest.approx(max(leads), abs=1e-12)
-            continue
-        first = next(n for n, one in enumerate(leads) if one > 0)
-        assert min(abs(one - lead) for one in leads[first : first + rows]) < 1e-12
-        assert lead > 0
-        if rows == 1:
-            assert lead == pytest.approx(leads[first], abs=1e-12)
+        expected = next(lead for lead in leads if lead > 0) if fooled[-1] else max(leads)
+        assert margin(model, found[row], int(y[row])) == pytest.approx(expected, abs=1e-12)
     assert True in fooled
     assert False in fooled
+
+
+def test_trying_all_does_not_depend_on_the_batch(model, x, y, indices, monkeypatch):
+    """Neither what is found for an image nor how often the model is asked."""
+    monkeypatch.setattr(module, "ROWS", 40)
+
+    def attacked(rows):
+        calls = Calls()
+        with counted(model, calls):
+            found = one_pixel(model, x[rows], y[rows], EXHAUSTIVE, seed=3, indices=[indices[row] for row in rows])
+        return found, calls.forward
+
+    together, calls = attacked([0, 1, 2, 3, 4])
+    alone = [attacked([row]) for row in range(5)]
+    torch.testing.assert_close(torch.cat([found for found, _ in alone]), together, rtol=0, atol=0)
+    assert sum(count for _, count in alone) == calls
+    assert {count for _, count in alone} == {1 + 200, 1 + 252}, "some are found among the first 200"
 
 
 def test_a_tie_is_no_success(x, indices):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import signal
@@ -10,10 +11,15 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from tests.project import ROOT
 
-from advgen.io import devices
+from advgen import cli
+from advgen.driver.plan import build
+from advgen.io import cache, devices
+from advgen.study.load import load_file
 
 HOLD = "from advgen.io import devices; print(devices.lease(), flush=True); import time; time.sleep({seconds})"
 
@@ -92,8 +98,36 @@ def test_a_job_that_asks_for_no_gpu_takes_none(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("gpus", "kept", "told"), [("0", True, 1), ("0", False, 1), ("", True, 0), ("", False, 1)])
+def test_a_job_chooses_its_device_once(
+    gpus: str, kept: bool, told: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before it asks for what is kept where there are GPUs, whose names are part of the question; else if it must."""
+    job = build(load_file(ROOT / "tests/gpu/every.yaml")).of("train_classifier")[0]
+    spec = json.dumps({**json.loads(job.spec), "tf32": True})
+    given: list[Any] = []
+    monkeypatch.chdir(tmp_path)
+    Path("data").touch()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    monkeypatch.setattr(devices, "prepare", lambda *one: given.append(one) or "cpu")
+    for module, name, answer in ((cache, "restore", kept), (cache, "store", None), (cli, "compute", None)):
+        monkeypatch.setattr(module, name, lambda job, answer=answer: answer)
+    outputs = [word for flag in job.task.writes().values() for word in (f"--{flag}", flag)]
+    cli.main([job.task.command, "--traceback", "--data", "data", *outputs, "--spec", spec])
+    assert given == [("train-classifier out-model", True, True)] * told
+
+
+def test_tests_use_no_gpu_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho GPU 0: one of this machine\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert devices.gpus() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert devices.gpus() == ["0"]
+
+
 def test_no_gpus_are_told_to_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     devices.heed_resources(promising(1))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"

@@ -20,7 +20,11 @@ PER_EPOCH = 10
 
 
 def step(number, total=100):
-    return Step(number, total, number // PER_EPOCH, False, torch.empty(0))
+    return Step(number, total, number // PER_EPOCH, False, torch.arange(30))
+
+
+def loss_of(defence, x, y, at):
+    return defence.loss(x, y, defence.varying(at))
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def of_kind(kind, **settings):
 
 def trained_on(spec, x, y, number=50):
     model = Watched()
-    made(spec, model, (x * 255).byte(), y).loss(x, y, step(number))
+    loss_of(made(spec, model, (x * 255).byte(), y), x, y, step(number))
     return model.seen
 
 
@@ -66,7 +70,7 @@ def test_fgsm_is_the_papers_mixture(x, y):
     model = Watched()
     x_adv = fgsm(model, x, y, FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(30)))
     expected = 0.3 * cross_entropy(model(x), y) + 0.7 * cross_entropy(model(x_adv), y)
-    torch.testing.assert_close(made(spec, model, x, y).loss(x, y, step(0)), expected)
+    torch.testing.assert_close(loss_of(made(spec, model, x, y), x, y, step(0)), expected)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_attacked_images_stay_in_ball_and_box_and_raise_the_loss(spec, x, y):
         x_adv = made(spec, model, x, y)._sampled(x, y)
     else:
         model = Watched()
-        made(spec, model, x, y).loss(x, y, step(0))
+        loss_of(made(spec, model, x, y), x, y, step(0))
         [x_adv] = model.seen
     assert x_adv.min() >= 0 and x_adv.max() <= 1
     delta = (x_adv - x).flatten(1)
@@ -135,10 +139,10 @@ def test_the_pool_has_its_share_of_each_batch_once_it_holds_any(x, y):
     images, labels = (x.repeat(40, 1, 1, 1) * 255).byte(), y.repeat(40)
     model = Watched()
     defence = made(of_kind("pool", size=PART, refresh=0.1, share=0.25), model, images, labels)
-    defence.loss(x, y, step(0))
+    loss_of(defence, x, y, step(0))
     assert torch.equal(model.seen[-1], x)
     defence.after(step(0), 0.1)
-    defence.loss(x, y, step(1))
+    loss_of(defence, x, y, step(1))
     assert torch.equal(model.seen[-1][:30], x)
     joined = model.seen[-1][30:]
     assert len(joined) == 10
@@ -191,7 +195,7 @@ def test_deep_defense_widens_margins_and_heeds_wrong_labels(x):
         return defence._perturbation(x, *defence._boundary(x, labels)).flatten(1).norm(dim=1).mean()
 
     before = rho()
-    penalty = defence.loss(x, labels, step(60)) - cross_entropy(model(x), labels)
+    penalty = loss_of(defence, x, labels, step(60)) - cross_entropy(model(x), labels)
     penalty.backward()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -203,8 +207,8 @@ def test_deep_defense_begins_in_the_middle(x, y):
     model = Watched().net
     defence = made(of_kind("deep_defense"), model, x, y)
     plain = cross_entropy(model(x), y)
-    torch.testing.assert_close(defence.loss(x, y, step(49)), plain)
-    assert defence.loss(x, y, step(50)) > plain + 1
+    torch.testing.assert_close(loss_of(defence, x, y, step(49)), plain)
+    assert loss_of(defence, x, y, step(50)) > plain + 1
 
 
 def test_bayesian_noise_on_the_weights_has_its_temperature():

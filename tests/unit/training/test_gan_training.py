@@ -12,7 +12,7 @@ from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
-from advgen.training.gan import NUMBERS, _Game, adam, judged, rolled_back, train_gan
+from advgen.training.gan import NUMBERS, Moments, _Game, adam, judged, rolled_back, train_gan
 from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
 
@@ -177,7 +177,6 @@ def tiny_game(**settings):
     real_BCHW = torch.rand(8, 1, 3, 3, dtype=torch.float64)
     for _ in range(2):
         game.step_discriminator(real_BCHW)
-    game.updates = 2
     return game, real_BCHW
 
 
@@ -247,7 +246,7 @@ def test_the_written_out_adam_is_torchs():
     weight = torch.randn(5, dtype=torch.float64)
     parameter = torch.nn.Parameter(weight.clone())
     optimizer = torch.optim.Adam([parameter], 0.1, (0.5, 0.999))
-    weights, moments = {"w": weight}, {"w": (0.0, torch.zeros(5), torch.zeros(5))}
+    weights, moments = {"w": weight}, Moments(0.0, {"w": (torch.zeros(5), torch.zeros(5))})
     for number in range(4):
         gradient = torch.tensor([1.0, -2, 0, 1e-6, 5], dtype=torch.float64) * (number + 1)
         parameter.grad = gradient

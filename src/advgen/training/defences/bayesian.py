@@ -9,7 +9,7 @@ from torch import Tensor
 
 from advgen.attacks.common import frozen, project
 from advgen.models.ensemble import Ensemble
-from advgen.training.defences.common import Defence
+from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
 
@@ -24,7 +24,7 @@ class Bayesian(Defence):
 
     model: Ensemble
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
         return self._losses(self.model.members(self._sampled(x_BCHW, y_B)), y_B).sum(1).mean()
 
     def after(self, step: Step, lr: float) -> None:

@@ -9,6 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from advgen.training.loop import Step
 
+Varying = tuple[Any, ...]
+"""Tensors, floats, and choices that are made a few times in a training."""
+
 
 class Defence:
     """Plain training, and the base of every defence.
@@ -26,7 +29,11 @@ class Defence:
         self.per_epoch, self.seed = per_epoch, seed
         self.extras: dict[str, Tensor] = {}
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def varying(self, step: Step) -> Varying:
+        """What its loss knows of the step: on a GPU that may be recorded, and nothing else may change (`captured`)."""
+        return ()
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
         """The scalar to minimise on a batch of float images in [0, 1]; the model is in training mode."""
         return cross_entropy(self.model(x_BCHW), y_B)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from advgen.models.predict import evaluating
-from advgen.training.defences.common import Defence
+from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
 
@@ -20,9 +20,14 @@ class DeepDefense(Defence):
     a trained network; here the first half of the steps is plain training.
     """
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def varying(self, step: Step) -> Varying:
+        """Whether perturbations are penalised yet."""
+        return (2 * step.number >= step.total,)
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
+        (penalised,) = varying
         plain = cross_entropy(self.model(x_BCHW), y_B)
-        if 2 * step.number < step.total:
+        if not penalised:
             return plain
         with evaluating(self.model):
             label_B, other_B = self._boundary(x_BCHW, y_B)

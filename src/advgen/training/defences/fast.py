@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from advgen.attacks.common import Goal, ascent, frozen, project
-from advgen.training.defences.common import Defence
+from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
 
@@ -19,11 +19,15 @@ class Fast(Defence):
     As in the authors' code the starting point may lie outside the box; the example that is trained on does not.
     """
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def varying(self, step: Step) -> Varying:
+        """The ball's radius and the length of the step."""
         eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
+        return eps, self.spec.step_size * eps / self.spec.eps
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
+        eps, length = varying
         start_BCHW = x_BCHW + eps * (2 * torch.rand_like(x_BCHW) - 1)
         with frozen(self.model):
             gradient_BCHW, _ = ascent(self.model, start_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
-        length = self.spec.step_size * eps / self.spec.eps
         x_adv_BCHW = project(start_BCHW + length * gradient_BCHW.sign(), x_BCHW, "linf", eps)
         return cross_entropy(self.model(x_adv_BCHW), y_B)

@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from advgen.attacks.common import Goal, ascent, frozen, project
-from advgen.training.defences.common import Defence
-from advgen.training.loop import Step
+from advgen.training.defences.common import Defence, Varying
 
 
 class Fgsm(Defence):
@@ -18,7 +17,7 @@ class Fgsm(Defence):
     The examples count as constants: no gradient flows through the sign, which has none.
     """
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
         with frozen(self.model):
             gradient_BCHW, _ = ascent(self.model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
         x_adv_BCHW = project(x_BCHW + self.spec.eps * gradient_BCHW.sign(), x_BCHW, "linf", self.spec.eps)

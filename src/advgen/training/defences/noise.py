@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from advgen.training.defences.common import Defence
-from advgen.training.loop import Step
+from advgen.training.defences.common import Defence, Varying
 
 
 class Noise(Defence):
@@ -16,7 +15,7 @@ class Noise(Defence):
     The `sign` and `uniform` noises are the controls of goodfellow2015explaining.
     """
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
         if self.spec.noise == "gaussian":
             noise_BCHW = torch.randn_like(x_BCHW)
         else:

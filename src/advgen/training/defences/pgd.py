@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from advgen.attacks.common import Goal, ascent, frozen, norms, project
-from advgen.training.defences.common import Defence
+from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
 
@@ -19,9 +19,13 @@ class Pgd(Defence):
     While eps grows, the steps grow with it.
     """
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def varying(self, step: Step) -> Varying:
+        """The ball's radius and the length of a step."""
         eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
-        length = self.spec.step_size * eps / self.spec.eps
+        return eps, self.spec.step_size * eps / self.spec.eps
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
+        eps, length = varying
         loss = partial(Goal(y_B).loss, "cross_entropy")
         x_adv_BCHW = self.start(x_BCHW, eps)
         with frozen(self.model):

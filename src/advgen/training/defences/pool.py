@@ -13,7 +13,7 @@ from advgen.attacks.deepfool import deepfool
 from advgen.models.predict import unit
 from advgen.specs.attacks import DeepFoolAttack
 from advgen.specs.defences import PoolDefence
-from advgen.training.defences.common import Defence
+from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
 PART = 250
@@ -37,11 +37,15 @@ class Pool(Defence):
         self.extras = {"pool": images_PCHW, "pool_labels": torch.zeros_like(self.labels_N[:size])}
         self.search = DeepFoolAttack(kind="deepfool", steps=self.spec.steps, overshoot=self.spec.overshoot)
 
-    def loss(self, x_BCHW: Tensor, y_B: Tensor, step: Step) -> Tensor:
+    def varying(self, step: Step) -> Varying:
+        """Which examples join."""
+        filled = min(self._parts_made(step.number) * PART, len(self.extras["pool"]))
+        joining = round(self.spec.share / (1 - self.spec.share) * len(step.rows_B)) if filled else 0
+        return (torch.randint(max(filled, 1), (joining,), device=self.labels_N.device),)
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
+        (rows_J,) = varying
         pool_PCHW, labels_P = self.extras["pool"], self.extras["pool_labels"]
-        filled = min(self._parts_made(step.number) * PART, len(pool_PCHW))
-        joining = round(self.spec.share / (1 - self.spec.share) * len(x_BCHW)) if filled else 0
-        rows_J = torch.randint(max(filled, 1), (joining,), device=x_BCHW.device)
         logits_AK = self.model(torch.cat([x_BCHW, pool_PCHW[rows_J]]))
         return cross_entropy(logits_AK, torch.cat([y_B, labels_P[rows_J]]))
 
