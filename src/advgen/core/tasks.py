@@ -81,6 +81,7 @@ class Task(Spec):
         [told, *_] = [one for one in type(self).__mro__ if "command" in one.__dict__]  # the rule may be another
         fields = [getattr(self, name) for name in type(self).model_fields]
         own = {"advgen.cli:compute", "advgen.io.jobs:Job", f"{self.module()}:run", f"{told.__module__}:{told.__name__}"}
+        own |= {"advgen.cli:prepare"} if self.torch else set()
         return own | set(targets(fields))
 
     def made_with(self) -> tuple[str, ...]:
