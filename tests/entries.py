@@ -32,6 +32,7 @@ SMALL = {
 }
 # what the tests can afford; the others run with their defaults
 FAST: dict[str, dict[str, Any]] = {
+    "apgd": {"steps": 2},
     "adversarial_labels": {"classifier": "one", "steps": 2},
     "bayesian": {"steps": 1},
     "bernoulli_model": {"dimension": 20, "sizes": [2], "trials": 2},

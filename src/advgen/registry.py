@@ -61,6 +61,7 @@ MASKS: dict[type[Spec], str] = {
 ATTACKS: dict[type[Spec], str] = {
     attacks.FgsmAttack: "advgen.attacks.fgsm:fgsm",
     attacks.PgdAttack: "advgen.attacks.pgd:pgd",
+    attacks.ApgdAttack: "advgen.attacks.apgd:apgd",
     attacks.RegionAttack: "advgen.attacks.region:region",
     attacks.LbfgsAttack: "advgen.attacks.lbfgs:lbfgs",
     attacks.DeepFoolAttack: "advgen.attacks.deepfool:deepfool",

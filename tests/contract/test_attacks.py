@@ -24,6 +24,7 @@ INDICES = [100 + 7 * row for row in range(N)]
 
 # Settings that the tests can afford; kinds that are not named here run with their defaults.
 FAST = {
+    "apgd": {"steps": 10},
     "carlini_wagner": {"steps": 20, "searches": 3},
     "lbfgs": {"steps": 10, "searches": 4},
     "one_pixel": {"population": 10, "generations": 3},
@@ -39,6 +40,10 @@ WAYS = {
     "pgd active": ("pgd", {"early_stopping": True, "eps": 0.03}),
     "pgd restarts": ("pgd", {"restarts": 3, "eps": 0.01, "loss": "margin"}),
     "pgd targeted": ("pgd", {"target": 2, "loss": "dlr"}),
+    "apgd l2": ("apgd", {"norm": "l2", "eps": 1.5, "loss": "dlr"}),
+    "apgd to the end": ("apgd", {"early_stopping": False, "eps": 0.03}),
+    "apgd towards classes": ("apgd", {"targets": 3, "restarts": 2, "eps": 0.02, "loss": "dlr"}),
+    "apgd targeted": ("apgd", {"target": 2, "loss": "margin"}),
     "region targeted": ("region", {"target": "nearest"}),
     "lbfgs untargeted": ("lbfgs", {"target": None}),
     "carlini_wagner targeted": ("carlini_wagner", {"target": "random"}),

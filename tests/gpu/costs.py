@@ -152,6 +152,10 @@ ITERATIONS: dict[str, list[tuple[dict[str, Any], Callable[[int], dict[str, Any]]
         ({"norm": "l2"}, lambda n: {"steps": n}),
         ({"early_stopping": True}, lambda n: {"steps": n}),
     ],
+    "apgd": [
+        ({}, lambda n: {"steps": n}),
+        ({"norm": "l2"}, lambda n: {"steps": n}),
+    ],
     "region": [({"region": {"kind": "glasses"}}, lambda n: {"steps": n})],
     "lbfgs": [({"searches": 1}, lambda n: {"steps": n})],
     "deepfool": [({}, lambda n: {"steps": n})],

@@ -69,6 +69,15 @@ class TargetedAttack(AttackSpec):
         return "none" if self.target is None else str(self.target)
 
 
+def check_loss(loss: str, targeted: bool, classes: int) -> None:
+    """WrongValue if a loss compares more classes than there are."""
+    needed = 4 if targeted else 3
+    if loss == "dlr" and classes < needed:
+        which = "with a target" if targeted else "without a target"
+        message = f"{which} needs {needed} classes, and there are {classes}; choose margin or cross_entropy"
+        raise WrongValue("loss", loss, message)
+
+
 class FgsmAttack(TargetedAttack):
     """One step of size eps along the sign of the input gradient (Goodfellow et al. 2015)."""
 
@@ -121,12 +130,7 @@ class PgdAttack(TargetedAttack):
         super().check(shape, classes)
         if self.norm == "l2":
             check_radius("eps", self.eps, shape)
-        targeted = self.target is not None
-        needed = 4 if targeted else 3
-        if self.loss == "dlr" and classes < needed:
-            which = "with a target" if targeted else "without a target"
-            message = f"{which} needs {needed} classes, and there are {classes}; choose margin or cross_entropy"
-            raise WrongValue("loss", self.loss, message)
+        check_loss(self.loss, self.target is not None, classes)
 
     def threat(self) -> Threat:
         return Threat(
@@ -138,6 +142,51 @@ class PgdAttack(TargetedAttack):
             access="white-box",
             target=self._target(),
             loss=self.loss,
+        )
+
+
+class ApgdAttack(TargetedAttack):
+    """Projected gradient steps with momentum that halve their own size (Croce and Hein 2020)."""
+
+    kind: Literal["apgd"] = Field(description="Auto-PGD: projected gradient steps that find their own size")
+    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    steps: Count = Field(100, description="gradient steps from each start")
+    restarts: Count = Field(1, description="random starts; a point counts as safe only if all fail")
+    loss: Literal["cross_entropy", "margin", "dlr"] = Field("cross_entropy", description="what is climbed, as in pgd")
+    targets: Count | None = Field(
+        None,
+        description="climb the loss towards each of so many likeliest wrong classes, one after the other, until one "
+        "fools; null: away from the label",
+    )
+    early_stopping: bool = Field(
+        True, description="stop working on an image as soon as it is fooled; false: go on to the highest loss"
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> ApgdAttack:
+        if self.targets is not None and self.target is not None:
+            message = "asks for many classes, and target for one; leave one of them out"
+            raise WrongValue("targets", self.targets, message)
+        check_ball(self.norm, self.eps, 0.0)
+        return self
+
+    def check(self, shape: Shape, classes: int) -> None:
+        super().check(shape, classes)
+        if self.norm == "l2":
+            check_radius("eps", self.eps, shape)
+        check_loss(self.loss, self.target is not None or self.targets is not None, classes)
+
+    def threat(self) -> Threat:
+        return Threat(
+            norm=self.norm,
+            eps=self.eps,
+            steps=self.steps,
+            restarts=self.restarts * (self.targets or 1),
+            step_size=2 * self.eps,
+            access="white-box",
+            target=self._target(),
+            loss=self.loss if self.targets is None else f"targeted {self.loss}",
         )
 
 

@@ -16,6 +16,10 @@ NAMES = [one.name for one in pkgutil.iter_modules(advgen.attacks.__path__)]
 MODULES = [importlib.import_module(f"advgen.attacks.{name}") for name in NAMES]
 LOOKING = [module for module in MODULES if hasattr(module, "looks") and module is not common]
 SPECS = {
+    "apgd": [
+        {"steps": 45, "eps": 0.05},
+        {"steps": 45, "eps": 0.05, "norm": "l2", "targets": 2, "loss": "dlr"},
+    ],
     "deepfool": [{}],
     "jsma": [{"target": "random", "theta": 0.05, "share": 0.9}],
     "lbfgs": [{"steps": 45, "searches": 3}, {"target": None, "steps": 45, "searches": 3}],

@@ -17,6 +17,7 @@ from advgen.metrics.intervals import wilson
 KINDS = {
     "fgsm": "FGSM",
     "pgd": "PGD",
+    "apgd": "APGD",
     "lbfgs": "L-BFGS",
     "deepfool": "DeepFool",
     "jsma": "JSMA",
