@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advgen import seeds
 from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
-from advgen.specs.attacks import PgdAttack
+from advgen.specs.attacks import ApgdAttack, PgdAttack
 
 
 @pure
@@ -93,7 +93,7 @@ def step(model: nn.Module, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: Pgd
     return project(x_adv_BCHW + spec.step_size * direction_BCHW, ball.x_BCHW, "l2", spec.eps), logits_BK
 
 
-def random_start(x_BCHW: Tensor, spec: PgdAttack, seed: int, indices: list[int], restart: int) -> Tensor:
+def random_start(x_BCHW: Tensor, spec: PgdAttack | ApgdAttack, seed: int, indices: list[int], restart: int) -> Tensor:
     """A uniformly random point of the ball around each image, moved into the box."""
     shape = x_BCHW.shape[1:]
     if spec.norm == "linf":
