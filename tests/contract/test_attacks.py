@@ -26,6 +26,7 @@ INDICES = [100 + 7 * row for row in range(N)]
 FAST = {
     "apgd": {"steps": 10},
     "carlini_wagner": {"steps": 20, "searches": 3},
+    "fmn": {"steps": 10},
     "lbfgs": {"steps": 10, "searches": 4},
     "one_pixel": {"population": 10, "generations": 3},
     "pgd": {"steps": 10},
@@ -44,6 +45,8 @@ WAYS = {
     "apgd to the end": ("apgd", {"early_stopping": False, "eps": 0.03}),
     "apgd towards classes": ("apgd", {"targets": 3, "restarts": 2, "eps": 0.02, "loss": "dlr"}),
     "apgd targeted": ("apgd", {"target": 2, "loss": "margin"}),
+    "fmn linf": ("fmn", {"norm": "linf", "within": 0.01}),
+    "fmn l0": ("fmn", {"norm": "l0", "target": "random"}),
     "region targeted": ("region", {"target": "nearest"}),
     "lbfgs untargeted": ("lbfgs", {"target": None}),
     "carlini_wagner targeted": ("carlini_wagner", {"target": "random"}),

@@ -159,6 +159,7 @@ ITERATIONS: dict[str, list[tuple[dict[str, Any], Callable[[int], dict[str, Any]]
     "region": [({"region": {"kind": "glasses"}}, lambda n: {"steps": n})],
     "lbfgs": [({"searches": 1}, lambda n: {"steps": n})],
     "deepfool": [({}, lambda n: {"steps": n})],
+    "fmn": [({"norm": norm}, lambda n: {"steps": n}) for norm in ("linf", "l2", "l0")],
     "jsma": [({"target": 1}, lambda n: {"share": (2 * n + 0.5) / 784})],
     "carlini_wagner": [({"searches": 1}, lambda n: {"steps": n})],
     "square": [({}, lambda n: {"queries": n + 1})],

@@ -252,6 +252,30 @@ class DeepFoolAttack(AttackSpec):
         return Threat(norm="l2", eps=None, steps=self.steps, access="white-box", target="none")
 
 
+class FmnAttack(TargetedAttack):
+    """The smallest change, on a walk along the boundary in a ball that adapts (Pintor et al. 2021)."""
+
+    kind: Literal["fmn"] = Field(description="fast minimum-norm attack, L∞, L2 or L0")
+    norm: Literal["linf", "l2", "l0"] = Field("l2", description="norm of the change that is made small")
+    steps: Count = Field(100, description="gradient steps")
+    step_size: Positive = Field(1.0, description="L2 length of the first step; the last one has a hundredth of it")
+    shrink: Size = Field(0.05, description="share by which the first steps change the ball")
+    within: NonNegative = Field(
+        0.0, description="stop working on an image once it is fooled by so small a change; 0: seek the smallest"
+    )
+
+    def threat(self) -> Threat:
+        return Threat(
+            norm=self.norm,
+            eps=None,
+            steps=self.steps,
+            step_size=self.step_size,
+            access="white-box",
+            target=self._target(),
+            loss="margin",
+        )
+
+
 class JsmaAttack(TargetedAttack):
     """Pixels changed to the extreme one pair after the other, by a saliency map (Papernot et al. 2016)."""
 

@@ -15,11 +15,12 @@ from advgen.attacks.apgd import apgd
 from advgen.attacks.common import norms, project
 from advgen.attacks.deepfool import deepfool
 from advgen.attacks.fgsm import fgsm
+from advgen.attacks.fmn import fmn, lengths
 from advgen.attacks.lbfgs import FIRST_C, lbfgs
 from advgen.attacks.pgd import pgd
 from advgen.io.checkpoints import build
 from advgen.metrics.intervals import paired_difference
-from advgen.specs.attacks import ApgdAttack, DeepFoolAttack, FgsmAttack, LbfgsAttack, PgdAttack
+from advgen.specs.attacks import ApgdAttack, DeepFoolAttack, FgsmAttack, FmnAttack, LbfgsAttack, PgdAttack
 from advgen.specs.networks import ConvNetwork, FcNetwork
 
 N = 40
@@ -181,6 +182,28 @@ def test_deepfool_changes_no_more_than_foolboxs(network):
     assert (predicted(model, reference) != y).all()
     sizes = [(x_adv - x).flatten(1).norm(dim=1).median() for x_adv in (ours, reference)]
     assert sizes[0] <= 1.02 * sizes[1]
+
+
+@pytest.mark.parametrize("target", [None, 2])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l0"])
+def test_fmn_changes_no_more_than_foolboxs(norm, target):
+    """In L2 theirs never moves an image back into its ball, so that ours finds much less. In L0 a pixel is the unit."""
+    model = trained(ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
+    x, _ = clouds(60)
+    y = predicted(model, x)
+    spec = FmnAttack(kind="fmn", norm=norm, target=target)
+    ours = fmn(model, x, y, spec, seed=0, indices=list(range(60)))
+    kinds = {
+        "linf": foolbox.attacks.LInfFMNAttack,
+        "l2": foolbox.attacks.L2FMNAttack,
+        "l0": foolbox.attacks.L0FMNAttack,
+    }
+    goal = y if target is None else foolbox.criteria.TargetedMisclassification(torch.full_like(y, target))
+    reference = theirs(kinds[norm](), model, x, goal, None)
+    labels = [predicted(model, one) for one in (ours, reference)]
+    assert all((label != y if target is None else label == target).all() for label in labels)
+    sizes = [lengths(one - x, norm).median() for one in (ours, reference)]
+    assert sizes[0] <= 1.02 * sizes[1] + (norm == "l0")
 
 
 @pytest.mark.parametrize("target", ["nearest", 2])

@@ -20,6 +20,7 @@ KINDS = {
     "apgd": "APGD",
     "lbfgs": "L-BFGS",
     "deepfool": "DeepFool",
+    "fmn": "FMN",
     "jsma": "JSMA",
     "carlini_wagner": "Carlini–Wagner",
     "square": "Square",
