@@ -37,6 +37,7 @@ FAST: dict[str, dict[str, Any]] = {
     "bayesian": {"steps": 1},
     "bernoulli_model": {"dimension": 20, "sizes": [2], "trials": 2},
     "carlini_wagner": {"steps": 3, "searches": 2},
+    "ensemble": {"effort": "quick"},
     "fmn": {"steps": 2},
     "gaussian_model": {"dimension": 20, "sizes": [2], "trials": 2},
     "lbfgs": {"steps": 3, "searches": 2},

@@ -69,6 +69,7 @@ ATTACKS: dict[type[Spec], str] = {
     attacks.JsmaAttack: "advgen.attacks.jsma:jsma",
     attacks.CarliniWagnerAttack: "advgen.attacks.carlini_wagner:carlini_wagner",
     attacks.SquareAttack: "advgen.attacks.square:square",
+    attacks.EnsembleAttack: "advgen.attacks.ensemble:ensemble",
     attacks.OnePixelAttack: "advgen.attacks.one_pixel:one_pixel",
     attacks.SpatialAttack: "advgen.attacks.spatial:spatial",
     attacks.GaussianNoise: "advgen.attacks.gaussian_noise:gaussian_noise",

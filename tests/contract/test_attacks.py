@@ -47,6 +47,8 @@ WAYS = {
     "apgd targeted": ("apgd", {"target": 2, "loss": "margin"}),
     "fmn linf": ("fmn", {"norm": "linf", "within": 0.01}),
     "fmn l0": ("fmn", {"norm": "l0", "target": "random"}),
+    "ensemble quick": ("ensemble", {"effort": "quick", "eps": 0.02}),
+    "ensemble l2": ("ensemble", {"norm": "l2", "eps": 0.2}),
     "region targeted": ("region", {"target": "nearest"}),
     "lbfgs untargeted": ("lbfgs", {"target": None}),
     "carlini_wagner targeted": ("carlini_wagner", {"target": "random"}),

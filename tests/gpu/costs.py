@@ -163,6 +163,7 @@ ITERATIONS: dict[str, list[tuple[dict[str, Any], Callable[[int], dict[str, Any]]
     "jsma": [({"target": 1}, lambda n: {"share": (2 * n + 0.5) / 784})],
     "carlini_wagner": [({"searches": 1}, lambda n: {"steps": n})],
     "square": [({}, lambda n: {"queries": n + 1})],
+    "ensemble": [],  # its members are counted
     "one_pixel": [
         ({"search": "evolution", "population": 5}, lambda n: {"generations": n}),
         ({"search": "exhaustive"}, lambda n: {"levels": 2 if n == 1 else 28}),  # 1 and 21 more thousands of changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -327,6 +327,55 @@ class SquareAttack(AttackSpec):
             steps=self.queries,
             access="score-based",
             loss="margin",
+        )
+
+
+class EnsembleAttack(AttackSpec):
+    """Several attacks, each on what the ones before it have left right, after Croce and Hein (2020)."""
+
+    kind: Literal["ensemble"] = Field(description="attack ensemble: the worst of several attacks of one ball")
+    effort: Literal["standard", "quick"] = Field(
+        "standard",
+        description="standard: APGD on the cross-entropy, APGD towards the likeliest wrong classes, FMN and in L∞ "
+        "Square; quick: a tenth of its cost",
+    )
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> EnsembleAttack:
+        check_ball(self.norm, self.eps, 0.0)
+        return self
+
+    def members(self) -> dict[str, AttackSpec]:
+        """The attacks by name, in the order in which they are tried; margins ask for no more than two classes."""
+
+        def apgd(**keys: Any) -> ApgdAttack:
+            return ApgdAttack(kind="apgd", eps=self.eps, norm=self.norm, **keys)
+
+        if self.effort == "quick":
+            return {"APGD": apgd(loss="margin", steps=20), "APGD-T": apgd(loss="margin", steps=20, targets=2)}
+        found: dict[str, AttackSpec] = {
+            "APGD-CE": apgd(),
+            "APGD-T": apgd(loss="margin", steps=60, targets=5),
+            "FMN": FmnAttack(kind="fmn", norm=self.norm, within=self.eps, step_size=3.0, steps=50),
+        }
+        if self.norm == "linf":
+            found["Square"] = SquareAttack(kind="square", eps=self.eps, queries=200)
+        return found
+
+    def check(self, shape: Shape, classes: int) -> None:
+        for member in self.members().values():
+            member.check(shape, classes)
+
+    def threat(self) -> Threat:
+        members = [member.threat() for member in self.members().values()]
+        return Threat(
+            norm=self.norm,
+            eps=self.eps,
+            steps=sum(member.steps * member.restarts for member in members),
+            access="white-box",
+            loss=self.effort,
         )
 
 

@@ -24,6 +24,7 @@ KINDS = {
     "jsma": "JSMA",
     "carlini_wagner": "Carlini–Wagner",
     "square": "Square",
+    "ensemble": "attack ensemble",
     "one_pixel": "one pixel",
     "spatial": "rotation and translation",
     "region": "region",
