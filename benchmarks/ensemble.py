@@ -5,7 +5,8 @@
 Prints a row per net and ball: accuracy left under each, and how many times faster than AutoAttack ours are. All three
 are run one after the other on one part of the images after the other, so that a slower hour hits all alike; times are
 of the process (CPU). AutoAttack is that of its authors (PyPI: pyautoattack, version 0.2.0), as it is: it drops what has
-fallen after each of its attacks. The nets are those of the study benchmarks/ensemble.yaml.
+fallen after each of its attacks (`pip install --no-deps pyautoattack==0.2.0`). The nets are those of the study
+benchmarks/ensemble.yaml.
 """
 
 from __future__ import annotations

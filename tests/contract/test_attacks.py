@@ -382,7 +382,7 @@ class Levels(torch.nn.Module):
 @pytest.mark.parametrize(("levels", "kept"), [([0, 0.5, 1], 0.5), ([1, 0.5, 0.5], 0.5), ([0, 1, 0], 1), ([1, 0, 0], 1)])
 def test_restarts_keep_the_first_that_fools_else_the_highest_loss(monkeypatch, levels, kept):
     monkeypatch.setattr(
-        "advgen.attacks.pgd.random_start", lambda x, spec, seed, indices, restart: x * 0 + levels[restart]
+        "advgen.attacks.pgd.random_start", lambda x, norm, eps, seed, indices, restart: x * 0 + levels[restart]
     )
     monkeypatch.setattr("advgen.attacks.pgd.climb", lambda model, x_adv, x, goal, spec: x_adv)
     x_adv = run(pgd(restarts=3), Levels(), torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.long), indices=[0, 1])

@@ -37,7 +37,7 @@ def apgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: ApgdAttack, *, see
         if len(left) == 0:
             break
         x = x_BCHW[left]
-        start = random_start(x, spec, seed, [indices[row] for row in left.tolist()], number)
+        start = random_start(x, spec.norm, spec.eps, seed, [indices[row] for row in left.tolist()], number)
         found, loss, reached = climb(model, start, x, goal.take(left), towards.take(left), spec)
         better = reached | (loss > loss_B[left])
         best_BCHW[left] = where(better, found, best_BCHW[left])

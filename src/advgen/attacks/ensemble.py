@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -16,19 +18,20 @@ MEMBERS: dict[type[AttackSpec], Attack] = {ApgdAttack: apgd, FmnAttack: fmn, Squ
 
 @pure
 def ensemble(
-    model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: EnsembleAttack, *, seed: int, indices: list[int]
+    model: nn.Module,
+    x_BCHW: Tensor,
+    y_B: Tensor,
+    spec: EnsembleAttack,
+    *,
+    seed: int,
+    indices: list[int],
+    note: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """The first example found by any member, after the ensemble of croce2020reliable.
 
     Where none finds one, the image of the smallest lead of the label. Images that are wrong already stay as they are.
+    `note` is told the number of the member that found each example (B,), -1 where none did.
     """
-    return attempts(model, x_BCHW, y_B, spec, seed, indices)[0]
-
-
-def attempts(
-    model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: EnsembleAttack, seed: int, indices: list[int]
-) -> tuple[Tensor, Tensor]:
-    """The examples, and the number of the member that found each (B,), -1 where none did; the model is frozen."""
     goal, result_BCHW = Goal(y_B), x_BCHW.clone()
     logits_BK = model(x_BCHW)
     reached_B, lead_B = goal.reached(logits_BK), goal.margin(logits_BK)
@@ -46,4 +49,6 @@ def attempts(
         result_BCHW[left] = where(better, tried, result_BCHW[left])
         lead_B[left], reached_B[left] = torch.where(better, lead, lead_B[left]), reached
         member_B[left] = torch.where(reached, number, -1)
-    return result_BCHW, member_B
+    if note is not None:
+        note(member_B)
+    return result_BCHW

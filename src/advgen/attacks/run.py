@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen
-from advgen.attacks.ensemble import attempts
 from advgen.models.predict import at_once, device_of, predict, unit
-from advgen.specs.attacks import AttackSpec, EnsembleAttack, RegionAttack
+from advgen.specs.attacks import AttackSpec, RegionAttack
 
 Array = np.ndarray[Any, Any]
 ROWS = 250
@@ -73,19 +72,19 @@ def craft(
     device, x_NCHW = device_of(model), unit(images_NCHW).cpu()
     batch = batch or at_once(ROWS, device)
     facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": []}
+    members: list[str | None] = [*spec.members(), None]  # -1 is nobody
     found_by: list[str | None] = []
     calls = Calls()
+
+    def note(member_B: Tensor) -> None:
+        found_by.extend(members[member] for member in member_B.tolist())
+
+    noting = {"note": note} if spec.members() else {}
     for start in range(0, len(x_NCHW), batch):
         rows = slice(start, start + batch)
         x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
         with counted(model, calls):
-            if isinstance(spec, EnsembleAttack):
-                with frozen(model), torch.no_grad():
-                    x_adv_BCHW, member_B = attempts(model, x_BCHW, y_B, spec, seed, indices[rows])
-                names = [*spec.members(), None]  # -1 is nobody
-                found_by += [names[member] for member in member_B.tolist()]
-            else:
-                x_adv_BCHW = attack(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
+            x_adv_BCHW = attack(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows], **noting)
         assert_allowed(attack, x_adv_BCHW, x_BCHW, spec, seed, indices[rows])
         with frozen(model), torch.no_grad():
             goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])

@@ -50,6 +50,10 @@ class AttackSpec(Spec):
         """Norm, budget and effort of the attack."""
         raise NotImplementedError
 
+    def members(self) -> dict[str, AttackSpec]:
+        """The attacks by name that it runs one after the other, if it is made of others; then it notes who did it."""
+        return {}
+
     def check(self, shape: Shape, classes: int) -> None:
         """WrongValue if it cannot attack a classifier that tells so many classes of such images apart."""
 
@@ -354,14 +358,14 @@ class EnsembleAttack(AttackSpec):
             return ApgdAttack(kind="apgd", eps=self.eps, norm=self.norm, **keys)
 
         if self.effort == "quick":
-            return {"APGD": apgd(loss="margin", steps=20), "APGD-T": apgd(loss="margin", steps=20, targets=2)}
+            return {"APGD-CE": apgd(steps=20), "APGD-T": apgd(loss="margin", steps=20, targets=2)}
         found: dict[str, AttackSpec] = {
             "APGD-CE": apgd(),
             "APGD-T": apgd(loss="margin", steps=60, targets=5),
             "FMN": FmnAttack(kind="fmn", norm=self.norm, within=self.eps, step_size=3.0, steps=50),
         }
         if self.norm == "linf":
-            found["Square"] = SquareAttack(kind="square", eps=self.eps, queries=200)
+            found["Square"] = SquareAttack(kind="square", eps=self.eps, queries=150)
         return found
 
     def check(self, shape: Shape, classes: int) -> None:
