@@ -32,10 +32,13 @@ SMALL = {
 }
 # what the tests can afford; the others run with their defaults
 FAST: dict[str, dict[str, Any]] = {
+    "apgd": {"steps": 2},
     "adversarial_labels": {"classifier": "one", "steps": 2},
     "bayesian": {"steps": 1},
     "bernoulli_model": {"dimension": 20, "sizes": [2], "trials": 2},
     "carlini_wagner": {"steps": 3, "searches": 2},
+    "ensemble": {"effort": "quick"},
+    "fmn": {"steps": 2},
     "gaussian_model": {"dimension": 20, "sizes": [2], "trials": 2},
     "lbfgs": {"steps": 3, "searches": 2},
     "jsma": {"share": 0.02},

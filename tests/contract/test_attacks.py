@@ -24,7 +24,9 @@ INDICES = [100 + 7 * row for row in range(N)]
 
 # Settings that the tests can afford; kinds that are not named here run with their defaults.
 FAST = {
+    "apgd": {"steps": 10},
     "carlini_wagner": {"steps": 20, "searches": 3},
+    "fmn": {"steps": 10},
     "lbfgs": {"steps": 10, "searches": 4},
     "one_pixel": {"population": 10, "generations": 3},
     "pgd": {"steps": 10},
@@ -39,6 +41,14 @@ WAYS = {
     "pgd active": ("pgd", {"early_stopping": True, "eps": 0.03}),
     "pgd restarts": ("pgd", {"restarts": 3, "eps": 0.01, "loss": "margin"}),
     "pgd targeted": ("pgd", {"target": 2, "loss": "dlr"}),
+    "apgd l2": ("apgd", {"norm": "l2", "eps": 1.5, "loss": "dlr"}),
+    "apgd to the end": ("apgd", {"early_stopping": False, "eps": 0.03}),
+    "apgd towards classes": ("apgd", {"targets": 3, "restarts": 2, "eps": 0.02, "loss": "dlr"}),
+    "apgd targeted": ("apgd", {"target": 2, "loss": "margin"}),
+    "fmn linf": ("fmn", {"norm": "linf", "within": 0.01}),
+    "fmn l0": ("fmn", {"norm": "l0", "target": "random"}),
+    "ensemble quick": ("ensemble", {"effort": "quick", "eps": 0.02}),
+    "ensemble l2": ("ensemble", {"norm": "l2", "eps": 0.2}),
     "region targeted": ("region", {"target": "nearest"}),
     "lbfgs untargeted": ("lbfgs", {"target": None}),
     "carlini_wagner targeted": ("carlini_wagner", {"target": "random"}),
@@ -372,7 +382,7 @@ class Levels(torch.nn.Module):
 @pytest.mark.parametrize(("levels", "kept"), [([0, 0.5, 1], 0.5), ([1, 0.5, 0.5], 0.5), ([0, 1, 0], 1), ([1, 0, 0], 1)])
 def test_restarts_keep_the_first_that_fools_else_the_highest_loss(monkeypatch, levels, kept):
     monkeypatch.setattr(
-        "advgen.attacks.pgd.random_start", lambda x, spec, seed, indices, restart: x * 0 + levels[restart]
+        "advgen.attacks.pgd.random_start", lambda x, norm, eps, seed, indices, restart: x * 0 + levels[restart]
     )
     monkeypatch.setattr("advgen.attacks.pgd.climb", lambda model, x_adv, x, goal, spec: x_adv)
     x_adv = run(pgd(restarts=3), Levels(), torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.long), indices=[0, 1])

@@ -152,12 +152,18 @@ ITERATIONS: dict[str, list[tuple[dict[str, Any], Callable[[int], dict[str, Any]]
         ({"norm": "l2"}, lambda n: {"steps": n}),
         ({"early_stopping": True}, lambda n: {"steps": n}),
     ],
+    "apgd": [
+        ({}, lambda n: {"steps": n}),
+        ({"norm": "l2"}, lambda n: {"steps": n}),
+    ],
     "region": [({"region": {"kind": "glasses"}}, lambda n: {"steps": n})],
     "lbfgs": [({"searches": 1}, lambda n: {"steps": n})],
     "deepfool": [({}, lambda n: {"steps": n})],
+    "fmn": [({"norm": norm}, lambda n: {"steps": n}) for norm in ("linf", "l2", "l0")],
     "jsma": [({"target": 1}, lambda n: {"share": (2 * n + 0.5) / 784})],
     "carlini_wagner": [({"searches": 1}, lambda n: {"steps": n})],
     "square": [({}, lambda n: {"queries": n + 1})],
+    "ensemble": [],  # its members are counted
     "one_pixel": [
         ({"search": "evolution", "population": 5}, lambda n: {"generations": n}),
         ({"search": "exhaustive"}, lambda n: {"levels": 2 if n == 1 else 7}),  # 8 and 28 times TRIED

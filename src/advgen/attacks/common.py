@@ -52,9 +52,9 @@ def pure(attack: Attack) -> Attack:
     """An attack that runs with the model frozen and gradients off but where it asks for them."""
 
     @wraps(attack)
-    def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, *, seed: int, indices: list[int]) -> Tensor:
+    def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, **keys: Any) -> Tensor:
         with frozen(model), torch.no_grad():
-            return attack(faster(model), x_BCHW, y_B, spec, seed=seed, indices=indices)
+            return attack(faster(model), x_BCHW, y_B, spec, **keys)
 
     return run
 

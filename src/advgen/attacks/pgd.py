@@ -23,7 +23,7 @@ def pgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: PgdAttack, *, seed:
     iterate that reaches the goal.
     """
     goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
-    start_BCHW = random_start(x_BCHW, spec, seed, indices, restart=0) if spec.random_start else x_BCHW
+    start_BCHW = random_start(x_BCHW, spec.norm, spec.eps, seed, indices, restart=0) if spec.random_start else x_BCHW
     best_BCHW = climb(model, start_BCHW, x_BCHW, goal, spec)
     if spec.restarts == 1:
         return best_BCHW
@@ -34,7 +34,7 @@ def pgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: PgdAttack, *, seed:
         if len(left) == 0:
             break
         x, towards = x_BCHW[left], goal.take(left)
-        start = random_start(x, spec, seed, [indices[row] for row in left.tolist()], restart)
+        start = random_start(x, spec.norm, spec.eps, seed, [indices[row] for row in left.tolist()], restart)
         x_adv = climb(model, start, x, towards, spec)
         logits = model(x_adv)
         loss, reached = towards.loss(spec.loss, logits), towards.reached(logits)
@@ -95,13 +95,13 @@ def step(model: nn.Module, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: Pgd
     return project(x_adv_BCHW + spec.step_size * direction_BCHW, ball.x_BCHW, "l2", spec.eps), logits_BK
 
 
-def random_start(x_BCHW: Tensor, spec: PgdAttack, seed: int, indices: list[int], restart: int) -> Tensor:
+def random_start(x_BCHW: Tensor, norm: str, eps: float, seed: int, indices: list[int], restart: int) -> Tensor:
     """A uniformly random point of the ball around each image, moved into the box."""
     shape = x_BCHW.shape[1:]
-    if spec.norm == "linf":
+    if norm == "linf":
         delta_BCHW = 2 * seeds.uniform(seed, f"start {restart}", indices, *shape) - 1
     else:
         delta_BCHW = seeds.normal(seed, f"start {restart}", indices, *shape)
         radius_B111 = seeds.uniform(seed, f"radius {restart}", indices, 1, 1, 1) ** (1 / shape.numel())
         delta_BCHW = delta_BCHW / norms(delta_BCHW).float() * radius_B111
-    return project(x_BCHW + spec.eps * delta_BCHW.to(x_BCHW), x_BCHW, spec.norm, spec.eps)
+    return project(x_BCHW + eps * delta_BCHW.to(x_BCHW), x_BCHW, norm, eps)

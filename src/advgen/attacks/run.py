@@ -64,23 +64,31 @@ def craft(
     indices: list[int],
     batch: int | None = None,
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
-) -> dict[str, Array | float | None]:
+) -> dict[str, Array | list[str | None] | float | None]:
     """Attack images (uint8, or float in [0, 1]) and measure the result; `indices` name the examples in their data set.
 
     Returns, per example: `x_adv` (N, C, H, W) float32, `target_label` (None without targets), `predicted_clean`,
     `predicted`, `confidence` (probability of the predicted label), the perturbation's `linf`, `l2`, `l0` (pixels
-    changed) and `rms` on the [0, 1] scale, and `zero_gradient`. `gradient_calls` and `forward_calls` are means over all
-    examples: an attack that stops working on some does not say which rows of its batches were whose.
+    changed) and `rms` on the [0, 1] scale, `zero_gradient`, and `found_by`, the member of an ensemble (None without
+    members). `gradient_calls` and `forward_calls` are means over all examples: an attack that stops working on some
+    does not say which rows of its batches were whose.
     """
     device, x_NCHW = device_of(model), unit(images_NCHW).cpu()
     batch = batch or at_once(ROWS, device)
     facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": []}
     calls = Calls(*torch.zeros(2, dtype=torch.long, device=device).unbind()) if recorded(device) else Calls()
+    members: list[str | None] = [*spec.members(), None]  # -1 is nobody
+    found_by: list[str | None] = []
+
+    def note(member_B: Tensor) -> None:
+        found_by.extend(members[member] for member in member_B.tolist())
+
+    noting = {"note": note} if spec.members() else {}
     for start in range(0, len(x_NCHW), batch):
         rows = slice(start, start + batch)
         x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
         with counted(model, calls):
-            x_adv_BCHW = attack(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
+            x_adv_BCHW = attack(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows], **noting)
         assert_allowed(attack, x_adv_BCHW, x_BCHW, spec, seed, indices[rows])
         with frozen(model), torch.no_grad():
             goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
@@ -100,6 +108,7 @@ def craft(
         "predicted": predicted_N.numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
+        "found_by": found_by or None,
         "zero_gradient": torch.cat(facts["zero_gradient"]).numpy(),
         "gradient_calls": float(calls.gradient) / len(x_NCHW),
         "forward_calls": float(calls.forward) / len(x_NCHW),

@@ -34,6 +34,8 @@ BALL = ["source", "source_seed", "attack", "norm", "eps"]
 METHOD = ["kind", "norm", "loss"]
 """What makes two attacks the same but for eps and effort."""
 EFFORT = ["steps", "restarts"]
+ITERATED = ["pgd", "apgd", "ensemble"]
+"""Gradient attacks of several steps inside a ball."""
 
 
 def check_tables(tables: dict[str, pa.Table]) -> list[Check]:
@@ -208,7 +210,7 @@ def _more_effort(attacks: pd.DataFrame) -> Iterator[Comparison]:
 
 def _nothing_left(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Check]:
     """Where every image may be turned into every other one, none is safe; a single step proves nothing."""
-    attacks = facts[(facts["norm"] == "linf") & (facts["eps"] >= 1) & facts["kind"].isin(["pgd", "square"])]
+    attacks = facts[(facts["norm"] == "linf") & (facts["eps"] >= 1) & facts["kind"].isin([*ITERATED, "square"])]
     if len(attacks):
         right_N = right_NA[list(attacks.index)].dropna().min(axis=1)
         left, n = int(right_N.sum()), len(right_N)
@@ -233,12 +235,12 @@ def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: 
 
 def _single_steps_have_company(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Check]:
     """A net that was fitted to FGSM looks robust under it alone: several steps stand beside it, at the same eps."""
-    pgd = facts[facts["kind"] == "pgd"]
+    several = facts[facts["kind"].isin(ITERATED) & (facts["steps"] > 1)]
     for single in facts[facts["kind"] == "fgsm"].itertuples():
-        beside = sorted(pgd.index[(pgd["norm"] == single.norm) & (pgd["eps"] == single.eps) & (pgd["steps"] > 1)])
-        detail = f"beside it: {', '.join(beside) or 'no pgd attack'} at eps {single.eps:g}"
+        beside = sorted(several.index[(several["norm"] == single.norm) & (several["eps"] == single.eps)])
+        detail = f"beside it: {', '.join(beside) or 'no attack of several steps'} at eps {single.eps:g}"
         n = int(right_NA[single.Index].count())
-        check = "PGD stands beside FGSM at its eps"
+        check = "several steps stand beside FGSM at its eps"
         yield _check(check, f"{single.Index} {on}", bool(beside), detail, n, "warning", source=source)
 
 

@@ -33,7 +33,7 @@ def faster(model: nn.Module) -> nn.Module:
     """
     if isinstance(model, nn.Conv2d | nn.ConvTranspose2d):
         return _Frozen(model) if _replaceable(model) else model
-    if not _plain(type(model)):
+    if isinstance(model, _Frozen) or not _plain(type(model)):
         return model
     twin: nn.Module = object.__new__(type(model))
     parts = {name: None if child is None else faster(child) for name, child in model._modules.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -50,6 +50,10 @@ class AttackSpec(Spec):
         """Norm, budget and effort of the attack."""
         raise NotImplementedError
 
+    def members(self) -> dict[str, AttackSpec]:
+        """The attacks by name that it runs one after the other, if it is made of others; then it notes who did it."""
+        return {}
+
     def check(self, shape: Shape, classes: int) -> None:
         """WrongValue if it cannot attack a classifier that tells so many classes of such images apart."""
 
@@ -67,6 +71,15 @@ class TargetedAttack(AttackSpec):
 
     def _target(self) -> str:
         return "none" if self.target is None else str(self.target)
+
+
+def check_loss(loss: str, targeted: bool, classes: int) -> None:
+    """WrongValue if a loss compares more classes than there are."""
+    needed = 4 if targeted else 3
+    if loss == "dlr" and classes < needed:
+        which = "with a target" if targeted else "without a target"
+        message = f"{which} needs {needed} classes, and there are {classes}; choose margin or cross_entropy"
+        raise WrongValue("loss", loss, message)
 
 
 class FgsmAttack(TargetedAttack):
@@ -121,12 +134,7 @@ class PgdAttack(TargetedAttack):
         super().check(shape, classes)
         if self.norm == "l2":
             check_radius("eps", self.eps, shape)
-        targeted = self.target is not None
-        needed = 4 if targeted else 3
-        if self.loss == "dlr" and classes < needed:
-            which = "with a target" if targeted else "without a target"
-            message = f"{which} needs {needed} classes, and there are {classes}; choose margin or cross_entropy"
-            raise WrongValue("loss", self.loss, message)
+        check_loss(self.loss, self.target is not None, classes)
 
     def threat(self) -> Threat:
         return Threat(
@@ -138,6 +146,51 @@ class PgdAttack(TargetedAttack):
             access="white-box",
             target=self._target(),
             loss=self.loss,
+        )
+
+
+class ApgdAttack(TargetedAttack):
+    """Projected gradient steps with momentum that halve their own size (Croce and Hein 2020)."""
+
+    kind: Literal["apgd"] = Field(description="Auto-PGD: projected gradient steps that find their own size")
+    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    steps: Count = Field(100, description="gradient steps from each start")
+    restarts: Count = Field(1, description="random starts; a point counts as safe only if all fail")
+    loss: Literal["cross_entropy", "margin", "dlr"] = Field("cross_entropy", description="what is climbed, as in pgd")
+    targets: Count | None = Field(
+        None,
+        description="climb the loss towards each of so many likeliest wrong classes, one after the other, until one "
+        "fools; null: away from the label",
+    )
+    early_stopping: bool = Field(
+        True, description="stop working on an image as soon as it is fooled; false: go on to the highest loss"
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> ApgdAttack:
+        if self.targets is not None and self.target is not None:
+            message = "asks for many classes, and target for one; leave one of them out"
+            raise WrongValue("targets", self.targets, message)
+        check_ball(self.norm, self.eps, 0.0)
+        return self
+
+    def check(self, shape: Shape, classes: int) -> None:
+        super().check(shape, classes)
+        if self.norm == "l2":
+            check_radius("eps", self.eps, shape)
+        check_loss(self.loss, self.target is not None or self.targets is not None, classes)
+
+    def threat(self) -> Threat:
+        return Threat(
+            norm=self.norm,
+            eps=self.eps,
+            steps=self.steps,
+            restarts=self.restarts * (self.targets or 1),
+            step_size=2 * self.eps,
+            access="white-box",
+            target=self._target(),
+            loss=self.loss if self.targets is None else f"targeted {self.loss}",
         )
 
 
@@ -203,6 +256,30 @@ class DeepFoolAttack(AttackSpec):
         return Threat(norm="l2", eps=None, steps=self.steps, access="white-box", target="none")
 
 
+class FmnAttack(TargetedAttack):
+    """The smallest change, on a walk along the boundary in a ball that adapts (Pintor et al. 2021)."""
+
+    kind: Literal["fmn"] = Field(description="fast minimum-norm attack, L∞, L2 or L0")
+    norm: Literal["linf", "l2", "l0"] = Field("l2", description="norm of the change that is made small")
+    steps: Count = Field(100, description="gradient steps")
+    step_size: Positive = Field(1.0, description="L2 length of the first step; the last one has a hundredth of it")
+    shrink: Size = Field(0.05, description="share by which the first steps change the ball")
+    within: NonNegative = Field(
+        0.0, description="stop working on an image once it is fooled by so small a change; 0: seek the smallest"
+    )
+
+    def threat(self) -> Threat:
+        return Threat(
+            norm=self.norm,
+            eps=None,
+            steps=self.steps,
+            step_size=self.step_size,
+            access="white-box",
+            target=self._target(),
+            loss="margin",
+        )
+
+
 class JsmaAttack(TargetedAttack):
     """Pixels changed to the extreme one pair after the other, by a saliency map (Papernot et al. 2016)."""
 
@@ -254,6 +331,55 @@ class SquareAttack(AttackSpec):
             steps=self.queries,
             access="score-based",
             loss="margin",
+        )
+
+
+class EnsembleAttack(AttackSpec):
+    """Several attacks, each on what the ones before it have left right, after Croce and Hein (2020)."""
+
+    kind: Literal["ensemble"] = Field(description="attack ensemble: the worst of several attacks of one ball")
+    effort: Literal["standard", "quick"] = Field(
+        "standard",
+        description="standard: APGD on the cross-entropy, APGD towards the likeliest wrong classes, FMN and in L∞ "
+        "Square; quick: a tenth of its cost",
+    )
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> EnsembleAttack:
+        check_ball(self.norm, self.eps, 0.0)
+        return self
+
+    def members(self) -> dict[str, AttackSpec]:
+        """The attacks by name, in the order in which they are tried; margins ask for no more than two classes."""
+
+        def apgd(**keys: Any) -> ApgdAttack:
+            return ApgdAttack(kind="apgd", eps=self.eps, norm=self.norm, **keys)
+
+        if self.effort == "quick":
+            return {"APGD-CE": apgd(steps=20), "APGD-T": apgd(loss="margin", steps=20, targets=2)}
+        found: dict[str, AttackSpec] = {
+            "APGD-CE": apgd(),
+            "APGD-T": apgd(loss="margin", steps=60, targets=5),
+            "FMN": FmnAttack(kind="fmn", norm=self.norm, within=self.eps, step_size=3.0, steps=50),
+        }
+        if self.norm == "linf":
+            found["Square"] = SquareAttack(kind="square", eps=self.eps, queries=150)
+        return found
+
+    def check(self, shape: Shape, classes: int) -> None:
+        for member in self.members().values():
+            member.check(shape, classes)
+
+    def threat(self) -> Threat:
+        members = [member.threat() for member in self.members().values()]
+        return Threat(
+            norm=self.norm,
+            eps=self.eps,
+            steps=sum(member.steps * member.restarts for member in members),
+            access="white-box",
+            loss=self.effort,
         )
 
 

@@ -10,13 +10,17 @@ import torchattacks
 from scipy.optimize import minimize
 from torch.nn.functional import cross_entropy
 
+from advgen.attacks import apgd as apgd_module
+from advgen.attacks.apgd import apgd
+from advgen.attacks.common import norms, project
 from advgen.attacks.deepfool import deepfool
 from advgen.attacks.fgsm import fgsm
+from advgen.attacks.fmn import fmn, lengths
 from advgen.attacks.lbfgs import FIRST_C, lbfgs
 from advgen.attacks.pgd import pgd
 from advgen.io.checkpoints import build
 from advgen.metrics.intervals import paired_difference
-from advgen.specs.attacks import DeepFoolAttack, FgsmAttack, LbfgsAttack, PgdAttack
+from advgen.specs.attacks import ApgdAttack, DeepFoolAttack, FgsmAttack, FmnAttack, LbfgsAttack, PgdAttack
 from advgen.specs.networks import ConvNetwork, FcNetwork
 
 N = 40
@@ -136,6 +140,31 @@ def test_robust_accuracy_is_that_of_the_others(who, early_stopping):
     assert high - low < 0.1
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "dlr"])
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.05), ("l2", 0.6)])
+def test_apgd_from_the_same_start_is_torchattackss(model, x, norm, eps, loss, monkeypatch):
+    """Its own start is drawn in this shape: uniform, or normal, and moved onto the border of the ball."""
+    y = predicted(model, x)
+    generator = torch.Generator().manual_seed(2)
+    draw = torch.rand(x.shape, generator=generator, dtype=x.dtype) * 2 - 1
+    size = draw.abs().amax((1, 2, 3), keepdim=True) if norm == "linf" else norms(draw)
+    start = project(x + eps * draw / size, x, norm, eps)
+    monkeypatch.setattr(apgd_module, "random_start", lambda *given: start)
+    monkeypatch.setattr(torch, "rand", lambda *shape: (draw + 1) / 2)
+    monkeypatch.setattr(torch, "randn", lambda *shape: draw)
+    spec = ApgdAttack(kind="apgd", norm=norm, eps=eps, steps=60, loss=loss, early_stopping=False)
+    ours = apgd(model, x, y, spec, seed=0, indices=list(range(N)))
+    names = {"linf": "Linf", "l2": "L2", "cross_entropy": "ce", "dlr": "dlr"}
+    peer = torchattacks.APGD(model, norm=names[norm], eps=eps, steps=60, loss=names[loss])
+    best, right, _, fooling = peer.attack_single_run(x, y)
+    reference = torch.where(
+        (predicted(model, best) == y)[:, None, None, None] & ~right[:, None, None, None], fooling, best
+    )
+    # not all: the peer takes the first step for a rise of the loss wherever the loss is positive then
+    assert ((ours - reference).abs() < 1e-6).double().mean() >= 0.85
+    assert (predicted(model, ours) == y).tolist() == (predicted(model, reference) == y).tolist()
+
+
 @pytest.mark.parametrize(
     "network",
     [
@@ -153,6 +182,28 @@ def test_deepfool_changes_no_more_than_foolboxs(network):
     assert (predicted(model, reference) != y).all()
     sizes = [(x_adv - x).flatten(1).norm(dim=1).median() for x_adv in (ours, reference)]
     assert sizes[0] <= 1.02 * sizes[1]
+
+
+@pytest.mark.parametrize("target", [None, 2])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l0"])
+def test_fmn_changes_no_more_than_foolboxs(norm, target):
+    """In L2 theirs never moves an image back into its ball, so that ours finds much less. In L0 a pixel is the unit."""
+    model = trained(ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
+    x, _ = clouds(60)
+    y = predicted(model, x)
+    spec = FmnAttack(kind="fmn", norm=norm, target=target)
+    ours = fmn(model, x, y, spec, seed=0, indices=list(range(60)))
+    kinds = {
+        "linf": foolbox.attacks.LInfFMNAttack,
+        "l2": foolbox.attacks.L2FMNAttack,
+        "l0": foolbox.attacks.L0FMNAttack,
+    }
+    goal = y if target is None else foolbox.criteria.TargetedMisclassification(torch.full_like(y, target))
+    reference = theirs(kinds[norm](), model, x, goal, None)
+    labels = [predicted(model, one) for one in (ours, reference)]
+    assert all((label != y if target is None else label == target).all() for label in labels)
+    sizes = [lengths(one - x, norm).median() for one in (ours, reference)]
+    assert sizes[0] <= 1.02 * sizes[1] + (norm == "l0")
 
 
 @pytest.mark.parametrize("target", ["nearest", 2])

@@ -16,7 +16,12 @@ NAMES = [one.name for one in pkgutil.iter_modules(advgen.attacks.__path__)]
 MODULES = [importlib.import_module(f"advgen.attacks.{name}") for name in NAMES]
 LOOKING = [module for module in MODULES if hasattr(module, "looks") and module is not common]
 SPECS = {
+    "apgd": [
+        {"steps": 45, "eps": 0.05},
+        {"steps": 45, "eps": 0.05, "norm": "l2", "targets": 2, "loss": "dlr"},
+    ],
     "deepfool": [{}],
+    "fmn": [{"norm": norm, "steps": 45, "within": size} for norm, size in (("linf", 0.1), ("l2", 0.5), ("l0", 4))],
     "jsma": [{"target": "random", "theta": 0.05, "share": 0.9}],
     "lbfgs": [{"steps": 45, "searches": 3}, {"target": None, "steps": 45, "searches": 3}],
     "one_pixel": [{"population": 6, "generations": 45}, {"search": "exhaustive"}],

@@ -125,8 +125,7 @@ def test_random_starts_are_uniform_in_the_ball():
     """In L∞ each pixel is, so its mean is 0 and that of its square eps² / 3; in L2 in n dimensions (r / eps)^n is."""
     x = torch.full((500, 1, 2, 2), 0.5, dtype=torch.float64)
     for norm in ("linf", "l2"):
-        spec = PgdAttack(kind="pgd", eps=0.25, norm=norm)
-        change_BD = (random_start(x, spec, 0, list(range(500)), restart=0) - x).flatten(1) / 0.25
+        change_BD = (random_start(x, norm, 0.25, 0, list(range(500)), restart=0) - x).flatten(1) / 0.25
         assert change_BD.mean(0).abs().max() < 0.1  # four standard deviations
         if norm == "linf":
             assert change_BD.square().mean().item() == pytest.approx(1 / 3, rel=0.1)

@@ -126,7 +126,7 @@ def test_robustness_by_hand():
     assert a["gradient_calls"] == 10  # the mean of its images
     assert (worst["gradient_calls"], worst["forward_calls"]) == pytest.approx((20, 40.3))
     assert (a["n"], worst["n"]) == (4, 4)
-    assert (worst["inside"], worst["kind"], worst["target"]) == ("a, b", "ensemble", "none")
+    assert (worst["inside"], worst["kind"], worst["target"]) == ("a, b", "worst_case", "none")
 
 
 def test_robustness_where_nothing_was_right_or_nothing_is_wrong():

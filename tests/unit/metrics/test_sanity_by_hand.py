@@ -128,9 +128,9 @@ def test_single_steps_want_company_of_their_norm_and_eps():
         ({"steps": 2}, True),
     ):
         found = sanity.attacks_in_order(examples(single, {"attack": "pgd", **other}))
-        (one,) = named(found, "PGD stands beside FGSM at its eps")
+        (one,) = named(found, "several steps stand beside FGSM at its eps")
         assert (one["holds"], one["kind"], one["n"]) == (holds, "warning", 200)
-        assert one["detail"] == f"beside it: {'pgd' if holds else 'no pgd attack'} at eps 0.1"
+        assert one["detail"] == f"beside it: {'pgd' if holds else 'no attack of several steps'} at eps 0.1"
         assert (one["subject"], one["source"]) == ("fgsm on net seed 0", "net")
 
 

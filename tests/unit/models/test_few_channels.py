@@ -52,6 +52,16 @@ def test_result_and_gradient_are_the_librarys(name: str, cache: int, monkeypatch
         torch.testing.assert_close(gradient(fast, x_BCHW), gradient(model, x_BCHW), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["grey", "to grey"])
+def test_what_is_fast_stays_fast_as_it_is(name: str) -> None:
+    """An attack that runs others hands them a model that it has made faster."""
+    model, x_BCHW = network(*LAYERS[name])
+    with frozen(model):
+        fast = faster(faster(model))
+        assert "Convolve" in grad_fns(fast(x_BCHW.clone().requires_grad_()))
+        torch.testing.assert_close(gradient(fast, x_BCHW), gradient(model, x_BCHW), rtol=1e-12, atol=1e-14)
+
+
 def test_model_stays_as_it_is_and_shares_its_weights() -> None:
     model, x_BCHW = network(*LAYERS["grey"])
     before = repr(model)

@@ -166,6 +166,7 @@ class Attacks(Kind[AttackSpec]):
                 "l2": REAL,
                 "l0": INT,
                 "rms": REAL,
+                "found_by": TEXT,
                 "zero_gradient": BOOL,
                 "gradient_calls": REAL64,
                 "forward_calls": REAL64,

@@ -31,7 +31,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             within = group[group["attack"].isin(attacks)]
             right = (within["predicted_clean"] == within["label"]) & (within["predicted"] == within["label"])
             worst = within.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
-            named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "ensemble"}
+            named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "worst_case"}
             threat = {"norm": norm, "eps": eps, "steps": None, "restarts": None, "step_size": None}
             threat |= {"access": "ensemble", "target": "none", "loss": "none"}
             # each of them was run, whichever of them it was that an image fell to

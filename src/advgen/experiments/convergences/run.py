@@ -61,7 +61,7 @@ def trajectory(
     """The loss at the start and after each step (B, steps + 1), and the first step that reached the goal, else -1."""
     with frozen(model), torch.no_grad():
         goal = aim(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
-        x_adv_BCHW = random_start(x_BCHW, attack, seed, indices, restart)
+        x_adv_BCHW = random_start(x_BCHW, attack.norm, attack.eps, seed, indices, restart)
         ball, losses, reached = Ball.around(x_BCHW, attack.eps), [], []
         for _ in range(attack.steps + 1):
             moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, attack)

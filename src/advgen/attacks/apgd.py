@@ -1,0 +1,180 @@
+"""Auto-PGD: projected gradient ascent that finds its own step size, in the maximum norm or in L2."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
+from advgen.attacks.pgd import Ball, random_start
+from advgen.specs.attacks import ApgdAttack
+
+FIRST, SHRINK, SHORTEST = 0.22, 0.03, 0.06
+"""Steps to the first checkpoint, by how many fewer there are to each next one, and the fewest, as shares of all."""
+RISING = 0.75
+"""Share of the steps between two checkpoints that must raise the loss, else the step size is halved."""
+INERTIA = 0.25
+"""How much of the last change each step repeats."""
+
+
+@pure
+def apgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: ApgdAttack, *, seed: int, indices: list[int]) -> Tensor:
+    """The best iterate of an ascent with momentum that halves its own steps [croce2020reliable].
+
+    An iterate that reaches the goal is better than one that does not, and else the one with the higher loss. Each
+    restart, and each of the `targets` likeliest wrong classes, has a start of its own and works on the examples that
+    have not reached the goal. With `early_stopping` an example keeps the first iterate that reaches it.
+    """
+    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    best_BCHW, loss_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], -math.inf)
+    reached_B = torch.zeros_like(y_B, dtype=torch.bool)
+    for number, towards in enumerate(_directions(model, x_BCHW, goal, spec)):
+        left = (~reached_B).nonzero().flatten()
+        if len(left) == 0:
+            break
+        x = x_BCHW[left]
+        start = random_start(x, spec.norm, spec.eps, seed, [indices[row] for row in left.tolist()], number)
+        found, loss, reached = climb(model, start, x, goal.take(left), towards.take(left), spec)
+        better = reached | (loss > loss_B[left])
+        best_BCHW[left] = where(better, found, best_BCHW[left])
+        loss_B[left], reached_B[left] = torch.where(better, loss, loss_B[left]), reached
+    return best_BCHW
+
+
+def _directions(model: nn.Module, x_BCHW: Tensor, goal: Goal, spec: ApgdAttack) -> list[Goal]:
+    """What the loss of each start leads to: the goal itself, or one wrong class after the other, the likeliest first.
+
+    A model that knows fewer wrong classes has fewer.
+    """
+    if spec.targets is None:
+        return [goal] * spec.restarts
+    logits_BK = model(x_BCHW).scatter(1, goal.label_B[:, None], -math.inf)
+    target_BT = logits_BK.topk(min(spec.targets, logits_BK.shape[1] - 1)).indices
+    return [Goal(goal.label_B, target_B) for target_B in target_BT.T for _ in range(spec.restarts)]
+
+
+def checkpoints(steps: int) -> set[int]:
+    """The steps after which the step size may be halved, ever closer to each other."""
+    found, number, period = set(), 0, max(int(FIRST * steps), 1)
+    while (number := number + period) <= steps:
+        found.add(number)
+        period = max(period - max(int(SHRINK * steps), 1), int(SHORTEST * steps), 1)
+    return found
+
+
+@dataclass
+class Ascent:
+    """Where each example is and was one step before, its best place so far, and what decides on its step size."""
+
+    x_adv_BCHW: Tensor
+    before_BCHW: Tensor
+    gradient_BCHW: Tensor
+    loss_B: Tensor
+    best_BCHW: Tensor
+    best_gradient_BCHW: Tensor
+    best_loss_B: Tensor
+    reached_B: Tensor
+    size_B111: Tensor
+    rises_B: Tensor
+    """Steps since the last checkpoint that raised the loss."""
+    checked_loss_B: Tensor
+    """The best loss at the last checkpoint."""
+    halved_B: Tensor
+    """Whether the step size was halved there."""
+
+    @classmethod
+    def begin(cls, x_adv_BCHW: Tensor, gradient_BCHW: Tensor, loss_B: Tensor, reached_B: Tensor, size: float) -> Ascent:
+        """Every example at its start, with a first step as long as the ball is wide."""
+        places = x_adv_BCHW, x_adv_BCHW, gradient_BCHW, loss_B, x_adv_BCHW, gradient_BCHW, loss_B, reached_B
+        size_B111 = torch.full_like(loss_B, size)[:, None, None, None]
+        return cls(*places, size_B111, torch.zeros_like(loss_B), loss_B, torch.ones_like(reached_B))
+
+    def take(self, rows: Tensor) -> Ascent:
+        """The same of some rows."""
+        return Ascent(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def arrive(self, gradient_BCHW: Tensor, loss_B: Tensor, reached_B: Tensor, early_stopping: bool) -> None:
+        """Note what was found at the present place."""
+        better_B = (reached_B & ~self.reached_B) | ((reached_B == self.reached_B) & (loss_B > self.best_loss_B))
+        if early_stopping:
+            better_B &= ~self.reached_B
+        self.best_BCHW = where(better_B, self.x_adv_BCHW, self.best_BCHW)
+        self.best_gradient_BCHW = where(better_B, gradient_BCHW, self.best_gradient_BCHW)
+        self.best_loss_B = torch.where(better_B, loss_B, self.best_loss_B)
+        self.rises_B = self.rises_B + (loss_B > self.loss_B)
+        self.gradient_BCHW, self.loss_B, self.reached_B = gradient_BCHW, loss_B, self.reached_B | reached_B
+
+    def check(self, steps: int) -> None:
+        """Halve the step size of examples that do not get on, and put them back to their best place.
+
+        Those whose loss rose too seldom in the `steps` since the last checkpoint, or that found nothing better since
+        it although their steps were not halved there. Decided on the device, without asking for the answer.
+        """
+        stuck_B = ~self.halved_B & (self.best_loss_B <= self.checked_loss_B)
+        self.halved_B = stuck_B | (self.rises_B <= RISING * steps)
+        self.checked_loss_B, self.rises_B = self.best_loss_B, torch.zeros_like(self.rises_B)
+        self.size_B111 = torch.where(self.halved_B[:, None, None, None], self.size_B111 / 2, self.size_B111)
+        self.x_adv_BCHW = where(self.halved_B, self.best_BCHW, self.x_adv_BCHW)
+        self.gradient_BCHW = where(self.halved_B, self.best_gradient_BCHW, self.gradient_BCHW)
+
+
+def climb(
+    model: nn.Module, start_BCHW: Tensor, x_BCHW: Tensor, goal: Goal, towards: Goal, spec: ApgdAttack
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The best images on the way up the loss `towards` from a start, their losses and whether they reach `goal`."""
+    ball = Ball.around(x_BCHW, spec.eps)
+    left = torch.arange(len(x_BCHW), device=x_BCHW.device)
+    gradient_BCHW, logits_BK = ascent(model, start_BCHW, partial(towards.loss, spec.loss))
+    found = gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.reached(logits_BK)
+    now = Ascent.begin(start_BCHW, *found, 2 * spec.eps)
+    results = now.best_BCHW.clone(), now.best_loss_B.clone(), now.reached_B.clone()
+    last, checks = 0, checkpoints(spec.steps)
+    for number in range(1, spec.steps + 1):
+        if spec.early_stopping and looks(number, x_BCHW):
+            stay = (~now.reached_B).nonzero().flatten()
+            if len(stay) < len(left):
+                _note(results, left, now)
+                left, now, goal, towards = left[stay], now.take(stay), goal.take(stay), towards.take(stay)
+                ball = Ball(*(part[stay] for part in ball))
+            if len(left) == 0:
+                return results
+        moved_BCHW = step(now, ball, spec, inertia=INERTIA if number > 1 else 0)
+        now.before_BCHW, now.x_adv_BCHW = now.x_adv_BCHW, moved_BCHW
+        gradient_BCHW, logits_BK = ascent(model, moved_BCHW, partial(towards.loss, spec.loss))
+        now.arrive(gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.reached(logits_BK), spec.early_stopping)
+        if number in checks:
+            now.check(number - last)
+            last = number
+    _note(results, left, now)
+    return results
+
+
+def _note(results: tuple[Tensor, Tensor, Tensor], left: Tensor, now: Ascent) -> None:
+    for result, best in zip(results, (now.best_BCHW, now.best_loss_B, now.reached_B), strict=True):
+        result[left] = best
+
+
+def step(now: Ascent, ball: Ball, spec: ApgdAttack, inertia: float) -> Tensor:
+    """The images after one step, mixed with a part of the last one, inside the ball."""
+    x_adv_BCHW, gradient_BCHW = now.x_adv_BCHW, now.gradient_BCHW
+    if spec.norm == "linf":
+        moved_BCHW = torch.addcmul(x_adv_BCHW, gradient_BCHW.sign(), now.size_B111)
+    else:
+        scale_B111 = now.size_B111 / norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
+        moved_BCHW = torch.addcmul(x_adv_BCHW, gradient_BCHW, scale_B111)
+    moved_BCHW = _inside(moved_BCHW, ball, spec)
+    if not inertia:
+        return moved_BCHW
+    # x_adv + (1 - inertia) * (moved - x_adv) + inertia * (x_adv - before)
+    moved_BCHW.mul_(1 - inertia).add_(x_adv_BCHW, alpha=2 * inertia).sub_(now.before_BCHW, alpha=inertia)
+    return _inside(moved_BCHW, ball, spec)
+
+
+def _inside(moved_BCHW: Tensor, ball: Ball, spec: ApgdAttack) -> Tensor:
+    if spec.norm == "linf":
+        return torch.clamp(moved_BCHW, ball.low_BCHW, ball.high_BCHW, out=moved_BCHW)
+    return project(moved_BCHW, ball.x_BCHW, "l2", spec.eps)

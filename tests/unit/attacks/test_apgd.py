@@ -1,0 +1,83 @@
+"""APGD's own rules, by hand: when steps are halved, what is left to work on, and which classes are tried."""
+
+import pytest
+import torch
+
+from advgen.attacks.apgd import Ascent, apgd, checkpoints
+from advgen.specs.attacks import ApgdAttack
+
+
+def test_checkpoints_are_those_of_the_paper():
+    assert sorted(checkpoints(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert sorted(checkpoints(1)) == [1]
+    assert sorted(checkpoints(20)) == [4, 7, 9, *range(10, 21)]
+
+
+def places(*values):
+    return torch.tensor(values)[:, None, None, None]
+
+
+def test_steps_are_halved_where_the_loss_rises_too_seldom_or_nothing_better_was_found():
+    """After eight steps: a rises enough; b too seldom; c found nothing better; d neither, but was halved before."""
+    now = Ascent.begin(places(0.0, 0, 0, 0), places(1.0, 1, 1, 1), torch.zeros(4), torch.zeros(4, dtype=torch.bool), 2)
+    now.x_adv_BCHW, now.best_BCHW = places(0.1, 0.1, 0.1, 0.1), places(0.5, 0.5, 0.5, 0.5)
+    now.best_gradient_BCHW = places(7.0, 7, 7, 7)
+    now.rises_B, now.best_loss_B = torch.tensor([7.0, 6, 8, 8]), torch.tensor([1.0, 1, 0, 0])
+    now.halved_B = torch.tensor([False, False, False, True])
+    now.check(8)
+    assert now.halved_B.tolist() == [False, True, True, False]
+    assert now.size_B111.flatten().tolist() == [2, 1, 1, 2]
+    assert now.x_adv_BCHW.flatten().tolist() == pytest.approx([0.1, 0.5, 0.5, 0.1])
+    assert now.gradient_BCHW.flatten().tolist() == [1, 7, 7, 1]
+    assert now.rises_B.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_what_reaches_the_goal_is_better_than_any_loss(early_stopping):
+    """Two places reach it, the third does not: the better of the two is kept, or with early stopping the first."""
+    loss = torch.tensor([5.0])
+    now = Ascent.begin(places(0.0), places(1.0), loss, torch.tensor([False]), 2)
+    for place, (one, reached) in enumerate([(1.0, True), (2.0, True), (9.0, False)], 1):
+        now.x_adv_BCHW = places(float(place))
+        now.arrive(places(1.0), torch.tensor([one]), torch.tensor([reached]), early_stopping)
+    assert now.best_BCHW.item() == (1 if early_stopping else 2)
+    assert now.reached_B.item()
+
+
+class Three(torch.nn.Module):
+    """Class 0 leads, then 2, then 1; the gradient towards each lies on a pixel of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+
+    def forward(self, x_BCHW):
+        self.shown.append(x_BCHW.detach())
+        first, second = x_BCHW[:, 0, 0, 0], x_BCHW[:, 0, 0, 1]
+        return torch.stack([torch.full_like(first, 1.0), 0.1 + first, 0.3 + second], dim=1)
+
+
+def test_the_likeliest_wrong_class_is_tried_first():
+    """Only the second pixel can reach its class within eps, only the first its own in a larger ball with more steps."""
+    x = torch.full((1, 1, 1, 2), 0.4)
+    model = Three()
+    spec = ApgdAttack(kind="apgd", eps=0.35, steps=3, loss="margin", targets=2)
+    found = apgd(model, x, torch.tensor([0]), spec, seed=0, indices=[0])
+    assert found[0, 0, 0, 1] > 0.7
+    tries = len(model.shown)
+    assert tries <= 1 + 4  # the classes' order, and the first class alone
+    model.shown.clear()
+    apgd(model, x, torch.tensor([0]), spec.model_copy(update={"eps": 0.1}), seed=0, indices=[0])
+    assert len(model.shown) == 1 + 2 * 4
+    ends = [shown[0, 0, 0] for shown in (model.shown[4], model.shown[8])]
+    assert ends[0][1] == pytest.approx(0.5)
+    assert ends[1][0] == pytest.approx(0.5)
+
+
+def test_what_is_fooled_is_shown_no_more():
+    model = Three()
+    x = torch.tensor([0.2, 0.69]).view(2, 1, 1, 1).expand(2, 1, 1, 2).contiguous()
+    apgd(model, x, torch.zeros(2, dtype=torch.long), ApgdAttack(kind="apgd", eps=0.1, steps=5), seed=0, indices=[0, 1])
+    assert len(model.shown[0]) == 2
+    assert len(model.shown[-1]) == 1
+    assert len(model.shown) == 6

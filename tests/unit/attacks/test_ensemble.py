@@ -1,0 +1,84 @@
+"""Attack ensembles: what each member is shown, what is kept, and who found it."""
+
+import pytest
+import torch
+
+from advgen.attacks import ensemble as module
+from advgen.attacks.apgd import apgd
+from advgen.attacks.ensemble import ensemble
+from advgen.attacks.run import craft
+from advgen.specs.attacks import ApgdAttack, EnsembleAttack, FmnAttack, SquareAttack
+
+
+class Brightness(torch.nn.Module):
+    """Class 0 below a mean of .5, class 1 above."""
+
+    def __init__(self):
+        super().__init__()
+        self.middle = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x_BCHW):
+        up_B = x_BCHW.flatten(1).mean(1) - self.middle
+        return torch.stack([-up_B, up_B], dim=1)
+
+
+X = torch.tensor([0.9, 0.48, 0.44, 0.35, 0.42, 0.1]).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
+Y = torch.zeros(len(X), dtype=torch.long)  # the first is wrong already
+INDICES = [3, 14, 15, 92, 65, 35]
+SPEC = EnsembleAttack(kind="ensemble", eps=0.1)
+
+
+def moved(by, shown):
+    """An attack that adds so much, and notes which examples it is shown."""
+
+    def attack(model, x_BCHW, y_B, spec, *, seed, indices):
+        shown.append(indices)
+        return x_BCHW + by
+
+    return attack
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Members that go ever farther, the last but one out of the ball."""
+    shown = []
+    far = iter([0.03, 0.07, 0.3, 0.05])
+    members = {kind: lambda *given, **keys: moved(next(far), shown)(*given, **keys) for kind in module.MEMBERS}
+    monkeypatch.setattr(module, "MEMBERS", members)
+    return shown
+
+
+def test_each_member_works_on_what_those_before_it_have_left(shown):
+    member = []
+    found = ensemble(Brightness(), X, Y, SPEC, seed=0, indices=INDICES, note=lambda row: member.extend(row.tolist()))
+    assert shown == [[14, 15, 92, 65, 35], [15, 92, 65, 35], [92, 65, 35], [92, 35]]
+    assert member == [-1, 0, 1, -1, 2, -1]
+    # 3 goes no farther than the ball; where nobody succeeds, the farthest way that was tried
+    assert found[:, 0, 0, 0].tolist() == pytest.approx([0.9, 0.51, 0.51, 0.45, 0.52, 0.2])
+
+
+def test_the_table_names_who_found_an_example(shown):
+    facts = craft(ensemble, Brightness(), X, Y, SPEC, seed=0, indices=INDICES)
+    assert facts["found_by"] == [None, "APGD-CE", "APGD-T", None, "FMN", None]
+    assert facts["predicted"].tolist() == [1, 1, 1, 0, 1, 0]
+
+
+def test_others_have_no_members():
+    spec = ApgdAttack(kind="apgd", eps=0.1, steps=2)
+    assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES)["found_by"] is None
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("effort", ["standard", "quick"])
+def test_members_stay_in_one_ball_and_the_cheapest_come_first(norm, effort):
+    members = list(EnsembleAttack(kind="ensemble", norm=norm, eps=0.1, effort=effort).members().values())
+    for member in members:
+        if isinstance(member, FmnAttack):
+            assert (member.norm, member.within) == (norm, 0.1)
+        else:
+            assert (member.threat().norm, member.threat().eps) == (norm, 0.1)
+    assert isinstance(members[0], ApgdAttack)
+    assert any(isinstance(member, SquareAttack) for member in members) == (norm == "linf" and effort == "standard")
+    threats = [member.threat() for member in members if isinstance(member, ApgdAttack)]
+    costs = [threat.steps * threat.restarts for threat in threats]
+    assert costs == sorted(costs)
