@@ -167,6 +167,7 @@ class Attacks(Kind[AttackSpec]):
                 "l0": INT,
                 "rms": REAL,
                 "zero_gradient": BOOL,
+                "unstable": BOOL,
                 "gradient_calls": REAL64,
                 "forward_calls": REAL64,
                 "image": Image("float32"),
