@@ -35,7 +35,7 @@ BUDGET = {
     "make-dataset": {*TABLES, "PIL"},
     "qa": TABLES,
     "report": {*TABLES, "jinja2", "docutils"},
-    "sanity-checks": {*TABLES, *INTERVALS, "pandas"},
+    "sanity-checks": {*NETWORKS, *INTERVALS, "pandas"},
     "simulate": {*NETWORKS, *INTERVALS},
     "summarise": {*TABLES, *INTERVALS, "pandas"},
     "transfer": {*NETWORKS, *INTERVALS},

@@ -169,7 +169,9 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     [checks] = plan.of("sanity_checks")
     judged = [("evaluate_gan", "quality"), ("craft", "examples"), ("calibrate_judge", "calibration")]
     judged += [("inpaint", "inpainting"), ("transfer", "row")]
+    judged += [("evaluate_classifiers", "table")] if plan.has("craft") else []
     assert checks.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
+    assert checks.inputs["models"] == tuple(job.inputs["model"] for job in plan.of("craft"))
     attacked = sorted({defined.dataset_of(job.wildcards["source"]) for job in plan.of("craft")})
     assert checks.inputs["data"] == tuple(TEST.format(dataset=name) for name in attacked)
     [qa] = plan.of("qa")

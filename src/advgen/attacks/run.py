@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen
 from advgen.models.graphs import recorded
-from advgen.models.predict import at_once, device_of, predict, unit
+from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
+from advgen.specs.base import show_shape
 
 Array = np.ndarray[Any, Any]
 ROWS = 250
 """Images attacked at once on the CPU."""
 SLACK = 1e-6  # how far float32 may stick out of a ball
+COARSE = {torch.float16, torch.bfloat16}
 
 
 @dataclass
@@ -69,13 +71,18 @@ def craft(
 
     Returns, per example: `x_adv` (N, C, H, W) float32, `target_label` (None without targets), `predicted_clean`,
     `predicted`, `confidence` (probability of the predicted label), the perturbation's `linf`, `l2`, `l0` (pixels
-    changed) and `rms` on the [0, 1] scale, `zero_gradient`, and `found_by`, the member of an ensemble (None without
-    members). `gradient_calls` and `forward_calls` are means over all examples: an attack that stops working on some
-    does not say which rows of its batches were whose.
+    changed) and `rms` on the [0, 1] scale, `zero_gradient`, `found_by`, the member of an ensemble (None without
+    members), and `unstable`: whether the clean image gets other logits in another batch. `gradient_calls` and
+    `forward_calls` are means over all examples: an attack that stops working on some does not say which rows of its
+    batches were whose.
+
+    ValueError if the images, their labels or the model's outputs are none that an attack can work on.
     """
+    refuse(model, images_NCHW, labels_N, indices)
     device, x_NCHW = device_of(model), unit(images_NCHW).cpu()
     batch = batch or at_once(ROWS, device)
-    facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": []}
+    clean_NK = logits_of(model, x_NCHW, labels_N, batch)
+    facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": [], "unstable": []}
     calls = Calls(*torch.zeros(2, dtype=torch.long, device=device).unbind()) if recorded(device) else Calls()
     members: list[str | None] = [*spec.members(), None]  # -1 is nobody
     found_by: list[str | None] = []
@@ -92,9 +99,10 @@ def craft(
         assert_allowed(attack, x_adv_BCHW, x_BCHW, spec, seed, indices[rows])
         with frozen(model), torch.no_grad():
             goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
-            gradient_BCHW, _ = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+            gradient_BCHW, logits_BK = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
         facts["x_adv"].append(x_adv_BCHW.cpu())
         facts["zero_gradient"].append((gradient_BCHW == 0).flatten(1).all(1).cpu())
+        facts["unstable"].append(differ(logits_BK.cpu(), clean_NK[rows]))
         if goal.target_B is not None:
             facts["target_label"].append(goal.target_B.cpu())
         if progress is not None:
@@ -104,15 +112,79 @@ def craft(
     return {
         "x_adv": x_adv_NCHW.numpy(),
         "target_label": torch.cat(facts["target_label"]).numpy() if facts["target_label"] else None,
-        "predicted_clean": predict(model, x_NCHW, batch)[0].numpy(),
+        "predicted_clean": clean_NK.argmax(1).numpy(),
         "predicted": predicted_N.numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
         "found_by": found_by or None,
         "zero_gradient": torch.cat(facts["zero_gradient"]).numpy(),
+        "unstable": torch.cat(facts["unstable"]).numpy(),
         "gradient_calls": float(calls.gradient) / len(x_NCHW),
         "forward_calls": float(calls.forward) / len(x_NCHW),
     }
+
+
+def refuse(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indices: list[int]) -> None:
+    """ValueError for images, labels or weights that no attack can work on."""
+    shape, dtype = tuple(images_NCHW.shape), _word(images_NCHW.dtype)
+    if len(shape) != 4 or 0 in shape:
+        raise ValueError(f"images of shape {shape} cannot be attacked; give (images, channels, height, width)")
+    if not (images_NCHW.is_floating_point() or images_NCHW.dtype == torch.uint8):
+        raise ValueError(f"images of {dtype} cannot be attacked; give uint8, or floats from 0 to 1")
+    if images_NCHW.is_floating_point():
+        if not images_NCHW.isfinite().all():
+            raise ValueError("images have pixels that are no numbers; leave these images out")
+        low, high = (bound.item() for bound in images_NCHW.aminmax())
+        if low < 0 or high > 1:
+            levels = low >= 0 and high <= 255
+            remedy = "divide by 255, or give uint8" if levels else "let the model itself do what prepares its inputs"
+            raise ValueError(f"pixels of {dtype} are from {low:g} to {high:g}, and attacks keep to 0 to 1; {remedy}")
+    if labels_N.shape != shape[:1] or len(indices) != shape[0]:
+        given = f"labels of shape {tuple(labels_N.shape)} and {len(indices)} indices"
+        raise ValueError(f"{shape[0]} images came with {given}; give one of each for every image")
+    if labels_N.is_floating_point() or labels_N.dtype == torch.bool:
+        raise ValueError(f"labels of {_word(labels_N.dtype)} are no classes; give integers")
+    coarse = {parameter.dtype for parameter in model.parameters()} & COARSE
+    if coarse:
+        raise ValueError(
+            f"weights of {_word(coarse.pop())} are too coarse for gradients at pixels; attack model.float()"
+        )
+
+
+def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) -> Tensor:
+    """Logits (N, K) of the clean images; ValueError if the model gives anything else.
+
+    They are taken in other batches than those attacked, so that a row that depends on its batch shows.
+    """
+    channels, height, width = x_NCHW.shape[1:]
+    seen = f"on {show_shape((channels, height, width))} images of {_word(x_NCHW.dtype)}"
+    try:
+        _, logits_NK = predict(model, x_NCHW, max(1, min(batch, len(x_NCHW)) // 2))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, IndexError) as error:
+        raise ValueError(f"the model fails {seen}: {str(error).strip().splitlines()[0]}") from error
+    shape = tuple(logits_NK.shape)
+    if len(shape) != 2 or shape[0] != len(x_NCHW) or shape[1] < 2:
+        raise ValueError(f"the model gives {shape} {seen}; an attack needs logits (images, classes)")
+    if logits_NK.dtype in COARSE:
+        raise ValueError(f"outputs of {_word(logits_NK.dtype)} are too coarse for gradients at pixels; give float32")
+    if (logits_NK >= 0).all() and torch.allclose(logits_NK.sum(1), torch.ones(()).to(logits_NK), rtol=0, atol=1e-4):
+        raise ValueError("the model's outputs are probabilities, whose gradients vanish; attack it without its softmax")
+    low, high = labels_N.min().item(), labels_N.max().item()
+    if low < 0 or high >= shape[1]:
+        label = low if low < 0 else high
+        raise ValueError(f"label {label:g} does not exist; the model has classes 0 to {shape[1] - 1}")
+    return logits_NK
+
+
+def differ(a_BK: Tensor, b_BK: Tensor) -> Tensor:
+    """Whether two passes gave an image other logits, (B,), by more than rounding can explain."""
+    return ~((a_BK - b_BK).abs().amax(1) <= ROUNDING * a_BK.abs().amax(1))
+
+
+def _word(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def assert_allowed(

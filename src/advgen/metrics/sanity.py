@@ -1,7 +1,7 @@
 """Sanity checks, tested on the tables.
 
-Invariants (finite numbers, ball, box, test images) hold for every row or fail, and so does that eps = 1 leaves nothing
-right, but for classifiers declared to have obfuscated gradients.
+Invariants (finite numbers, ball, box, test images, the same images under every attack, clean accuracy as tested) hold
+or fail, and so does that eps = 1 leaves nothing right, but for classifiers declared to have obfuscated gradients.
 Statistical checks are judged only from n ≥ 200 on, by a 99.9 % interval: they fail where the whole interval is on the
 wrong side, and are mere warnings with fewer examples. Intervals are paired, over the examples that both sides share;
 tables of transfers keep only counts, so there the interval is that of two independent shares. Warnings are never failed
@@ -10,19 +10,23 @@ checks: they say what to look at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, pairwise, permutations
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import torch
+from torch import nn
 
 from advgen import seeds
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import paired_difference, wilson
+from advgen.models.predict import ROUNDING, predict
 
 Check = dict[str, Any]
+Test = Callable[..., list[Check]]
 LEAST_N = 200
 SLACK = 1e-6
 CONFIDENCE = 0.999
@@ -30,7 +34,14 @@ RESAMPLES = 20_000
 ZERO_GRADIENTS = 0.01
 APART = 0.03
 """Accuracy by which attacks of one budget may differ before it gives a warning."""
-BALL = ["source", "source_seed", "attack", "norm", "eps"]
+FAR = 0.5
+"""Accuracy by which one step may do worse than several: plain networks stay below it, those fitted to FGSM do not."""
+SAMPLE = 50
+"""Images of each attack that are shown to its net again, or a few more."""
+FEW_LEFT = 0.01
+"""Share of the images that an attack without a budget may leave right, or a net answer in another way."""
+NET = ["source", "source_seed"]
+BALL = [*NET, "attack", "norm", "eps"]
 METHOD = ["kind", "norm", "loss"]
 """What makes two attacks the same but for eps and effort."""
 EFFORT = ["steps", "restarts"]
@@ -38,20 +49,20 @@ ITERATED = ["pgd", "apgd", "ensemble"]
 """Gradient attacks of several steps inside a ball."""
 
 
-def check_tables(tables: dict[str, pa.Table]) -> list[Check]:
-    """All checks that tables without images can be tested for, as rows of the table of checks."""
-    checks: list[Check] = []
-    if "examples" in tables:
-        checks += attacks_in_order(tables["examples"])
-        checks += gradients_are_there(tables["examples"])
-    if "transfer" in tables:
-        checks += white_box_is_strongest(tables["transfer"])
-    if "inpainting" in tables:
-        checks += contextual_loss_is_better(tables["inpainting"])
-        checks += masks_in_order(tables["inpainting"])
-    if "calibration" in tables:
-        checks += judge_is_calibrated(tables["calibration"])
-    return checks
+def check_tables(tables: Mapping[str, pa.Table]) -> list[Check]:
+    """The statistical checks that tables without images can be tested for, as rows of the table of checks."""
+    return _tested(STATISTICAL, tables)
+
+
+def check_invariants(tables: Mapping[str, pa.Table]) -> list[Check]:
+    """What holds of tables without images whatever the classifiers are, as rows of the table of checks."""
+    return _tested(INVARIANT, tables)
+
+
+def _tested(checks: Mapping[tuple[str, ...], tuple[Test, ...]], tables: Mapping[str, pa.Table]) -> list[Check]:
+    """The rows of all checks whose tables there are."""
+    possible = {names: tests for names, tests in checks.items() if tables.keys() >= set(names)}
+    return [row for names, tests in possible.items() for test in tests for row in test(*(tables[n] for n in names))]
 
 
 def _check(check: str, subject: str, holds: bool, detail: str, n: int, kind: str = "check", **numbers: Any) -> Check:
@@ -70,12 +81,13 @@ def _check(check: str, subject: str, holds: bool, detail: str, n: int, kind: str
 
 
 def ball_and_box(examples: pa.Table) -> list[Check]:
-    """Every saved example is made of numbers and lies in the box, and in the ball of its attack."""
-    images = read_images(examples, "adversarial").astype(np.float64)
-    change = np.abs(images - read_images(examples, "image").astype(np.float64)).reshape(len(images), -1)
+    """Every saved example and its clean image are made of numbers and lie in the box; its change lies in the ball."""
+    images, clean = (read_images(examples, column).astype(np.float64) for column in ("adversarial", "image"))
+    change = np.abs(images - clean).reshape(len(images), -1)
     rows = examples.select(["source", "source_seed", "attack", "norm", "eps"]).to_pandas()
-    rows["finite"] = np.isfinite(images).all((1, 2, 3))
-    rows["outside"] = np.maximum(-images.min((1, 2, 3)), images.max((1, 2, 3)) - 1)
+    rows["finite"] = np.isfinite(images).all((1, 2, 3)) & np.isfinite(clean).all((1, 2, 3))
+    low, high = np.minimum(images, clean).min((1, 2, 3)), np.maximum(images, clean).max((1, 2, 3))
+    rows["outside"] = np.maximum(-low, high - 1)
     rows["linf"], rows["l2"] = change.max(1), np.sqrt((change**2).sum(1))
     checks = []
     for (source, seed, attack, norm, eps), group in rows.groupby(BALL, dropna=False):
@@ -114,6 +126,28 @@ def attacks_test_images(examples: pa.Table, test: pa.Table) -> list[Check]:
     return checks
 
 
+def predictions_are_repeated(examples: pa.Table, model: nn.Module) -> list[Check]:
+    """The model gives the saved predictions for the saved images, clean and attacked, of a sample of each attack.
+
+    Only another label that leads clearly counts: the smallest changes end on a boundary, where rounding decides.
+    """
+    rows = examples.select(["source", "source_seed", "attack"]).to_pandas()
+    checks = []
+    for (source, seed, attack), group in rows.groupby(["source", "source_seed", "attack"]):
+        sample = examples.take(pa.array(group.index[:: max(1, len(group) // SAMPLE)]))
+        strange = np.zeros(len(sample), bool)
+        for image, saved in (("image", "predicted_clean"), ("adversarial", "predicted")):
+            _, logits_NK = predict(model, torch.from_numpy(read_images(sample, image).copy()))
+            told_N1 = torch.from_numpy(sample.column(saved).to_numpy().astype(np.int64))[:, None]
+            lead_N = logits_NK.amax(1) - logits_NK.gather(1, told_N1)[:, 0]
+            strange |= (lead_N > ROUNDING * logits_NK.abs().amax(1)).numpy()
+        detail = f"{strange.sum()} of {len(sample)} saved images get another prediction than the saved one"
+        subject = f"{attack} on {source} seed {seed}"
+        check, holds = "saved images give the saved predictions", not strange.any()
+        checks.append(_check(check, subject, holds, detail, len(sample), source=source))
+    return checks
+
+
 class Comparison(NamedTuple):
     """The worst case over `strong` attacks must leave no more right than that over `weak` ones."""
 
@@ -127,7 +161,7 @@ def attacks_in_order(examples: pa.Table) -> list[Check]:
     """What more access, effort or budget must do to the accuracy of each attacked classifier.
 
     An example counts as right when it is right when clean and under every attack of the side. Targeted attacks are left
-    out: they spare what is wrong in another way.
+    out: they spare what is wrong in another way. So is a net that has learnt nothing: a constant one is never fooled.
     """
     columns = ["source", "source_seed", "attack", *METHOD, *EFFORT, "eps", "step_size", "target", "index"]
     columns += ["label", "predicted_clean", "predicted"]
@@ -136,7 +170,9 @@ def attacks_in_order(examples: pa.Table) -> list[Check]:
     right = (rows["predicted_clean"] == rows["label"]) & (rows["predicted"] == rows["label"])
     rows["right"] = right.astype(float)
     checks = []
-    for (source, seed), group in rows.groupby(["source", "source_seed"]):
+    for (source, seed), group in rows.groupby(NET):
+        if not _has_learnt(_unattacked(group)):
+            continue
         facts = group.drop_duplicates("attack").set_index("attack").sort_values("eps")
         right_NA = group.pivot(index="index", columns="attack", values="right")
         on = f"on {source} seed {seed}"
@@ -148,6 +184,7 @@ def attacks_in_order(examples: pa.Table) -> list[Check]:
         checks += _nothing_left(facts, right_NA, source, on)
         checks += _losses_agree(facts, right_NA, source, on)
         checks += _single_steps_have_company(facts, right_NA, source, on)
+        checks += _single_steps_tell_the_truth(facts, right_NA, source, on)
     return checks
 
 
@@ -210,7 +247,8 @@ def _more_effort(attacks: pd.DataFrame) -> Iterator[Comparison]:
 
 def _nothing_left(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Check]:
     """Where every image may be turned into every other one, none is safe; a single step proves nothing."""
-    attacks = facts[(facts["norm"] == "linf") & (facts["eps"] >= 1) & facts["kind"].isin([*ITERATED, "square"])]
+    several = (facts["steps"] > 1) | facts["kind"].isin([*ITERATED, "square"])
+    attacks = facts[(facts["norm"] == "linf") & (facts["eps"] >= 1) & several]
     if len(attacks):
         right_N = right_NA[list(attacks.index)].dropna().min(axis=1)
         left, n = int(right_N.sum()), len(right_N)
@@ -242,6 +280,169 @@ def _single_steps_have_company(facts: pd.DataFrame, right_NA: pd.DataFrame, sour
         n = int(right_NA[single.Index].count())
         check = "several steps stand beside FGSM at its eps"
         yield _check(check, f"{single.Index} {on}", bool(beside), detail, n, "warning", source=source)
+
+
+def _single_steps_tell_the_truth(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: str) -> Iterator[Check]:
+    """A net fitted to single steps is right under them, and wrong under several of the same eps [wong2020fast]."""
+    ball = facts[(facts["norm"] == "linf") & (facts["step_size"] > 0)]
+    for single in ball[ball["kind"] == "fgsm"].itertuples():
+        several = sorted(ball.index[(ball["eps"] == single.eps) & (ball["steps"] > 1) & (ball["kind"] != "fgsm")])
+        both = right_NA[[single.Index, *several]].dropna()
+        if not several or both.empty:
+            continue
+        one, worst = both[single.Index].mean(), both[several].min(axis=1).mean()
+        detail = f"{one:.1%} are right under {single.Index}, {worst:.1%} under {' + '.join(several)}"
+        numbers = {"estimate": one - worst, "source": source}
+        check = "one step is nearly as strong as several"
+        yield _check(check, f"{single.Index} {on}", one - worst <= FAR, detail, len(both), "warning", **numbers)
+
+
+def _unattacked(examples: pd.DataFrame) -> pd.DataFrame:
+    """Each image of each net once, whatever attacks it met."""
+    return examples.drop_duplicates([*NET, "index"])
+
+
+def _commonest(labels: pd.Series) -> float:
+    """The accuracy of naming the commonest class."""
+    return float(labels.value_counts(normalize=True).max())
+
+
+def _has_learnt(images: pd.DataFrame) -> bool:
+    """Whether one net names several classes, and more often the right one than naming the commonest would.
+
+    With enough images by the interval; images of one class tell nothing.
+    """
+    right, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
+    if images["label"].nunique() < 2:
+        return True
+    least = right / n if n < LEAST_N else wilson(right, n, CONFIDENCE)[0]
+    return bool(images["predicted_clean"].nunique() > 1 and least > _commonest(images["label"]))
+
+
+def nets_have_learnt(examples: pa.Table) -> list[Check]:
+    """A net that is right by chance or names one class cannot be fooled: its robustness says nothing."""
+    columns = [*NET, "index", "label", "predicted_clean"]
+    checks = []
+    for (source, seed), images in _unattacked(examples.select(columns).to_pandas()).groupby(NET):
+        right, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
+        low, high = wilson(right, n, CONFIDENCE)
+        named = images["predicted_clean"].nunique()
+        detail = (
+            f"{right / n:.1%} of {n} are right when clean, always naming the commonest class gives "
+            f"{_commonest(images['label']):.1%}; it names {named} of {images['label'].nunique()} classes"
+        )
+        numbers = {"estimate": right / n, "low": low, "high": high, "source": source}
+        check, holds = "the net is better than chance", _has_learnt(images)
+        checks.append(_check(check, f"{source} seed {seed}", holds, detail, n, "warning", **numbers))
+    return checks
+
+
+def clean_accuracy_is_as_tested(examples: pa.Table, quality: pa.Table) -> list[Check]:
+    """The clean accuracy of the attacked images is that of all test images, within the former's interval.
+
+    It is not where training images were attacked, labels are shuffled or the net is another one.
+    """
+    error = quality.select(["classifier", "seed", "error"]).to_pandas().set_index(["classifier", "seed"])["error"]
+    columns = [*NET, "index", "label", "predicted_clean"]
+    checks = []
+    for (source, seed), images in _unattacked(examples.select(columns).to_pandas()).groupby(NET):
+        if (source, seed) not in error.index:
+            continue
+        right, n, tested = (
+            int((images["predicted_clean"] == images["label"]).sum()),
+            len(images),
+            1 - error[source, seed],
+        )
+        low, high = wilson(right, n, CONFIDENCE)
+        detail = f"{right / n:.1%} of {n} attacked images are right when clean, {tested:.1%} of all test images"
+        numbers = {"estimate": right / n - tested, "low": low - tested, "high": high - tested, "source": source}
+        holds = low <= tested <= high
+        check = "clean accuracy is the test accuracy"
+        checks.append(_statistical(check, f"{source} seed {seed}", holds, detail, n, **numbers))
+    return checks
+
+
+def numbers_are_finite(examples: pa.Table) -> list[Check]:
+    """No fact about an example is missing or infinite; a net whose outputs are no numbers is not fooled but broken."""
+    facts = ["confidence", "linf", "l2", "rms", "gradient_calls", "forward_calls"]
+    rows = examples.select([*NET, "attack", *facts]).to_pandas()
+    rows["strange"] = ~np.isfinite(rows[facts].to_numpy(float)).all(1)
+    checks = []
+    for (source, seed, attack), group in rows.groupby([*NET, "attack"]):
+        strange, n = int(group["strange"].sum()), len(group)
+        detail = f"{strange} of {n} rows have a fact that is no number, such as the confidence"
+        subject = f"{attack} on {source} seed {seed}"
+        checks.append(_check("facts are numbers", subject, strange == 0, detail, n, source=source))
+    return checks
+
+
+def attacks_meet_the_same_images(examples: pa.Table) -> list[Check]:
+    """All attacks on a net met the same images, and the same net: it answers alike on the clean ones.
+
+    One answer, or one in a hundred, may differ: devices round differently.
+    """
+    columns = [*NET, "attack", "index", "predicted_clean"]
+    checks = []
+    for (source, seed), net in examples.select(columns).to_pandas().groupby(NET):
+        subject = f"{source} seed {seed}"
+        clean_NA = net.pivot(index="index", columns="attack", values="predicted_clean")
+        other, n = int(clean_NA.isna().any(axis=1).sum()), len(clean_NA)
+        detail = f"{other} of {n} images are not under all of {clean_NA.shape[1]} attacks"
+        checks.append(_check("attacks meet the same images", subject, other == 0, detail, n, source=source))
+        shared = clean_NA.dropna()
+        answers = int((shared.nunique(axis=1) > 1).sum())
+        detail = f"{answers} of {len(shared)} clean images have another prediction under another attack"
+        holds = answers <= max(1, FEW_LEFT * len(shared))
+        checks.append(_check("attacks meet the same net", subject, holds, detail, len(shared), source=source))
+    return checks
+
+
+def steps_reach_the_border(examples: pa.Table) -> list[Check]:
+    """An attack whose steps are too short or too few for its ball explores only a part of it."""
+    columns = ["attack", "norm", "eps", "steps", "step_size"]
+    rows = examples.select(columns).to_pandas()
+    rows = rows[rows["norm"].isin(["linf", "l2"]) & rows["eps"].notna() & (rows["step_size"] > 0)]
+    checks = []
+    for name, group in rows.groupby("attack"):
+        attack = group.iloc[0]
+        detail = f"{attack['steps']} steps of {attack['step_size']:g}, eps is {attack['eps']:g}"
+        check = "the steps reach the ball's border"
+        checks.append(_check(check, str(name), _reaches(attack), detail, len(group), "warning"))
+    return checks
+
+
+def smallest_changes_are_found(examples: pa.Table) -> list[Check]:
+    """An attack that may go as far as it likes leaves next to nothing right: there is an image of another class."""
+    columns = [*NET, "attack", "kind", "norm", "eps", "index", "label", "predicted_clean", "predicted"]
+    rows = examples.select(columns).to_pandas()
+    rows["right"] = (rows["predicted_clean"] == rows["label"]) & (rows["predicted"] == rows["label"])
+    rows = rows[rows["norm"].isin(["linf", "l2", "l0"]) & rows["eps"].isna()]
+    rows = rows[rows["kind"] != "jsma"]  # which changes a share of the pixels at most
+    checks = []
+    for (source, seed, attack), group in rows.groupby([*NET, "attack"]):
+        if not _has_learnt(group):
+            continue
+        left, n = int(group["right"].sum()), len(group)
+        low, high = wilson(left, n, CONFIDENCE)
+        detail = f"{left} of {n} are right under {attack}, which has no budget"
+        numbers = {"estimate": left / n, "low": low, "high": high, "source": source}
+        check, subject = "an attack without a budget leaves nothing right", f"{attack} on {source} seed {seed}"
+        checks.append(_check(check, subject, left <= FEW_LEFT * n, detail, n, "warning", **numbers))
+    return checks
+
+
+def nets_answer_alike(examples: pa.Table) -> list[Check]:
+    """Shown again in another batch, a net gives the same logits; if not, attacks must average over its randomness."""
+    rows = _unattacked(examples.select([*NET, "index", "unstable"]).to_pandas())
+    checks = []
+    for (source, seed), images in rows.groupby(NET):
+        unstable, n = int(images["unstable"].sum()), len(images)
+        low, high = wilson(unstable, n, CONFIDENCE)
+        detail = f"{unstable} of {n} clean images get other logits in another batch"
+        numbers = {"estimate": unstable / n, "low": low, "high": high, "source": source}
+        holds, check = unstable <= FEW_LEFT * n, "two passes give the same logits"
+        checks.append(_check(check, f"{source} seed {seed}", holds, detail, n, **numbers))
+    return checks
 
 
 def gradients_are_there(examples: pa.Table) -> list[Check]:
@@ -393,3 +594,23 @@ def judge_is_calibrated(calibration: pa.Table) -> list[Check]:
         n = int(levels["n"].min())
         checks.append(_statistical("real images are the lowest level", str(dataset), best == "real train", detail, n))
     return checks
+
+
+STATISTICAL: dict[tuple[str, ...], tuple[Test, ...]] = {
+    ("examples",): (
+        attacks_in_order,
+        gradients_are_there,
+        nets_have_learnt,
+        nets_answer_alike,
+        steps_reach_the_border,
+        smallest_changes_are_found,
+    ),
+    ("transfer",): (white_box_is_strongest,),
+    ("inpainting",): (contextual_loss_is_better, masks_in_order),
+    ("calibration",): (judge_is_calibrated,),
+}
+"""By the kinds of tables that they look at."""
+INVARIANT: dict[tuple[str, ...], tuple[Test, ...]] = {
+    ("examples",): (numbers_are_finite, attacks_meet_the_same_images),
+    ("examples", "classifier_quality"): (clean_accuracy_is_as_tested,),
+}

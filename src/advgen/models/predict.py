@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ ROWS = 500
 """Images shown to a model at once on the CPU."""
 ROOM = 4 * 2**30
 """Bytes of a GPU's memory for as many images as are shown at once on the CPU: 8 MB each."""
+
+ROUNDING = 0.01
+"""Of its largest logit, by which an image's logits may differ between batches and devices: TF32 keeps a thousandth."""
 
 
 @contextmanager
@@ -29,8 +33,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model's weights lie."""
-    return next(model.parameters()).device
+    """Where a model's weights or buffers lie; without any, the CPU."""
+    return next((one.device for one in chain(model.parameters(), model.buffers())), torch.device("cpu"))
 
 
 def at_once(rows: int, device: torch.device) -> int:

@@ -86,7 +86,7 @@ class FgsmAttack(TargetedAttack):
     """One step of size eps along the sign of the input gradient (Goodfellow et al. 2015)."""
 
     kind: Literal["fgsm"] = Field(description="fast gradient sign method")
-    eps: Fraction = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
+    eps: Size = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
 
     def threat(self) -> Threat:
         return Threat(
@@ -104,7 +104,7 @@ class PgdAttack(TargetedAttack):
     """Projected gradient steps inside a ball around the image (Madry et al. 2018)."""
 
     kind: Literal["pgd"] = Field(description="projected gradient descent")
-    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
     norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
     steps: Count = Field(40, description="gradient steps per restart")
     step_size: NonNegative = Field(
@@ -320,7 +320,7 @@ class SquareAttack(AttackSpec):
     """Random squares of ±eps, kept when they raise the loss; sees scores alone (Andriushchenko et al. 2020)."""
 
     kind: Literal["square"] = Field(description="Square attack, L∞, from scores alone")
-    eps: Fraction = Field(0.3, description="largest change of a pixel, on the [0, 1] scale")
+    eps: Size = Field(0.3, description="largest change of a pixel, on the [0, 1] scale")
     queries: Count = Field(1000, description="most queries per image")
     initial: Annotated[float, Field(gt=0, le=1)] = Field(0.8, description="share of the image in the first squares")
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -110,7 +111,8 @@ def tables(net):
 
 
 def found(tables, name):
-    return sanity.check_tables({"examples": tables[name]})
+    given = {"examples": tables[name]}
+    return sanity.check_tables(given) + sanity.check_invariants(given)
 
 
 def broken(found_laws, kind="check"):
@@ -133,6 +135,14 @@ def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
         "input gradients are not zero",
         "losses agree within 3 points",
         "more steps or restarts leave no more right",
+        "the net is better than chance",
+        "two passes give the same logits",
+        "the steps reach the ball's border",
+        "an attack without a budget leaves nothing right",
+        "one step is nearly as strong as several",
+        "facts are numbers",
+        "attacks meet the same images",
+        "attacks meet the same net",
     }
     strong = [check for check in checked if check["check"] == "an attack leaves no more right than noise"]
     assert all(check["high"] < -0.1 for check in strong if "square" not in check["subject"])
@@ -173,6 +183,69 @@ def test_a_row_that_is_no_number_is_broken(tables, number):
     expected = {"finite", "box", "ball"} if table.column("eps")[7].as_py() else {"finite", "box"}
     assert broken(found) == expected
     assert len([check for check in found if not check["holds"]]) == len(expected)
+
+
+@pytest.mark.parametrize("column", ["image", "adversarial"])
+@pytest.mark.parametrize("pixel", [-0.4, 2.8])
+def test_images_outside_the_box_are_broken(tables, column, pixel):
+    """Such as clean ones that were standardised outside the model."""
+    table = tables["sound"]
+    images = read_images(table, column).copy()
+    images[-1, 0, 4, 4] = pixel
+    assert "box" in broken(sanity.ball_and_box(with_images(table, column, images)))
+
+
+def test_the_net_repeats_its_predictions(tables, net):
+    checked = sanity.predictions_are_repeated(tables["sound"], net)
+    assert len(checked) == len(ATTACKS)
+    assert all(check["holds"] and check["n"] >= sanity.SAMPLE for check in checked)
+
+
+@pytest.mark.parametrize("column", ["predicted_clean", "predicted"])
+def test_predictions_of_other_images_are_broken(tables, net, column):
+    table = tables["sound"].filter(pc.equal(tables["sound"].column("attack"), "fgsm"))
+    moved = np.roll(table.column(column).to_numpy(), 1)
+    place = table.schema.get_field_index(column)
+    wrong = table.set_column(place, table.schema.field(place), pa.array(moved, table.schema.field(place).type))
+    (check,) = sanity.predictions_are_repeated(wrong, net)
+    assert (check["check"], check["holds"]) == ("saved images give the saved predictions", False)
+    assert (check["kind"], check["source"]) == ("check", "sound")
+
+
+def test_images_that_are_not_those_predicted_are_broken(tables, net):
+    """Saved as they were before the attack: the predictions are of images that nobody has."""
+    clean = read_images(tables["sound"], "image")
+    checked = sanity.predictions_are_repeated(with_images(tables["sound"], "adversarial", clean), net)
+    assert [check["holds"] for check in checked if "fgsm" in check["subject"]] == [False, False]
+
+
+class Dropped(LargeLogits):
+    """A trap: dropout that no mode turns off."""
+
+    def forward(self, x):
+        return torch.nn.functional.dropout(self.net(x), 0.5, training=True)
+
+
+class OfItsBatch(LargeLogits):
+    """A trap: logits that depend on the other images of the batch."""
+
+    def forward(self, x):
+        return self.net(x) + self.net(x).flip(0)
+
+
+@pytest.mark.parametrize("trap", [Dropped, OfItsBatch])
+def test_a_net_that_answers_otherwise_the_next_time_is_broken(net, trap):
+    attack = registry.parse("attacks", ATTACKS["fgsm"])
+    images, labels = stripes()
+
+    def unstable(model):
+        crafted = craft(registry.resolve(attack), model, images, labels, attack, seed=0, indices=list(range(N)))
+        return crafted["unstable"]
+
+    torch.manual_seed(0)
+    assert unstable(trap(net)).mean() > 0.5
+    assert not unstable(net).any()
+    assert not unstable(LargeLogits(net)).any()
 
 
 def stored(images, labels, index=range(N)):
@@ -272,12 +345,15 @@ def test_fgsm_alone_is_flagged(tables):
 
 
 def test_the_subjects_are_a_key(tables):
-    checked = [check for name in tables for check in found(tables, name) + sanity.ball_and_box(tables[name])]
+    together = concatenate(list(tables.values()))
+    checked = found({"all": together}, "all") + sanity.ball_and_box(together)
     columns = {column: [check[column] for check in checked] for column in TABLES["sanity_checks"].columns}
     assert arrow_table("sanity_checks", columns).num_rows == len(checked)
 
 
-def test_masked_classifiers_get_flags_instead(tables, tmp_path):
+def test_masked_classifiers_get_flags_instead(tables, net, tmp_path, monkeypatch):
+    nets = {"sound": net, "large": LargeLogits(net), "coarse": CoarseInput(net)}
+    monkeypatch.setattr(sanity_checks, "load_model", lambda path: nets[path.stem])
     paths = []
     for name, table in tables.items():
         paths.append(tmp_path / f"{name}.parquet")
@@ -286,13 +362,14 @@ def test_masked_classifiers_get_flags_instead(tables, tmp_path):
     data = tmp_path / "test.parquet"
     write_table(data, stored(*test_split()), Stamp("test", {}, "x"))
     spec = SanityChecks(obfuscated=("large", "coarse"), datasets=("stripes",))
-    job = Job("sanity-checks", spec, "code", {"tables": paths, "data": [data]}, {"out": [out]})
+    job = Job("sanity-checks", spec, "code", {"tables": paths, "data": [data], "models": paths}, {"out": [out]})
     sanity_checks.run(job)
     table = pq.read_table(out).to_pandas()
     assert table[~table["holds"] & (table["kind"] == "check")].empty
     assert len(table[~table["holds"] & (table["kind"] == "warning")]) >= 4
     # no mask excuses these
-    invariant = table[table["check"].isin(["finite", "box", "ball", "test images are attacked"])]
+    names = ["finite", "box", "ball", "test images are attacked", "saved images give the saved predictions"]
+    invariant = table[table["check"].isin(names)]
     assert len(invariant) > 4 * len(ATTACKS) and set(invariant["kind"]) == {"check"}
 
 

@@ -25,7 +25,8 @@ def examples(*attacks, n=N, images=None):
     parts = []
     for one in attacks:
         facts = {**blank, "source": "net", "norm": "linf", "eps": 0.1, "kind": "pgd", "steps": 10, "restarts": 1}
-        facts |= {"step_size": 0.025, "loss": "margin", "label": 0, "predicted_clean": 0, "zero_gradient": False, **one}
+        facts |= {"step_size": 0.025, "loss": "margin", "label": 0, "predicted_clean": 0, "zero_gradient": False}
+        facts |= {"unstable": False, **one}
         right = facts.pop("right", n)
         frame = pd.DataFrame({**facts, "index": np.arange(n)}, index=range(n))
         frame["predicted"] = (np.arange(n) >= right).astype(int)
@@ -101,7 +102,7 @@ def test_nothing_is_left_at_eps_one(left, steps, found):
     assert (one["subject"], one["detail"]) == ("net seed 0", f"{left} of 200 are right under pgd")
     below = examples({"attack": "pgd", "eps": 0.999, "right": 9})
     assert named(sanity.attacks_in_order(below), "eps = 1 leaves nothing right") == []
-    single = examples({"attack": "fgsm", "kind": "fgsm", "eps": 1.0, "right": 9})
+    single = examples({"attack": "fgsm", "kind": "fgsm", "steps": 1, "eps": 1.0, "right": 9})
     assert named(sanity.attacks_in_order(single), "eps = 1 leaves nothing right") == []
 
 

@@ -40,7 +40,7 @@ def examples(*names: str) -> pd.DataFrame:
         one = {**blank, "attack": name, "norm": norm, "eps": eps, "gradient_calls": calls, "target": "none"}
         one |= {"kind": name.split("-")[0], "access": "none" if norm == "none" else "white-box"}
         predicted = [0 if index in right else 1 for index in range(N)]
-        one["zero_gradient"] = False
+        one["zero_gradient"] = one["unstable"] = False
         parts.append(pd.DataFrame({**one, "index": range(N), "predicted": predicted, "label": 0, "source": "net"}))
     return pd.concat(parts, ignore_index=True)
 

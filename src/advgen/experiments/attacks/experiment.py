@@ -168,6 +168,7 @@ class Attacks(Kind[AttackSpec]):
                 "rms": REAL,
                 "found_by": TEXT,
                 "zero_gradient": BOOL,
+                "unstable": BOOL,
                 "gradient_calls": REAL64,
                 "forward_calls": REAL64,
                 "image": Image("float32"),

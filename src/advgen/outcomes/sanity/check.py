@@ -1,24 +1,36 @@
 """The table of checks."""
 
+from functools import cache
+
 from advgen.core.catalog import TABLES
+from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, read_tables, table_kind, write_table
-from advgen.metrics.sanity import attacks_test_images, ball_and_box, check_tables
+from advgen.metrics.sanity import (
+    attacks_test_images,
+    ball_and_box,
+    check_invariants,
+    check_tables,
+    predictions_are_repeated,
+)
 from advgen.outcomes.sanity.outcome import SanityChecks
 
 
 def run(job: Job[SanityChecks]) -> None:
     """Test every check; failed ones are written, not raised, so that figures, report and CV exist either way."""
-    checks = check_tables(read_tables(job.inputs["tables"], images=False))
+    tables = read_tables(job.inputs["tables"], images=False)
+    checks = check_tables(tables)
     for check in checks:
         if check["source"] in job.spec.obfuscated:
             check["kind"] = "warning"
+    checks += check_invariants(tables)
     data = zip(job.spec.datasets, job.inputs["data"], strict=True)
     test = {dataset: read_table(path, "dataset") for dataset, path in data}
+    models, load = iter(job.inputs["models"]), cache(load_model)
     for path in job.inputs["tables"]:  # one file at a time: images of all attacks together need not fit in memory
         table = read_table(path)
         if table_kind(table) == "examples":
-            checks += ball_and_box(table)
+            checks += ball_and_box(table) + predictions_are_repeated(table, load(next(models)))
             [dataset] = table.column("dataset").unique().to_pylist()
             checks += attacks_test_images(table, test[dataset])
     columns = {column: [check[column] for check in checks] for column in TABLES["sanity_checks"].columns}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from advgen.core.kinds import Kind, Planner
+from advgen.core.kinds import Files, Kind, Planner
 from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
-from advgen.core.tasks import Task
+from advgen.core.tasks import TORCH, Task
 from advgen.specs.base import Spec
 
 
@@ -15,10 +15,11 @@ class SanityChecks(Task):
 
     command = "sanity-checks"
     run = "check"
-    reads = ("tables", "data")
+    reads = ("tables", "data", "models")
     outputs = {"checks": "results/tables/sanity_checks.parquet"}
     local = True
-    packages = ("numpy", "pandas", "pyarrow", "scipy")
+    torch = True
+    packages = (*TORCH, "pandas")
     obfuscated: tuple[str, ...]
     datasets: tuple[str, ...] = Field((), description="those whose test images were attacked, in the order of --data")
 
@@ -65,10 +66,17 @@ class Sanity(Kind[Spec]):
         study = planner.study
         families = (study.classifiers, study.probes)
         obfuscated = tuple(name for family in families for name, one in family.items() if one.obfuscated_gradients)
-        crafted = [job.task for job in planner.jobs.values() if job.rule == "craft"]
-        attacked = tuple(sorted({task.origin.dataset for task in crafted}))  # type: ignore[attr-defined]
+        crafted = [job for job in planner.jobs.values() if job.rule == "craft"]
+        attacked = tuple(sorted({job.task.origin.dataset for job in crafted}))  # type: ignore[attr-defined]
         data = tuple(planner.test_images(name) for name in attacked)
-        planner.add(SanityChecks(obfuscated=obfuscated, datasets=attacked), {}, {"tables": judged, "data": data})
+        if crafted:
+            judged += planner.made("evaluate_classifiers", "table")
+        inputs: dict[str, Files] = {
+            "tables": judged,
+            "data": data,
+            "models": tuple(str(job.inputs["model"]) for job in crafted),  # in the order of their examples
+        }
+        planner.add(SanityChecks(obfuscated=obfuscated, datasets=attacked), {}, inputs)
         planner.add(Qa(), {}, {"checks": planner.made("sanity_checks", "checks")})
 
 

@@ -1,0 +1,262 @@
+"""Whatever model is given: every attack works on it or refuses it in one line, and leaves it as it was."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from tests.entries import one_of
+from torch import Tensor, nn
+
+from advgen import registry
+from advgen.attacks.run import craft
+from advgen.io.checkpoints import build
+from advgen.specs.attacks import FgsmAttack, PgdAttack
+from advgen.specs.networks import ConvNetwork
+
+KINDS = registry.kinds("attacks")
+N, CLASSES, SIDE = 8, 5, 12
+INDICES = [100 + 7 * row for row in range(N)]
+
+
+def network() -> nn.Module:
+    """Convolution, batch norm and dropout, so that a wrong mode shows; a gradient is there already."""
+    torch.manual_seed(0)
+    spec = ConvNetwork(kind="conv", channels=(4, 4), kernel=3, padding=1, batch_norm=True, dropout=0.5)
+    model = build("networks", spec.fit((1, SIDE, SIDE)), CLASSES).eval()
+    with torch.no_grad():
+        model.head.weight.mul_(5)
+    model.head.weight.grad = torch.ones_like(model.head.weight)
+    model.head.bias.requires_grad_(False)
+    return model
+
+
+class NoParameters(nn.Module):
+    """Logits from the means of five stripes of pixels."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return 20 * torch.stack([part.mean((1, 2)) for part in x_BCHW[:, 0].tensor_split(CLASSES, dim=1)], dim=1)
+
+
+class Twice(nn.Module):
+    """The same convolution at two places, and under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(1, 1, 3, padding=1)
+        self.second = self.first
+        self.rest = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, CLASSES))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        logits_BK: Tensor = self.rest(self.second(self.first(x_BCHW).relu()).relu())
+        return 5 * logits_BK
+
+
+def hooked() -> nn.Module:
+    """Hooks of all kinds; those on the convolution change what goes through it, forward and back."""
+    model = network()
+    model.body[0].register_forward_pre_hook(lambda layer, inputs: (inputs[0] * 2,))
+    model.body[0].register_forward_hook(lambda layer, inputs, output: output + 0.1)
+    model.body[0].register_full_backward_hook(lambda layer, inward, outward: None)
+    model.register_forward_hook(lambda module, inputs, logits: 2 * logits)
+    return model
+
+
+class AsHooked(nn.Module):
+    """What the hooked model computes, written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = network()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        first, *rest = self.net.body
+        logits_BK: Tensor = self.net.head(nn.Sequential(*rest)(first(2 * x_BCHW) + 0.1))
+        return 2 * logits_BK
+
+
+def mixed_modes() -> nn.Module:
+    """As training leaves it, with one layer in eval mode."""
+    model = network().train()
+    model.body[0].eval()
+    return model
+
+
+def compiled_in_place() -> nn.Module:
+    model = network()
+    model.compile(backend="eager")
+    return model
+
+
+def example() -> Tensor:
+    """Images with pixels at both ends of the box and between."""
+    return (torch.rand(N, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.3).clamp(0, 1)
+
+
+X, Y = example(), torch.arange(N) % CLASSES
+GIVEN: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = {
+    "compiled": (lambda: torch.compile(network(), backend="eager"), network),
+    "compiled inside": (lambda: nn.Sequential(torch.compile(network(), backend="eager"), nn.Identity()), network),
+    "compiled in place": (compiled_in_place, network),
+    "traced": (lambda: torch.jit.trace(network(), example()), network),
+    "data parallel": (lambda: nn.DataParallel(network()), network),
+    "without parameters": (NoParameters, NoParameters),
+    "in training": (mixed_modes, network),
+    "with hooks": (hooked, AsHooked),
+    "with a layer twice": (Twice, Twice),
+    "frozen": (lambda: network().requires_grad_(False), network),
+}
+"""A model, and a plain one that computes the same."""
+
+
+def state(model: nn.Module) -> dict[str, Any]:
+    """Everything about a model that an attack could disturb, and the global random state."""
+    kinds = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
+    modules, parameters = list(model.modules()), list(model.parameters())
+    return {
+        "modules": [id(module) for module in modules],
+        "parts": [list(module._modules.items()) for module in modules],
+        "modes": [module.training for module in modules],
+        "hooks": [[list(getattr(module, kind, {}).items()) for kind in kinds] for module in modules],
+        "attributes": [sorted(vars(module)) for module in modules],
+        "parameters": [(id(one), one.data_ptr(), one.requires_grad) for one in parameters],
+        "values": {name: value.clone() for name, value in model.state_dict().items()},
+        "gradients": [None if one.grad is None else one.grad.clone() for one in parameters],
+        "random": torch.get_rng_state(),
+    }
+
+
+def assert_same(before: Any, after: Any) -> None:
+    """Equal bit for bit."""
+    if isinstance(before, Tensor):
+        assert torch.equal(before, after)
+    elif isinstance(before, dict):
+        assert list(before) == list(after)
+        for name in before:
+            assert_same(before[name], after[name])
+    elif isinstance(before, list):
+        assert len(before) == len(after)
+        for one, other in zip(before, after, strict=True):
+            assert_same(one, other)
+    else:
+        assert before == after
+
+
+def crafted(kind: str, model: nn.Module, labels: Tensor = Y) -> Tensor:
+    spec = registry.parse("attacks", one_of(kind))
+    facts = craft(registry.resolve(spec), model, X, labels, spec, seed=0, indices=INDICES)
+    return torch.from_numpy(facts["x_adv"])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("way", GIVEN)
+def test_every_attack_works_and_leaves_the_model_alone(way: str) -> None:
+    make, plain = GIVEN[way]
+    model = make()
+    before, logits = state(model), plain()(X).detach()
+    changed = set()
+    for kind in KINDS:
+        x_adv, expected = (crafted(kind, one, logits.argmax(1)) for one in (model, plain()))
+        torch.testing.assert_close(x_adv, expected, msg=lambda text, kind=kind: f"{kind}: {text}")
+        assert_same(before, state(model))
+        changed |= set() if torch.equal(x_adv, X) else {kind}
+    assert changed >= {"fgsm", "pgd", "square", "deepfool", "gaussian_noise"}
+    torch.testing.assert_close(model.eval()(X), logits)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
+def test_what_is_compiled_to_machine_code_is_attacked() -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, CLASSES))
+    model = torch.compile(plain)
+    before = state(model)
+    torch.testing.assert_close(crafted("fgsm", model), crafted("fgsm", plain))
+    assert_same(before, state(model))
+
+
+class Outputs(nn.Module):
+    """A network whose outputs are changed."""
+
+    def __init__(self, change: Callable[[Tensor], Any]):
+        super().__init__()
+        self.net, self.change = network(), change
+
+    def forward(self, x_BCHW: Tensor) -> Any:
+        return self.change(self.net(x_BCHW))
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "half precision": (lambda: network().half(), r"weights of float16 are too coarse .*; attack model.float\(\)"),
+    "bfloat16": (lambda: network().bfloat16(), r"weights of bfloat16 are too coarse .*; attack model.float\(\)"),
+    "half outputs": (lambda: Outputs(Tensor.half), "outputs of float16 are too coarse .*; give float32"),
+    "probabilities": (lambda: Outputs(lambda z: z.softmax(1)), "outputs are probabilities.*without its softmax"),
+    "one output": (lambda: Outputs(lambda z: z[:, :1]), r"gives \(8, 1\) on 1×12×12 images of float32; .* logits"),
+    "flat outputs": (lambda: Outputs(lambda z: z[:, 0]), "the model fails on 1×12×12 images of float32: "),
+    "maps": (lambda: Outputs(lambda z: z[:, :, None]), r"gives \(8, 5, 1\) on 1×12×12 images of float32; .* logits"),
+    "several outputs": (lambda: Outputs(lambda z: (z, z)), "the model fails on 1×12×12 images of float32: "),
+    "another size": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(28**2, 5)), "the model fails on 1×12×12 images"),
+    "another channel": (lambda: nn.Sequential(nn.Conv2d(3, 5, 12), nn.Flatten()), "fails on 1×12×12 images of float"),
+    "double": (lambda: network().double(), "the model fails on 1×12×12 images of float32: "),
+}
+
+
+@pytest.mark.parametrize("way", REFUSED)
+def test_a_model_that_cannot_be_attacked_is_refused_in_one_line(way: str) -> None:
+    make, message = REFUSED[way]
+    model = make()
+    before = state(model)
+    with pytest.raises(ValueError, match=message) as caught:
+        crafted("fgsm", model)
+    assert "\n" not in str(caught.value)
+    assert_same(before, state(model))
+
+
+WRONG: dict[str, tuple[tuple[Tensor, Tensor, list[int]], str]] = {
+    "grey levels as floats": ((X * 255, Y, INDICES), "pixels of float32 are from 0 to 255, .*; divide by 255, or give"),
+    "standardised": (
+        ((X - 0.13) / 0.31, Y, INDICES),
+        "pixels of float32 are from -0.4.* to 2.8.*; let the model itself",
+    ),
+    "infinite": ((X / 0 * X, Y, INDICES), "images have pixels that are no numbers"),
+    "grey levels as integers": ((X.long(), Y, INDICES), "images of int64 cannot be attacked; give uint8, or floats"),
+    "flat": ((X.flatten(1), Y, INDICES), r"images of shape \(8, 144\) cannot be attacked; give \(images, channels"),
+    "none": ((X[:0], Y[:0], []), r"images of shape \(0, 1, 12, 12\) cannot be attacked"),
+    "too few labels": ((X, Y[:3], INDICES), r"8 images came with labels of shape \(3,\) and 8 indices"),
+    "scores for labels": ((X, torch.eye(8), INDICES), r"8 images came with labels of shape \(8, 8\) and 8 indices"),
+    "too few indices": ((X, Y, INDICES[:3]), r"8 images came with labels of shape \(8,\) and 3 indices"),
+    "labels as floats": ((X, Y.float(), INDICES), "labels of float32 are no classes; give integers"),
+    "labels from one": ((X, Y + 1, INDICES), "label 5 does not exist; the model has classes 0 to 4"),
+    "no label": ((X, Y - 1, INDICES), "label -1 does not exist; the model has classes 0 to 4"),
+}
+
+
+@pytest.mark.parametrize("way", WRONG)
+def test_wrong_images_and_labels_are_refused_in_one_line(way: str) -> None:
+    (images, labels, indices), message = WRONG[way]
+    spec = FgsmAttack(kind="fgsm", eps=0.1)
+    with pytest.raises(ValueError, match=message) as caught:
+        craft(registry.resolve(spec), network(), images, labels, spec, seed=0, indices=indices)
+    assert "\n" not in str(caught.value)
+
+
+def test_grey_levels_and_floats_of_either_precision_are_taken() -> None:
+    spec = FgsmAttack(kind="fgsm", eps=0.1)
+    levels = (X * 255).to(torch.uint8)
+    for images, model in ((levels, network()), (levels / 255, network()), (levels.double() / 255, network().double())):
+        facts = craft(registry.resolve(spec), model, images, Y, spec, seed=0, indices=INDICES)
+        assert facts["linf"].max() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind, spec in KINDS.items() if "eps" in spec.model_fields))
+@pytest.mark.parametrize("eps", [0, -0.1, 1.5, float("nan")])
+def test_a_ball_of_no_size_or_larger_than_the_box_is_refused(kind: str, eps: float) -> None:
+    with pytest.raises(ValueError, match="eps"):
+        registry.parse("attacks", one_of(kind, eps=eps))
+
+
+def test_a_ball_in_l2_may_be_larger_than_one() -> None:
+    assert PgdAttack(kind="pgd", norm="l2", eps=1.5).eps == 1.5

@@ -1,0 +1,278 @@
+"""Traps of an evaluation, planted in tables of sound studies: each is told; the sound ones raise no alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from advgen.metrics import sanity
+
+TESTED = 10_000
+Row = dict[str, Any]
+
+
+def pgd(name: str, eps: float = 0.1, **keys: Any) -> Row:
+    """An attack, with how much of the distance to the boundary it goes for nothing (`weak`)."""
+    steps = keys.get("steps", 20)
+    shared = {"kind": "pgd", "norm": "linf", "restarts": 1, "loss": "cross_entropy", "target": "none", "weak": 1.0}
+    return {**shared, "attack": name, "eps": eps, "steps": steps, "step_size": 2.5 * eps / steps, **keys}
+
+
+def fgsm(name: str, eps: float = 0.1) -> Row:
+    return {**pgd(name, eps), "kind": "fgsm", "steps": 1, "step_size": eps, "weak": 1.15}
+
+
+def other(name: str, kind: str, eps: float | None, **keys: Any) -> Row:
+    return {**pgd(name), "kind": kind, "eps": eps, "step_size": 0.0, "loss": "margin", **keys}
+
+
+NOISE = other("noise", "gaussian_noise", 0.1, norm="none", steps=0, loss="none", weak=2)
+SQUARE = other("square", "square", 0.1, steps=1000, weak=1.2)
+DEEPFOOL = other("deepfool", "deepfool", None, norm="l2", steps=50, loss="none")
+BATTERY = (NOISE, fgsm("fgsm"), pgd("pgd"), SQUARE, DEEPFOOL)
+
+
+def study(
+    *attacks: Row,
+    images: int = 1000,
+    classes: int = 10,
+    clean: float = 0.97,
+    boundary: float = 0.1,
+    nets: int = 1,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Examples and test errors: a net is right on a share of all test images, each at its distance to the boundary."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(classes, size=TESTED)
+    index = np.sort(random.choice(TESTED, images, replace=False))
+    parts, quality = [], []
+    for net in range(nets):
+        right = random.random(TESTED) < clean
+        quality.append({"classifier": "net", "seed": net, "error": 1 - right.mean()})
+        wrong = (labels + random.integers(1, classes, size=TESTED)) % classes
+        distance = boundary * random.lognormal(0, 0.5, size=TESTED)
+        for attack in attacks:
+            facts = {key: value for key, value in attack.items() if key != "weak"}
+            reach = np.inf if attack["eps"] is None else attack["eps"]
+            fooled = reach >= distance * attack["weak"]
+            rows = pd.DataFrame({"index": index, "label": labels[index]})
+            rows["predicted_clean"] = np.where(right, labels, wrong)[index]
+            rows["predicted"] = np.where(right & ~fooled, labels, wrong)[index]
+            rows = rows.assign(source="net", source_seed=net, zero_gradient=False, unstable=False, **facts)
+            parts.append(rows.assign(confidence=0.9, linf=0.1, l2=1.0, rms=0.05, gradient_calls=1.0, forward_calls=1.0))
+    examples = pd.concat(parts, ignore_index=True).astype({"eps": float})
+    return examples, pd.DataFrame(quality)
+
+
+def checked(examples: pd.DataFrame, quality: pd.DataFrame) -> list[sanity.Check]:
+    tables = {"examples": pa.Table.from_pandas(examples), "classifier_quality": pa.Table.from_pandas(quality)}
+    return sanity.check_tables(tables) + sanity.check_invariants(tables)
+
+
+def broken(found: list[sanity.Check]) -> dict[str, str]:
+    return {check["check"]: check["kind"] for check in found if not check["holds"]}
+
+
+SOUND: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {
+    "a battery": study(*BATTERY),
+    "few images": study(*BATTERY, images=40, seed=1),
+    "all test images": study(*BATTERY, images=TESTED, seed=2),
+    "two classes": study(*BATTERY, classes=2, clean=0.9, seed=3),
+    "a weak net": study(*BATTERY, clean=0.35, seed=4),
+    "a perfect net": study(*BATTERY, clean=1.0, seed=5),
+    "a robust net": study(*BATTERY, boundary=0.5, seed=6),
+    "three seeds": study(*BATTERY, nets=3, images=500, seed=7),
+    "balls of growing size": study(
+        *(make(f"{make.__name__}-{eps}", eps) for make in (fgsm, pgd) for eps in (0.05, 0.1, 0.2, 1.0)), seed=8
+    ),
+    "another loss with more steps": study(
+        pgd("short"), pgd("long", steps=40, loss="margin", weak=1.02), images=3000, seed=9
+    ),
+    "restarts": study(
+        pgd("once"), pgd("five times", restarts=5, weak=0.99), pgd("long", steps=100, weak=0.98), seed=10
+    ),
+    "balls in L2": study(pgd("l2", 1.5, norm="l2"), pgd("l2-large", 3, norm="l2"), DEEPFOOL, boundary=2, seed=11),
+    "smallest changes": study(
+        pgd("pgd"), DEEPFOOL, other("lbfgs", "lbfgs", None, norm="l2", target="nearest"), seed=12
+    ),
+    "a sparse attack within its share": study(pgd("pgd"), other("jsma", "jsma", None, norm="l0", target="2"), seed=13),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_study_raises_no_alarm(name: str) -> None:
+    found = checked(*SOUND[name])
+    assert found
+    assert broken(found) == {}
+
+
+def plant(rows: Callable[[pd.DataFrame], Any], **values: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """A fault in some rows: values, or what becomes of the column."""
+
+    def change(examples: pd.DataFrame) -> pd.DataFrame:
+        where = rows(examples)
+        for column, value in values.items():
+            before = examples.loc[where, column]
+            examples.loc[where, column] = value(before) if callable(value) else value
+        return examples
+
+    return change
+
+
+def of(attack: str, share: float = 1.0) -> Callable[[pd.DataFrame], Any]:
+    """The rows of an attack, or those of a share of its images."""
+    return lambda examples: (examples["attack"] == attack) & (examples["index"] < share * TESTED)
+
+
+def everywhere(examples: pd.DataFrame) -> Any:
+    return examples.index >= 0
+
+
+def shuffle(labels: pd.Series) -> Any:
+    return np.random.default_rng(0).permutation(labels)
+
+
+def spare(attack: str, share: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """An attack that leaves a share of the images as they are."""
+
+    def change(examples: pd.DataFrame) -> pd.DataFrame:
+        where = of(attack, share)(examples)
+        examples.loc[where, "predicted"] = examples.loc[where, "predicted_clean"]
+        return examples
+
+    return change
+
+
+def memorised(examples: pd.DataFrame) -> pd.DataFrame:
+    return examples.assign(predicted_clean=examples["label"])
+
+
+TRAPS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], dict[str, str]]] = {
+    "outputs that are no numbers": (plant(of("pgd", 0.01), confidence=np.nan), {"facts are numbers": "check"}),
+    "an infinite change": (plant(of("pgd", 0.01), l2=np.inf), {"facts are numbers": "check"}),
+    "one class for all": (
+        plant(everywhere, predicted_clean=3, predicted=3),
+        {"the net is better than chance": "warning", "clean accuracy is the test accuracy": "check"},
+    ),
+    "shuffled labels": (
+        plant(everywhere, label=shuffle),
+        {"the net is better than chance": "warning", "clean accuracy is the test accuracy": "check"},
+    ),
+    "training images": (memorised, {"clean accuracy is the test accuracy": "check"}),
+    "other images under one attack": (
+        plant(of("pgd"), index=lambda index: index + TESTED),
+        {"attacks meet the same images": "check"},
+    ),
+    "an image less under one attack": (
+        lambda examples: examples[~((examples["attack"] == "pgd") & (examples["index"] == examples["index"].min()))],
+        {"attacks meet the same images": "check"},
+    ),
+    "another net under one attack": (
+        plant(of("deepfool", 0.05), predicted_clean=lambda labels: (labels + 1) % 10),
+        {"attacks meet the same net": "check"},
+    ),
+    "steps too short": (plant(of("pgd"), step_size=0.004), {"the steps reach the ball's border": "warning"}),
+    "a blind search for the smallest change": (
+        spare("deepfool", 0.05),
+        {"an attack without a budget leaves nothing right": "warning"},
+    ),
+    "fitted to single steps": (
+        lambda examples: plant(of("pgd"), predicted=-1)(
+            plant(of("square"), predicted=-1)(spare("fgsm", 0.9)(examples))
+        ),
+        {"one step is nearly as strong as several": "warning"},
+    ),
+    "a stochastic net": (plant(everywhere, unstable=True), {"two passes give the same logits": "check"}),
+    "no gradients": (
+        plant(lambda examples: examples["index"] < 0.3 * TESTED, zero_gradient=True),
+        {"input gradients are not zero": "warning"},
+    ),
+    "steps that lead nowhere": (
+        spare("pgd", 1.0),
+        {"PGD leaves no more right than FGSM": "check", "an attack leaves no more right than noise": "check"},
+    ),
+    "masked gradients": (
+        lambda examples: spare("fgsm", 1.0)(spare("pgd", 1.0)(examples)),
+        {"a gradient attack leaves no more right than Square": "check"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_a_trap_is_told(name: str) -> None:
+    change, expected = TRAPS[name]
+    examples, quality = study(*BATTERY)
+    assert broken(checked(change(examples), quality)).items() >= expected.items()
+
+
+@pytest.mark.parametrize(
+    ("name", "strong"), [("more steps", pgd("b", steps=40)), ("more restarts", pgd("b", restarts=3))]
+)
+def test_more_effort_that_leaves_more_is_told(name: str, strong: Row) -> None:
+    examples, quality = study(pgd("a"), {**strong, "weak": 1.2})
+    assert broken(checked(examples, quality)) == {"more steps or restarts leave no more right": "check"}
+
+
+def test_a_larger_ball_that_leaves_more_is_told() -> None:
+    examples, quality = study(pgd("small", 0.1), pgd("large", 0.2, weak=3))
+    assert broken(checked(examples, quality)) == {"a larger eps leaves no more right": "check"}
+
+
+def test_a_ball_as_large_as_the_box_that_leaves_any_is_told() -> None:
+    examples, quality = study(pgd("all", 1.0, kind="apgd", weak=5))
+    assert broken(checked(examples, quality)) == {"eps = 1 leaves nothing right": "check"}
+
+
+def test_a_net_that_has_learnt_nothing_is_not_compared() -> None:
+    """A constant one is never fooled: without more ado it would leave images right at eps = 1."""
+    examples, _ = study(*BATTERY, pgd("all", 1.0))
+    constant = pa.Table.from_pandas(examples.assign(predicted_clean=3, predicted=3))
+    assert sanity.attacks_in_order(constant) == []
+    assert sanity.smallest_changes_are_found(constant) == []
+    (told,) = sanity.nets_have_learnt(constant)
+    assert (told["subject"], told["source"], told["n"]) == ("net seed 0", "net", 1000)
+    assert told["detail"].endswith("it names 1 of 10 classes")
+
+
+@pytest.mark.parametrize(("right", "holds"), [(60, False), (80, True)])
+@pytest.mark.parametrize("images", [400, 100])
+def test_chance_is_the_commonest_class(right: int, images: int, holds: bool) -> None:
+    """Six of ten images are of one class: to be right on so many is nothing, if the others are named at all."""
+    label = np.arange(images) % 10 < 6
+    rows = pd.DataFrame({"index": range(images), "label": label.astype(int), "source": "net", "source_seed": 0})
+    wrong = np.arange(images) >= right * images // 100
+    rows["predicted_clean"] = np.where(wrong, 1 - rows["label"], rows["label"])
+    (told,) = sanity.nets_have_learnt(pa.Table.from_pandas(rows))
+    assert (told["holds"], told["estimate"], told["kind"]) == (holds, right / 100, "warning")
+    assert f"always naming the commonest class gives {60:.1f}%" in told["detail"]
+
+
+def test_nothing_is_said_of_images_of_one_class() -> None:
+    rows = pd.DataFrame({"index": range(9), "label": 4, "source": "net", "source_seed": 0, "predicted_clean": 4})
+    (told,) = sanity.nets_have_learnt(pa.Table.from_pandas(rows))
+    assert told["holds"]
+
+
+@pytest.mark.parametrize(("error", "holds"), [(0.02, True), (0.05, True), (0.09, False), (0.005, False)])
+def test_the_clean_accuracy_has_an_interval(error: float, holds: bool) -> None:
+    """30 of 1,000 are wrong: 99.9 % of such samples come from nets that err on 1.7 to 5.3 %."""
+    examples, _ = study(pgd("pgd"))
+    examples["predicted_clean"] = examples["label"].where(np.arange(1000) >= 30, -1)
+    quality = pd.DataFrame([{"classifier": "net", "seed": 0, "error": error}])
+    [told] = [one for one in checked(examples, quality) if one["check"] == "clean accuracy is the test accuracy"]
+    assert (told["holds"], told["kind"]) == (holds, "check")
+    assert told["detail"] == f"97.0% of 1000 attacked images are right when clean, {1 - error:.1%} of all test images"
+    elsewhere = quality.assign(classifier="another")
+    assert "clean accuracy is the test accuracy" not in {one["check"] for one in checked(examples, elsewhere)}
+
+
+def test_devices_may_round_one_answer_differently() -> None:
+    examples, quality = study(*BATTERY, images=50)
+    first = (examples["attack"] == "pgd") & (examples["index"] == examples["index"].min())
+    examples.loc[first, ["predicted_clean", "predicted"]] = -1
+    assert "attacks meet the same net" not in broken(checked(examples, quality))
