@@ -44,4 +44,4 @@ def test_a_study_tells_all_that_compute_on_a_device(tf32: bool, tmp_path: Path) 
     assert {rule for rule, value in told.items() if value is tf32} == computing
     assert {value for rule, value in told.items() if rule not in computing} <= {None}
     # what holds `torch = True` itself computes nowhere but on the CPU
-    assert {job.rule for job in jobs if job.task.torch} - computing == {"simulate", "count_parameters"}
+    assert {job.rule for job in jobs if job.task.torch} - computing == {"simulate", "count_parameters", "sanity_checks"}

@@ -33,7 +33,7 @@ MISTAKES = {
     "unknown dataset": ("  fc100:\n    dataset: mnist", "  fc100:\n    dataset: minst", ["classifiers.fc100.dataset", "did you mean 'mnist'"]),
     "impossible pair": ("latent: 16}\n    discriminator", "latent: 16, start: [64, 16, 16]}\n    discriminator", ["gans.tiny-gan.generator", "1×64×64", "1×28×28"]),
     "discriminator for other images": ("discriminator: dcgan-discriminator", "discriminator: {preset: M3, image: [3, 64, 64]}", ["gans.tiny-gan.discriminator", "3×64×64"]),
-    "negative eps": ("fgsm, eps: 0.1}", "fgsm, eps: -0.1}", ["attacks.fgsm.eps", "-0.1", "must be at least 0"]),
+    "negative eps": ("fgsm, eps: 0.1}", "fgsm, eps: -0.1}", ["attacks.fgsm.eps", "-0.1", "must be greater than 0"]),
     "empty sweep": ("sources: [fc100]\n    targets", "sources: []\n    targets", ["transfers.transfer.sources", "at least 1"]),
     "malformed YAML": ("fgsm, eps: 0.1}", "fgsm, eps: 0.1", ["smoke.yaml:", "not valid YAML"]),
     "key twice": ("  pgd: {kind", "  fgsm: {kind", ["attacks.fgsm", "twice"]),

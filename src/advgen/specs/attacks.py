@@ -153,7 +153,7 @@ class ApgdAttack(TargetedAttack):
     """Projected gradient steps with momentum that halve their own size (Croce and Hein 2020)."""
 
     kind: Literal["apgd"] = Field(description="Auto-PGD: projected gradient steps that find their own size")
-    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
     norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
     steps: Count = Field(100, description="gradient steps from each start")
     restarts: Count = Field(1, description="random starts; a point counts as safe only if all fail")
@@ -344,7 +344,7 @@ class EnsembleAttack(AttackSpec):
         "Square; quick: a tenth of its cost",
     )
     norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
-    eps: NonNegative = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
 
     @model_validator(mode="after")
     def _goes_together(self) -> EnsembleAttack:
