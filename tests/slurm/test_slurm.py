@@ -114,7 +114,7 @@ def test_short_jobs_in_one_allocation(half_done: Site, same_tables: SameTables) 
     assert done.returncode == 0, done.stderr + (half_done.project.folder / "driver.log").read_text()[-3000:]
     same_tables(half_done.project)
     served = (half_done.project.folder / "results/logs/workers.log").read_text().split()
-    assert {"train-classifier", "craft", "transfer"} <= set(served)
+    assert {"evaluate-classifiers", "transfer", "summarise"} <= set(served)  # the first ones come before it is up
 
 
 def test_time_limit(half_done: Site, same_tables: SameTables) -> None:
