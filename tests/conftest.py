@@ -32,12 +32,12 @@ SHARED = {
 """Fixtures that do much for several tests, and the group of those tests: None is one per file."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_configure() -> None:
     """Tests compute on the CPU, or on the pretended GPU, whatever else the machine has: `make gpu-test` is for that."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a built study run in one process and in order, so that it is built once; these start first.
 
