@@ -130,17 +130,29 @@ def test_no_words_are_cut_off(kind: str, fakes: dict[str, pa.Table]) -> None:
         fits(figure)
 
 
-@pytest.mark.parametrize("width", [60, 400])
+@pytest.mark.parametrize(("width", "which"), [(60, ("minimal", "full")), (400, ("full",))])
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_width(kind: str, width: float, fakes: dict[str, pa.Table]) -> None:
-    for spec in SPECS[kind].values():
+def test_any_width(kind: str, width: float, which: tuple[str, ...], fakes: dict[str, pa.Table]) -> None:
+    for spec in map(SPECS[kind].__getitem__, which):
         figure = laid_out(spec.model_copy(update={"width_mm": width}), fakes)
         assert figure.get_figwidth() == pytest.approx(width / 25.4)
         fits(figure)
 
 
-@pytest.mark.parametrize("low", [1.0, 240.0])
-@pytest.mark.parametrize("ratio", [1.0, 1.2, 1.9, 2.9, 5.0, 9.0, 11.0, 30.0, 90.0, 1000.0])
+@pytest.mark.parametrize(
+    ("low", "ratio"),
+    [
+        (1.0, 1.0),
+        (240.0, 1.2),
+        (1.0, 1.9),
+        (240.0, 2.9),
+        (1.0, 5.0),
+        (240.0, 9.0),
+        (1.0, 11.0),
+        (240.0, 90.0),
+        (1.0, 1000.0),
+    ],
+)
 def test_any_range_of_distances_has_numbers_that_do_not_touch(
     low: float, ratio: float, fakes: dict[str, pa.Table]
 ) -> None:
@@ -150,7 +162,7 @@ def test_any_range_of_distances_has_numbers_that_do_not_touch(
         table.column_names.index("frechet_distance"), "frechet_distance", pa.array(frechet_distance)
     )
     for spec in SPECS["gan_comparison"].values():
-        for width in (60, 90, 180):
+        for width in (60, 180):
             spec = spec.model_copy(update={"width_mm": width})
             assert not overlapping_ticks(laid_out(spec, {**fakes, "gan_quality": table}))
 

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.project import Project
 
+from advgen.driver.workers import LOG, SERVER
+
 STUDY = "tests/spine.yaml"
 COMPUTED = {"fetch", "verify"}
 """What runs in every case: the raw files have their own store, and the verdict is about all that lies there."""
@@ -74,6 +76,21 @@ def test_another_copy_takes_everything_and_has_the_same_bytes(shared: Project, s
     assert len(spared) > 8
     assert artefacts(second) == artefacts(shared)
     assert second.advgen("verify", STUDY).returncode == 0
+
+
+def test_the_same_bytes_as_cold_jobs(shared: Project, tmp_path: Path) -> None:
+    """What jobs forked from a warm server made, as jobs that import everything themselves make it."""
+    cold = Project(tmp_path / "cold")
+    cold.environment["ADVGEN_WORKERS"] = "off"
+    assert ran(cold)[1] == set()
+    assert artefacts(cold) == artefacts(shared)
+    for project in (shared, cold):
+        log = project.folder / LOG
+        served = log.read_text().split() if log.exists() else []
+        assert ("craft" in served) == ("transfer" in served) == (project is shared), served
+        assert not (project.folder / SERVER).exists()
+        [trained] = project.folder.glob("results/benchmarks/train_classifier/fc100/*.tsv")
+        assert float(trained.read_text().splitlines()[1].split("\t")[2]) > 100, "MB of a process with torch"
 
 
 DOWNLOAD = ("src/advgen/data/download.py", "failures: list[str] = []\n", "failures = list[str]()\n", {"fetch"})

@@ -14,29 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.integration.test_cache import STUDY, artefacts
 from tests.project import ROOT, Project
 
 from advgen.driver.workers import LOG, SERVER, THREADS, WORTH
 from advgen.io.jobs import Job
-
-
-def test_the_same_bytes_as_cold_jobs(tmp_path: Path, raw_mnist: Path) -> None:
-    made = {}
-    for told in ("on", "off"):
-        project = Project(tmp_path / told)
-        project.environment["ADVGEN_WORKERS"] = told
-        result = project.snakemake(STUDY)
-        assert result.returncode == 0, result.stderr[-3000:]
-        made[told] = artefacts(project)
-        log = project.folder / LOG
-        served = log.read_text().split() if log.exists() else []
-        assert ("craft" in served) == ("transfer" in served) == (told == "on"), served
-        until(lambda there=project.folder / SERVER: not there.exists())
-        [trained] = project.folder.glob("results/benchmarks/train_classifier/fc100/*.tsv")
-        assert float(trained.read_text().splitlines()[1].split("\t")[2]) > 100, "MB of a process with torch"
-    assert made["on"] == made["off"]
-
 
 START = f"""
 import sys, time
