@@ -26,7 +26,9 @@ SHARED = {
     "results": "smoke",
     "undisturbed": "undisturbed",
     "finished": None,
+    "drawn": "drawn",
     "shared": None,
+    "costs": None,
     "elsewhere": None,
 }
 """Fixtures that do much for several tests, and the group of those tests: None is one per file."""

@@ -217,7 +217,7 @@ def as_written(loaded: Loaded, name: str, where: tuple[Any, ...], junk: Any) -> 
         assert told(loaded) != told_before, (where, junk)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), name=st.sampled_from(list(TEXTS)), action=st.sampled_from(["cut", "put", "double", "indent"]))
 def test_broken_text_is_explained(
     data: st.DataObject, name: str, action: str, tmp_path_factory: pytest.TempPathFactory

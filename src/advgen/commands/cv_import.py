@@ -26,9 +26,16 @@ def run(arguments: argparse.Namespace) -> None:
     bibliography = arguments.bibliography or _named(arguments.profile, document.data)
     converted, left = legacy.convert(document, bibliography)
     entries, mended = mended_text(load_text(bibliography), bibliography)
+    targets = {"profile.yaml": "", "publications.bib": entries}
+    for section in converted.data.get("sections", {}).values():
+        if "file" in section:
+            other = arguments.profile.parent / section["file"]
+            targets[other.name], more = mended_text(load_text(other), other)
+            section["file"] = other.name
+            mended += more
     head = f"# Made from {arguments.profile.name}. Add updated: 2025-01-31, or a metrics.yaml with as_of.\n"
     text = yaml.safe_dump(converted.data, allow_unicode=True, sort_keys=False, width=110)
-    targets = {"profile.yaml": head + text, "publications.bib": entries}
+    targets["profile.yaml"] = head + text
     for name in targets:
         if (arguments.out / name).exists():
             raise ValueError(f"{arguments.out / name}: is there already; choose another --out, or remove it")
@@ -43,7 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _named(profile: Path, data: dict[str, dict[str, str]]) -> Path:
     """The bibliography that a cv.yaml names, in the folder where the generator looks."""
-    name = str((data.get("all_publications") or {}).get("file", "all.bib"))
+    first = data.get("publications")  # in its first year
+    name = first if isinstance(first, str) else str((data.get("all_publications") or {}).get("file", "all.bib"))
     places = [profile.parent / "publications" / Path(name).name, profile.parent / Path(name).name]
     found = next((place for place in places if place.is_file()), None)
     if found is None:

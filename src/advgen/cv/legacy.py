@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def convert(document: Document, bibliography: Path | None) -> tuple[Document, li
 
     Raises ValueError, one line per error, for values that cannot be read.
     """
-    converter = _Converter(document, bib.names(bibliography) if bibliography else [])
+    converter = _Converter(document, bibliography)
     tree = converter.profile()
     if converter.errors:
         raise ValueError("\n".join(converter.errors))
@@ -168,9 +169,10 @@ def _plain(tree: Any, at: Location, document: Document, lines: dict[Location, in
 class _Converter:
     """Walks the old file once and remembers which of its values found a place."""
 
-    def __init__(self, document: Document, names: list[str]) -> None:
+    def __init__(self, document: Document, bibliography: Path | None) -> None:
         self.document = document
-        self.names = names
+        self.names = bib.names(bibliography) if bibliography else []
+        self.beside = bibliography.parent if bibliography else document.path.parent
         self.used: set[Location] = set()
         self.errors: list[str] = []
         self.notes: list[str] = []
@@ -179,10 +181,18 @@ class _Converter:
         jobs = ("positions", "industry", "research")
         # what its order left out repeats, there, what the others hold
         self.lists = [key for key in jobs if key in named] or jobs
-        self.own = [tag for tag in dict.fromkeys(named) if tag not in _SECTIONS and self.free(document.data.get(tag))]
+        self.own = [tag for tag in dict.fromkeys(named) if tag not in _SECTIONS and self.shown(document.data.get(tag))]
+
+    def shown(self, value: Any) -> bool:
+        """Whether a value can be a section under a name of its own: something free, or publications of another file."""
+        return self.free(value) or (isinstance(value, dict) and self.other(value).is_file())
+
+    def other(self, value: dict[str, Any]) -> Path:
+        """The file of another bibliography, which lies where the first one does."""
+        return self.beside / Path(str(value.get("file"))).name
 
     def free(self, value: Any) -> bool:
-        """Whether a value can be a section under a name of its own: a text, texts, or maps."""
+        """Whether a value is a text, texts, or maps."""
         if isinstance(value, str):
             return bool(value.strip())
         kinds = (str | int | float, dict)
@@ -313,6 +323,8 @@ class _Converter:
             "skills": [self.skill(at) for at in self.items("skills")],
             "sections": self.sections(),
         }
+        if isinstance(self.get("publications"), str):
+            self.used.add(("publications",))
         for key in ("sort_bib", "group_by_year"):
             if self.get("all_publications", key) in (True, None):
                 self.used.add(("all_publications", key))
@@ -342,7 +354,13 @@ class _Converter:
         for at, tag, title in self.ordered():
             section = _SECTIONS.get(tag) or (tag if tag in self.own else None)
             if section is None or section in (entry["section"].value for entry in ordered):
-                what = "is layout" if tag in _LAYOUT else "has no place in a profile"
+                what = (
+                    "is layout"
+                    if tag in _LAYOUT
+                    else f"is shown with {section}"
+                    if section
+                    else "has no place in a profile"
+                )
                 self.note(at, f"the section {tag!r} {what}")
                 continue
             entry = {"section": _At(section, at)}
@@ -369,6 +387,11 @@ class _Converter:
         title = _At(str(at[-1]).replace("_", " ").capitalize(), at)
         if isinstance(value, str):
             return {"title": title, "type": _At("text", at), "text": self.text(*at)}
+        if isinstance(value, dict):
+            self.used.add((*at, "name"))
+            self.used.add((*at, "file"))
+            path = os.path.relpath(self.other(value), self.document.path.parent)
+            return {"title": title, "type": _At("bibliography", at), "file": _At(path, (*at, "file"))}
         if all(isinstance(item, dict) for item in value):
             items = [self.item(place) for place in self.items(*at)]
             return {"title": title, "type": _At("entries", at), "items": items}
@@ -435,6 +458,8 @@ class _Converter:
 
     def job(self, at: Location) -> dict[str, Any]:
         details = [self.text(*at, "inline_detail"), self.text(*at, "area"), *self.details(at)]
+        if advisor := self.text(*at, "advisor"):
+            details.insert(0, _At(f"with {advisor.value}", advisor.at))
         return {
             "title": self.text(*at, "title"),
             "organization": self.linked(self.text(*at, "place"), *at, "url"),
@@ -544,14 +569,18 @@ class _Converter:
         }
 
     def course(self, at: Location) -> dict[str, Any]:
-        name, short, position = (self.text(*at, key) for key in ("name", "short", "position"))
+        name, short = self.text(*at, "name"), self.text(*at, "short")
+        if isinstance(self.get(*at, "course"), dict):
+            name, short = self.text(*at, "course", "name"), self.text(*at, "course", "number")
+        position = self.text(*at, "position") or self.text(*at, "details")
         title = name and name.value + (f" ({short.value})" if short else "") + (
             f", {position.value}" if position else ""
         )
         return {
             "title": _At(title, at) if title else None,
+            "detail": self.text(*at, "university"),
             "url": self.url(*at, "url"),
-            **(self.dates(*at, "semester") or self.dates(*at, "year")),
+            **(self.dates(*at, "semester") or self.dates(*at, "year") or self.dates(*at, "dates")),
         }
 
     def skill(self, at: Location) -> dict[str, Any]:

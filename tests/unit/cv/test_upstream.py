@@ -32,6 +32,37 @@ grants:
   - {title: A Small Grant, agency: Fund \& Co., year: 2013, amount: "10{,}000", note: with Cy Fox}
 all_publications: {name: Pr, file: all.bib, sort_bib: True}
 """
+IN_ITS_FIRST_YEAR = r"""
+name: {first: Ádám, last: Próba}
+order:
+  - [interests, Interests]
+  - [education, Education]
+  - [research, Research Experience]
+  - [teaching, Teaching Experience]
+  - [publications, Publications]
+  - [industry, Industry Experience]
+interests: Tests, puzzles.
+education:
+  - {school: University of Nowhere, location: "Testville, Nowhere", degree: "B.S., Tests", dates: May 2014, majorGPA: 4}
+research:
+  - {place: Works, title: Assistant, advisor: Dr. Bea Minta, area: Testing, dates: Aug 2013--Present,
+     details: ['{\bf Research Area}: Puzzles']}
+industry:
+  - {place: Shop, location: "Testville, Nowhere (Remote)", title: Intern, dates: May 2012--Aug 2012}
+teaching:
+  - {university: University of Nowhere, course: {number: TS 2114, name: Design of Tests}, dates: 2013, details: TA}
+publications: all.bib
+projects:
+  website: {name: My Site, details: [Hosted somewhere]}
+"""
+OF_2017 = r"""
+name: {first: Ádám, last: Próba}
+order:
+  - [selected_publications, Selected Publications]
+  - [all_publications, Publications]
+selected_publications: {name: Pr, file: selected.bib, include_image: True}
+all_publications: {name: Pr, file: all.bib, sort_bib: True}
+"""
 OF_2020 = r"""
 name: {first: Ádám, last: Próba}
 order:
@@ -97,9 +128,22 @@ BIB = r"""
 """
 
 
-@pytest.fixture(params=[OF_2014, OF_2020, OF_2024], ids=["2014", "2020", "2024"])
+SELECTED = r"""
+@@article{sel_one,
+  title={One \varheart Test},
+  author={Pr{\'o}ba, {\'A}d{\'a}m and Minta, Bea},
+  _venue={JoT},
+  year={2020},
+  abstract={Of <http://tests.example.org/> and more.}
+}
+"""
+DATES = {"first": IN_ITS_FIRST_YEAR, "2014": OF_2014, "2017": OF_2017, "2020": OF_2020, "2024": OF_2024}
+
+
+@pytest.fixture(params=DATES.values(), ids=DATES)
 def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     (tmp_path / "all.bib").write_text(BIB, encoding="utf-8")
+    (tmp_path / "selected.bib").write_text(SELECTED, encoding="utf-8")
     (tmp_path / "metrics.yaml").write_text("as_of: 2023-12-05\n", encoding="utf-8")
     (tmp_path / "cv.yaml").write_text(request.param, encoding="utf-8")
     return tmp_path
@@ -138,7 +182,7 @@ def test_no_value_is_lost(old: Path, capsys: pytest.CaptureFixture[str], caplog:
     data = yaml.safe_load((old / "cv.yaml").read_text(encoding="utf-8"))
     lines = (old / "cv.yaml").read_text(encoding="utf-8").split("\n")
     told = " ".join(lines[int(number) - 1] for line in listed for number in re.findall(r"cv\.yaml:(\d+)", line))
-    settings = ("all_publications", "order", "order_md", "order_latex")
+    settings = ("all_publications", "selected_publications", "publications", "order", "order_md", "order_latex")
     for key in data:
         for leaf in leaves(data[key]) if key not in settings else ():
             missing = [word for word in words(leaf) if word not in shown and word not in told]
@@ -161,6 +205,30 @@ def test_every_mend_of_the_bibliography_is_listed(old: Path, capsys: pytest.Capt
         "all.bib:8: the field codeurl stands twice with the same value; kept once",
         "all.bib:15: the field _venue stands twice with another value; the first is kept, ICML Workshop is not",
     ]
+
+
+@pytest.mark.parametrize("old", [IN_ITS_FIRST_YEAR], indirect=True)
+def test_of_its_first_year(old: Path, capsys: pytest.CaptureFixture[str]):
+    cv = made(old)
+    assert len(publications(cv)) == 2
+    first, last = (plain(row["text"]) for name in ("education", "teaching") for row in section(cv, name)["rows"])
+    assert "University of Nowhere" in first
+    assert "Design of Tests (TS 2114), TA" in last
+    jobs = " ".join(texts(row) for row in section(cv, "positions")["rows"])
+    assert "with Dr. Bea Minta; Testing" in jobs and "Testville, Nowhere (Remote)" in jobs
+    assert said(old, capsys)[0] == "cv.yaml:9: the section 'industry' is shown with positions"
+
+
+@pytest.mark.parametrize("old", [OF_2017], indirect=True)
+def test_of_2017(old: Path, capsys: pytest.CaptureFixture[str]):
+    """A second bibliography, whose entries have keys of their own."""
+    cv = made(old)
+    assert [(one["title"], [len(group["entries"]) for group in one["groups"]]) for one in cv["sections"]] == [
+        ("Selected Publications", [1]),
+        ("Publications", [1, 1]),
+    ]
+    assert "selected.bib:2: an @ too many before the entry; taken out" in said(old, capsys)
+    assert (old / "new/selected.bib").read_text(encoding="utf-8").startswith("\n@article{sel_one")
 
 
 @pytest.mark.parametrize("old", [OF_2020], indirect=True)
