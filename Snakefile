@@ -45,28 +45,25 @@ wildcard_constraints:
     **{name: PLAN.constraint(name) for name in PLAN.wildcards()},
 
 
-localrules:
-    all,
-    cv,
-    figures,
-
-
 rule all:
     """Everything that the study makes."""
     input:
         PLAN.outputs(),
+    localrule: True
 
 
 rule figures:
     """All figures."""
     input:
         PLAN.outputs("draw"),
+    localrule: True
 
 
 rule cv:
     """The CV in all its formats."""
     input:
         PLAN.outputs("cv_data", "cv_render"),
+    localrule: True
 
 
 include: "workflow/rules/data.smk"

@@ -26,6 +26,7 @@ SHARED = {
     "results": "smoke",
     "undisturbed": "undisturbed",
     "finished": None,
+    "installed": None,
     "drawn": "drawn",
     "shared": None,
     "costs": None,

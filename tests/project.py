@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from advgen.commands.init import without_experiments
+
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "profiles", "config", "docs", "src", "tests", "pyproject.toml")
 
@@ -108,8 +110,4 @@ class Project:
     def without_experiments_in_the_cv(self) -> None:
         """Take what experiments give out of the profile, so that `snakemake cv` needs none."""
         profile = self.folder / "config/cv/profile.yaml"
-        text = profile.read_text(encoding="utf-8")
-        for start, end in (("  - section: experiments\n", "  - honors\n"), ("\nexperiments:\n", "\nhonors:\n")):
-            assert text.count(start) == text.count(end) == 1
-            text = text[: text.index(start)] + text[text.index(end) :]
-        profile.write_text(text, encoding="utf-8")
+        profile.write_text(without_experiments(profile.read_text(encoding="utf-8")), encoding="utf-8")

@@ -24,6 +24,8 @@ from advgen.io.stamps import seal
 from advgen.registry import load_target
 
 TOOLS = {
+    "init": "Make a folder with a study of your own, or with a CV: advgen init my-study.",
+    "run": "Run a study: Snakemake with all cores and GPUs; what it makes comes into results/.",
     "plan": "List the jobs of a study, or check it.",
     "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, DOCX, JSON. Needs no study, network or torch.",
     "verify": "Compare every artefact with the plan; --fix removes what does not agree.",
@@ -60,7 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _command(given: list[str]) -> None:
+    passed: list[str] = []
+    if given[:1] == ["run"] and given[1:2] not in (["-h"], ["--help"]):
+        own = 1 + bool(given[1:] and not given[1].startswith("-"))
+        given, passed = given[:own], given[own:]
     parsed = _parser(given[0] if given else None).parse_args(given)
+    parsed.passed = passed
     try:
         with measured(parsed.benchmark):
             _tool(parsed.command).run(parsed) if parsed.command in TOOLS else run_task(parsed)

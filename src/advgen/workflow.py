@@ -1,0 +1,11 @@
+"""Where the Snakefile lies, with its rules, profiles and the example study: in a clone, or in what was installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_INSTALLED = Path(__file__).with_name("project")
+
+PROJECT = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2]
+SNAKEFILE = str(PROJECT / "Snakefile")
+"""For `include:` and `module:` in a Snakefile of one's own."""
