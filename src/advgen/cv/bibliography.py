@@ -313,7 +313,7 @@ class _Reader:
         if subtitle := self.text(fields.get("subtitle")):
             title = f"{title}{' ' if title[-1:] in '?!:' else ': '}{subtitle}"
         authors, others = self.authors(fields.get(people), block.key)
-        note = self.text(fields.get("_note") or self.noted(fields))
+        note = self.text(fields.get("_note") or self.noted(fields)) or dialects.remark(fields)
         facts = self.facts(fields)
         shown = self.year(fields, year)
         full = self.style.get("citation") == "full"

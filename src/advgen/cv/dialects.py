@@ -227,7 +227,10 @@ def year(fields: Fields) -> tuple[str, str]:
         text, month = (found[1], month or str(int(found[2] or 0) or "")) if found else (raw(fields, "date"), month)
     plain = re.sub(r"[{}()~]|\\ ", " ", text).strip(" .,").lower()
     for word, pattern in _FORTHCOMING.items():
-        if re.fullmatch(rf"(?:{pattern})", plain) or (not plain and re.fullmatch(pattern, state)):
+        # what is said beside it is no part of the year: see remark
+        if re.fullmatch(rf"(?:{pattern})(?:[,;:](?!.*(?:19|20)\d\d).*)?", plain) or (
+            not plain and re.fullmatch(pattern, state)
+        ):
             return word, ""
         found = re.fullmatch(rf"(?:(?:{pattern}),?\s*(?:in\s+)?)?((?:19|20)\d\d)(?:,?\s*(?:{pattern}))?", plain)
         if found:
@@ -235,6 +238,12 @@ def year(fields: Fields) -> tuple[str, str]:
     if not text and (number := re.match(r"(\d\d)(\d\d)\.\d{4,5}", arxiv(fields))):
         return f"20{number[1]}", str(int(number[2]))
     return text, month
+
+
+def remark(fields: Fields) -> str:
+    """What a ``year`` says beside that a work is submitted or to appear, such as where a preprint is."""
+    said = year(fields)[0] in _FORTHCOMING
+    return raw(fields, "year").partition(",")[2].strip(" {}") if said else ""
 
 
 def _month(text: str) -> str:

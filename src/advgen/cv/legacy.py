@@ -180,7 +180,7 @@ class _Converter:
         named = [self.tag(item)[0] for item in document.data.get(order) or ()]
         jobs = ("positions", "industry", "research")
         # what its order left out repeats, there, what the others hold
-        self.lists = [key for key in jobs if key in named] or jobs
+        self.lists = [key for key in dict.fromkeys(named) if key in jobs] or jobs
         self.own = [tag for tag in dict.fromkeys(named) if tag not in _SECTIONS and self.shown(document.data.get(tag))]
 
     def shown(self, value: Any) -> bool:

@@ -138,6 +138,14 @@ DIALECTS: dict[str, tuple[str, tuple[str, str, str, Any, list[str]]]] = {
             ["arXiv:1905.00001"],
         ),
     ),
+    "submitted, and where it is": (
+        r"""@article{sent, title={Sent}, author={A. Próba}, journal={}, year={submitted, pre-print at the library}}""",
+        ("Sent", "A. Próba", "", "submitted", []),
+    ),
+    "submitted in a year": (
+        r"""@article{dated, title={Dated}, author={A. Próba}, journal={JoT}, year={submitted, 2024}}""",
+        ("Dated", "A. Próba", "JoT", 2024, []),
+    ),
     "to appear": (
         r"""@inproceedings{soon, title={Soon}, author={A. Próba}, booktitle={ToT}, year={to appear}}""",
         ("Soon", "A. Próba", "ToT", "to appear", []),
@@ -230,7 +238,7 @@ def _labels(entry: dict[str, Any]) -> list[str]:
 def test_every_dialect_reads_back_from_every_format(tmp_path: Path):
     cv = made(tmp_path, "\n\n".join(text for text, _ in DIALECTS.values()))
     expected = told(cv)
-    assert len(expected["publications"]) == len(DIALECTS) == 23
+    assert len(expected["publications"]) == len(DIALECTS) == 25
     assert from_html(cv, render("html", cv, {}, STAMP).decode()) == expected
     assert from_markdown(cv, COMMONMARK.render(render("md", cv, {}, STAMP).decode())) == expected
     assert from_latex(render("tex", cv, {}, STAMP).decode()) == expected

@@ -216,6 +216,7 @@ def test_of_its_first_year(old: Path, capsys: pytest.CaptureFixture[str]):
     assert "Design of Tests (TS 2114), TA" in last
     jobs = " ".join(texts(row) for row in section(cv, "positions")["rows"])
     assert "with Dr. Bea Minta; Testing" in jobs and "Testville, Nowhere (Remote)" in jobs
+    assert jobs.index("Works") < jobs.index("Shop")
     assert said(old, capsys)[0] == "cv.yaml:9: the section 'industry' is shown with positions"
 
 
