@@ -228,7 +228,7 @@ def main() -> None:
         active = ours(model, fixed.model_copy(update={"early_stopping": True}))
         timed(f"pgd early stopping, {name}", {"ours": active, **peers}, model, x, y, arguments.repeats)
         deepfool = {"ours": ours(model, DeepFoolAttack(kind="deepfool")), **deepfools}
-        timed(f"deepfool, {name}", deepfool, model, x[:250], y[:250], min(arguments.repeats, 3))
+        timed(f"deepfool, {name}", deepfool, model, x[:250], y[:250], arguments.repeats)
     few, labels = x[:250], y[:250]
     for spec in (
         SquareAttack(kind="square", eps=0.1),

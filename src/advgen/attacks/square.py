@@ -25,7 +25,7 @@ def square(
     stripes_BC1W = seeds.uniform(seed, "stripes", indices, channels, 1, width).to(x_BCHW.device)
     draws_BQN = seeds.uniform(seed, "squares", indices, spec.queries - 1, 2 + channels).to(x_BCHW.device)
     sides = [_side(query, spec, height, width) for query in range(spec.queries - 1)]
-    side_Q = torch.tensor(sides, device=x_BCHW.device)
+    side_Q = torch.tensor(sides).to(x_BCHW.device, non_blocking=True)
     top_BQ, start_BQ = (
         (draws_BQN[..., axis] * (size - side_Q + 1)).long() for axis, size in enumerate((height, width))
     )
