@@ -165,9 +165,8 @@ ITERATIONS: dict[str, list[tuple[dict[str, Any], Callable[[int], dict[str, Any]]
     "jsma": [({"target": 1}, lambda n: {"share": (2 * n + 0.5) / 784})],
     "carlini_wagner": [({"searches": 1}, lambda n: {"steps": n})],
     "square": [({}, lambda n: {"queries": n + 1})],
-    "hop_skip_jump": [
-        ({"draws": 1, "norm": norm}, lambda n, cuts=cuts: {"queries": 2 + (cuts + 6) * n})
-        for norm, cuts in (("linf", 20), ("l2", 15))
+    "hop_skip_jump": [  # queries for all starts and one iteration, or as many as until the first look
+        ({"draws": 40, "norm": norm}, lambda n: {"queries": 71 if n == 1 else 3500}) for norm in ("linf", "l2")
     ],
     "ensemble": [],  # its members are counted
     "one_pixel": [

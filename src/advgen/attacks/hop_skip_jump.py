@@ -31,7 +31,8 @@ def hop_skip_jump(
     From wrong noise it goes straight towards the image, to the boundary. Then, again and again, it steps along the
     normal and goes back to the boundary. Every label that is asked for counts, and no image has more than
     `spec.queries`. Noise of full contrast, as published, is of one class for some networks, so here contrast and
-    brightness are random. Images that are wrong already stay as they are, and so do those without a start.
+    brightness are random, and grains are 1, 2, 4 or 8 pixels wide. Images that are wrong already stay as they are, and
+    so do those without a start.
     """
     goal, pixels = Goal(y_B), x_BCHW[0].numel()
     bisections = math.ceil((1.5 if spec.norm == "l2" else 2) * math.log2(pixels))  # as close as published
@@ -85,12 +86,18 @@ def _start(
             break
         draw = seeds.uniform(seed, f"start {number}", rows, 2 + shape.numel()).to(x_BCHW, non_blocking=True)
         low, high = draw[:, :1].minimum(draw[:, 1:2]), draw[:, :1].maximum(draw[:, 1:2])
-        noise = (low + (high - low) * draw[:, 2:]).view(-1, *shape)
+        noise = _coarse((low + (high - low) * draw[:, 2:]).view(-1, *shape), 2 ** (number % 4))
         asks = right_B[left] & ~found_B[left]
         wrong = asks & goal.take(left).reached(model(noise))
         start_BCHW[left] = where(wrong, noise, start_BCHW[left])
         found_B[left], used_B[left] = found_B[left] | wrong, used_B[left] + asks
     return start_BCHW, found_B, used_B
+
+
+def _coarse(noise_BCHW: Tensor, grain: int) -> Tensor:
+    """Noise of larger grains: each square has the value of its first pixel."""
+    row_H, column_W = (torch.arange(size, device=noise_BCHW.device) // grain * grain for size in noise_BCHW.shape[2:])
+    return noise_BCHW[:, :, row_H[:, None], column_W]
 
 
 def _normal(

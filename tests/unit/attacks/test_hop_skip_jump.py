@@ -73,3 +73,9 @@ def test_an_image_without_a_start_stays_as_it_is(norm):
 
     spec = HopSkipJumpAttack(kind="hop_skip_jump", norm=norm, queries=500)
     assert torch.equal(hop_skip_jump(Certain(), X, Y, spec, seed=0, indices=[0]), X)
+
+
+def test_coarse_noise_is_of_one_value_in_each_square():
+    noise = torch.arange(12.0).view(1, 1, 3, 4)
+    assert module._coarse(noise, 2)[0, 0].tolist() == [[0, 0, 2, 2], [0, 0, 2, 2], [8, 8, 10, 10]]
+    assert torch.equal(module._coarse(noise, 1), noise)
