@@ -40,6 +40,7 @@ FAST: dict[str, dict[str, Any]] = {
     "ensemble": {"effort": "quick"},
     "fmn": {"steps": 2},
     "gaussian_model": {"dimension": 20, "sizes": [2], "trials": 2},
+    "hop_skip_jump": {"queries": 60, "draws": 4},
     "lbfgs": {"steps": 3, "searches": 2},
     "jsma": {"share": 0.02},
     "one_pixel": {"population": 10, "generations": 2},
@@ -52,6 +53,7 @@ FAST: dict[str, dict[str, Any]] = {
     "spatial": {"angles": 3, "shifts": 3, "tries": 2},
     "spheres": {"dimensions": [5], "hidden": 8, "steps": 3, "points": 40},
     "square": {"queries": 5},
+    "universal": {"images": 6, "epochs": 1},
     "stimuli": {"stimulus": "cue_conflict"},
 }
 

@@ -155,14 +155,19 @@ ITERATIONS: dict[str, list[tuple[dict[str, Any], Callable[[int], dict[str, Any]]
     "apgd": [
         ({}, lambda n: {"steps": n}),
         ({"norm": "l2"}, lambda n: {"steps": n}),
+        ({"norm": "l1"}, lambda n: {"steps": n}),
     ],
+    "universal": [({"images": 1}, lambda n: {"epochs": n})],
     "region": [({"region": {"kind": "glasses"}}, lambda n: {"steps": n})],
     "lbfgs": [({"searches": 1}, lambda n: {"steps": n})],
     "deepfool": [({}, lambda n: {"steps": n})],
-    "fmn": [({"norm": norm}, lambda n: {"steps": n}) for norm in ("linf", "l2", "l0")],
+    "fmn": [({"norm": norm}, lambda n: {"steps": n}) for norm in ("linf", "l2", "l1", "l0")],
     "jsma": [({"target": 1}, lambda n: {"share": (2 * n + 0.5) / 784})],
     "carlini_wagner": [({"searches": 1}, lambda n: {"steps": n})],
     "square": [({}, lambda n: {"queries": n + 1})],
+    "hop_skip_jump": [  # queries for all starts and one iteration, or as many as until the first look
+        ({"draws": 40, "norm": norm}, lambda n: {"queries": 71 if n == 1 else 3500}) for norm in ("linf", "l2")
+    ],
     "ensemble": [],  # its members are counted
     "one_pixel": [
         ({"search": "evolution", "population": 5}, lambda n: {"generations": n}),
@@ -191,7 +196,10 @@ def of_attack(kind: str, variant: int) -> Cost:
         spec = registry.parse("attacks", {"kind": kind, **keys, **of(iterations)})
         model = Unbeaten(preset("networks", "cnn", CLASSES)).eval().to(DEVICE)
         x_BCHW, y_B = (images.float() / 255).to(DEVICE), labels.to(DEVICE)
-        registry.resolve(spec)(model, x_BCHW, y_B, spec, seed=0, indices=[0])
+        attack = registry.resolve(spec)
+        if spec.others():
+            attack = attack(model, x_BCHW, y_B, spec, seed=0)
+        attack(model, x_BCHW, y_B, spec, seed=0, indices=[0])
 
     return shared(run)
 

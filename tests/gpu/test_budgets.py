@@ -12,7 +12,10 @@ from advgen.training.loop import FETCHED
 ONCE_A_LOOK = 1 / LOOK
 EXCEPTIONS = {
     "iteration: jsma": 1 + ONCE_A_LOOK,  # how many pixels are paired decides how much memory the pairs take
-    "iteration: one_pixel, evolution": 2 * ONCE_A_LOOK,  # draws come from the CPU, which must know for which images
+    # draws come from the CPU, which must know for which images
+    "iteration: one_pixel, evolution": 2 * ONCE_A_LOOK,
+    "iteration: hop_skip_jump, linf": 2 * ONCE_A_LOOK,
+    "iteration: hop_skip_jump, l2": 2 * ONCE_A_LOOK,
 }
 
 

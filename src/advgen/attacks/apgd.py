@@ -1,4 +1,4 @@
-"""Auto-PGD: projected gradient ascent that finds its own step size, in the maximum norm or in L2."""
+"""Auto-PGD: projected gradient ascent that finds its own step size, in the maximum norm, L2 or L1."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
+from advgen.attacks.expectation import at, averaged, poses
 from advgen.attacks.pgd import Ball, random_start
 from advgen.specs.attacks import ApgdAttack
 
@@ -19,6 +20,11 @@ RISING = 0.75
 """Share of the steps between two checkpoints that must raise the loss, else the step size is halved."""
 INERTIA = 0.25
 """How much of the last change each step repeats."""
+L1_PERIOD, L1_SHORTER, L1_SHORTEST = 0.04, 1.5, 0.1
+"""In L1: steps between two checkpoints as a share of all, how much shorter steps become, and the shortest."""
+L1_FIRST, L1_FEWER, L1_SPARSER = 0.2, 1.5, 0.95
+"""In L1: the share of the pixels that the first steps change, by how many fewer than the best change has the next ones
+do, and the share that the best one's pixels must have fallen to if steps are to be long again."""
 
 
 @pure
@@ -28,6 +34,9 @@ def apgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: ApgdAttack, *, see
     An iterate that reaches the goal is better than one that does not, and else the one with the higher loss. Each
     restart, and each of the `targets` likeliest wrong classes, has a start of its own and works on the examples that
     have not reached the goal. With `early_stopping` an example keeps the first iterate that reaches it.
+
+    In L1 a step changes few pixels, those of the largest gradients, as many as the best change so far suggests, and
+    there is no momentum [croce2021mind]; its larger balls at the beginning are left out.
     """
     goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     best_BCHW, loss_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], -math.inf)
@@ -36,9 +45,10 @@ def apgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: ApgdAttack, *, see
         left = (~reached_B).nonzero().flatten()
         if len(left) == 0:
             break
-        x = x_BCHW[left]
-        start = random_start(x, spec.norm, spec.eps, seed, [indices[row] for row in left.tolist()], number)
-        found, loss, reached = climb(model, start, x, goal.take(left), towards.take(left), spec)
+        x, rows = x_BCHW[left], [indices[row] for row in left.tolist()]
+        start = random_start(x, spec.norm, spec.eps, seed, rows, number)
+        pose_BNS3 = poses(spec.expectation, spec.steps + 1, seed, f"poses {number}", rows, x)
+        found, loss, reached = climb(model, start, x, goal.take(left), towards.take(left), spec, pose_BNS3)
         better = reached | (loss > loss_B[left])
         best_BCHW[left] = where(better, found, best_BCHW[left])
         loss_B[left], reached_B[left] = torch.where(better, loss, loss_B[left]), reached
@@ -57,8 +67,10 @@ def _directions(model: nn.Module, x_BCHW: Tensor, goal: Goal, spec: ApgdAttack) 
     return [Goal(goal.label_B, target_B) for target_B in target_BT.T for _ in range(spec.restarts)]
 
 
-def checkpoints(steps: int) -> set[int]:
-    """The steps after which the step size may be halved, ever closer to each other."""
+def checkpoints(steps: int, norm: str = "linf") -> set[int]:
+    """The steps after which the step size may change, ever closer to each other; in L1 at equal distances."""
+    if norm == "l1":
+        return set(range(0, steps + 1, max(int(L1_PERIOD * steps), 1))) - {0}
     found, number, period = set(), 0, max(int(FIRST * steps), 1)
     while (number := number + period) <= steps:
         found.add(number)
@@ -85,13 +97,19 @@ class Ascent:
     """The best loss at the last checkpoint."""
     halved_B: Tensor
     """Whether the step size was halved there."""
+    share_B: Tensor
+    """In L1 the share of the pixels that a step changes."""
+    changed_B: Tensor
+    """How many pixels (of each channel) the best change had at the last checkpoint."""
 
     @classmethod
     def begin(cls, x_adv_BCHW: Tensor, gradient_BCHW: Tensor, loss_B: Tensor, reached_B: Tensor, size: float) -> Ascent:
-        """Every example at its start, with a first step as long as the ball is wide."""
+        """Every example at its start, with a first step of a length."""
         places = x_adv_BCHW, x_adv_BCHW, gradient_BCHW, loss_B, x_adv_BCHW, gradient_BCHW, loss_B, reached_B
         size_B111 = torch.full_like(loss_B, size)[:, None, None, None]
-        return cls(*places, size_B111, torch.zeros_like(loss_B), loss_B, torch.ones_like(reached_B))
+        share_B, changed_B = torch.full_like(loss_B, L1_FIRST), torch.full_like(loss_B, x_adv_BCHW[0].numel())
+        known = torch.zeros_like(loss_B), loss_B, torch.ones_like(reached_B), share_B, changed_B
+        return cls(*places, size_B111, *known)
 
     def take(self, rows: Tensor) -> Ascent:
         """The same of some rows."""
@@ -121,18 +139,35 @@ class Ascent:
         self.x_adv_BCHW = where(self.halved_B, self.best_BCHW, self.x_adv_BCHW)
         self.gradient_BCHW = where(self.halved_B, self.best_gradient_BCHW, self.gradient_BCHW)
 
+    def check_l1(self, x_BCHW: Tensor, eps: float) -> None:
+        """The same in L1: long steps again from the best place where its change has become sparser, else shorter."""
+        changed_B = (self.best_BCHW != x_BCHW).flatten(1).sum(1).to(self.changed_B.dtype)
+        sparser_B = changed_B < L1_SPARSER * self.changed_B
+        shorter_B111 = (self.size_B111 / L1_SHORTER).clamp_min(L1_SHORTEST * eps)
+        self.size_B111 = where(sparser_B, torch.full_like(shorter_B111, eps), shorter_B111)
+        self.share_B, self.changed_B = changed_B / x_BCHW[0].numel() / L1_FEWER, changed_B
+        self.x_adv_BCHW = where(sparser_B, self.best_BCHW, self.x_adv_BCHW)
+        self.gradient_BCHW = where(sparser_B, self.best_gradient_BCHW, self.gradient_BCHW)
+
 
 def climb(
-    model: nn.Module, start_BCHW: Tensor, x_BCHW: Tensor, goal: Goal, towards: Goal, spec: ApgdAttack
+    model: nn.Module,
+    start_BCHW: Tensor,
+    x_BCHW: Tensor,
+    goal: Goal,
+    towards: Goal,
+    spec: ApgdAttack,
+    pose_BNS3: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The best images on the way up the loss `towards` from a start, their losses and whether they reach `goal`."""
     ball = Ball.around(x_BCHW, spec.eps)
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
-    gradient_BCHW, logits_BK = ascent(model, start_BCHW, partial(towards.loss, spec.loss))
+    logits = averaged(model, at(pose_BNS3, 0, left))
+    gradient_BCHW, logits_BK = ascent(logits, start_BCHW, partial(towards.loss, spec.loss))
     found = gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.reached(logits_BK)
-    now = Ascent.begin(start_BCHW, *found, 2 * spec.eps)
+    now = Ascent.begin(start_BCHW, *found, spec.threat().step_size)
     results = now.best_BCHW.clone(), now.best_loss_B.clone(), now.reached_B.clone()
-    last, checks = 0, checkpoints(spec.steps)
+    last, checks = 0, checkpoints(spec.steps, spec.norm)
     for number in range(1, spec.steps + 1):
         if spec.early_stopping and looks(number, x_BCHW):
             stay = (~now.reached_B).nonzero().flatten()
@@ -144,9 +179,12 @@ def climb(
                 return results
         moved_BCHW = step(now, ball, spec, inertia=INERTIA if number > 1 else 0)
         now.before_BCHW, now.x_adv_BCHW = now.x_adv_BCHW, moved_BCHW
-        gradient_BCHW, logits_BK = ascent(model, moved_BCHW, partial(towards.loss, spec.loss))
+        logits = averaged(model, at(pose_BNS3, number, left))
+        gradient_BCHW, logits_BK = ascent(logits, moved_BCHW, partial(towards.loss, spec.loss))
         now.arrive(gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.reached(logits_BK), spec.early_stopping)
-        if number in checks:
+        if number in checks and spec.norm == "l1":
+            now.check_l1(ball.x_BCHW, spec.eps)
+        elif number in checks:
             now.check(number - last)
             last = number
     _note(results, left, now)
@@ -161,6 +199,8 @@ def _note(results: tuple[Tensor, Tensor, Tensor], left: Tensor, now: Ascent) -> 
 def step(now: Ascent, ball: Ball, spec: ApgdAttack, inertia: float) -> Tensor:
     """The images after one step, mixed with a part of the last one, inside the ball."""
     x_adv_BCHW, gradient_BCHW = now.x_adv_BCHW, now.gradient_BCHW
+    if spec.norm == "l1":
+        return _inside(torch.addcmul(x_adv_BCHW, _sparse(gradient_BCHW, now.share_B), now.size_B111), ball, spec)
     if spec.norm == "linf":
         moved_BCHW = torch.addcmul(x_adv_BCHW, gradient_BCHW.sign(), now.size_B111)
     else:
@@ -174,7 +214,17 @@ def step(now: Ascent, ball: Ball, spec: ApgdAttack, inertia: float) -> Tensor:
     return _inside(moved_BCHW, ball, spec)
 
 
+def _sparse(gradient_BCHW: Tensor, share_B: Tensor) -> Tensor:
+    """The signs of the largest gradients, a share of all, with an L1 norm of one."""
+    size_BP = gradient_BCHW.abs().flatten(1)
+    pixels = size_BP.shape[1]
+    place_B1 = ((1 - share_B) * pixels).long().clamp(0, pixels - 1)[:, None]
+    least_B111 = size_BP.sort(dim=1).values.gather(1, place_B1)[:, :, None, None]
+    chosen_BCHW = gradient_BCHW.sign() * (gradient_BCHW.abs() >= least_B111)
+    return chosen_BCHW / chosen_BCHW.abs().sum((1, 2, 3), keepdim=True).clamp_min(1)
+
+
 def _inside(moved_BCHW: Tensor, ball: Ball, spec: ApgdAttack) -> Tensor:
     if spec.norm == "linf":
         return torch.clamp(moved_BCHW, ball.low_BCHW, ball.high_BCHW, out=moved_BCHW)
-    return project(moved_BCHW, ball.x_BCHW, "l2", spec.eps)
+    return project(moved_BCHW, ball.x_BCHW, spec.norm, spec.eps)

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from advgen.models.predict import evaluating
 from advgen.specs.attacks import AttackSpec, RegionAttack, TargetedAttack
 
 Attack = Callable[..., Tensor]
+Made = TypeVar("Made")
 Loss = Literal["cross_entropy", "margin", "dlr"]
 LOOK = 20
 """Iterations between two looks at a device that computes while the host goes on."""
@@ -48,11 +49,11 @@ def frozen(model: nn.Module) -> Iterator[None]:
                 parameter.requires_grad_(requires_grad)
 
 
-def pure(attack: Attack) -> Attack:
+def pure(attack: Callable[..., Made]) -> Callable[..., Made]:
     """An attack that runs with the model frozen and gradients off but where it asks for them."""
 
     @wraps(attack)
-    def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, **keys: Any) -> Tensor:
+    def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, **keys: Any) -> Made:
         with frozen(model), torch.no_grad():
             return attack(faster(model), x_BCHW, y_B, spec, **keys)
 
@@ -132,7 +133,9 @@ def aim(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: AttackSpec, *, seed
     return Goal(y_B, torch.full_like(y_B, target))
 
 
-def ascent(model: nn.Module, x_BCHW: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+def ascent(
+    model: Callable[[Tensor], Tensor], x_BCHW: Tensor, loss: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
     """Gradient of each example's `loss` (logits (B, K) to (B,)) at its pixels, and the logits; the model is frozen.
 
     The losses are summed, not averaged, so that a row does not depend on the size of its batch.
@@ -156,11 +159,35 @@ def project(x_adv_BCHW: Tensor, x_BCHW: Tensor, norm: str, eps: float) -> Tensor
     """
     if norm == "linf":
         x_adv_BCHW = torch.maximum(torch.minimum(x_adv_BCHW, x_BCHW + eps), x_BCHW - eps)
+    elif norm == "l1":
+        delta_BCHW = x_adv_BCHW - x_BCHW
+        room_BCHW = torch.where(delta_BCHW > 0, 1 - x_BCHW, x_BCHW)
+        x_adv_BCHW = x_BCHW + shrink_l1(delta_BCHW, room_BCHW, torch.full_like(x_BCHW[:, 0, 0, 0], eps))
     else:
         delta_BCHW = x_adv_BCHW - x_BCHW
         shrink = (eps / norms(delta_BCHW).clamp_min(1e-30)).clamp_max(1)
         x_adv_BCHW = x_BCHW + delta_BCHW * shrink.to(delta_BCHW.dtype)
     return x_adv_BCHW.clamp(0, 1)
+
+
+def shrink_l1(delta_BCHW: Tensor, room_BCHW: Tensor, eps_B: Tensor) -> Tensor:
+    """The nearest change with an L1 norm up to `eps_B` and no pixel over its room, exactly [croce2021mind].
+
+    The same is taken from every pixel's size, and what is left is cut to its room. The norm is linear in what is taken
+    between the edges where a pixel begins to count and where its room is used up, so these are sorted.
+    """
+    size_BP, room_BP = delta_BCHW.abs().flatten(1).double(), room_BCHW.flatten(1).double()
+    edge_BE = torch.cat([size_BP, size_BP - room_BP], dim=1)
+    edge_BE, order_BE = edge_BE.sort(dim=1, descending=True, stable=True)
+    count_BE = torch.where(order_BE < size_BP.shape[1], 1, -1).cumsum(1)  # pixels that grow below an edge
+    grown_BE = ((edge_BE[:, :-1] - edge_BE[:, 1:]) * count_BE[:, :-1]).cumsum(1)
+    norm_BE = torch.cat([torch.zeros_like(grown_BE[:, :1]), grown_BE], dim=1)
+    eps_B1 = eps_B[:, None].double()
+    last_B1 = ((norm_BE < eps_B1).sum(1, keepdim=True) - 1).clamp_min(0)
+    edge_B1, norm_B1, count_B1 = (one.gather(1, last_B1) for one in (edge_BE, norm_BE, count_BE))
+    taken_B1 = (edge_B1 - (eps_B1 - norm_B1) / count_B1.clamp_min(1)).clamp_min(0)
+    kept_BP = (size_BP - taken_B1).clamp_min(0).minimum(room_BP)
+    return delta_BCHW.sign() * kept_BP.to(delta_BCHW.dtype).view_as(delta_BCHW)
 
 
 def changeable(spec: RegionAttack, x_BCHW: Tensor, seed: int, indices: list[int]) -> Tensor:

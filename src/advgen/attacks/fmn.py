@@ -1,4 +1,4 @@
-"""The fast minimum-norm attack: the smallest change in L∞, L2 or L0, without a search over its size."""
+"""The fast minimum-norm attack: the smallest change in L∞, L2, L1 or L0, without a search over its size."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import aim, ascent, looks, norms, pure, where
+from advgen.attacks.common import aim, ascent, looks, norms, pure, shrink_l1, where
 from advgen.specs.attacks import FmnAttack
 
-DUAL = {"linf": 1.0, "l2": 2.0}
+DUAL = {"linf": 1.0, "l2": 2.0, "l1": math.inf}
 """Order of the norm that measures gradients where changes are measured in the other one."""
 
 
@@ -48,7 +48,7 @@ def fmn(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: FmnAttack, *, seed:
         radius = _radius(radius, share, margin, gradient, reached, length, smallest, spec.norm)
         scale = size / norms(gradient).clamp_min(1e-30).to(x.dtype)
         delta = torch.addcmul(x_adv - x, gradient, scale)
-        x_adv = (x + into_ball(delta, radius, spec.norm)).clamp_(0, 1)
+        x_adv = (x + into_ball(delta, x, radius, spec.norm)).clamp_(0, 1)
     result_BCHW[left] = best
     return result_BCHW
 
@@ -82,16 +82,23 @@ def lengths(delta_BCHW: Tensor, norm: str) -> Tensor:
         return (delta_BCHW != 0).any(1).flatten(1).sum(1).to(delta_BCHW.dtype)
     if norm == "linf":
         return delta_BCHW.abs().amax((1, 2, 3))
+    if norm == "l1":
+        return delta_BCHW.abs().sum((1, 2, 3))
     return norms(delta_BCHW).flatten().to(delta_BCHW.dtype)
 
 
-def into_ball(delta_BCHW: Tensor, radius_B: Tensor, norm: str) -> Tensor:
-    """The nearest change that is no larger than each image's radius."""
+def into_ball(delta_BCHW: Tensor, x_BCHW: Tensor, radius_B: Tensor, norm: str) -> Tensor:
+    """The nearest change that is no larger than each image's radius; in L1 of those that stay in the box.
+
+    There what leaves the box would use up most of the radius, and a step moves few pixels.
+    """
     radius_B111 = radius_B[:, None, None, None]
     if norm == "linf":
         return torch.clamp(delta_BCHW, -radius_B111, radius_B111)
     if norm == "l2":
         return delta_BCHW * (radius_B111 / norms(delta_BCHW).clamp_min(1e-30).to(delta_BCHW.dtype)).clamp_max(1)
+    if norm == "l1":
+        return shrink_l1(delta_BCHW, torch.where(delta_BCHW > 0, 1 - x_BCHW, x_BCHW), radius_B)
     magnitude_BP = delta_BCHW.norm(dim=1).flatten(1)
     rank_BP = magnitude_BP.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     kept_BP = rank_BP < radius_B[:, None]

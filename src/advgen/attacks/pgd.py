@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from advgen import seeds
 from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
+from advgen.attacks.expectation import Logits, at, averaged, poses
 from advgen.models.graphs import captured
 from advgen.specs.attacks import PgdAttack
 
@@ -20,11 +21,13 @@ def pgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: PgdAttack, *, seed:
 
     With several restarts, each example keeps the first that reaches the goal, else the one with the highest loss;
     later restarts work only on the examples that have not reached it. With `early_stopping` an example keeps the first
-    iterate that reaches the goal.
+    iterate that reaches the goal. Restarts are compared on the images as they are, steps averaged over transformations
+    if the spec has some.
     """
     goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     start_BCHW = random_start(x_BCHW, spec.norm, spec.eps, seed, indices, restart=0) if spec.random_start else x_BCHW
-    best_BCHW = climb(model, start_BCHW, x_BCHW, goal, spec)
+    pose_BNS3 = poses(spec.expectation, spec.steps, seed, "poses 0", indices, x_BCHW)
+    best_BCHW = climb(model, start_BCHW, x_BCHW, goal, spec, pose_BNS3)
     if spec.restarts == 1:
         return best_BCHW
     logits_BK = model(best_BCHW)
@@ -33,9 +36,10 @@ def pgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: PgdAttack, *, seed:
         left = (~reached_B).nonzero().flatten()
         if len(left) == 0:
             break
-        x, towards = x_BCHW[left], goal.take(left)
-        start = random_start(x, spec.norm, spec.eps, seed, [indices[row] for row in left.tolist()], restart)
-        x_adv = climb(model, start, x, towards, spec)
+        x, towards, rows = x_BCHW[left], goal.take(left), [indices[row] for row in left.tolist()]
+        start = random_start(x, spec.norm, spec.eps, seed, rows, restart)
+        pose_BNS3 = poses(spec.expectation, spec.steps, seed, f"poses {restart}", rows, x)
+        x_adv = climb(model, start, x, towards, spec, pose_BNS3)
         logits = model(x_adv)
         loss, reached = towards.loss(spec.loss, logits), towards.reached(logits)
         better = reached | (loss > loss_B[left])
@@ -57,18 +61,30 @@ class Ball(NamedTuple):
         return cls(x_BCHW, (x_BCHW - eps).clamp_min_(0), (x_BCHW + eps).clamp_max_(1))
 
 
-def climb(model: nn.Module, x_adv_BCHW: Tensor, x_BCHW: Tensor, goal: Goal, spec: PgdAttack) -> Tensor:
+def climb(
+    model: nn.Module,
+    x_adv_BCHW: Tensor,
+    x_BCHW: Tensor,
+    goal: Goal,
+    spec: PgdAttack,
+    pose_BNS3: Tensor | None = None,
+) -> Tensor:
     """The images after `spec.steps` steps from `x_adv_BCHW`; the model is frozen."""
     ball = Ball.around(x_BCHW, spec.eps)
+    left = torch.arange(len(x_BCHW), device=x_BCHW.device)
     if not spec.early_stopping:
-        advance = captured(lambda x_adv_BCHW: step(model, x_adv_BCHW, ball, goal, spec)[0], x_BCHW.device)
-        for _ in range(spec.steps):
-            x_adv_BCHW = advance(x_adv_BCHW)
+
+        def move(x_adv_BCHW: Tensor, pose_BS3: Tensor | None) -> Tensor:
+            return step(averaged(model, pose_BS3), x_adv_BCHW, ball, goal, spec)[0]
+
+        advance = captured(move, x_BCHW.device)
+        for number in range(spec.steps):
+            x_adv_BCHW = advance(x_adv_BCHW, at(pose_BNS3, number, left))
         return x_adv_BCHW
     result_BCHW = x_adv_BCHW.clone()
-    left = torch.arange(len(x_BCHW), device=x_BCHW.device)
     for number in range(1, spec.steps + 1):
-        moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, spec)
+        logits = averaged(model, at(pose_BNS3, number - 1, left))
+        moved_BCHW, logits_BK = step(logits, x_adv_BCHW, ball, goal, spec)
         reached_B = goal.reached(logits_BK)
         if not looks(number, x_BCHW):
             x_adv_BCHW = where(reached_B, x_adv_BCHW, moved_BCHW)
@@ -85,7 +101,7 @@ def climb(model: nn.Module, x_adv_BCHW: Tensor, x_BCHW: Tensor, goal: Goal, spec
     return result_BCHW
 
 
-def step(model: nn.Module, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: PgdAttack) -> tuple[Tensor, Tensor]:
+def step(model: Logits, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: PgdAttack) -> tuple[Tensor, Tensor]:
     """The images after one step inside the ball, and the logits before it; the model is frozen."""
     gradient_BCHW, logits_BK = ascent(model, x_adv_BCHW, partial(goal.loss, spec.loss))
     if spec.norm == "linf":
@@ -96,8 +112,11 @@ def step(model: nn.Module, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: Pgd
 
 
 def random_start(x_BCHW: Tensor, norm: str, eps: float, seed: int, indices: list[int], restart: int) -> Tensor:
-    """A uniformly random point of the ball around each image, moved into the box."""
+    """A uniformly random point of the ball around each image, moved into the box; in L1 the nearest to a normal one."""
     shape = x_BCHW.shape[1:]
+    if norm == "l1":
+        delta_BCHW = seeds.normal(seed, f"start {restart}", indices, *shape)
+        return project(x_BCHW + delta_BCHW.to(x_BCHW), x_BCHW, norm, eps)
     if norm == "linf":
         delta_BCHW = 2 * seeds.uniform(seed, f"start {restart}", indices, *shape) - 1
     else:

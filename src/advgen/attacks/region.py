@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import aim, ascent, changeable, looks, pure, where
+from advgen.attacks.expectation import at, averaged, poses
 from advgen.models.graphs import captured
 from advgen.specs.attacks import RegionAttack
 
@@ -19,24 +20,26 @@ def region(
     """Signed gradient steps on the cross-entropy that change only the region, within the box [sharif2016accessorize].
 
     With a target it is impersonation, without one dodging. An image is left alone once it reaches its goal. The paper
-    follows the gradient with momentum and also asks for smooth, printable colours.
+    follows the gradient with momentum and also asks for smooth, printable colours. Averaged over transformations, an
+    image is worked on to the last step.
     """
     goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     inside_B1HW = changeable(spec, x_BCHW, seed, indices)
     result_BCHW = x_BCHW.clone()
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
+    pose_BNS3 = poses(spec.expectation, spec.steps, seed, "poses", indices, x_BCHW)
 
-    def advance(left: Tensor) -> Tensor:
+    def advance(left: Tensor, pose_BS3: Tensor | None) -> Tensor:
         towards, x_adv = goal.take(left), result_BCHW[left]
-        gradient, logits = ascent(model, x_adv, partial(towards.loss, "cross_entropy"))
+        gradient, logits = ascent(averaged(model, pose_BS3), x_adv, partial(towards.loss, "cross_entropy"))
         moved = (x_adv + spec.step_size * gradient.sign() * inside_B1HW[left]).clamp(0, 1)
-        missed = ~towards.reached(logits)
+        missed = ~towards.reached(logits) if pose_BS3 is None else torch.ones_like(towards.label_B, dtype=torch.bool)
         result_BCHW[left] = where(missed, moved, x_adv)
         return missed
 
     advance = captured(advance, x_BCHW.device)
     for number in range(1, spec.steps + 1):
-        missed = advance(left)
+        missed = advance(left, at(pose_BNS3, number - 1, left))
         if looks(number, x_BCHW):
             left = left[missed]
             if len(left) == 0:

@@ -56,7 +56,7 @@ def counted(model: nn.Module, calls: Calls) -> Iterator[None]:
 
 
 def craft(
-    attack: Attack,
+    attack: Callable[..., Any],
     model: nn.Module,
     images_NCHW: Tensor,
     labels_N: Tensor,
@@ -64,10 +64,13 @@ def craft(
     *,
     seed: int,
     indices: list[int],
+    others: tuple[Tensor, Tensor] | None = None,
     batch: int | None = None,
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
 ) -> dict[str, Array | list[str | None] | float | None]:
     """Attack images (uint8, or float in [0, 1]) and measure the result; `indices` name the examples in their data set.
+
+    An attack that first learns from images does so from `others` with their labels; left out, from those it attacks.
 
     Returns, per example: `x_adv` (N, C, H, W) float32, `target_label` (None without targets), `predicted_clean`,
     `predicted`, `confidence` (probability of the predicted label), the perturbation's `linf`, `l2`, `l0` (pixels
@@ -91,6 +94,10 @@ def craft(
         found_by.extend(members[member] for member in member_B.tolist())
 
     noting = {"note": note} if spec.members() else {}
+    if spec.others():
+        other_images, other_labels = (images_NCHW, labels_N) if others is None else others
+        with counted(model, calls):
+            attack = attack(model, unit(other_images).to(device), other_labels.to(device), spec, seed=seed)
     for start in range(0, len(x_NCHW), batch):
         rows = slice(start, start + batch)
         x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
@@ -196,6 +203,9 @@ def assert_allowed(
     sizes = distances(x_adv_BCHW, x_BCHW)
     if threat.eps is not None and threat.norm in sizes:
         assert sizes[threat.norm].max() <= threat.eps + SLACK, f"{attack.__name__} left the {threat.norm} ball"
+    if threat.eps is not None and threat.norm == "l1":
+        size = (x_adv_BCHW - x_BCHW).flatten(1).double().norm(1, dim=1).max()
+        assert size <= threat.eps + SLACK * max(1, threat.eps), f"{attack.__name__} left the l1 ball"
     if isinstance(spec, RegionAttack):
         inside_B1HW = changeable(spec, x_BCHW, seed, indices)
         assert ((x_adv_BCHW == x_BCHW) | inside_B1HW).all(), f"{attack.__name__} left the region"

@@ -104,10 +104,15 @@ def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, s
 
 
 def transform(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
-    """Each image turned left by degrees about its centre, then moved by pixels to the right and down; bilinear.
+    """Each image turned left by degrees about its centre, then moved by pixels to the right and down; bilinear."""
+    return turned(x_BCHW, pose_B3).clamp(0, 1)
 
-    The images get no gradient, the poses do. It flows through the weights of neighbouring pixels alone: grid_sample's
-    is a sum in no fixed order on a GPU.
+
+def turned(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
+    """The same but for what rounding leads out of the box: the clamp passes no gradient to black and white pixels.
+
+    The poses get a gradient through the weights of neighbouring pixels: grid_sample's is a sum in no fixed order on a
+    GPU. So may that of the images be, where torch is not told to be deterministic.
     """
     height, width = x_BCHW.shape[2:]
     angle_B11, right_B11, down_B11 = pose_B3[..., None, None].unbind(1)
@@ -117,7 +122,7 @@ def transform(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
     along_BHW = _centred(height, x_BCHW)[:, None] - down_B11
     column_BHW = cos_B11 * across_BHW - sin_B11 * along_BHW + (width - 1) / 2
     row_BHW = sin_B11 * across_BHW + cos_B11 * along_BHW + (height - 1) / 2
-    return _sample(x_BCHW.detach(), row_BHW, column_BHW)
+    return _sample(x_BCHW, row_BHW, column_BHW)
 
 
 def _centred(size: int, like: Tensor) -> Tensor:
@@ -140,4 +145,4 @@ def _sample(x_BCHW: Tensor, row_BHW: Tensor, column_BHW: Tensor) -> Tensor:
             places_B1P = (corner_BHW + down * (width + 3) + right).flatten(1)[:, None]
             pixels_BCHW = framed_BCP.gather(2, places_B1P.expand(batch, channels, -1)).view_as(x_BCHW)
             sampled_BCHW = sampled_BCHW + pixels_BCHW * (weight_BHW * share_BHW)[:, None]
-    return sampled_BCHW.clamp(0, 1)
+    return sampled_BCHW

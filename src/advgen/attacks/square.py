@@ -22,35 +22,48 @@ def square(
     It begins with vertical stripes. An image is left alone once its label is wrong.
     """
     channels, height, width = x_BCHW.shape[1:]
-    goal = Goal(y_B)
     stripes_BC1W = seeds.uniform(seed, "stripes", indices, channels, 1, width).to(x_BCHW.device)
-    signs_BC1W = torch.where(stripes_BC1W < 0.5, -1.0, 1.0).to(x_BCHW.dtype)
-    result_BCHW = project(x_BCHW + spec.eps * signs_BC1W, x_BCHW, "linf", spec.eps)
-    margin_B = goal.margin(model(result_BCHW))
     draws_BQN = seeds.uniform(seed, "squares", indices, spec.queries - 1, 2 + channels).to(x_BCHW.device)
+    sides = [_side(query, spec, height, width) for query in range(spec.queries - 1)]
+    side_Q = torch.tensor(sides).to(x_BCHW.device, non_blocking=True)
+    top_BQ, start_BQ = (
+        (draws_BQN[..., axis] * (size - side_Q + 1)).long() for axis, size in enumerate((height, width))
+    )
+    corner_BQ, falls_BQC = top_BQ * width + start_BQ, draws_BQN[..., 2:] < 0.5
+    down, up = (project(x_BCHW + sign * spec.eps, x_BCHW, "linf", spec.eps).contiguous() for sign in (-1, 1))
+    current = torch.where(stripes_BC1W < 0.5, down, up).contiguous()
+    result_BCHW, goal = current.clone(), Goal(y_B)
     left = torch.arange(len(y_B), device=y_B.device)
-    row_H1, column_W = torch.arange(height, device=left.device)[:, None], torch.arange(width, device=left.device)
+    pixel_BCHW = torch.arange(x_BCHW.numel(), device=y_B.device).view_as(x_BCHW)
+    margin = goal.margin(model(current))
     for query in range(spec.queries - 1):
         if looks(query, x_BCHW):
-            left = left[margin_B[left] <= 0]
+            stay = (margin <= 0).nonzero().flatten()
+            if len(stay) < len(left):
+                result_BCHW[left] = current
+                left, current, margin, down, up = (one[stay] for one in (left, current, margin, down, up))
+                goal = goal.take(stay)
             if len(left) == 0:
                 break
-        area = spec.initial / 2 ** sum(query > share * spec.queries for share in HALVINGS)
-        side = min(max(round((area * height * width) ** 0.5), 1), height, width)
-        draw = draws_BQN[left, query]
-        top = (draw[:, 0] * (height - side + 1)).long()[:, None, None]
-        start = (draw[:, 1] * (width - side + 1)).long()[:, None, None]
-        in_rows, in_columns = (top <= row_H1) & (row_H1 < top + side), (start <= column_W) & (column_W < start + side)
-        inside = (in_rows & in_columns)[:, None]
-        sign = torch.where(draw[:, 2:] < 0.5, -1.0, 1.0).to(x_BCHW.dtype)[:, :, None, None]
-        x, current = x_BCHW[left], result_BCHW[left]
-        tried = torch.where(inside, project(x + spec.eps * sign, x, "linf", spec.eps), current)
+        side = sides[query]
+        # Of all pixels only those of the squares are read and written; the images go through the model in their place.
+        place = pixel_BCHW[: len(left), :, :side, :side] + corner_BQ[left, query][:, None, None, None]
+        lower, before, upper = (one.view(-1)[place] for one in (down, current, up))
+        falls = falls_BQC[left, query][:, :, None, None]
+        tried = torch.where(falls, lower, upper)
         # Where nothing would change, the published attack draws again; here the opposite signs are taken.
-        same = (tried == current).flatten(1).all(1)[:, None, None, None]
-        opposite = torch.where(inside, project(x - spec.eps * sign, x, "linf", spec.eps), current)
-        tried = torch.where(same, opposite, tried)
-        margin = Goal(y_B[left]).margin(model(tried))
-        before = margin_B[left]
-        better = (before <= 0) & (margin > before)
-        result_BCHW[left], margin_B[left] = where(better, tried, current), torch.where(better, margin, before)
+        same = (tried == before).flatten(1).all(1)[:, None, None, None]
+        tried = torch.where(same, torch.where(falls, upper, lower), tried)
+        current.view(-1)[place] = tried
+        found = goal.margin(model(current))
+        better = (margin <= 0) & (found > margin)
+        current.view(-1)[place] = where(better, tried, before)
+        margin = torch.where(better, found, margin)
+    result_BCHW[left] = current
     return result_BCHW
+
+
+def _side(query: int, spec: SquareAttack, height: int, width: int) -> int:
+    """Pixels along a square's side."""
+    area = spec.initial / 2 ** sum(query > share * spec.queries for share in HALVINGS)
+    return min(max(round((area * height * width) ** 0.5), 1), height, width)

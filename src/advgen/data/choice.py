@@ -19,9 +19,9 @@ def permutation(count: int, seed: int, label: str) -> np.ndarray[Any, Any]:
     return np.random.default_rng(derive(seed, label)).permutation(count)
 
 
-def choose(count: int, n: int, seed: int, label: str = "choice") -> list[int]:
-    """Ascending positions of a seeded choice of n among count."""
-    chosen: list[int] = np.sort(permutation(count, seed, label)[:n]).tolist()
+def choose(count: int, n: int, seed: int, label: str = "choice", skip: int = 0) -> list[int]:
+    """Ascending positions of a seeded choice of n among count; `skip`: of n others than a choice of so many takes."""
+    chosen: list[int] = np.sort(permutation(count, seed, label)[skip : skip + n]).tolist()
     return chosen
 
 

@@ -20,10 +20,13 @@ def load(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     return images, labels
 
 
-def load_choice(path: Path, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    """A seeded choice of n images as float32 in [0, 1], their labels, and what the file's `index` calls them."""
+def load_choice(path: Path, n: int, seed: int, skip: int = 0) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+    """A seeded choice of n images as float32 in [0, 1], their labels, and what the file's `index` calls them.
+
+    With `skip` it has none of those that a choice of so many has.
+    """
     images, labels, index = _load(path)
-    rows = choose(len(labels), n, seed)
+    rows = choose(len(labels), n, seed, skip=skip)
     return images[rows].float() / 255, labels[rows], index[rows].tolist()
 
 

@@ -54,6 +54,10 @@ class AttackSpec(Spec):
         """The attacks by name that it runs one after the other, if it is made of others; then it notes who did it."""
         return {}
 
+    def others(self) -> int:
+        """How many images that are not attacked it learns from first, if any."""
+        return 0
+
     def check(self, shape: Shape, classes: int) -> None:
         """WrongValue if it cannot attack a classifier that tells so many classes of such images apart."""
 
@@ -80,6 +84,24 @@ def check_loss(loss: str, targeted: bool, classes: int) -> None:
         which = "with a target" if targeted else "without a target"
         message = f"{which} needs {needed} classes, and there are {classes}; choose margin or cross_entropy"
         raise WrongValue("loss", loss, message)
+
+
+class Expectation(Spec):
+    """Random transformations of the image over which each step of an attack averages (Athalye et al. 2018)."""
+
+    samples: Count = Field(10, description="transformations per step; with degrees and pixels 0, passes of the model")
+    degrees: Annotated[float, Field(ge=0, le=180)] = Field(15.0, description="largest rotation to either side")
+    pixels: NonNegative = Field(2.0, description="largest shift in each direction")
+
+
+def expected(loss: str, expectation: Expectation | None) -> str:
+    """What an attack climbs that may average over transformations."""
+    return loss if expectation is None else f"expected {loss}"
+
+
+EXPECTATION = Field(
+    None, description="average each step over random transformations of the image, or over passes of a random model"
+)
 
 
 class FgsmAttack(TargetedAttack):
@@ -121,6 +143,7 @@ class PgdAttack(TargetedAttack):
     early_stopping: bool = Field(
         False, description="stop working on an image as soon as it is fooled: faster, but the last iterate is lost"
     )
+    expectation: Expectation | None = EXPECTATION
 
     @model_validator(mode="after")
     def _goes_together(self) -> PgdAttack:
@@ -145,7 +168,7 @@ class PgdAttack(TargetedAttack):
             step_size=self.step_size,
             access="white-box",
             target=self._target(),
-            loss=self.loss,
+            loss=expected(self.loss, self.expectation),
         )
 
 
@@ -154,7 +177,7 @@ class ApgdAttack(TargetedAttack):
 
     kind: Literal["apgd"] = Field(description="Auto-PGD: projected gradient steps that find their own size")
     eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
-    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    norm: Literal["linf", "l2", "l1"] = Field("linf", description="norm of the ball")
     steps: Count = Field(100, description="gradient steps from each start")
     restarts: Count = Field(1, description="random starts; a point counts as safe only if all fail")
     loss: Literal["cross_entropy", "margin", "dlr"] = Field("cross_entropy", description="what is climbed, as in pgd")
@@ -166,6 +189,7 @@ class ApgdAttack(TargetedAttack):
     early_stopping: bool = Field(
         True, description="stop working on an image as soon as it is fooled; false: go on to the highest loss"
     )
+    expectation: Expectation | None = EXPECTATION
 
     @model_validator(mode="after")
     def _goes_together(self) -> ApgdAttack:
@@ -177,8 +201,8 @@ class ApgdAttack(TargetedAttack):
 
     def check(self, shape: Shape, classes: int) -> None:
         super().check(shape, classes)
-        if self.norm == "l2":
-            check_radius("eps", self.eps, shape)
+        if self.norm != "linf":
+            check_radius("eps", self.eps, shape, self.norm)
         check_loss(self.loss, self.target is not None or self.targets is not None, classes)
 
     def threat(self) -> Threat:
@@ -187,10 +211,48 @@ class ApgdAttack(TargetedAttack):
             eps=self.eps,
             steps=self.steps,
             restarts=self.restarts * (self.targets or 1),
-            step_size=2 * self.eps,
+            step_size=self.eps if self.norm == "l1" else 2 * self.eps,
             access="white-box",
             target=self._target(),
-            loss=self.loss if self.targets is None else f"targeted {self.loss}",
+            loss=expected(self.loss if self.targets is None else f"targeted {self.loss}", self.expectation),
+        )
+
+
+class UniversalAttack(AttackSpec):
+    """One change for all images, learnt on other ones (Moosavi-Dezfooli et al. 2017, Shafahi et al. 2020)."""
+
+    kind: Literal["universal"] = Field(description="universal perturbation: one change for all images")
+    eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    images: Count = Field(500, description="test images that are not attacked, from which the change is learnt")
+    epochs: Count = Field(10, description="passes over these images")
+    batch: Count = Field(50, description="images per gradient step")
+    step_size: NonNegative = Field(
+        default_factory=lambda given: given["eps"] / 10 if "eps" in given else 0.0,
+        description="length of a step; left out: eps / 10",
+    )
+    clip: Positive = Field(9.0, description="cross-entropy beyond which an image's share in the mean stays as it is")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> UniversalAttack:
+        check_ball(self.norm, self.eps, self.step_size)
+        return self
+
+    def others(self) -> int:
+        return self.images
+
+    def check(self, shape: Shape, classes: int) -> None:
+        if self.norm == "l2":
+            check_radius("eps", self.eps, shape)
+
+    def threat(self) -> Threat:
+        return Threat(
+            norm=self.norm,
+            eps=self.eps,
+            steps=self.epochs * -(-self.images // self.batch),
+            step_size=self.step_size,
+            access="white-box",
+            loss="universal cross_entropy",
         )
 
 
@@ -203,6 +265,7 @@ class RegionAttack(TargetedAttack):
     )
     steps: Count = Field(100, description="gradient steps")
     step_size: Size = Field(0.1, description="length of a step, on the [0, 1] scale of pixels")
+    expectation: Expectation | None = EXPECTATION
 
     def check(self, shape: Shape, classes: int) -> None:
         super().check(shape, classes)
@@ -218,7 +281,7 @@ class RegionAttack(TargetedAttack):
             step_size=self.step_size,
             access="white-box",
             target=self._target(),
-            loss="cross_entropy",
+            loss=expected("cross_entropy", self.expectation),
         )
 
 
@@ -259,8 +322,8 @@ class DeepFoolAttack(AttackSpec):
 class FmnAttack(TargetedAttack):
     """The smallest change, on a walk along the boundary in a ball that adapts (Pintor et al. 2021)."""
 
-    kind: Literal["fmn"] = Field(description="fast minimum-norm attack, L∞, L2 or L0")
-    norm: Literal["linf", "l2", "l0"] = Field("l2", description="norm of the change that is made small")
+    kind: Literal["fmn"] = Field(description="fast minimum-norm attack, L∞, L2, L1 or L0")
+    norm: Literal["linf", "l2", "l1", "l0"] = Field("l2", description="norm of the change that is made small")
     steps: Count = Field(100, description="gradient steps")
     step_size: Positive = Field(1.0, description="L2 length of the first step; the last one has a hundredth of it")
     shrink: Size = Field(0.05, description="share by which the first steps change the ball")
@@ -332,6 +395,20 @@ class SquareAttack(AttackSpec):
             access="score-based",
             loss="margin",
         )
+
+
+class HopSkipJumpAttack(AttackSpec):
+    """The smallest change, on a walk along the boundary that sees labels alone (Chen et al. 2020)."""
+
+    kind: Literal["hop_skip_jump"] = Field(description="HopSkipJump, L2 or L∞, from labels alone")
+    norm: Literal["linf", "l2"] = Field("l2", description="norm of the change that is made small")
+    queries: Count = Field(5000, description="most queries per image")
+    draws: Count = Field(
+        100, description="random points at which the first step asks for labels; the n-th asks √n times as many"
+    )
+
+    def threat(self) -> Threat:
+        return Threat(norm=self.norm, eps=None, steps=self.queries, access="decision-based")
 
 
 class EnsembleAttack(AttackSpec):

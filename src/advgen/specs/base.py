@@ -114,9 +114,9 @@ class Need(NamedTuple):
     seed: int | None = None
 
 
-def check_radius(key: str, radius: float, shape: Shape) -> None:
-    """WrongValue if an L2 ball around an image of a shape holds all such images, with room to spare."""
-    farthest = math.prod(shape) ** 0.5
+def check_radius(key: str, radius: float, shape: Shape, norm: str = "l2") -> None:
+    """WrongValue if an L2 or L1 ball around an image of a shape holds all such images, with room to spare."""
+    farthest = math.prod(shape) ** (0.5 if norm == "l2" else 1)
     if radius > farthest:
         message = f"no two {show_shape(shape)} images are farther apart than {farthest:g}; pixels are from 0 to 1"
         raise WrongValue(key, radius, message)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from advgen.attacks.apgd import Ascent, apgd, checkpoints
+from advgen.attacks.apgd import Ascent, apgd, checkpoints, step
+from advgen.attacks.pgd import Ball
 from advgen.specs.attacks import ApgdAttack
 
 
@@ -81,3 +82,33 @@ def test_what_is_fooled_is_shown_no_more():
     assert len(model.shown[0]) == 2
     assert len(model.shown[-1]) == 1
     assert len(model.shown) == 6
+
+
+def test_in_l1_a_step_changes_the_largest_gradients_and_ends_on_the_border():
+    """Two of four pixels, each by half of the step; the box holds one back, and a smaller ball takes from the other."""
+    x = torch.tensor([0.5, 0.5, 0.95, 0.5], dtype=torch.float64).view(1, 1, 1, 4)
+    gradient = torch.tensor([1.0, -3, 2, 0.5], dtype=torch.float64).view_as(x)
+    now = Ascent.begin(x, gradient, torch.zeros(1), torch.tensor([False]), 0.5)
+    now.share_B = torch.tensor([0.5])
+    ball = Ball.around(x, 0.3)
+    spec = ApgdAttack(kind="apgd", norm="l1", eps=0.3)
+    moved = step(now, ball, spec, inertia=0)
+    torch.testing.assert_close((moved - x).flatten().tolist(), [0.0, -0.25, 0.05, 0.0])
+    spec = spec.model_copy(update={"eps": 0.2})
+    moved = step(now, Ball.around(x, 0.2), spec, inertia=0)
+    torch.testing.assert_close((moved - x).flatten().tolist(), [0.0, -0.15, 0.05, 0.0])
+
+
+def test_in_l1_steps_grow_shorter_until_the_change_is_sparser():
+    x = torch.zeros(2, 1, 1, 4)
+    now = Ascent.begin(x, x, torch.zeros(2), torch.tensor([False, False]), 1.0)
+    assert sorted(checkpoints(50, "l1")) == list(range(2, 51, 2))
+    now.best_BCHW = torch.tensor([[1.0, 1, 1, 1], [1, 0, 0, 1]]).view_as(x)
+    now.check_l1(x, eps=1.0)
+    assert now.size_B111.flatten().tolist() == pytest.approx([1 / 1.5, 1])
+    assert now.share_B.tolist() == pytest.approx([1 / 1.5, 0.5 / 1.5])
+    assert torch.equal(now.x_adv_BCHW[1], now.best_BCHW[1])
+    assert torch.equal(now.x_adv_BCHW[0], x[0])
+    for _ in range(9):
+        now.check_l1(x, eps=1.0)
+    assert now.size_B111.flatten().tolist() == pytest.approx([0.1, 0.1])

@@ -11,16 +11,26 @@ from scipy.optimize import minimize
 from torch.nn.functional import cross_entropy
 
 from advgen.attacks import apgd as apgd_module
+from advgen.attacks import hop_skip_jump as hop_skip_jump_module
 from advgen.attacks.apgd import apgd
-from advgen.attacks.common import norms, project
+from advgen.attacks.common import Goal, norms, project, shrink_l1
 from advgen.attacks.deepfool import deepfool
 from advgen.attacks.fgsm import fgsm
 from advgen.attacks.fmn import fmn, lengths
+from advgen.attacks.hop_skip_jump import hop_skip_jump
 from advgen.attacks.lbfgs import FIRST_C, lbfgs
 from advgen.attacks.pgd import pgd
 from advgen.io.checkpoints import build
 from advgen.metrics.intervals import paired_difference
-from advgen.specs.attacks import ApgdAttack, DeepFoolAttack, FgsmAttack, FmnAttack, LbfgsAttack, PgdAttack
+from advgen.specs.attacks import (
+    ApgdAttack,
+    DeepFoolAttack,
+    FgsmAttack,
+    FmnAttack,
+    HopSkipJumpAttack,
+    LbfgsAttack,
+    PgdAttack,
+)
 from advgen.specs.networks import ConvNetwork, FcNetwork
 
 N = 40
@@ -165,6 +175,37 @@ def test_apgd_from_the_same_start_is_torchattackss(model, x, norm, eps, loss, mo
     assert (predicted(model, ours) == y).tolist() == (predicted(model, reference) == y).tolist()
 
 
+def test_apgd_in_l1_leaves_no_more_right_than_foolboxs_sparse_descent():
+    """With as many steps, from the image itself; foolbox's ends in the ball, but not on its border cut by the box."""
+    model = trained(ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
+    x, _ = clouds(200)
+    y, eps = predicted(model, x), 4.0
+    spec = ApgdAttack(kind="apgd", norm="l1", eps=eps, steps=50)
+    ours = apgd(model, x, y, spec, seed=0, indices=list(range(200)))
+    reference = theirs(foolbox.attacks.SparseL1DescentAttack(steps=50), model, x, y, eps)
+    left = [(predicted(model, one) == y).double().mean() for one in (ours, reference)]
+    assert 0.05 < left[0] < left[1] < 1
+
+
+def test_the_projection_onto_ball_and_box_is_the_nearest_point():
+    """SciPy minimises the distance under the same bounds."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.rand(6, 1, 2, 4, generator=generator, dtype=torch.float64)
+    x[:, :, :, 0] = 0
+    delta = 1.5 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    eps = torch.tensor([0.0, 0.1, 0.5, 1.0, 2.0, 9.0], dtype=torch.float64)
+    found = shrink_l1(delta, torch.where(delta > 0, 1 - x, x), eps)
+    for row in range(6):
+        clean, wanted = x[row].flatten().numpy(), delta[row].flatten().numpy()
+        sign = np.sign(wanted)
+        bounds = [(0, 1 - value if side > 0 else value) for value, side in zip(clean, sign, strict=True)]
+        ball = {"type": "ineq", "fun": lambda size, row=row: eps[row].item() - size.sum()}
+        nearest = minimize(
+            lambda size, wanted=wanted: ((size - abs(wanted)) ** 2).sum(), 0 * wanted, bounds=bounds, constraints=[ball]
+        )
+        np.testing.assert_allclose(found[row].flatten().numpy(), sign * nearest.x, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "network",
     [
@@ -185,9 +226,12 @@ def test_deepfool_changes_no_more_than_foolboxs(network):
 
 
 @pytest.mark.parametrize("target", [None, 2])
-@pytest.mark.parametrize("norm", ["linf", "l2", "l0"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
 def test_fmn_changes_no_more_than_foolboxs(norm, target):
-    """In L2 theirs never moves an image back into its ball, so that ours finds much less. In L0 a pixel is the unit."""
+    """In L2 theirs never moves an image back into its ball, so that ours finds much less. In L0 a pixel is the unit.
+
+    In L1 theirs spends its ball on pixels outside the box, and misses many images: those that it finds are compared.
+    """
     model = trained(ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
     x, _ = clouds(60)
     y = predicted(model, x)
@@ -196,14 +240,42 @@ def test_fmn_changes_no_more_than_foolboxs(norm, target):
     kinds = {
         "linf": foolbox.attacks.LInfFMNAttack,
         "l2": foolbox.attacks.L2FMNAttack,
+        "l1": foolbox.attacks.L1FMNAttack,
         "l0": foolbox.attacks.L0FMNAttack,
     }
     goal = y if target is None else foolbox.criteria.TargetedMisclassification(torch.full_like(y, target))
     reference = theirs(kinds[norm](), model, x, goal, None)
     labels = [predicted(model, one) for one in (ours, reference)]
-    assert all((label != y if target is None else label == target).all() for label in labels)
-    sizes = [lengths(one - x, norm).median() for one in (ours, reference)]
+    found, theirs_found = (label != y if target is None else label == target for label in labels)
+    assert found.all()
+    assert theirs_found.all() or (norm == "l1" and theirs_found.any())
+    sizes = [lengths(one - x, norm)[theirs_found].median() for one in (ours, reference)]
     assert sizes[0] <= 1.02 * sizes[1] + (norm == "l0")
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_hop_skip_jump_changes_no_more_than_foolboxs(norm):
+    """From the same starts, with no more queries than theirs needs for as many steps."""
+    model = trained(ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,)))
+    x, _ = clouds(24)
+    y = predicted(model, x)
+    spec = HopSkipJumpAttack(kind="hop_skip_jump", norm=norm, queries=2000, draws=50)
+    ours = hop_skip_jump(model, x, y, spec, seed=0, indices=list(range(24)))
+    starts, found, _ = hop_skip_jump_module._start(model, x, Goal(y), 100, 0, list(range(24)))
+    assert found.all()
+    asked = []
+    hook = model.register_forward_hook(lambda module, inputs, logits: asked.append(len(logits)))
+    torch.manual_seed(0)
+    attack = foolbox.attacks.HopSkipJumpAttack(
+        steps=13, initial_gradient_eval_steps=50, constraint=norm, stepsize_search="geometric_progression"
+    )
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    reference = attack.run(wrapped, x, foolbox.criteria.Misclassification(y), starting_points=starts)
+    hook.remove()
+    assert sum(asked) / 24 > 1800
+    assert (predicted(model, ours) != y).all()
+    sizes = [lengths(one - x, norm).median() for one in (ours, reference)]
+    assert sizes[0] <= 1.05 * sizes[1]
 
 
 @pytest.mark.parametrize("target", ["nearest", 2])

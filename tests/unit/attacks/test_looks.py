@@ -18,10 +18,14 @@ LOOKING = [module for module in MODULES if hasattr(module, "looks") and module i
 SPECS = {
     "apgd": [
         {"steps": 45, "eps": 0.05},
+        {"steps": 45, "eps": 0.5, "norm": "l1"},
         {"steps": 45, "eps": 0.05, "norm": "l2", "targets": 2, "loss": "dlr"},
     ],
     "deepfool": [{}],
-    "fmn": [{"norm": norm, "steps": 45, "within": size} for norm, size in (("linf", 0.1), ("l2", 0.5), ("l0", 4))],
+    "fmn": [
+        {"norm": norm, "steps": 45, "within": size} for norm, size in (("linf", 0.1), ("l2", 0.5), ("l1", 2), ("l0", 4))
+    ],
+    "hop_skip_jump": [{"norm": norm, "queries": 300, "draws": 4} for norm in ("linf", "l2")],
     "jsma": [{"target": "random", "theta": 0.05, "share": 0.9}],
     "lbfgs": [{"steps": 45, "searches": 3}, {"target": None, "steps": 45, "searches": 3}],
     "one_pixel": [{"population": 6, "generations": 45}, {"search": "exhaustive"}],

@@ -15,6 +15,8 @@ def run(job: Job[Craft]) -> None:
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     images, labels, indices = load_choice(job.input("data"), spec.examples, spec.choice)
+    others = spec.attack.others()
+    learnt_from = load_choice(job.input("data"), others, spec.choice, skip=spec.examples)[:2] if others else None
     crafted = craft(
         registry.resolve(spec.attack),
         model,
@@ -23,6 +25,7 @@ def run(job: Job[Craft]) -> None:
         spec.attack,
         seed=spec.source_seed,
         indices=indices,
+        others=learnt_from,
         progress=Progress(job.label()),
     )
     threat = spec.attack.threat()

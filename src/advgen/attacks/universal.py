@@ -1,0 +1,50 @@
+"""Universal perturbation: one change for all images."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from advgen import seeds
+from advgen.attacks.common import Attack, Goal, ascent, norms, project, pure
+from advgen.specs.attacks import UniversalAttack
+
+
+@pure
+def universal(model: nn.Module, x_NCHW: Tensor, y_N: Tensor, spec: UniversalAttack, *, seed: int) -> Attack:
+    """An attack that adds one change to every image, learnt here on other ones [moosavi2017universal].
+
+    The change climbs the mean cross-entropy of minibatches. Each image's share in it ends at `spec.clip`, lest a few
+    images that are wrong anyway decide the direction [shafahi2020universal]. Pixels that leave the box are put back,
+    and pull all the same: those of other images may not leave it.
+    """
+    delta_CHW = torch.zeros_like(x_NCHW[0])
+    order = seeds.generator(seed, "universal order")
+    for _ in range(spec.epochs):
+        for rows in torch.randperm(len(y_N), generator=order).split(spec.batch):
+            rows = rows.to(y_N.device, non_blocking=True)
+            loss = partial(_clipped, Goal(y_N[rows]), spec.clip)
+            gradient_BCHW, _ = ascent(model, (x_NCHW[rows] + delta_CHW).clamp(0, 1), loss)
+            delta_CHW = step(delta_CHW, gradient_BCHW.sum(0), spec)
+
+    def add(
+        model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: UniversalAttack, *, seed: int, indices: list[int]
+    ) -> Tensor:
+        return project(x_BCHW + delta_CHW.to(x_BCHW), x_BCHW, spec.norm, spec.eps)
+
+    return add
+
+
+def _clipped(goal: Goal, most: float, logits_BK: Tensor) -> Tensor:
+    return goal.loss("cross_entropy", logits_BK).clamp_max(most)
+
+
+def step(delta_CHW: Tensor, gradient_CHW: Tensor, spec: UniversalAttack) -> Tensor:
+    """The change after one step of steepest ascent, inside the ball."""
+    if spec.norm == "linf":
+        return (delta_CHW + spec.step_size * gradient_CHW.sign()).clamp(-spec.eps, spec.eps)
+    scale = spec.step_size / norms(gradient_CHW[None])[0].clamp_min(1e-30)
+    moved_CHW = delta_CHW + gradient_CHW * scale.to(delta_CHW.dtype)
+    return moved_CHW * (spec.eps / norms(moved_CHW[None])[0].clamp_min(1e-30)).clamp_max(1).to(delta_CHW.dtype)
