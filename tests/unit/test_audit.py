@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from tests.project import ROOT
 
 from advgen.cli import main
 from advgen.commands.audit import command
@@ -128,3 +130,11 @@ def test_fractions_and_all_settings_stand_in_the_command() -> None:
     told = command(argparse.Namespace(**keys))
     assert told.startswith("python -m advgen audit a.pt2 --data mnist --eps 0.0313725")
     assert told.endswith(" --norm=l2 --images=50 --mean=0.5,0.4 --bounds=-1,1")
+
+
+def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    runpy.run_path(str(ROOT / "docs" / "examples" / "audit_resnet18.py"), run_name="__main__")
+    assert "24 of 24 images" in Path("resnet18-audit.html").read_text()
+    assert "warn: the net is better than chance" in capfd.readouterr().out
