@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from advgen.api.given import Bounds, Given, Model, checked, fits, given
@@ -140,15 +141,19 @@ class Evaluation:
         near = rows.sort_values(["fooled", self.norm, "confidence"], ascending=[False, True, False]).index[:images]
         table = self.shown.take(pa.array(sorted(near)))
         name = "smallest changes found"
-        named = table.set_column(table.schema.get_field_index("attack"), "attack", pa.array([name] * len(near)))
+        # of several attacks: what they share is the norm and the largest radius
+        shared = {"attack": pa.array([name] * len(near)), "eps": pa.array([self.eps] * len(near))}
+        shared["steps"] = pa.array([0] * len(near), pa.int32())
+        for column, values in shared.items():
+            table = table.set_column(table.schema.get_field_index(column), column, values)
         magnify = float(min(20.0, max(1.0, 0.5 / self.eps)))
         spec = AttackGalleryFigure(
             kind="attack_gallery", sources=(SOURCE,), attacks=(name,), images=images, magnify=magnify
         )
-        return draw_gallery({"examples": named}, spec)
+        return draw_gallery({"examples": table}, spec)
 
     def _about(self, attacks: Sequence[str]) -> pa.Table:
-        return self.facts.filter(pa.compute.is_in(self.facts.column("attack"), pa.array(list(attacks))))
+        return self.facts.filter(pc.is_in(self.facts.column("attack"), pa.array(list(attacks))))
 
     def save(self, folder: str | Path) -> Path:
         """Write `robustness`, `checks`, `examples` (with images) and `attacks` as Parquet into a folder; returns it.
