@@ -26,6 +26,7 @@ from advgen.registry import load_target
 TOOLS = {
     "init": "Make a folder with a study of your own, or with a CV: advgen init my-study.",
     "run": "Run a study: Snakemake with all cores and GPUs; what it makes comes into results/.",
+    "audit": "Say how robust a classifier of your own is, and whether the evaluation is sound: a page and its tables.",
     "plan": "List the jobs of a study, or check it.",
     "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, DOCX, JSON. Needs no study, network or torch.",
     "verify": "Compare every artefact with the plan; --fix removes what does not agree.",

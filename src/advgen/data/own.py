@@ -1,0 +1,200 @@
+"""Images and labels of somebody else's: a folder of class folders, .npz, Parquet of ours, or a data set's name."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from advgen import registry
+from advgen.data.choice import choose
+from advgen.io.tables import read_images, read_table
+from advgen.specs.datasets import RawDataset
+
+Array = np.ndarray[Any, Any]
+SHOWN = 5
+
+
+class Own(NamedTuple):
+    """Images (N, C, H, W), uint8 or float32 in [0, 1], labels (N,) int64, what they are called, the classes' names.
+
+    `indices` (N,) int64 are each image's place in the whole, of which they are a choice; `total` is how many there are.
+    """
+
+    images: Array
+    labels: Array
+    indices: Array
+    names: tuple[str, ...]
+    total: int
+
+
+def read_own(data: str, n: int | None = None, seed: int = 0) -> Own:
+    """All images of a data set, or a seeded choice of n, in order of their indices.
+
+    `data` is a folder whose folders are the classes, an .npz file with the arrays `images` and `labels`, a Parquet file
+    of ours, or the name of a data set (mnist, fashion_mnist: the test split). ValueError in one line for anything else.
+    """
+    path = Path(data)
+    if path.is_dir():
+        return _folder(path, n, seed)
+    if path.suffix == ".npz":
+        return _npz(path, n, seed)
+    if path.suffix == ".parquet":
+        return _parquet(path, n, seed)
+    known = named()
+    if data in known:
+        return _published(data, n, seed)
+    what = "no such file or folder" if not path.exists() else "is no data"
+    raise ValueError(
+        f"{data}: {what}; give a folder of class folders, .npz, .parquet, or a name ({', '.join(sorted(known))})"
+    )
+
+
+def named() -> list[str]:
+    """The data sets that are known by name alone: all that their files must be told is in their spec."""
+    kinds = registry.kinds("datasets").items()
+    return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]
+
+
+class Folder(NamedTuple):
+    """What a folder of class folders holds: the images' paths, the label of each, the classes' names in order."""
+
+    paths: list[Path]
+    labels: list[int]
+    names: tuple[str, ...]
+
+
+def list_folder(folder: Path) -> Folder:
+    """What a folder of class folders holds, in order of names, without looking into the images.
+
+    Classes count from 0 in order of their names; where all names are numbers from 0 on, they are the labels.
+    """
+    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    split = {one.name for one in classes} & {"train", "test", "val", "validation"}
+    if split and len(split) == len(classes):
+        raise ValueError(f"{folder}: holds {' and '.join(sorted(split))}; name one of them, as {folder / min(split)}")
+    if len(classes) < 2:
+        raise ValueError(f"{folder}: has {len(classes)} class folders; put the images of each class in one of its own")
+    numbers = all(one.name.isdecimal() for one in classes)
+    if numbers:
+        classes.sort(key=lambda one: int(one.name))
+        if int(classes[0].name) == 0 and int(classes[-1].name) != len(classes) - 1:
+            there = {int(one.name) for one in classes}
+            lost = next(label for label in range(len(classes)) if label not in there)
+            raise ValueError(f"{folder}: has no class folder {lost}, yet {classes[-1].name}; number them 0, 1, 2, …")
+    known = Image.registered_extensions()
+    paths, labels = [], []
+    for label, one in enumerate(classes):
+        inside = sorted(path for path in one.rglob("*") if path.suffix.lower() in known and path.is_file())
+        if not inside:
+            raise ValueError(f"{one}: holds no images; fill the class, or remove its folder")
+        paths += inside
+        labels += [label] * len(inside)
+    return Folder(paths, labels, tuple(one.name for one in classes))
+
+
+def _folder(folder: Path, n: int | None, seed: int) -> Own:
+    found = list_folder(folder)
+    rows = _rows(len(found.paths), n, seed)
+    images = read_files([found.paths[row] for row in rows])
+    labels = np.array(found.labels, np.int64)[rows]
+    return Own(images, labels, np.array(rows, np.int64), found.names, len(found.paths))
+
+
+def read_files(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Array:
+    """Images of one size (N, C, H, W) uint8: one channel if all are grey, else three; ValueError names the file."""
+    images: list[Array] = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                images.append(np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")))
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(f"{path}: cannot be read as an image ({reason}); mend or remove it") from None
+        if images[-1].shape[:2] != images[0].shape[:2]:
+            sizes = " and ".join(f"{one.shape[0]}×{one.shape[1]}" for one in (images[0], images[-1]))
+            raise ValueError(f"{path}: images are of {sizes} pixels; bring all to one size")
+        if progress is not None:
+            progress(len(images), len(paths))
+    if all(image.ndim == 2 for image in images):
+        return np.stack(images)[:, None]
+    coloured = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2) for image in images]
+    return np.ascontiguousarray(np.stack(coloured).transpose(0, 3, 1, 2))
+
+
+def _npz(path: Path, n: int | None, seed: int) -> Own:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not {"images", "labels"} <= set(file.files):
+                there = ", ".join(file.files[:SHOWN]) or "nothing"
+                raise ValueError(f"holds {there}; save the arrays as images and labels")
+            images, labels = file["images"], file["labels"]
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
+    images, labels = as_images(images, f"{path}: images"), as_labels(labels, f"{path}: labels")
+    if len(images) != len(labels):
+        raise ValueError(f"{path}: has {len(images)} images and {len(labels)} labels; give one for each")
+    rows = _rows(len(labels), n, seed)
+    names = tuple(str(label) for label in range(int(labels.max()) + 1))
+    return Own(images[rows], labels[rows], np.array(rows, np.int64), names, len(labels))
+
+
+def as_images(images: Any, what: str = "images") -> Array:
+    """Images as (N, C, H, W), uint8 or float32 in [0, 1], from (N, H, W), (N, H, W, C) or (N, C, H, W)."""
+    array = np.asarray(images)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise ValueError(f"{what} of {array.dtype} cannot be attacked; give uint8, or floats from 0 to 1")
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
+        array = array.transpose(0, 3, 1, 2)
+    if array.ndim != 4 or 0 in array.shape:
+        shape = tuple(np.shape(images))
+        raise ValueError(f"{what} of shape {shape} cannot be attacked; give (images, channels, height, width)")
+    return np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32))
+
+
+def as_labels(labels: Any, what: str = "labels") -> Array:
+    """Labels as (N,) int64, from integers (N,) or (N, 1)."""
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{what} are of shape {np.shape(labels)}; give one whole number for each image")
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{what} of {array.dtype} are no classes; give integers from 0 on")
+    return array.astype(np.int64)
+
+
+def _parquet(path: Path, n: int | None, seed: int) -> Own:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    table = read_table(path, "dataset")
+    index, labels = (table.column(name).to_numpy().astype(np.int64) for name in ("index", "label"))
+    rows = _rows(len(labels), n, seed)
+    names = tuple(str(label) for label in range(int(labels.max()) + 1))
+    return Own(read_images(table)[rows], labels[rows], index[rows], names, len(labels))
+
+
+def _published(name: str, n: int | None, seed: int) -> Own:
+    """The test split of a data set known by its name, from its raw files."""
+    spec = registry.parse("datasets", {"kind": name})
+    with tempfile.TemporaryDirectory() as folder:
+        raw = [Path(folder) / file for file in spec.files()]
+        registry.resolve(spec)(spec).fetch(raw)
+        _, (images, labels) = registry.load_target(spec.reader)(raw, spec)
+        rows = _rows(len(labels), n, seed)
+        chosen = np.asarray(images[rows])
+    names = tuple(str(label) for label in range(spec.classes))
+    return Own(chosen, np.asarray(labels)[rows].astype(np.int64), np.array(rows, np.int64), names, len(labels))
+
+
+def _rows(count: int, n: int | None, seed: int) -> list[int]:
+    return list(range(count)) if n is None or n >= count else choose(count, n, seed)

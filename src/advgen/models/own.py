@@ -1,0 +1,309 @@
+"""A classifier of somebody else's, from a file: an exported program, TorchScript, or weights with the code they fit.
+
+No pickle is read. An exported program of torch 2.14 may hold pickles, and formulas that torch evaluates: its parts are
+looked at before torch sees them, and what weights of plain numbers do not need is refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import json
+import re
+import sys
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MethodType, ModuleType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from advgen.io.checkpoints import load_model
+from advgen.io.headers import HEADER
+from advgen.models.predict import device_of
+
+Channels = float | Sequence[float] | None
+EXPORT = (
+    "in its own code, torch.export.save(torch.export.export(model.eval(), (images,), "
+    "dynamic_shapes=({0: torch.export.Dim('batch')},)), 'model.pt2')"
+)
+"""How a model becomes a file that is no pickle."""
+_PARTS = re.compile(
+    r"archive_(format|version)|byteorder|version|\.data/\w+|models/model\.json|data/sample_inputs/model\.pt"
+    r"|data/(weights|constants)/(weight_\d+|tensor_\d+|model_(weights|constants)_config\.json)"
+)
+"""What an exported program consists of, if it holds numbers alone."""
+_FORMULA = re.compile(r"(?!.*(__|\b[a-z_]\w*\s*\())(\w|[-+*/(),<>=&|~ ]|\d\.\d|'\w+')*")
+"""What torch may evaluate: numbers, names, and functions with a capital letter; Python's own have a small one."""
+
+
+class Own(nn.Module):
+    """A classifier with what prepares its inputs: it takes images (B, C, H, W) in [0, 1] and gives logits (B, K).
+
+    Pixels are stretched from [0, 1] to `bounds`, then `mean` is subtracted and the rest divided by `std`, each a number
+    or one for each channel. Where nothing leads from the logits back to the pixels, the gradient is zero, not missing.
+    """
+
+    def __init__(
+        self, net: nn.Module, bounds: tuple[float, float] = (0, 1), mean: Channels = None, std: Channels = None
+    ):
+        super().__init__()
+        self.net, (self.low, high) = net, map(float, bounds)
+        self.width = high - self.low
+        if not self.width > 0:
+            raise ValueError(f"bounds = {tuple(bounds)}: must be the lowest and the highest pixel, such as (0, 1)")
+        subtracted, divisor = _channels("mean", mean, 0.0), _channels("std", std, 1.0)
+        if not (divisor > 0).all():
+            raise ValueError(f"std = {std}: must be positive; it divides the pixels")
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", subtracted.to(device_of(net)), persistent=False)
+        self.register_buffer("std", divisor.to(device_of(net)), persistent=False)
+        self.stretched, self.standardised = (self.low, high) != (0, 1), mean is not None or std is not None
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Logits (B, K), or whatever the net gives."""
+        given_BCHW = x_BCHW
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, x_BCHW.shape[1]):
+                raise ValueError(f"{name} has {len(values)} numbers for {x_BCHW.shape[1]} channels; give one for each")
+        if self.stretched:
+            x_BCHW = self.low + self.width * x_BCHW
+        if self.standardised:
+            x_BCHW = (x_BCHW - self.mean) / self.std
+        logits_BK: Tensor = self.net(x_BCHW)
+        if torch.is_grad_enabled() and given_BCHW.requires_grad and not _leads_back(logits_BK):
+            return logits_BK + 0 * given_BCHW.flatten(1).sum(1, keepdim=True)
+        return logits_BK
+
+
+def _leads_back(logits_BK: Any) -> bool:
+    return not isinstance(logits_BK, Tensor) or logits_BK.requires_grad or logits_BK.ndim != 2
+
+
+def _channels(name: str, values: Channels, default: float) -> Tensor:
+    """One number or one for each channel, as (C, 1, 1)."""
+    try:
+        return torch.tensor(default if values is None else values, dtype=torch.float32).reshape(-1, 1, 1)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} = {values!r}: must be a number, or one for each channel") from None
+
+
+def load_own(
+    path: Path,
+    factory: str | None = None,
+    *,
+    bounds: tuple[float, float] = (0, 1),
+    mean: Channels = None,
+    std: Channels = None,
+) -> nn.Module:
+    """A classifier that takes images (B, C, H, W) in [0, 1] and gives logits (B, K), in eval mode on the CPU.
+
+    `path` is an exported program, TorchScript, safetensors, or a checkpoint of ours. `factory` is the code that makes
+    the module whose weights are in a safetensors file, "module:function" or "path.py:function": it takes nothing.
+    `bounds`, `mean` and `std` are as in `Own`. ValueError in one line for any other file, and for a factory that fails.
+    """
+    net = _load(path, factory)
+    elsewhere = device_of(net)
+    if elsewhere.type != "cpu":
+        net = _on_the_cpu(net, path, elsewhere)
+    return Own(net, bounds, mean, std).eval()
+
+
+def _on_the_cpu(net: nn.Module, path: Path, device: torch.device) -> nn.Module:
+    try:
+        return net.to("cpu")
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path}: lies on {device} and cannot be moved ({_line(error)}); save it from the CPU"
+        ) from None
+
+
+def _load(path: Path, factory: str | None) -> nn.Module:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; give a .pt2, TorchScript or .safetensors file")
+    kind = kind_of(path)
+    if kind == "pickle":
+        raise ValueError(f"{path}: is a pickle, which runs code when it is read; export the model {EXPORT}")
+    if kind == "safetensors":
+        return _with_weights(path, factory)
+    if kind == "checkpoint":
+        model: nn.Module = load_model(path)
+        return model
+    if factory is not None:
+        raise ValueError(f"{path}: holds its own code; leave the factory {factory} out")
+    return _exported(path) if kind == "exported" else _scripted(path)
+
+
+def kind_of(path: Path) -> str:
+    """What a file is by its content: exported, scripted, safetensors, checkpoint (of ours) or pickle.
+
+    ValueError if it is none of them.
+    """
+    if zipfile.is_zipfile(path):
+        names = [name.partition("/")[2] for name in _names(path)]
+        if "archive_format" in names or "serialized_exported_program.json" in _names(path):
+            return "exported"
+        if "constants.pkl" in names and any(name.startswith("code/") for name in names):
+            return "scripted"
+        if "data.pkl" in names:
+            return "pickle"
+    else:
+        with path.open("rb") as file:
+            start = file.read(9)
+        if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+            return "checkpoint" if HEADER in _metadata(path) else "safetensors"
+        if start[:1] == b"\x80":
+            return "pickle"
+    raise ValueError(
+        f"{path}: is no model; give an exported program (.pt2), TorchScript, or safetensors with a factory"
+    )
+
+
+def _names(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: cannot be read as safetensors ({error}); save it again") from None
+
+
+def _exported(path: Path) -> nn.Module:
+    content = path.read_bytes()
+    if reason := _distrusted(content):
+        raise ValueError(f"{path}: {reason}; export it again: {EXPORT}")
+    try:
+        with _quiet():
+            # without its guards, which are Python that stands in the file
+            module: nn.Module = torch.export.load(io.BytesIO(content)).module(check_guards=False)
+    except Exception as error:
+        raise ValueError(f"{path}: torch cannot load it ({_line(error)}); export it again: {EXPORT}") from None
+    # an exported program has one mode, that of its export, and refuses to be asked for another
+    module.train = MethodType(lambda self, mode=True: self, module)  # type: ignore[method-assign]
+    return module
+
+
+def _distrusted(content: bytes) -> str:
+    """Why an exported program is not loaded, or nothing: torch would un-pickle or evaluate a part of it."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        roots = {name.partition("/")[0] for name in archive.namelist()}
+        parts = {name.partition("/")[2]: name for name in archive.namelist()}
+        if len(roots) != 1 or len(parts) != len(archive.namelist()) or "archive_format" not in parts:
+            return "is not laid out as torch.export.save of this version does"
+        if strange := [part for part in parts if not _PARTS.fullmatch(part)]:
+            return f"holds {strange[0]}, which may be a pickle"
+        try:
+            for part in ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json"):
+                for payload in json.loads(archive.read(parts[part]))["config"].values():
+                    if payload["use_pickle"] or not re.fullmatch(r"(weight|tensor)_\d+", payload["path_name"]):
+                        return f"has weights that are pickled ({payload['path_name']})"
+            for key, text in _texts(json.loads(archive.read(parts["models/model.json"]))):
+                if (key == "name" and not re.fullmatch(r"[\w.]*", text)) or not (
+                    key != "expr_str" or _FORMULA.fullmatch(text)
+                ):
+                    return f"holds a {key} that may be code ({text[:40]!r})"
+            torch.load(io.BytesIO(archive.read(parts["data/sample_inputs/model.pt"])), weights_only=True)
+        except Exception as error:
+            return f"cannot be read without un-pickling ({_line(error)})"
+    return ""
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _texts(one, name)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one, key)
+
+
+def _scripted(path: Path) -> nn.Module:
+    try:
+        with _quiet():
+            module: nn.Module = torch.jit.load(path, map_location="cpu")
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as TorchScript ({_line(error)}); save it again") from None
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _with_weights(path: Path, factory: str | None) -> nn.Module:
+    if factory is None:
+        raise ValueError(f"{path}: holds weights alone; name the code that they fit with factory, net.py:function")
+    module = made(factory)
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: cannot be read as safetensors ({error}); save it again") from None
+    wanted = module.state_dict()
+    for name in [*wanted, *weights]:
+        if name not in weights or name not in wanted:
+            where = f"{path} has no" if name in wanted else f"{factory} has no"
+            raise ValueError(f"{where} {name!r}; the weights are another model's, or saved under other names")
+        if wanted[name].shape != weights[name].shape:
+            shapes = f"{tuple(weights[name].shape)}, and {factory} makes {tuple(wanted[name].shape)}"
+            raise ValueError(f"{path}: {name!r} is of shape {shapes}; the weights are another model's")
+    module.load_state_dict(weights)
+    return module
+
+
+def made(factory: str) -> nn.Module:
+    """The module that "module:function" or "path.py:function" makes; ValueError in one line if it does not."""
+    place, _, name = factory.rpartition(":")
+    if not place or not name.isidentifier():
+        raise ValueError(f"factory {factory!r}: write module:function, or path.py:function")
+    code = _code(place, factory)
+    if not callable(function := getattr(code, name, None)):
+        raise ValueError(f"factory {factory!r}: {place} has no function {name!r}")
+    try:
+        module = function()
+    except Exception as error:
+        raise ValueError(f"factory {factory!r}: raised {type(error).__name__}: {_line(error)}; mend it") from error
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"factory {factory!r}: gave {type(module).__name__}; it must return a torch.nn.Module")
+    return module
+
+
+def _code(place: str, factory: str) -> ModuleType:
+    """The user's module, imported with its own folder in sight."""
+    path = Path(place)
+    if path.suffix == ".py" and not path.is_file():
+        raise ValueError(f"factory {factory!r}: {place}: no such file")
+    folder = str(path.resolve().parent if path.suffix == ".py" else Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        if path.suffix != ".py":
+            return importlib.import_module(place)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        code = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(code)
+        return code
+    except Exception as error:
+        raise ValueError(f"factory {factory!r}: {place} raised {type(error).__name__}: {_line(error)}") from error
+    finally:
+        sys.path.remove(folder)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
