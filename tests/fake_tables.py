@@ -160,6 +160,9 @@ def _examples(columns: dict[str, Any], rng: np.random.Generator) -> None:
     columns["predicted_clean"] = [(label + (hash_(net, seed, index) == 0)) % 10 for net, seed, index, label in nets]
     fooled = rng.random(len(nets)) < 0.5
     columns["predicted"] = [(label + one) % 10 for (*_, label), one in zip(nets, fooled, strict=True)]
+    lost = rng.random(len(nets)) < 0.2
+    answers = zip(nets, columns["predicted"], lost, strict=True)
+    columns["predicted_rounded"] = [label if back else predicted for (*_, label), predicted, back in answers]
 
 
 def hash_(net: str, seed: int, index: int) -> int:

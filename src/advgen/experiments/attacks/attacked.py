@@ -44,10 +44,14 @@ class Accuracy(NamedTuple):
 
 
 def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
-    """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too."""
+    """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too.
+
+    `robust_rounded`: on the attacked one as 256 grey levels show it.
+    """
     facts = common.frame(tables["examples"])
     facts["clean"] = facts["predicted_clean"] == facts["label"]
     facts["robust"] = facts["clean"] & (facts["predicted"] == facts["label"])
+    facts["robust_rounded"] = facts["clean"] & (facts["predicted_rounded"] == facts["label"])
     return facts
 
 

@@ -161,6 +161,7 @@ class Attacks(Kind[AttackSpec]):
                 "target_label": INT,
                 "predicted_clean": INT,
                 "predicted": INT,
+                "predicted_rounded": INT,
                 "confidence": REAL,
                 "linf": REAL,
                 "l2": REAL,
@@ -187,6 +188,7 @@ class Attacks(Kind[AttackSpec]):
                 "accuracy_low": REAL64,
                 "accuracy_high": REAL64,
                 "success": REAL64,
+                "success_rounded": REAL64,
                 "confidence_on_mistakes": REAL64,
                 "median_l0": REAL64,
                 "median_l2": REAL64,
@@ -199,8 +201,8 @@ class Attacks(Kind[AttackSpec]):
             "Accuracy under attack",
             "Adversarial lab",
             measured=(
-                *("clean_accuracy", "accuracy", "success", "confidence_on_mistakes", "median_l0", "median_l2"),
-                *("median_linf", "mean_rms", "zero_gradients", "gradient_calls", "forward_calls"),
+                *("clean_accuracy", "accuracy", "success", "success_rounded", "confidence_on_mistakes", "median_l0"),
+                *("median_l2", "median_linf", "mean_rms", "zero_gradients", "gradient_calls", "forward_calls"),
             ),
         ),
     }

@@ -24,27 +24,34 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     keys_of = [name for name in facts if name not in ("zero_gradient", "gradient_calls", "forward_calls")]
     rows = []
     for keys, one in groups(examples, keys_of):
-        right = (one["predicted_clean"] == one["label"]) & (one["predicted"] == one["label"])
-        rows.append({**keys, "inside": keys["attack"], **_robustness(one, right), **_effort(one)})
+        rows.append({**keys, "inside": keys["attack"], **_robustness(_judged(one)), **_effort(one)})
     for keys, group in groups(examples, ["source", "source_seed", "dataset", "images", "parameters", "defence"]):
         for norm, eps, attacks in worst_cases(group):
-            within = group[group["attack"].isin(attacks)]
-            right = (within["predicted_clean"] == within["label"]) & (within["predicted"] == within["label"])
-            worst = within.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
+            within = _judged(group[group["attack"].isin(attacks)])
+            images = within.sort_values(["index", "right"]).groupby("index")
+            worst = images.first().assign(right_rounded=images["right_rounded"].min())
             named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "worst_case"}
             threat = {"norm": norm, "eps": eps, "steps": None, "restarts": None, "step_size": None}
             threat |= {"access": "ensemble", "target": "none", "loss": "none"}
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
-            rows.append(
-                {**keys, **named, **threat, **_robustness(worst, worst["right"]), **_effort(worst), **spent.to_dict()}
-            )
+            rows.append({**keys, **named, **threat, **_robustness(worst), **_effort(worst), **spent.to_dict()})
     return columns(rows)
 
 
-def _robustness(examples: pd.DataFrame, right: pd.Series) -> dict[str, Any]:
+def _judged(examples: pd.DataFrame) -> pd.DataFrame:
+    """Whether each image is right under attack (and when clean), as the attack left it and in 256 grey levels."""
+    right = {
+        name: (examples["predicted_clean"] == examples["label"]) & (examples[predicted] == examples["label"])
+        for name, predicted in (("right", "predicted"), ("right_rounded", "predicted_rounded"))
+    }
+    return examples.assign(**right)
+
+
+def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
+    right, still_right = (examples[name].to_numpy() for name in ("right", "right_rounded"))
     clean = (examples["predicted_clean"] == examples["label"]).to_numpy()
-    fooled = clean & ~right.to_numpy()
+    fooled = clean & ~right
     mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != examples["label"]).to_numpy()]
     low, high = wilson(int(right.sum()), len(right))
     reached = examples[fooled]
@@ -55,6 +62,7 @@ def _robustness(examples: pd.DataFrame, right: pd.Series) -> dict[str, Any]:
         "accuracy_low": low,
         "accuracy_high": high,
         "success": float(fooled.sum() / clean.sum()) if clean.any() else None,
+        "success_rounded": float((clean & ~still_right).sum() / clean.sum()) if clean.any() else None,
         "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
         **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
         "mean_rms": float(examples["rms"].mean()),
