@@ -9,8 +9,9 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
+from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
+from advgen.experiments.attacks.experiment import fgsm_alone
 from advgen.outcomes.summaries.outcome import Summarise
 from advgen.specs.base import MOST, AttackName, ClassifierName, Need, Positive, Ref, Spec
 from advgen.specs.figures import FigureSpec
@@ -30,11 +31,14 @@ class TransferDefinition(Spec):
 
 
 class Transfer(DeviceTask):
-    """Show every target the adversarial examples of one source: one row of a matrix."""
+    """Show every target the adversarial examples of one source: one row of a matrix, and what each example did."""
 
     command = "transfer"
     reads = ("examples", "targets")
-    outputs = {"row": "results/transfers/{study}/{source}--seed{seed}--{attack}.parquet"}
+    outputs = {
+        "row": "results/transfers/{study}/{source}--seed{seed}--{attack}.parquet",
+        "examples": "results/transferred/{study}/{source}--seed{seed}--{attack}.parquet",
+    }
     study: str
     targets: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -79,7 +83,8 @@ class Transfers(Kind[TransferDefinition]):
     about = "transfer matrices"
     order = 45
     tasks = (Transfer,)
-    checked = (("transfer", "row"),)
+    checked = (("transfer", "row"), ("transfer", "examples"))
+    contributes = {"robustness": ("transfer", "examples")}
     tables = {
         "transfer": Table(
             ("study", "source", "source_seed", "attack", "target", "target_seed"),
@@ -103,6 +108,33 @@ class Transfers(Kind[TransferDefinition]):
             "Transfer",
             "Adversarial lab",
             measured=("rms", "error", "clean_error"),
+        ),
+        "transferred": Table(
+            ("study", "source", "source_seed", "attack", "target", "target_seed", "index"),
+            {
+                "study": TEXT,
+                "source": TEXT,
+                "source_seed": INT,
+                "dataset": TEXT,
+                "attack": TEXT,
+                "norm": TEXT,
+                "eps": REAL64,
+                "amplified": BOOL,
+                "target": TEXT,
+                "target_seed": INT,
+                "index": INT,
+                "label": INT,
+                "predicted_clean": INT,
+                "predicted": INT,
+                "predicted_rounded": INT,
+                "confidence": REAL,
+                "linf": REAL,
+                "l2": REAL,
+                "l0": INT,
+                "rms": REAL,
+                "gradient_calls": REAL64,
+                "forward_calls": REAL64,
+            },
         ),
     }
     figures = (TransferMatrixFigure, PublishedTransferFigure)
@@ -140,6 +172,9 @@ class Transfers(Kind[TransferDefinition]):
             if len(used) > 1:
                 yield ("transfers", name), ": sources and targets see images of different shapes or classes"
         for name, figure in study.figures.items():
+            if isinstance(figure, TransferMatrixFigure | PublishedTransferFigure):
+                for message in fgsm_alone(study, study.transfers[figure.transfer].attacks):
+                    yield ("transfers", figure.transfer, "attacks"), f"{message}; figures.{name} shows it"
             if isinstance(figure, PublishedTransferFigure):
                 transfer = study.transfers[figure.transfer]
                 known = (*transfer.sources, *transfer.targets, *transfer.attacks)

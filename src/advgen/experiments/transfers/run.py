@@ -1,7 +1,10 @@
 """One row of a transfer matrix: every target on one set of examples."""
 
+import numpy as np
 import torch
 
+from advgen.attacks.common import rounded
+from advgen.attacks.run import distances
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
@@ -15,33 +18,50 @@ def run(job: Job[Transfer]) -> None:
     spec = job.spec
     table = read_table(job.input("examples"), "examples")
     facts = table.select(["source", "source_seed", "attack", "norm", "eps"]).slice(0, 1).to_pylist()[0]
+    facts |= {"study": spec.study, "amplified": spec.rms is not None}
     labels = table.column("label").to_numpy()
     clean, adversarial = (torch.from_numpy(read_images(table, column).copy()) for column in ("image", "adversarial"))
     if spec.rms is not None:
         adversarial = amplified(clean, adversarial, spec.rms)
-    rms = (adversarial - clean).double().square().flatten(1).mean(1).sqrt()
-    rows = []
+    shown = {"predicted_clean": clean, "predicted": adversarial, "predicted_rounded": rounded(adversarial).clamp(0, 1)}
+    sizes = {name: size.numpy() for name, size in distances(adversarial, clean).items()}
+    rows, answers = [], []
     for name, seed, path in zip(spec.targets, spec.seeds, job.inputs["targets"], strict=True):
         model = load_model(path).to(job.device)
-        wrong = int((predict(model, adversarial)[0].numpy() != labels).sum())
+        told = {column: predict(model, images) for column, images in shown.items()}
+        answer = {column: predicted.numpy() for column, (predicted, _) in told.items()}
+        answers.append({**answer, "confidence": told["predicted"][1].softmax(1).amax(1).numpy()})
+        wrong = int((answer["predicted"] != labels).sum())
         low, high = wilson(wrong, len(labels))
         rows.append(
             {
-                "study": spec.study,
                 **facts,
-                "rms": rms.mean().item(),
-                "amplified": spec.rms is not None,
+                "rms": sizes["rms"].mean(),
                 "target": name,
                 "target_seed": seed,
                 "n": len(labels),
                 "error": wrong / len(labels),
                 "error_low": low,
                 "error_high": high,
-                "clean_error": float((predict(model, clean)[0].numpy() != labels).mean()),
+                "clean_error": float((answer["predicted_clean"] != labels).mean()),
             }
         )
     columns = {column: [row[column] for row in rows] for column in rows[0]}
-    write_table(job.output(), arrow_table("transfer", columns), job.stamp)
+    write_table(job.output("out-row"), arrow_table("transfer", columns), job.stamp)
+    of_examples = {
+        **sizes,
+        **{name: table.column(name).to_numpy() for name in ("index", "label", "gradient_calls")},
+        "forward_calls": table.column("forward_calls").to_numpy() + 1,  # its target's answer
+    }
+    examples = {
+        **facts,
+        "dataset": table.column("dataset")[0].as_py(),
+        "target": np.repeat(spec.targets, len(labels)),
+        "target_seed": np.repeat(spec.seeds, len(labels)),
+        **{name: np.tile(values, len(rows)) for name, values in of_examples.items()},
+        **{name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]},
+    }
+    write_table(job.output("out-examples"), arrow_table("transferred", examples), job.stamp)
 
 
 def amplified(clean: torch.Tensor, adversarial: torch.Tensor, rms: float) -> torch.Tensor:
