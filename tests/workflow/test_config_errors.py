@@ -278,6 +278,8 @@ IMPOSSIBLE = {
     "FGSM alone in a figure": ("{kind: robustness, sources: [fc100], attacks: [fgsm, pgd]}", "{kind: robustness, sources: [fc100], attacks: [fgsm]}", f"figures.robustness.attacks: {ALONE}"),
     "FGSM alone in a shown transfer": ("attacks: [fgsm, pgd]\n\nlinearities", "attacks: [fgsm]\n\nlinearities", f"transfers.transfer.attacks: {ALONE}; figures.transfer shows it"),
     "FGSM beside another eps": ("{kind: attack_gallery, sources: [fc100], attacks: [fgsm, pgd], images: 3}", "{kind: attack_gallery, sources: [fc100], attacks: [fgsm, deepfool], images: 3}", f"figures.adversarial.attacks: {ALONE}"),
+    "a net that is not certified": ("{kind: certified_accuracy, sources: [fc100],", "{kind: certified_accuracy, sources: [hardened],", "figures.certified.sources: 'hardened' is no source of proven, smoothed; add it there"),
+    "radius of nothing": ("{kind: interval_bounds}", "{kind: interval_bounds, sigma: 1}", "certifications.proven.certificate.sigma: unknown key (allowed: kind)"),
     "tag of another type": ("images: 1000", "images: !!int many", "not valid YAML: int: invalid literal"),
 }  # fmt: skip
 

@@ -140,6 +140,7 @@ GATHERED: dict[str, tuple[str, str]] = {
     "truncations": ("truncate", "quality"),
     "robustness": ("craft", "examples"),
     "linearity": ("linearity", "logits"),
+    "certified": ("certify", "radii"),
     "simulations": ("simulate", "series"),
 }
 """From which rule's output each table is gathered; the others are of transfers."""
@@ -171,7 +172,7 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.dataset_of(name)) for name in of)
     [checks] = plan.of("sanity_checks")
     judged = [("evaluate_gan", "quality"), ("craft", "examples"), ("calibrate_judge", "calibration")]
-    judged += [("inpaint", "inpainting"), ("transfer", "row"), ("transfer", "examples")]
+    judged += [("inpaint", "inpainting"), ("transfer", "row"), ("transfer", "examples"), ("certify", "radii")]
     judged += [("evaluate_classifiers", "table")] if plan.has("craft") else []
     assert checks.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
     assert checks.inputs["models"] == tuple(job.inputs["model"] for job in plan.of("craft"))

@@ -39,6 +39,7 @@ SAMPLE = 50
 """Images of each attack that are shown to its net again, or a few more."""
 FEW_LEFT = 0.01
 """Share of the images that an attack without a budget may leave right, or a net answer in another way."""
+CERTIFIED = ["certification", "source", "seed", "index"]
 BALL = [*NET, "attack", "norm", "eps"]
 METHOD = ["kind", "norm", "loss"]
 """What makes two attacks the same but for eps and effort."""
@@ -421,6 +422,29 @@ def nets_answer_alike(examples: pa.Table) -> list[Check]:
     return checks
 
 
+def certified_radii_hold(certification: pa.Table, examples: pa.Table) -> list[Check]:
+    """No adversarial example lies inside the radius that was certified for its net, image and norm.
+
+    By its size in that norm, whatever the attack had in mind. A smoothed net is another one than the attacked net, so
+    that its radii are not refuted by examples of the latter.
+    """
+    proven = certification.select([*CERTIFIED, "norm", "smoothed", "predicted", "radius"]).to_pandas()
+    proven = proven[~proven["smoothed"]].rename(columns={"seed": "source_seed", "predicted": "certain"})
+    columns = [*NET, "attack", "index", "predicted_clean", "predicted", "linf", "l2"]
+    met = proven.merge(examples.select(columns).to_pandas(), on=[*NET, "index"])
+    met["size"] = met["l2"].where(met["norm"] == "l2", met["linf"])
+    met["broken"] = (met["predicted"] != met["certain"]) & (met["size"] < met["radius"] - SLACK)
+    checks = []
+    for (certification_, source, seed), group in met.groupby(["certification", *NET]):
+        broken, n = group[group["broken"]], len(group)
+        attacks = ", ".join(sorted(set(broken["attack"])))
+        detail = f"{len(broken)} of {n} examples lie inside a certified radius and get another label"
+        detail += f" ({attacks})" if attacks else ""
+        subject = f"{certification_} of {source} seed {seed}"
+        checks.append(_check("certified radii hold", subject, broken.empty, detail, n, source=source))
+    return checks
+
+
 def gradients_are_there(examples: pa.Table) -> list[Check]:
     """At most 1 % of the images have an input gradient that is exactly zero: else gradient attacks are blind."""
     columns = ["source", "source_seed", "index", "zero_gradient"]
@@ -598,4 +622,5 @@ STATISTICAL: dict[tuple[str, ...], tuple[Test, ...]] = {
 INVARIANT: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("examples",): (numbers_are_finite, attacks_meet_the_same_images),
     ("examples", "classifier_quality"): (clean_accuracy_is_as_tested,),
+    ("certification", "examples"): (certified_radii_hold,),
 }
