@@ -132,7 +132,7 @@ def test_curves_never_rise_with_eps() -> None:
     pytest.importorskip("matplotlib").use("Agg")
     from matplotlib.figure import Figure
 
-    facts = examples("pgd", "pgd-small").assign(clean=True)
+    facts = examples("pgd", "pgd-small").assign(clean=True, learnt=True)
     facts["robust"] = facts["predicted"] == facts["label"]
     axes = Figure().subplots()
     assert points(axes, facts, 0, 0.0) == 0.0
@@ -145,6 +145,6 @@ def test_noise_of_another_size_is_other_noise() -> None:
     from matplotlib.figure import Figure
 
     large = examples("noise").assign(attack="more-noise", eps=0.3, predicted=0)
-    facts = pd.concat([examples("noise"), large], ignore_index=True).assign(clean=True)
+    facts = pd.concat([examples("noise"), large], ignore_index=True).assign(clean=True, learnt=True)
     facts["robust"] = facts["predicted"] == facts["label"]
     assert points(Figure().subplots(), facts, 0, 0.0) == 100

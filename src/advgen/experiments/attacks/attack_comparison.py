@@ -54,6 +54,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
 
 def _each(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[tuple[int, int, pd.DataFrame]]:
     """Group, row and examples of every classifier and attack that was tried."""
+    facts = facts[facts["learnt"]]
     pairs = [(s, a) for s in range(len(sources)) for a in range(len(attacks))]
     rows = [(s, a, facts[(facts["source"] == sources[s]) & (facts["attack"] == attacks[a])]) for s, a in pairs]
     return [(s, a, one) for s, a, one in rows if len(one)]

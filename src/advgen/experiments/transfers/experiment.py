@@ -57,6 +57,7 @@ class TransferMatrixFigure(FigureSpec):
 
     def needs(self) -> Iterator[Need]:
         yield Need("transfers", (self.transfer,), "table")
+        yield Need("transfers", (self.transfer,), "examples")
 
 
 class PublishedTransferFigure(FigureSpec):
@@ -74,6 +75,7 @@ class PublishedTransferFigure(FigureSpec):
 
     def needs(self) -> Iterator[Need]:
         yield Need("transfers", (self.transfer,), "table")
+        yield Need("transfers", (self.transfer,), "examples")
 
 
 class Transfers(Kind[TransferDefinition]):
@@ -140,6 +142,19 @@ class Transfers(Kind[TransferDefinition]):
     figures = (TransferMatrixFigure, PublishedTransferFigure)
 
     def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        """The table over all rows."""
+        rows = tuple(job.outputs["row"] for job in self.rows(planner, name))
+        definition = self.defined(planner.study, name)
+        named = (*definition.sources, *definition.targets, *definition.attacks)
+        varied = {one: planner.varied[one] for one in named if one in planner.varied}
+        return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
+
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+        """A need is of the table, or of the examples behind its rows."""
+        return self.rows(planner, *need.names) if need.role == "examples" else self.jobs(planner, *need.names)
+
+    def rows(self, planner: Planner, name: str) -> list[PlannedJob]:
+        """A job for each row of a matrix: a source, one of its seeds, an attack."""
         definition = self.defined(planner.study, name)
         targets = [(target, job) for target in definition.targets for job in planner.trained(target)]
         jobs = []
@@ -157,10 +172,7 @@ class Transfers(Kind[TransferDefinition]):
                         "targets": tuple(job.outputs["model"] for _, job in targets),
                     }
                     jobs.append(planner.add(task, {"study": name, **crafted.wildcards}, inputs))
-        named = (*definition.sources, *definition.targets, *definition.attacks)
-        rows = tuple(job.outputs["row"] for job in jobs)
-        varied = {one: planner.varied[one] for one in named if one in planner.varied}
-        return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
+        return jobs
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for name, transfer in self.all(study):
