@@ -30,6 +30,7 @@ NAMES = {
     "truncations": ["truncation"],
     "linearities": ["linearity"],
     "convergences": ["convergence"],
+    "certifications": ["certification"],
     "simulations": ["simulation-a", "simulation-b"],
 }
 AXES: dict[str, list[Any]] = {
@@ -53,6 +54,7 @@ AXES: dict[str, list[Any]] = {
     "threshold": [0.5, 1.0, 2.0],
     "linearity": NAMES["linearities"],
     "convergence": NAMES["convergences"],
+    "certification": NAMES["certifications"],
     "simulation": NAMES["simulations"],
     "series": ["plain", "robust at 0.25"],
     "x": [1.0, 10.0, 100.0],
@@ -114,7 +116,7 @@ def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) ->
         low, high = f"{name}_low", f"{name}_high"
         if low in columns:
             columns[low], columns[high] = 0.9 * columns[name], 1.1 * columns[name]
-    if "alpha" in columns:
+    if {"alpha", "frame"} <= set(columns):
         columns["alpha"] = [frame / 8 for frame in columns["frame"]]
     if "best" in columns:
         columns["best"] = [start == 1 for start in columns["start"]]
@@ -122,7 +124,7 @@ def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) ->
         columns["epoch"] = [step / 20 for step in columns["step"]]
     if "class_share" in columns:
         columns["class_share"] = list(rng.dirichlet(np.ones(CLASSES), rows))
-    if "norm" in columns:
+    if {"norm", "attack"} <= set(columns):
         threats = [THREATS.get(attack, ("linf", 0.25, "white-box")) for attack in columns["attack"]]
         columns["norm"], columns["eps"] = [norm for norm, *_ in threats], [eps for _, eps, _ in threats]
         if "access" in columns:
@@ -160,6 +162,9 @@ def _examples(columns: dict[str, Any], rng: np.random.Generator) -> None:
     columns["predicted_clean"] = [(label + (hash_(net, seed, index) == 0)) % 10 for net, seed, index, label in nets]
     fooled = rng.random(len(nets)) < 0.5
     columns["predicted"] = [(label + one) % 10 for (*_, label), one in zip(nets, fooled, strict=True)]
+    lost = rng.random(len(nets)) < 0.2
+    answers = zip(nets, columns["predicted"], lost, strict=True)
+    columns["predicted_rounded"] = [label if back else predicted for (*_, label), predicted, back in answers]
 
 
 def hash_(net: str, seed: int, index: int) -> int:
@@ -195,11 +200,24 @@ def _transfer(columns: dict[str, Any], rng: np.random.Generator) -> None:
     columns["amplified"] = False
 
 
+def _transferred(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    columns["amplified"], columns["predicted_clean"] = False, columns["label"]
+
+
 def _convergence(columns: dict[str, Any], rng: np.random.Generator) -> None:
     """Ten steps; half of the starts never fool their net."""
     columns["right_clean"] = [index > 1 for index in columns["index"]]
     steps = rng.integers(1, 20, len(columns["index"]))
     columns["fooled_step"] = [int(step) if step <= LENGTH else None for step in steps]
+
+
+def _certification(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    """Bounds of one net, noise around the other; every tenth image is wrong, and so are those without an answer."""
+    smoothed = [source == NAMES["classifiers"][-1] for source in columns["source"]]
+    columns["smoothed"], columns["norm"] = smoothed, ["l2" if one else "linf" for one in smoothed]
+    answers = zip(columns["index"], columns["label"], smoothed, strict=True)
+    columns["predicted"] = [label if index % 10 else None if noisy else label + 1 for index, label, noisy in answers]
+    columns["radius"] = 0.3 * rng.random(len(smoothed))
 
 
 def _linearity(columns: dict[str, Any], rng: np.random.Generator) -> None:
@@ -216,7 +234,9 @@ CONSISTENT = {
     "interpolation": _interpolation,
     "latent_snapshots": _snapshots,
     "transfer": _transfer,
+    "transferred": _transferred,
     "convergence": _convergence,
+    "certification": _certification,
     "linearity": _linearity,
     "simulation": _simulation,
 }

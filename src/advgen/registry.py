@@ -48,6 +48,7 @@ DEFENCES: dict[type[Spec], str] = {
     defences.FgsmDefence: "advgen.training.defences.fgsm:Fgsm",
     defences.PgdDefence: "advgen.training.defences.pgd:Pgd",
     defences.FastDefence: "advgen.training.defences.fast:Fast",
+    defences.IbpDefence: "advgen.training.defences.ibp:Ibp",
     defences.PoolDefence: "advgen.training.defences.pool:Pool",
     defences.DeepDefence: "advgen.training.defences.deep_defense:DeepDefense",
     defences.BayesianDefence: "advgen.training.defences.bayesian:Bayesian",

@@ -14,7 +14,7 @@ from advgen.attacks.run import craft
 from advgen.attacks.spatial import transform
 from advgen.geometry.glasses import glasses_frame
 from advgen.io.checkpoints import build
-from advgen.specs.attacks import FgsmAttack, PgdAttack
+from advgen.specs.attacks import FgsmAttack, MinimumNormAttack, PgdAttack
 from advgen.specs.networks import ConvNetwork
 
 KINDS = registry.kinds("attacks")
@@ -50,6 +50,7 @@ WAYS = {
     "fmn linf": ("fmn", {"norm": "linf", "within": 0.01}),
     "fmn l1": ("fmn", {"norm": "l1"}),
     "fmn l0": ("fmn", {"norm": "l0", "target": "random"}),
+    "fmn rounded": ("fmn", {"rounded": True}),
     "ensemble quick": ("ensemble", {"effort": "quick", "eps": 0.02}),
     "ensemble l2": ("ensemble", {"norm": "l2", "eps": 0.2}),
     "universal l2": ("universal", {"norm": "l2", "eps": 1.5}),
@@ -473,6 +474,33 @@ def test_smallest_changes_reach_their_goal(model, x, y, kind, target):
     changed = facts["l2"] > 0
     assert changed.sum() > N / 2
     assert missed[changed].mean() >= 0.8
+
+
+FREE = [kind for kind, spec in KINDS.items() if issubclass(spec, MinimumNormAttack)]
+
+
+@pytest.mark.parametrize("kind", FREE)
+def test_smallest_changes_can_be_asked_to_fool_as_uint8(model, x, y, kind):
+    """In 256 grey levels, without being much longer; without the option they have values between the levels."""
+    assert {"lbfgs", "carlini_wagner", "deepfool", "fmn", "jsma"} <= set(FREE)
+    x = (255 * x).round() / 255
+    y = logits(model, x).argmax(1)
+    settings = {**FAST.get(kind, {}), **({"theta": 0.501} if kind == "jsma" else {})}
+    free, told = (
+        craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=INDICES)
+        for spec in (KINDS[kind](kind=kind, rounded=rounded, **settings) for rounded in (False, True))
+    )
+    assert not np.array_equal(free["x_adv"], (255 * free["x_adv"]).round() / 255)
+    np.testing.assert_array_equal(255 * told["x_adv"], (255 * told["x_adv"]).round())
+    np.testing.assert_array_equal(told["predicted"], told["predicted_rounded"])
+    goal = told["target_label"]
+    reached = {
+        name: facts["predicted"] != y.numpy() if goal is None else facts["predicted"] == goal
+        for name, facts in (("free", free), ("rounded", told))
+    }
+    assert reached["free"].any()
+    np.testing.assert_array_equal(reached["rounded"], reached["free"])
+    assert (told["l2"] <= 1.3 * free["l2"] + 0.02)[reached["free"]].all()
 
 
 def test_lbfgs_finds_the_nearest_point_across_a_line():

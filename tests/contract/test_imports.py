@@ -26,6 +26,7 @@ TABLES = {"numpy", "pyarrow"}
 NETWORKS = {"torch", *TABLES}
 INTERVALS = {"scipy.special"}
 BUDGET = {
+    "certify": {*NETWORKS, *INTERVALS},
     "cv-data": {*TABLES, "bibtexparser"},
     "cv-render": {"jinja2", "typst"},
     "draw": {*TABLES, *INTERVALS, "pandas", "matplotlib", "PIL"},

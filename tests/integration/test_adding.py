@@ -146,7 +146,7 @@ def test_they_run_and_stand_in_the_tables(grown: Project) -> None:
     assert "softmax" in rows(tables / "classifiers.parquet", "classifier")
 
 
-TOUCHED = ("inpaintings/", "tables/", "transfers/")
+TOUCHED = ("inpaintings/", "tables/", "transferred/", "transfers/")
 
 
 def test_everything_else_has_the_same_bytes_in_another_folder(grown: Project, smoke: Project) -> None:

@@ -91,10 +91,10 @@ def test_the_rule_leaves_out_the_verdict_that_may_be_of_the_last_run(built: Proj
 
 
 def test_an_artefact_of_another_config_is_told(built: Project) -> None:
-    built.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.2}")
+    built.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.1, target: random}")
     found = built.advgen("verify", STUDY)
     assert (
-        "results/attacks/fc100/seed0/fgsm.parquet: was made with another spec (attack.eps: 0.1, now 0.2)"
+        "results/attacks/fc100/seed0/fgsm.parquet: was made with another spec (attack.target: null, now random)"
         in found.stdout
     )
     assert "Traceback" not in found.stderr
@@ -103,7 +103,7 @@ def test_an_artefact_of_another_config_is_told(built: Project) -> None:
 def test_an_orphans_unrecorded_output_is_made_again_if_its_config_changed(built: Project) -> None:
     shutil.rmtree(built.folder / ".snakemake/metadata")
     assert "Nothing to be done" in built.snakemake(STUDY).stderr
-    built.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.2}")
+    built.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.1, target: random}")
     told = built.snakemake(STUDY, "-n")
     assert "fgsm.parquet: left by an interrupted run" in told.stderr
     stale = "results/attacks/fc100/seed0/fgsm.parquet"

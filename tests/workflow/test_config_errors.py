@@ -132,10 +132,10 @@ def test_base_study_lends_definitions(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(TEXT)
     path = tmp_path / "study.yaml"
     path.write_text(
-        "base: base.yaml\ncv: null\nattacks:\n  fgsm: {kind: fgsm, eps: 0.5}\nfigures:\n  own: {kind: robustness, sources: [cnn], attacks: [fgsm]}\n"
+        "base: base.yaml\ncv: null\nattacks:\n  deepfool: {kind: deepfool, steps: 7}\nfigures:\n  own: {kind: robustness, sources: [cnn], attacks: [deepfool]}\n"
     )
     loaded = load_file(path)
-    assert loaded.study.attacks["fgsm"].eps == 0.5  # type: ignore[attr-defined]
+    assert loaded.study.attacks["deepfool"].steps == 7  # type: ignore[attr-defined]
     assert "pgd" in loaded.study.attacks
     assert loaded.roots["figures"] == ("own",)
     assert loaded.roots["gans"] == ()
@@ -209,6 +209,7 @@ SMOKE = (ROOT / "config/smoke.yaml").read_text()
 PGD, FC100 = "{kind: pgd, eps: 0.1, steps: 5}", "    training: {epochs: 2, batch: 50, lr: 3e-3}\n"
 HARDENED = "defence: {kind: pgd, eps: 0.1, steps: 2}"
 BOX = "must be at most 1, since pixels are from 0 to 1; for 8 of 255 grey levels write 0.0314"
+ALONE = "'fgsm' is a single step, which a net can be fitted to; add an ensemble, or apgd or pgd of several steps, of eps = 0.1"
 IMPOSSIBLE = {
     "true for a number": (PGD, "{kind: pgd, eps: true}", "attacks.pgd.eps = true: must be a number"),
     "true for a count": ("images: 1000", "images: true", "classifiers.hardened.images = true: must be a whole number or null"),
@@ -276,6 +277,11 @@ IMPOSSIBLE = {
     "CV's file": ("cv: {}\n", "cv: {profile: mine.yaml}\n", "cv.profile = 'mine.yaml': no such file"),
     "key that is no word": ("cv: {}\n", "true: {}\n", "true: is read as no word; put the key in quotes"),
     "letter that is none": ("title: advgen, smoke test", "title: \x07", "not valid YAML: the letter '\\x07' cannot stand in YAML"),
+    "FGSM alone in a figure": ("{kind: robustness, sources: [fc100], attacks: [fgsm, pgd]}", "{kind: robustness, sources: [fc100], attacks: [fgsm]}", f"figures.robustness.attacks: {ALONE}"),
+    "FGSM alone in a shown transfer": ("attacks: [fgsm, pgd]\n\nlinearities", "attacks: [fgsm]\n\nlinearities", f"transfers.transfer.attacks: {ALONE}; figures.transfer shows it"),
+    "FGSM beside another eps": ("{kind: attack_gallery, sources: [fc100], attacks: [fgsm, pgd], images: 3}", "{kind: attack_gallery, sources: [fc100], attacks: [fgsm, deepfool], images: 3}", f"figures.adversarial.attacks: {ALONE}"),
+    "a net that is not certified": ("{kind: certified_accuracy, sources: [fc100],", "{kind: certified_accuracy, sources: [hardened],", "figures.certified.sources: 'hardened' is no source of proven, smoothed; add it there"),
+    "radius of nothing": ("{kind: interval_bounds}", "{kind: interval_bounds, sigma: 1}", "certifications.proven.certificate.sigma: unknown key (allowed: kind)"),
     "tag of another type": ("images: 1000", "images: !!int many", "not valid YAML: int: invalid literal"),
 }  # fmt: skip
 

@@ -99,22 +99,6 @@ def test_specs_are_canonical_and_small() -> None:
         assert type(job.task).model_validate_json(job.spec) == job.task
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
-def test_no_figure_shows_fgsm_without_a_strong_attack_of_its_eps(study) -> None:
-    loaded = load_file(study).study
-    for name, figure in loaded.figures.items():
-        shown = getattr(figure, "attacks", ())
-        if "transfer" in type(figure).model_fields:
-            shown = loaded.transfers[figure.transfer].attacks
-        attacks = [loaded.attacks[attack] for attack in shown]
-        strong = {
-            one.eps
-            for one in attacks
-            if one.kind in {"pgd", "apgd", "ensemble"} and one.norm == "linf" and getattr(one, "steps", 2) > 1
-        }
-        assert {one.eps for one in attacks if one.kind == "fgsm"} <= strong, name
-
-
 def test_every_command_exists() -> None:
     for task in RULES.values():
         assert (ROOT / "src" / f"{task.module().replace('.', '/')}.py").is_file(), task.command

@@ -70,8 +70,8 @@ def test_nothing_runs_twice(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake(STUDY).stderr
 
 
-def test_attack_eps(finished: Project) -> None:
-    finished.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.2}")
+def test_target_of_an_attack(finished: Project) -> None:
+    finished.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.1, target: random}")
     assert changed(finished) == attacked("fgsm")
 
 
@@ -140,7 +140,7 @@ def test_added_attack(finished: Project) -> None:
     finished.edit(
         STUDY,
         "  pgd: {kind: pgd, eps: 0.1, steps: 5}",
-        "  pgd: {kind: pgd, eps: 0.1, steps: 5}\n  big: {kind: fgsm, eps: 0.3}",
+        "  pgd: {kind: pgd, eps: 0.1, steps: 5}\n  big: {kind: pgd, eps: 0.3, steps: 5}",
     )
     finished.edit(STUDY, "    attacks: [fgsm, pgd]\n", "    attacks: [fgsm, pgd, big]\n")
     expected = attacked("big") - {"draw figures/adversarial.pdf", "draw figures/robustness.pdf"}

@@ -32,9 +32,9 @@ classifiers:
 probes:
   inside: {of: gan-mse-0, part: features, dataset: mnist}
 attacks:
-  fgsm: {kind: fgsm, sweep: {eps: {low: 0.1, high: 0.3}}}
+  pgd: {kind: pgd, sweep: {eps: {low: 0.1, high: 0.3}}}
 transfers:
-  matrix: {sources: [fc, inside], targets: [halved, fc], attacks: [fgsm]}
+  matrix: {sources: [fc, inside], targets: [halved, fc], attacks: [pgd]}
 figures:
   fc: {kind: transfer_matrix, transfer: matrix}
 """
@@ -61,7 +61,7 @@ def test_a_list_that_selects_a_sweep_selects_its_members(tmp_path: Path) -> None
     transfer = load(tmp_path).study.transfers["matrix"]
     assert transfer.sources == ("fc-small", "fc-large", "inside")
     assert transfer.targets == ("halved", "fc-small", "fc-large")
-    assert transfer.attacks == ("fgsm-low", "fgsm-high")
+    assert transfer.attacks == ("pgd-low", "pgd-high")
 
 
 def test_members_are_planned_each_once(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_members_are_planned_each_once(tmp_path: Path) -> None:
         ("sweep: {part: [0, 1]}", "sweep: [0, 1]", ["datasets.half.sweep", "must map keys"]),
         ("sweep: {part: [0, 1]}", "sweep: {part: 1}", ["datasets.half.sweep.part", "must be a list"]),
         ("sweep: {part: [0, 1]}", "sweep: {part: []}", ["datasets.half.sweep.part", "no values"]),
-        ("{low: 0.1, high: 0.3}", "[0.1, 0.3]", ["attacks.fgsm.sweep.eps", "0.1", "needs a label"]),
-        ("{low: 0.1, high: 0.3}", "{Low: 0.1}", ["attacks.fgsm-Low", "small letters"]),
+        ("{low: 0.1, high: 0.3}", "[0.1, 0.3]", ["attacks.pgd.sweep.eps", "0.1", "needs a label"]),
+        ("{low: 0.1, high: 0.3}", "{Low: 0.1}", ["attacks.pgd-Low", "small letters"]),
         ("training.unroll: [0, 4]", "training.unrol: [0, 4]", ["training.unrol", "did you mean 'unroll'"]),
         ("part: [0, 1]}}\n", "part: [0, 1]}}\n  half-0: {kind: mnist}\n", ["datasets.half.sweep", "'half-0'"]),
         ("{kind: part, base: mnist, sweep: {part: [0, 1]}}", "{kind: robust_features, base: mnist, classifier: halved}\n  half-1: {kind: shuffled_labels, base: half}", ["is itself made from"]),

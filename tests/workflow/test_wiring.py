@@ -140,9 +140,12 @@ GATHERED: dict[str, tuple[str, str]] = {
     "truncations": ("truncate", "quality"),
     "robustness": ("craft", "examples"),
     "linearity": ("linearity", "logits"),
+    "certified": ("certify", "radii"),
     "simulations": ("simulate", "series"),
 }
 """From which rule's output each table is gathered; the others are of transfers."""
+BESIDE = {"robustness": ("transfer", "examples")}
+"""What a table counts, too."""
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
@@ -154,7 +157,8 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
 
     tables = {job.wildcards["table"]: job.inputs["tables"] for job in plan.of("summarise")}
     for name, (rule, role) in GATHERED.items():
-        assert tables.pop(name, ()) == made(rule, role), name
+        beside = made(*BESIDE[name]) if name in BESIDE else ()
+        assert tables.pop(name, ()) == made(rule, role) + beside, name
     for name, rows in tables.items():
         transfer = defined.transfers[name]
         assert rows == tuple(f for f in made("transfer", "row") if f.startswith(f"results/transfers/{name}/"))
@@ -168,7 +172,7 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.dataset_of(name)) for name in of)
     [checks] = plan.of("sanity_checks")
     judged = [("evaluate_gan", "quality"), ("craft", "examples"), ("calibrate_judge", "calibration")]
-    judged += [("inpaint", "inpainting"), ("transfer", "row")]
+    judged += [("inpaint", "inpainting"), ("transfer", "row"), ("transfer", "examples"), ("certify", "radii")]
     judged += [("evaluate_classifiers", "table")] if plan.has("craft") else []
     assert checks.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
     assert checks.inputs["models"] == tuple(job.inputs["model"] for job in plan.of("craft"))

@@ -15,7 +15,7 @@ from torch import Tensor
 from advgen import registry
 from advgen.api.given import Bounds, Given, Model, attack_of, fits, given
 from advgen.attacks.run import craft
-from advgen.experiments.transfers.run import cell
+from advgen.experiments.transfers.run import answers, cell
 from advgen.io.jobs import Progress
 from advgen.models.own import Channels
 from advgen.specs.attacks import AttackSpec
@@ -145,6 +145,6 @@ def transfer(
         fits(spec, what)
         crafted = adversarial(what, spec, seed, f"{attack} on {source}")
         for target, other in ready.items():
-            measured = cell(other.model, what.images, crafted, np.asarray(what.labels))
+            measured = cell(answers(other.model, what.images, crafted), np.asarray(what.labels))
             rows.append({"source": source, "target": target, **measured})
     return Transfer(pd.DataFrame(rows))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen
+from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen, rounded
 from advgen.models.graphs import recorded
 from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
@@ -73,11 +73,11 @@ def craft(
     An attack that first learns from images does so from `others` with their labels; left out, from those it attacks.
 
     Returns, per example: `x_adv` (N, C, H, W) float32, `target_label` (None without targets), `predicted_clean`,
-    `predicted`, `confidence` (probability of the predicted label), the perturbation's `linf`, `l2`, `l0` (pixels
-    changed) and `rms` on the [0, 1] scale, `zero_gradient`, `found_by`, the member of an ensemble (None without
-    members), and `unstable`: whether the clean image gets other logits in another batch. `gradient_calls` and
-    `forward_calls` are means over all examples: an attack that stops working on some does not say which rows of its
-    batches were whose.
+    `predicted`, `predicted_rounded` (after rounding to 256 grey levels), `confidence` (of `predicted`), the
+    perturbation's `linf`, `l2`, `l0` (pixels changed) and `rms` on the [0, 1] scale, `zero_gradient`, `found_by`, the
+    member of an ensemble (None without members), and `unstable`: whether the clean image gets other logits in another
+    batch. `gradient_calls` and `forward_calls` are means over all examples: an attack that stops working on some does
+    not say which rows of its batches were whose.
 
     ValueError if the images, their labels or the model's outputs are none that an attack can work on.
     """
@@ -121,6 +121,7 @@ def craft(
         "target_label": torch.cat(facts["target_label"]).numpy() if facts["target_label"] else None,
         "predicted_clean": clean_NK.argmax(1).numpy(),
         "predicted": predicted_N.numpy(),
+        "predicted_rounded": predict(model, rounded(x_adv_NCHW), batch)[0].numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
         "found_by": found_by or None,

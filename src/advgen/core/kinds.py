@@ -140,6 +140,8 @@ class Kind(Generic[D]):
     figures: ClassVar[tuple[type[FigureSpec], ...]] = ()
     summaries: ClassVar[Mapping[str, Summary]] = {}
     """The names of its tables in results/tables/."""
+    contributes: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Rules and roles of its files that summaries of other kinds read, too, by the summary's name."""
     attackable: ClassVar[bool] = False
     """Whether its models are classifiers, so that experiments on classifiers take them."""
     checked: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtri
 
 from advgen import seeds
 
@@ -23,6 +23,11 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     centre = (2 * n * share + z**2) / width
     half = z / width * math.sqrt(4 * n * share * (1 - share) + z**2)
     return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
+
+
+def binomial_at_least(successes: int, n: int, alpha: float) -> float:
+    """What a probability is at least, but for a chance of `alpha`: the exact one-sided bound [clopper1934use]."""
+    return float(betaincinv(successes, n - successes + 1, alpha)) if successes else 0.0
 
 
 def bootstrap_mean(values: ArrayLike, seed: int, confidence: float = 0.95, n: int = 2000) -> tuple[float, float, float]:

@@ -22,14 +22,13 @@ from torch import nn
 
 from advgen import seeds
 from advgen.io.tables import read_images
+from advgen.metrics.chance import CONFIDENCE, LEAST_N, NET, at_chance, commonest, has_learnt, unattacked
 from advgen.metrics.intervals import paired_difference, wilson
 from advgen.models.predict import ROUNDING, predict
 
 Check = dict[str, Any]
 Test = Callable[..., list[Check]]
-LEAST_N = 200
 SLACK = 1e-6
-CONFIDENCE = 0.999
 RESAMPLES = 20_000
 ZERO_GRADIENTS = 0.01
 APART = 0.03
@@ -40,7 +39,7 @@ SAMPLE = 50
 """Images of each attack that are shown to its net again, or a few more."""
 FEW_LEFT = 0.01
 """Share of the images that an attack without a budget may leave right, or a net answer in another way."""
-NET = ["source", "source_seed"]
+CERTIFIED = ["certification", "source", "seed", "index"]
 BALL = [*NET, "attack", "norm", "eps"]
 METHOD = ["kind", "norm", "loss"]
 """What makes two attacks the same but for eps and effort."""
@@ -171,7 +170,7 @@ def attacks_in_order(examples: pa.Table) -> list[Check]:
     rows["right"] = right.astype(float)
     checks = []
     for (source, seed), group in rows.groupby(NET):
-        if not _has_learnt(_unattacked(group)):
+        if not has_learnt(unattacked(group)):
             continue
         facts = group.drop_duplicates("attack").set_index("attack").sort_values("eps")
         right_NA = group.pivot(index="index", columns="attack", values="right")
@@ -297,42 +296,20 @@ def _single_steps_tell_the_truth(facts: pd.DataFrame, right_NA: pd.DataFrame, so
         yield _check(check, f"{single.Index} {on}", one - worst <= FAR, detail, len(both), "warning", **numbers)
 
 
-def _unattacked(examples: pd.DataFrame) -> pd.DataFrame:
-    """Each image of each net once, whatever attacks it met."""
-    return examples.drop_duplicates([*NET, "index"])
-
-
-def _commonest(labels: pd.Series) -> float:
-    """The accuracy of naming the commonest class."""
-    return float(labels.value_counts(normalize=True).max())
-
-
-def _has_learnt(images: pd.DataFrame) -> bool:
-    """Whether one net names several classes, and more often the right one than naming the commonest would.
-
-    With enough images by the interval; images of one class tell nothing.
-    """
-    right, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
-    if images["label"].nunique() < 2:
-        return True
-    least = right / n if n < LEAST_N else wilson(right, n, CONFIDENCE)[0]
-    return bool(images["predicted_clean"].nunique() > 1 and least > _commonest(images["label"]))
-
-
 def nets_have_learnt(examples: pa.Table) -> list[Check]:
     """A net that is right by chance or names one class cannot be fooled: its robustness says nothing."""
     columns = [*NET, "index", "label", "predicted_clean"]
     checks = []
-    for (source, seed), images in _unattacked(examples.select(columns).to_pandas()).groupby(NET):
+    for (source, seed), images in unattacked(examples.select(columns).to_pandas()).groupby(NET):
         right, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
         low, high = wilson(right, n, CONFIDENCE)
         named = images["predicted_clean"].nunique()
         detail = (
             f"{right / n:.1%} of {n} are right when clean, always naming the commonest class gives "
-            f"{_commonest(images['label']):.1%}; it names {named} of {images['label'].nunique()} classes"
+            f"{commonest(images['label']):.1%}; it names {named} of {images['label'].nunique()} classes"
         )
         numbers = {"estimate": right / n, "low": low, "high": high, "source": source}
-        check, holds = "the net is better than chance", _has_learnt(images)
+        check, holds = "the net is better than chance", has_learnt(images)
         checks.append(_check(check, f"{source} seed {seed}", holds, detail, n, "warning", **numbers))
     return checks
 
@@ -345,7 +322,7 @@ def clean_accuracy_is_as_tested(examples: pa.Table, quality: pa.Table) -> list[C
     error = quality.select(["classifier", "seed", "error"]).to_pandas().set_index(["classifier", "seed"])["error"]
     columns = [*NET, "index", "label", "predicted_clean"]
     checks = []
-    for (source, seed), images in _unattacked(examples.select(columns).to_pandas()).groupby(NET):
+    for (source, seed), images in unattacked(examples.select(columns).to_pandas()).groupby(NET):
         if (source, seed) not in error.index:
             continue
         right, n, tested = (
@@ -420,7 +397,7 @@ def smallest_changes_are_found(examples: pa.Table) -> list[Check]:
     rows = rows[rows["kind"] != "jsma"]  # which changes a share of the pixels at most
     checks = []
     for (source, seed, attack), group in rows.groupby([*NET, "attack"]):
-        if not _has_learnt(group):
+        if not has_learnt(group):
             continue
         left, n = int(group["right"].sum()), len(group)
         low, high = wilson(left, n, CONFIDENCE)
@@ -433,7 +410,7 @@ def smallest_changes_are_found(examples: pa.Table) -> list[Check]:
 
 def nets_answer_alike(examples: pa.Table) -> list[Check]:
     """Shown again in another batch, a net gives the same logits; if not, attacks must average over its randomness."""
-    rows = _unattacked(examples.select([*NET, "index", "unstable"]).to_pandas())
+    rows = unattacked(examples.select([*NET, "index", "unstable"]).to_pandas())
     checks = []
     for (source, seed), images in rows.groupby(NET):
         unstable, n = int(images["unstable"].sum()), len(images)
@@ -442,6 +419,29 @@ def nets_answer_alike(examples: pa.Table) -> list[Check]:
         numbers = {"estimate": unstable / n, "low": low, "high": high, "source": source}
         holds, check = unstable <= FEW_LEFT * n, "two passes give the same logits"
         checks.append(_check(check, f"{source} seed {seed}", holds, detail, n, **numbers))
+    return checks
+
+
+def certified_radii_hold(certification: pa.Table, examples: pa.Table) -> list[Check]:
+    """No adversarial example lies inside the radius that was certified for its net, image and norm.
+
+    By its size in that norm, whatever the attack had in mind. A smoothed net is another one than the attacked net, so
+    that its radii are not refuted by examples of the latter.
+    """
+    proven = certification.select([*CERTIFIED, "norm", "smoothed", "predicted", "radius"]).to_pandas()
+    proven = proven[~proven["smoothed"]].rename(columns={"seed": "source_seed", "predicted": "certain"})
+    columns = [*NET, "attack", "index", "predicted_clean", "predicted", "linf", "l2"]
+    met = proven.merge(examples.select(columns).to_pandas(), on=[*NET, "index"])
+    met["size"] = met["l2"].where(met["norm"] == "l2", met["linf"])
+    met["broken"] = (met["predicted"] != met["certain"]) & (met["size"] < met["radius"] - SLACK)
+    checks = []
+    for (certification_, source, seed), group in met.groupby(["certification", *NET]):
+        broken, n = group[group["broken"]], len(group)
+        attacks = ", ".join(sorted(set(broken["attack"])))
+        detail = f"{len(broken)} of {n} examples lie inside a certified radius and get another label"
+        detail += f" ({attacks})" if attacks else ""
+        subject = f"{certification_} of {source} seed {seed}"
+        checks.append(_check("certified radii hold", subject, broken.empty, detail, n, source=source))
     return checks
 
 
@@ -505,14 +505,18 @@ def _judged(
     return _statistical(check, subject, (estimate if n < LEAST_N else low) <= 0, detail, n, kind, **numbers)
 
 
-def white_box_is_strongest(transfer: pa.Table) -> list[Check]:
+def white_box_is_strongest(transfer: pa.Table, transferred: pa.Table | None = None) -> list[Check]:
     """Examples crafted on a model fool it at least as often as those crafted on another one do (the column), and fool
     it at least as often as any other model (the row).
 
-    The row is a check where the attack seeks the smallest change, which succeeds on all images of its own model. Else
-    it is a warning and counts the error beyond each model's clean one: another model may simply be weaker.
+    Models that have learnt nothing, by the answers in `transferred`, are left out. The row is a check where the attack
+    seeks the smallest change, which succeeds on all images of its own model. Else it is a warning and counts the error
+    beyond each model's clean one: another model may simply be weaker.
     """
     rows = transfer.to_pandas()
+    for source, seed in [] if transferred is None else _targets_at_chance(transferred):
+        as_source = (rows["source"] == source) & (rows["source_seed"] == seed)
+        rows = rows[~as_source & ~((rows["target"] == source) & (rows["target_seed"] == seed))]
     rows = rows[rows["norm"] != "none"]
     rows["excess"] = rows["error"] - rows["clean_error"]
     own = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
@@ -535,6 +539,11 @@ def white_box_is_strongest(transfer: pa.Table) -> list[Check]:
                 )
                 checks.append({**check, "detail": f"{check['detail']}; not paired; {detail}"})
     return checks
+
+
+def _targets_at_chance(transferred: pa.Table) -> list[tuple[str, int]]:
+    answers = transferred.select(["target", "target_seed", "index", "label", "predicted_clean"]).to_pandas()
+    return at_chance(answers.rename(columns={"target": "source", "target_seed": "source_seed"}))
 
 
 def _independent_difference(a: Any, b: Any, measure: str) -> tuple[float, float, float]:
@@ -605,7 +614,7 @@ STATISTICAL: dict[tuple[str, ...], tuple[Test, ...]] = {
         steps_reach_the_border,
         smallest_changes_are_found,
     ),
-    ("transfer",): (white_box_is_strongest,),
+    ("transfer", "transferred"): (white_box_is_strongest,),
     ("inpainting",): (contextual_loss_is_better, masks_in_order),
     ("calibration",): (judge_is_calibrated,),
 }
@@ -613,4 +622,5 @@ STATISTICAL: dict[tuple[str, ...], tuple[Test, ...]] = {
 INVARIANT: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("examples",): (numbers_are_finite, attacks_meet_the_same_images),
     ("examples", "classifier_quality"): (clean_accuracy_is_as_tested,),
+    ("certification", "examples"): (certified_radii_hold,),
 }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-BALLS = ("linf", "l2", "l0")
+BALLS = ("linf", "l2", "l1", "l0")
 """Norms in which a smaller budget is part of a larger one."""
 
 

@@ -77,6 +77,16 @@ class TargetedAttack(AttackSpec):
         return "none" if self.target is None else str(self.target)
 
 
+class MinimumNormAttack(AttackSpec):
+    """Base of attacks that seek the smallest change; they have no budget."""
+
+    rounded: bool = Field(
+        False,
+        description="give images of 256 grey levels that fool as they are: the change grows until it fools when "
+        "rounded; where it never does, the image stays as it is",
+    )
+
+
 def check_loss(loss: str, targeted: bool, classes: int) -> None:
     """WrongValue if a loss compares more classes than there are."""
     needed = 4 if targeted else 3
@@ -285,7 +295,7 @@ class RegionAttack(TargetedAttack):
         )
 
 
-class LbfgsAttack(TargetedAttack):
+class LbfgsAttack(MinimumNormAttack, TargetedAttack):
     """The smallest change that misleads, by box-constrained L-BFGS and a search over c (Szegedy et al. 2014)."""
 
     kind: Literal["lbfgs"] = Field(description="box-constrained L-BFGS")
@@ -308,7 +318,7 @@ class LbfgsAttack(TargetedAttack):
         )
 
 
-class DeepFoolAttack(AttackSpec):
+class DeepFoolAttack(MinimumNormAttack):
     """Steps to the nearest linearised boundary until the label changes (Moosavi-Dezfooli et al. 2016)."""
 
     kind: Literal["deepfool"] = Field(description="DeepFool, L2")
@@ -319,7 +329,7 @@ class DeepFoolAttack(AttackSpec):
         return Threat(norm="l2", eps=None, steps=self.steps, access="white-box", target="none")
 
 
-class FmnAttack(TargetedAttack):
+class FmnAttack(MinimumNormAttack, TargetedAttack):
     """The smallest change, on a walk along the boundary in a ball that adapts (Pintor et al. 2021)."""
 
     kind: Literal["fmn"] = Field(description="fast minimum-norm attack, L∞, L2, L1 or L0")
@@ -343,7 +353,7 @@ class FmnAttack(TargetedAttack):
         )
 
 
-class JsmaAttack(TargetedAttack):
+class JsmaAttack(MinimumNormAttack, TargetedAttack):
     """Pixels changed to the extreme one pair after the other, by a saliency map (Papernot et al. 2016)."""
 
     kind: Literal["jsma"] = Field(description="Jacobian saliency map attack")
@@ -357,7 +367,7 @@ class JsmaAttack(TargetedAttack):
         return Threat(norm="l0", eps=None, steps=0, step_size=self.theta, access="white-box", target=self._target())
 
 
-class CarliniWagnerAttack(TargetedAttack):
+class CarliniWagnerAttack(MinimumNormAttack, TargetedAttack):
     """The smallest L2 change in tanh space with a binary search over c (Carlini and Wagner 2017)."""
 
     kind: Literal["carlini_wagner"] = Field(description="Carlini and Wagner's L2 attack")

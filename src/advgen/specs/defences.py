@@ -92,6 +92,18 @@ class FastDefence(DefenceSpec):
         return f"fast {self.eps:g}"
 
 
+class IbpDefence(DefenceSpec):
+    """Training on interval bounds, which prove what they reach (Gowal et al. 2018)."""
+
+    kind: Literal["ibp"] = Field(description="training on interval bounds, for certified radii")
+    eps: Size = Field(0.1, description="radius of the L∞ ball, on the [0, 1] scale of pixels")
+    kappa: Fraction = Field(0.5, description="weight of the clean images at the full eps")
+    eps_warmup: NonNegative = Field(1.0, description="epochs during which eps grows from zero")
+
+    def label(self) -> str:
+        return f"IBP {self.eps:g}"
+
+
 class PoolDefence(DefenceSpec):
     """A pool of minimum-distortion examples that is mixed into the training images (Szegedy et al. 2014)."""
 

@@ -56,6 +56,23 @@ def test_facts_by_hand():
     assert told == [(2, 3, {}), (3, 3, {})]
 
 
+def test_says_what_becomes_of_an_example_in_256_grey_levels():
+    """The boundary lies between the grey levels 153 and 154, where .6015 is rounded to the nearer, right one."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 2))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[-100.0], [100.0]]))
+        model[1].bias.copy_(torch.tensor([60.1, -60.1]))
+    images = torch.tensor([0.59, 0.65, 0.2]).view(3, 1, 1, 1)
+    spec = FgsmAttack(kind="fgsm", eps=0.1)
+
+    def add(model, x_BCHW, y_B, spec, *, seed, indices):
+        return x_BCHW + 0.0115
+
+    facts = craft(add, model, images, torch.zeros(3, dtype=torch.long), spec, seed=0, indices=[0, 1, 2])
+    assert facts["predicted"].tolist() == [1, 1, 0]
+    assert facts["predicted_rounded"].tolist() == [0, 1, 0]
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_what_sticks_out_more_than_rounding_is_refused(norm):
     spec = PgdAttack(kind="pgd", norm=norm, eps=0.25)

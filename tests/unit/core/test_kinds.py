@@ -182,10 +182,10 @@ def test_pairs_that_do_not_fit_are_refused(targets: str, seeds: str, images: str
 def test_a_command_has_the_paths_that_snakemake_gives() -> None:
     """Which need not be the plan's: a module's prefix goes before them."""
     plan = build(load_file(ROOT / "config/smoke.yaml"))
-    job = next(job for job in plan.jobs if job.rule == "transfer")
-    given = {"examples": "sub dir/a.parquet", "targets": ["b.safetensors", "c.safetensors"]}
-    words = plan.files("transfer", job.wildcards, given, {"row": "sub/row.parquet"})
-    assert words == "--examples 'sub dir/a.parquet' --targets b.safetensors c.safetensors --out sub/row.parquet"
+    given = {"models": ["b.safetensors", "c.safetensors"], "histories": "sub dir/a.parquet", "data": "d.parquet"}
+    words = plan.files("evaluate_classifiers", {}, given, {"table": "sub/table.parquet"})
+    expected = "--models b.safetensors c.safetensors --histories 'sub dir/a.parquet' --data d.parquet"
+    assert words == f"{expected} --out sub/table.parquet"
     searched = next(job for job in plan.jobs if job.rule == "invert")
     made = {role: f"{role}.parquet" for role in searched.outputs}
     assert plan.files("invert", searched.wildcards, {"data": "d", "judge": "j"}, made).startswith(

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from scipy.stats import ttest_1samp
 
@@ -15,6 +17,7 @@ from advgen.experiments.autoencoders.latent_distribution import chosen
 from advgen.experiments.convergences.convergence import right_after
 from advgen.experiments.gans.loss_curves import spans
 from advgen.experiments.linearities.summary import straightness
+from advgen.experiments.transfers.transfer_matrix import learnt
 from advgen.figures import common
 from advgen.metrics.intervals import wilson
 
@@ -25,7 +28,7 @@ def rows(**right: list[bool]) -> pd.DataFrame:
         pd.DataFrame({"source": "net", "source_seed": 0, "attack": name, "index": range(len(flags)), "robust": flags})
         for name, flags in right.items()
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True).assign(learnt=True)
 
 
 def test_the_worst_case_counts_an_image_that_is_right_under_every_attack() -> None:
@@ -53,6 +56,47 @@ def test_more_nets_do_not_make_the_interval_narrower() -> None:
 
 def test_no_rows_have_no_accuracy() -> None:
     assert attacked.accuracy(rows(a=[True]).iloc[:0]) is None
+
+
+def answers(**predicted: list[int]) -> pa.Table:
+    """What nets say of twelve clean images of three classes, which an attack leaves as they are."""
+    label = [0, 1, 2] * 4
+    facts = {"source_seed": 0, "attack": "a", "index": range(12), "label": label, "norm": "linf", "eps": 0.1}
+    parts = [
+        pd.DataFrame({**facts, "source": net, "predicted_clean": told, "predicted": told, "predicted_rounded": told})
+        for net, told in predicted.items()
+    ]
+    return pa.Table.from_pandas(pd.concat(parts, ignore_index=True))
+
+
+def test_a_net_at_chance_has_a_clean_accuracy_and_is_not_compared_under_attack() -> None:
+    """A constant net is never fooled, so that it would stand above all others."""
+    told = answers(learnt=[0, 1, 2] * 3 + [0, 1, 1], constant=[1] * 12)
+    facts = attacked.examples({"examples": told})
+    of = {net: facts[facts["source"] == net] for net in ("learnt", "constant")}
+    clean = {net: attacked.accuracy(rows, "clean") for net, rows in of.items()}
+    assert [round(12 * one.mean) for one in clean.values() if one] == [11, 4]
+    assert attacked.accuracy(of["constant"]) is None
+    both = attacked.accuracy(facts)
+    assert both is not None and both.nets.tolist() == [11 / 12]
+    assert attacked.counts(facts).endswith("test images; at chance, so not compared under attack: constant seed 0")
+    assert "at chance" not in attacked.counts(of["learnt"])
+
+
+def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
+    nets = {"a": [0, 1, 2] * 4, "b": [0, 1, 2] * 4, "flat": [2] * 12}
+    shown = answers(**nets).rename_columns({"source": "target", "source_seed": "target_seed"})
+    pairs = [(source, target) for source in nets for target in nets]
+    sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
+    seeds = {"source_seed": [0] * 9, "target_seed": [0] * 9}
+    transfer = pa.table({"source": sources, "target": targets, **seeds})
+    kept, words = learnt({"transfer": transfer, "transferred": shown})
+    assert set(zip(kept["source"], kept["target"], strict=True)) == {(s, t) for s in "ab" for t in "ab"}
+    assert words == "; at chance, so left out: flat seed 0"
+    everywhere = shown.filter(pc.equal(shown["target"], "flat"))
+    alone = transfer.filter(pc.equal(transfer["target"], "flat"))
+    kept, words = learnt({"transfer": alone, "transferred": everywhere})
+    assert (len(kept), words) == (3, "")
 
 
 def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> None:

@@ -421,11 +421,22 @@ def transfer(errors, n=1000, eps=None, clean=0.02):
     return arrow_table("transfer", {name: [row[name] for row in rows] for name in rows[0]})
 
 
+def transferred(errors, constant=(), n=1000):
+    """What the targets of a matrix say of the clean images: the truth, or of some targets always the same."""
+    blank = {name: 0 if kind != "string" else "x" for name, kind in TABLES["transferred"].columns.items()}
+    parts = []
+    for source, target in errors:
+        label = np.arange(n) % 10
+        one = {**blank, "source": source, "target": target, "index": np.arange(n), "label": label, "amplified": False}
+        parts.append(pd.DataFrame({**one, "predicted_clean": 3 if target in constant else label}))
+    return arrow_table("transferred", pd.concat(parts).to_dict("list"))
+
+
 SOUND = {("a", "a"): 1.0, ("a", "b"): 0.3, ("b", "a"): 0.2, ("b", "b"): 0.99}
 
 
 def test_a_white_box_leads_its_row_and_column():
-    checked = sanity.check_tables({"transfer": transfer(SOUND)})
+    checked = sanity.check_tables({"transfer": transfer(SOUND), "transferred": transferred(SOUND)})
     assert len(checked) == 4
     assert all(check["holds"] and check["kind"] == "check" and "not paired" in check["detail"] for check in checked)
 
@@ -438,6 +449,14 @@ def test_a_stronger_transfer_is_broken(entry, place):
     assert broken(few) == set() and broken(few, "warning") == {f"white box leads its {place}"}
     slight = {**errors, entry: 0.51}
     assert broken(sanity.white_box_is_strongest(transfer(slight))) == set()
+
+
+@pytest.mark.parametrize("constant", ["a", "b"])
+def test_a_target_at_chance_takes_no_part_in_a_transfer(constant):
+    """A net that always says the same errs on nine of ten images, whatever is done to them."""
+    errors = {("a", "a"): 0.5, ("a", "b"): 0.9, ("b", "a"): 0.9, ("b", "b"): 0.5}
+    assert len(broken(sanity.white_box_is_strongest(transfer(errors), transferred(errors)))) == 2
+    assert sanity.white_box_is_strongest(transfer(errors), transferred(errors, constant)) == []
 
 
 def test_a_row_of_fixed_eps_is_only_flagged():

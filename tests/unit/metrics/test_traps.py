@@ -271,6 +271,42 @@ def test_the_clean_accuracy_has_an_interval(error: float, holds: bool) -> None:
     assert "clean accuracy is the test accuracy" not in {one["check"] for one in checked(examples, elsewhere)}
 
 
+def certificates(examples: pd.DataFrame, **told: Any) -> pa.Table:
+    """Of the net without an attack, each image's radius just below the smallest change that any attack found."""
+    fooled = examples[examples["predicted"] != examples["predicted_clean"]]
+    smallest = fooled.groupby("index")["linf"].min()
+    net = examples.drop_duplicates("index").set_index("index")
+    radius = smallest.reindex(net.index).fillna(1.0)
+    facts = {"certification": "proven", "source": "net", "seed": 0, "norm": "linf", "smoothed": False, **told}
+    rows = {**facts, "index": net.index, "predicted": net["predicted_clean"], "radius": radius}
+    return pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({}, {}),
+        ({"radius": 0.11}, {"certified radii hold": "check"}),
+        ({"radius": 0.11, "smoothed": True}, {}),
+        ({"radius": 0.11, "norm": "l2"}, {}),
+        ({"radius": 1.01, "norm": "l2"}, {"certified radii hold": "check"}),
+    ],
+    ids=["sound", "too large a radius", "of another, smoothed net", "of another norm", "too large in L2"],
+)
+def test_an_example_inside_its_certified_radius_is_told(told: Row, kind: dict[str, str]) -> None:
+    """All changes of the study are of L∞ size .1 and L2 size 1."""
+    examples, _ = study(*BATTERY)
+    tables = {"certification": certificates(examples), "examples": pa.Table.from_pandas(examples)}
+    certification = tables["certification"].to_pandas().assign(**told)
+    tables["certification"] = pa.Table.from_pandas(certification)
+    found = [one for one in sanity.check_invariants(tables) if one["check"] == "certified radii hold"]
+    assert broken(found) == kind
+    names = ["proven of net seed 0"] if not told.get("smoothed") else []
+    assert [one["subject"] for one in found] == names
+    if kind:
+        assert "get another label (deepfool, fgsm, noise, pgd, square)" in found[0]["detail"]
+
+
 def test_devices_may_round_one_answer_differently() -> None:
     examples, quality = study(*BATTERY, images=50)
     first = (examples["attack"] == "pgd") & (examples["index"] == examples["index"].min())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from advgen.core.catalog import TABLES
@@ -11,7 +12,7 @@ from advgen.core.schema import Image
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.accuracy_curves import points
 from advgen.experiments.attacks.summary import summarise as robustness
-from advgen.io.tables import arrow_table
+from advgen.io.tables import arrow_table, concatenate
 from advgen.metrics.worst_case import worst_cases
 
 N = 10
@@ -89,11 +90,49 @@ def test_a_worst_case_costs_what_all_its_attacks_cost() -> None:
     assert found.loc["pgd", "inside"] == "pgd"
 
 
+def transferred(**told: object) -> pa.Table:
+    """PGD on another net, from which image 5 falls in this one, too, while image 9 was no image of ours."""
+    blank = {name: 0 if kind != "string" else "x" for name, kind in TABLES["transferred"].columns.items()}
+    one = {**blank, "source": "other", "source_seed": 3, "target": "net", "attack": "pgd", "norm": "linf", "eps": 0.1}
+    one |= {"amplified": False, "gradient_calls": 7.0, "forward_calls": 8.0, "index": [0, 5, 99], "label": 0}
+    return arrow_table("transferred", {**one, "predicted": [0, 1, 1], **told})
+
+
+def with_transfers(*tables: pa.Table) -> pd.DataFrame:
+    facts = examples()
+    image = np.zeros((len(facts), 1, 1, 1), np.float32)
+    made = arrow_table("examples", {**facts.to_dict("list"), "image": image, "adversarial": image})
+    return pd.DataFrame(robustness({"examples": made, "transferred": concatenate(tables)})).set_index("attack")
+
+
+def test_what_falls_to_an_example_of_another_net_has_fallen() -> None:
+    found = with_transfers(transferred())
+    assert found.loc["worst linf 0.1", "inside"] == "margin-small, pgd from other seed 3, pgd-small"
+    assert found.loc["worst linf 0.1", "accuracy"] == 0.7  # images 0 and 9 fall to ours, image 5 to the other's
+    assert (found.loc["worst linf 0.1", "gradient_calls"], found.loc["worst linf 0.1", "n"]) == (57, N)
+    assert "pgd from other seed 3" in found.loc["worst linf 0.25", "inside"]
+    assert "pgd from other seed 3" not in found.index
+    # the same examples in another study are no further attack
+    again = with_transfers(transferred(), transferred(study="again"))
+    pd.testing.assert_frame_equal(again, found)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"amplified": True}, {"dataset": "another"}, {"label": 1}, {"source": "net", "source_seed": 0}, {"norm": "none"}],
+    ids=["amplified", "another data set", "other labels", "its own", "noise"],
+)
+def test_what_does_not_belong_to_a_ball_is_left_out(told: dict[str, object]) -> None:
+    found = with_transfers(transferred(**told))
+    assert found.loc["worst linf 0.1", "inside"] == "margin-small, pgd-small"
+    assert found.loc["worst linf 0.1", "accuracy"] == 0.8
+
+
 def test_curves_never_rise_with_eps() -> None:
     pytest.importorskip("matplotlib").use("Agg")
     from matplotlib.figure import Figure
 
-    facts = examples("pgd", "pgd-small").assign(clean=True)
+    facts = examples("pgd", "pgd-small").assign(clean=True, learnt=True)
     facts["robust"] = facts["predicted"] == facts["label"]
     axes = Figure().subplots()
     assert points(axes, facts, 0, 0.0) == 0.0
@@ -106,6 +145,6 @@ def test_noise_of_another_size_is_other_noise() -> None:
     from matplotlib.figure import Figure
 
     large = examples("noise").assign(attack="more-noise", eps=0.3, predicted=0)
-    facts = pd.concat([examples("noise"), large], ignore_index=True).assign(clean=True)
+    facts = pd.concat([examples("noise"), large], ignore_index=True).assign(clean=True, learnt=True)
     facts["robust"] = facts["predicted"] == facts["label"]
     assert points(Figure().subplots(), facts, 0, 0.0) == 100

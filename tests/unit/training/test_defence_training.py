@@ -59,6 +59,26 @@ def of_kind(kind, **settings):
     return registry.kinds("defences")[kind](kind=kind, **settings)
 
 
+def test_ibp_is_the_cross_entropy_of_the_worst_logits(x, y):
+    """For one linear layer the worst logit of a class is known: each pixel at the end that favours the class most."""
+    model = Watched(FcNetwork(kind="fc").fit((1, 6, 6)))
+    defence = made(of_kind("ibp", eps=0.1, kappa=0.3, eps_warmup=0), model.net, x, y)
+    low, high = (x - 0.1).clamp(0, 1).flatten(1), (x + 0.1).clamp(0, 1).flatten(1)
+    weight, bias = model.net.head.weight, model.net.head.bias
+    towards = weight[None] - weight[y][:, None]
+    worst = (towards.clamp_min(0) @ high[:, :, None] + towards.clamp_max(0) @ low[:, :, None]).squeeze(2)
+    worst = worst + bias - bias[y][:, None]
+    expected = 0.3 * cross_entropy(model.net(x), y) + 0.7 * cross_entropy(worst, y)
+    assert loss_of(defence, x, y, step(50)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_ibp_begins_with_clean_images_and_small_balls(x, y):
+    model = Watched()
+    defence = made(of_kind("ibp", eps=0.2, kappa=0.5, eps_warmup=2), model.net, x, y)
+    assert defence.varying(step(9)) == pytest.approx((0.1, 0.75))
+    assert defence.varying(step(19)) == defence.varying(step(60)) == pytest.approx((0.2, 0.5))
+
+
 def trained_on(spec, x, y, number=50):
     model = Watched()
     loss_of(made(spec, model, (x * 255).byte(), y), x, y, step(number))

@@ -40,7 +40,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
     for number, (title, rows) in enumerate(groups):
         axes = panels.axes(page, head + legend, number, title)
         for s, source in enumerate(sources):
-            mine = rows[rows["source"] == source]
+            mine = rows[(rows["source"] == source) & rows["learnt"]]
             if rows["eps"].isna().any():
                 _distances(axes, mine, s)
             else:
@@ -81,7 +81,7 @@ def dodge(number: int, count: int, widest: float) -> float:
 def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
     """Accuracy at each budget, from the clean one at 0 on: right under every attack of a norm up to that budget.
 
-    Returns the last one, in percent.
+    Returns the last one, in percent; NaN where there is none.
     """
     found = {0.0: attacked.accuracy(rows, "clean")}
     for eps in sorted(set(rows["eps"])):
@@ -100,7 +100,7 @@ def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
     for eps, right in shown.items():
         face = {"markerfacecolor": "white"} if eps == 0 else {}
         common.interval(axes, eps + shift, 100 * right.mean, 100 * right.low, 100 * right.high, number, **face)
-    return means[-1]
+    return means[-1] if means else float("nan")
 
 
 def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:

@@ -32,8 +32,10 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = [f"{name}\n{common.threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
     measures = [
-        strips.Measure(
-            "success", "% of the images right when clean", _success(facts, sources, attacks), False, (0, 100)
+        strips.Measure(title, note, _success(facts, sources, attacks, right), False, (0, 100))
+        for title, note, right in (
+            ("success", "% of the images right when clean", "robust"),
+            ("success as uint8", "% after rounding to k/255", "robust_rounded"),
         )
     ]
     for name, (title, note) in SIZES.items():
@@ -52,15 +54,16 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
 
 def _each(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[tuple[int, int, pd.DataFrame]]:
     """Group, row and examples of every classifier and attack that was tried."""
+    facts = facts[facts["learnt"]]
     pairs = [(s, a) for s in range(len(sources)) for a in range(len(attacks))]
     rows = [(s, a, facts[(facts["source"] == sources[s]) & (facts["attack"] == attacks[a])]) for s, a in pairs]
     return [(s, a, one) for s, a, one in rows if len(one)]
 
 
-def _success(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[strips.Mark]:
+def _success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column: str) -> list[strips.Mark]:
     marks = []
     for s, a, rows in _each(facts, sources, attacks):
-        right = rows[rows["clean"]].groupby("source_seed")["robust"].agg(["mean", "size"])
+        right = rows[rows["clean"]].groupby("source_seed")[column].agg(["mean", "size"])
         if len(right):
             seeds = 100 * (1 - right["mean"].to_numpy(float))
             n = int(right["size"].min())

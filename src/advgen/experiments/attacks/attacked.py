@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from advgen.figures import common
 from advgen.metrics import worst_case
+from advgen.metrics.chance import at_chance
 from advgen.metrics.intervals import wilson
 
 KINDS = {
@@ -46,19 +47,27 @@ class Accuracy(NamedTuple):
 
 
 def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
-    """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too."""
+    """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too.
+
+    `robust_rounded`: on the attacked one as 256 grey levels show it; `learnt`: not by a net at chance.
+    """
     facts = common.frame(tables["examples"])
     facts["clean"] = facts["predicted_clean"] == facts["label"]
     facts["robust"] = facts["clean"] & (facts["predicted"] == facts["label"])
+    facts["robust_rounded"] = facts["clean"] & (facts["predicted_rounded"] == facts["label"])
+    chance = at_chance(facts)
+    facts["learnt"] = [net not in chance for net in zip(facts["source"], facts["source_seed"], strict=True)]
     return facts
 
 
 def accuracy(rows: pd.DataFrame, column: str = "robust") -> Accuracy | None:
     """Share of the images that are right in all rows about them, the mean over nets; None without rows.
 
+    Under attack, nets at chance do not count: what says the same of all images is never fooled.
     The interval is Wilson's for the number of images at that mean: nets share their images, so more of them do not
     make it narrower.
     """
+    rows = rows if column == "clean" else rows[rows["learnt"]]
     if rows.empty:
         return None
     right = rows.groupby(["source", "source_seed", "index"])[column].min()
@@ -90,7 +99,15 @@ def under_all(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
 
 def counts(facts: pd.DataFrame) -> str:
     """How many images each net was tested on."""
-    return f"{common.n_is(facts.groupby(['source', 'source_seed', 'attack']).size())} test images"
+    words = f"{common.n_is(facts.groupby(['source', 'source_seed', 'attack']).size())} test images"
+    return words + left_out(facts)
+
+
+def left_out(facts: pd.DataFrame) -> str:
+    """The nets at chance, if there are any."""
+    nets = facts.loc[~facts["learnt"], ["source", "source_seed"]].drop_duplicates().itertuples(index=False)
+    chance = [f"{source} seed {seed}" for source, seed in nets]
+    return f"; at chance, so not compared under attack: {', '.join(chance)}" if chance else ""
 
 
 def seeds_shown(facts: pd.DataFrame, mark: str = "ticks") -> str:

@@ -69,7 +69,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
 
 
 def _rows(facts: pd.DataFrame, names: tuple[str, ...], norm: str) -> pd.DataFrame:
-    return facts[facts["source"].isin(names) & (facts["norm"] == norm)]
+    return facts[facts["source"].isin(names) & (facts["norm"] == norm) & facts["learnt"]]
 
 
 def _title(axes: Axes, title: str, panel: Mapping[str, pd.DataFrame], width: float) -> None:

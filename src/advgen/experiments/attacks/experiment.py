@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.core.definitions import Study
+from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
 from advgen.core.tasks import DeviceTask
@@ -142,6 +142,20 @@ class DiscriminatorsFigure(FigureSpec):
                 yield Need("attacks", (source, attack), "examples")
 
 
+STRONG = ("pgd", "apgd", "ensemble")
+"""Kinds of attacks that tell what a net withstands, if they take several steps."""
+
+
+def fgsm_alone(study: Study, attacks: Iterable[str]) -> Iterator[str]:
+    """What is wrong with showing these attacks: FGSM without a strong one of its eps."""
+    shown = {name: (study.attacks[name].kind, study.attacks[name].threat()) for name in attacks}
+    strong = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind in STRONG and threat.steps > 1}
+    for name, (kind, threat) in shown.items():
+        if kind == "fgsm" and (threat.norm, threat.eps) not in strong:
+            remedy = f"add an ensemble, or apgd or pgd of several steps, of eps = {threat.eps:g}"
+            yield f": {name!r} is a single step, which a net can be fitted to; {remedy}"
+
+
 class Attacks(Kind[AttackSpec]):
     """Attacks on classifiers. An attack alone makes nothing: it runs on the sources that others name with it."""
 
@@ -161,6 +175,7 @@ class Attacks(Kind[AttackSpec]):
                 "target_label": INT,
                 "predicted_clean": INT,
                 "predicted": INT,
+                "predicted_rounded": INT,
                 "confidence": REAL,
                 "linf": REAL,
                 "l2": REAL,
@@ -187,6 +202,7 @@ class Attacks(Kind[AttackSpec]):
                 "accuracy_low": REAL64,
                 "accuracy_high": REAL64,
                 "success": REAL64,
+                "success_rounded": REAL64,
                 "confidence_on_mistakes": REAL64,
                 "median_l0": REAL64,
                 "median_l2": REAL64,
@@ -199,8 +215,8 @@ class Attacks(Kind[AttackSpec]):
             "Accuracy under attack",
             "Adversarial lab",
             measured=(
-                *("clean_accuracy", "accuracy", "success", "confidence_on_mistakes", "median_l0", "median_l2"),
-                *("median_linf", "mean_rms", "zero_gradients", "gradient_calls", "forward_calls"),
+                *("clean_accuracy", "accuracy", "success", "success_rounded", "confidence_on_mistakes", "median_l0"),
+                *("median_l2", "median_linf", "mean_rms", "zero_gradients", "gradient_calls", "forward_calls"),
             ),
         ),
     }
@@ -238,6 +254,12 @@ class Attacks(Kind[AttackSpec]):
     def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need names a source and an attack."""
         return self.jobs_on(planner, *need.names)
+
+    def check(self, study: Study) -> Iterator[Mistake]:
+        """No figure shows FGSM without a strong attack of its eps."""
+        for name, figure in study.figures.items():
+            for message in fgsm_alone(study, getattr(figure, "attacks", ())):
+                yield ("figures", name, "attacks"), message
 
 
 KIND = Attacks()

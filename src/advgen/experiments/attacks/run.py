@@ -35,7 +35,7 @@ def examples(
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
     others: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, Any]:
-    """Columns of the table of examples, for images (N, C, H, W) in [0, 1] and labels (N,); the rest is that of `craft`."""
+    """Columns of the table of examples, for images (N, C, H, W) in [0, 1] and labels (N,); the rest as in `craft`."""
     crafted = craft(
         registry.resolve(spec.attack),
         model,

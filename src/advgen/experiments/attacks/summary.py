@@ -17,34 +17,64 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     """Clean accuracy and accuracy under attack (right on both images), per source, seed and attack.
 
     A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
-    is no larger; `inside` names them, since one source may have met more than another, and its calls are their sum.
+    is no larger, those among them whose examples were crafted on another net and shown to this one; `inside` names
+    them, since one source may have met more than another, and its calls are their sum.
     """
     examples = tables["examples"]
     facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
     keys_of = [name for name in facts if name not in ("zero_gradient", "gradient_calls", "forward_calls")]
     rows = []
     for keys, one in groups(examples, keys_of):
-        right = (one["predicted_clean"] == one["label"]) & (one["predicted"] == one["label"])
-        rows.append({**keys, "inside": keys["attack"], **_robustness(one, right), **_effort(one)})
-    for keys, group in groups(examples, ["source", "source_seed", "dataset", "images", "parameters", "defence"]):
+        rows.append({**keys, "inside": keys["attack"], **_robustness(_judged(one)), **_effort(one)})
+    transferred = _transferred(tables["transferred"]) if "transferred" in tables else None
+    for keys, own in groups(examples, ["source", "source_seed", "dataset", "images", "parameters", "defence"]):
+        group = own if transferred is None else pd.concat([own, _met(transferred, own)], ignore_index=True)
         for norm, eps, attacks in worst_cases(group):
-            within = group[group["attack"].isin(attacks)]
-            right = (within["predicted_clean"] == within["label"]) & (within["predicted"] == within["label"])
-            worst = within.assign(right=right).sort_values(["index", "right"]).groupby("index").first()
+            within = _judged(group[group["attack"].isin(attacks)])
+            images = within.sort_values(["index", "right"]).groupby("index")
+            worst = images.first().assign(right_rounded=images["right_rounded"].min())
             named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "worst_case"}
             threat = {"norm": norm, "eps": eps, "steps": None, "restarts": None, "step_size": None}
             threat |= {"access": "ensemble", "target": "none", "loss": "none"}
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
-            rows.append(
-                {**keys, **named, **threat, **_robustness(worst, worst["right"]), **_effort(worst), **spent.to_dict()}
-            )
+            zero = float(own.drop_duplicates("index")["zero_gradient"].mean())
+            rows.append({**keys, **named, **threat, **_robustness(worst), "zero_gradients": zero, **spent.to_dict()})
     return columns(rows)
 
 
-def _robustness(examples: pd.DataFrame, right: pd.Series) -> dict[str, Any]:
+def _transferred(examples: pa.Table) -> pd.DataFrame:
+    """Examples crafted on other nets than the one they are shown to, which is their `source` here.
+
+    Amplified ones have left their ball. What several studies show to a net is one and the same.
+    """
+    rows = examples.to_pandas()
+    own = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
+    rows = rows[~own & ~rows["amplified"]]
+    crafted = rows["attack"] + " from " + rows["source"] + " seed " + rows["source_seed"].astype(str)
+    met = rows.assign(attack=crafted, source=rows["target"], source_seed=rows["target_seed"])
+    return met.drop_duplicates(["source", "source_seed", "attack", "index"])
+
+
+def _met(transferred: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+    """Those that a net met, of the images that it was attacked on itself."""
+    shared = ["source", "source_seed", "dataset", "index", "label"]
+    return transferred.merge(own[shared].drop_duplicates(), on=shared)[transferred.columns.intersection(own.columns)]
+
+
+def _judged(examples: pd.DataFrame) -> pd.DataFrame:
+    """Whether each image is right under attack (and when clean), as the attack left it and in 256 grey levels."""
+    right = {
+        name: (examples["predicted_clean"] == examples["label"]) & (examples[predicted] == examples["label"])
+        for name, predicted in (("right", "predicted"), ("right_rounded", "predicted_rounded"))
+    }
+    return examples.assign(**right)
+
+
+def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
+    right, still_right = (examples[name].to_numpy() for name in ("right", "right_rounded"))
     clean = (examples["predicted_clean"] == examples["label"]).to_numpy()
-    fooled = clean & ~right.to_numpy()
+    fooled = clean & ~right
     mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != examples["label"]).to_numpy()]
     low, high = wilson(int(right.sum()), len(right))
     reached = examples[fooled]
@@ -55,6 +85,7 @@ def _robustness(examples: pd.DataFrame, right: pd.Series) -> dict[str, Any]:
         "accuracy_low": low,
         "accuracy_high": high,
         "success": float(fooled.sum() / clean.sum()) if clean.any() else None,
+        "success_rounded": float((clean & ~still_right).sum() / clean.sum()) if clean.any() else None,
         "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
         **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
         "mean_rms": float(examples["rms"].mean()),

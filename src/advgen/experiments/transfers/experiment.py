@@ -9,8 +9,9 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
+from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
+from advgen.experiments.attacks.experiment import fgsm_alone
 from advgen.outcomes.summaries.outcome import Summarise
 from advgen.specs.base import MOST, AttackName, ClassifierName, Need, Positive, Ref, Spec
 from advgen.specs.figures import FigureSpec
@@ -30,11 +31,14 @@ class TransferDefinition(Spec):
 
 
 class Transfer(DeviceTask):
-    """Show every target the adversarial examples of one source: one row of a matrix."""
+    """Show every target the adversarial examples of one source: one row of a matrix, and what each example did."""
 
     command = "transfer"
     reads = ("examples", "targets")
-    outputs = {"row": "results/transfers/{study}/{source}--seed{seed}--{attack}.parquet"}
+    outputs = {
+        "row": "results/transfers/{study}/{source}--seed{seed}--{attack}.parquet",
+        "examples": "results/transferred/{study}/{source}--seed{seed}--{attack}.parquet",
+    }
     study: str
     targets: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -53,6 +57,7 @@ class TransferMatrixFigure(FigureSpec):
 
     def needs(self) -> Iterator[Need]:
         yield Need("transfers", (self.transfer,), "table")
+        yield Need("transfers", (self.transfer,), "examples")
 
 
 class PublishedTransferFigure(FigureSpec):
@@ -70,6 +75,7 @@ class PublishedTransferFigure(FigureSpec):
 
     def needs(self) -> Iterator[Need]:
         yield Need("transfers", (self.transfer,), "table")
+        yield Need("transfers", (self.transfer,), "examples")
 
 
 class Transfers(Kind[TransferDefinition]):
@@ -79,7 +85,8 @@ class Transfers(Kind[TransferDefinition]):
     about = "transfer matrices"
     order = 45
     tasks = (Transfer,)
-    checked = (("transfer", "row"),)
+    checked = (("transfer", "row"), ("transfer", "examples"))
+    contributes = {"robustness": ("transfer", "examples")}
     tables = {
         "transfer": Table(
             ("study", "source", "source_seed", "attack", "target", "target_seed"),
@@ -104,10 +111,50 @@ class Transfers(Kind[TransferDefinition]):
             "Adversarial lab",
             measured=("rms", "error", "clean_error"),
         ),
+        "transferred": Table(
+            ("study", "source", "source_seed", "attack", "target", "target_seed", "index"),
+            {
+                "study": TEXT,
+                "source": TEXT,
+                "source_seed": INT,
+                "dataset": TEXT,
+                "attack": TEXT,
+                "norm": TEXT,
+                "eps": REAL64,
+                "amplified": BOOL,
+                "target": TEXT,
+                "target_seed": INT,
+                "index": INT,
+                "label": INT,
+                "predicted_clean": INT,
+                "predicted": INT,
+                "predicted_rounded": INT,
+                "confidence": REAL,
+                "linf": REAL,
+                "l2": REAL,
+                "l0": INT,
+                "rms": REAL,
+                "gradient_calls": REAL64,
+                "forward_calls": REAL64,
+            },
+        ),
     }
     figures = (TransferMatrixFigure, PublishedTransferFigure)
 
     def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        """The table over all rows."""
+        rows = tuple(job.outputs["row"] for job in self.rows(planner, name))
+        definition = self.defined(planner.study, name)
+        named = (*definition.sources, *definition.targets, *definition.attacks)
+        varied = {one: planner.varied[one] for one in named if one in planner.varied}
+        return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
+
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+        """A need is of the table, or of the examples behind its rows."""
+        return self.rows(planner, *need.names) if need.role == "examples" else self.jobs(planner, *need.names)
+
+    def rows(self, planner: Planner, name: str) -> list[PlannedJob]:
+        """A job for each row of a matrix: a source, one of its seeds, an attack."""
         definition = self.defined(planner.study, name)
         targets = [(target, job) for target in definition.targets for job in planner.trained(target)]
         jobs = []
@@ -125,10 +172,7 @@ class Transfers(Kind[TransferDefinition]):
                         "targets": tuple(job.outputs["model"] for _, job in targets),
                     }
                     jobs.append(planner.add(task, {"study": name, **crafted.wildcards}, inputs))
-        named = (*definition.sources, *definition.targets, *definition.attacks)
-        rows = tuple(job.outputs["row"] for job in jobs)
-        varied = {one: planner.varied[one] for one in named if one in planner.varied}
-        return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
+        return jobs
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for name, transfer in self.all(study):
@@ -140,6 +184,9 @@ class Transfers(Kind[TransferDefinition]):
             if len(used) > 1:
                 yield ("transfers", name), ": sources and targets see images of different shapes or classes"
         for name, figure in study.figures.items():
+            if isinstance(figure, TransferMatrixFigure | PublishedTransferFigure):
+                for message in fgsm_alone(study, study.transfers[figure.transfer].attacks):
+                    yield ("transfers", figure.transfer, "attacks"), f"{message}; figures.{name} shows it"
             if isinstance(figure, PublishedTransferFigure):
                 transfer = study.transfers[figure.transfer]
                 known = (*transfer.sources, *transfer.targets, *transfer.attacks)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
-from advgen.experiments.transfers.transfer_matrix import summary
+from advgen.experiments.transfers.transfer_matrix import learnt, summary
 from advgen.figures import common
 from advgen.metrics.published import PUBLISHED, Published, kendall
 
@@ -24,7 +24,7 @@ SMALLEST, LARGEST, BETWEEN = 8.5, 17.0, 4.0
 def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figure:
     """Three matrices per attack: published, ours, ours minus published; rows are sources and noise controls."""
     full = common.inside(spec)
-    facts = common.frame(tables["transfer"])
+    facts, left_out = learnt(tables)
     facts = facts[facts["study"] == spec.transfer]
     published = PUBLISHED[spec.published]
     attacks, controls = set(facts["attack"]), set(spec.names.values())
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figur
     cells = {attack: ours for attack, (ours, _) in found.items()}
     intervals = {attack: lines for attack, (_, lines) in found.items()}
     details = [
-        _details(facts[facts["attack"] == attack], published, (rows, columns), ours, theirs)
+        _details(facts[facts["attack"] == attack], published, (rows, columns), ours, theirs) + left_out
         for attack, ours in cells.items()
     ]
     head = common.heading_height(full, *details)

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import TransferMatrixFigure
 from advgen.figures import common
+from advgen.metrics.chance import at_chance
 from advgen.metrics.intervals import wilson
 
 SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
@@ -23,7 +24,7 @@ SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
 def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     """Rows are sources, columns are targets; the bottom row is each target's error on the clean images."""
     full = common.inside(spec)
-    facts = common.frame(tables["transfer"])
+    facts, left_out = learnt(tables)
     sources = sorted(set(facts["source"]))
     controls = set(facts.loc[facts["norm"] == "none", "attack"])
     targets = sorted(set(facts["target"]), key=lambda name: (name not in sources, name))
@@ -39,7 +40,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     heads = {target: common.wrapped(target, cell - 1) for target in targets}
     names = 3.0 * max(map(len, heads.values())) + 1
     height = tall * (len(sources) + CLEAN_GAP + 1)
-    overall = _details(facts, several)
+    overall = _details(facts, several) + left_out
     above = common.heading_height(full, overall) + 1
     details = {attack: _threat(facts[facts["attack"] == attack]) for attack in attacks}
     head = common.heading_height(width, *details.values())
@@ -64,6 +65,19 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
             page.row_labels(margin - 2, down, [f"on {source}" for source in sources], tall, margin - 2)
             page.row_labels(margin - 2, down + tall * (len(sources) + CLEAN_GAP), ["no attack"], tall, margin - 2)
     return page.figure
+
+
+def learnt(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, str]:
+    """The rows of a transfer table without nets at chance, by their answers to the clean images, and words on those."""
+    rows = common.frame(tables["transfer"])
+    answers = common.frame(tables["transferred"])
+    of_targets = answers[["target", "target_seed", "index", "label", "predicted_clean"]]
+    chance = at_chance(of_targets.set_axis(["source", "source_seed", "index", "label", "predicted_clean"], axis=1))
+    pairs = [list(zip(rows[side], rows[f"{side}_seed"], strict=True)) for side in ("source", "target")]
+    kept = rows[[source not in chance and target not in chance for source, target in zip(*pairs, strict=True)]]
+    if kept.empty or not chance:
+        return rows, ""
+    return kept, f"; at chance, so left out: {', '.join(f'{net} seed {seed}' for net, seed in chance)}"
 
 
 def _cells(

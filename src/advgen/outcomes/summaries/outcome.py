@@ -40,6 +40,8 @@ class Summaries(Kind[Spec]):
             for name, summary in kind.summaries.items():
                 files = planner.made(summary.rule, summary.role)
                 if files:
+                    more = (one.contributes[name] for one in planner.kinds if name in one.contributes)
+                    files += tuple(path for rule, role in more for path in planner.made(rule, role))
                     task = Summarise(table=summary.table, varied=planner.varied_in(summary.rule))
                     planner.add(task, {"table": name}, {"tables": files})
 

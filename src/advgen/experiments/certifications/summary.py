@@ -1,0 +1,37 @@
+"""Certified accuracy at each radius asked for."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.intervals import wilson
+
+KEYS = ["certification", "source", "seed", "method", "norm", "sigma"]
+
+
+def summarise(tables: dict[str, pa.Table]) -> Rows:
+    """Share of the images that are right and proven to stay so within a radius, per classifier, seed and radius.
+
+    `mean_radius` counts 0 for what is wrong or not proven.
+    """
+    rows = []
+    for keys, images in groups(tables["certification"], KEYS):
+        right, n = (images["predicted"] == images["label"]).to_numpy(), len(images)
+        for eps in images["radii"].iloc[0]:
+            held = int((right & (images["radius"] >= eps)).sum())
+            low, high = wilson(held, n)
+            rows.append(
+                {
+                    **keys,
+                    "eps": float(eps),
+                    "n": n,
+                    "clean_accuracy": float(right.mean()),
+                    "abstained": float(images["predicted"].isna().mean()),
+                    "certified_accuracy": held / n,
+                    "certified_accuracy_low": low,
+                    "certified_accuracy_high": high,
+                    "mean_radius": float((images["radius"] * right).mean()),
+                }
+            )
+    return columns(rows)

@@ -1,0 +1,39 @@
+"""Which nets have learnt nothing: what attacks do to them says nothing, and they are compared with no other net."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from advgen.metrics.intervals import wilson
+
+LEAST_N = 200
+"""Examples from which on intervals decide."""
+CONFIDENCE = 0.999
+NET = ["source", "source_seed"]
+
+
+def unattacked(examples: pd.DataFrame) -> pd.DataFrame:
+    """Each image of each net once, whatever attacks it met."""
+    return examples.drop_duplicates([*NET, "index"])
+
+
+def commonest(labels: pd.Series) -> float:
+    """The accuracy of naming the commonest class."""
+    return float(labels.value_counts(normalize=True).max())
+
+
+def has_learnt(images: pd.DataFrame) -> bool:
+    """Whether one net names several classes, and more often the right one than naming the commonest would.
+
+    With enough images by the interval; images of one class tell nothing.
+    """
+    right, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
+    if images["label"].nunique() < 2:
+        return True
+    least = right / n if n < LEAST_N else wilson(right, n, CONFIDENCE)[0]
+    return bool(images["predicted_clean"].nunique() > 1 and least > commonest(images["label"]))
+
+
+def at_chance(examples: pd.DataFrame) -> list[tuple[str, int]]:
+    """The nets in `examples` that have learnt nothing, as names and seeds."""
+    return [net for net, images in unattacked(examples).groupby(NET) if not has_learnt(images)]

@@ -1,0 +1,28 @@
+"""Training on interval bounds."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from advgen.certificates.bounds import margins
+from advgen.training.defences.common import Defence, Varying
+from advgen.training.loop import Step
+
+
+class Ibp(Defence):
+    """Cross-entropy of the clean images mixed with that of the worst logits in the ball [gowal2018effectiveness].
+
+    Worst is what interval bounds cannot exclude. While eps grows, the weight of the clean images falls from 1.
+    """
+
+    def varying(self, step: Step) -> Varying:
+        """The ball's radius and the weight of the clean images."""
+        eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
+        return eps, 1 - (1 - self.spec.kappa) * eps / self.spec.eps
+
+    def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
+        eps, kappa = varying
+        clean = cross_entropy(self.model(x_BCHW), y_B)
+        lead_BK = margins(self.model, (x_BCHW - eps).clamp_min(0), (x_BCHW + eps).clamp_max(1), y_B)
+        return kappa * clean + (1 - kappa) * cross_entropy(-lead_BK, y_B)
