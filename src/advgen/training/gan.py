@@ -4,8 +4,8 @@ Unrolling comes in two modes. `look_ahead` lets the discriminator really go k up
 rolls the discriminator back: the generator's gradient takes those updates as given. `exact` writes the updates as a
 function of the generator and sends the gradient through them, as the paper does; the discriminator never moves.
 
-With `r1`, the discriminator's gradient at real images is kept small (mescheder2018training), every few steps and as many
-times as strongly (karras2020analyzing); the steps that unrolling looks ahead know nothing of it.
+With `r1`, the discriminator's gradient at real images is kept small (mescheder2018training), every few steps and as
+many times as strongly (karras2020analyzing); the steps that unrolling looks ahead know nothing of it.
 """
 
 from __future__ import annotations
