@@ -111,6 +111,7 @@ TRAININGS: dict[str, Callable[[Callbacks], None]] = {
     "autoencoder, moments": partial(autoencoder, moments=MomentMatching(kind="covariance")),
     "GAN": gan,
     "GAN, averaged": partial(gan, ema=0.9),
+    "GAN, R1 in every second step": partial(gan, r1=5.0, r1_every=2),
     "GAN, looking 2 steps ahead": partial(gan, unroll=2),
     "GAN, 2 steps unrolled exactly": partial(gan, unroll=2, unroll_mode="exact"),
 }

@@ -99,6 +99,7 @@ TRAININGS = {
     "probe": probe,
     "gan": gan,
     "gan, looking ahead, the best of two": partial(gan, unroll=1, checkpoint_selection=2),
+    "gan, penalised every second step": partial(gan, r1=5.0, r1_every=2),
     "gan, unrolled exactly": partial(gan, unroll=1, unroll_mode="exact"),
     **{f"classifier, {kind}": partial(classifier, kind=kind) for kind in DEFENCES},
 }

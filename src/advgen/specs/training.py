@@ -50,6 +50,10 @@ class GanTraining(Spec):
     real_label: Annotated[float, Field(gt=0.5, le=1)] = Field(
         1.0, description="target for real images; 0.9 is one-sided label smoothing"
     )
+    r1: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="weight of R1, a penalty on the discriminator's gradient at real images; 0: none"
+    )
+    r1_every: Count = Field(8, description="steps from one such penalty to the next, which counts so many times")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of a running average of the generator's weights that is saved instead; 0: none"
     )

@@ -3,6 +3,9 @@
 Unrolling comes in two modes. `look_ahead` lets the discriminator really go k updates ahead, steps the generator, and
 rolls the discriminator back: the generator's gradient takes those updates as given. `exact` writes the updates as a
 function of the generator and sends the gradient through them, as the paper does; the discriminator never moves.
+
+With `r1`, the discriminator's gradient at real images is kept small (mescheder2018training), every few steps and as
+many times as strongly (karras2020analyzing); the steps that unrolling looks ahead know nothing of it.
 """
 
 from __future__ import annotations
@@ -97,12 +100,14 @@ def train_gan(
             lowest.fill_(found)
             best.load_state_dict(candidate.state_dict())
 
-    update = captured(lambda rows_B, *drawn: game.play(unit(images_NCHW[rows_B]), *drawn), device)
+    update = captured(
+        lambda rows_B, penalised, *drawn: game.play(unit(images_NCHW[rows_B]), *drawn, penalised=penalised), device
+    )
 
     def play(step: loop.Step) -> Sequence[Tensor]:
         # a GPU would have to wait for latent vectors that the CPU draws in the middle of a step
         drawn = () if torch.device(device).type == "cpu" else (game.draw(len(step.rows_B)),)
-        numbers = update(step.rows_B, *drawn)
+        numbers = update(step.rows_B, bool(spec.r1) and step.number % spec.r1_every == 0, *drawn)
         if spec.ema:
             _update_average(averaged, generator, min(spec.ema, (1 + step.number) / (10 + step.number)))
         if judged(step.number, step.total, spec.checkpoint_selection):
@@ -154,21 +159,25 @@ class _Game:
         self.drawn = list[Tensor]()
         self.batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in discriminator.modules())
 
-    def play(self, real_BCHW: Tensor, latents_UBD: Sequence[Tensor] | Tensor = ()) -> Sequence[Tensor]:
+    def play(
+        self, real_BCHW: Tensor, latents_UBD: Sequence[Tensor] | Tensor = (), penalised: bool = False
+    ) -> Sequence[Tensor]:
         """All updates of one batch, on these latent vectors if any are given (`draw`); NUMBERS."""
         self.drawn = list(latents_UBD)
         for _ in range(self.spec.discriminator_steps):
-            d = self.step_discriminator(real_BCHW)
+            d = self.step_discriminator(real_BCHW, penalised)
         for _ in range(self.spec.generator_steps):
             g_loss, g_gradient = self.step_generator(real_BCHW)
         return g_loss, d.loss, g_gradient, d.gradient, d.logit_real, d.logit_fake
 
-    def step_discriminator(self, real_BCHW: Tensor) -> _Outcome:
+    def step_discriminator(self, real_BCHW: Tensor, penalised: bool = False) -> _Outcome:
         with torch.no_grad():
             fake_BCHW = self.generator(self.latents(len(real_BCHW)))
         real, fake = self.logits(self.discriminator, real_BCHW, fake_BCHW)
         loss = discriminator_loss(self.spec.loss, real, fake, self.spec.real_label)
-        gradient = _update(self.discriminator, self.optimizer_discriminator, loss)
+        # what is told is the loss itself: a penalty that comes and goes would be a comb on its curve
+        penalty = self.spec.r1 * self.spec.r1_every * r1(self.discriminator, real_BCHW) if penalised else 0
+        gradient = _update(self.discriminator, self.optimizer_discriminator, loss + penalty)
         return _Outcome(loss.detach(), gradient, real.detach().mean(), fake.detach().mean())
 
     def logits(
@@ -231,6 +240,13 @@ class _Game:
             return self.drawn.pop(0)
         weight = next(self.generator.parameters())
         return torch.randn(rows, self.generator.latent).to(weight)
+
+
+def r1(discriminator: nn.Module, real_BCHW: Tensor) -> Tensor:
+    """Half the mean squared norm of the discriminator's gradient at real images (mescheder2018training, eq. 9)."""
+    real_BCHW = real_BCHW.detach().requires_grad_()
+    (gradient_BCHW,) = torch.autograd.grad(discriminator(real_BCHW).sum(), real_BCHW, create_graph=True)
+    return gradient_BCHW.square().flatten(1).sum(1).mean() / 2
 
 
 class Moments(NamedTuple):

@@ -12,7 +12,7 @@ from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
-from advgen.training.gan import NUMBERS, Moments, _Game, adam, judged, rolled_back, train_gan
+from advgen.training.gan import NUMBERS, Moments, _Game, adam, judged, r1, rolled_back, train_gan
 from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
 
@@ -140,6 +140,46 @@ def test_rolling_back_changes_nothing_that_follows():
         step()
         ends.append(network)
     assert same(*ends)
+
+
+def test_r1_of_a_linear_discriminator_is_half_the_squared_norm_of_its_weights():
+    torch.manual_seed(0)
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1))
+    expected = linear[1].weight.square().sum() / 2
+    assert torch.allclose(r1(linear, torch.rand(5, 3, 2, 2)), expected)
+
+
+def test_r1_is_a_mean_over_images():
+    """At x the logit x²·[x > 0] summed has the gradient 2x: half its squared norm is 2·Σx²."""
+    x_BCHW = torch.rand(4, 1, 2, 2)
+    square = torch.nn.Module()
+    square.forward = lambda x_BCHW: x_BCHW.square().flatten(1).sum(1, keepdim=True)
+    assert torch.allclose(r1(square, x_BCHW), 2 * x_BCHW.square().flatten(1).sum(1).mean())
+
+
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_r1_comes_every_few_steps_and_makes_gradients_small(discriminator):
+    x_BCHW = IMAGES.float() / 255
+    norms = {}
+    for weight, every in ((0, 8), (50, 1), (50, 4)):
+        _, trained, history = train(GanTraining(**{**QUICK, "epochs": 20}, r1=weight, r1_every=every), discriminator)
+        norms[weight, every] = r1(trained, x_BCHW).item()
+        assert all(abs(one) < 50 for one in history["loss_discriminator"])
+    assert norms[50, 1] < norms[0, 8] / 4
+    assert norms[50, 4] < norms[0, 8] / 4
+    plain, never = (train(GanTraining(**QUICK, r1_every=every), discriminator) for every in (8, 2))
+    assert same(plain[1], never[1])
+
+
+def test_r1_counts_as_often_as_it_is_left_out():
+    """One penalised step with r1_every n has the gradient of n times the weight."""
+    moved = []
+    for weight, every in ((2.0, 6), (6.0, 2)):
+        game = _Game(*networks(), GanTraining(**QUICK, r1=weight, r1_every=every))
+        torch.manual_seed(4)
+        game.step_discriminator(IMAGES[:16] / 255, penalised=True)
+        moved.append(game.discriminator)
+    assert same(*moved)
 
 
 def test_no_unrolling_is_the_plain_game():
