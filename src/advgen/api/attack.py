@@ -14,7 +14,7 @@ from torch import Tensor
 
 from advgen import registry
 from advgen.api.given import Bounds, Given, Model, attack_of, fits, given
-from advgen.attacks.run import craft
+from advgen.attacks.run import craft, distances
 from advgen.experiments.transfers.run import answers, cell
 from advgen.io.jobs import Progress
 from advgen.models.own import Channels
@@ -146,5 +146,6 @@ def transfer(
         crafted = adversarial(what, spec, seed, f"{attack} on {source}")
         for target, other in ready.items():
             measured = cell(answers(other.model, what.images, crafted), np.asarray(what.labels))
-            rows.append({"source": source, "target": target, **measured})
+            rms = distances(crafted, what.images)["rms"].mean().item()
+            rows.append({"source": source, "target": target, **measured, "rms": rms})
     return Transfer(pd.DataFrame(rows))
