@@ -95,6 +95,9 @@ class Study(Spec):
     base: FilePath | None = Field(
         None, description="another study, relative to this file: its definitions can be used here, and run where used"
     )
+    plugins: tuple[FilePath, ...] = Field(
+        (), description="Python files that register attacks, masks, networks … of one's own, relative to this file"
+    )
     seeds: Seeds = Field((0,), description="seeds of every training run that names none")
     evaluation: Evaluation = Field(Evaluation(), description="how much is measured")
     tf32: bool = Field(
