@@ -23,6 +23,9 @@ DATASETS: dict[type[Spec], str] = {
     datasets.CelebaDataset: "advgen.data.celeba:celeba",
     datasets.DrawnFacesDataset: "advgen.data.drawn_faces:drawn_faces",
     datasets.SymbolsDataset: "advgen.data.symbols:symbols",
+    datasets.FolderDataset: "advgen.data.own_splits:own_splits",
+    datasets.NpzDataset: "advgen.data.own_splits:own_splits",
+    datasets.ParquetDataset: "advgen.data.own_splits:own_splits",
     datasets.PartDataset: "advgen.data.part:part",
     datasets.ShuffledLabels: "advgen.data.shuffled_labels:shuffled_labels",
     datasets.RobustFeatures: "advgen.data.robust_features:robust_features",
@@ -35,6 +38,8 @@ NETWORKS: dict[type[Spec], str] = {
     networks.ConvNetwork: "advgen.models.networks:Convolutional",
     networks.EnsembleNetwork: "advgen.models.ensemble:Ensemble",
 }
+FROM_FILES: dict[type[Spec], str] = {networks.FileNetwork: "advgen.models.from_file:FromFile"}
+"""Networks that nothing builds: users give them."""
 GENERATORS: dict[type[Spec], str] = {
     generators.FcGenerator: "advgen.models.generators:FullyConnected",
     generators.TransposedConvGenerator: "advgen.models.generators:TransposedConvolutional",
@@ -110,7 +115,7 @@ BASES: dict[str, type[Spec]] = {
 PACKAGES: dict[str, tuple[str, ...]] = {}
 """Packages whose versions stand in the stamp of what is made with a plug-in, by its code."""
 
-_TARGETS = {spec: target for family in FAMILIES.values() for spec, target in family.items()}
+_TARGETS = {spec: target for family in (*FAMILIES.values(), FROM_FILES) for spec, target in family.items()}
 
 
 def add(family: str, spec: type[Spec], target: str) -> None:
