@@ -25,6 +25,7 @@ from advgen.io.stamps import seal
 from advgen.registry import load_target
 
 TOOLS = {
+    "audit": "Say how robust a classifier of your own is, and whether the evaluation is sound: a page and its tables.",
     "plan": "List the jobs of a study, or check it.",
     "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, DOCX, JSON. Needs no study, network or torch.",
     "verify": "Compare every artefact with the plan; --fix removes what does not agree.",

@@ -174,7 +174,8 @@ def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) ->
     low, high = labels_N.min().item(), labels_N.max().item()
     if low < 0 or high >= shape[1]:
         label = low if low < 0 else high
-        raise ValueError(f"label {label:g} does not exist; the model has classes 0 to {shape[1] - 1}")
+        remedy = ", so take 1 from each label" if (low, high) == (1, shape[1]) else ""
+        raise ValueError(f"label {label:g} does not exist; the model has classes 0 to {shape[1] - 1}{remedy}")
     return logits_NK
 
 

@@ -92,6 +92,8 @@ def read_files(paths: Sequence[Path], progress: Callable[[int, int], None] | Non
 
 
 def _npz(path: Path, n: int | None, seed: int) -> Own:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as file:
             if not {"images", "labels"} <= set(file.files):

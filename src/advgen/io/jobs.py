@@ -16,7 +16,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
 from advgen.core import plugins
 from advgen.core.provenance import Stamp, sha256_text, temporaries
@@ -115,10 +115,10 @@ class Job(Generic[T]):
 
 
 class Progress:
-    """Whole lines on stdout, at most one in five seconds, with the time left."""
+    """Whole lines on stdout, or `to`, at most one in five seconds, with the time left."""
 
-    def __init__(self, label: str):
-        self.label, self.start, self.first = label, time.monotonic(), -1
+    def __init__(self, label: str, to: TextIO | None = None):
+        self.label, self.to, self.start, self.first = label, to, time.monotonic(), -1
         self.last = self.start
 
     def __call__(self, step: int, total: int, numbers: Mapping[str, float] | None = None) -> None:
@@ -134,7 +134,9 @@ class Progress:
         # some numbers come only once an epoch
         known = {name: value for name, value in (numbers or {}).items() if not math.isnan(value)}
         values = "".join(f"  {name} {value:.3g}" for name, value in known.items())
-        print(f"{self.label}: {step}/{total} ({step / total:.0%}){values}  {clock(left)} left", flush=True)
+        print(
+            f"{self.label}: {step}/{total} ({step / total:.0%}){values}  {clock(left)} left", file=self.to, flush=True
+        )
 
 
 @contextmanager

@@ -40,8 +40,8 @@ _PARTS = re.compile(
     r"|data/(weights|constants)/(weight_\d+|tensor_\d+|model_(weights|constants)_config\.json)"
 )
 """What an exported program consists of, if it holds numbers alone."""
-_FORMULA = re.compile(r"(?!.*(__|\b[a-z_]\w*\s*\())(\w|[-+*/(),<>=&|~ ]|\d\.\d)*")
-"""What torch may evaluate: numbers, sizes, and functions with a capital letter; Python's own have a small one."""
+_FORMULA = re.compile(r"(?!.*(__|\b[a-z_]\w*\s*\())(\w|[-+*/(),<>=&|~ ]|\d\.\d|'\w+')*")
+"""What torch may evaluate: numbers, names, and functions with a capital letter; Python's own have a small one."""
 
 
 class Own(nn.Module):
@@ -59,12 +59,13 @@ class Own(nn.Module):
         self.width = high - self.low
         if not self.width > 0:
             raise ValueError(f"bounds = {tuple(bounds)}: must be the lowest and the highest pixel, such as (0, 1)")
+        subtracted, divisor = _channels("mean", mean, 0.0), _channels("std", std, 1.0)
+        if not (divisor > 0).all():
+            raise ValueError(f"std = {std}: must be positive; it divides the pixels")
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", _channels("mean", mean, 0.0), persistent=False)
-        self.register_buffer("std", _channels("std", std, 1.0), persistent=False)
-        if not (self.std > 0).all():
-            raise ValueError(f"std = {std}: must be positive; it divides the pixels")
+        self.register_buffer("mean", subtracted.to(device_of(net)), persistent=False)
+        self.register_buffer("std", divisor.to(device_of(net)), persistent=False)
         self.stretched, self.standardised = (self.low, high) != (0, 1), mean is not None or std is not None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -156,11 +157,11 @@ def kind_of(path: Path) -> str:
             return "pickle"
     else:
         with path.open("rb") as file:
-            start = file.read(16)
+            start = file.read(9)
+        if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+            return "checkpoint" if HEADER in _metadata(path) else "safetensors"
         if start[:1] == b"\x80":
             return "pickle"
-        if start[8:9] == b"{":
-            return "checkpoint" if HEADER in _metadata(path) else "safetensors"
     raise ValueError(
         f"{path}: is no model; give an exported program (.pt2), TorchScript, or safetensors with a factory"
     )

@@ -38,8 +38,8 @@ class Figure:
 
     @property
     def link(self) -> str:
-        """Path of the PDF, relative to the report."""
-        return self.pdf or f"../figures/{self.name}.pdf"
+        """Path of the PDF, relative to the report; "" where there is none."""
+        return f"../figures/{self.name}.pdf" if self.pdf is None else self.pdf
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def render(
     stamp: str,
     checks: pa.Table | None = None,
     provenance: Mapping[str, str] | None = None,
+    back: str = "python -m advgen trace results/report/index.html",
 ) -> str:
     """The whole page as HTML.
 
@@ -78,6 +79,7 @@ def render(
         stamp: token of the page's stamp, `advgen:…`.
         checks: the table of checks, or None where none were checked.
         provenance: further facts for the footer, e.g. versions.
+        back: the command that follows the page back to what it was made from.
 
     Raises:
         ValueError: a caption is not valid reStructuredText, or a picture is no PNG.
@@ -98,6 +100,7 @@ def render(
         groups=groups,
         checks=check_groups(checks) if checks is not None else None,
         stamp=stamp,
+        back=back,
         provenance=dict(provenance or {}),
         css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
     )

@@ -1,5 +1,10 @@
 """Adversarial examples against one model."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
 from advgen import registry
 from advgen.attacks.run import craft
 from advgen.data.images import load_choice
@@ -12,9 +17,21 @@ from advgen.models.layers import count_parameters
 
 def run(job: Job[Craft]) -> None:
     """Attack a seeded choice of test images and keep every example."""
-    spec = job.spec
     model = load_model(job.input("model")).to(job.device)
-    images, labels, indices = load_choice(job.input("data"), spec.examples, spec.choice)
+    chosen = load_choice(job.input("data"), job.spec.examples, job.spec.choice)
+    columns = examples(model, *chosen, job.spec, Progress(job.label()))
+    write_table(job.output(), arrow_table("examples", columns), job.stamp)
+
+
+def examples(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    indices: list[int],
+    spec: Craft,
+    progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Columns of the table of examples for images (N, C, H, W) as float32 in [0, 1] and their labels (N,)."""
     crafted = craft(
         registry.resolve(spec.attack),
         model,
@@ -23,21 +40,19 @@ def run(job: Job[Craft]) -> None:
         spec.attack,
         seed=spec.source_seed,
         indices=indices,
-        progress=Progress(job.label()),
+        progress=progress,
     )
-    threat = spec.attack.threat()
-    columns = {
+    return {
         "source": spec.source,
         "source_seed": spec.source_seed,
         **spec.origin.model_dump(),
         "parameters": count_parameters(model),
         "attack": spec.attack_name,
         "kind": spec.attack.kind,  # type: ignore[attr-defined]
-        **threat._asdict(),
+        **spec.attack.threat()._asdict(),
         "index": indices,
         "label": labels.numpy(),
         "image": images.numpy(),
         "adversarial": crafted.pop("x_adv"),
         **crafted,
     }
-    write_table(job.output(), arrow_table("examples", columns), job.stamp)

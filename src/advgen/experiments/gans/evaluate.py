@@ -11,9 +11,19 @@ from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.metrics.detect import collapsed
 from advgen.metrics.image import isolated_energy, laplacian_variance
 from advgen.metrics.judging import judge_digest, judge_labels, judge_samples
+from advgen.models.generators import Generator
 from advgen.models.layers import count_parameters
-from advgen.models.predict import ROWS, at_once, unit
+from advgen.models.predict import ROWS, at_once, device_of, evaluating, unit
 from advgen.seeds import normal
+
+
+def drawn(generator: Generator, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latent vectors (n, D) of a seed and their images (n, C, H, W), on the CPU."""
+    z = normal(seed, "samples", list(range(n)), generator.latent)
+    device = device_of(generator)
+    with evaluating(generator), torch.inference_mode():
+        parts = [generator(part.to(device)) for part in z.split(at_once(ROWS, device))]
+    return z, torch.cat(parts).cpu()
 
 
 def run(job: Job[EvaluateGan]) -> None:
@@ -24,9 +34,7 @@ def run(job: Job[EvaluateGan]) -> None:
     judge = load_model(job.input("judge")).to(job.device)
     history = read_table(job.input("history"), "gan_history")
     real, _ = load(job.input("data"))
-    z = normal(spec.seed, "samples", list(range(spec.n)), generator.spec.latent).to(job.device)
-    with torch.inference_mode():
-        samples = torch.cat([generator(part) for part in z.split(at_once(ROWS, z.device))]).cpu()
+    z, samples = drawn(generator, spec.n, spec.seed)
     quality = judge_samples(judge, samples, real[permutation(len(real), 0, "reference")], judge.outputs)
     columns = {
         "gan": spec.name,
@@ -56,7 +64,7 @@ def run(job: Job[EvaluateGan]) -> None:
         "gan": spec.name,
         "seed": spec.seed,
         "index": list(range(len(shown))),
-        "z": z[: spec.shown].cpu().numpy(),
+        "z": z[: spec.shown].numpy(),
         "label": label,
         "confidence": confidence,
         "image": shown.numpy(),

@@ -1,6 +1,9 @@
 """One row of a transfer matrix: every target on one set of examples."""
 
+from typing import Any
+
 import torch
+from torch import nn
 
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.io.checkpoints import load_model
@@ -19,29 +22,28 @@ def run(job: Job[Transfer]) -> None:
     clean, adversarial = (torch.from_numpy(read_images(table, column).copy()) for column in ("image", "adversarial"))
     if spec.rms is not None:
         adversarial = amplified(clean, adversarial, spec.rms)
-    rms = (adversarial - clean).double().square().flatten(1).mean(1).sqrt()
+    facts |= {"study": spec.study, "amplified": spec.rms is not None}
     rows = []
     for name, seed, path in zip(spec.targets, spec.seeds, job.inputs["targets"], strict=True):
         model = load_model(path).to(job.device)
-        wrong = int((predict(model, adversarial)[0].numpy() != labels).sum())
-        low, high = wilson(wrong, len(labels))
-        rows.append(
-            {
-                "study": spec.study,
-                **facts,
-                "rms": rms.mean().item(),
-                "amplified": spec.rms is not None,
-                "target": name,
-                "target_seed": seed,
-                "n": len(labels),
-                "error": wrong / len(labels),
-                "error_low": low,
-                "error_high": high,
-                "clean_error": float((predict(model, clean)[0].numpy() != labels).mean()),
-            }
-        )
+        rows.append({**facts, "target": name, "target_seed": seed, **cell(model, clean, adversarial, labels)})
     columns = {column: [row[column] for row in rows] for column in rows[0]}
     write_table(job.output(), arrow_table("transfer", columns), job.stamp)
+
+
+def cell(model: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor, labels: Any) -> dict[str, Any]:
+    """A target's error on adversarial images (N, C, H, W) with its interval, on the clean ones, and their distance."""
+    wrong = int((predict(model, adversarial)[0].numpy() != labels).sum())
+    low, high = wilson(wrong, len(labels))
+    rms = (adversarial - clean).double().square().flatten(1).mean(1).sqrt()
+    return {
+        "rms": rms.mean().item(),
+        "n": len(labels),
+        "error": wrong / len(labels),
+        "error_low": low,
+        "error_high": high,
+        "clean_error": float((predict(model, clean)[0].numpy() != labels).mean()),
+    }
 
 
 def amplified(clean: torch.Tensor, adversarial: torch.Tensor, rms: float) -> torch.Tensor:

@@ -1,0 +1,200 @@
+"""Samples of a generator, the latent vectors of given images, images restored, distances between sets of images."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from advgen import registry
+from advgen.api.given import checked, pixels
+from advgen.experiments.gans.evaluate import drawn
+from advgen.inpainting.restore import restore
+from advgen.inversion.search import SearchResult
+from advgen.inversion.search import search as latent_search
+from advgen.io.checkpoints import load_model
+from advgen.io.jobs import Progress
+from advgen.io.tables import read_images, read_table
+from advgen.metrics.distribution import frechet
+from advgen.models.generators import Generator
+from advgen.models.networks import Network
+from advgen.models.predict import features_and_probabilities
+from advgen.specs.masks import MaskSpec
+from advgen.specs.searches import LatentSearch
+
+
+def sample(generator: Generator | str | Path, n: int, *, seed: int = 0) -> Tensor:
+    """Images (n, C, H, W) as float32 in [0, 1] of latent vectors drawn from N(0, I), on the CPU.
+
+    Args:
+        generator: one of ours, or its checkpoint.
+        n: how many; the first of them are the same for every n.
+        seed: of the latent vectors.
+
+    Raises:
+        ValueError: n is no positive number, or the generator is none of ours.
+    """
+    if n < 1:
+        raise ValueError(f"n = {n}: must be at least 1")
+    return drawn(_generator(generator), n, seed)[1]
+
+
+def invert(generator: Generator | str | Path, images: Any, *, seed: int = 0, **keys: Any) -> SearchResult:
+    """The latent vectors whose images are nearest to given ones, by gradient search from several starts.
+
+    The result holds, on the CPU, `z` (N, S, D), `mse` (N, S), `images` (N, S, C, H, W) and the `history` of the loss
+    for S starts, and `best()`, the nearest image of each (N, C, H, W).
+
+    Args:
+        generator: one of ours, or its checkpoint.
+        images: (N, C, H, W), uint8 or floats in [0, 1].
+        seed: of the starts.
+        keys: of the search, as in a study: steps, starts, optimizer, lr.
+
+    Raises:
+        ValueError: a key is wrong, the images have another shape than the generator's, or the search diverges.
+    """
+    net, x_NCHW = _generator(generator), pixels(images)
+    told, numbers = Progress("invert", to=sys.stderr), list(range(len(x_NCHW)))
+    return latent_search(net, x_NCHW, checked(LatentSearch, keys, "invert"), seed=seed, indices=numbers, progress=told)
+
+
+def inpaint(
+    generator: Generator | str | Path,
+    images: Any,
+    mask: Any,
+    *,
+    method: str = "contextual",
+    discriminator: Any = None,
+    seed: int = 0,
+    **keys: Any,
+) -> Tensor:
+    """Images of a generator that explain what a mask leaves of given ones, (N, C, H, W) as float32, on the CPU.
+
+    Args:
+        generator: one of ours, or its checkpoint.
+        images: (N, C, H, W), uint8 or floats in [0, 1]; what is missing is not looked at.
+        mask: bool (H, W) or (N, H, W), true where a pixel is known; or a mask's keys, such as {"kind": "square"}.
+        method: "full", "contextual" or "contextual_prior".
+        discriminator: images to one logit each, for "contextual_prior"; or its checkpoint.
+        seed: of the starts and of the mask.
+        keys: of the search, as in a study: steps, starts, optimizer, lr, prior.
+
+    Raises:
+        ValueError: a key, the method or the mask is wrong, or the search fails.
+    """
+    net, x_NCHW = _generator(generator), pixels(images)
+    if isinstance(discriminator, str | Path):
+        discriminator = load_model(Path(discriminator))
+    return restore(
+        net,
+        x_NCHW,
+        _known(mask, x_NCHW, seed),
+        method,
+        checked(LatentSearch, keys, "inpaint"),
+        seed=seed,
+        indices=list(range(len(x_NCHW))),
+        discriminator=discriminator,
+        progress=Progress("inpaint", to=sys.stderr),
+    ).cpu()
+
+
+def _known(mask: Any, x_NCHW: Tensor, seed: int) -> Tensor:
+    """Which pixels are known, (N, H, W)."""
+    count, channels, height, width = x_NCHW.shape
+    if isinstance(mask, dict):
+        kinds = registry.kinds("masks")
+        if (kind := mask.get("kind")) not in kinds:
+            raise ValueError(f"mask: kind {kind!r} is unknown; one of {', '.join(kinds)}")
+        spec = checked(kinds[kind], mask, "mask")
+        assert isinstance(spec, MaskSpec)
+        missing = spec.missing((channels, height, width))
+        if not 0 < missing < height * width:
+            raise ValueError(f"mask: leaves nothing or everything of {height}×{width} images; change it")
+        known: Tensor = registry.resolve(spec)(spec, (channels, height, width), seed=seed, indices=list(range(count)))
+        return known
+    known = torch.as_tensor(mask).cpu()
+    if known.dtype != torch.bool or known.shape not in ((height, width), (count, height, width)):
+        told = f"{str(known.dtype).removeprefix('torch.')} of shape {tuple(known.shape)}"
+        raise ValueError(f"mask: {told}; give bool ({height}, {width}), true where a pixel is known")
+    return known.expand(count, height, width)
+
+
+def _generator(generator: Generator | str | Path) -> Generator:
+    found = load_model(Path(generator)) if isinstance(generator, str | Path) else generator
+    if not isinstance(found, Generator):
+        raise ValueError(f"the generator is of type {type(found).__name__}; give one of ours, or its checkpoint")
+    return found
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A Fréchet distance, and what the same judge says of images of known quality.
+
+    `calibration` has a row per level: level, n, frechet_distance and more; it is empty where none stands beside the
+    judge. A distance says nothing but beside those of the same judge.
+    """
+
+    value: float
+    n: tuple[int, int]
+    calibration: pd.DataFrame
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        lines = [f"Fréchet distance {self.value:.2f} of {self.n[0]:,} from {self.n[1]:,} images"]
+        if len(self.calibration):
+            lines.append("by the same judge, against the whole test split:")
+            for row in self.calibration.sort_values("frechet_distance").itertuples():
+                lines.append(f"  {row.frechet_distance:10.2f}  {row.level} (n = {row.n:,})")
+        return "\n".join(lines)
+
+
+def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Distance:
+    """The Fréchet distance between two sets of images by a judge's features, with its calibration [heusel2017gans].
+
+    Args:
+        a: images (N, C, H, W), uint8 or floats in [0, 1].
+        b: images (M, C, H, W) to compare them with.
+        reference: the judge, or its checkpoint `judge.safetensors`; of one that `calibration.parquet` stands beside, as
+            a study leaves it, the distances of images of known quality are shown, too.
+
+    Raises:
+        ValueError: the judge has no features, or a set has fewer than two images.
+    """
+    judge, levels = reference, pd.DataFrame()
+    if isinstance(reference, str | Path):
+        judge = load_model(Path(reference))
+        beside = Path(reference).with_name("calibration.parquet")
+        if beside.is_file():
+            levels = read_table(beside, "calibration").to_pandas()
+    if not isinstance(judge, Network):
+        raise ValueError(f"the judge is of type {type(judge).__name__}; give a classifier of ours, or its checkpoint")
+    sides = [pixels(images) for images in (a, b)]
+    features = [features_and_probabilities(judge, side)[0] for side in sides]
+    return Distance(frechet(*features), (len(sides[0]), len(sides[1])), levels)
+
+
+def images(table: pa.Table | str | Path, column: str = "image") -> np.ndarray[Any, Any]:
+    """An image column of one of our tables, (N, C, H, W), of its own dtype: uint8, or float32 in [0, 1].
+
+    Args:
+        table: the table, or the path of its Parquet file.
+        column: "image", "adversarial", "reconstruction", "restored", …
+
+    Raises:
+        ValueError: the file is damaged, or has no such column; the message lists those there are.
+    """
+    rows = table if isinstance(table, pa.Table) else read_table(Path(table))
+    there = [field.name for field in rows.schema if b"shape" in (field.metadata or {})]
+    if column not in there:
+        raise ValueError(f"no image column {column!r}; the table has {', '.join(there) or 'none'}")
+    return read_images(rows, column).copy()

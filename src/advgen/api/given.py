@@ -1,0 +1,143 @@
+"""What a call was given, as the package computes with it: models, images in [0, 1], labels, specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from advgen import registry
+from advgen.attacks.run import logits_of, refuse
+from advgen.data.own import as_images, as_labels
+from advgen.models.own import Channels, Own, load_own
+from advgen.models.predict import at_once, device_of
+from advgen.specs.attacks import AttackSpec
+from advgen.specs.base import Spec, WrongValue
+from advgen.study.errors import allowed, explain
+
+Model = nn.Module | str | Path
+"""A module, or the file of one (`models/own.py`)."""
+Bounds = tuple[float, float]
+SLACK = 1e-6
+ELSEWHERE = ("meta", "mps")
+"""Devices that attacks do not work on."""
+S = TypeVar("S", bound=Spec)
+
+
+class Given(NamedTuple):
+    """A classifier of images in [0, 1], images (N, C, H, W) as float32 in [0, 1] and labels (N,), on the CPU."""
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    logits: Tensor
+    """Of the clean images, (N, K)."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def indices(self) -> list[int]:
+        """The number of each image."""
+        return list(range(len(self.images)))
+
+
+def given(
+    model: Model, images: Any, labels: Any, bounds: Bounds = (0, 1), mean: Channels = None, std: Channels = None
+) -> Given:
+    """What was given, made ready; ValueError in one line if no attack can work on it."""
+    net, x_NCHW, y_N = classifier(model, bounds, mean, std), pixels(images, bounds), torch.from_numpy(classes(labels))
+    refuse(net, x_NCHW, y_N, list(range(len(x_NCHW))))
+    return Given(net, x_NCHW, y_N, _finite(logits_of(net, x_NCHW, y_N, at_once(250, device_of(net)))))
+
+
+def classifier(model: Model, bounds: Bounds = (0, 1), mean: Channels = None, std: Channels = None) -> nn.Module:
+    """A model behind what prepares its inputs; it takes images in [0, 1]."""
+    if isinstance(model, str | Path):
+        return load_own(Path(model), bounds=bounds, mean=mean, std=std)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"the model is {_a(model)}; give a torch.nn.Module, or the path of a file that holds one")
+    if (device := device_of(model).type) in ELSEWHERE:
+        raise ValueError(f"the model's weights lie on {device}, where nothing is computed here; give model.to('cpu')")
+    return Own(model, bounds, mean, std)
+
+
+def pixels(images: Any, bounds: Bounds = (0, 1)) -> Tensor:
+    """Images (N, C, H, W) as float32 in [0, 1]: uint8, or floats that lie in `bounds`."""
+    x_NCHW = torch.from_numpy(as_images(_array(images)))
+    if x_NCHW.dtype == torch.uint8:
+        return x_NCHW.float() / 255
+    low, high = bounds
+    if (low, high) == (0, 1):
+        return x_NCHW
+    inside = (x_NCHW - low) / (high - low)
+    if inside.isfinite().all() and (inside.min() < -SLACK or inside.max() > 1 + SLACK):
+        least, most = (bound.item() for bound in x_NCHW.aminmax())
+        raise ValueError(
+            f"pixels are from {least:g} to {most:g}, outside of bounds = {tuple(bounds)}; set bounds to fit"
+        )
+    return inside.clamp(0, 1)
+
+
+def classes(labels: Any) -> Any:
+    """Labels (N,) int64."""
+    return as_labels(_array(labels))
+
+
+def _array(values: Any) -> Any:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def _finite(logits_NK: Tensor) -> Tensor:
+    strange = int((~logits_NK.isfinite()).any(1).sum())
+    if strange:
+        told = f"the model gives outputs that are no numbers for {strange} of {len(logits_NK)} images"
+        raise ValueError(f"{told}; look for a division by zero or a logarithm of zero in it")
+    return logits_NK
+
+
+def attack_of(name: str, keys: Mapping[str, Any]) -> AttackSpec:
+    """The spec of an attack of the registry, its keys checked as in a study; ValueError in one line."""
+    known = registry.kinds("attacks")
+    if name not in known:
+        raise ValueError(f"attack {name!r} is unknown{allowed(str(name), list(known))}")
+    spec = checked(known[name], {"kind": name, **keys}, f"attack {name!r}")
+    assert isinstance(spec, AttackSpec)
+    return spec
+
+
+def fits(spec: AttackSpec, what: Given) -> None:
+    """ValueError if an attack cannot work on images of this shape, or with so many classes."""
+    try:
+        spec.check(what.shape, what.logits.shape[1])
+    except WrongValue as wrong:
+        raise ValueError(str(wrong)) from None
+
+
+def checked(kind: type[S], keys: Mapping[str, Any], about: str) -> S:
+    """A spec from its keys; ValueError in the words of a study's errors, in one line."""
+    try:
+        return kind.model_validate(dict(keys))
+    except ValidationError as error:
+        raise ValueError(explain(error, _Call(about), kind).splitlines()[0]) from None
+
+
+class _Call:
+    """Where keys of a call stand."""
+
+    def __init__(self, about: str):
+        self.about = about
+
+    def at(self, path: tuple[Any, ...]) -> str:
+        return f"{self.about}: "
+
+
+def _a(value: object) -> str:
+    return f"of type {type(value).__name__}"

@@ -1,0 +1,214 @@
+"""What can be called from Python: the page that tells it, results of known models, mistakes in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.project import ROOT
+from torch import Tensor, nn
+
+import advgen
+from advgen import registry
+from advgen.attacks.run import craft
+from advgen.core.provenance import Stamp
+from advgen.io.checkpoints import build, save_model
+from advgen.io.tables import read_table
+from advgen.specs.generators import FcGenerator
+from advgen.specs.networks import FcNetwork
+
+N, SIDE = 240, 8
+STAMP = Stamp("test", {}, "")
+
+
+class Stripes(nn.Module):
+    """Logits are the brightness of three stripes: what an attack can do to it is known exactly."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 20 * torch.stack([x[:, :, 2 * row : 2 * row + 2].mean((1, 2, 3)) for row in range(3)], 1)
+
+
+def stripes(n: int = N, gap: float = 0.3, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Images whose own stripe is brighter by `gap`, and noise that differs between images but not between stripes."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 3
+    images = 0.3 + 0.01 * torch.rand(n, 1, SIDE, SIDE, generator=random)
+    for image, label in zip(images, labels, strict=True):
+        image[0, 2 * label : 2 * label + 2] += gap
+    return images, labels
+
+
+X, Y = stripes()
+
+
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    spec = FcGenerator(kind="fc", latent=4, hidden=(8,), image=(1, SIDE, SIDE))
+    save_model(Path("generator.safetensors"), build("generators", spec), STAMP)
+    net = FcNetwork(kind="fc", hidden=(8,)).fit((1, SIDE, SIDE))
+    save_model(Path("judge.safetensors"), build("networks", net, 3), STAMP)
+    names: dict[str, Any] = {"generator": "generator.safetensors", "judge": "judge.safetensors"}
+    text = (ROOT / "docs" / "api.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 5
+    for block in blocks:
+        exec(compile(block, "docs/api.md", "exec"), names)
+    assert names["found"].clean_accuracy > 0.9 and names["nearest"].shape == names["restored"].shape == (4, 1, 8, 8)
+    told = set(re.findall(r"`advgen\.(\w+)\(", text))
+    assert told == {name for name in dir(advgen) if not name.startswith("_")}
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = "import sys, advgen; dir(advgen); assert not {'torch', 'numpy', 'pandas', 'pydantic'} & set(sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_every_public_function_is_documented() -> None:
+    for name in (name for name in dir(advgen) if not name.startswith("_")):
+        assert "Raises" in getattr(advgen, name).__doc__, name
+
+
+def test_an_attack_is_that_of_a_study() -> None:
+    spec = registry.parse("attacks", {"kind": "pgd", "eps": 0.1, "steps": 5})
+    facts = craft(registry.resolve(spec), Stripes(), X, Y, spec, seed=3, indices=list(range(N)))
+    found = advgen.attack(Stripes(), X, Y, "pgd", eps=0.1, steps=5, seed=3)
+    assert torch.equal(found, torch.from_numpy(facts["x_adv"]))
+    assert not torch.equal(found, advgen.attack(Stripes(), X, Y, "pgd", eps=0.1, steps=5, seed=4))
+
+
+def test_bounds_change_the_images_and_not_the_attack() -> None:
+    class Wide(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return Stripes()((x + 1) / 2)
+
+    found = advgen.attack(Wide(), 2 * X - 1, Y, "fgsm", eps=0.1, bounds=(-1, 1))
+    torch.testing.assert_close((found + 1) / 2, advgen.attack(Stripes(), X, Y, "fgsm", eps=0.1))
+
+
+def test_grey_levels_arrays_and_other_layouts_are_taken() -> None:
+    levels = (X * 255).round().to(torch.uint8)
+    expected = advgen.attack(Stripes(), levels, Y, "fgsm", eps=0.1)
+    for images in (levels.numpy(), levels[:, 0], levels.permute(0, 2, 3, 1).numpy()):
+        assert torch.equal(advgen.attack(Stripes(), images, Y.tolist(), "fgsm", eps=0.1), expected)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_robust_accuracy_is_what_it_must_be(norm: Any, seed: int) -> None:
+    """Half of the images have a gap that the radius closes, half one that it does not."""
+    (near, labels), (far, _) = stripes(120, gap=0.1), stripes(120, gap=0.4)
+    # L∞: the label's stripe falls by eps, another's rises by it; L2: shared by the 2 · 16 pixels of both
+    eps = 0.1 if norm == "linf" else 0.1 * (2 * 16) ** 0.5
+    found = advgen.evaluate(
+        Stripes(), torch.cat([near, far]), torch.cat([labels, labels]), eps=eps, norm=norm, seed=seed
+    )
+    assert (found.clean_accuracy, found.robust_accuracy, found.n) == (1, 0.5, 240)
+    assert found.interval[0] < 0.5 < found.interval[1]
+    assert found.sound and set(found.checks["status"]) == {"pass"}, found.checks
+    assert len(found.examples) == 240
+    fooled = found.examples["predicted"] != found.examples["label"]
+    assert fooled.sum() == 120
+    image, adversarial = (found.examples.iloc[0][name] for name in ("image", "adversarial"))
+    assert np.array_equal(image, near[0].numpy()) and not np.array_equal(image, adversarial)
+    assert len(repr(found).splitlines()) <= 10 and "50.0 %" in repr(found) and "<table" in found._repr_html_()
+
+
+def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+    found = advgen.evaluate(Stripes(), X, Y, eps=0.1)
+    folder = found.save(tmp_path / "new" / "mine")
+    assert {path.name for path in folder.iterdir()} == {
+        *("robustness.parquet", "checks.parquet", "examples.parquet", "attacks.parquet")
+    }
+    images = advgen.images(folder / "examples.parquet", "adversarial")
+    assert np.array_equal(images, np.stack(found.examples["adversarial"]))
+    assert read_table(folder / "robustness.parquet", "robustness").num_rows >= len(found.table)
+    with pytest.raises(ValueError, match="no image column 'z'; the table has image, adversarial"):
+        advgen.images(folder / "examples.parquet", "z")
+
+
+def test_a_transfer_has_every_pair() -> None:
+    class Other(Stripes):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * torch.tensor([1.0, 1, 0.2])
+
+    matrix = advgen.transfer([Stripes(), Other()], X, Y, "pgd", eps=0.2, steps=5)
+    assert matrix.error.shape == (2, 2) and matrix.error.loc["0", "0"] == 1
+    assert ((matrix.low <= matrix.error) & (matrix.error <= matrix.high)).all(axis=None)
+    assert "100.0 [98.4, 100.0]" in repr(matrix)
+
+
+class Raises(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("sizes do not match\nmore")
+
+
+class Nan(Stripes):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x.mean((1, 2, 3), keepdim=False)[:, None] > 0.38, torch.nan, super().forward(x))
+
+
+class Probabilities(Stripes):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).softmax(1)
+
+
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "unknown attack": (lambda: advgen.attack(Stripes(), X, Y, "pdg"), "attack 'pdg' is unknown; did you mean 'pgd'"),
+    "unknown key": (
+        lambda: advgen.attack(Stripes(), X, Y, "pgd", epsilon=1),
+        "epsilon: unknown key; did you mean 'eps'",
+    ),
+    "grey levels": (lambda: advgen.attack(Stripes(), X, Y, "pgd", eps=8), "for 8 of 255 grey levels write 0.0314"),
+    "eps of evaluate": (lambda: advgen.evaluate(Stripes(), X, Y, eps=8), "for 8 of 255 grey levels write 0.0314"),
+    "no eps": (lambda: advgen.evaluate(Stripes(), X, Y, eps=0), "eps = 0: must be greater than 0"),
+    "l2 too large": (lambda: advgen.evaluate(Stripes(), X, Y, eps=9, norm="l2"), "eps = 9.0: no two 1×8×8 images are"),
+    "effort": (
+        lambda: advgen.evaluate(Stripes(), X, Y, eps=0.1, ensemble="full"),
+        "ensemble = 'full': must be quick or",
+    ),
+    "no class": (lambda: advgen.attack(Stripes(), X, Y, "fgsm", target=3), "target = 3: does not exist; .* 0 to 2"),
+    "labels from 1": (
+        lambda: advgen.evaluate(Stripes(), X, Y + 1, eps=0.1),
+        "label 3 does not exist.*take 1 from each",
+    ),
+    "more classes": (lambda: advgen.evaluate(Stripes(), X, Y + 3, eps=0.1), "label 5 does not exist; the model has"),
+    "floats": (lambda: advgen.evaluate(Stripes(), X, Y.float(), eps=0.1), "labels of float32 are no classes; give"),
+    "one-hot": (
+        lambda: advgen.evaluate(Stripes(), X, torch.eye(N), eps=0.1),
+        r"labels are of shape \(240, 240\); give",
+    ),
+    "too few": (lambda: advgen.evaluate(Stripes(), X, Y[:9], eps=0.1), "240 images came with labels of shape .9,."),
+    "flat": (lambda: advgen.evaluate(Stripes(), X.flatten(1), Y, eps=0.1), r"images of shape \(240, 64\) cannot be"),
+    "levels as floats": (lambda: advgen.evaluate(Stripes(), X * 255, Y, eps=0.1), "divide by 255, or give uint8"),
+    "outside bounds": (lambda: advgen.evaluate(Stripes(), 3 * X, Y, eps=0.1, bounds=(-1, 1)), "outside of bounds = "),
+    "no model": (lambda: advgen.evaluate(Stripes, X, Y, eps=0.1), "the model is of type type; give a torch.nn.Module"),
+    "no file": (lambda: advgen.evaluate("none.pt2", X, Y, eps=0.1), "none.pt2: no such file"),
+    "raises": (lambda: advgen.evaluate(Raises(), X, Y, eps=0.1), "model fails on 1×8×8 images .*: sizes do not match"),
+    "NaN": (lambda: advgen.evaluate(Nan(), X, Y, eps=0.1), "outputs that are no numbers for .* images; look for"),
+    "probabilities": (lambda: advgen.evaluate(Probabilities(), X, Y, eps=0.1), "without its softmax"),
+    "elsewhere": (
+        lambda: advgen.evaluate(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, device="meta")), X, Y, eps=0.1),
+        r"weights lie on meta, .*; give model.to\('cpu'\)",
+    ),
+    "one model": (lambda: advgen.transfer([Stripes()], X, Y, "fgsm"), "a transfer needs two models"),
+    "no generator": (lambda: advgen.sample(Stripes(), 3), "the generator is of type Stripes; give one of ours"),
+    "no judge": (lambda: advgen.frechet_distance(X, X, reference=Stripes()), "the judge is of type Stripes; give a"),
+}
+
+
+@pytest.mark.parametrize("way", WRONG)
+def test_a_mistake_is_told_in_one_line(way: str) -> None:
+    call, message = WRONG[way]
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
