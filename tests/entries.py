@@ -17,9 +17,10 @@ from PIL import Image
 
 from advgen import registry
 from advgen.cli import main
+from advgen.core.own_files import own_digest
 from advgen.core.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
-from advgen.specs.datasets import DrawnFacesDataset, FashionMnistDataset, MnistDataset, SymbolsDataset
+from advgen.specs.datasets import DrawnFacesDataset, FashionMnistDataset, MnistDataset, OwnDataset, SymbolsDataset
 from tests import layouts
 
 NAMED = {"name": "one", "seed": 0}
@@ -144,6 +145,10 @@ def autoencoder(kind: str, moments: dict[str, Any] | None = None, **keys: Any) -
 def dataset(kind: str, **told: Any) -> None:
     """Make one: from raw files in the layout that they are published in, or from another data set."""
     cls, made = registry.kinds("datasets")[kind], {"out_train": "made-train.parquet", "out_test": "made-test.parquet"}
+    if issubclass(cls, OwnDataset):
+        spec = cls(path=own(kind), **one_of(kind, **told))
+        keys = {"dataset": spec.model_dump(), "content": own_digest(spec)}
+        return command("make-dataset", keys, raw=[], **made)
     if kind in LAYOUTS:
         with pytest.MonkeyPatch.context() as patch:
             LAYOUTS[kind](Path("mine") / kind, patch)
@@ -161,6 +166,20 @@ def dataset(kind: str, **told: Any) -> None:
             model=models,
             **made,
         )
+
+
+def own(kind: str) -> str:
+    """A few images of two classes, in a file or folder of this kind."""
+    if kind == "parquet":
+        return "train.parquet"
+    images, labels = np.random.default_rng(0).integers(0, 256, (8, 9, 9, 3), dtype=np.uint8), np.arange(8) % 2
+    if kind == "npz":
+        np.savez("own.npz", images=images, labels=labels)
+        return "own.npz"
+    for row, image in enumerate(images):
+        Path(f"own/{labels[row]}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(f"own/{labels[row]}/{row}.png")
+    return "own"
 
 
 def digits(folder: Path, patch: pytest.MonkeyPatch) -> None:

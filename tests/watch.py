@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from advgen.core.code import DISPATCH, EFFECTS, ROOT, Symbol, defines, package_folder, used
+from advgen.core.code import DISPATCH, EFFECTS, Symbol, defines, module_at, used
 from advgen.io.jobs import Job
 
 Run = Callable[[Job[Any]], None]
@@ -80,12 +80,11 @@ def gaps(job: Job[Any], called: Iterable[CodeType]) -> set[Symbol]:
 
 def names(called: Iterable[CodeType]) -> set[Symbol]:
     """The names at the top level of the package's modules in whose bodies functions stand."""
-    folder, found = package_folder(), set[Symbol]()
+    found = set[Symbol]()
     for code in called:
         path = Path(code.co_filename)
-        if path.suffix == ".py" and path.is_relative_to(folder):  # templates are compiled, too
-            parts = path.relative_to(folder).with_suffix("").parts
-            module = ".".join([ROOT, *(part for part in parts if part != "__init__")])
+        module = module_at(path) if path.suffix == ".py" else None  # templates are compiled, too
+        if module:
             name = code.co_qualname.partition(".")[0]
             if not name.startswith("<"):
                 found.add((module, name))

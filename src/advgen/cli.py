@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from advgen import __version__
+from advgen.core import plugins
 from advgen.core.catalog import TASKS
 from advgen.core.code import edited
 from advgen.core.tasks import Task
@@ -36,6 +37,7 @@ TOOLS = {
     "cv-diff": "Say what changed between two cv.json.",
     "diff": "Say which numbers of two runs differ, and which by more than their intervals.",
     "status": "Say where a run stands, or what the next one would do and why; reads files only.",
+    "check-plugin": "Check that attacks, masks, networks … of one's own keep the contract of their family.",
     "trace": "Print where a file comes from, back to the raw data.",
     "docs": "Write the pages that the code tells: config/README.md, its schema, docs/rules.md, results/README.md.",
 }
@@ -122,6 +124,7 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         for flag in task.writes().values():
             sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
         sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
+        sub.add_argument("--plugins", nargs="*", type=Path, default=[], metavar="FILE", help="with kinds of one's own")
         sub.add_argument("--code", metavar="DIGEST", help="refuse to run if this is not the digest of the code")
         _common(sub)
     return parser
@@ -143,6 +146,7 @@ def _tool(command: str):  # type: ignore[no-untyped-def]
 def run_task(parsed: argparse.Namespace) -> None:
     """Make the files of one job; SystemExit if the code is not what the plan was made with."""
     task = TASKS[parsed.command]
+    plugins.load(parsed.plugins)
     spec = task.model_validate_json(parsed.spec)
 
     if parsed.code not in (None, spec.code()):
@@ -155,7 +159,7 @@ def run_task(parsed: argparse.Namespace) -> None:
         for path in paths:
             if not path.exists():
                 raise ValueError(f"--{flag} {path}: no such file")
-    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()))
+    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()), parsed.plugins)
     with sole_writer(job.outputs):
         # what is kept for another device is another result; on the CPU, what is kept spares the import of torch
         early = spec.takes_gpu() and bool(devices.gpus())

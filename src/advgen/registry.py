@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic_core import core_schema
 
 from advgen.presets import PRESETS
-from advgen.specs import attacks, autoencoders, datasets, defences, generators, masks, networks, simulations
+from advgen.specs import attacks, autoencoders, datasets, defences, figures, generators, masks, networks, simulations
 from advgen.specs.base import PARSERS, Spec
 
 DATASETS: dict[type[Spec], str] = {
@@ -23,6 +23,9 @@ DATASETS: dict[type[Spec], str] = {
     datasets.CelebaDataset: "advgen.data.celeba:celeba",
     datasets.DrawnFacesDataset: "advgen.data.drawn_faces:drawn_faces",
     datasets.SymbolsDataset: "advgen.data.symbols:symbols",
+    datasets.FolderDataset: "advgen.data.own_splits:own_splits",
+    datasets.NpzDataset: "advgen.data.own_splits:own_splits",
+    datasets.ParquetDataset: "advgen.data.own_splits:own_splits",
     datasets.PartDataset: "advgen.data.part:part",
     datasets.ShuffledLabels: "advgen.data.shuffled_labels:shuffled_labels",
     datasets.RobustFeatures: "advgen.data.robust_features:robust_features",
@@ -35,6 +38,8 @@ NETWORKS: dict[type[Spec], str] = {
     networks.ConvNetwork: "advgen.models.networks:Convolutional",
     networks.EnsembleNetwork: "advgen.models.ensemble:Ensemble",
 }
+FROM_FILES: dict[type[Spec], str] = {networks.FileNetwork: "advgen.models.from_file:FromFile"}
+"""Networks that nothing builds: users give them."""
 GENERATORS: dict[type[Spec], str] = {
     generators.FcGenerator: "advgen.models.generators:FullyConnected",
     generators.TransposedConvGenerator: "advgen.models.generators:TransposedConvolutional",
@@ -98,12 +103,54 @@ FAMILIES: dict[str, dict[type[Spec], str]] = {
     "figures": FIGURES,
 }
 
-_TARGETS = {spec: target for family in FAMILIES.values() for spec, target in family.items()}
+BASES: dict[str, type[Spec]] = {
+    "datasets": datasets.DatasetSpec,
+    "networks": networks.NetworkSpec,
+    "generators": generators.GeneratorSpec,
+    "autoencoders": autoencoders.AutoencoderSpec,
+    "defences": defences.DefenceSpec,
+    "masks": masks.MaskSpec,
+    "attacks": attacks.AttackSpec,
+    "simulations": simulations.SimulationSpec,
+    "figures": figures.FigureSpec,
+}
+"""What every spec class of a family is derived from."""
+PACKAGES: dict[str, tuple[str, ...]] = {}
+"""Packages whose versions stand in the stamp of what is made with a plug-in, by its code."""
+
+_TARGETS = {spec: target for family in (*FAMILIES.values(), FROM_FILES) for spec, target in family.items()}
 
 
 def add(family: str, spec: type[Spec], target: str) -> None:
     """Register one more kind of a family, with the code behind it as "module:name"."""
     FAMILIES[family][spec] = _TARGETS[spec] = target
+    _adapter.cache_clear()
+
+
+def register(spec: type[Spec], code: Callable[..., Any], packages: Iterable[str] = ()) -> None:
+    """Register a kind of one's own: an attack, mask, network, figure …, by the base of its spec class.
+
+    `code` is the function or class behind it, at the top level of its module, as the family's contract has it;
+    `packages` are those whose versions shape what it gives. The same module may register a kind again, as a notebook's
+    cell does. ValueError if the kind is taken or cannot be found again by its name.
+    """
+    name = getattr(spec, "__name__", repr(spec))
+    family = next((one for one, base in BASES.items() if isinstance(spec, type) and issubclass(spec, base)), None)
+    if family is None:
+        known = ", ".join(base.__name__ for base in BASES.values())
+        raise ValueError(f"{name}: is no spec class of a family; derive it from one of {known}")
+    if "kind" not in spec.model_fields or len(get_args(spec.model_fields["kind"].annotation)) != 1:
+        raise ValueError(f'{name}: has no kind; give it `kind: Literal["{name.lower()}"]`')
+    for one in (spec, code):
+        if not callable(one) or "<" in getattr(one, "__qualname__", "<"):
+            raise ValueError(f"{one!r}: cannot be found by its name; define it at the top level of a module")
+    target = f"{code.__module__}:{code.__qualname__}"
+    if taken := kinds(family).get(kind_of(spec)):
+        if (taken.__module__, taken.__qualname__) != (spec.__module__, spec.__qualname__):
+            raise ValueError(f"{name}: the kind {kind_of(spec)!r} is taken by {taken.__module__}; choose another")
+        del FAMILIES[family][taken]
+    add(family, spec, target)
+    PACKAGES[target] = tuple(packages)
 
 
 def kind_of(spec: type[Spec]) -> str:
@@ -152,46 +199,35 @@ def targets(spec: object) -> Iterator[str]:
 
 def parse(family: str, value: Any) -> Any:
     """A nested spec of any kind of a family, from its keys or from the name of a preset."""
-    return _adapter(family, len(FAMILIES[family])).validate_python(value)
+    return _adapter(family).validate_python(_expanded(family, value))
 
 
 @cache
-def _adapter(family: str, kinds: int) -> TypeAdapter[Any]:
+def _adapter(family: str) -> TypeAdapter[Any]:
     """Made anew when a kind is added."""
     return TypeAdapter(union(family))
 
 
-@dataclass(frozen=True)
-class _Preset:
-    """Also takes a preset's name, or a mapping with `preset:` and changes to it, for the preset's full spec."""
+def union(family: str) -> Any:
+    """All kinds of a family that are known by now, told apart by `kind`."""
+    classes = tuple(FAMILIES[family])
+    return Annotated[reduce(or_, classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]
 
-    family: str
 
-    def expand(self, value: Any) -> Any:
-        """The keys behind a name."""
-        name, changes = (value, {}) if isinstance(value, str) else (None, value)
-        if isinstance(value, Mapping) and "preset" in value:
-            changes = dict(value)
-            name = changes.pop("preset")
-        if name is None:
-            return value
-        presets = PRESETS[self.family]
-        if not isinstance(name, str) or name not in presets:
-            raise UnknownName(name, sorted(presets))
-        return {**presets[name].model_dump(), **changes}
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        return core_schema.no_info_before_validator_function(self.expand, handler(source))
-
-    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        names = {"enum": sorted(PRESETS[self.family]), "description": f"preset of {self.family}"}
-        changed = {
-            "type": "object",
-            "properties": {"preset": names},
-            "required": ["preset"],
-            "description": "a preset with changes to it",
-        }
-        return {"anyOf": [names, changed, handler(core)]}
+def _expanded(family: str, value: Any) -> Any:
+    """The keys behind a preset's name, or behind a mapping with `preset:` and changes to it."""
+    name, changes = (value, {}) if isinstance(value, str) else (None, value)
+    if family not in PRESETS:
+        return value
+    if isinstance(value, Mapping) and "preset" in value:
+        changes = dict(value)
+        name = changes.pop("preset")
+    if name is None:
+        return value
+    presets = PRESETS[family]
+    if not isinstance(name, str) or name not in presets:
+        raise UnknownName(name, sorted(presets))
+    return {**presets[name].model_dump(), **changes}
 
 
 class UnknownName(ValueError):
@@ -202,11 +238,27 @@ class UnknownName(ValueError):
         self.name, self.allowed = name, allowed
 
 
-def union(family: str) -> Any:
-    """The type of a field that takes any kind of a family known by now, told apart by `kind`; or a preset's name."""
-    classes = tuple(FAMILIES[family])
-    one = Annotated[reduce(or_, classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]
-    return Annotated[one, _Preset(family)] if family in PRESETS else one
+@dataclass(frozen=True)
+class AnyOf:
+    """Marks a field that takes any kind of a family, those registered later too; or a preset's name, or one changed."""
+
+    family: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_plain_validator_function(partial(parse, self.family))
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        kinds = handler(_adapter(self.family).core_schema)
+        if self.family not in PRESETS:
+            return kinds
+        names = {"enum": sorted(PRESETS[self.family]), "description": f"preset of {self.family}"}
+        changed = {
+            "type": "object",
+            "properties": {"preset": names},
+            "required": ["preset"],
+            "description": "a preset with changes to it",
+        }
+        return {"anyOf": [names, changed, kinds]}
 
 
 for _family in FAMILIES:
@@ -221,12 +273,12 @@ if TYPE_CHECKING:
     AnyMask = masks.MaskSpec
     AnyAttack = attacks.AttackSpec
     AnySimulation = simulations.SimulationSpec
+    AnyFigure = figures.FigureSpec
 else:
-    AnyDataset = union("datasets")
-    AnyNetwork = union("networks")
-    AnyGenerator = union("generators")
-    AnyAutoencoder = union("autoencoders")
-    AnyDefence = union("defences")
-    AnyMask = union("masks")
-    AnyAttack = union("attacks")
-    AnySimulation = union("simulations")
+    AnyDataset, AnyNetwork, AnyGenerator, AnyAutoencoder, AnyDefence, AnyMask, AnyAttack, AnySimulation, AnyFigure = (
+        Annotated[BASES[family], AnyOf(family)]
+        for family in (
+            *("datasets", "networks", "generators", "autoencoders", "defences"),
+            *("masks", "attacks", "simulations", "figures"),
+        )
+    )

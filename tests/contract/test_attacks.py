@@ -1,25 +1,21 @@
 """What every attack must do, for every registered one and each of its ways to search, on a tiny untrained network."""
 
-import contextlib
 import itertools
 
 import numpy as np
 import pytest
 import torch
 
-from advgen import registry
+from advgen import contracts, registry
 from advgen.attacks.common import Goal
 from advgen.attacks.jsma import _best_pairs
 from advgen.attacks.run import craft
 from advgen.attacks.spatial import transform
 from advgen.geometry.glasses import glasses_frame
-from advgen.io.checkpoints import build
 from advgen.specs.attacks import FgsmAttack, MinimumNormAttack, PgdAttack
-from advgen.specs.networks import ConvNetwork
 
 KINDS = registry.kinds("attacks")
-N = 12
-INDICES = [100 + 7 * row for row in range(N)]
+N, INDICES = contracts.N, contracts.INDICES
 
 
 # Settings that the tests can afford; kinds that are not named here run with their defaults.
@@ -79,146 +75,27 @@ def spec(request):
 
 @pytest.fixture
 def model():
-    """Convolution, batch norm and dropout, so that a wrong mode shows; modes and gradients deliberately mixed."""
-    torch.manual_seed(0)
-    network = ConvNetwork(kind="conv", channels=(4, 4), kernel=3, padding=1, batch_norm=True, dropout=0.5)
-    model = build("networks", network.fit((1, 12, 12)), 5)
-    with torch.no_grad():
-        model.head.weight.mul_(5)
-    model.train()
-    model.body[0].eval()
-    model.head.bias.requires_grad_(False)
-    model.head.weight.grad = torch.ones_like(model.head.weight)
-    return model
+    return contracts.classifier()
 
 
 @pytest.fixture
 def x():
-    return example()
-
-
-def example():
-    """Images with pixels at both ends of the box and between."""
-    return (torch.rand(N, 1, 12, 12, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.3).clamp(0, 1)
+    return contracts.examples()[0]
 
 
 @pytest.fixture
 def y():
-    return torch.arange(N) % 5
+    return contracts.examples()[1]
 
 
 def run(spec, model, x, y, seed=0, indices=INDICES):
-    attack = registry.resolve(spec)
-    if spec.others():
-        attack = attack(model, example().to(x.dtype), torch.arange(N) % 5, spec, seed=seed)
-    return attack(model, x, y, spec, seed=seed, indices=indices)
+    return contracts.attacked(spec, model, x, y, indices, seed)
 
 
-def snapshot(model):
-    """Everything about a model that an attack could disturb, and the global random state."""
-    return {
-        "modes": [module.training for module in model.modules()],
-        "weights": {name: value.clone() for name, value in model.state_dict().items()},
-        "requires_grad": [parameter.requires_grad for parameter in model.parameters()],
-        "grad": [None if p.grad is None else p.grad.clone() for p in model.parameters()],
-        "random": torch.get_rng_state(),
-    }
-
-
-def assert_untouched(before, model):
-    after = snapshot(model)
-    assert after["modes"] == before["modes"]
-    assert after["requires_grad"] == before["requires_grad"]
-    assert torch.equal(after["random"], before["random"])
-    for name, value in before["weights"].items():
-        assert torch.equal(after["weights"][name], value), name
-    for a, b in zip(after["grad"], before["grad"], strict=True):
-        assert a is b is None or torch.equal(a, b)
-
-
-def test_gives_images_like_its_input_and_leaves_that_alone(spec, model, x, y):
-    original = x.clone()
-    x_adv = run(spec, model, x, y)
-    assert x_adv.shape == x.shape
-    assert x_adv.dtype == x.dtype
-    assert not x_adv.requires_grad
-    assert torch.equal(x, original)
-    assert not torch.equal(x_adv, x)
-
-
-def test_stays_in_ball_and_box(spec, model, x, y):
-    x_adv = run(spec, model, x, y)
-    assert x_adv.min() >= 0
-    assert x_adv.max() <= 1
-    threat = spec.threat()
-    delta = (x_adv.double() - x.double()).flatten(1)
-    sizes = {
-        "linf": delta.abs().amax(1),
-        "l2": delta.norm(dim=1),
-        "l1": delta.norm(1, dim=1),
-        "l0": (delta != 0).sum(1),
-    }
-    if threat.eps is not None and threat.norm in sizes:
-        assert sizes[threat.norm].max() <= threat.eps + 1e-6 * max(1, threat.eps)
-
-
-def test_the_same_seed_gives_the_same_examples(spec, model, x, y):
-    first = run(spec, model, x, y)
-    torch.manual_seed(99)
-    assert torch.equal(run(spec, model, x, y), first)
-
-
-def test_a_row_does_not_depend_on_its_batch(spec, model, x, y):
-    """In float64, where the sum's order in another batch cannot turn the sign of a gradient; L-BFGS amplifies it."""
-    tolerance = 1e-6 if spec.kind == "lbfgs" else 1e-9
-    model, x = model.double(), x.double()
-    whole = run(spec, model, x, y)
-    for rows in ([3], [11, 0, 5], list(range(1, 9))):
-        part = run(spec, model, x[rows], y[rows], indices=[INDICES[row] for row in rows])
-        torch.testing.assert_close(part, whole[rows], atol=tolerance, rtol=0)
-
-
-def test_no_budget_is_the_identity(spec, model, x, y):
-    if "eps" not in type(spec).model_fields:
-        pytest.skip("has no eps")
-    if spec.members():
-        pytest.skip("has members, and each refuses to be made without a budget")
-    assert torch.equal(run(spec.model_copy(update={"eps": 0.0}), model, x, y), x)
-
-
-def test_leaves_model_and_random_state_alone(spec, model, x, y):
-    before = snapshot(model)
-    run(spec, model, x, y)
-    assert_untouched(before, model)
-
-
-def test_leaves_the_model_alone_when_it_fails(spec, model, x, y):
-    calls = []
-
-    def fail_late(module, inputs, output):
-        calls.append(1)
-        if len(calls) == 2 or spec.threat().steps == 1:
-            raise RuntimeError("out of memory")
-
-    model.head.register_forward_hook(fail_late)
-    before = snapshot(model)
-    with contextlib.suppress(RuntimeError):
-        run(spec, model, x, y)
-    assert_untouched(before, model)
-
-
-def test_works_inside_inference_code(spec, model, x, y):
-    with torch.no_grad():
-        assert torch.equal(run(spec, model, x, y), run(spec, model, x, y))
-
-
-def test_gradient_attacks_raise_the_loss(spec, model, x, y):
-    if spec.threat().access == "none" or spec.threat().norm == "spatial":
-        pytest.skip("looks at nothing, or has no start at the image itself")
-    x_adv = run(spec, model, x, y)
-    model.eval()
-    before, after = (torch.nn.functional.cross_entropy(model(images), y) for images in (x, x_adv))
-    assert after > before
+@pytest.mark.parametrize("check", [*contracts.CHECKS["attacks"], *contracts.EVERY], ids=lambda check: check.__name__)
+def test_keeps_its_contract(spec, check):
+    if reason := check(spec):
+        pytest.skip(reason)
 
 
 def test_crafting_in_micro_batches_gives_the_facts_of_each_example(spec, model, x, y):

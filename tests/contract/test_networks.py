@@ -5,7 +5,7 @@ import typing
 import pytest
 import torch
 
-from advgen import registry
+from advgen import contracts, registry
 from advgen.io.checkpoints import build
 from advgen.models.layers import count_parameters
 from advgen.models.predict import features_and_probabilities, predict
@@ -26,6 +26,12 @@ SPECS = {**KINDS, **{name: spec for name, spec in registry.PRESETS["networks"].i
 
 def test_every_registered_kind_is_tested():
     assert {type(spec) for spec in KINDS.values()} == set(registry.NETWORKS)
+
+
+@pytest.mark.parametrize("check", [*contracts.CHECKS["networks"], *contracts.EVERY], ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", KINDS)
+def test_keeps_its_contract(name, check):
+    assert check(KINDS[name]) == ""
 
 
 @pytest.fixture(params=SPECS, ids=str)

@@ -129,7 +129,7 @@ def test_the_farewell_is_aligned_whatever_the_paths(study) -> None:
         ("src/advgen/data/choice.py", '0, "validation"', '1, "validation"', {"train_judge", "train_gan", "train_autoencoder", "train_classifier"}),
         ("src/advgen/data/download.py", "TIMEOUT_SECONDS = 20.0", "TIMEOUT_SECONDS = 30.0", {"fetch"}),
         ("src/advgen/inpainting/masks/square.py", "known", "knows", {"inpaint"}),
-        ("src/advgen/experiments/attacks/run.py", "threat = ", "threats = threat = ", {"craft"}),
+        ("src/advgen/experiments/attacks/run.py", "spec.attack.threat()._asdict()", "dict(spec.attack.threat()._asdict())", {"craft"}),
     ],
 )  # fmt: skip
 def test_digests_follow_the_code(

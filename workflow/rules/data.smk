@@ -18,9 +18,10 @@ for job in PLAN.of("fetch"):
         params:
             spec=job.spec,
             code=job.code,
+            plugins=PLAN.plugins(job),
             benchmark=f"results/benchmarks/fetch/{job.wildcards['dataset']}.tsv",
         message:
             "Download and check the raw files of one data set."
         shell:
             "python -m advgen fetch --spec {params.spec:q} --code {params.code} --out {output:q} "
-            "--benchmark {params.benchmark:q} > {log:q} 2>&1"
+            "{params.plugins} --benchmark {params.benchmark:q} > {log:q} 2>&1"

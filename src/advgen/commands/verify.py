@@ -133,7 +133,7 @@ def differences(path: str) -> Iterator[str]:
     if stamp is None:  # raw data
         return
     for name, made in sorted(stamp.versions.items()):
-        if made != _installed(name):
+        if not name.endswith(".py") and made != _installed(name):  # a plug-in's code is part of the job's
             yield f"{name} {made}, here it is {_installed(name)}"
     if stamp.device.startswith("cpu ") and stamp.device != _cpu():
         yield f"{stamp.device}, here it is {_cpu()}"

@@ -1,4 +1,7 @@
-"""Every kind of thing that a study can hold: the folders below `experiments/` and `outcomes/`, and what they bring."""
+"""Every kind of thing that a study can hold: the folders below `experiments/` and `outcomes/`, and what they bring.
+
+Kinds of installed plug-ins stand beside them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from advgen import registry
-from advgen.core import schema
+from advgen.core import plugins, schema
 from advgen.core.kinds import Kind, Summary
 from advgen.core.tasks import Task
 from advgen.specs.figures import FigureSpec
@@ -24,6 +27,7 @@ def _kinds() -> tuple[Kind[Any], ...]:
         [folder] = importlib.import_module(package).__path__
         for file in sorted(Path(folder).glob(f"*/{module}.py")):
             found.append(importlib.import_module(f"{package}.{file.parent.name}.{module}").KIND)
+    found += plugins.install()
     return tuple(sorted(found, key=lambda kind: (kind.order, kind.name)))
 
 

@@ -1,8 +1,8 @@
 """Digests of code: what a job's result depends on, function by function.
 
-A digest starts at the functions and classes that a job names and follows every name that their bodies use, through
-all modules of the package. Docstrings, comments, layout, annotations of functions and descriptions of keys do not
-count: none can change a result. What is called by a name that stands in data (the targets of the registry) is
+A digest starts at the functions and classes that a job names and follows every name that their bodies use, through all
+modules of the package and of plug-ins. Docstrings, comments, layout, annotations of functions and descriptions of keys
+do not count: none can change a result. What is called by a name that stands in data (the targets of the registry) is
 named by the job; the registry and the catalog themselves, lists of everything that there is, are followed no further.
 """
 
@@ -12,6 +12,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -22,6 +23,13 @@ from advgen.core.provenance import sha256_text, write_bytes
 
 DISPATCH = ("advgen.registry", "advgen.core.catalog")
 """Modules that look things up by name: what they may find is named by those who ask."""
+
+PLUGINS = "advgen_plugins"
+"""The package that files of plug-ins are modules of; no folder holds it."""
+FILES: dict[str, Path] = {}
+"""Plug-ins that were loaded from files, by the names of their modules."""
+PACKAGES: set[str] = set()
+"""Packages of installed plug-ins."""
 
 EFFECTS = ""
 """The key of what a module does when it is imported, beside defining names."""
@@ -138,7 +146,7 @@ _READER = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def _key(module: str, content: bytes) -> str:
-    return hashlib.sha256(f"{_READER} {module}\n".encode() + content).hexdigest()
+    return hashlib.sha256(f"{_READER} {module} {_roots()}\n".encode() + content).hexdigest()
 
 
 def _content(module: str) -> str:
@@ -154,7 +162,7 @@ def _read(module: str, is_package: bool, tree: ast.Module) -> list[Any]:
             if isinstance(one, (ast.Import, ast.ImportFrom)):
                 imports |= _imports(one, module, is_package)
                 loads += _loads(one, module, is_package)
-        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        if isinstance(statement, (ast.Import, ast.ImportFrom)) or _registers(statement, imports):
             continue
         for name in defines(statement) or [EFFECTS]:
             names.setdefault(name, []).append(statement)
@@ -173,6 +181,13 @@ def _flat(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _flat(statement.orelse)
         elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
             yield statement
+
+
+def _registers(statement: ast.stmt, imports: dict[str, str]) -> bool:
+    """Whether a plug-in does nothing here but name what it brings: no result depends on what else there is."""
+    called = statement.value.func if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) else None
+    parts = ast.unparse(called).split(".") if called else [""]
+    return ".".join([imports.get(parts[0], parts[0]), *parts[1:]]) == "advgen.registry.register"
 
 
 def defines(statement: ast.stmt) -> list[str]:
@@ -202,7 +217,7 @@ def _imports(statement: ast.Import | ast.ImportFrom, module: str, is_package: bo
     else:
         origin = _origin(statement, module, is_package)
         pairs = [(one.asname or one.name, f"{origin}.{one.name}") for one in statement.names]
-    return {local: dotted for local, dotted in pairs if dotted.split(".")[0] == ROOT}
+    return {local: dotted for local, dotted in pairs if dotted.split(".")[0] in _roots()}
 
 
 def _loads(statement: ast.Import | ast.ImportFrom, module: str, is_package: bool) -> list[str]:
@@ -213,7 +228,7 @@ def _loads(statement: ast.Import | ast.ImportFrom, module: str, is_package: bool
         origin = _origin(statement, module, is_package)
         dotted = [origin, *(f"{origin}.{one.name}" for one in statement.names)]
     parents = [".".join(one.split(".")[:size]) for one in dotted for size in range(1, len(one.split(".")) + 1)]
-    return [one for one in dict.fromkeys(parents) if one.split(".")[0] == ROOT]
+    return [one for one in dict.fromkeys(parents) if one.split(".")[0] in _roots()]
 
 
 class _Bare(ast.NodeTransformer):
@@ -313,13 +328,42 @@ ROOT = __name__.partition(".")[0]
 
 @cache
 def _path(module: str) -> Path | None:
-    parts = module.split(".")
-    if parts[0] != ROOT:
+    if module in FILES:
+        return FILES[module]
+    first, *parts = module.split(".")
+    if first not in _roots():
         return None
-    base = package_folder().joinpath(*parts[1:])
+    base = _origin_of(first).joinpath(*parts)
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():
             return path
+    return None
+
+
+def _roots() -> list[str]:
+    """The packages whose code is digested: this one, and those of plug-ins."""
+    return [ROOT, PLUGINS, *sorted(PACKAGES)]
+
+
+@cache
+def _origin_of(package: str) -> Path:
+    """Where a package's modules lie, or a module without its ending."""
+    spec = importlib.util.find_spec(package) if package != PLUGINS else None
+    if spec is None or spec.origin is None:
+        return Path(os.devnull)
+    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin).with_suffix("")
+
+
+def module_at(path: Path) -> str | None:
+    """The module of a file whose code is digested."""
+    for module, file in FILES.items():
+        if file.resolve() == path:
+            return module
+    for package in (ROOT, *PACKAGES):
+        folder = _origin_of(package)
+        if path.is_relative_to(folder):
+            parts = path.relative_to(folder).with_suffix("").parts
+            return ".".join([package, *(part for part in parts if part != "__init__")])
     return None
 
 

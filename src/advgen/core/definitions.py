@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from advgen import presets, registry
+from advgen.core.own_files import own_facts
 from advgen.specs.base import MOST, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
 from advgen.specs.cv import CvFormat, SectionName
-from advgen.specs.datasets import DerivedDataset, Facts
+from advgen.specs.datasets import DerivedDataset, Facts, OwnDataset
 from advgen.specs.training import ClassifierTraining
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
@@ -95,6 +96,9 @@ class Study(Spec):
     base: FilePath | None = Field(
         None, description="another study, relative to this file: its definitions can be used here, and run where used"
     )
+    plugins: tuple[FilePath, ...] = Field(
+        (), description="Python files that register attacks, masks, networks … of one's own, relative to this file"
+    )
     seeds: Seeds = Field((0,), description="seeds of every training run that names none")
     evaluation: Evaluation = Field(Evaluation(), description="how much is measured")
     tf32: bool = Field(
@@ -116,6 +120,8 @@ class Study(Spec):
     def facts(self, dataset: str) -> Facts:
         """Shape, classes and sizes of a data set, through all that it is made from."""
         spec = self.datasets[dataset]
+        if isinstance(spec, OwnDataset):
+            return own_facts(spec)
         facts: Facts = spec.facts(self.facts(spec.base) if isinstance(spec, DerivedDataset) else None)
         return facts
 

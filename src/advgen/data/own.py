@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from advgen import registry
+from advgen.core.own_files import list_folder
 from advgen.data.choice import choose
 from advgen.io.tables import read_images, read_table
 from advgen.specs.datasets import RawDataset
@@ -59,43 +60,6 @@ def named() -> list[str]:
     """The data sets that are known by name alone: all that their files must be told is in their spec."""
     kinds = registry.kinds("datasets").items()
     return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]
-
-
-class Folder(NamedTuple):
-    """What a folder of class folders holds: the images' paths, the label of each, the classes' names in order."""
-
-    paths: list[Path]
-    labels: list[int]
-    names: tuple[str, ...]
-
-
-def list_folder(folder: Path) -> Folder:
-    """What a folder of class folders holds, in order of names, without looking into the images.
-
-    Classes count from 0 in order of their names; where all names are numbers from 0 on, they are the labels.
-    """
-    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
-    split = {one.name for one in classes} & {"train", "test", "val", "validation"}
-    if split and len(split) == len(classes):
-        raise ValueError(f"{folder}: holds {' and '.join(sorted(split))}; name one of them, as {folder / min(split)}")
-    if len(classes) < 2:
-        raise ValueError(f"{folder}: has {len(classes)} class folders; put the images of each class in one of its own")
-    numbers = all(one.name.isdecimal() for one in classes)
-    if numbers:
-        classes.sort(key=lambda one: int(one.name))
-        if int(classes[0].name) == 0 and int(classes[-1].name) != len(classes) - 1:
-            there = {int(one.name) for one in classes}
-            lost = next(label for label in range(len(classes)) if label not in there)
-            raise ValueError(f"{folder}: has no class folder {lost}, yet {classes[-1].name}; number them 0, 1, 2, …")
-    known = Image.registered_extensions()
-    paths, labels = [], []
-    for label, one in enumerate(classes):
-        inside = sorted(path for path in one.rglob("*") if path.suffix.lower() in known and path.is_file())
-        if not inside:
-            raise ValueError(f"{one}: holds no images; fill the class, or remove its folder")
-        paths += inside
-        labels += [label] * len(inside)
-    return Folder(paths, labels, tuple(one.name for one in classes))
 
 
 def _folder(folder: Path, n: int | None, seed: int) -> Own:

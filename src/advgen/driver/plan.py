@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from advgen.core import catalog
+from advgen.core import catalog, plugins
+from advgen.core.code import FILES
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, PlannedJob, Planner, key_of
 from advgen.core.paths import RESULTS, wildcards_of
@@ -35,6 +36,7 @@ class Plan:
         self.jobs, self.study = list(jobs), study
         self._by_key = {key_of(job.rule, job.wildcards): job for job in self.jobs}
         assert len(self._by_key) == len(self.jobs)
+        self._makers = {path: job for job in self.jobs for path in job.outputs.values()}
 
     def job(self, rule: str, wildcards: Any) -> PlannedJob:
         """The job of a rule for Snakemake's wildcards (or a mapping)."""
@@ -73,12 +75,22 @@ class Plan:
 
     def files(self, rule: str, wildcards: Any, input: Any, output: Any) -> str:
         """The command's flags with their files as Snakemake has them, those read first, as words of a shell line."""
-        task = self.job(rule, wildcards).task
+        job = self.job(rule, wildcards)
+        task = job.task
         given = {flag: input.get(flag, ()) for flag in task.reads}
         lists = {flag: [files] if isinstance(files, str) else list(files) for flag, files in given.items()}
         read = [f"--{flag} {listed(files)}".rstrip() for flag, files in lists.items()]
         made = [f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in task.writes().items()]
-        return " ".join([*read, *made])
+        return " ".join([*read, *made, *self.plugins(job)])
+
+    def plugins(self, job: PlannedJob) -> list[str]:
+        """The flag that has a job load the plug-in files that it needs, or that the models that it reads need."""
+        if not FILES:
+            return []
+        read = {path for files in job.inputs.values() for path in ((files,) if isinstance(files, str) else files)}
+        made = [self._makers[path].task.uses() for path in read & self._makers.keys() if path.endswith(".safetensors")]
+        files = plugins.files_of(job.task.uses().union(*made))
+        return [f"--plugins {listed(files)}"] if files else []
 
     def outputs(self, *rules: str) -> list[str]:
         """Every file that the plan makes, or that some rules make."""

@@ -14,6 +14,7 @@ from advgen import registry
 from advgen.core.code import code_digest
 from advgen.core.provenance import Stamp, atomic
 from advgen.io.headers import HEADER, check_header, read_header, sealed_header
+from advgen.specs.networks import FileNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,13 +95,14 @@ FAMILY_SPECS: dict[str, Any] = {
     "networks": registry.AnyNetwork,
     "generators": registry.AnyGenerator,
     "autoencoders": registry.AnyAutoencoder,
+    "files": FileNetwork,
 }
 
 
 def build(family: str, spec: Any, outputs: int | None = None) -> Any:
-    """A fresh module of a family: networks take the number of logits, the others nothing more."""
+    """A fresh module of a family: networks and files of models take the number of logits, the others nothing more."""
     target = registry.resolve(spec)
-    module = target(spec, outputs) if family == "networks" else target(spec)
+    module = target(spec, outputs) if family in ("networks", "files") else target(spec)
     module.family, module.spec, module.outputs = family, spec, outputs
     return module
 

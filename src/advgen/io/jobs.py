@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
+from advgen.core import plugins
 from advgen.core.provenance import Stamp, sha256_text, temporaries
 from advgen.core.tasks import Task
 from advgen.driver.runs import clock
@@ -46,6 +47,8 @@ class Job(Generic[T]):
     code: str
     inputs: Mapping[str, Sequence[Path]]
     outputs: Mapping[str, Sequence[Path]]
+    plugins: Sequence[Path] = ()
+    """Files with kinds of the user's own."""
     device: str = field(default="cpu")
     before: str = ""
     """The devices that a saved state was made on, if others than this one."""
@@ -77,6 +80,7 @@ class Job(Generic[T]):
             versions={
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("advgen", *self.spec.made_with())},
+                **plugins.versions(self.spec.uses()),
             },
             seed=spec.get("seed"),
             device=self.made_on() if self.spec.torch else "cpu",
@@ -88,7 +92,7 @@ class Job(Generic[T]):
         return f"{self.before}, {here}" if self.before else here
 
     def _command_line(self) -> str:
-        files = {**self.inputs, **self.outputs}
+        files = {**self.inputs, **self.outputs, **({"plugins": self.plugins} if self.plugins else {})}
         flags = [f"--{flag} {' '.join(os.path.relpath(path) for path in paths)}" for flag, paths in files.items()]
         return " ".join(["advgen", self.command, *flags])
 

@@ -39,6 +39,10 @@ class DatasetSpec(Spec):
         """Shape, classes and sizes; a data set made from another one is told the `base`'s."""
         raise NotImplementedError
 
+    def credit(self) -> str:
+        """Whose images these are, where their licence asks for it."""
+        return ""
+
 
 class RawDataset(DatasetSpec):
     """A published data set: its raw files are fetched and read. A subclass states shape, classes and files.
@@ -71,10 +75,6 @@ class RawDataset(DatasetSpec):
     def files(self) -> tuple[str, ...]:
         """The raw files that it is made from."""
         return tuple(self.raw)
-
-    def credit(self) -> str:
-        """Whose images these are, where their licence asks for it."""
-        return ""
 
     def sizes(self) -> tuple[int, int]:
         """Training and test images."""
@@ -233,6 +233,45 @@ class SymbolsDataset(RawDataset):
             "twitter": "Twemoji 16.0.1 by Twitter and other contributors, CC BY 4.0",
         }
         return f"symbols: {drawn[self.style]}, scaled down and set on white"
+
+
+class OwnDataset(DatasetSpec):
+    """Images and labels of the user's own, in files. Shape, classes and sizes are what the files hold."""
+
+    kind: str = Field(description="what they are in")
+    path: str = Field(min_length=1, description="where they are, relative to the folder that snakemake runs in")
+    test_path: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="where the test images are; null: `test_share` of the others"
+    )
+    test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="share of the images that become the test split, a fixed choice"
+    )
+    train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
+    test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
+
+
+class FolderDataset(OwnDataset):
+    """A folder with a folder of images for each class, as torchvision's ImageFolder; PNG, JPEG and others, one size.
+
+    Classes are in the order of their folders' names. Images are grey if all of them are, else in colour.
+    """
+
+    kind: Literal["folder"] = Field(description="a folder of class folders")
+
+
+class NpzDataset(OwnDataset):
+    """numpy's arrays `images`, uint8 or floats from 0 to 1, and `labels`, whole numbers from 0 on, in one .npz file.
+
+    Images are (N, H, W), (N, C, H, W) or (N, H, W, C). Floats are rounded to 255 grey levels.
+    """
+
+    kind: Literal["npz"] = Field(description="arrays of images and labels")
+
+
+class ParquetDataset(OwnDataset):
+    """A data set that a study has made: its train.parquet, or its test.parquet."""
+
+    kind: Literal["parquet"] = Field(description="a Parquet file of advgen")
 
 
 class DerivedDataset(DatasetSpec):

@@ -73,3 +73,18 @@ class EnsembleNetwork(NetworkSpec):
 
     def fit(self, shape: Shape) -> NetworkSpec:
         return super().fit(shape).model_copy(update={"member": self.member.fit(shape)})
+
+
+Channels = float | tuple[float, ...] | None
+
+
+class FileNetwork(Spec):
+    """A user's classifier in a file and how its inputs are prepared; `content` is a digest of its files."""
+
+    kind: Literal["file"] = "file"
+    path: str
+    factory: str | None
+    bounds: tuple[float, float]
+    mean: Channels
+    std: Channels
+    content: str

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 
 from advgen.core import catalog
 from advgen.core.definitions import Study
+from advgen.core.own_files import own_facts
 from advgen.specs.base import WrongValue
-from advgen.specs.datasets import DerivedDataset
+from advgen.specs.datasets import DerivedDataset, OwnDataset
 from advgen.study.errors import allowed, fail, short
 from advgen.study.names import named
 from advgen.study.tree import FAMILIES
@@ -20,11 +21,30 @@ from advgen.study.yaml import Source
 
 def check(study: Study, source: Source) -> None:
     """Raise ConfigError for the first mistake."""
-    for one in (_check_names, _check_doubles, _check_references, _check_bases, _check_attacks, _check_shown):
+    for one in (
+        _check_own_files,
+        _check_names,
+        _check_doubles,
+        _check_references,
+        _check_bases,
+        _check_attacks,
+        _check_shown,
+    ):
         one(study, source)
     for kind in catalog.KINDS:
         for path, message in kind.check(study):
             raise fail(source, path, message)
+
+
+def _check_own_files(study: Study, source: Source) -> None:
+    """Refuse data of the user's own that cannot be used, before their shape and classes are asked for."""
+    for name, spec in study.datasets.items():
+        if isinstance(spec, OwnDataset):
+            try:
+                own_facts(spec)
+            except ValueError as error:
+                key = "test_path" if spec.test_path and str(error).startswith(spec.test_path) else "path"
+                raise fail(source, ("datasets", name, key), f" = {getattr(spec, key)!r}: {error}") from None
 
 
 def _check_names(study: Study, source: Source) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 from pydantic import BaseModel, ValidationError
 
 from advgen.core.errors import ConfigError
-from advgen.registry import UnknownName
+from advgen.registry import AnyOf, UnknownName, union
 from advgen.specs.base import WrongValue, scale
 
 RENAMED = {
@@ -170,7 +170,8 @@ def _real_path(
 
 def _plain(annotation: Any) -> Any:
     while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
+        family = next((mark.family for mark in get_args(annotation)[1:] if isinstance(mark, AnyOf)), None)
+        annotation = union(family) if family else get_args(annotation)[0]
     return annotation
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from advgen.core import definitions
+from advgen.core import definitions, own_files, plugins
 from advgen.core.errors import ConfigError
 from advgen.study.checks import check
-from advgen.study.errors import explain
+from advgen.study.errors import explain, fail
 from advgen.study.sweeps import Varied, expand_sweeps, selected, values
 from advgen.study.tree import FAMILIES, SWEPT, Study
 from advgen.study.yaml import DEFAULT_STUDY, Source, plain, read_yaml
@@ -44,7 +44,9 @@ def load_study(config: Mapping[str, Any] | None = None) -> Loaded:
     if "study" in config:
         extra = next(key for key in config if key != "study")
         raise ConfigError(f"--config {extra}=…: study= names a whole study; edit that file instead, or name no study")
-    return _check(plain(config), Source("the config given to Snakemake", {}), None, ())
+    source = Source("the config given to Snakemake", {})
+    _load_plugins(config, source, Path())
+    return _check(plain(config), source, None, ())
 
 
 def load_file(path: Path) -> Loaded:
@@ -52,6 +54,7 @@ def load_file(path: Path) -> Loaded:
     data, source = read_yaml(path)
     own, files = data, [os.path.normpath(path)]
     folder = path.parent
+    _load_plugins(data, source, folder)
     while data.get("base") is not None:
         if not isinstance(data["base"], str):
             raise ConfigError(f"{source.at(('base',))}base = {data['base']!r}: must be the path of a study")
@@ -63,7 +66,19 @@ def load_file(path: Path) -> Loaded:
         data = {**_merge({**base, "cv": None}, data), "base": base.get("base")}
         source = Source(source.name, {**base_source.lines, **source.lines})
         folder = base_path.parent
+        _load_plugins(base, base_source, folder)
     return _check({**data, "base": own.get("base")}, source, own if "base" in own else None, tuple(files))
+
+
+def _load_plugins(data: Mapping[str, Any], source: Source, folder: Path) -> None:
+    """Register what the plug-ins bring that one file of a study names, before its keys are looked at."""
+    named = data.get("plugins")
+    for place, name in enumerate(named if isinstance(named, list) else ()):
+        if isinstance(name, str):
+            try:
+                plugins.load([Path(os.path.normpath(folder / name))])
+            except ValueError as error:
+                raise fail(source, ("plugins", place), f" = {name!r}: {error}") from None
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +91,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, files: tuple[str, ...]) -> Loaded:
+    own_files.forget()
     data, source, sweeps, varied = expand_sweeps(data, source)
     study = _validated(data, source)
     if sweeps:

@@ -14,7 +14,7 @@ from advgen.core.definitions import Study as StudyBase
 _KEYS: dict[str, tuple[int, Any, str]] = {
     **{name: (kind.order, kind.definition, kind.about) for name, kind in catalog.FAMILIES.items()},
     "masks": (30, registry.AnyMask, "masks for inpainting"),
-    "figures": (90, registry.union("figures"), "figures drawn"),
+    "figures": (90, registry.AnyFigure, "figures drawn"),
 }
 FAMILIES = tuple(sorted(_KEYS, key=lambda name: _KEYS[name][0]))
 """The maps of definitions, in order."""

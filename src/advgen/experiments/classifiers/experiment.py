@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits, check_told
+from advgen.core.definitions import Definition, FilePath, Mistake, Study, check_batch, check_fits, check_told
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
+from advgen.core.own_files import is_checkpoint, model_digest
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask, Varied
 from advgen.registry import AnyDefence, AnyNetwork
-from advgen.specs.base import Count, Spec
+from advgen.specs.base import Count, DatasetName, Shape, Spec
 from advgen.specs.defences import PoolDefence
-from advgen.specs.networks import EnsembleNetwork
+from advgen.specs.networks import Channels, EnsembleNetwork, FileNetwork
 from advgen.specs.training import ClassifierTraining
 
 
 class ClassifierDefinition(Definition):
     """A network trained to name the class."""
 
+    kind: Literal["trained"] = Field("trained", description="trained by the study")
     model: AnyNetwork = Field(description="preset name, or a network's own keys")
     training: ClassifierTraining = Field(ClassifierTraining(), description="optimiser and budget")
     images: Count | None = Field(
@@ -32,8 +36,51 @@ class ClassifierDefinition(Definition):
     )
 
 
+class FileClassifier(Spec):
+    """A classifier of the user's own: it is attacked as it is, and nothing is trained.
+
+    The file is an exported program (`torch.export.save`), TorchScript, a checkpoint of ours, or safetensors with the
+    code that its weights fit. It takes images (B, C, H, W) and gives logits, one for each class of the data set. It is
+    never un-pickled.
+    """
+
+    kind: Literal["file"] = Field(description="from a file")
+    dataset: DatasetName = Field(description="data set whose classes it tells apart")
+    path: FilePath = Field(description="the file, relative to the folder that snakemake runs in")
+    factory: FilePath | None = Field(
+        None, description="function that makes the module of a safetensors file: module:function, or path.py:function"
+    )
+    bounds: tuple[float, float] = Field((0.0, 1.0), description="pixels that it wants for black and for white")
+    mean: Channels = Field(None, description="subtracted from pixels within bounds: one number, or one per channel")
+    std: Channels = Field(None, description="pixels are divided by it then: one number, or one per channel")
+    obfuscated_gradients: bool = Field(
+        False,
+        description="its gradients are known to be masked or random: failed statistical checks of it are warnings",
+    )
+    images: ClassVar[None] = None
+    defence: ClassVar[None] = None
+
+    def seeds_in(self, study: Study) -> tuple[int, ...]:
+        """A file has one, and is told apart by its name."""
+        return (0,)
+
+    def network(self) -> FileNetwork:
+        """What rebuilds it; ValueError if a file is not there."""
+        keys = self.model_dump(include={"path", "factory", "bounds", "mean", "std"})
+        return FileNetwork(**keys, content=model_digest(self.path, self.factory))
+
+
+def _with_kind(value: Any) -> Any:
+    return {"kind": "trained", **value} if isinstance(value, Mapping) else value
+
+
+AnyClassifier = Annotated[
+    ClassifierDefinition | FileClassifier, Field(discriminator="kind"), BeforeValidator(_with_kind)
+]
+
+
 class TrainClassifier(DeviceTask):
-    """Train one classifier with one seed."""
+    """Train one classifier with one seed, or take one from a file."""
 
     command = "train-classifier"
     run = "train"
@@ -45,11 +92,11 @@ class TrainClassifier(DeviceTask):
     labels = {"name": "model"}
     name: str
     seed: int
-    model: AnyNetwork
+    model: AnyNetwork | FileNetwork
     classes: int
     images: int | None
     defence: AnyDefence | None
-    training: ClassifierTraining
+    training: ClassifierTraining | None
     validation: int
 
 
@@ -57,7 +104,7 @@ class Origin(Spec):
     """What tables say of a classifier beside its name."""
 
     dataset: str
-    images: int = Field(description="training images")
+    images: int = Field(description="training images; 0: trained elsewhere")
     defence: str
 
 
@@ -82,20 +129,21 @@ class EvaluateClassifiers(DeviceTask):
 def origin(study: Study, source: str) -> Origin:
     """What tables say of a classifier or probe beside its name."""
     dataset = study.dataset_of(source)
-    definition: ClassifierDefinition | None = study.classifiers.get(source)
+    definition: ClassifierDefinition | FileClassifier | None = study.classifiers.get(source)
     defence = definition.defence if definition else None
     images = definition.images if definition else None
+    trained = 0 if isinstance(definition, FileClassifier) else images or study.left(dataset)
     return Origin(
         dataset=dataset,
-        images=images or study.left(dataset),
+        images=trained,
         defence=defence.label() if defence else "none",
     )
 
 
-class Classifiers(Kind[ClassifierDefinition]):
+class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
     """Classifiers to attack."""
 
-    definition = ClassifierDefinition
+    definition = AnyClassifier
     about = "classifiers to attack"
     order = 22
     tasks = (TrainClassifier, EvaluateClassifiers)
@@ -131,15 +179,21 @@ class Classifiers(Kind[ClassifierDefinition]):
         facts = study.facts(definition.dataset)
         [data] = planner.of("datasets", definition.dataset)
         jobs = []
+        model: FileNetwork | AnyNetwork
+        training = None
+        if isinstance(definition, FileClassifier):
+            model = definition.network()
+        else:
+            model, training = definition.model.fit(facts.shape), definition.training
         for seed in study.seeds_of(name):
             task = TrainClassifier(
                 name=name,
                 seed=seed,
-                model=definition.model.fit(facts.shape),
+                model=model,
                 classes=facts.classes,
                 images=definition.images,
                 defence=definition.defence,
-                training=definition.training,
+                training=training,
                 validation=study.validation(definition.dataset),
             )
             wildcards = {"classifier": name, "seed": str(seed)}
@@ -170,6 +224,9 @@ class Classifiers(Kind[ClassifierDefinition]):
     def check(self, study: Study) -> Iterator[Mistake]:
         for name, definition in self.all(study):
             facts = study.facts(definition.dataset)
+            if isinstance(definition, FileClassifier):
+                yield from _check_file(("classifiers", name), definition, facts.shape)
+                continue
             yield from check_fits(("classifiers", name, "model"), definition.model, facts.shape)
             stochastic = definition.defence is not None and definition.defence.stochastic
             if stochastic != isinstance(definition.model, EnsembleNetwork):
@@ -186,6 +243,26 @@ class Classifiers(Kind[ClassifierDefinition]):
             if pool and "size" in pool.model_fields_set and pool.size > (definition.images or left):
                 message = f" = {pool.size}: there are only {definition.images or left} images to train on"
                 yield ("classifiers", name, "defence", "size"), message
+
+
+def _check_file(path: tuple[str, ...], given: FileClassifier, shape: Shape) -> Iterator[Mistake]:
+    """What can be known of a model's file without torch."""
+    try:
+        given.network()
+    except ValueError as error:
+        key = "factory" if Path(given.path).is_file() else "path"
+        yield (*path, key), f" = {getattr(given, key)!r}: {error}"
+    if given.path.endswith(".safetensors") and given.factory is None and not is_checkpoint(Path(given.path)):
+        message = " is missing: the file holds weights alone; name the code that they fit, net.py:function"
+        yield (*path, "factory"), message
+    if given.bounds[0] >= given.bounds[1]:
+        yield (*path, "bounds"), f" = {list(given.bounds)}: must be the lowest and the highest pixel, such as [0, 1]"
+    for key in ("mean", "std"):
+        value = getattr(given, key)
+        if isinstance(value, tuple) and len(value) not in (1, shape[0]):
+            yield (*path, key), f" = {list(value)}: has {len(value)} numbers for {shape[0]} channels; give one for each"
+        if key == "std" and value is not None and min(value if isinstance(value, tuple) else (value,)) <= 0:
+            yield (*path, key), f" = {value}: must be positive; it divides the pixels"
 
 
 KIND = Classifiers()

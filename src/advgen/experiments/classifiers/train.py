@@ -1,12 +1,20 @@
-"""A trained classifier and its learning curve."""
+"""A classifier, trained or from a file, and its learning curve."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from advgen import registry
+from advgen.attacks.run import logits_of
 from advgen.data.choice import choose, split
 from advgen.data.images import load
 from advgen.experiments.classifiers.experiment import TrainClassifier
 from advgen.io.checkpoints import build, save_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.models.predict import ROWS, unit
+from advgen.specs.networks import FileNetwork
 from advgen.training.classifier import train_classifier
 from advgen.training.defences.common import Defence
 from advgen.training.initial import fresh
@@ -14,9 +22,15 @@ from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainClassifier]) -> None:
-    """Train, then write the weights and the history."""
+    """Train, then write the weights and the history; of a model from a file, how well it does."""
     spec = job.spec
     (images, labels), validation = split(*load(job.input("data")), spec.validation)
+    if isinstance(spec.model, FileNetwork):
+        model = build("files", spec.model, spec.classes).to(job.device)
+        columns = {"model": spec.name, "seed": spec.seed, **judged(model, *validation, spec.model.path, spec.classes)}
+        write_table(job.output("out-history"), arrow_table("training", columns), job.stamp)
+        return save_model(job.output("out-model"), model, job.stamp)
+    assert spec.training is not None
     if spec.images is not None:
         kept = choose(len(labels), spec.images, 0, "training images")
         images, labels = images[kept], labels[kept]
@@ -37,3 +51,18 @@ def run(job: Job[TrainClassifier]) -> None:
     write_table(job.output("out-history"), arrow_table("training", columns), job.stamp)
     save_model(job.output("out-model"), model, job.stamp)
     job.finish()
+
+
+def judged(model: nn.Module, images: Tensor, labels: Tensor, path: str, classes: int) -> dict[str, Any]:
+    """The one line of the history of a model from a file; ValueError if it does not name the classes of the images."""
+    try:
+        logits = logits_of(model, unit(images), labels, ROWS)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if logits.shape[1] != classes:
+        raise ValueError(f"{path}: tells {logits.shape[1]} classes apart, and the data set has {classes}; name another")
+    if not logits.isfinite().all():
+        raise ValueError(f"{path}: gives NaN or infinite outputs on clean images; check its mean, std and bounds")
+    accuracy = (logits.argmax(1) == labels).double().mean().item()
+    loss = cross_entropy(logits, labels).item()
+    return {"step": [0], "epoch": [0.0], "loss": [loss], "accuracy": [accuracy]}

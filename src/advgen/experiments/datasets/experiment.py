@@ -10,12 +10,13 @@ from pydantic import Field
 from advgen import registry
 from advgen.core.definitions import Mistake, Study, check_told
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
+from advgen.core.own_files import own_digest
 from advgen.core.paths import raw
 from advgen.core.schema import INT, Image, Table
 from advgen.core.tasks import DeviceTask, Task
 from advgen.registry import AnyDataset
 from advgen.specs.base import Count, DatasetName, Need
-from advgen.specs.datasets import DatasetSpec, DerivedDataset, RawDataset
+from advgen.specs.datasets import DatasetSpec, DerivedDataset, OwnDataset, RawDataset, RobustFeatures
 from advgen.specs.figures import FigureSpec
 
 
@@ -30,7 +31,7 @@ class Fetch(Task):
 
 
 class MakeDataset(Task):
-    """Turn raw files into Parquet."""
+    """Turn raw files, or images of the user's own, into Parquet."""
 
     command = "make-dataset"
     run = "make"
@@ -43,14 +44,19 @@ class MakeDataset(Task):
     local = True
     dataset: AnyDataset = Field(description="data set to make")
     seed: int = Field(0, description="seed of the choice where only a part is used")
+    content: str = Field("", description="digest of images of the user's own")
 
     def uses(self) -> set[str]:
         """Where the files came from does not matter, only how they are read."""
+        if isinstance(self.dataset, OwnDataset):
+            return super().uses()
         assert isinstance(self.dataset, RawDataset)
         return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader, self.dataset.intact}
 
     def made_with(self) -> tuple[str, ...]:
-        """Also what draws the images."""
+        """Also what draws or opens the images."""
+        if isinstance(self.dataset, OwnDataset):
+            return *super().made_with(), "pillow"
         assert isinstance(self.dataset, RawDataset)
         return *super().made_with(), *self.dataset.packages
 
@@ -108,13 +114,16 @@ class Datasets(Kind[DatasetSpec]):
         dataset = self.defined(planner.study, name)
         if isinstance(dataset, DerivedDataset):
             return [self._derived(planner, name, dataset)]
+        seed = 0 if dataset.train is None and dataset.test is None else planner.study.evaluation.seed  # type: ignore[attr-defined]
+        if isinstance(dataset, OwnDataset):
+            own = MakeDataset(dataset=dataset, seed=seed, content=own_digest(dataset))
+            return [planner.add(own, {"raw": name}, {"raw": ()})]
         assert isinstance(dataset, RawDataset)
         files = {file: raw(name, file) for file in dataset.files()}
         bare = type(dataset)(**dataset.model_dump(include={"kind", *dataset.source}))
         fetch = PlannedJob("fetch", {"dataset": name}, Fetch(dataset=bare), {}, files)
         planner.jobs.setdefault(key_of("fetch", fetch.wildcards), fetch)
-        part = dataset.train is not None or dataset.test is not None
-        task = MakeDataset(dataset=dataset, seed=planner.study.evaluation.seed if part else 0)
+        task = MakeDataset(dataset=dataset, seed=seed)
         return [planner.add(task, {"raw": name}, {"raw": tuple(files.values())})]
 
     def _derived(self, planner: Planner, name: str, dataset: DerivedDataset) -> PlannedJob:
@@ -137,6 +146,10 @@ class Datasets(Kind[DatasetSpec]):
                     trained = ", ".join(map(str, seeds))
                     message = f" = {need.seed}: is no seed of {need.names[0]!r} (trained with {trained})"
                     yield ("datasets", name, "seed"), message
+            own = isinstance(dataset, RobustFeatures) and study.classifiers.get(dataset.classifier)
+            if getattr(own, "kind", "") == "file":
+                message = " names a model from a file, and nothing tells its features from its outputs"
+                yield ("datasets", name, "classifier"), message
             facts = study.facts(name)
             if isinstance(dataset, DerivedDataset):
                 yield from check_told(("datasets", name), dataset.check, facts.shape)

@@ -1,5 +1,7 @@
 """train.parquet and test.parquet of a data set."""
 
+from typing import Any
+
 import numpy as np
 
 from advgen import registry
@@ -7,19 +9,29 @@ from advgen.data.choice import choose
 from advgen.experiments.datasets.experiment import MakeDataset
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
-from advgen.specs.datasets import RawDataset
+from advgen.specs.datasets import OwnDataset, RawDataset
 
 
 def run(job: Job[MakeDataset]) -> None:
     """Read raw files, keep the part asked for, write both splits."""
+    spec = job.spec.dataset
+    if isinstance(spec, OwnDataset):
+        splits = registry.resolve(spec)(spec, job.spec.content)
+        wanted = tuple(n or len(labels) for n, (_, labels) in zip((spec.train, spec.test), splits, strict=True))
+    else:
+        splits, wanted = _published(job)
+    for (images, labels), n, flag in zip(splits, wanted, ("out-train", "out-test"), strict=True):
+        kept = choose(len(labels), min(n, len(labels)), job.spec.seed)  # a folder of one's own may hold fewer
+        columns = {"index": np.array(kept), "label": labels[kept].astype(np.int32), "cue": None, "image": images[kept]}
+        write_table(job.output(flag), arrow_table("dataset", columns), job.stamp)
+
+
+def _published(job: Job[MakeDataset]) -> tuple[Any, tuple[int, int]]:
+    """Images and labels of both splits, and how many are wanted."""
     spec = job.spec.dataset
     assert isinstance(spec, RawDataset)
     intact = registry.load_target(spec.intact)
     for path in job.inputs["raw"]:
         if not intact(path, spec):
             raise ValueError(f"{path}: is not the file that was published (wrong checksum); delete it and run again")
-    splits = registry.load_target(spec.reader)(job.inputs["raw"], spec)
-    for (images, labels), n, flag in zip(splits, spec.sizes(), ("out-train", "out-test"), strict=True):
-        kept = choose(len(labels), min(n, len(labels)), job.spec.seed)  # a folder of one's own may hold fewer
-        columns = {"index": np.array(kept), "label": labels[kept].astype(np.int32), "cue": None, "image": images[kept]}
-        write_table(job.output(flag), arrow_table("dataset", columns), job.stamp)
+    return registry.load_target(spec.reader)(job.inputs["raw"], spec), spec.sizes()

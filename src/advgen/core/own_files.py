@@ -1,0 +1,314 @@
+"""What files of a user's own hold, as far as a plan must know: shape, classes, count, and a digest of the content.
+
+Images are opened by Pillow, arrays by their headers, Parquet by its footer: no numpy or torch, as everywhere in a plan.
+What was read of a file is kept by its size and time of change, so that it is read once.
+"""
+
+from __future__ import annotations
+
+import array
+import ast
+import importlib
+import json
+import os
+import struct
+import zipfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from advgen.core.provenance import sha256_file, sha256_text, write_bytes
+from advgen.specs.base import MOST, Shape, show_shape
+from advgen.specs.datasets import Facts, OwnDataset
+
+KEPT = Path("results/state/files.json")
+WHERE = "the folder that snakemake runs in"
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+"""Of the files that are taken for images."""
+
+
+class Contents(NamedTuple):
+    """What one file or folder of images holds: `names` are the classes', `digest` is of images and labels."""
+
+    shape: Shape
+    names: tuple[str, ...]
+    images: int
+    digest: str
+
+
+class Folder(NamedTuple):
+    """A folder of class folders: the images' paths, the label of each, the classes' names in order."""
+
+    paths: list[Path]
+    labels: list[int]
+    names: tuple[str, ...]
+
+
+def own_facts(spec: OwnDataset) -> Facts:
+    """Shape, classes and sizes of a data set of one's own; ValueError says in one line what is wrong with its files."""
+    train, test = own_contents(spec)
+    count, left = (train.images, test.images) if test else _split(train.images, spec.test_share)
+    if not left or not count:
+        raise ValueError(f"{train.images} images are too few to set test images apart; name those with test_path")
+    return Facts(train.shape, len(train.names), min(spec.train or count, count), min(spec.test or left, left))
+
+
+def _split(count: int, share: float) -> tuple[int, int]:
+    test = round(count * share)
+    return count - test, test
+
+
+def own_contents(spec: OwnDataset) -> tuple[Contents, Contents | None]:
+    """What its file or folder holds, and that of its test images if they have one of their own."""
+    train = contents(spec.kind, spec.path)
+    if spec.test_path is None:
+        return train, None
+    test = contents(spec.kind, spec.test_path)
+    if test.shape != train.shape:
+        told = f"{show_shape(test.shape)} images, and {spec.path} {show_shape(train.shape)}"
+        raise ValueError(f"{spec.test_path}: holds {told}; bring all to one size")
+    if spec.kind == "folder" and test.names != train.names:
+        other = sorted({*test.names} ^ {*train.names})[0]
+        raise ValueError(f"{spec.test_path}: the class {other!r} is not in both folders; give both the same classes")
+    if len(test.names) > len(train.names):
+        told = f"{len(test.names)} classes, and {spec.path} {len(train.names)}"
+        raise ValueError(f"{spec.test_path}: has labels of {told}; give both the same classes")
+    return train, test
+
+
+def own_digest(spec: OwnDataset) -> str:
+    """Of all images and labels, by content."""
+    train, test = own_contents(spec)
+    return sha256_text(f"{train.digest} {test.digest if test else ''}")[:16]
+
+
+@cache
+def contents(kind: str, path: str) -> Contents:
+    """What a file or folder holds."""
+    there = Path(path).is_dir() if kind == "folder" else Path(path).is_file()
+    if not there:
+        what = {"folder": "folder of class folders", "npz": ".npz file", "parquet": "Parquet file"}[kind]
+        raise ValueError(f"no such {what}; paths are relative to {WHERE}")
+    found = {"folder": _folder, "npz": _npz, "parquet": _parquet}[kind](Path(path))
+    if found.images > MOST:
+        raise ValueError(f"{path}: holds {found.images:,} images, and {MOST:,} is the most; give a part of them")
+    return found
+
+
+def forget() -> None:
+    """Look at the files again: another study is read."""
+    contents.cache_clear()
+
+
+def _folder(folder: Path) -> Contents:
+    found = list_folder(folder)
+    known, seen = _kept(), {}
+    sizes: dict[tuple[int, int], Path] = {}
+    grey, lines = True, []
+    for path, label in zip(found.paths, found.labels, strict=True):
+        told = seen[str(path)] = _told(path, known)
+        if "wrong" in told:
+            raise ValueError(f"{path}: cannot be read as an image ({told['wrong']}); mend or remove it")
+        sizes.setdefault((told["height"], told["width"]), path)
+        if len(sizes) > 1:
+            one, other = ("×".join(map(str, size)) for size in sizes)
+            raise ValueError(f"{path}: is of {other} pixels and {found.paths[0]} of {one}; bring all to one size")
+        grey &= told["grey"]
+        lines.append(f"{label} {told['digest']}")
+    _keep(known, seen)
+    [(height, width)] = sizes
+    return Contents((1 if grey else 3, height, width), found.names, len(lines), sha256_text("\n".join(lines)))
+
+
+def list_folder(folder: Path) -> Folder:
+    """What a folder of class folders holds, in order of names, without looking into the images.
+
+    Classes count from 0 in order of their names; where all names are numbers from 0 on, they are the labels.
+    """
+    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    split = {one.name for one in classes} & {"train", "test", "val", "validation"}
+    if split and len(split) == len(classes):
+        raise ValueError(f"{folder}: holds {' and '.join(sorted(split))}; name one of them, as {folder / min(split)}")
+    if len(classes) < 2:
+        raise ValueError(f"{folder}: has {len(classes)} class folders; put the images of each class in one of its own")
+    if all(one.name.isdecimal() for one in classes):
+        classes.sort(key=lambda one: int(one.name))
+        if int(classes[0].name) == 0 and int(classes[-1].name) != len(classes) - 1:
+            there = {int(one.name) for one in classes}
+            lost = next(label for label in range(len(classes)) if label not in there)
+            raise ValueError(f"{folder}: has no class folder {lost}, yet {classes[-1].name}; number them 0, 1, 2, …")
+    paths, labels = [], []
+    for label, one in enumerate(classes):
+        inside = sorted(path for path in one.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+        if not inside:
+            raise ValueError(f"{one}: holds no images; fill the class, or remove its folder")
+        paths += inside
+        labels += [label] * len(inside)
+    return Folder(paths, labels, tuple(one.name for one in classes))
+
+
+def _told(path: Path, known: dict[str, Any]) -> dict[str, Any]:
+    """The digest of an image file, its size, and whether it is grey; or what is wrong with it."""
+    status = path.stat()
+    at = [status.st_size, status.st_mtime_ns]
+    if (before := known.get(str(path))) and before["at"] == at:
+        return dict(before)
+    from PIL import Image  # only who has such a folder pays for it
+
+    try:
+        with Image.open(path) as image:
+            image.load()  # a file that ends too early is noticed here, not hours later
+            facts = {"grey": image.mode in ("1", "L"), "height": image.height, "width": image.width}
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return {"wrong": str(error).splitlines()[0].replace(f"{str(path)!r}", "it") if str(error) else "damaged"}
+    return {"at": at, "digest": sha256_file(path), **facts}
+
+
+def file_digest(path: Path) -> str:
+    """Of a file's content, made again when its size or time of change is another."""
+    known, status = _kept(), path.stat()
+    at = [status.st_size, status.st_mtime_ns]
+    before = known.get(str(path))
+    if before and before["at"] == at:
+        return str(before["digest"])
+    digest = sha256_file(path)
+    _keep(known, {str(path): {"at": at, "digest": digest}})
+    return digest
+
+
+def _kept() -> dict[str, Any]:
+    try:
+        entries = json.loads(KEPT.read_text())
+        return entries if isinstance(entries, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _keep(known: dict[str, Any], seen: dict[str, Any]) -> None:
+    entries = {path: told for path, told in (known | seen).items() if path in seen or os.path.exists(path)}
+    if entries != known:
+        with suppress(OSError):
+            write_bytes(KEPT, json.dumps(entries).encode())
+
+
+def model_digest(path: str, factory: str | None) -> str:
+    """Of a model's file, and of the file of the code that its weights fit; ValueError if one is not there."""
+    if not Path(path).is_file():
+        raise ValueError(f"no such file; paths are relative to {WHERE}")
+    code = _code_of(factory)
+    return sha256_text(f"{file_digest(Path(path))} {file_digest(code) if code else factory}")[:16]
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a safetensors file says by itself how its model is built."""
+    with suppress(OSError, ValueError, KeyError, TypeError, struct.error), path.open("rb") as file:
+        [size] = struct.unpack("<Q", file.read(8))
+        return "advgen" in json.loads(file.read(size))["__metadata__"]
+    return False
+
+
+def _code_of(factory: str | None) -> Path | None:
+    """The file of a factory, "path.py:function", or of "module:function" where it lies below the working folder."""
+    if factory is None:
+        return None
+    place, colon, name = factory.rpartition(":")
+    if not colon or not name.isidentifier():
+        raise ValueError("write module:function, or path.py:function")
+    if place.endswith(".py"):
+        if not Path(place).is_file():
+            raise ValueError(f"no such file as {place}; paths are relative to {WHERE}")
+        return Path(place)
+    base = Path(*place.split("."))
+    return next((one for one in (base.with_suffix(".py"), base / "__init__.py") if one.is_file()), None)
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+CODES = {"u1": "B", "i1": "b", "u2": "H", "i2": "h", "u4": "I", "i4": "i", "u8": "Q", "i8": "q"}
+"""numpy's words for whole numbers, and Python's."""
+
+
+def _npz(path: Path) -> Contents:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            there = [name.removesuffix(".npy") for name in archive.namelist()]
+            if not {"images", "labels"} <= set(there):
+                raise ValueError(f"holds {', '.join(there[:5]) or 'nothing'}; save the arrays as images and labels")
+            with archive.open("images.npy") as file:
+                dtype, size = _array_header(file)
+            with archive.open("labels.npy") as file:
+                lowest, highest, labels = _labels(file)
+    except (ValueError, OSError, EOFError, SyntaxError, KeyError, struct.error, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0] if str(error) else 'is damaged'}") from None
+    shape = _shape(path, dtype, size)
+    if size[0] != labels:
+        raise ValueError(f"{path}: has {size[0]} images and {labels} labels; give one for each")
+    return Contents(shape, _names(path, lowest, highest), labels, file_digest(path))
+
+
+def _array_header(file: IO[bytes]) -> tuple[str, tuple[int, ...]]:
+    """The type and the shape of an array, which the file goes on with."""
+    magic = file.read(8)
+    if magic[:6] != b"\x93NUMPY":
+        raise ValueError("holds what numpy.savez does not write")
+    size = struct.unpack("<H", file.read(2))[0] if magic[6] == 1 else struct.unpack("<I", file.read(4))[0]
+    told = ast.literal_eval(file.read(size).decode())
+    if "O" in told["descr"]:
+        raise ValueError("holds Python objects, which are pickled; save arrays of numbers")
+    return str(told["descr"]), tuple(told["shape"])
+
+
+def _labels(file: IO[bytes]) -> tuple[int, int, int]:
+    """The lowest and the highest label, and how many there are."""
+    dtype, size = _array_header(file)
+    if dtype[1:] not in CODES or len(size) not in (1, 2) or (len(size) == 2 and size[1] != 1):
+        raise ValueError(f"labels of {dtype} and shape {size} are no classes; give integers from 0 on, one for each")
+    values = array.array(CODES[dtype[1:]])
+    values.frombytes(file.read())
+    if dtype[0] == ">":
+        values.byteswap()
+    if not values:
+        raise ValueError("holds no images")
+    return min(values), max(values), len(values)
+
+
+def _shape(path: Path, dtype: str, size: tuple[int, ...]) -> Shape:
+    """Channels, height, width of images (N, H, W), (N, C, H, W) or (N, H, W, C)."""
+    if dtype != "|u1" and dtype[1] != "f":
+        raise ValueError(f"{path}: images of {dtype} are no images; give uint8, or floats from 0 to 1")
+    if len(size) == 3:
+        size = (size[0], 1, *size[1:])
+    if len(size) == 4 and size[1] not in (1, 3) and size[3] in (1, 3):
+        size = (size[0], size[3], size[1], size[2])
+    if len(size) != 4 or 0 in size or size[1] not in (1, 3):
+        raise ValueError(f"{path}: images of shape {size}; give (images, channels, height, width), grey or colour")
+    return size[1], size[2], size[3]
+
+
+def _names(path: Path, lowest: int, highest: int) -> tuple[str, ...]:
+    if lowest < 0:
+        raise ValueError(f"{path}: has the label {lowest}; classes count from 0")
+    if lowest > 0:
+        raise ValueError(
+            f"{path}: labels are from {lowest} to {highest}, and classes count from 0; save labels - {lowest}"
+        )
+    if highest == 0:
+        raise ValueError(f"{path}: has one class alone; give images of at least two")
+    return tuple(map(str, range(highest + 1)))
+
+
+def _parquet(path: Path) -> Contents:
+    parquet = importlib.import_module("pyarrow.parquet")  # only who has such a file pays for it
+    try:
+        field = parquet.read_schema(path).field("image")
+        labels = parquet.read_table(path, columns=["label"]).column("label").to_pylist()
+        if field.metadata[b"dtype"] != b"uint8":
+            raise ValueError(f"images of {field.metadata[b'dtype'].decode()}; give uint8")
+        channels, height, width = json.loads(field.metadata[b"shape"])
+    except (OSError, ValueError, KeyError, TypeError) as error:  # Arrow's own are ValueError or OSError
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path}: is no data set of advgen ({reason}); name a train.parquet or test.parquet") from None
+    if not labels:
+        raise ValueError(f"{path}: holds no images")
+    return Contents((channels, height, width), _names(path, min(labels), max(labels)), len(labels), file_digest(path))

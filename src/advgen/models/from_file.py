@@ -1,0 +1,36 @@
+"""A classifier of the user's own in a study: its checkpoint says where its files are, and holds no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from advgen.core.own_files import model_digest
+from advgen.models.own import load_own
+from advgen.specs.networks import FileNetwork
+
+
+class FromFile(nn.Module):
+    """The model that a file holds; ValueError if the file is no longer the one that the checkpoint was made of."""
+
+    def __init__(self, spec: FileNetwork, outputs: int):
+        super().__init__()
+        if model_digest(spec.path, spec.factory) != spec.content:
+            raise ValueError(f"{spec.path}: is no longer the model that the study was planned with; run again")
+        self.model = load_own(Path(spec.path), spec.factory, bounds=spec.bounds, mean=spec.mean, std=spec.std)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Logits (B, outputs) of float images in [0, 1]."""
+        logits_BK: Tensor = self.model(x_BCHW)
+        return logits_BK
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Nothing: the weights stand in the user's file."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Nothing to load."""
+        return super().load_state_dict({}, strict=False)

@@ -1,0 +1,153 @@
+"""An attack and a network of a user's own in a study: from files that it names, and from an installed package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from tests.project import ROOT, Project
+
+from advgen.io.stamps import read_stamp
+
+EXAMPLE = ROOT / "docs/examples/plugin"
+STUDY = "studies/own.yaml"
+NETWORK = '''"""Softmax regression."""
+
+from math import prod
+from typing import Literal
+
+from pydantic import Field
+
+from advgen.registry import register
+from advgen.specs.networks import NetworkSpec
+
+
+class LinearNetwork(NetworkSpec):
+    """Softmax regression."""
+
+    kind: Literal["linear"] = Field(description="one linear layer")
+
+
+def linear(spec, outputs):
+    """A flat layer and a head."""
+    from torch import nn
+
+    from advgen.models.networks import Network
+
+    return Network(nn.Flatten(), nn.Linear(prod(spec.image), outputs))
+
+
+register(LinearNetwork, linear)
+'''
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Path) -> Project:
+    """The spine study with an attack and a network of one's own."""
+    project = Project(tmp_path_factory.mktemp("own"), cache=kept)
+    (project.folder / "studies").mkdir()
+    shutil.copy(EXAMPLE / "momentum.py", project.folder / "studies")
+    (project.folder / "studies/linear.py").write_text(NETWORK)
+    text = (ROOT / "tests/spine.yaml").read_text()
+    for old, new in {
+        "title: advgen, spine\n": "title: advgen, spine\nplugins: [momentum.py, linear.py]\n",
+        "  cnn:\n    dataset: mnist\n    model: cnn\n": "  cnn:\n    dataset: mnist\n    model: {kind: linear}\n",
+        "attacks: [pgd]": "attacks: [pgd, momentum]",
+        "attacks:\n": "attacks:\n  momentum: {kind: momentum, eps: 0.1}\n",
+    }.items():
+        assert text.count(old) >= 1
+        text = text.replace(old, new, 1)
+    (project.folder / STUDY).write_text(text)
+    result = project.snakemake(STUDY)
+    assert result.returncode == 0, result.stderr[-5000:]
+    return project
+
+
+def test_they_stand_in_tables_beside_ours_and_in_stamps(finished: Project) -> None:
+    rows = pq.read_table(finished.folder / "results/tables/matrix.parquet").to_pylist()
+    fooled = {row["attack"]: row["error"] for row in rows if row["target"] == "fc100"}
+    assert set(fooled) >= {"pgd", "momentum"}
+    assert fooled["momentum"] > 0.5
+    stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")
+    assert stamp is not None
+    assert len(stamp.versions["momentum.py"]) == 16
+    assert stamp.command.endswith(" --plugins studies/momentum.py")
+    other = read_stamp(finished.folder / "results/attacks/fc100/seed0/pgd.parquet")
+    assert other is not None and "momentum.py" not in other.versions
+
+
+def test_what_was_made_agrees_with_the_plan(finished: Project) -> None:
+    result = finished.advgen("verify", STUDY)
+    assert result.returncode == 0, result.stderr
+    assert "warning" not in result.stdout
+
+
+def redone(project: Project) -> set[str]:
+    result = project.snakemake(STUDY)
+    assert result.returncode == 0, result.stderr[-5000:]
+    return {line.split()[1] for line in project.full_log().splitlines() if line.startswith("rule ")}
+
+
+def test_an_edit_reruns_its_users_alone(finished: Project) -> None:
+    plugin = "studies/momentum.py"
+    finished.append(plugin, "\n# a remark\n")
+    assert "Nothing to be done" in finished.snakemake(STUDY).stderr
+    finished.edit(plugin, "clamp_min(1e-30)", "clamp_min(1e-20)")
+    listed = finished.snakemake(STUDY, "-n", "--logger-advgen-plain").stdout
+    crafted = [line for line in listed.splitlines() if "advgen craft" in line]
+    assert len(crafted) == 1 and "momentum" in crafted[0]
+    assert "advgen train-classifier" not in listed
+    finished.edit(plugin, "clamp_min(1e-20)", "clamp_min(1e-30)")
+    assert "Nothing to be done" in finished.snakemake(STUDY).stderr
+
+
+def test_an_installed_one_needs_no_mention(finished: Project, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(EXAMPLE, package)
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-build-isolation",
+        "--disable-pip-version-check",
+    ]
+    done = finished.run(*install, "--no-index", "--target", str(tmp_path / "installed"), str(package))
+    assert done.returncode == 0, done.stderr
+    finished.edit(STUDY, "plugins: [momentum.py, linear.py]", "plugins: [linear.py]")
+    missing = finished.advgen("plan", STUDY)
+    assert "attacks.momentum.kind = 'momentum': is unknown" in missing.stderr
+    before = dict(finished.environment)
+    finished.environment["PYTHONPATH"] += os.pathsep + str(tmp_path / "installed")
+    try:
+        assert finished.advgen("check-plugin", "momentum").stdout.endswith("momentum: keeps its contract\n")
+        result = finished.snakemake(STUDY, "results/attacks/fc100/seed0/momentum.parquet")
+        assert result.returncode == 0, result.stderr[-5000:]
+        stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")
+        assert stamp is not None and stamp.versions["advgen-momentum"] == "1.0"
+        assert finished.advgen("docs").returncode == 0
+        assert "## MomentumAttack" in (finished.folder / "config/README.md").read_text()
+    finally:
+        finished.environment = before
+        finished.edit(STUDY, "plugins: [linear.py]", "plugins: [momentum.py, linear.py]")
+
+
+def test_a_broken_package_is_left_out_in_one_line(finished: Project, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_module\n")
+    (tmp_path / "broken-1.dist-info").mkdir()
+    (tmp_path / "broken-1.dist-info/METADATA").write_text("Name: broken\nVersion: 1\n")
+    (tmp_path / "broken-1.dist-info/entry_points.txt").write_text("[advgen.attacks]\nbroken = broken\n")
+    before = dict(finished.environment)
+    finished.environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
+    try:
+        result = finished.advgen("plan", STUDY)
+    finally:
+        finished.environment = before
+    assert result.returncode == 0
+    [told] = result.stderr.splitlines()
+    assert told.startswith("advgen: advgen.attacks: broken = 'broken' is left out: ModuleNotFoundError: ")

@@ -1,0 +1,251 @@
+"""Data and models of a user's own: what a plan reads of them, and how it tells what is wrong with them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.entries import write_images
+
+from advgen.core import own_files
+from advgen.core.errors import ConfigError
+from advgen.core.own_files import own_digest, own_facts
+from advgen.data.own_splits import own_splits
+from advgen.registry import parse
+from advgen.specs.datasets import Facts
+from advgen.study.load import load_file
+
+STUDY = """
+datasets:
+  mine: {{{data}}}
+classifiers:
+  net: {{kind: file, dataset: mine, {model}}}
+evaluation: {{attack_examples: 2, validation: 5}}
+"""
+MODEL = "path: net.safetensors, factory: 'net.py:net'"
+
+
+def images(n: int, channels: int = 3, side: int = 8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, side, side, channels), dtype=np.uint8)
+
+
+def folder(where: str, n: int = 6, channels: int = 3, side: int = 8, classes: tuple[str, ...] = ("cat", "dog")) -> None:
+    for label, name in enumerate(classes):
+        Path(where, name).mkdir(parents=True)
+        for row, image in enumerate(images(n, channels, side)):
+            Image.fromarray(image[:, :, 0] if channels == 1 else image + np.uint8(label)).save(
+                f"{where}/{name}/{row}.png"
+            )
+
+
+def arrays(path: str, told: list[int], **keys: np.ndarray) -> None:
+    np.savez(path, **{"images": images(len(told)), "labels": np.array(told), **keys})
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own_files.forget()
+    folder("photos")
+    Path("net.safetensors").write_bytes(b"weights")
+    Path("net.py").write_text("def net():\n    return 1\n")
+
+
+def facts(**keys: object) -> Facts:
+    own_files.forget()
+    return own_facts(parse("datasets", keys))
+
+
+def test_a_folder_tells_shape_classes_and_counts() -> None:
+    assert facts(kind="folder", path="photos", test_share=0.25) == Facts((3, 8, 8), 2, 9, 3)
+    folder("grey", channels=1, side=28, classes=("a", "b", "c"))
+    assert facts(kind="folder", path="grey", test_share=0.5) == Facts((1, 28, 28), 3, 9, 9)
+    folder("more", n=2)
+    assert facts(kind="folder", path="photos", test_path="more") == Facts((3, 8, 8), 2, 12, 4)
+    assert facts(kind="folder", path="photos", test_path="more", train=5, test=3) == Facts((3, 8, 8), 2, 5, 3)
+
+
+@pytest.mark.parametrize("dtype", ["<i8", ">i4", "u1", "<u2"])
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [((10, 32, 32), (1, 32, 32)), ((10, 64, 64, 3), (3, 64, 64)), ((10, 1, 28, 28), (1, 28, 28))],
+)
+def test_arrays_tell_the_same_by_their_headers(dtype: str, shape: tuple[int, ...], told: tuple[int, ...]) -> None:
+    labels = np.array([0, 1, 2, 3, 4] * 2, dtype)
+    np.savez_compressed("mine.npz", images=np.zeros(shape, np.uint8), labels=labels)
+    assert facts(kind="npz", path="mine.npz") == Facts(told, 5, 8, 2)  # type: ignore[arg-type]
+
+
+def test_a_parquet_file_of_ours_tells_the_same() -> None:
+    write_images(Path("train.parquet"))
+    assert facts(kind="parquet", path="train.parquet", test_share=0.1) == Facts((1, 28, 28), 3, 54, 6)
+
+
+def test_what_is_read_is_what_was_told() -> None:
+    arrays("mine.npz", [0, 1] * 10, images=images(20).astype(np.float32) / 255)
+    spec = parse("datasets", {"kind": "npz", "path": "mine.npz"})
+    (train, labels), (test, _) = own_splits(spec, own_digest(spec))
+    assert (train.shape, test.shape, train.dtype) == ((16, 3, 8, 8), (4, 3, 8, 8), np.uint8)
+    both = np.concatenate([train, test]).reshape(20, -1)
+    told = images(20).transpose(0, 3, 1, 2).reshape(20, -1)
+    np.testing.assert_array_equal(both[np.lexsort(both.T)], told[np.lexsort(told.T)])
+    assert set(labels.tolist()) == {0, 1}
+    with pytest.raises(ValueError, match=r"mine\.npz: was changed since this job was planned; run again"):
+        own_splits(spec, "another")
+    arrays("mine.npz", [0, 1] * 10, images=images(20).astype(np.float32))
+    own_files.forget()
+    with pytest.raises(ValueError, match=r"pixels are from 0 to 255; give uint8, or floats from 0 to 1"):
+        own_splits(spec, own_digest(spec))
+
+
+def test_content_counts_and_names_do_not() -> None:
+    def digest(path: str) -> str:
+        own_files.forget()
+        return own_digest(parse("datasets", {"kind": "folder", "path": path}))
+
+    before = digest("photos")
+    Path("photos").rename("moved")
+    assert digest("moved") == before
+    Path("moved/cat").rename("moved/bat")  # still the first class
+    assert digest("moved") == before
+    Path("moved/bat/0.png").touch()
+    assert digest("moved") == before
+    Image.fromarray(255 - images(1)[0]).save("moved/bat/0.png")
+    assert digest("moved") != before
+
+
+def test_a_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = facts(kind="folder", path="photos")
+    monkeypatch.setattr(own_files, "sha256_file", lambda path: pytest.fail("read again"))
+    assert facts(kind="folder", path="photos") == first
+
+
+def corrupt() -> None:
+    Path("photos/dog/3.png").write_bytes(Path("photos/dog/3.png").read_bytes()[:90])
+
+
+def another_size() -> None:
+    Image.fromarray(images(1, side=9)[0]).save("photos/dog/9.png")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "data", "told"),
+    [
+        (None, "kind: folder, path: gone", r"no such folder of class folders; paths are relative to"),
+        (
+            corrupt,
+            "kind: folder, path: photos",
+            r"photos/dog/3\.png: cannot be read as an image \(.*\); mend or remove",
+        ),
+        (another_size, "kind: folder, path: photos", r"9\.png: is of 9×9 pixels and photos/cat/0\.png of 8×8; bring"),
+        (
+            lambda: Path("photos/eel").mkdir(),
+            "kind: folder, path: photos",
+            r"photos/eel: holds no images; fill the class",
+        ),
+        (
+            lambda: Path("no").mkdir(),
+            "kind: folder, path: no",
+            r"no: has 0 class folders; put the images of each class",
+        ),
+        (
+            lambda: folder("test", classes=("cat", "eel")),
+            "kind: folder, path: photos, test_path: test",
+            r"test: the class 'dog' is not in both folders",
+        ),
+        (
+            lambda: folder("test", side=9),
+            "kind: folder, path: photos, test_path: test",
+            r"test: holds 3×9×9 images, and photos 3×8×8; bring all to one size",
+        ),
+        (
+            lambda: arrays("a.npz", [1, 2] * 9),
+            "kind: npz, path: a.npz",
+            r"labels are from 1 to 2, and classes count from 0; s",
+        ),
+        (
+            lambda: arrays("a.npz", [-1, 0] * 9),
+            "kind: npz, path: a.npz",
+            r"a\.npz: has the label -1; classes count from 0",
+        ),
+        (lambda: arrays("a.npz", [0] * 9), "kind: npz, path: a.npz", r"a\.npz: has one class alone"),
+        (
+            lambda: arrays("a.npz", [0, 1], labels=np.array([0.0, 1.0])),
+            "kind: npz, path: a.npz",
+            r"labels of <f8 and shape \(2,\) are no classes; give integers from 0 on",
+        ),
+        (
+            lambda: arrays("a.npz", [0, 1], labels=np.array([0, 1, 2])),
+            "kind: npz, path: a.npz",
+            r"a\.npz: has 2 images and 3 labels; give one for each",
+        ),
+        (
+            lambda: arrays("a.npz", [0, 1], images=np.zeros((2, 5, 8, 8), np.uint8)),
+            "kind: npz, path: a.npz",
+            r"images of shape \(2, 5, 8, 8\); give \(images, channels, height, width\), grey or colour",
+        ),
+        (
+            lambda: arrays("a.npz", [0, 1], labels=np.array([0, "1"], object)),
+            "kind: npz, path: a.npz",
+            r"holds Python objects, which are pickled; save arrays of numbers",
+        ),
+        (
+            lambda: np.savez("a.npz", x=images(2)),
+            "kind: npz, path: a.npz",
+            r"holds x; save the arrays as images and labels",
+        ),
+        (lambda: Path("a.npz").write_bytes(b"no zip"), "kind: npz, path: a.npz", r"a\.npz: File is not a zip file"),
+        (
+            lambda: Path("a.parquet").write_bytes(b"PAR1"),
+            "kind: parquet, path: a.parquet",
+            r"a\.parquet: is no data set of advgen \(.*\); name a train\.parquet",
+        ),
+    ],
+)
+def test_data_that_cannot_be_used_are_refused_in_the_plan(
+    prepare: Callable[[], None] | None, data: str, told: str
+) -> None:
+    if prepare:
+        prepare()
+    Path("one.yaml").write_text(STUDY.format(data=data, model=MODEL))
+    with pytest.raises(ConfigError, match=rf"one\.yaml:3: datasets\.mine\.(test_)?path = .*{told}") as caught:
+        load_file(Path("one.yaml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (
+            "path: gone.pt2",
+            r"path = 'gone\.pt2': no such file; paths are relative to the folder that snakemake runs in",
+        ),
+        ("path: net.safetensors", r"factory is missing: the file holds weights alone; name the code that they fit"),
+        ("path: net.safetensors, factory: 'gone.py:net'", r"factory = 'gone\.py:net': no such file as gone\.py"),
+        ("path: net.safetensors, factory: net.py", r"factory = 'net\.py': write module:function, or path\.py:function"),
+        (MODEL + ", mean: [0.5, 0.5]", r"mean = \[0\.5, 0\.5\]: has 2 numbers for 3 channels; give one for each"),
+        (MODEL + ", std: 0", r"std = 0(\.0)?: must be positive; it divides the pixels"),
+        (MODEL + ", bounds: [1, 0]", r"bounds = \[1\.0, 0\.0\]: must be the lowest and the highest pixel, such as"),
+        (MODEL + ", training: {}", r"training: unknown key"),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_refused_in_the_plan(model: str, told: str) -> None:
+    Path("one.yaml").write_text(STUDY.format(data="kind: folder, path: photos", model=model))
+    with pytest.raises(ConfigError, match=rf"one\.yaml:5: classifiers\.net\.{told}"):
+        load_file(Path("one.yaml"))
+
+
+def test_a_plan_reads_them_without_torch_or_numpy() -> None:
+    arrays("mine.npz", [0, 1] * 10)
+    Path("one.yaml").write_text(STUDY.format(data="kind: npz, path: mine.npz", model=MODEL))
+    code = (
+        "import sys; from pathlib import Path; from advgen.study.load import load_file; load_file(Path('one.yaml')); "
+    )
+    code += "print({'torch', 'numpy', 'pyarrow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
