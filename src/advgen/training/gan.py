@@ -100,9 +100,7 @@ def train_gan(
             lowest.fill_(found)
             best.load_state_dict(candidate.state_dict())
 
-    update = captured(
-        lambda rows_B, penalised, *drawn: game.play(unit(images_NCHW[rows_B]), *drawn, penalised=penalised), device
-    )
+    update = captured(lambda rows_B, penalised, *drawn: game.play(unit(images_NCHW[rows_B]), penalised, *drawn), device)
 
     def play(step: loop.Step) -> Sequence[Tensor]:
         # a GPU would have to wait for latent vectors that the CPU draws in the middle of a step
@@ -160,7 +158,7 @@ class _Game:
         self.batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in discriminator.modules())
 
     def play(
-        self, real_BCHW: Tensor, latents_UBD: Sequence[Tensor] | Tensor = (), penalised: bool = False
+        self, real_BCHW: Tensor, penalised: bool = False, latents_UBD: Sequence[Tensor] | Tensor = ()
     ) -> Sequence[Tensor]:
         """All updates of one batch, on these latent vectors if any are given (`draw`); NUMBERS."""
         self.drawn = list(latents_UBD)
