@@ -179,7 +179,7 @@ def test_status_reads_only(project: Make) -> None:
         lambda copy: copy.edit(STUDY, "pgd: {kind: pgd, eps: 0.1", "pgd: {kind: pgd, eps: 0.2"),
         lambda copy: copy.edit(STUDY, "epochs: 2", "epochs: 1"),
         lambda copy: copy.append("src/advgen/metrics/intervals.py", "\n"),
-        lambda copy: copy.edit("src/advgen/experiments/attacks/run.py", "threat = ", "threats = threat = "),
+        lambda copy: copy.edit("src/advgen/experiments/attacks/run.py", "others = spec", "other = others = spec"),
         lambda copy: (copy.folder / "results/tables/robustness.parquet").unlink(),
         lambda copy: (copy.folder / "results/classifiers/cnn/seed0/classifier.safetensors").write_text("another"),
         lambda copy: (copy.folder / "results/classifiers/cnn/seed0/classifier.safetensors").touch(),

@@ -1,6 +1,7 @@
 """`advgen verify`: every artefact against the plan."""
 
 import argparse
+import json
 import os
 import platform
 import sys
@@ -165,4 +166,9 @@ def difference(found: Any, expected: Any, path: str = "") -> str:
         for key in sorted({*found, *expected}):
             if found.get(key) != expected.get(key):
                 return difference(found.get(key), expected.get(key), f"{path}.{key}".lstrip("."))
-    return f"{path}: {found!r}, now {expected!r}"
+    return f"{path}: {_as_written(found)}, now {_as_written(expected)}"
+
+
+def _as_written(value: Any) -> str:
+    """A value as a study writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
