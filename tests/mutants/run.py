@@ -56,6 +56,7 @@ TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         "metrics/judging.py": ("tests/unit/metrics/test_distribution.py", "tests/unit/metrics/test_score.py"),
         "metrics/image.py": ("tests/unit/metrics/test_image_metrics.py", "tests/unit/metrics/test_distribution.py"),
         "metrics/intervals.py": ("tests/unit/metrics/test_intervals.py",),
+        "metrics/chance.py": ("tests/unit/metrics/test_sanity.py", "tests/unit/metrics/test_traps.py"),
         "metrics/calibration.py": ("tests/unit/metrics/test_distribution.py",),
         "metrics/sanity.py": ("tests/unit/metrics/test_sanity.py", "tests/unit/metrics/test_sanity_by_hand.py"),
         "metrics/published.py": ("tests/unit/metrics/test_published.py",),

@@ -138,9 +138,9 @@ def _make(arguments: argparse.Namespace) -> None:
             raise ValueError(f"{path} is a folder, and a file of this name is to be written; move it, or say --name")
     with ExitStack() as together:
         for path, data in zip(written, content.values(), strict=True):
-            together.enter_context(atomic(path)).write_bytes(data)
-    for path in written:
-        seal(path)
+            temporary = together.enter_context(atomic(path))
+            temporary.write_bytes(data)
+            seal(temporary)  # nobody sees it open
     for path in left_out:
         path.unlink(missing_ok=True)  # one of an earlier build would pass for one of this
     print("\n".join(map(str, written)))

@@ -136,7 +136,7 @@ def test_cells() -> None:
         {
             **dict.fromkeys(["source", "kind", "dataset", "defence", "access", "target", "loss", "inside"], "net"),
             **dict.fromkeys(["images", "parameters"], 1000),
-            **dict.fromkeys(["success", "median_l0", "median_linf"], 0.5),
+            **dict.fromkeys(["success", "success_rounded", "median_l0", "median_linf"], 0.5),
             **dict.fromkeys(["zero_gradients", "gradient_calls", "forward_calls"], 0.0),
             "attack": ["fgsm", "pgd"],
             **{
