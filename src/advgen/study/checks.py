@@ -133,7 +133,7 @@ def _check_attacks(study: Study, source: Source) -> None:
                     message = f" = {short(wrong.value)}: {wrong.message}; it attacks {classifier!r}"
                     raise fail(source, ("attacks", name, wrong.key), message) from None
                 others, left = study.attacks[name].others(), facts.test - study.evaluation.attack_examples
-                if others > left:
+                if others and others > left:
                     message = f" = {others}: {dataset!r} has {left} test images that are not attacked; lower it"
                     raise fail(source, ("attacks", name, "images"), message)
 
