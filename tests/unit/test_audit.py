@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -130,6 +133,24 @@ def test_fractions_and_all_settings_stand_in_the_command() -> None:
     told = command(argparse.Namespace(**keys))
     assert told.startswith("python -m advgen audit a.pt2 --data mnist --eps 0.0313725")
     assert told.endswith(" --norm=l2 --images=50 --mean=0.5,0.4 --bounds=-1,1")
+
+
+def test_the_example_of_ones_own_attack_runs() -> None:
+    """In a process of its own, since it registers an attack."""
+    command = [sys.executable, str(ROOT / "docs/examples/compare_attack.py")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    right = {line.split()[0]: float(line.split()[1]) for line in said.splitlines()}
+    assert right["gaussian_noise"] > right["fgsm"] >= right["apgd"]
+    assert right["fgsm"] >= right["momentum"]
+
+
+def test_the_example_of_a_cv_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(ROOT / "docs" / "examples" / "cv_of_a_model.py"), run_name="__main__")
+    [row] = [
+        row for row in pq.read_table("my-model/robustness.parquet").to_pylist() if row["attack"] == "worst linf 0.12"
+    ]
+    assert f"Right on {100 * row['accuracy']:.1f}% of 200 images" in Path("my-cv/cv.md").read_text(encoding="utf-8")
 
 
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
