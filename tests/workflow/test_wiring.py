@@ -142,6 +142,7 @@ GATHERED: dict[str, tuple[str, str]] = {
     "linearity": ("linearity", "logits"),
     "certified": ("certify", "radii"),
     "simulations": ("simulate", "series"),
+    "comparisons": ("compare", "effects"),
 }
 """From which rule's output each table is gathered; the others are of transfers."""
 BESIDE = {"robustness": ("transfer", "examples")}

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from advgen.specs.base import Need, Spec
 
-Group = Literal["Data and judge", "Generative lab", "Adversarial lab"]
+Group = Literal["Comparisons", "Data and judge", "Generative lab", "Adversarial lab"]
 """A part of the report."""
 
 

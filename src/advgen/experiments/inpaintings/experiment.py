@@ -17,6 +17,7 @@ from advgen.specs.figures import FigureSpec
 from advgen.specs.masks import SquareMask
 from advgen.specs.searches import LatentSearch
 
+Method = Literal["full", "contextual", "contextual_prior"]
 InpaintingName = Annotated[str, Ref(("inpaintings",))]
 
 
@@ -25,7 +26,7 @@ class InpaintingDefinition(Spec):
 
     generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators that restore")
     masks: tuple[MaskName, ...] = Field(min_length=1, description="masks tried")
-    methods: tuple[Literal["full", "contextual", "contextual_prior"], ...] = Field(
+    methods: tuple[Method, ...] = Field(
         ("full", "contextual"),
         min_length=1,
         description="losses tried: full counts missing pixels as black ones, contextual leaves them out, "

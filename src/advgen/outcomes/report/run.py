@@ -12,7 +12,7 @@ from advgen.outcomes.report.outcome import Report
 from advgen.report.page import Figure, Section, Table, render
 
 ELSEWHERE = "another kind of machine trains other models, as another seed does (docs/machines.md)"
-GROUPS = ("Data and judge", "Generative lab", "Adversarial lab")
+GROUPS = ("Comparisons", "Data and judge", "Generative lab", "Adversarial lab")
 
 
 def run(job: Job[Report]) -> None:
