@@ -130,7 +130,7 @@ class InpaintingComparison(ComparisonDefinition):
     arms: dict[str, Method] = Field(min_length=2, description="label: method")
     inpainting: InpaintingName = Field(description="inpainting that tries them")
     mask: MaskName = Field(description="one of its masks")
-    differs: tuple[str, ...] = ("method",)
+    differs: tuple[str, ...] = Field(("method",), description="what the comparison is about: the method")
     measure: Literal["mse_missing", "mse_whole"] = Field("mse_missing", description="what is compared")
 
     def needs(self, arm: str) -> Iterator[Need]:
