@@ -35,6 +35,8 @@ classifiers:
   fewer: {<<: *net, images: 27500, training: {epochs: 4}}
   on-half: {<<: *net, dataset: half}
   on-shapes: {<<: *net, dataset: seen}
+  shown-shapes: {<<: *net, tested_on: seen}
+  on-both: {<<: *net, dataset: seen, tested_on: mnist}
   once: {<<: *net, seeds: [0]}
 attacks:
   pgd: {kind: pgd, eps: 0.1}
@@ -77,10 +79,11 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         {**NETS, "arms": {"a": ["net"], "b": ["longer"]}, "differs": ["training.epochs"], "besides": ["steps"]},
         {**NETS, "arms": {"a": ["net"], "b": ["fewer"]}, "differs": ["images", "training.epochs"]},  # as many steps
         {**NETS, "arms": {"a": ["once", "net"], "b": ["net", "once"]}, "differs": []},
+        {**NETS, "arms": {"a": ["net"], "b": ["on-both"]}, "differs": ["dataset"]},
         GANS,
         FILL,
     ],
-    ids=["defence", "epochs", "images", "pooled", "gans", "inpaintings"],
+    ids=["defence", "epochs", "images", "pooled", "same test images", "gans", "inpaintings"],
 )
 def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, Any], tmp_path: Path) -> None:
     [job] = [job for job in planned(comparison, tmp_path).jobs if job.rule == "compare"]
@@ -101,6 +104,7 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
             {"arms": {"a": ["net"], "b": ["on-shapes"]}, "differs": ["dataset"]},
             ["'test images' too (seen and mnist)"],
         ),
+        "other test images": ({"arms": {"a": ["net"], "b": ["shown-shapes"]}, "differs": []}, ["'test images' too"]),
         "one seed": ({"arms": {"a": ["net"], "b": ["once"]}}, ["'b' has 1 runs", "needs 3", "seeds"]),
         "unequal runs": ({"arms": {"a": ["net", "once"], "b": ["trained"]}}, ["different numbers", "'a' 4, 'b' 3"]),
         "no such arm": ({"baseline": "c"}, ["one.baseline", "'c'", "a, b"]),

@@ -81,7 +81,9 @@ def test_inpaintings_average_each_measure():
 
 def attacked(name, eps, predicted, confidence, **more):
     """Four images with the labels 0; the last is wrong clean."""
-    facts = dict.fromkeys(TABLES["robustness"].columns, 0) | dict.fromkeys(("source", "dataset", "defence"), "x")
+    facts = dict.fromkeys(TABLES["robustness"].columns, 0) | dict.fromkeys(
+        ("source", "dataset", "tested_on", "defence"), "x"
+    )
     for measured in (*TABLES["robustness"].measured, "n", "accuracy_low", "accuracy_high", "inside"):
         facts.pop(measured, None)
     facts |= {"attack": name, "norm": "linf", "eps": eps}

@@ -25,7 +25,7 @@ from advgen.specs.figures import FigureSpec
 ComparisonName = Annotated[str, Ref(("comparisons",))]
 LEAST_RUNS = 3
 """Of each arm: an interval over two seeds says next to nothing."""
-NO_POINT = ("seeds", "kind", "obfuscated_gradients")
+NO_POINT = ("seeds", "kind", "obfuscated_gradients", "tested_on")
 """Keys of definitions in which arms may always differ."""
 Facts = dict[str, Any]
 """What a comparison holds equal of one definition, by dotted key."""
@@ -160,14 +160,14 @@ def _facts(study: Study, name: str) -> Facts:
     elif isinstance(definition, (GanDefinition, AutoencoderDefinition)):
         images = study.left(definition.dataset)
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
-    return _flat({**told, "test images": _tested_on(study, definition.dataset)})
+    return _flat({**told, "test images": _images_of(study, study.tested_on(name))})
 
 
-def _tested_on(study: Study, dataset: str) -> str:
+def _images_of(study: Study, dataset: str) -> str:
     """The data set whose test images another one has."""
     spec = study.datasets[dataset]
     made = isinstance(spec, DerivedDataset) and "test" not in spec.splits
-    return _tested_on(study, spec.base) if made else dataset
+    return _images_of(study, spec.base) if made else dataset
 
 
 def _flat(value: Mapping[str, Any], above: str = "") -> Facts:

@@ -31,7 +31,7 @@ def run(job: Job[SanityChecks]) -> None:
         table = read_table(path)
         if table_kind(table) == "examples":
             checks += ball_and_box(table) + predictions_are_repeated(table, load(next(models)))
-            [dataset] = table.column("dataset").unique().to_pylist()
+            [dataset] = table.column("tested_on").unique().to_pylist()
             checks += attacks_test_images(table, test[dataset])
     columns = {column: [check[column] for check in checks] for column in TABLES["sanity_checks"].columns}
     write_table(job.output(), arrow_table("sanity_checks", columns), job.stamp)
