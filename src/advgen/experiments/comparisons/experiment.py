@@ -155,12 +155,28 @@ def _facts(study: Study, name: str) -> Facts:
         images = definition.images or study.left(definition.dataset)
         told["model"] = definition.model.fit(shape).model_dump(mode="json")
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
+    elif isinstance(definition, ProbeDefinition) and definition.part == "decision":
+        told |= _as_classifier(study, definition.of)
     elif isinstance(definition, ProbeDefinition):
         told |= {"of": _facts(study, definition.of)}
     elif isinstance(definition, (GanDefinition, AutoencoderDefinition)):
         images = study.left(definition.dataset)
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
     return _flat({**told, "test images": _images_of(study, study.tested_on(name))})
+
+
+def _as_classifier(study: Study, gan: str) -> Facts:
+    """A discriminator in the words of a classifier: its network and how that was trained, in `gan`."""
+    definition: GanDefinition = study.gans[gan]
+    training, images = definition.training, study.left(definition.dataset)
+    adam = {"optimizer": "adam", "weight_decay": 0.0, "decay": False}
+    return {
+        "model": definition.discriminator.fit(study.facts(definition.dataset).shape).model_dump(mode="json"),
+        "training": {"epochs": training.epochs, "batch": training.batch, "lr": training.lr_discriminator, **adam},
+        "images": images,
+        "steps": training.discriminator_steps * steps_in(training.epochs, training.batch, images),
+        "defence": None,
+    }
 
 
 def _images_of(study: Study, dataset: str) -> str:
