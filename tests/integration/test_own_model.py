@@ -38,6 +38,10 @@ attacks:
   pgd: {kind: pgd, eps: 0.1, steps: 10}
 transfers:
   all: {sources: [mine, ours], targets: [mine, ours, scripted], attacks: [pgd], rms: 0.1}
+gans:
+  gan: {dataset: photos, generator: dcgan-generator, discriminator: dcgan-discriminator, training: {epochs: 1, batch: 48}}
+autoencoders:
+  ae: {dataset: photos, model: conv-autoencoder, training: {epochs: 1, batch: 48}}
 linearities:
   lines: {sources: [mine], points: 3, images: 4}
 figures:
@@ -103,6 +107,17 @@ def test_it_is_right_as_it_was_and_both_files_are_one_model(finished: Project) -
     }
     by_target = {row["target"]: row["error"] for row in cells if row["source"] == "mine" and row["attack"] == "pgd"}
     assert by_target["mine"] == by_target["scripted"]
+
+
+def test_a_gan_and_an_autoencoder_fit_themselves_to_them(finished: Project) -> None:
+    results = finished.folder / "results"
+    generator = advgen.load(results / "gans/gan/seed0/generator.safetensors")
+    assert generator.image == (3, 32, 32)
+    assert pq.read_metadata(results / "gans/gan/seed0/history.parquet").num_rows == 2
+    samples = advgen.images(results / "gans/gan/seed0/samples.parquet")
+    assert samples.shape == (100, 3, 32, 32)
+    np.testing.assert_allclose(advgen.sample(generator, 100).numpy(), samples, atol=1e-6)
+    assert advgen.load(results / "autoencoders/ae/seed0/autoencoder.safetensors").latent == 100
 
 
 def test_the_same_images_make_the_same_data_set(finished: Project) -> None:
