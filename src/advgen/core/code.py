@@ -377,7 +377,18 @@ def package_folder() -> Path:
 
 def package_file(name: str) -> str:
     """A file of the package, relative to the working folder where it lies below it."""
-    path = package_folder() / name
+    return _from_here(package_folder() / name)
+
+
+def file_beside(target: str, name: str) -> str:
+    """A file in the folder of the module of a "module:name", likewise; of a plug-in, too."""
+    module = target.partition(":")[0]
+    path = _path(module)
+    assert path is not None, module
+    return _from_here(path.with_name(name))
+
+
+def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
