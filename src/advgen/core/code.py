@@ -347,11 +347,11 @@ def _roots() -> list[str]:
 
 @cache
 def _origin_of(package: str) -> Path:
-    """Where a package's modules lie, or a module without its ending."""
+    """Where a package's modules lie, with an `__init__.py` or without, or a module without its ending."""
     spec = importlib.util.find_spec(package) if package != PLUGINS else None
-    if spec is None or spec.origin is None:
-        return Path(os.devnull)
-    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin).with_suffix("")
+    if spec and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin).with_suffix("") if spec and spec.origin else Path(os.devnull)
 
 
 def module_at(path: Path) -> str | None:
