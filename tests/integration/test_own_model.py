@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,35 +166,3 @@ def test_a_checkpoint_is_refused_when_the_model_is_another(finished: Project, mo
     with pytest.raises(ValueError, match=r"net\.safetensors: is no longer the model that the study was planned with"):
         advgen.load("results/classifiers/mine/seed0/classifier.safetensors")
     finished.edit("net.py", "\n# another\n", "")
-
-
-@pytest.mark.parametrize(
-    ("factory", "told"),
-    [
-        (
-            FACTORY.format(classes=3).replace("return nn", "raise KeyError('lost')\n    return nn"),
-            "raised KeyError: 'lost'",
-        ),
-        (FACTORY.format(classes=4), "is of shape (3, 1800), and net.py:net makes (4, 1800)"),
-        (
-            FACTORY.format(classes=3).replace("8 * 15 * 15, 3))", "8 * 15 * 15, 3), nn.Softmax(1))"),
-            "outputs are probabilities",
-        ),
-    ],
-)
-def test_a_model_that_does_not_fit_ends_in_one_line(finished: Project, tmp_path: Path, factory: str, told: str) -> None:
-    log = finished.folder / "results/logs/train_classifier/mine/seed0.log"
-    kept = finished.folder / "net.py"
-    before = kept.read_text()
-    model = finished.folder / "results/classifiers/mine/seed0/classifier.safetensors"
-    shutil.copy(model, tmp_path)
-    kept.write_text(factory)
-    try:
-        result = finished.snakemake("own.yaml", "results/classifiers/mine/seed0/classifier.safetensors")
-        assert result.returncode != 0
-        [line] = [one for one in log.read_text().splitlines() if one.startswith("advgen train-classifier: ")]
-        assert told in line
-        assert "Traceback" not in log.read_text()
-    finally:
-        kept.write_text(before)
-        assert finished.snakemake("own.yaml").returncode == 0

@@ -144,7 +144,7 @@ def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -
         return
     try:
         logits = predict(model, images[:2])[1]
-    except (RuntimeError, TypeError, IndexError):
+    except Exception:
         return  # told with all else that a model may do wrong
     if logits.ndim == 2 and logits.shape[1] != len(names):
         told = f"{data} has {len(names)} classes ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import io
 import json
+import logging
 import re
 import sys
 import warnings
@@ -185,6 +186,8 @@ def _exported(path: Path) -> nn.Module:
     content = path.read_bytes()
     if reason := _distrusted(content):
         raise ValueError(f"{path}: {reason}; export it again: {EXPORT}")
+    if b"cuda" in _devices(content) and not torch.cuda.is_available():
+        raise ValueError(f"{path}: was exported on a GPU, and there is none; export model.cpu() with images on the CPU")
     try:
         with _quiet():
             # without its guards, which are Python that stands in the file
@@ -221,6 +224,13 @@ def _distrusted(content: bytes) -> str:
     return ""
 
 
+def _devices(content: bytes) -> set[bytes]:
+    """The types of devices that an exported program names."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        told = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+    return set(re.findall(rb'{"type": "(\w+)", "index"', told))
+
+
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield key, value
@@ -243,9 +253,15 @@ def _scripted(path: Path) -> nn.Module:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Without torch's warnings and tracebacks: what is wrong is told in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _with_weights(path: Path, factory: str | None) -> nn.Module:

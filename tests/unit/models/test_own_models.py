@@ -89,6 +89,18 @@ def test_a_factory_sees_what_stands_beside_it_and_two_may_have_files_of_one_name
     assert not {name for name in {*sys.modules} - before if "layers" in name}
 
 
+def test_one_that_was_exported_on_a_gpu_is_told_so_where_there_is_none(
+    net: nn.Module, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def on_a_gpu(parts: dict[str, bytes]) -> None:
+        for name, content in parts.items():
+            parts[name] = content.replace(b'"type": "cpu"', b'"type": "cuda"') if name.endswith(".json") else content
+
+    with pytest.raises(ValueError, match=r"net\.pt2: was exported on a GPU, and there is none; export model\.cpu\(\)"):
+        load_own(repack(export(net), on_a_gpu))
+    assert capfd.readouterr().err == ""
+
+
 def test_images_are_prepared_as_the_model_wants_them(net: nn.Module) -> None:
     path = export(net)
     model = load_own(path, bounds=(-1, 1), mean=[0.1], std=0.5)
