@@ -104,6 +104,15 @@ def test_colour_images_fit(name):
     assert network(images(2, channels=3).float() / 255).shape == (2, 2)
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 64, 64)], ids=str)
+@pytest.mark.parametrize(
+    "name", ["cnn", "judge-cnn", "encoder-cnn", "madry-1", "FC10", "M4", "M6", "dcgan-discriminator"]
+)
+def test_named_ones_fit_themselves_to_images(name, shape):
+    network = build("networks", registry.PRESETS["networks"][name].fit(shape), 2).eval()
+    assert network(torch.rand(2, *shape)).shape == (2, 2)
+
+
 def test_the_reports_discriminator_has_its_parameter_count():
     spec = registry.PRESETS["networks"]["M3"].fit((1, 28, 28))
     assert count_parameters(build("networks", spec, 1)) == 1_460_225

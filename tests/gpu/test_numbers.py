@@ -29,7 +29,9 @@ from advgen.training.state import Callbacks
 
 SHAPE, CLASSES, N = (1, 12, 12), 3, 60
 DEVICE = "cuda:0"
-GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=4, start=(4, 6, 6), channels=(), kernel=4)
+GENERATOR = TransposedConvGenerator(
+    kind="transposed_conv", latent=4, start=(4, 6, 6), channels=(), image_channels=1, kernel=4
+)
 NETWORK = ConvNetwork(kind="conv", channels=(4, 6), hidden=(8,), dropout=0.2).fit(SHAPE)
 DEFENCES = sorted(registry.kinds("defences"))
 

@@ -20,7 +20,8 @@ IMAGES = STRIPES.to(torch.uint8).repeat(50, 1, 1)[:, None]
 def history(loss, lr_generator, lr_discriminator, discriminator_steps):
     torch.manual_seed(1)
     generator = build(
-        "generators", TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,))
+        "generators",
+        TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,), image_channels=1),
     )
     body = FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu")
     spec = GanTraining(

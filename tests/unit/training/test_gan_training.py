@@ -17,7 +17,7 @@ from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
 
 IMAGES = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,))
+GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,), image_channels=1)
 DISCRIMINATORS = {
     "fc": FcNetwork(kind="fc", image=(1, 8, 8), hidden=(12, 8), activation="leaky_relu", dropout=0.3),
     "conv": ConvNetwork(
@@ -373,15 +373,16 @@ NAMED = {"report-mnist": 24, "report-faces": 4, "faces-that-worked": 8}
 
 @pytest.mark.parametrize(("name", "batch"), NAMED.items())
 def test_the_reports_runs_start_and_resume(name, batch):
-    gan = load_file(ROOT / "config/paper.yaml").study.gans[name]
+    study = load_file(ROOT / "config/paper.yaml").study
+    gan = study.gans[name]
     spec = gan.training.model_copy(update={"epochs": 1, "batch": batch})
     assert batch <= gan.training.batch
-    shape = gan.generator.image_shape()
+    shape = study.facts(gan.dataset).shape
     images = torch.randint(0, 256, (2 * batch, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
     def run(callbacks):
         torch.manual_seed(1)
-        pair = build("generators", gan.generator), build("networks", gan.discriminator.fit(shape), 1)
+        pair = build("generators", gan.generator.fit(shape)), build("networks", gan.discriminator.fit(shape), 1)
         return *pair, train_gan(*pair, images, spec, 3, "cpu", callbacks)
 
     states = []

@@ -13,7 +13,7 @@ from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Tabl
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
 from advgen.registry import AnyGenerator, AnyNetwork
-from advgen.specs.base import Count, GanName, Need, show_shape
+from advgen.specs.base import Count, GanName, Need
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import GanTraining
 
@@ -210,7 +210,7 @@ class Gans(Kind[GanDefinition]):
             task = TrainGan(
                 name=name,
                 seed=seed,
-                generator=gan.generator,
+                generator=gan.generator.fit(facts.shape),
                 discriminator=gan.discriminator.fit(facts.shape),
                 training=gan.training,
                 validation=study.validation(gan.dataset),
@@ -241,12 +241,8 @@ class Gans(Kind[GanDefinition]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for name, gan in self.all(study):
-            shape, made = study.facts(gan.dataset).shape, gan.generator.image_shape()
-            if made != shape:
-                message = (
-                    f": makes {show_shape(made)} images, but data set {gan.dataset!r} has {show_shape(shape)} ones"
-                )
-                yield ("gans", name, "generator"), f"{message}; choose another generator or data set"
+            shape = study.facts(gan.dataset).shape
+            yield from check_fits(("gans", name, "generator"), gan.generator, shape)
             yield from check_fits(("gans", name, "discriminator"), gan.discriminator, shape)
             yield from check_batch(("gans", name, "training"), gan.training, study.left(gan.dataset))
 
