@@ -73,9 +73,12 @@ def test_inpaintings_average_each_measure():
     values = {name: [0.1 * place, 0.1 * place + 0.2] for place, name in enumerate(inpaintings.MEASURES)}
     rows = [{**base, **{name: both[n] for name, both in values.items()}} for n in range(2)]
     found = pd.DataFrame(inpaintings.summarise({"inpainting": columns(rows)})).set_index("measure")
-    assert list(found.index) == ["mse_whole", "mse_missing", "mse_composite", "ssim_whole", "ssim_composite"]
-    assert list(found["mean"]) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
-    assert list(found["n"]) == [2] * 5
+    assert list(found.index) == [f"mse_{part}" for part in ("whole", "missing", "blended", "composite")] + [
+        "ssim_whole",
+        "ssim_composite",
+    ]
+    assert list(found["mean"]) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert list(found["n"]) == [2] * 6
     assert tuple(found.loc["mse_missing", ["mean", "low", "high"]]) == bootstrap_mean(values["mse_missing"], 0)
 
 
@@ -173,7 +176,7 @@ def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
     assert found["roughness_low"] == [0]
     image = {"inpainting": "i", "generator": "g", "seed": 0, "mask": "m", "method": "full"}
     found = inpaintings.summarise({"inpainting": columns([{**image, **dict.fromkeys(inpaintings.MEASURES, 0.1)}])})
-    assert found["low"] == [0] * 5
+    assert found["low"] == [0] * len(inpaintings.MEASURES)
     point = {"linearity": "l", "source": "s", "seed": 0, "index": 0, "label": 0}
     line = [{**point, "eps": eps, "logits": [eps]} for eps in (0.0, 1.0)]
     assert linearity.summarise({"linearity": columns(line)})["r_squared_low"] == [0]
