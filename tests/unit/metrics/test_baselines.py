@@ -33,3 +33,36 @@ def test_a_generator_must_fill_better_than_a_membrane():
     assert few["holds"]
     assert few["detail"].endswith("too few to judge")
     assert check_baselines(inpainting(contextual=better)) == []
+
+
+def test_reconstructions_and_inversions_must_beat_what_needs_no_network():
+    errors = {"mse": RANDOM.random(N)}
+    errors |= {"mse_principal": errors["mse"] + 0.1, "mse_nearest": errors["mse"] - 0.1}
+    first, second = check_baselines(
+        {"reconstructions": pa.table({"autoencoder": ["a"] * N, "seed": [2] * N, **errors})}
+    )
+    assert (first["check"], first["subject"]) == ("reconstruction beats as many principal components", "a seed 2")
+    assert [one["holds"] for one in (first, second)] == [True, False]
+    assert (second["estimate"], second["kind"]) == (pytest.approx(0.1), "warning")
+    names = {"inversion": ["i"] * 2 * N, "generator": ["g"] * 2 * N, "seed": [0] * 2 * N}
+    starts = {name: [*values, *values + 0.05] for name, values in errors.items()}
+    starts["mse"] = [*errors["mse"], *errors["mse"] + 9]  # another start, which is not the best
+    found = check_baselines({"inversion": pa.table({**names, "best": [True] * N + [False] * N, **starts})})
+    assert [(one["n"], one["holds"]) for one in found] == [(N, True), (N, False)]
+
+
+def test_matched_moments_must_beat_the_best_fitted_gaussian_of_their_size():
+    quality = {
+        "autoencoder": ["matched", "plain", "larger"],
+        "seed": [0, 0, 0],
+        "latent": [20, 20, 100],
+        "n": [5000] * 3,
+        "moments": ["covariance", "none", "none"],
+        "frechet_distance_decoded": [254.0, 900.0, 900.0],
+        "frechet_distance_fitted": [260.0, 243.0, 100.0],
+    }
+    (one,) = check_baselines({"autoencoder_quality": pa.table(quality)})
+    assert (one["subject"], one["holds"], one["estimate"]) == ("matched seed 0", False, pytest.approx(11))
+    assert one["detail"].endswith("243.0 from a Gaussian fitted to plain seed 0")
+    (one,) = check_baselines({"autoencoder_quality": pa.table({**quality, "latent": [20, 19, 100]})})
+    assert one["holds"]
