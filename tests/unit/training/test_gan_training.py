@@ -12,7 +12,17 @@ from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
-from advgen.training.gan import NUMBERS, Moments, _Game, adam, judged, r1, rolled_back, train_gan
+from advgen.training.gan import (
+    NUMBERS,
+    Moments,
+    _Game,
+    adam,
+    gradient_penalty,
+    judged,
+    r1,
+    rolled_back,
+    train_gan,
+)
 from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
 
@@ -180,6 +190,59 @@ def test_r1_counts_as_often_as_it_is_left_out():
         game.step_discriminator(IMAGES[:16] / 255, penalised=True)
         moved.append(game.discriminator)
     assert same(*moved)
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_its_squared_distance_from_norm_one():
+    torch.manual_seed(0)
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1))
+    norm = linear[1].weight.norm()
+    penalty = gradient_penalty(linear, torch.rand(5, 3, 2, 2))
+    torch.testing.assert_close(penalty, (norm - 1) ** 2)
+    penalty.backward()
+    torch.testing.assert_close(linear[1].weight.grad, 2 * (1 - 1 / norm.detach()) * linear[1].weight.detach())
+    with torch.no_grad():
+        linear[1].weight.zero_()
+    penalty = gradient_penalty(linear, torch.rand(5, 3, 2, 2))
+    assert penalty == 1
+    penalty.backward()
+    assert linear[1].weight.grad.isfinite().all()
+
+
+def test_the_gradient_penalty_is_taken_on_the_lines_between_real_and_generated_images():
+    """At x the logit Σx²/2 has the gradient x, so that its norm tells the point."""
+    game = _Game(*networks(), GanTraining(**QUICK, gradient_penalty=2.0))
+    z_BD = game.latents(16)
+    assert z_BD.shape == (16, 5)
+    assert ((game.places_B1 >= 0) & (game.places_B1 < 1)).all()
+    assert game.places_B1.unique().numel() == 16
+    real_BCHW, fake_BCHW = torch.zeros(16, 1, 8, 8), torch.ones(16, 1, 8, 8)
+    found = game.between(lambda x_BCHW: x_BCHW.square().flatten(1).sum(1) / 2, real_BCHW, fake_BCHW)
+    torch.testing.assert_close(found, 2 * (8 * game.places_B1 - 1).square().mean())
+
+
+def test_a_penalised_critic_becomes_nearly_lipschitz():
+    norms = {}
+    for weight in (0.0, 10.0):
+        game = _Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
+        with torch.no_grad():
+            for one in game.discriminator.parameters():
+                one.mul_(3)
+        for _ in range(60):
+            game.play(IMAGES / 255)
+        x_BCHW = (IMAGES / 255).requires_grad_()
+        slopes = torch.autograd.grad(game.discriminator.eval()(x_BCHW).sum(), x_BCHW)[0]
+        norms[weight] = slopes.flatten(1).norm(dim=1).mean()
+    assert 0.2 < norms[10.0] < 2 < 4 < norms[0.0]
+
+
+def test_the_loss_is_told_without_the_gradient_penalty():
+    told = []
+    for weight in (0.0, 1e3):
+        game = _Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
+        game.drawn = [torch.full((16, 5 + (weight > 0)), 0.5)]
+        torch.manual_seed(0)
+        told.append(game.step_discriminator(IMAGES[:16] / 255).loss)
+    torch.testing.assert_close(*told)
 
 
 def test_no_unrolling_is_the_plain_game():

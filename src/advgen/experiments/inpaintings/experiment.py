@@ -30,7 +30,8 @@ class InpaintingDefinition(Spec):
         ("full", "contextual"),
         min_length=1,
         description="losses tried: full counts missing pixels as black ones, contextual leaves them out, "
-        "contextual_prior adds to that the discriminator's opinion of the whole image",
+        "contextual_prior adds to that the discriminator's opinion of the whole image; harmonic fill, of known pixels "
+        "alone, stands beside them",
     )
     images: Count = Field(64, description="test images restored")
     search: LatentSearch = Field(LatentSearch(), description="how z is searched")
@@ -111,6 +112,7 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
                 "intensity_missing": REAL,
                 "mse_whole": REAL,
                 "mse_missing": REAL,
+                "mse_blended": REAL,
                 "mse_composite": REAL,
                 "ssim_whole": REAL,
                 "ssim_composite": REAL,
