@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.worst_case import BALLS
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
@@ -130,3 +130,16 @@ def _details(facts: pd.DataFrame) -> str:
     if facts["eps"].isna().any():
         words += "; without bars: right and no smaller change found, the band spans the seeds"
     return words
+
+
+def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Finding:
+    """What is left of the clean accuracy of each classifier where least is left."""
+    facts = attacked.examples(tables)
+    sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    return told.Finding("Accuracy against the attack's budget", *attacked.against_clean(facts, sources, attacks))
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Explorer:
+    """The images behind the numbers."""
+    return attacked.explorer(tables, spec.sources, spec.attacks)

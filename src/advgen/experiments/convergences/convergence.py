@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from advgen.experiments.convergences.experiment import ConvergenceFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.intervals import wilson
 
 TALL, LEFT, FOOT = 40.0, 12.0, 10.0
@@ -119,3 +119,30 @@ def _details(facts: pd.DataFrame) -> str:
     words += f", means of up to {seeds} seeds" if seeds > 1 else ""
     words += "; bars and bands: 95 % Wilson intervals over images"
     return words + "; spread: standard deviation of an image's losses, mean over images"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> told.Finding:
+    """Accuracy after half of the steps, after all, and with all restarts."""
+    facts = common.frame(tables["convergence"])
+    facts = facts[facts["convergence"] == spec.convergence]
+    rows: list[told.Row] = []
+    parts = []
+    for source, one in facts.groupby("source"):
+        total, n = len(one["losses"].iloc[0]), int(one["index"].nunique())
+        starts = one["restart"].nunique()
+        single = one[one["restart"] == one["restart"].min()]
+        words = []
+        for effort, of, steps in (("no attack", single, 0), ("one start", single, total), ("all starts", one, total)):
+            right = float(right_after(of, np.array([steps]))[0])
+            ends = (right, *wilson(round(right * n), n))
+            rows.append(
+                {"source": source, "effort": effort, "steps": steps, "n": n, **told.columns_of("accuracy", ends)}
+            )
+            words.append(told.share(*ends))
+        parts.append(f"{source} falls from {words[0]} to {words[1]} after one start and {words[2]} after {starts}")
+    first = facts.iloc[0]
+    sentence = (
+        f"Under {first['attack']} at eps {first['eps']:g}, {told.listed(parts)} "
+        f"({common.n_is(facts.groupby('source')['index'].nunique())} test images, {told.seeds(facts['seed'])})."
+    )
+    return told.Finding("Does more effort find more?", sentence, rows)

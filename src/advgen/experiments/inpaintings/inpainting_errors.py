@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
-from advgen.figures import common
+from advgen.figures import common, told
+from advgen.io.tables import read_images
 from advgen.metrics.intervals import bootstrap_mean
 
 MEASURES = {
@@ -89,3 +91,34 @@ def _details(rows: pd.DataFrame) -> str:
     words = f"{common.n_is([rows['index'].nunique()])} images"
     words += f", mean of {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
     return f"{words}; bars: 95 % bootstrap intervals over images"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> told.Finding:
+    """Error on the missing pixels by mask and method, beside leaving them black."""
+    table = tables["inpainting"]
+    facts = common.frame(table)
+    images = read_images(table).astype(float)
+    images_masked = read_images(table, "masked").astype(float)
+    facts["left"] = ((images - images_masked) ** 2).mean(1).sum((1, 2)) / facts["missing"].clip(lower=1)
+    rows: list[told.Row] = []
+    parts = []
+    for mask in common.masks(facts):
+        words = []
+        for method in common.methods(facts):
+            one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
+            row: dict[str, Any] = {"mask": mask, "method": common.METHODS[method], "missing": one["missing"].mean()} | {
+                "n": one["index"].nunique(),
+                "seeds": one["seed"].nunique(),
+            }
+            for measure in MEASURES:
+                row |= told.columns_of(measure, told.mean_over_images(one, measure))
+            rows.append(row)
+            words.append(f"{told.value(*told.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
+        here = facts[facts["mask"] == mask]
+        parts.append(f"{mask}: {', '.join(words)}, left black {common.number(here['left'].mean())}")
+    n = common.n_is([facts["index"].nunique()])
+    hardest = parts[-1]
+    sentence = (
+        f"MSE on the missing pixels, {hardest} ({n} images, {told.seeds(facts['seed'])}; the mask that takes most)."
+    )
+    return told.Finding("Error of restored images, by mask and method", sentence, rows)

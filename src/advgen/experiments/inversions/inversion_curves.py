@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionCurvesFigure
-from advgen.figures import common
+from advgen.experiments.inversions.inversion_gallery import found_again
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 LEFT, BOTTOM, TALL, THUMB = 11.0, 6.0, 31.0, 8.5
@@ -99,3 +100,8 @@ def _details(rows: pd.DataFrame) -> str:
     if first["first_start"] != "random":
         starts += f", the first from {first['first_start']}"
     return f"seed {first['seed']}, {chosen} inverted by {how}, {starts} each; the best start is blue"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> told.Finding:
+    """Error and class kept of the best start of each image, beside the mean image."""
+    return found_again(tables, "Searches in latent space, step by step")

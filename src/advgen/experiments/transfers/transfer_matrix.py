@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import TransferMatrixFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.chance import at_chance
 from advgen.metrics.intervals import wilson
 
@@ -105,16 +105,26 @@ def _cells(
             axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=common.INK, linewidth=1.2))
 
 
+def itself(pairs: pd.DataFrame, same: bool) -> pd.DataFrame:
+    """The pairs of seeds that count: on the diagonal, where `same`, only a net and itself if there is such a pair."""
+    alone = pairs["source_seed"] == pairs["target_seed"]
+    return pairs[alone] if same and alone.any() else pairs
+
+
+def measured(pairs: pd.DataFrame) -> tuple[float, float, float]:
+    """Mean error over pairs of seeds, with its interval for the number of examples."""
+    mean, n = float(pairs["error"].mean()), int(pairs["n"].min())
+    if len(pairs) == 1:
+        return mean, float(pairs["error_low"].iloc[0]), float(pairs["error_high"].iloc[0])
+    return mean, *wilson(round(mean * n), n)
+
+
 def summary(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:
     """Mean error over pairs of seeds, and lines of small type. On the diagonal only a net and itself count."""
-    others = pairs.iloc[:0]
-    if same and (pairs["source_seed"] == pairs["target_seed"]).any():
-        itself = pairs["source_seed"] == pairs["target_seed"]
-        pairs, others = pairs[itself], pairs[~itself]
-    mean = float(pairs["error"].mean())
-    n = int(pairs["n"].min())
-    single = len(pairs) == 1
-    low, high = (pairs["error_low"].iloc[0], pairs["error_high"].iloc[0]) if single else wilson(round(mean * n), n)
+    counted = itself(pairs, same)
+    others = pairs.drop(counted.index)
+    pairs = counted
+    mean, low, high = measured(pairs)
     lines = [f"{100 * low:.1f}–{100 * high:.1f}", *_spread(pairs["error"])]
     if len(others):
         lines.append(f"other seeds {100 * others['error'].mean():.1f}")
@@ -139,3 +149,31 @@ def _details(facts: pd.DataFrame, several: bool) -> str:
     if several:
         words += " for n examples, range over seeds"
     return words + "; outlined: a net on its own examples"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.Finding:
+    """Error of other nets on each source's examples, beside noise and no attack."""
+    facts, left_out = learnt(tables)
+    controls = set(facts.loc[facts["norm"] == "none", "attack"])
+    rows: list[told.Row] = []
+    away: dict[str, list[tuple[float, str]]] = {}
+    for (attack, source, target), pairs in facts.groupby(["attack", "source", "target"]):
+        error, low, high = measured(itself(pairs, source == target))
+        rows.append(
+            {"attack": attack, "source": source, "target": target, "n": pairs["n"].min(), "rms": pairs["rms"].mean()}
+            | told.columns_of("error", (error, low, high))
+            | {"clean_error": pairs["clean_error"].mean()}
+        )
+        if source != target:
+            away.setdefault(str(attack), []).append((error, f"{source} → {target} {told.share(error, low, high)}"))
+    parts = []
+    for attack in sorted(away, key=lambda name: name in controls):
+        words = [words for _, words in sorted(away[attack], reverse=True)]
+        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {told.listed(words, 2)}")
+    clean = common.percent(facts["clean_error"].mean())
+    found = "; ".join(parts) or "no other net was asked"
+    sentence = (
+        f"Error of nets on examples made for another: {found}; without attack {clean} ({common.n_is(facts['n'])})"
+    )
+    sentence += f"{left_out}."
+    return told.Finding("Do adversarial examples transfer?", sentence, rows)

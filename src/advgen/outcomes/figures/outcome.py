@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import SerializeAsAny
 
-from advgen.core.code import package_file
+from advgen import registry
+from advgen.core.code import package_file, source
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.tasks import Task
 from advgen.specs.base import of_family
@@ -14,15 +15,28 @@ from advgen.specs.figures import FigureSpec
 
 
 class Draw(Task):
-    """Draw one figure as PDF and PNG."""
+    """Draw one figure as PDF and PNG, and tell what it shows."""
 
     command = "draw"
     reads = ("tables", "style")
-    outputs = {"pdf": "results/figures/{figure}.pdf", "png": "results/figures/{figure}.png"}
+    outputs = {
+        "pdf": "results/figures/{figure}.pdf",
+        "png": "results/figures/{figure}.png",
+        "dark": "results/figures/{figure}.dark.png",
+        "shown": "results/figures/{figure}.json",
+    }
     local = True
     own_rule = True
     packages = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy")
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
+
+    def uses(self) -> set[str]:
+        module = registry.target(self.figure).split(":")[0]
+        return super().uses() | {f"{module}:{name}" for name in OFFERED if name in source(module).definitions}
+
+
+OFFERED = ("finding", "explorer")
+"""What the module that draws a figure may offer beside `draw`: what was found, and images to look through."""
 
 
 class Figures(Kind[FigureSpec]):
