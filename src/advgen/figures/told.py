@@ -15,10 +15,12 @@ import pyarrow as pa
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
-from advgen.figures.common import number, percent
+from advgen.figures.common import counted, number, percent
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
 Row = Mapping[str, Any]
+NO_NAME: Any = {"Software": None}
+"""Keeps the version of the library out of the file."""
 ACROSS = 32
 """Images side by side in the sheet that a page cuts them from."""
 
@@ -110,7 +112,7 @@ def _pixels(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _png(pixels: NDArray[np.uint8]) -> str:
     file = BytesIO()
-    imsave(file, pixels, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})
+    imsave(file, pixels, format="png", metadata=NO_NAME, pil_kwargs={"optimize": True})
     return base64.b64encode(file.getvalue()).decode()
 
 
@@ -157,9 +159,8 @@ def listed(parts: Sequence[str], most: int = 4) -> str:
 
 
 def seeds(column: pd.Series) -> str:
-    """How many seeds, or which one."""
-    found = sorted(set(column))
-    return f"{len(found)} seeds" if len(found) > 1 else f"one seed ({found[0]})"
+    """How many seeds."""
+    return counted(column.nunique(), "seed")
 
 
 def mean_over_images(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:

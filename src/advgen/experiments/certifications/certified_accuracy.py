@@ -156,7 +156,7 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> to
             words = f"{source} is certified on {told.share(proven.mean, proven.low, proven.high)}"
             if left is not None:
                 row |= told.columns_of("attacked", (left.mean, left.low, left.high))
-                words += f" and attacked right on {told.share(left.mean, left.low, left.high)}"
+                words += f" and right under attack on {told.share(left.mean, left.low, left.high)}"
             rows.append(row)
             parts.append(f"{words} at {common.NORMS[str(of['norm'].iloc[0])]} ≤ {eps:g}")
     n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())

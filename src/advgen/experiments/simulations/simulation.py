@@ -70,11 +70,12 @@ def finding(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> told.Find
     for (_, series), one in facts.groupby(["simulation", "series"], sort=False):
         one = one.sort_values("x")
         ends = [
-            f"{told.value(point.y, point.y_low, point.y_high)} at {common.number(point.x)}"
+            f"{told.value(point.y, point.y_low, point.y_high)} at {point.x:g}"
             for point in (next(one.itertuples()), list(one.itertuples())[-1])
         ]
         parts.append(f"{series}: {' against '.join(ends)}")
     first = facts.iloc[0]
-    sentence = f"{first['y_name']} by {first['x_name']}, {'; '.join(parts[:3])} ({common.n_is(facts['n'])} each)."
+    what = f"{first['y_name']} by {first['x_name']}"
+    sentence = f"{what[:1].upper()}{what[1:]}, {'; '.join(parts[:3])} ({common.n_is(facts['n'])} each)."
     columns = ["simulation", "series", "x", "y", "y_low", "y_high", "n"]
     return told.Finding("Simulations on known distributions", sentence, facts[columns].to_dict("records"))

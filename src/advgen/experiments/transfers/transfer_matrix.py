@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import TransferMatrixFigure
 from advgen.figures import common, told
+from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance
 from advgen.metrics.intervals import wilson
 
@@ -177,3 +178,49 @@ def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.
     )
     sentence += f"{left_out}."
     return told.Finding("Do adversarial examples transfer?", sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.Explorer | None:
+    """Point at a cell to see examples of the row's net and what the column's net makes of them."""
+    facts, _ = learnt(tables)
+    if facts["amplified"].any():  # the examples as they were shown, scaled, are not kept
+        return None
+    answers = common.frame(tables["transferred"])
+    answers = common.first_seed(common.first_seed(answers, "source_seed"), "target_seed")
+    crafted = common.frame(tables["examples"])
+    images, adversarial = read_images(tables["examples"]), read_images(tables["examples"], "adversarial")
+    made = list(dict.fromkeys(zip(facts["attack"], facts["source"], strict=True)))
+    targets = sorted(set(facts["target"]))
+    strips: told.Strips = {}
+    cells = {}
+    for r, (attack, source) in enumerate(made):
+        mine = crafted[(crafted["attack"] == attack) & (crafted["source"] == source)]
+        rows = common.first_seed(mine, "source_seed").sort_values("index").iloc[:SHOWN]
+        for t, target in enumerate(targets):
+            pairs = facts[(facts["attack"] == attack) & (facts["source"] == source) & (facts["target"] == target)]
+            if pairs.empty:
+                continue
+            cells[r, t], *_ = measured(itself(pairs, source == target))
+            said = answers[
+                (answers["attack"] == attack) & (answers["source"] == source) & (answers["target"] == target)
+            ]
+            said = said.set_index("index").loc[rows["index"]]
+            for s, (pictures, seen) in enumerate(((adversarial, "predicted"), (images, "predicted_clean"))):
+                strips[r, t, s] = [
+                    told.Tile(pictures[place], f"{label} → {one}", one != label)
+                    for place, label, one in zip(rows.index, rows["label"], said[seen], strict=True)
+                ]
+    about = (
+        "Point at a cell, or reach it with the keyboard: examples of the row, and label → what the column's net says, "
+        "framed: wrong."
+    )
+    choices = [
+        told.Choice("examples", [f"{attack} on {source}" for attack, source in made]),
+        told.Choice("shown to", targets),
+        told.Choice("image", ("adversarial", "original")),
+    ]
+    return told.Explorer(about, choices, strips, cells)
+
+
+SHOWN = 10
+"""Examples of a cell to look at."""
