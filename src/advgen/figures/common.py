@@ -236,8 +236,8 @@ def colour(number: int) -> str:
 
 
 def marker(number: int) -> tuple[str, str]:
-    """Its mark, for matplotlib and as a character: another one where the colours repeat."""
-    return MARKERS[number // len(COLOURS) % len(MARKERS)]
+    """Its mark, for matplotlib and as a character, so that no line is told by its colour alone."""
+    return MARKERS[number % len(MARKERS)]
 
 
 def _legend_lines(names: Sequence[str], width: float) -> list[list[tuple[float, int]]]:

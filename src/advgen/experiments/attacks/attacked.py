@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics import worst_case
-from advgen.metrics.chance import at_chance
+from advgen.metrics.chance import at_chance, commonest
 from advgen.metrics.intervals import wilson
 
 KINDS = {
@@ -96,6 +96,11 @@ def under_all(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
     """The rows of the images on which every one of the attacks was tried; over them `accuracy` is the worst case."""
     rows = rows[rows["attack"].isin(attacks)]
     return rows[rows.groupby(["source", "source_seed", "index"])["attack"].transform("nunique") == len(set(attacks))]
+
+
+def chance(facts: pd.DataFrame) -> float:
+    """Share (%) of the images that always naming their commonest class is right on: below it a net knows nothing."""
+    return 100 * commonest(facts.drop_duplicates(["source", "index"])["label"])
 
 
 def counts(facts: pd.DataFrame) -> str:

@@ -43,6 +43,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> Figure
         for k, line in enumerate(lines):
             mine, column = rows[rows["line"] == line], "clean" if attack is None else "robust"
             _line(axes, mine, spec.x, column, k, 0.04 * (k - (len(lines) - 1) / 2))
+        axes.axhline(attacked.chance(facts), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
         _decorate(axes, facts[spec.x], panels.inner)
         axes.set_xlabel(X[spec.x])
         if panels.first(number):
@@ -101,7 +102,8 @@ def short(value: float) -> str:
 
 
 def _details(facts: pd.DataFrame, x: str) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
+    words += "dots: the commonest class"
     words += attacked.seeds_shown(facts)
     pooled = facts.groupby(["line", x])["source"].nunique().max() > 1
     return words + ("; classifiers alike in both are averaged" if pooled else "")

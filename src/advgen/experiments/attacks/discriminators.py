@@ -48,7 +48,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
         _title(axes, title, panel, panels.inner)
         everything = pd.concat(list(panel.values()))
         if len(everything):
-            guess = 100 / everything["label"].nunique()
+            guess = attacked.chance(everything)
             axes.axhline(guess, color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)))
             axes.text(0.01 * eps, guess - 1, "guessing", va="top", size=5.5, color=common.GREY)
         ends = []

@@ -51,6 +51,7 @@ def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
+    axes.axvline(attacked.chance(facts), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
     axes.set_xlim(-2, 102)
     axes.set_xticks(range(0, 101, 20))
     axes.set_xlabel("test images classified rightly (%)")
@@ -83,7 +84,8 @@ def _dot(axes: Axes, y: float, right: attacked.Accuracy | None, number: int, hol
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
+    words += "dots: always naming the commonest class"
     return words + attacked.seeds_shown(facts)
 
 

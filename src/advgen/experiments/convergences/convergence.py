@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
     legend = common.legend_height(sources, full)
     panels = common.Panels(3, full, 52.0, TALL, LEFT, FOOT)
     page = common.Page(full, head + legend + panels.height - 1)
-    page.heading(0, 0, full, f"{spec.convergence}: what more effort finds", details)
+    page.heading(0, 0, full, "What more effort finds", details)
     page.legend(0, head, full, sources)
     steps = panels.axes(page, head + legend, 0, "more steps")
     restarts = panels.axes(page, head + legend, 1, "more restarts")
@@ -44,7 +44,8 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
         _losses(losses, rows, number, limit)
     steps.set_xlabel("steps; thick: all restarts, thin: one")
     restarts.set_xlabel("restarts, all steps")
-    losses.set_xlabel("loss; every image and restart")
+    beyond = common.percent(float((_last(facts) > limit).mean()))
+    losses.set_xlabel(f"loss; every image and restart, {beyond} beyond")
     losses.set_ylabel("density")
     losses.set_ylim(0, 1.4 * losses.get_ylim()[1])
     losses.set_xlim(0, limit)
@@ -103,7 +104,10 @@ def _limit(facts: pd.DataFrame) -> float:
 
 
 def _losses(axes: Axes, rows: pd.DataFrame, number: int, limit: float) -> None:
-    heights, edges = np.histogram(np.clip(_last(rows), 0, limit), np.linspace(0, limit, 31), density=True)
+    edges = np.linspace(0, limit, 31)
+    last = _last(rows)
+    # densities of all losses: those beyond the axis are left out, not piled up at its end
+    heights = np.histogram(last, edges)[0] / len(last) / np.diff(edges)
     axes.stairs(heights, edges, color=common.colour(number), linewidth=1.2)
     spread = rows.assign(last=_last(rows)).groupby(["seed", "index"])["last"].std().mean()
     text = f"spread over restarts {common.number(float(spread))}"

@@ -35,7 +35,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
         details += f"; the texture is that of the label's class in {common.percent(same)}"
     head = common.heading_height(full, details)
     page = common.Page(full, head + height)
-    page.heading(0, 0, full, spec.dataset, details)
+    page.heading(0, 0, full, f"Images of {spec.dataset}", details)
     grid = common.Grid(page, margin, head, width, rows)
     page.row_labels(margin - 2, head, labels, grid.row, margin - 2)
     return page.figure

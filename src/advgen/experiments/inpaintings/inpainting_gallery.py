@@ -43,7 +43,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figur
     page = common.Page(full, len(generators) * block - common.GAP + 1)
     for number, (generator, rows) in enumerate(blocks.items()):
         top = number * block
-        page.heading(0, top, full, f"{spec.inpainting}: {generator}", details[number])
+        page.heading(0, top, full, f"Restored by {generator}", details[number])
         for k, mask in enumerate(masks):
             left = margin + k % across * (width + BETWEEN)
             down = top + head + k // across * (height + 6)

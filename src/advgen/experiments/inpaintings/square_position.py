@@ -46,7 +46,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
     page = common.Page(full, len(blocks) * block - common.GAP + 2)
     for number, (generator, rows) in enumerate(blocks.items()):
         top = number * block
-        page.heading(0, top, full, f"{spec.mask}: {generator}", details[number])
+        page.heading(0, top, full, f"Restored by {generator} behind {spec.mask}", details[number])
         limit = _limit(rows)
         for k, method in enumerate(methods):
             mine = rows[rows["method"] == method]

@@ -40,7 +40,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Figure:
     top = 0.0
     for name, height, words in zip(generators, heights, details, strict=True):
         rows = blocks[name]
-        page.heading(0, top, full, f"{spec.inversion}: {name}", words)
+        page.heading(0, top, full, f"Searches in the latent space of {name}", words)
         low, high = _limits(rows[rows["index"].isin(chosen[name])])
         for number, index in enumerate(chosen[name]):
             line, column = divmod(number, columns)

@@ -40,7 +40,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure
     block = head + bands * band + common.GAP
     page = common.Page(full, len(blocks) * block - common.GAP)
     for number, (name, rows) in enumerate(blocks.items()):
-        page.heading(0, number * block, full, f"{spec.inversion}: {name}", details[number])
+        page.heading(0, number * block, full, f"Test images found again in {name}", details[number])
         for line in range(bands):
             chosen = rows.iloc[: spec.images].iloc[line * columns : (line + 1) * columns]
             if chosen.empty:

@@ -48,7 +48,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     block = head + names + height + common.GAP
     lines = -(-len(attacks) // across)
     page = common.Page(full, above + lines * block - common.GAP)
-    page.heading(0, 0, full, spec.transfer, overall)
+    page.heading(0, 0, full, "Transfer of adversarial examples", overall)
     colours = matplotlib.colormaps[spec.colormap]
     for number, attack in enumerate(attacks):
         rows = facts[facts["attack"] == attack]

@@ -28,7 +28,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
     page = common.Page(full, len(blocks) * block - common.GAP + 2)
     for number, (name, rows) in enumerate(blocks.items()):
         top = number * block
-        page.heading(0, top, full, f"{spec.truncation}: {name}", details[number])
+        page.heading(0, top, full, f"{name} with truncated z", details[number])
         axes = panels.axes(page, top + head, 0, "precision and recall")
         axes.set_ylim(0, 1.02)
         ends = [_line(axes, rows, column, k) for k, column in enumerate(("precision", "recall"))]

@@ -20,10 +20,10 @@ GROUPS = ("Data and judge", "Generative lab", "Adversarial lab")
 
 
 def run(job: Job[Report]) -> None:
-    """Figures with captions and tables by part, then the checks."""
+    """Figures with captions and tables by part, then the checks. A figure whose files are not there is told as such."""
     spec = job.spec
     captions = {path.stem: path.read_text(encoding="utf-8") for path in job.inputs["captions"]}
-    tables = {path: read_table(path) for path in job.inputs["tables"]}
+    tables = {path: read_table(path) for path in job.inputs["tables"] if path.is_file()}
     checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
     checked = checks.to_pylist() if checks is not None else []
     shown_figures = {
@@ -59,8 +59,11 @@ FILES = ("figures", "dark", "shown")
 def whole(name: str, caption: str, files: Sequence[Path], checks: Sequence[Mapping[str, Any]], study: str) -> Figure:
     """A figure with all that is told of it."""
     png, dark, told = files
-    shown, stamp = json.loads(told.read_text(encoding="utf-8")), read_stamp(png)
     others = "" if study == DEFAULT_STUDY else f" --config study={study}"
+    command = f"snakemake --cores 1 {png}{others}"
+    if not all(path.is_file() for path in files):
+        return Figure(name, caption, None, command=command)
+    shown, stamp = json.loads(told.read_text(encoding="utf-8")), read_stamp(png)
     return Figure(
         name,
         caption,
@@ -70,7 +73,7 @@ def whole(name: str, caption: str, files: Sequence[Path], checks: Sequence[Mappi
         sentence=shown.get("sentence", ""),
         rows=pa.Table.from_pylist(shown["rows"]) if shown.get("rows") else None,
         asked=shown["asked"],
-        command=f"snakemake --cores 1 {png}{others}",
+        command=command,
         inputs=stamp.inputs if stamp is not None else {},
         explorer=shown.get("explorer"),
         checks=concerning(checks, shown["names"]),
