@@ -177,6 +177,7 @@ def hash_(net: str, seed: int, index: int) -> int:
 
 def _inpainting(columns: dict[str, Any], rng: np.random.Generator) -> None:
     """Squares of 4×4 pixels that lie inside the image, at the same place for every method."""
+    columns["known"] = (rng.random((len(columns["index"]), 1, *columns["image"].shape[2:])) < 0.8).astype(np.uint8)
     columns["missing"] = 16
     columns["missing_top"] = [index % 4 for index in columns["index"]]
     columns["missing_left"] = [index % 3 for index in columns["index"]]

@@ -38,6 +38,7 @@ TOOLS = {
     "diff": "Say which numbers of two runs differ, and which by more than their intervals.",
     "status": "Say where a run stands, or what the next one would do and why; reads files only.",
     "check-plugin": "Check that attacks, masks, networks … of one's own keep the contract of their family.",
+    "so-far": "Write the report of what there is, after a failure or in the middle of a run.",
     "trace": "Print where a file comes from, back to the raw data.",
     "docs": "Write the pages that the code tells: config/README.md, its schema, docs/rules.md, results/README.md.",
 }

@@ -22,6 +22,9 @@ VIEWS = [(f"{device} {scheme}", width, scheme) for device, width in (("desktop",
 
 PROBE = """
 <script>
+const errors = [];
+addEventListener("error", event => errors.push(event.message || "a file is not there"), true);
+console.error = (...words) => errors.push(words.join(" "));
 addEventListener("load", async () => {
   const found = await axe.run(document, {resultTypes: ["violations"]});
   const violations = found.violations.map(v => ({
@@ -33,6 +36,7 @@ addEventListener("load", async () => {
     background: getComputedStyle(document.body).backgroundColor,
     fontSize: parseFloat(getComputedStyle(document.body).fontSize),
     requests: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+    errors,
     broken: [...document.images].filter(i => !i.naturalWidth).length,
   }, "*");
 });
@@ -84,6 +88,23 @@ class Browser:
         text = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
         assert text and text[1], "the page did not answer"
         return {answer["view"]: answer for answer in json.loads(html.unescape(text[1]))}
+
+    def act(self, page: Path, script: str) -> Any:
+        """What a script in a page returns, as JSON, when the page is loaded."""
+        acted = page.with_suffix(".acted.html")
+        body = f"""<script>addEventListener("load", async () => {{
+          const told = await (async () => {{ {script} }})();
+          document.body.innerHTML = "";
+          const answer = document.createElement("pre");
+          answer.id = "told";
+          answer.textContent = JSON.stringify(told);
+          document.body.append(answer);
+        }});</script>"""
+        acted.write_text(page.read_text(encoding="utf-8").replace("</head>", f"{body}</head>", 1), encoding="utf-8")
+        dom = self.run("--virtual-time-budget=20000", "--dump-dom", acted.as_uri())
+        text = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
+        assert text, "the script did not end"
+        return json.loads(html.unescape(text[1]))
 
     def print(self, page: Path) -> Path:
         """The page as a PDF, as printed."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import importlib
 import io
+import json
 import os
 import re
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pyarrow as pa
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 from tests.fake_tables import fake_specs, fake_tables
 
 from advgen import registry
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.outcomes.figures.outcome import caption
 from advgen.report.page import alt_text, rst_html
 from advgen.specs.figures import FigureSpec
@@ -53,7 +59,7 @@ DRAW = f"""
 import hashlib, io, sys
 from tests.fake_tables import fake_specs, fake_tables
 from advgen import registry
-from advgen.figures import common
+from advgen.figures import common, told
 tables = fake_tables()
 for kind, cls in registry.kinds("figures").items():
     spec, pdf, png = dict(fake_specs(cls))["full"], io.BytesIO(), io.BytesIO()
@@ -178,9 +184,51 @@ def test_any_number_of_epochs_has_numbers_that_do_not_touch(epochs: float, fakes
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_colour_images(kind: str, colourful: dict[str, pa.Table]) -> None:
+def test_a_finding_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
     for spec in SPECS[kind].values():
-        assert registry.resolve(spec)(colourful, spec).axes
+        module = importlib.import_module(registry.target(spec).split(":")[0])
+        finding = module.finding(fakes, spec)
+        assert finding.title != kind and finding.title[0].isupper()
+        assert re.search(r"\d", finding.sentence) and finding.sentence.endswith(".")
+        assert not re.search(r"nan|None|  |\bn = 0\b", finding.sentence)
+        assert len(finding.sentence) < 900
+        rows = json.loads(json.dumps(told.plain(finding.rows), allow_nan=False))
+        assert rows and len({tuple(row) for row in rows}) <= 2  # an interval may be missing, a name may not
+        if hasattr(module, "explorer"):
+            looks_through(module.explorer(fakes, spec).packed())
+
+
+def looks_through(packed: dict[str, Any]) -> None:
+    """Every combination of stops has images, all of them are in the sheet, and no two strips are the same."""
+    sheet = imread(io.BytesIO(base64.b64decode(packed["sheet"])))
+    height, width = packed["size"]
+    assert sheet.shape[:2] == (packed["down"] * height, packed["across"] * width)
+    stops = product(*(range(len(choice["stops"])) for choice in packed["choices"]))
+    assert {",".join(map(str, one)) for one in stops} == set(packed["strips"])
+    for strip in packed["strips"].values():
+        assert strip
+        assert all(0 <= place < packed["across"] * packed["down"] for place, _, _ in strip)
+        assert all(words for _, words, _ in strip)
+    assert len({str(strip) for strip in packed["strips"].values()}) > 1
+
+
+def luminance(colour: Any) -> float:
+    """Relative luminance of a colour, as contrast ratios take it."""
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in colour]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_colour_images_and_dark_paper(kind: str, colourful: dict[str, pa.Table]) -> None:
+    paper = luminance(to_rgb(common.DARK_PAPER)) + 0.05
+    for spec in SPECS[kind].values():
+        figure = registry.resolve(spec)(colourful, spec)
+        assert figure.axes
+        common.darkened(figure)
+        assert to_rgb(figure.get_facecolor()) == to_rgb(common.DARK_PAPER)
+        for text in figure.findobj(Text):
+            if text.get_text() and text.get_gid() is None:
+                assert (luminance(to_rgb(text.get_color())) + 0.05) / paper > 4.5, text.get_text()
 
 
 def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table]) -> None:

@@ -60,3 +60,26 @@ def test_numbers_equal_in_all_bits_have_not_moved(tmp_path: Path, capsys: pytest
     said = capsys.readouterr().out
     assert re.search(r"^all +2 +0 +0 +0$", said, re.MULTILINE)
     assert "->" not in said
+
+
+def test_a_page_shows_what_moved_and_what_was_asked_for_otherwise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [
+        results(tmp_path / "a", net=(0.10, 0.05, 0.20, 0.1)),
+        results(tmp_path / "b", net=(0.25, 0.21, 0.3, 0.1)),
+    ]
+    for folder, lr in zip(folders, (0.1, 0.2), strict=True):
+        table = arrow_table("classifier_quality", {**SAME, "classifier": ["net"], "error": 0.1, "error_low": 0.05}
+                            | {"error_high": 0.2, "validation_error": 0.1})  # fmt: skip
+        spec = {"training": {"lr": lr, "batch": 100}}
+        write_table(Path(folder) / "classifiers/net/seed0/history.parquet", table, Stamp("train", spec, "0"))
+    main(["diff", *folders, "--page", str(tmp_path / "diff.html")])
+    said = capsys.readouterr().out
+    assert "  classifiers/net/seed0/history.parquet: training.lr: 0.1 -> 0.2\n" in said
+    page = (tmp_path / "diff.html").read_text()
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", page)
+    for text in ("moved beyond", "0.100 [0.0500, 0.200]", "0.250 [0.210, 0.300]", "training.lr", "0.1", "0.2"):
+        assert text in cells
+    assert "training.batch" not in page
+    assert "1 moved beyond" in page

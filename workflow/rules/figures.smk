@@ -1,17 +1,19 @@
 """Figures, which Snakemake's own report shows too.
 
 In:  tables that the figure's spec names, the plot style
-Out: results/figures/<figure>.{pdf,png}
+Out: results/figures/<figure>.{pdf,png,dark.png}, and what it shows as .json
 """
 
 
 rule draw:
-    """Draw one figure as PDF and PNG."""
+    """Draw one figure as PDF and PNG, and tell what it shows."""
     input:
         unpack(lambda w: PLAN.inputs("draw", w)),
     output:
         pdf="results/figures/{figure}.pdf",
         png=report("results/figures/{figure}.png", caption="../report/figure.rst", category="Figures"),
+        dark="results/figures/{figure}.dark.png",
+        shown="results/figures/{figure}.json",
     log:
         "results/logs/draw/{figure}.log",
     localrule: True

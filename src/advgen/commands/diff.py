@@ -1,17 +1,21 @@
 """`advgen diff`: which numbers of two runs differ, and which by more than their intervals."""
 
 import argparse
+import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from advgen.core import catalog  # noqa: F401  (fills TABLES)
+from advgen.core.provenance import Stamp, write_bytes
 from advgen.core.schema import TABLES
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind
-from advgen.report.page import cell, head, interval
+from advgen.report.page import Section, Table, cell, head, interval, render
 
 Row = dict[str, Any]
 
@@ -49,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "each run's value lies outside the other's interval. Intervals are those that stand in the tables, mostly\n"
         "over images: another seed, machine or version may well move a number beyond them."
     )
+    parser.add_argument("--page", type=Path, metavar="HTML", help="write all that moved as a page, too, with search")
     parser.epilog = "  python -m advgen diff results ../other/results"
     parser.add_argument("before", type=Path, metavar="RESULTS", help="results folder of one run")
     parser.add_argument("after", type=Path, metavar="OTHER", help="results folder of the other")
@@ -75,14 +80,80 @@ def run(arguments: argparse.Namespace) -> None:
         print("", verdict, *(f"  {_line(one)}" for one in some[:20]), sep="\n") if some else None
         if len(some) > 20:
             print(f"  and {len(some) - 20} more")
-    for name in sorted(set(tables[0]) ^ set(tables[1])):
+    single = sorted(set(tables[0]) ^ set(tables[1]))
+    for name in single:
         print(f"\n{name}: in one run only")
+    asked = list(asked_otherwise(*folders))
+    print("", "asked for otherwise", *(f"  {_asked(one)}" for one in asked[:20]), sep="\n") if asked else None
+    if len(asked) > 20:
+        print(f"  and {len(asked) - 20} more")
+    if arguments.page is not None:
+        title = f"{folders[0]} and {folders[1]}"
+        write_bytes(arguments.page, page(title, moved, asked, single).encode())
+        print(f"\n{arguments.page}: the same as a page")
 
 
 def devices(folder: Path) -> set[str]:
     """What the models of a run were trained on."""
     stamps = [read_stamp(path) for path in folder.glob("*/*/*/*.safetensors")]
     return {stamp.device for stamp in stamps if stamp is not None}
+
+
+class Asked(NamedTuple):
+    """A key of one file's spec that has another value in each run."""
+
+    file: str
+    key: str
+    before: str
+    after: str
+
+
+def asked_otherwise(before: Path, after: Path) -> Iterator[Asked]:
+    """What the files that both runs have were asked for otherwise, models and experiments in order of their paths."""
+    for path in sorted([*before.glob("*/*/**/*.parquet"), *before.glob("*/*/**/*.safetensors")]):
+        name = path.relative_to(before)
+        stamps = [read_stamp(folder / name) for folder in (before, after) if (folder / name).is_file()]
+        if len(stamps) == 2 and None not in stamps:
+            mine, others = (dict(_flat(stamp.spec)) for stamp in stamps if stamp is not None)
+            for key in sorted(mine.keys() | others.keys()):
+                values = (mine.get(key, "–"), others.get(key, "–"))
+                if values[0] != values[1]:
+                    yield Asked(str(name), key, *values)
+
+
+def _flat(spec: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(spec, dict) and spec:
+        for name, value in spec.items():
+            yield from _flat(value, f"{key}.{name}" if key else name)
+    else:
+        yield key, json.dumps(spec)
+
+
+def page(title: str, moved: Sequence[Moved], asked: Sequence[Asked], single: Sequence[str]) -> str:
+    """All that differs, as tables to sort, search and filter."""
+    kept = sorted((one for one in moved if one.verdict != "equal"), key=lambda one: -_share(one))
+    rows: list[dict[str, Any]] = [
+        {"table": one.table, "row": one.row, "number": head(one.column), "verdict": one.verdict}
+        | {"before": one.before, "after": one.after}
+        | {
+            f"{run}_{end}": value
+            for run, pair in zip(("before", "after"), one.intervals or ((None, None), (None, None)), strict=True)
+            for end, value in zip(("low", "high"), pair, strict=True)
+        }
+        for one in kept
+    ]
+    counts = Counter(one.verdict for one in moved)
+    words = "; ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS)
+    words += f". In one run only: {', '.join(single)}." if single else "."
+    names = list(Asked._fields)
+    shown = [
+        Table("Numbers", pa.Table.from_pylist(rows), measured=names) if rows else None,
+        Table("Specs", pa.Table.from_pylist([one._asdict() for one in asked]), measured=names) if asked else None,
+    ]
+    titles = zip(("Numbers that moved", "What was asked for otherwise"), (words, ""), shown, strict=True)
+    sections = [Section(one, "Table", text, tables=[table] if table else []) for one, text, table in titles]
+    stamp = Stamp("advgen diff", {}, "").token()
+    return render(title, sections, stamp, back="python -m advgen trace FILE")
 
 
 def compared(name: str, before: Path, after: Path) -> Iterator[Moved]:
@@ -110,6 +181,10 @@ def _intervals(column: str, *rows: Row) -> Any:
 
 def _share(one: Moved) -> float:
     return abs(one.after - one.before) / max(abs(one.before), abs(one.after), 1e-12)
+
+
+def _asked(one: Asked) -> str:
+    return f"{one.file}: {one.key}: {one.before} -> {one.after}"
 
 
 def _line(one: Moved) -> str:

@@ -271,6 +271,8 @@ def summary(run: Run, past: Past, interrupted: bool = False) -> list[str]:
         lines.append(f"  failed: {job.title}, {job.log}")
     if lost := run.lost():
         lines.append(f"  not made, since they read what failed: {len(lost)}")
+    if failed:
+        lines.append("  python -m advgen so-far  writes a report of what was made")
     if interrupted:
         lines.append("Interrupted: the same command goes on from here.")
     return lines

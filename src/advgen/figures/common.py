@@ -17,9 +17,11 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import Colormap
+from matplotlib.collections import Collection as MarkCollection
+from matplotlib.colors import Colormap, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
@@ -82,11 +84,52 @@ def styled(draw: Draw) -> Draw:
     return wrapper  # type: ignore[return-value]
 
 
-def save(figure: Figure, pdf: Path | IO[bytes], png: Path | IO[bytes], stamp: str) -> None:
-    """Write a figure as PDF and PNG with the stamp's token inside; equal figures give equal bytes."""
+def save(figure: Figure, pdf: Path | IO[bytes] | None, png: Path | IO[bytes], stamp: str) -> None:
+    """Write a figure as PDF, if wanted, and PNG with the stamp's token inside; equal figures give equal bytes."""
     with style():
-        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Keywords": stamp})
-        figure.savefig(png, format="png", metadata={"advgen": stamp, "Software": None})
+        paper = figure.get_facecolor()
+        if pdf is not None:
+            figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Keywords": stamp}, facecolor=paper)
+        figure.savefig(png, format="png", metadata={"advgen": stamp, "Software": None}, facecolor=paper)
+
+
+DARK_PAPER = "#15181c"
+"""That of a dark page."""
+_DARK = {
+    "white": DARK_PAPER,
+    INK: "#e8eaed",
+    "#333333": "#d5d8dc",  # labels
+    GREY: "#a9b0b9",
+    "#8a8a8a": "#8a9099",  # axes
+    RULE: "#4a515a",
+    PALE: "#7b838d",
+    SHADED: "#4a4228",
+    "#e6e6e6": "#2b3037",  # grid
+    **dict(zip(COLOURS, ("#5ab4ee", "#ff8f4d", "#4cc79c", "#e08fc0", "#d9b340", "#8fd0f5", "#b0b0b0"), strict=True)),
+}
+"""What stands for each colour of the style on dark paper, as legible there."""
+_FIXED = "keeps its colours"
+"""Marks what lies on a colour that means something, and so stays as it is."""
+
+
+def darkened(figure: Figure) -> Figure:
+    """The same figure for a dark page: the style's colours change, pictures and the colours of cells stay."""
+    colours = {to_rgb(light): to_rgb(dark) for light, dark in _DARK.items()}
+    for artist in figure.findobj():
+        if artist.get_gid() == _FIXED:
+            continue
+        for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
+            get, put = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
+            if get is None or put is None or isinstance(artist, AxesImage):
+                continue
+            old = get()
+            if isinstance(old, str) and old in ("none", "auto"):
+                continue
+            old = to_rgba_array(old)
+            new = np.array([[*colours.get(tuple(one[:3]), one[:3]), one[3]] for one in old])
+            if len(new) and not np.array_equal(old, new):
+                put(new if isinstance(artist, MarkCollection) else tuple(new[0]))
+    return figure
 
 
 # --- placement -------------------------------------------------------------------------------------------------------
@@ -198,8 +241,8 @@ def colour(number: int) -> str:
 
 
 def marker(number: int) -> tuple[str, str]:
-    """Its mark, for matplotlib and as a character: another one where the colours repeat."""
-    return MARKERS[number // len(COLOURS) % len(MARKERS)]
+    """Its mark, for matplotlib and as a character, so that no line is told by its colour alone."""
+    return MARKERS[number % len(MARKERS)]
 
 
 def _legend_lines(names: Sequence[str], width: float) -> list[list[tuple[float, int]]]:
@@ -263,13 +306,14 @@ def heat_cell(
     axes: Axes, x: float, y: float, text: str, fill: tuple[float, ...], lines: Sequence[str], wide: float
 ) -> None:
     """A unit square filled with a colour, with a large text and small lines under it; `wide` is its millimetres."""
-    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="white", linewidth=1.0))
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="none", gid=_FIXED))
+    axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="white", linewidth=1.0))
     luminance = np.dot([0.2126, 0.7152, 0.0722], np.power(fill[:3], 2.2))
     # At this luminance white and dark words have the same contrast.
     ink = "white" if luminance < 0.2 else INK
     small = min((fitting_size(line, 0.9 * wide, 5.2, 3.5) for line in lines), default=5.2)
     total = 8 + 1.25 * small * len(lines)
-    where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "color": ink}
+    where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "color": ink, "gid": _FIXED}
     middle = (x + 0.5, y + 0.5)
     size = fitting_size(text, 0.9 * wide, 7.5, 3.5, weight="bold")
     axes.annotate(text, middle, (0, total / 2 - 4), size=size, weight="bold", **where)
@@ -346,11 +390,13 @@ class Grid:
         self.columns, count = max(len(row) for row in rows), len(rows)
         height, side = next(image.shape[:2] for row in rows for image in row if image is not None)
         self.down, self.across = height + gap, side + gap
-        canvas = np.ones((count * self.down - gap, self.columns * self.across - gap, 3), np.float32)
+        # clear between the images, so that the page's own colour separates them
+        canvas = np.zeros((count * self.down - gap, self.columns * self.across - gap, 4), np.float32)
         for i, row in enumerate(rows):
             for j, image in enumerate(row):
                 if image is not None:
-                    canvas[i * self.down :, j * self.across :][:height, :side] = image
+                    cell = canvas[i * self.down :, j * self.across :][:height, :side]
+                    cell[..., :3], cell[..., 3] = image, 1
         self.gap = gap
         self.height = width * canvas.shape[0] / canvas.shape[1]
         self.row = (width + gap * width / canvas.shape[1]) / self.columns * self.down / self.across

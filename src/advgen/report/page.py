@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 from docutils.core import publish_doctree, publish_parts
 from docutils.utils import SystemMessage
 from markupsafe import Markup
@@ -20,6 +24,8 @@ from markupsafe import Markup
 TEMPLATES = Path(__file__).parent
 PNG = b"\x89PNG\r\n\x1a\n"
 STATUSES = ("failed", "warning", "passed")
+LINKING = {"on", "seed", "against", "with", "in", "of", "and", "+"}
+"""What a check's subject is made of beside names and seeds."""
 
 # A column with its interval in two more; the shorter the name, the later, so that `error` does not take `x_error`'s.
 INTERVALS = {"mean": ("low", "high"), "estimate": ("low", "high")}
@@ -29,12 +35,39 @@ UNITS = {"bits": "(bits)", "db": "(dB)"}
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: its name, its caption as reStructuredText, and its PNG file's bytes."""
+    """One figure: its name, its caption as reStructuredText, and its PNG file's bytes; None where it was not made.
+
+    The rest is what its kind tells of it: what was found, in a sentence with its numbers, what was asked for and how it
+    is made again, what it was made of (digests by path), its own colours for a dark page, images to look through, and
+    the checks on what it shows; None where nothing was checked.
+    """
 
     name: str
     caption: str
-    png: bytes
+    png: bytes | None
     pdf: str | None = None
+    dark: bytes | None = None
+    title: str = ""
+    sentence: str = ""
+    rows: pa.Table | None = None
+    asked: str = ""
+    command: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    explorer: Mapping[str, Any] | None = None
+    checks: Sequence[Mapping[str, Any]] | None = None
+
+    @property
+    def heading(self) -> str:
+        """What it is about, else its name."""
+        return self.title or self.name
+
+    @property
+    def status(self) -> str:
+        """That of its worst check; "missing" where it was not made, "" where nothing was checked."""
+        if self.png is None:
+            return "missing"
+        found = {status(check) for check in self.checks or ()}
+        return next((name for name in STATUSES if name in found), "")
 
     @property
     def link(self) -> str:
@@ -50,6 +83,8 @@ class Table:
     rows: pa.Table
     source: str = ""
     measured: Sequence[str] = ()
+    parquet: bytes | None = None
+    """The file itself, to be taken from the page; else one of its rows."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +126,27 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(rst=rst_html, alt=alt_text, slug=slug, picture=picture, cells=cells)
+    environment.filters.update(rst=rst_html, alt=alt_text, slug=slug, picture=picture, cells=cells, data=data_json)
+    environment.filters.update(csv=csv_uri, parquet=parquet_uri, status=status, stem=lambda path: Path(path).stem)
     groups: dict[str, list[Section]] = {}
     for section in sections:
         groups.setdefault(section.group, []).append(section)
+    found = {
+        group: [figure for section in its for figure in section.figures]
+        for group, its in groups.items()
+        if any(section.figures for section in its)
+    }
     return environment.get_template("report.html.j2").render(
         title=title,
         groups=groups,
+        found=found if any(figure.sentence for figures in found.values() for figure in figures) else {},
+        words=STATUS_WORDS,
         checks=check_groups(checks) if checks is not None else None,
         stamp=stamp,
         back=back,
         provenance=dict(provenance or {}),
         css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        js=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
     )
 
 
@@ -239,7 +283,49 @@ def head(name: str) -> str:
     return " ".join(words)
 
 
+def csv_uri(table: pa.Table) -> str:
+    """A table as a CSV file inside the page, with all digits."""
+    flat = [name for name in table.column_names if not pa.types.is_nested(table.schema.field(name).type)]
+    file = BytesIO()
+    pyarrow.csv.write_csv(table.select(flat), file)
+    return f"data:text/csv;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def parquet_uri(table: pa.Table, content: bytes | None = None) -> str:
+    """A table as a Parquet file inside the page: `content` if it is one already."""
+    if content is None:
+        file = BytesIO()
+        pyarrow.parquet.write_table(table, file)
+        content = file.getvalue()
+    return f"data:application/vnd.apache.parquet;base64,{base64.b64encode(content).decode()}"
+
+
+def data_json(value: Any) -> Markup:
+    """A value as JSON that may stand in a script element."""
+    return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
+
+
 # --- checks ----------------------------------------------------------------------------------------------------------
+
+
+STATUS_WORDS = {
+    "failed": "check failed",
+    "warning": "warning",
+    "passed": "checks passed",
+    "missing": "not made",
+    "": "no check",
+}
+
+
+def concerning(checks: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The checks whose subject is among what a figure shows: every model, attack and mask that it names."""
+    shown = set(names)
+    found = []
+    for check in checks:
+        words = {word for word in str(check["subject"]).split() if word not in LINKING and not word.isdecimal()}
+        if words and words <= shown:
+            found.append(check)
+    return found
 
 
 def status(check: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import struct
 import subprocess
@@ -10,6 +12,7 @@ import zlib
 from html.parser import HTMLParser
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from advgen.core.catalog import TABLES
@@ -69,12 +72,28 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def html() -> str:
-    figure = page.Figure("gan-samples", "Samples of *each* generator & more. Read them so.", png())
+    figure = page.Figure(
+        "gan-samples",
+        "Samples of *each* generator & more. Read them so.",
+        png(),
+        dark=png(),
+        title="Samples <of> the generators",
+        sentence="It covers 10 classes & more.",
+        rows=pa.table({"gan": ["a", "b"], "share": [0.5, 0.25], "share_low": [0.4, 0.2], "share_high": [0.6, 0.3]}),
+        asked="figures:\n  gan-samples: {kind: gan_samples}\n",
+        command="snakemake --cores 1 results/figures/gan-samples.png",
+        inputs={"results/gans/a/samples.parquet": "0123456789ab" + 52 * "c"},
+        explorer={"about": "</script><b>"},
+        checks=page.concerning(checks().to_pylist(), ["b", "c"]),
+    )
     table = page.Table("Robustness", pa.table({"source": ["a", "b"], "n": [1000, 1000]}), "results/tables/x.parquet")
     sections = [
         page.Section("Generative lab", "Samples", "Some *text*.", figures=[figure]),
         page.Section("Adversarial lab", "Samples", tables=[table]),
         page.Section("Generative lab", "More", figures=[page.Figure("b", "Two.", png(), "../x/b.pdf")]),
+        page.Section(
+            "Adversarial lab", "Gone", figures=[page.Figure("gone", "Three.", None, command="snakemake gone")]
+        ),
     ]
     return page.render("A <title>", sections, STAMP, checks(), {"torch": "2.14.1"})
 
@@ -87,7 +106,8 @@ def test_page_is_whole_and_self_contained(html: str) -> None:
         assert attrs["alt"]
         assert attrs["loading"] == "lazy"
         assert (attrs["width"], attrs["height"]) == ("4", "2")
-    assert not page.all("script")
+    assert {attrs.get("type") for attrs in page.all("script")} == {None, "application/json"}
+    assert not any("src" in attrs for attrs in page.all("script"))
     assert not page.all("link")
     assert not re.search(r"(src|href|url\()=?[\"']?(https?:)?//", html)
     assert "A &lt;title&gt;" in html
@@ -100,13 +120,15 @@ def test_links_lead_somewhere(html: str) -> None:
     assert len(ids) == len(set(ids))
     targets = [str(attrs["href"]) for attrs in page.all("a")]
     assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
-    assert [t for t in targets if not t.startswith("#")] == ["../figures/gan-samples.pdf", "../x/b.pdf"]
+    files = [target for target in targets if not target.startswith(("#", "data:"))]
+    assert files == ["../figures/gan-samples.pdf", "../x/b.pdf"]
     for _, attrs in page.tags:
         assert attrs.get("aria-labelledby", ids[0]) in ids
 
 
 def test_groups_and_captions(html: str) -> None:
     assert re.findall(r"<h2[^>]*>([^<]*)", html) == [
+        "What was found",
         "Generative lab",
         "Adversarial lab",
         "Sanity checks",
@@ -122,7 +144,58 @@ def test_laws(html: str) -> None:
     assert [page.status(check) for check in checks().to_pylist()] == ["passed", "failed", "warning"]
     for status in page.STATUSES:
         assert f"1 {status}" in html
-    assert html.index("leaves the box") < html.index("undecided") < html.index("fine")
+    listed = html[html.index('id="checks"') :]
+    assert listed.index("leaves the box") < listed.index("undecided") < listed.index("fine")
+
+
+def test_what_was_found_comes_first(html: str) -> None:
+    first = html[html.index('id="found"') : html.index('id="generative-lab"')]
+    assert "Samples &lt;of&gt; the generators" in first
+    assert "It covers 10 classes &amp; more." in first
+    assert "check failed" in first  # that the box holds is a check on what it shows
+    assert "not made" in first
+
+
+def test_a_figure_says_how_it_is_made(html: str) -> None:
+    its = html[html.index('id="figure-gan-samples"') : html.index('id="figure-b"')]
+    for text in ("gan-samples: {kind: gan_samples}", "snakemake --cores 1 results/figures/gan-samples.png"):
+        assert text in its
+    assert ">0123456789ab<" in its
+    assert "leaves the box" in its and "undecided" in its and "fine" not in its
+    assert "0.500 [0.400, 0.600]" in its
+    assert "</script><b>" not in its  # as data cannot end the element that it stands in
+
+
+def test_a_figure_that_was_not_made_is_told(html: str) -> None:
+    its = html[html.index('id="figure-gone"') :]
+    assert "snakemake gone" in its
+    assert "<img" not in its
+
+
+@pytest.mark.parametrize(
+    ("subject", "concerned"),
+    [
+        ("pgd on cnn seed 0", True),
+        ("fgsm + pgd against noise on cnn seed 3", True),
+        ("cnn seed 0", True),
+        ("square with dcgan seed 0 in restore", False),
+        ("lbfgs on cnn seed 0", False),
+        ("pgd on fc100 seed 0", False),
+    ],
+)
+def test_a_check_concerns_what_shows_all_that_it_names(subject: str, concerned: bool) -> None:
+    found = page.concerning([{"subject": subject}], ["cnn", "pgd", "fgsm", "noise", "linf"])
+    assert bool(found) == concerned
+
+
+def test_downloads_are_the_table(html: str) -> None:
+    its = re.findall(r'download="x\.(csv|parquet)" href="data:[^,]*,([^"]*)"', html)
+    files = {kind: base64.b64decode(content) for kind, content in its}
+    assert files["csv"].decode() == '"source","n"\n"a",1000\n"b",1000\n'
+    assert pq.read_table(io.BytesIO(files["parquet"])).to_pylist() == [
+        {"source": "a", "n": 1000},
+        {"source": "b", "n": 1000},
+    ]
 
 
 def test_same_twice_and_without_laws() -> None:

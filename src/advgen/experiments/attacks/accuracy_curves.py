@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.worst_case import BALLS
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
@@ -47,6 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
                 points(axes, mine, s, dodge(s, len(sources), float(rows["eps"].max())))
         norm = rows["norm"].iloc[0]
         axes.set_xlabel(X.get(norm, "budget"))
+        axes.axhline(attacked.chance(facts), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
         axes.set_ylim(0, 102)
         axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
@@ -123,10 +124,23 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % Wilson intervals; dots: the commonest class"
     words += attacked.seeds_shown(facts, "thin lines")
     if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
         words += "; at each radius: right under all attacks of the panel up to it"
     if facts["eps"].isna().any():
         words += "; without bars: right and no smaller change found, the band spans the seeds"
     return words
+
+
+def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Finding:
+    """What is left of the clean accuracy of each classifier where least is left."""
+    facts = attacked.examples(tables)
+    sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    return told.Finding("Accuracy against the attack's budget", *attacked.against_clean(facts, sources, attacks))
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Explorer:
+    """The images behind the numbers."""
+    return attacked.explorer(tables, spec.sources, spec.attacks)

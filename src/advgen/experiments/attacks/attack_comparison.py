@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
-from advgen.figures import common, strips
+from advgen.figures import common, strips, told
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
 SIZES = {
@@ -96,3 +96,35 @@ def _calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: st
         seeds = rows.groupby("source_seed")[name].mean().to_numpy(float)
         marks.append(strips.Mark(a, *bootstrap_mean(rows[name], 0), seeds, s))
     return marks
+
+
+def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> told.Finding:
+    """How often each attack succeeds, the strongest first, with the noise control where there is one."""
+    facts = attacked.examples(tables)
+    sources = common.in_order(spec.sources, facts["source"])
+    attacks = common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    success = {(mark.group, mark.row): mark for mark in _success(facts, sources, attacks, "robust")}
+    sizes = {name: {(m.group, m.row): m.value for m in _sizes(facts, sources, attacks, name)} for name in SIZES}
+    rows: list[told.Row] = [
+        {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
+        | told.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
+        | {name: values.get((s, a)) for name, values in sizes.items()}
+        for (s, a), mark in success.items()
+    ]
+    order = sorted(rows, key=lambda row: -row["success"])
+    control = {str(attack) for attack in facts.loc[facts["norm"] == "none", "attack"]}
+    parts = [
+        f"{row['attack']}{' (the control)' if row['attack'] in control else ''} on {row['source']} "
+        + told.share(*(row[name] for name in ("success", "success_low", "success_high")))
+        for row in order
+    ]
+    n = common.n_is(facts[facts["clean"]].groupby(["source", "source_seed", "attack"]).size())
+    words = f"Share fooled of the images right when clean: {told.listed(parts, 6)}; {n}"
+    sentence = f"{words}, at budgets that differ, see the rows{attacked.left_out(facts)}."
+    return told.Finding("What attacks achieve, and at what cost", sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> told.Explorer:
+    """The images behind the numbers."""
+    return attacked.explorer(tables, spec.sources, spec.attacks)

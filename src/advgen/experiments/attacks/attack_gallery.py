@@ -13,9 +13,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackGalleryFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
+from advgen.metrics.intervals import wilson
 
 SMALLEST, LARGEST, BETWEEN, WORDS, FOOT = 9.5, 18.0, 4.0, 4.2, 9.0
 COLORMAP = "RdBu_r"
@@ -112,3 +114,30 @@ def _details(rows: pd.DataFrame) -> str:
     right = rows[rows["predicted_clean"] == rows["label"]]
     fooled = int((right["predicted"] != right["label"]).sum())
     return f"{common.threat(rows.iloc[0])}; fools {fooled:,} of {len(right):,} that were right"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.Finding:
+    """Of the images that were right, how many each attack turns."""
+    facts = attacked.examples(tables)
+    rows: list[told.Row] = []
+    parts = []
+    for source in common.in_order(spec.sources, facts["source"]):
+        for attack in common.in_order(spec.attacks, facts["attack"]):
+            mine = facts[(facts["source"] == source) & (facts["attack"] == attack) & facts["clean"]]
+            if mine.empty:
+                continue
+            seeds = 1 - mine.groupby("source_seed")["robust"].mean()
+            n, mean = int(mine.groupby("source_seed").size().min()), float(seeds.mean())
+            fooled = (mean, *wilson(round(mean * n), n))
+            rows.append(
+                {"source": source, "attack": attack, "seeds": len(seeds), "n": n} | told.columns_of("fooled", fooled)
+            )
+            parts.append(f"{attack} fools {source} on {told.share(*fooled)}")
+    counts = f"{common.n_is([row['n'] for row in rows] or [0])}, {told.seeds(facts['source_seed'])}"
+    sentence = f"Of the images that are right when clean, {told.listed(parts)} ({counts})."
+    return told.Finding("Adversarial examples", sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.Explorer:
+    """The images with and without their perturbation."""
+    return attacked.explorer(tables, spec.sources, spec.attacks)

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from advgen.figures import common
+from advgen.figures import common, told
+from advgen.io.tables import read_images
 from advgen.metrics import worst_case
-from advgen.metrics.chance import at_chance
+from advgen.metrics.chance import at_chance, commonest
 from advgen.metrics.intervals import wilson
 
 KINDS = {
@@ -97,6 +98,11 @@ def under_all(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
     return rows[rows.groupby(["source", "source_seed", "index"])["attack"].transform("nunique") == len(set(attacks))]
 
 
+def chance(facts: pd.DataFrame) -> float:
+    """Share (%) of the images that always naming their commonest class is right on: below it a net knows nothing."""
+    return 100 * commonest(facts.drop_duplicates(["source", "index"])["label"])
+
+
 def counts(facts: pd.DataFrame) -> str:
     """How many images each net was tested on."""
     words = f"{common.n_is(facts.groupby(['source', 'source_seed', 'attack']).size())} test images"
@@ -114,3 +120,77 @@ def seeds_shown(facts: pd.DataFrame, mark: str = "ticks") -> str:
     """What stands for the seeds, if there are several."""
     seeds = int(facts.groupby("source")["source_seed"].nunique().max())
     return f"; means of up to {seeds} seeds, {mark}: the seeds" if seeds > 1 else ""
+
+
+def table(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> list[told.Row]:
+    """Accuracy of each classifier when clean, under each attack and in each worst case, as rows of numbers."""
+    rows: list[told.Row] = []
+    for source in sources:
+        mine = facts[facts["source"] == source]
+        shown = {"clean": accuracy(mine, "clean")}
+        shown |= {attack: accuracy(mine[mine["attack"] == attack]) for attack in attacks}
+        worst = worst_cases(facts[facts["source"].isin(sources)], attacks)
+        shown |= {name: accuracy(under_all(mine, within)) for name, within in worst.items()}
+        for name, right in shown.items():
+            if right is not None:
+                numbers = told.columns_of("accuracy", (right.mean, right.low, right.high))
+                rows.append({"source": source, "under": name, "seeds": len(right.nets), "n": right.n, **numbers})
+    return rows
+
+
+def against_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> tuple[str, list[told.Row]]:
+    """What each classifier keeps of its clean accuracy under the attack, or worst case, that leaves it least."""
+    rows = table(facts, sources, attacks)
+    parts = []
+    for source in sources:
+        mine = {str(row["under"]): row for row in rows if row["source"] == source}
+        clean = mine.pop("clean", None)
+        if clean is None or not mine:
+            continue
+        under, least = min(mine.items(), key=lambda one: float(one[1]["accuracy"]))
+        ends = (least["accuracy"], least["accuracy_low"], least["accuracy_high"])
+        parts.append(
+            (
+                least["accuracy"],
+                f"{source} {told.share(*ends)} under {under} ({common.percent(clean['accuracy'])} clean)",
+            )
+        )
+    words = told.listed([words for _, words in sorted(parts, reverse=True)])
+    n = common.n_is(facts.groupby(["source", "source_seed", "attack"]).size())
+    return f"Right at worst: {words}; {n} test images, {told.seeds(facts['source_seed'])}{left_out(facts)}.", rows
+
+
+def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Sequence[str]) -> told.Explorer:
+    """The first test images when clean and under each attack, from the smallest budget on, by classifier."""
+    examples = tables["examples"]
+    facts, images = common.frame(examples), read_images(examples)
+    adversarial = read_images(examples, "adversarial")
+    sources, attacks = common.in_order(sources, facts["source"]), common.in_order(attacks, facts["attack"])
+    first = {attack: facts[facts["attack"] == attack].iloc[0] for attack in attacks}
+    attacks = sorted(attacks, key=lambda attack: (first[attack]["norm"], first[attack]["eps"]))
+    shared = set.intersection(*(set(rows["index"]) for _, rows in facts.groupby(["source", "attack"])))
+    strips: told.Strips = {}
+    for s, source in enumerate(sources):
+        for a, attack in enumerate(attacks, 1):
+            rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
+            rows = common.first_seed(rows[rows["index"].isin(shared)], "source_seed").sort_values("index").iloc[:SHOWN]
+            strips[s, 0] = [
+                told.Tile(images[row.Index], f"{row.label} → {row.predicted_clean}", row.predicted_clean != row.label)
+                for row in rows.itertuples()
+            ]
+            strips[s, a] = [
+                told.Tile(
+                    adversarial[row.Index],
+                    f"{row.label} → {row.predicted}, {100 * row.confidence:.0f} %",
+                    row.predicted != row.label,
+                )
+                for row in rows.itertuples()
+            ]
+    stops = ["clean", *(f"{attack}: {common.threat(first[attack])}" for attack in attacks)]
+    about = "Slide from the clean images over the attacks, smaller budgets first; label → prediction, framed: wrong."
+    choices = [told.Choice("classifier", sources), told.Choice("under", stops, "slider")]
+    return told.Explorer(about, choices, strips)
+
+
+SHOWN = 10
+"""Images to look through."""

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import ComplexityCurvesFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 X = {"images": "training images (log scale)", "parameters": "parameters (log scale)"}
@@ -43,6 +43,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> Figure
         for k, line in enumerate(lines):
             mine, column = rows[rows["line"] == line], "clean" if attack is None else "robust"
             _line(axes, mine, spec.x, column, k, 0.04 * (k - (len(lines) - 1) / 2))
+        axes.axhline(attacked.chance(facts), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
         _decorate(axes, facts[spec.x], panels.inner)
         axes.set_xlabel(X[spec.x])
         if panels.first(number):
@@ -101,7 +102,16 @@ def short(value: float) -> str:
 
 
 def _details(facts: pd.DataFrame, x: str) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
+    words += "dots: the commonest class"
     words += attacked.seeds_shown(facts)
     pooled = facts.groupby(["line", x])["source"].nunique().max() > 1
     return words + ("; classifiers alike in both are averaged" if pooled else "")
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> told.Finding:
+    """What is left of the clean accuracy of each classifier where least is left."""
+    facts = attacked.examples(tables)
+    sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    return told.Finding("Accuracy under attack against size", *attacked.against_clean(facts, sources, attacks))

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import ConfidenceFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 TALL, LEFT, FOOT, BINS = 24.0, 10.0, 5.5, 20
 
@@ -80,3 +80,24 @@ def _details(facts: pd.DataFrame) -> str:
     seeds = facts.groupby("source")["source_seed"].nunique().max()
     words = f"{attacked.counts(facts)}" + (f", up to {seeds} seeds together" if seeds > 1 else "")
     return words + "; filled: wrong under attack, line: their mean; outline: right under attack"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> told.Finding:
+    """How sure each classifier is of its mistakes, by attack."""
+    facts = attacked.examples(tables)
+    facts = facts[facts["source"].isin(spec.sources) & facts["attack"].isin(spec.attacks)]
+    rows: list[told.Row] = []
+    for (source, attack), one in facts.groupby(["source", "attack"], sort=False):
+        wrong = one[one["predicted"] != one["label"]]
+        sure = told.mean_over_images(wrong, "confidence")
+        counts = {"n": one["index"].nunique(), "wrong": len(wrong) / len(one), "seeds": one["source_seed"].nunique()}
+        rows.append({"source": source, "attack": attack, **counts, **told.columns_of("confidence", sure)})
+    surest = sorted((row for row in rows if row["wrong"]), key=lambda row: -row["confidence"])
+    parts = [
+        f"{row['source']} under {row['attack']} "
+        + told.share(row["confidence"], row["confidence_low"], row["confidence_high"])
+        for row in surest
+    ]
+    words = told.listed(parts) if parts else "none was made"
+    sentence = f"Mean confidence in wrong answers: {words}; {attacked.counts(facts)}."
+    return told.Finding("Confidence on mistakes", sentence, rows)

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.accuracy_curves import dodge, points
 from advgen.experiments.attacks.experiment import DiscriminatorsFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 TALL, LEFT, FOOT, RIGHT, NOTE = 52.0, 11.0, 10.0, 9.0, 3.4
 
@@ -48,7 +48,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
         _title(axes, title, panel, panels.inner)
         everything = pd.concat(list(panel.values()))
         if len(everything):
-            guess = 100 / everything["label"].nunique()
+            guess = attacked.chance(everything)
             axes.axhline(guess, color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)))
             axes.text(0.01 * eps, guess - 1, "guessing", va="top", size=5.5, color=common.GREY)
         ends = []
@@ -100,3 +100,32 @@ def _attacks(facts: pd.DataFrame) -> str:
         effort += f"×{first['restarts']:.0f}" if first["restarts"] > 1 else ""
         kinds[f"{attacked.KINDS.get(first['kind'], first['kind'])}{effort}"] = None
     return ", ".join(kinds)
+
+
+def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.Finding:
+    """Accuracy of each line when clean and under all attacks of the largest eps, by question."""
+    facts = attacked.examples(tables)
+    facts = facts[facts["attack"].isin(spec.attacks) & (facts["norm"] != "none") & facts["eps"].notna()]
+    rows: list[told.Row] = []
+    parts = []
+    for title, panel in spec.panels.items():
+        words = []
+        for line, names in panel.items():
+            for norm, mine in facts[facts["source"].isin(names) & facts["learnt"]].groupby("norm"):
+                eps = float(mine["eps"].max())
+                clean = attacked.accuracy(mine, "clean")
+                right = attacked.accuracy(attacked.under_all(mine, sorted(set(mine["attack"]))))
+                if clean is None or right is None:
+                    continue
+                rows.append(
+                    {"question": title, "line": line, "norm": norm, "eps": eps, "nets": len(right.nets), "n": right.n}
+                    | {"clean": clean.mean, **told.columns_of("accuracy", (right.mean, right.low, right.high))}
+                )
+                words.append(
+                    f"{line} {told.share(right.mean, right.low, right.high)} at {common.NORMS[norm]} ≤ {eps:g} "
+                    f"({common.percent(clean.mean)} clean, {common.counted(len(right.nets), 'net')})"
+                )
+        if words:
+            parts.append(f"{title}: {', '.join(words[:4])}")
+    sentence = f"{'; '.join(parts) or 'No attack with a budget'}{attacked.left_out(facts)}."
+    return told.Finding("Are discriminators robust?", sentence, rows)

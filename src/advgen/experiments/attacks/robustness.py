@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import RobustnessFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 FOOT, DODGE = 10.0, 3.0
 
@@ -51,6 +51,7 @@ def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
+    axes.axvline(attacked.chance(facts), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
     axes.set_xlim(-2, 102)
     axes.set_xticks(range(0, 101, 20))
     axes.set_xlabel("test images classified rightly (%)")
@@ -83,5 +84,19 @@ def _dot(axes: Axes, y: float, right: attacked.Accuracy | None, number: int, hol
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
+    words += "dots: always naming the commonest class"
     return words + attacked.seeds_shown(facts)
+
+
+def finding(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> told.Finding:
+    """What is left of the clean accuracy of each classifier where least is left."""
+    facts = attacked.examples(tables)
+    sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    return told.Finding("Accuracy under attack", *attacked.against_clean(facts, sources, attacks))
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> told.Explorer:
+    """The images behind the numbers."""
+    return attacked.explorer(tables, spec.sources, spec.attacks)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtr
 
 from advgen.experiments.autoencoders.experiment import LatentDistributionFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 TALL, LEFT, FOOT, SHOWN, REACH = 26.0, 4.0, 5.0, 5, 3.2
 
@@ -62,18 +62,41 @@ def chosen(epochs: list[int]) -> list[int]:
     return [epochs[place] for place in sorted(set(places.tolist()))]
 
 
+def distance(rows: pd.DataFrame) -> float:
+    """How far the pooled numbers' distribution function is from the normal one, at most; rows are its quantiles."""
+    return float(np.abs(ndtr(rows["pooled"].to_numpy(float)) - rows["level"].to_numpy(float)).max())
+
+
 def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     levels = rows["level"].to_numpy(float)
     z = np.linspace(-REACH, REACH, 200)
     low, high = rows["dimension_low"].to_numpy(float), rows["dimension_high"].to_numpy(float)
     axes.fill_betweenx(levels, low, high, color=common.BLUE, alpha=0.2, linewidth=0)
     axes.plot(z, ndtr(z), color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
-    pooled = rows["pooled"].to_numpy(float)
-    axes.plot(pooled, levels, color=common.BLUE, linewidth=1.5)
-    distance = float(np.abs(ndtr(pooled) - levels).max())
-    text = f"pooled: off by\nup to {distance:.2f}"
+    axes.plot(rows["pooled"], levels, color=common.BLUE, linewidth=1.5)
+    text = f"pooled: off by\nup to {distance(rows):.2f}"
     axes.text(0.97, 0.05, text, transform=axes.transAxes, ha="right", size=5.5, color=common.BLUE)
     axes.set_xlim(-REACH, REACH)
     axes.set_ylim(0, 1)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.set_yticks([0, 0.5, 1])
+
+
+def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> told.Finding:
+    """How far the pooled latent numbers are from normal ones at the first and the last epoch."""
+    facts = common.frame(tables["latent_snapshots"])
+    rows: list[told.Row] = []
+    parts = []
+    for name in common.in_order(spec.autoencoders, facts["autoencoder"]):
+        one = facts[facts["autoencoder"] == name]
+        ends = []
+        for epoch in (one["epoch"].min(), one["epoch"].max()):
+            runs = [distance(run) for _, run in one[one["epoch"] == epoch].groupby("seed")]
+            ends.append(float(np.mean(runs)))
+            rows.append({"autoencoder": name, "epoch": epoch, "seeds": len(runs), "farthest_share": ends[-1]})
+        parts.append(f"{name} from {ends[0]:.2f} to {ends[1]:.2f}")
+    sentence = (
+        f"The share of latent numbers below x is off that of {NORMAL}, which is the aim, by at most: "
+        f"{told.listed(parts)} from the first epoch to the last ({told.seeds(facts['seed'])})."
+    )
+    return told.Finding("Do latent numbers become normal?", sentence, rows)

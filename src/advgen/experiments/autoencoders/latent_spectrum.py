@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.autoencoders.experiment import LatentSpectrumFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 TALL, LEFT, FOOT, LARGEST, FLOOR = 44.0, 13.0, 10.0, 12.0, 1e-4
@@ -90,3 +90,27 @@ def _details(quality: pd.DataFrame) -> str:
     if seeds > 1:
         words += f"; thick: mean of up to {seeds} seeds, thin: the seeds"
     return words + "; pictures: the decoder on draws from N(0, I), unselected"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> told.Finding:
+    """How unequal the eigenvalues are, and what the decoder makes of normal draws."""
+    quality = tables["autoencoder_quality"].to_pandas()
+    rows, parts = [], []
+    for name in common.in_order(spec.autoencoders, quality["autoencoder"]):
+        one = quality[quality["autoencoder"] == name]
+        ends = [(max(spectrum), min(spectrum)) for spectrum in one["spectrum"]]
+        largest, smallest = (float(np.mean(end)) for end in zip(*ends, strict=True))
+        distance = common.over_seeds(one["frechet_distance_decoded"].to_numpy(float))
+        rows.append(
+            {"autoencoder": name, "seeds": len(one), "n": one["n"].min(), "largest": largest, "smallest": smallest}
+            | told.columns_of("frechet_distance_decoded", distance)
+        )
+        parts.append(
+            f"{name} spans {common.number(smallest)} to {common.number(largest)} (decoded draws: "
+            f"Fréchet distance {common.number(distance[0])})"
+        )
+    sentence = (
+        f"Eigenvalues of the latent covariance, all 1 for N(0, I): {told.listed(parts)}; "
+        f"{common.n_is(quality['n'])}, {told.seeds(quality['seed'])}."
+    )
+    return told.Finding("Covariance of latent vectors", sentence, rows)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.autoencoders.experiment import MomentCurvesFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 SERIES = {"loss": "MSE", "moment_loss": "moment loss", "moment_factor": "its factor"}
 TALL, LEFT, FOOT, NAMES = 42.0, 13.0, 10.0, 17.0
@@ -82,3 +82,24 @@ def _details(history: pd.DataFrame) -> str:
     seeds = history.groupby("autoencoder")["seed"].nunique().max()
     words = f"per batch, running mean over {WINDOW:g} epochs; the moment loss counts with its factor"
     return words + (f"; thick: mean of up to {seeds} seeds, thin: the seeds" if seeds > 1 else "")
+
+
+def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> told.Finding:
+    """Moment loss and error at the end of the training, over its last tenth."""
+    history = common.frame(tables["autoencoder_history"])
+    rows, parts = [], []
+    for name in common.in_order(spec.autoencoders, history["autoencoder"]):
+        one = history[history["autoencoder"] == name]
+        last = one[one["step"] > 0.9 * one["step"].max()].groupby("seed")[["loss", "moment_loss"]].mean()
+        moment = common.over_seeds(last["moment_loss"].to_numpy(float))
+        rows.append(
+            {"autoencoder": name, "seeds": len(last), "final_mse": last["loss"].mean()}
+            | {"minimised": bool(one["moment_factor"].any())}
+            | told.columns_of("final_moment_loss", moment)
+        )
+        how = "" if one["moment_factor"].any() else ", where it is not minimised"
+        parts.append(f"{common.number(moment[0])} with {name} (MSE {common.number(last['loss'].mean())}){how}")
+    sentence = (
+        f"The moment loss ends at {told.listed(parts)}; {told.seeds(history['seed'])}, the last tenth of the steps."
+    )
+    return told.Finding("Moment matching over training", sentence, rows)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 SMALLEST = 9.0
@@ -78,3 +78,45 @@ def _trivial(rows: dict[str, pd.DataFrame], table: pa.Table) -> dict[str, tuple[
 def _details(rows: dict[str, pd.DataFrame]) -> str:
     n = common.n_is([len(one) for one in rows.values()])
     return f"first test images, unselected; MSE over {n}; framed where the judge sees another class than the label"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> told.Finding:
+    """Error and class kept of each autoencoder, beside the mean image."""
+    table = tables["reconstructions"]
+    facts, images = common.frame(table), read_images(table).astype(float)
+    rows, parts = [], []
+    for name in common.in_order(spec.autoencoders, facts["autoencoder"]):
+        one = facts[facts["autoencoder"] == name]
+        mse, kept = told.mean_over_images(one, "mse"), told.kept(one)
+        rows.append(
+            {"autoencoder": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique()}
+            | told.columns_of("mse", mse)
+            | told.columns_of("class_kept", kept)
+        )
+        parts.append(f"{name} with an MSE of {told.value(*mse)}, {told.share(*kept)} keep their class")
+    shown = images[common.first_seed(facts[facts["autoencoder"] == facts["autoencoder"].iloc[0]]).index]
+    blank = common.number(float(((shown - shown.mean(0)) ** 2).mean()))
+    n = common.n_is(facts.groupby(["autoencoder", "seed"]).size())
+    sentence = (
+        f"Test images come back: {told.listed(parts)}; the mean image instead of each has {blank} "
+        f"({n} test images, {told.seeds(facts['seed'])})."
+    )
+    return told.Finding("Reconstructions by autoencoders", sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> told.Explorer:
+    """The same test images before and after each autoencoder."""
+    table = tables["reconstructions"]
+    facts, images, restored = common.frame(table), read_images(table), read_images(table, "reconstruction")
+    names = common.in_order(spec.autoencoders, facts["autoencoder"])
+    strips: told.Strips = {}
+    for number, name in enumerate(("", *names)):
+        rows = common.first_seed(facts[facts["autoencoder"] == (name or names[0])]).iloc[: spec.images]
+        strips[(number,)] = [
+            told.Tile(restored[row.Index], f"{row.label} → {row.judged}", row.judged != row.label)
+            if name
+            else told.Tile(images[row.Index], f"{row.label}")
+            for row in rows.itertuples()
+        ]
+    about = "Flip between test images and what is left of them; label → class by the judge, framed where they differ."
+    return told.Explorer(about, [told.Choice("shown", ("test image", *names))], strips)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 LINES = ("right under all attacks up to eps", "right and certified for eps")
@@ -129,3 +129,36 @@ def _details(certified: pd.DataFrame) -> str:
     if not certified["smoothed"].all():
         words += "; shaded: neither fooled nor proven safe"
     return words
+
+
+def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> told.Finding:
+    """What is proven and what attacks left at the largest eps attacked, by classifier."""
+    certified = common.frame(tables["certification"])
+    certified["right"] = certified["predicted"] == certified["label"]
+    facts = attacked.examples(tables)
+    facts = facts[facts["attack"].isin(spec.attacks) & facts["eps"].notna()]
+    rows: list[told.Row] = []
+    parts = []
+    for certification in spec.certifications:
+        for source in spec.sources:
+            of = certified[(certified["certification"] == certification) & (certified["source"] == source)]
+            if of.empty:
+                continue
+            same = facts[(facts["source"] == source) & (facts["norm"] == of["norm"].iloc[0])]
+            same = same.merge(of[["seed", "index"]].rename(columns={"seed": "source_seed"}))
+            eps = float(same["eps"].max()) if len(same) else 0.0
+            proven = attacked.accuracy(_as_examples(of, eps), "clean")
+            left = attacked.accuracy(attacked.under_all(same, sorted(set(same["attack"]))))
+            assert proven is not None
+            row = {"certification": certification, "source": source, "norm": of["norm"].iloc[0], "eps": eps}
+            row |= {"n": proven.n, "seeds": len(proven.nets)}
+            row |= told.columns_of("certified", (proven.mean, proven.low, proven.high))
+            words = f"{source} is certified on {told.share(proven.mean, proven.low, proven.high)}"
+            if left is not None:
+                row |= told.columns_of("attacked", (left.mean, left.low, left.high))
+                words += f" and right under attack on {told.share(left.mean, left.low, left.high)}"
+            rows.append(row)
+            parts.append(f"{words} at {common.NORMS[str(of['norm'].iloc[0])]} ≤ {eps:g}")
+    n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
+    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])})."
+    return told.Finding("What is proven, beside what attacks find", sentence, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.comparisons.experiment import ComparisonFigure
-from advgen.figures import common, strips
+from advgen.figures import common, strips, told
 
 WORDS = {
     "robust_accuracy": ("accuracy under attack (%)", 100.0),
@@ -73,3 +74,30 @@ def _details(shown: pd.DataFrame) -> str:
     asked = [f"{row['comparison']}: {row['asks']}" for _, row in shown.drop_duplicates("comparison").iterrows()]
     told = f"{words}; bars: 95 % intervals over runs and images; ticks: the pairs of runs"
     return "\n".join([*asked, told])
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Finding:
+    """Which arms differ from their baseline, by how much, and which were not told apart from it."""
+    table = common.frame(tables["comparison"])
+    rows: list[dict[str, Any]] = []
+    parts = []
+    for name in spec.comparisons:
+        compared = table[table["comparison"] == name]
+        for _, row in compared[compared["arm"] != compared["baseline"]].iterrows():
+            factor = WORDS[row["measure"]][1]
+            low, high = factor * row["effect_low"], factor * row["effect_high"]
+            verdict = "not told apart" if low <= 0 <= high else "more" if low > 0 else "less"
+            effect = f"{told.value(factor * row['effect'], low, high)}, {verdict}"
+            besides = f" (also differs in {row['besides']})" if row["besides"] else ""
+            parts.append(f"{row['arm']} against {row['baseline']}{besides}: {effect}")
+            kept = ("comparison", "arm", "baseline", "differs", "besides", "measure", "seeds", "n")
+            rows.append({key: row[key] for key in (*kept, "effect", "effect_low", "effect_high")})
+    asked = table[table["comparison"].isin(spec.comparisons)]
+    over = f"{common.n_is(asked['seeds'])} runs of each arm; 95 % intervals over runs and images"
+    title = asked["asks"].iloc[0].rstrip("?.") if len(spec.comparisons) == 1 else "Comparisons"
+    return told.Finding(title, f"Effect on {title_of(asked)}: {told.listed(parts)} ({over}).", rows)
+
+
+def title_of(rows: pd.DataFrame) -> str:
+    """What the measure of some comparisons is called."""
+    return WORDS[rows["measure"].iloc[0]][0]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from advgen.experiments.convergences.experiment import ConvergenceFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.intervals import wilson
 
 TALL, LEFT, FOOT = 40.0, 12.0, 10.0
@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
     legend = common.legend_height(sources, full)
     panels = common.Panels(3, full, 52.0, TALL, LEFT, FOOT)
     page = common.Page(full, head + legend + panels.height - 1)
-    page.heading(0, 0, full, f"{spec.convergence}: what more effort finds", details)
+    page.heading(0, 0, full, "What more effort finds", details)
     page.legend(0, head, full, sources)
     steps = panels.axes(page, head + legend, 0, "more steps")
     restarts = panels.axes(page, head + legend, 1, "more restarts")
@@ -44,7 +44,8 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
         _losses(losses, rows, number, limit)
     steps.set_xlabel("steps; thick: all restarts, thin: one")
     restarts.set_xlabel("restarts, all steps")
-    losses.set_xlabel("loss; every image and restart")
+    beyond = common.percent(float((_last(facts) > limit).mean()))
+    losses.set_xlabel(f"loss; every image and restart, {beyond} beyond")
     losses.set_ylabel("density")
     losses.set_ylim(0, 1.4 * losses.get_ylim()[1])
     losses.set_xlim(0, limit)
@@ -103,7 +104,10 @@ def _limit(facts: pd.DataFrame) -> float:
 
 
 def _losses(axes: Axes, rows: pd.DataFrame, number: int, limit: float) -> None:
-    heights, edges = np.histogram(np.clip(_last(rows), 0, limit), np.linspace(0, limit, 31), density=True)
+    edges = np.linspace(0, limit, 31)
+    last = _last(rows)
+    # densities of all losses: those beyond the axis are left out, not piled up at its end
+    heights = np.histogram(last, edges)[0] / len(last) / np.diff(edges)
     axes.stairs(heights, edges, color=common.colour(number), linewidth=1.2)
     spread = rows.assign(last=_last(rows)).groupby(["seed", "index"])["last"].std().mean()
     text = f"spread over restarts {common.number(float(spread))}"
@@ -119,3 +123,30 @@ def _details(facts: pd.DataFrame) -> str:
     words += f", means of up to {seeds} seeds" if seeds > 1 else ""
     words += "; bars and bands: 95 % Wilson intervals over images"
     return words + "; spread: standard deviation of an image's losses, mean over images"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> told.Finding:
+    """Accuracy after half of the steps, after all, and with all restarts."""
+    facts = common.frame(tables["convergence"])
+    facts = facts[facts["convergence"] == spec.convergence]
+    rows: list[told.Row] = []
+    parts = []
+    for source, one in facts.groupby("source"):
+        total, n = len(one["losses"].iloc[0]), int(one["index"].nunique())
+        starts = one["restart"].nunique()
+        single = one[one["restart"] == one["restart"].min()]
+        words = []
+        for effort, of, steps in (("no attack", single, 0), ("one start", single, total), ("all starts", one, total)):
+            right = float(right_after(of, np.array([steps]))[0])
+            ends = (right, *wilson(round(right * n), n))
+            rows.append(
+                {"source": source, "effort": effort, "steps": steps, "n": n, **told.columns_of("accuracy", ends)}
+            )
+            words.append(told.share(*ends))
+        parts.append(f"{source} falls from {words[0]} to {words[1]} after one start and {words[2]} after {starts}")
+    first = facts.iloc[0]
+    sentence = (
+        f"Under {first['attack']} at eps {first['eps']:g}, {told.listed(parts)} "
+        f"({common.n_is(facts.groupby('source')['index'].nunique())} test images, {told.seeds(facts['seed'])})."
+    )
+    return told.Finding("Does more effort find more?", sentence, rows)

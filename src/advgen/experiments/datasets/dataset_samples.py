@@ -8,8 +8,9 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.datasets.experiment import DatasetSamplesFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
+from advgen.metrics.intervals import wilson
 
 
 @common.styled
@@ -34,7 +35,20 @@ def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
         details += f"; the texture is that of the label's class in {common.percent(same)}"
     head = common.heading_height(full, details)
     page = common.Page(full, head + height)
-    page.heading(0, 0, full, spec.dataset, details)
+    page.heading(0, 0, full, f"Images of {spec.dataset}", details)
     grid = common.Grid(page, margin, head, width, rows)
     page.row_labels(margin - 2, head, labels, grid.row, margin - 2)
     return page.figure
+
+
+def finding(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> told.Finding:
+    """How many images of each class there are, and what always naming the commonest is right in."""
+    labels = common.frame(tables["dataset"])["label"]
+    counts = labels.value_counts().sort_index()
+    rows = [{"class": label, "n": count, "share": count / len(labels)} for label, count in counts.items()]
+    commonest = told.share(counts.max() / len(labels), *wilson(int(counts.max()), len(labels)))
+    sentence = (
+        f"{len(labels):,} test images of {common.counted(len(counts), 'class', 'classes')}, {counts.min():,} to "
+        f"{counts.max():,} of each; always naming the commonest class is right in {commonest} of them."
+    )
+    return told.Finding(f"Images of {spec.dataset}", sentence, rows)

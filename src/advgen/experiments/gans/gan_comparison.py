@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.gans.experiment import GanComparisonFigure
-from advgen.figures import common, strips
+from advgen.figures import common, strips, told
 
 
 class Words(NamedTuple):
@@ -91,3 +91,25 @@ def _details(quality: pd.DataFrame) -> str:
             f"; marks: means of up to {seeds.max()} seeds, ticks: the seeds, bars: 95 % Student intervals over them"
         )
     return words
+
+
+def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> told.Finding:
+    """The best and the worst GAN by the first measure that the figure shows, and every measure of each."""
+    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
+    rows: list[dict[str, Any]] = []
+    for gan in common.in_order(spec.gans, quality["gan"]):
+        one = quality[quality["gan"] == gan]
+        rows.append({"gan": gan, "seeds": one["seed"].nunique(), "n": one["n"].min()})
+        for name in spec.measures:
+            rows[-1] |= told.columns_of(name, common.over_seeds(one[name].to_numpy(float)))
+    first = spec.measures[0]
+    order = sorted(rows, key=lambda row: row[first])
+    several = quality.groupby("gan")["seed"].nunique().max() > 1
+    parts = []
+    for row in order:
+        low, high = row[f"{first}_low"], row[f"{first}_high"]
+        interval = f" [{common.number(low)}, {common.number(high)}]" if several else ""
+        parts.append(f"{row['gan']} {common.number(row[first])}{interval}")
+    over = "95 % Student intervals over seeds" if several else "one seed each, so without intervals"
+    sentence = f"{WORDS[first].title}, smallest first: {told.listed(parts)} ({common.n_is(quality['n'])}; {over})."
+    return told.Finding("GANs compared", sentence, rows)

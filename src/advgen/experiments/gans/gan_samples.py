@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.gans.experiment import GanSamplesFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 COVERED = 0.01  # a class counts as covered from this share on
@@ -103,3 +103,31 @@ def _details(quality: pd.DataFrame, shown: int) -> str:
         which += f"; collapsed: {int(quality['collapsed'].sum())} of {len(quality)}"
     words = f"Fréchet distance {frechet_distance}, classes covered {covered} ({n}, {which})"
     return f"{words}; first {shown} samples, unselected"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Finding:
+    """Classes covered and Fréchet distance of each GAN."""
+    quality = tables["gan_quality"].drop_columns(["class_share"]).to_pandas()
+    rows, parts = [], []
+    for gan in common.in_order(spec.gans, quality["gan"]):
+        one = quality[quality["gan"] == gan]
+        distance = common.over_seeds(one["frechet_distance"].to_numpy(float))
+        classes = one["classes"].mean()
+        rows.append(
+            {
+                "gan": gan,
+                "seeds": len(one),
+                "n": one["n"].min(),
+                "classes": classes,
+                "collapsed": int(one["collapsed"].sum()),
+                **told.columns_of("frechet_distance", distance),
+            }
+        )
+        words = common.number(distance[0]) if len(one) < 2 else told.value(*distance)
+        gone = ", collapsed" if one["collapsed"].all() else ""
+        parts.append(f"{gan} covers {classes:.3g} classes at a Fréchet distance of {words}{gone}")
+    most = tables["gan_quality"].column("class_share")[0]
+    sentence = (
+        f"Of {len(most)} classes {told.listed(parts)} ({common.n_is(quality['n'])}, {told.seeds(quality['seed'])})."
+    )
+    return told.Finding("Samples of the generators", sentence, rows)

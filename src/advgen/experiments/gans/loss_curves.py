@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from advgen.experiments.gans.experiment import LossCurvesFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 TALL, TOP, BOTTOM, LEFT, RIGHT = 38.0, 12.0, 18.0, 12.0, 24.0
 
@@ -130,3 +130,30 @@ def _equilibrium(rows: pd.DataFrame) -> tuple[str, tuple[float, float]] | None:
     here = (row["loss_generator"], row["loss_discriminator"])
     name = min(EQUILIBRIA, key=lambda name: math.dist(here, EQUILIBRIA[name]))
     return name, EQUILIBRIA[name]
+
+
+def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> told.Finding:
+    """How the losses end, and how often the generator's gradient vanished."""
+    history = common.frame(tables["gan_history"])
+    rows: list[told.Row] = []
+    for gan in common.in_order(spec.gans, history["gan"]):
+        for seed, one in history[history["gan"] == gan].groupby("seed"):
+            last = one.sort_values("step").tail(max(1, len(one) // 10))
+            ends = {f"final_{part}_loss": last[f"loss_{part}"].mean() for part in ("generator", "discriminator")}
+            rows.append(
+                {
+                    "gan": gan,
+                    "seed": seed,
+                    "iterations": one["step"].max(),
+                    **ends,
+                    "vanishing": one["vanishing"].mean(),
+                }
+            )
+    order = sorted(rows, key=lambda row: float(row["vanishing"]))
+    parts = [
+        f"in {common.percent(row['vanishing'])} of {row['iterations']:,} iterations of {row['gan']}"
+        + (f", seed {row['seed']}" if history["seed"].nunique() > 1 else "")
+        for row in order
+    ]
+    sentence = f"The generator's gradient vanished {told.listed(parts)} ({told.seeds(history['seed'])} each)."
+    return told.Finding("Losses of generator and discriminator", sentence, rows)

@@ -118,6 +118,7 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
                 "ssim_composite": REAL,
                 "image": Image("float32"),
                 "masked": Image("float32"),
+                "known": Image("uint8"),
                 "restored": Image("float32"),
             },
         ),

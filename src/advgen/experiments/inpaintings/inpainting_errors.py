@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean
 
 MEASURES = {
@@ -44,12 +45,14 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure
     for number, generator in enumerate(generators):
         rows = facts[facts["generator"] == generator]
         top = number * block
-        page.heading(0, top, full, f"{spec.inpainting}: {generator}", details[number])
+        page.heading(0, top, full, f"Errors of what {generator} restores", details[number])
         page.legend(LEFT, top + head, full - LEFT, names)
+        tops = {kind: _top(rows, kind) for kind in ("mse", "ssim")}
         for k, (measure, title) in enumerate(MEASURES.items()):
             down = top + head + legend + 5 + k // columns * (TALL + FOOT + 6)
             axes = page.axes(k % columns * width + LEFT, down, width - LEFT - 1, TALL)
             _panel(axes, rows, measure, masks, methods)
+            axes.set_ylim(0, tops[measure.split("_")[0]])
             axes.set_title(title, size=7)
             better = "less is better" if measure.startswith("mse") else "more is better"
             axes.set_ylabel(f"{title.split(',')[0]}, {better}")
@@ -58,7 +61,6 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure
 
 def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], methods: list[str]) -> None:
     step = min(0.42, 0.8 / len(methods))
-    top = 0.0
     for m, method in enumerate(methods):
         shift = (m - (len(methods) - 1) / 2) * step
         colour = common.colour(m)
@@ -79,18 +81,25 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], metho
                     size=5,
                     color=colour,
                 )
-            top = max(top, high)
     for x, mask in enumerate(masks):
         filled = rows[(rows["mask"] == mask) & (rows["method"] == BASELINE)]
         mean, low, high = bootstrap_mean(common.means_over_images(filled, measure), 0)
         axes.fill_between([x - 0.45, x + 0.45], low, high, color=common.SHADED, linewidth=0, zorder=0)
         axes.plot([x - 0.45, x + 0.45], [mean, mean], color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
-        top = max(top, high)
-    axes.set_ylim(0, top * 1.12 or 1)
     axes.set_xlim(-0.6, len(masks) - 0.4)
     axes.set_xticks(range(len(masks)), masks)
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
+
+
+def _top(rows: pd.DataFrame, kind: str) -> float:
+    """End of the axes of all measures of a kind, so that they can be compared; no SSIM is above 1."""
+    if kind == "ssim":
+        return 1.02
+    measures = [measure for measure in MEASURES if measure.startswith(kind)]
+    groups = [one for _, one in rows.groupby(["mask", "method"])]
+    ends = [bootstrap_mean(common.means_over_images(one, measure), 0)[2] for one in groups for measure in measures]
+    return 1.06 * max(ends) or 1.0
 
 
 def _details(rows: pd.DataFrame) -> str:
@@ -98,3 +107,29 @@ def _details(rows: pd.DataFrame) -> str:
     words = f"{common.n_is([rows['index'].nunique()])} images"
     words += f", mean of {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
     return f"{words}; bars: 95 % bootstrap intervals over images; dashes: harmonic fill"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> told.Finding:
+    """Error on the missing pixels by mask and method, that without a generator among them."""
+    facts = common.frame(tables["inpainting"])
+    rows: list[told.Row] = []
+    parts = []
+    for mask in common.masks(facts):
+        words = []
+        for method in common.methods(facts):
+            one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
+            row: dict[str, Any] = {"mask": mask, "method": common.METHODS[method], "missing": one["missing"].mean()} | {
+                "n": one["index"].nunique(),
+                "seeds": one["seed"].nunique(),
+            }
+            for measure in MEASURES:
+                row |= told.columns_of(measure, told.mean_over_images(one, measure))
+            rows.append(row)
+            words.append(f"{told.value(*told.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
+        parts.append(f"{mask}: {', '.join(words)}")
+    n = common.n_is([facts["index"].nunique()])
+    hardest = parts[-1]
+    sentence = (
+        f"MSE on the missing pixels, {hardest} ({n} images, {told.seeds(facts['seed'])}; the mask that takes most)."
+    )
+    return told.Finding("Error of restored images, by mask and method", sentence, rows)

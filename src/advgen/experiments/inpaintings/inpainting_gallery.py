@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingGalleryFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 SMALLEST, LARGEST, BETWEEN = 9.0, 16.0, 4.0
+MISSING = (0.62, 0.35, 0.12)
+"""The colour of missing pixels: a black square on a black digit's ground could not be seen."""
 
 
 @common.styled
@@ -22,7 +25,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figur
     full = common.inside(spec)
     table = tables["inpainting"]
     facts = common.frame(table)
-    pictures = {name: read_images(table, name) for name in ("image", "masked", "restored")}
+    pictures = {"image": read_images(table), "masked": tinted(table), "restored": read_images(table, "restored")}
     generators, masks, methods = sorted(set(facts["generator"])), common.masks(facts), common.methods(facts)
     labels = ["original", "masked", *(common.METHODS[method] for method in methods)]
 
@@ -40,7 +43,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figur
     page = common.Page(full, len(generators) * block - common.GAP + 1)
     for number, (generator, rows) in enumerate(blocks.items()):
         top = number * block
-        page.heading(0, top, full, f"{spec.inpainting}: {generator}", details[number])
+        page.heading(0, top, full, f"Restored by {generator}", details[number])
         for k, mask in enumerate(masks):
             left = margin + k % across * (width + BETWEEN)
             down = top + head + k // across * (height + 6)
@@ -61,7 +64,79 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figur
     return page.figure
 
 
+def tinted(table: pa.Table) -> common.Images:
+    """What was known of each image, in colour (red, green, blue), with the missing pixels tinted."""
+    known = read_images(table, "known").astype(bool)
+    masked = read_images(table, "masked")
+    tint = np.array(MISSING, masked.dtype)[None, :, None, None]
+    return np.where(known, np.broadcast_to(masked, (len(masked), 3, *masked.shape[2:])), tint)
+
+
 def _details(rows: pd.DataFrame) -> str:
     images = common.counted(rows["index"].nunique(), "image")
-    framed = "framed where the judge sees another class than the label"
+    framed = "coloured: missing; framed where the judge sees another class than the label"
     return f"seed {rows['seed'].iloc[0]}, the first of {images}, unselected; {framed}"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> told.Finding:
+    """Of how many restored images the class can be seen, by mask and method."""
+    facts = common.frame(tables["inpainting"])
+    rows: list[told.Row] = []
+    parts = []
+    for mask in common.masks(facts):
+        shares = []
+        for method in common.methods(facts):
+            one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
+            kept = told.kept(one)
+            shares.append((kept, common.METHODS[method]))
+            rows.append(
+                {"mask": mask, "missing": one["missing"].mean(), "method": common.METHODS[method]}
+                | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
+                | told.columns_of("class_kept", kept)
+            )
+        best, method_words = max(shares)
+        parts.append(f"behind {mask} {told.share(*best)} ({method_words})")
+    guess = common.percent(facts.drop_duplicates("index")["label"].value_counts(normalize=True).max())
+    n = common.n_is([facts["index"].nunique()])
+    sentence = (
+        f"The judge sees the right class in restored images at best {told.listed(parts)}; naming the commonest class "
+        f"alone gives {guess} ({n} images, {told.seeds(facts['seed'])})."
+    )
+    return told.Finding("Images restored from behind masks", sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> told.Explorer:
+    """Original, masked and restored images by mask and method."""
+    table = tables["inpainting"]
+    facts = common.frame(table)
+    facts = common.first_seed(facts[facts["generator"] == facts["generator"].min()])
+    images, restored = read_images(table), read_images(table, "restored")
+    known = read_images(table, "known").astype(bool)
+    shown = {
+        "original": images,
+        "masked": tinted(table),
+        "restored": restored,
+        "known pixels put back": np.where(known, images, restored),
+    }
+    masks, methods = common.masks(facts), common.methods(facts)
+    strips: told.Strips = {}
+    for m, mask in enumerate(masks):
+        for k, method in enumerate(methods):
+            rows = facts[(facts["mask"] == mask) & (facts["method"] == method)].sort_values("index").iloc[: spec.images]
+            for s, (name, pictures) in enumerate(shown.items()):
+                judged = name == "restored"
+                strips[m, k, s] = [
+                    told.Tile(
+                        pictures[row.Index],
+                        f"{row.label} → {row.judged}" if judged else f"{row.label}",
+                        judged and row.judged != row.label,
+                    )
+                    for row in rows.itertuples()
+                ]
+    about = "Flip between the original, what the search was shown, and what it restored; coloured: missing pixels."
+    choices = [
+        told.Choice("mask", masks),
+        told.Choice("method", [common.METHODS[method] for method in methods]),
+        told.Choice("shown", list(shown)),
+    ]
+    return told.Explorer(about, choices, strips)

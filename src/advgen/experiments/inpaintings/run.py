@@ -66,6 +66,7 @@ def run(job: Job[Inpaint]) -> None:
                 "ssim_composite": ssim(whole, images).numpy(),
                 "image": images.numpy(),
                 "masked": (images * known).numpy(),
+                "known": known.numpy(),
                 "restored": restored.numpy(),
             }
             tables.append(arrow_table("inpainting", columns))

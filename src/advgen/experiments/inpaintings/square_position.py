@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inpaintings.experiment import SquarePositionFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean
 
 TALL, LEFT, FOOT, BAR = 38.0, 13.0, 10.0, 13.0
@@ -46,7 +46,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
     page = common.Page(full, len(blocks) * block - common.GAP + 2)
     for number, (generator, rows) in enumerate(blocks.items()):
         top = number * block
-        page.heading(0, top, full, f"{spec.mask}: {generator}", details[number])
+        page.heading(0, top, full, f"Restored by {generator} behind {spec.mask}", details[number])
         limit = _limit(rows)
         for k, method in enumerate(methods):
             mine = rows[rows["method"] == method]
@@ -119,3 +119,25 @@ def _details(rows: pd.DataFrame) -> str:
     words = f"a square of {side}×{side} pixels in {common.n_is([rows['index'].nunique()])} test images"
     words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
     return words + "; right: small dots are images, large ones means of quarters of them with 95 % bootstrap intervals"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> told.Finding:
+    """How the error goes with the intensity that the square covers."""
+    facts = common.frame(tables["inpainting"])
+    facts = facts[(facts["inpainting"] == spec.inpainting) & (facts["mask"] == spec.mask)]
+    rows: list[told.Row] = []
+    parts = []
+    for (generator, method), one in facts.groupby(["generator", "method"]):
+        mse = told.mean_over_images(one, "mse_missing")
+        related = common.correlation(one["intensity_missing"], one["mse_missing"])
+        rows.append(
+            {"generator": generator, "method": common.METHODS[str(method)], "n": one["index"].nunique()}
+            | {"seeds": one["seed"].nunique(), **told.columns_of("mse_missing", mse), "with_intensity": related}
+        )
+        parts.append(f"{common.METHODS[str(method)]} {told.value(*mse)} ({related})")
+    n = common.n_is([facts["index"].nunique()])
+    sentence = (
+        f"MSE of the pixels under {spec.mask}, and how it goes with the intensity covered: {told.listed(parts)}; "
+        f"{n} images, {told.seeds(facts['seed'])}."
+    )
+    return told.Finding("Where a missing square hurts", sentence, rows)

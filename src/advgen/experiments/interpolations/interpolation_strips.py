@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
 from advgen.experiments.interpolations.summary import halfway, third_class
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
+from advgen.metrics.intervals import wilson
 
 SMALLEST, LARGEST, BETWEEN, WORDS, ALPHAS = 8.0, 14.0, 4.0, 4.4, 3.6
 
@@ -69,3 +70,47 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 def _details(rows: pd.DataFrame) -> str:
     third = halfway(rows)["third"]
     return f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> told.Finding:
+    """Rate of a third class halfway, by model."""
+    return third_classes(tables, "Paths between two test images")
+
+
+def third_classes(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
+    """How many pairs of each model have a third class halfway."""
+    middles = halfway(common.frame(tables["interpolation"]))
+    rows, parts = [], []
+    for name, one in middles.groupby("model"):
+        mean, n = float(one["third"].mean()), int(one.groupby("seed").size().min())
+        rate = (mean, *wilson(round(mean * n), n))
+        rows.append({"model": name, "n": n, "seeds": one["seed"].nunique(), **told.columns_of("third_class", rate)})
+        parts.append(f"{told.share(*rate)} of the pairs of {name}")
+    pairs = common.n_is(middles.groupby(["model", "seed"]).size())
+    sentence = (
+        f"Halfway between two images the judge sees a class of neither end in {told.listed(parts)} "
+        f"({pairs} pairs, {told.seeds(middles['seed'])})."
+    )
+    return told.Finding(title, sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> told.Explorer:
+    """All pairs at once, frame by frame."""
+    table = tables["interpolation"]
+    facts, images = common.frame(table), read_images(table)
+    facts["third"] = third_class(facts)
+    models = sorted(set(facts["model"]))
+    alphas = sorted(set(facts["alpha"]))
+    strips: told.Strips = {}
+    for m, model in enumerate(models):
+        rows = common.first_seed(facts[facts["model"] == model]).sort_values("pair")
+        for a, alpha in enumerate(alphas):
+            strips[m, a] = [
+                told.Tile(images[row.Index], f"{row.label_from} → {row.label_to}: {row.judged}", bool(row.third))
+                for row in rows[rows["alpha"] == alpha].itertuples()
+            ]
+    about = (
+        "Slide along the paths: α = 0 and 1 are the ends. Below each pair what the judge sees, framed: a third class."
+    )
+    stops = [f"α = {alpha:.3g}" for alpha in alphas]
+    return told.Explorer(about, [told.Choice("model", models), told.Choice("along the path", stops, "slider")], strips)

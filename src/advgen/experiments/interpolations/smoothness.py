@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import SmoothnessFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import bootstrap_mean
 
@@ -109,3 +109,22 @@ def _details(steps: int) -> str:
         f"{words}; {100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
         "brackets: 95 % bootstrap intervals over pairs"
     )
+
+
+def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> told.Finding:
+    """The largest share of a path's way that lies in one step, by model."""
+    facts = common.frame(tables["interpolation"])
+    steps = int(facts["frame"].max())
+    rows, parts = [], []
+    for name, one in facts.groupby("model"):
+        largest = one.groupby(["seed", "pair"])["change"].max().groupby("pair").mean().to_numpy(float)
+        jump = bootstrap_mean(largest, 0)
+        rows.append(
+            {"model": name, "n": len(largest), "seeds": one["seed"].nunique()} | told.columns_of("largest_step", jump)
+        )
+        parts.append(f"{told.share(*jump)} with {name}")
+    sentence = (
+        f"The largest of {steps} steps takes {told.listed(parts)} of a path's way, where an even path takes "
+        f"{common.percent(1 / steps)} ({common.n_is([facts['pair'].nunique()])} pairs, {told.seeds(facts['seed'])})."
+    )
+    return told.Finding("Smoothness of paths between images", sentence, rows)

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
+from advgen.experiments.interpolations.interpolation_strips import third_classes
 from advgen.experiments.interpolations.summary import halfway, third_class
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
 
@@ -112,3 +113,8 @@ def _details(middles: pd.DataFrame) -> str:
         words += "; dots: means of the seeds, ticks: the seeds"
     words += "; a third class is neither end's label nor what the judge sees there"
     return words + "; under each frame the judge's class, framed: the middle with its confidence"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> told.Finding:
+    """Rate of a third class halfway, by model."""
+    return third_classes(tables, "A third class between two images")

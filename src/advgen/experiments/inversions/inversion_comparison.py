@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionComparisonFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
 TALL, LEFT, FOOT, TITLE = 42.0, 14.0, 10.0, 5.0
@@ -107,3 +107,28 @@ def _details(rows: pd.DataFrame) -> str:
     n = common.n_is(rows.groupby(["inversion", "generator"])["index"].nunique())
     words = f"{n} test images; bars: 95 % intervals over images (bootstrap; Wilson for shares)"
     return words + (f"; an image counts with its mean over {seeds} seeds" if seeds > 1 else "")
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> told.Finding:
+    """Error of each search after its first start and after all of them."""
+    facts = common.frame(tables["inversion"])
+    facts = facts[facts["inversion"].isin(spec.inversions)]
+    rows: list[told.Row] = []
+    parts = []
+    for (generator, inversion), one in facts.groupby(["generator", "inversion"]):
+        ends = []
+        for starts in sorted({1, int(one["start"].max()) + 1}):
+            best = _best(one, starts)
+            mse, kept = told.mean_over_images(best, "mse"), told.kept(best)
+            steps = int(one["history_step"].iloc[0][-1])
+            ends.append(f"{told.value(*mse)} after {common.counted(starts, 'start')}")
+            rows.append(
+                {"generator": generator, "inversion": inversion, "starts": starts, "steps": steps}
+                | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
+                | told.columns_of("mse", mse)
+                | told.columns_of("class_kept", kept)
+            )
+        parts.append(f"{inversion} on {generator} has an MSE of {', '.join(ends)}")
+    n = common.n_is(facts.groupby(["inversion", "generator"])["index"].nunique())
+    sentence = f"{'; '.join(parts[:4])} ({n} images, {told.seeds(facts['seed'])}; the searches differ in their steps)."
+    return told.Finding("How much do restarts help an inversion?", sentence, rows)

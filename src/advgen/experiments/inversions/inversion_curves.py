@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionCurvesFigure
-from advgen.figures import common
+from advgen.experiments.inversions.inversion_gallery import found_again
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 LEFT, BOTTOM, TALL, THUMB = 11.0, 6.0, 31.0, 8.5
@@ -39,7 +40,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Figure:
     top = 0.0
     for name, height, words in zip(generators, heights, details, strict=True):
         rows = blocks[name]
-        page.heading(0, top, full, f"{spec.inversion}: {name}", words)
+        page.heading(0, top, full, f"Searches in the latent space of {name}", words)
         low, high = _limits(rows[rows["index"].isin(chosen[name])])
         for number, index in enumerate(chosen[name]):
             line, column = divmod(number, columns)
@@ -99,3 +100,8 @@ def _details(rows: pd.DataFrame) -> str:
     if first["first_start"] != "random":
         starts += f", the first from {first['first_start']}"
     return f"seed {first['seed']}, {chosen} inverted by {how}, {starts} each; the best start is blue"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> told.Finding:
+    """Error and class kept of the best start of each image, beside the mean image."""
+    return found_again(tables, "Searches in latent space, step by step")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 LABELS = ("target", "best found", "|difference|")
@@ -40,7 +40,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure
     block = head + bands * band + common.GAP
     page = common.Page(full, len(blocks) * block - common.GAP)
     for number, (name, rows) in enumerate(blocks.items()):
-        page.heading(0, number * block, full, f"{spec.inversion}: {name}", details[number])
+        page.heading(0, number * block, full, f"Test images found again in {name}", details[number])
         for line in range(bands):
             chosen = rows.iloc[: spec.images].iloc[line * columns : (line + 1) * columns]
             if chosen.empty:
@@ -66,3 +66,53 @@ def _details(rows: pd.DataFrame) -> str:
     kept = common.share_of((rows["judged"] == rows["label"]).sum(), len(rows), "images")
     mse = common.number(rows["mse"].mean())
     return f"mean MSE {mse}; class kept in {kept}; framed where the judge sees another class"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> told.Finding:
+    """Error and class kept of the best start of each image, beside the mean image."""
+    return found_again(tables, "Test images found again in latent space")
+
+
+def found_again(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
+    """What an inversion found, by generator."""
+    table = tables["inversion"]
+    facts, images = common.frame(table), read_images(table).astype(float)
+    rows, parts = [], []
+    for name, one in facts[facts["best"]].groupby("generator"):
+        mse, kept = told.mean_over_images(one, "mse"), told.kept(one)
+        targets = images[common.first_seed(one).index]
+        blank = float(((targets - targets.mean(0)) ** 2).mean())
+        rows.append(
+            {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "mse_of_mean_image": blank}
+            | told.columns_of("mse", mse)
+            | told.columns_of("class_kept", kept)
+        )
+        parts.append(
+            f"{name} comes as near as an MSE of {told.value(*mse)}, where the mean image has {common.number(blank)}; "
+            f"{told.share(*kept)} keep their class"
+        )
+    n = common.n_is([facts["index"].nunique()])
+    return told.Finding(title, f"{told.listed(parts)} ({n} test images, {told.seeds(facts['seed'])}).", rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> told.Explorer:
+    """Targets, what each start found, and the best of them, over the restarts."""
+    table = tables["inversion"]
+    facts = common.frame(table)
+    images, found = read_images(table), read_images(table, "reconstruction")
+    generators = sorted(set(facts["generator"]))
+    starts = sorted(set(facts["start"]))
+    strips: told.Strips = {}
+    for g, generator in enumerate(generators):
+        rows = common.first_seed(facts[facts["generator"] == generator])
+        rows = rows[rows["index"].isin(sorted(set(rows["index"]))[: spec.images])].sort_values("index")
+        targets = rows.drop_duplicates("index").itertuples()
+        strips[g, 0] = [told.Tile(images[row.Index], f"{row.label}") for row in targets]
+        for s, start in enumerate(starts, 1):
+            strips[g, s] = [
+                told.Tile(found[row.Index], f"{common.number(row.mse)}", bool(row.best))
+                for row in rows[rows["start"] == start].itertuples()
+            ]
+    about = "Slide from the target over the restarts of the search; below each its MSE, framed: the best of its image."
+    stops = ("target", *(f"start {start + 1}" for start in starts))
+    return told.Explorer(about, [told.Choice("generator", generators), told.Choice("shown", stops, "slider")], strips)

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionKeepsFigure
-from advgen.figures import common
+from advgen.experiments.inversions.inversion_gallery import found_again
+from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
 SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "mean intensity"}
@@ -93,3 +94,8 @@ def _details(rows: pd.DataFrame) -> str:
     words = f"{common.n_is([rows['index'].nunique()])} test images, the best start of each"
     words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
     return words + "; on the line nothing changed; brackets and bars: 95 % intervals over images"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> told.Finding:
+    """Error and class kept of the best start of each image, beside the mean image."""
+    return found_again(tables, "What an inversion keeps of an image")

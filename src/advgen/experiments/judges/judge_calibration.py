@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.judges.experiment import JudgeCalibrationFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 ROW, TOP, VALUE = 6.0, 7.0, 10.0
 COLUMNS = ("classifier_score", "precision", "recall", "coverage")
@@ -21,16 +21,8 @@ HEADS = ("classifier\nscore", "precision", "recall", "coverage")
 def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure:
     """One dot per level and generator, best on top, on a logarithmic axis; further measures as numbers beside it."""
     full = common.inside(spec)
-    calibration = common.frame(tables["calibration"]).rename(columns={"level": "name"})
-    levels = [_row(name, rows, generator=False) for name, rows in calibration.groupby("name")]
-    generators = []
-    if spec.gans:
-        quality = common.frame(tables["gan_quality"])
-        generators = [
-            _row(name, quality[quality["gan"] == name], generator=True)
-            for name in common.in_order(spec.gans, quality["gan"])
-        ]
-    rows = pd.DataFrame(levels + generators).sort_values("frechet_distance", kind="stable").reset_index(drop=True)
+    calibration = common.frame(tables["calibration"])
+    rows = measured(tables, spec)
 
     margin = common.label_width(rows["label"], 0.34 * full, weight="bold")
     cell = min(14.0, 0.08 * full)
@@ -72,6 +64,19 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
     return page.figure
 
 
+def measured(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> pd.DataFrame:
+    """A row per damage of real images and per generator, the best first."""
+    levels = [_row(name, rows, generator=False) for name, rows in common.frame(tables["calibration"]).groupby("level")]
+    generators = []
+    if spec.gans:
+        quality = common.frame(tables["gan_quality"])
+        generators = [
+            _row(name, quality[quality["gan"] == name], generator=True)
+            for name in common.in_order(spec.gans, quality["gan"])
+        ]
+    return pd.DataFrame(levels + generators).sort_values("frechet_distance", kind="stable").reset_index(drop=True)
+
+
 def _row(name: str, rows: pd.DataFrame, generator: bool) -> dict[str, object]:
     # A logarithm needs positive numbers, and a distance of nothing can come out as one below.
     distances = np.maximum(rows["frechet_distance"].to_numpy(), 0.01)
@@ -82,6 +87,7 @@ def _row(name: str, rows: pd.DataFrame, generator: bool) -> dict[str, object]:
         "name": name,
         "label": label,
         "generator": generator,
+        "seeds": len(rows) if generator else 0,
         "frechet_distance": distances.mean(),
         "low": distances.min(),
         "high": distances.max(),
@@ -107,3 +113,20 @@ def _details(calibration: pd.DataFrame) -> str:
     error = common.percent(calibration["judge_error"].iloc[0])
     judge = f"the judge itself errs on {error} of the test split"
     return f"{n} images a level; {judge}; diamonds are generators, bars their seeds"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> told.Finding:
+    """Between which damages of real images each generator lies."""
+    rows = measured(tables, spec)
+    levels, generators = rows[~rows["generator"]], rows[rows["generator"]]
+    best = levels.iloc[0]
+    parts = []
+    for one in generators.itertuples():
+        worse = levels[levels["frechet_distance"] > one.frechet_distance]
+        beside = f"better than {worse['name'].iloc[0]}" if len(worse) else f"worse than {levels['name'].iloc[-1]}"
+        parts.append(f"{one.name} at {common.number(one.frechet_distance)} ({beside})")
+    n = common.n_is(common.frame(tables["calibration"])["n"])
+    sentence = f"The control, {best['name']}, lies at a Fréchet distance of {common.number(best['frechet_distance'])}"
+    sentence += f"; the generators: {told.listed(parts)}; {n} images a level." if parts else f"; {n} images a level."
+    columns = ["name", "generator", "seeds", "frechet_distance", "classifier_score", "precision", "recall"]
+    return told.Finding(f"How bad is a Fréchet distance on {spec.dataset}?", sentence, rows[columns].to_dict("records"))

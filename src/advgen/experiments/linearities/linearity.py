@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.linearities.experiment import LinearityFigure
 from advgen.experiments.linearities.summary import straightness
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean
 
 TALL, LEFT, FOOT, SHOWN = 36.0, 11.0, 10.0, 40
@@ -86,3 +86,21 @@ def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
         f"{words}; curves of seed {shown['seed'].iloc[0]}: blue the label (left) and the mean (right); "
         "red below: wrongly predicted"
     )
+
+
+def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> told.Finding:
+    """How well a straight line explains the label's logit along the gradient's sign."""
+    facts = common.frame(tables["linearity"])
+    facts = facts[facts["linearity"] == spec.linearity]
+    rows, parts = [], []
+    for name, one in facts.groupby("source"):
+        straight = bootstrap_mean(common.means_over_images(straightness(one), "r_squared"), 0)
+        n, seeds = one["index"].nunique(), one["seed"].nunique()
+        rows.append({"source": name, "n": n, "seeds": seeds, **told.columns_of("r_squared", straight)})
+        parts.append(f"{told.value(*straight)} of the variance for {name}")
+    n = common.n_is(facts.groupby("source")["index"].nunique())
+    sentence = (
+        f"Along the sign of the gradient, eps from {facts['eps'].min():g} to {facts['eps'].max():g}, a straight line "
+        f"explains {told.listed(parts)} ({n} images, {told.seeds(facts['seed'])}; 1 is a straight line)."
+    )
+    return told.Finding("Are logits linear along the gradient's sign?", sentence.replace(" -", " −"), rows)

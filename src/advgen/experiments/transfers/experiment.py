@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -58,6 +60,7 @@ class TransferMatrixFigure(FigureSpec):
     def needs(self) -> Iterator[Need]:
         yield Need("transfers", (self.transfer,), "table")
         yield Need("transfers", (self.transfer,), "examples")
+        yield Need("transfers", (self.transfer,), "crafted")
 
 
 class PublishedTransferFigure(FigureSpec):
@@ -150,7 +153,12 @@ class Transfers(Kind[TransferDefinition]):
         return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
 
     def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        """A need is of the table, or of the examples behind its rows."""
+        """A need is of the table, of what the examples behind its rows did, or of these examples themselves."""
+        if need.role == "crafted":
+            definition = self.defined(planner.study, *need.names)
+            attacks, pairs = planner.kind("attacks"), product(definition.sources, definition.attacks)
+            crafted = [job for source, attack in pairs for job in attacks.jobs_on(planner, source, attack)]
+            return [replace(job, outputs={"crafted": job.outputs["examples"]}) for job in crafted]
         return self.rows(planner, *need.names) if need.role == "examples" else self.jobs(planner, *need.names)
 
     def rows(self, planner: Planner, name: str) -> list[PlannedJob]:

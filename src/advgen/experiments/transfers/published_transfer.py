@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
 from advgen.experiments.transfers.transfer_matrix import learnt, summary
-from advgen.figures import common
+from advgen.figures import common, told
 from advgen.metrics.published import PUBLISHED, Published, kendall
 
 SMALLEST, LARGEST, BETWEEN = 8.5, 17.0, 4.0
@@ -145,3 +145,33 @@ def _details(
 def _range(published: Published) -> str:
     values = [one for row, one in published.distortion.items() if not row.startswith("Gaussian")]
     return " to ".join(dict.fromkeys(f"{one:g}" for one in (min(values), max(values))))
+
+
+def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> told.Finding:
+    """How far our cells are from the published ones."""
+    facts, left_out = learnt(tables)
+    facts = facts[facts["study"] == spec.transfer]
+    published = PUBLISHED[spec.published]
+    attacks, controls = set(facts["attack"]), set(spec.names.values())
+    rows_ = [name for name in published.errors if spec.names.get(name) in {*facts["source"], *attacks}]
+    columns = [name for name in published.targets if spec.names.get(name) in set(facts["target"])]
+    rows: list[told.Row] = []
+    parts = []
+    for attack in sorted(attacks - controls) or sorted(attacks):
+        ours, intervals = _ours(facts, spec.names, rows_, columns, attack)
+        apart = []
+        for (r, c), error in np.ndenumerate(ours):
+            if np.isfinite(error):
+                theirs = published.error(rows_[r], columns[c])
+                apart.append(abs(error - theirs))
+                rows.append(
+                    {"attack": attack, "source": rows_[r], "target": columns[c], "published": theirs, "ours": error}
+                    | {"interval": intervals[r, c]}
+                )
+        if apart:
+            parts.append(f"{attack} by {np.median(apart):.1f} points in the median of {len(apart)} cells")
+    sentence = (
+        f"Errors differ from {published.title}: {told.listed(parts) if parts else 'nothing to compare'} "
+        f"({common.n_is(facts['n'])}){left_out}."
+    )
+    return told.Finding("Transfer beside a published table", sentence, rows)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import TransferMatrixFigure
-from advgen.figures import common
+from advgen.figures import common, told
+from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance
 from advgen.metrics.intervals import wilson
 
@@ -47,7 +48,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     block = head + names + height + common.GAP
     lines = -(-len(attacks) // across)
     page = common.Page(full, above + lines * block - common.GAP)
-    page.heading(0, 0, full, spec.transfer, overall)
+    page.heading(0, 0, full, "Transfer of adversarial examples", overall)
     colours = matplotlib.colormaps[spec.colormap]
     for number, attack in enumerate(attacks):
         rows = facts[facts["attack"] == attack]
@@ -105,16 +106,26 @@ def _cells(
             axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=common.INK, linewidth=1.2))
 
 
+def itself(pairs: pd.DataFrame, same: bool) -> pd.DataFrame:
+    """The pairs of seeds that count: on the diagonal, where `same`, only a net and itself if there is such a pair."""
+    alone = pairs["source_seed"] == pairs["target_seed"]
+    return pairs[alone] if same and alone.any() else pairs
+
+
+def measured(pairs: pd.DataFrame) -> tuple[float, float, float]:
+    """Mean error over pairs of seeds, with its interval for the number of examples."""
+    mean, n = float(pairs["error"].mean()), int(pairs["n"].min())
+    if len(pairs) == 1:
+        return mean, float(pairs["error_low"].iloc[0]), float(pairs["error_high"].iloc[0])
+    return mean, *wilson(round(mean * n), n)
+
+
 def summary(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:
     """Mean error over pairs of seeds, and lines of small type. On the diagonal only a net and itself count."""
-    others = pairs.iloc[:0]
-    if same and (pairs["source_seed"] == pairs["target_seed"]).any():
-        itself = pairs["source_seed"] == pairs["target_seed"]
-        pairs, others = pairs[itself], pairs[~itself]
-    mean = float(pairs["error"].mean())
-    n = int(pairs["n"].min())
-    single = len(pairs) == 1
-    low, high = (pairs["error_low"].iloc[0], pairs["error_high"].iloc[0]) if single else wilson(round(mean * n), n)
+    counted = itself(pairs, same)
+    others = pairs.drop(counted.index)
+    pairs = counted
+    mean, low, high = measured(pairs)
     lines = [f"{100 * low:.1f}–{100 * high:.1f}", *_spread(pairs["error"])]
     if len(others):
         lines.append(f"other seeds {100 * others['error'].mean():.1f}")
@@ -139,3 +150,77 @@ def _details(facts: pd.DataFrame, several: bool) -> str:
     if several:
         words += " for n examples, range over seeds"
     return words + "; outlined: a net on its own examples"
+
+
+def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.Finding:
+    """Error of other nets on each source's examples, beside noise and no attack."""
+    facts, left_out = learnt(tables)
+    controls = set(facts.loc[facts["norm"] == "none", "attack"])
+    rows: list[told.Row] = []
+    away: dict[str, list[tuple[float, str]]] = {}
+    for (attack, source, target), pairs in facts.groupby(["attack", "source", "target"]):
+        error, low, high = measured(itself(pairs, source == target))
+        rows.append(
+            {"attack": attack, "source": source, "target": target, "n": pairs["n"].min(), "rms": pairs["rms"].mean()}
+            | told.columns_of("error", (error, low, high))
+            | {"clean_error": pairs["clean_error"].mean()}
+        )
+        if source != target:
+            away.setdefault(str(attack), []).append((error, f"{source} → {target} {told.share(error, low, high)}"))
+    parts = []
+    for attack in sorted(away, key=lambda name: name in controls):
+        words = [words for _, words in sorted(away[attack], reverse=True)]
+        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {told.listed(words, 2)}")
+    clean = common.percent(facts["clean_error"].mean())
+    found = "; ".join(parts) or "no other net was asked"
+    sentence = (
+        f"Error of nets on examples made for another: {found}; without attack {clean} ({common.n_is(facts['n'])})"
+    )
+    sentence += f"{left_out}."
+    return told.Finding("Do adversarial examples transfer?", sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.Explorer | None:
+    """Point at a cell to see examples of the row's net and what the column's net makes of them."""
+    facts, _ = learnt(tables)
+    if facts["amplified"].any():  # the examples as they were shown, scaled, are not kept
+        return None
+    answers = common.frame(tables["transferred"])
+    answers = common.first_seed(common.first_seed(answers, "source_seed"), "target_seed")
+    crafted = common.frame(tables["examples"])
+    images, adversarial = read_images(tables["examples"]), read_images(tables["examples"], "adversarial")
+    made = list(dict.fromkeys(zip(facts["attack"], facts["source"], strict=True)))
+    targets = sorted(set(facts["target"]))
+    strips: told.Strips = {}
+    cells = {}
+    for r, (attack, source) in enumerate(made):
+        mine = crafted[(crafted["attack"] == attack) & (crafted["source"] == source)]
+        rows = common.first_seed(mine, "source_seed").sort_values("index").iloc[:SHOWN]
+        for t, target in enumerate(targets):
+            pairs = facts[(facts["attack"] == attack) & (facts["source"] == source) & (facts["target"] == target)]
+            if pairs.empty:
+                continue
+            cells[r, t], *_ = measured(itself(pairs, source == target))
+            said = answers[
+                (answers["attack"] == attack) & (answers["source"] == source) & (answers["target"] == target)
+            ]
+            said = said.set_index("index").loc[rows["index"]]
+            for s, (pictures, seen) in enumerate(((adversarial, "predicted"), (images, "predicted_clean"))):
+                strips[r, t, s] = [
+                    told.Tile(pictures[place], f"{label} → {one}", one != label)
+                    for place, label, one in zip(rows.index, rows["label"], said[seen], strict=True)
+                ]
+    about = (
+        "Point at a cell, or reach it with the keyboard: examples of the row, and label → what the column's net says, "
+        "framed: wrong."
+    )
+    choices = [
+        told.Choice("examples", [f"{attack} on {source}" for attack, source in made]),
+        told.Choice("shown to", targets),
+        told.Choice("image", ("adversarial", "original")),
+    ]
+    return told.Explorer(about, choices, strips, cells)
+
+
+SHOWN = 10
+"""Examples of a cell to look at."""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.truncations.experiment import TruncationFigure
-from advgen.figures import common
+from advgen.figures import common, told
 
 TALL, LEFT, FOOT, NAMES = 40.0, 12.0, 10.0, 17.0
 
@@ -28,7 +28,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
     page = common.Page(full, len(blocks) * block - common.GAP + 2)
     for number, (name, rows) in enumerate(blocks.items()):
         top = number * block
-        page.heading(0, top, full, f"{spec.truncation}: {name}", details[number])
+        page.heading(0, top, full, f"{name} with truncated z", details[number])
         axes = panels.axes(page, top + head, 0, "precision and recall")
         axes.set_ylim(0, 1.02)
         ends = [_line(axes, rows, column, k) for k, column in enumerate(("precision", "recall"))]
@@ -68,3 +68,24 @@ def _details(rows: pd.DataFrame) -> str:
     return words + (
         f"; thick: mean of {seeds} seeds, thin: the seeds" if seeds > 1 else f"; seed {rows['seed'].iloc[0]}"
     )
+
+
+def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> told.Finding:
+    """Precision, recall and Fréchet distance at the narrowest and the widest truncation."""
+    quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
+    rows: list[told.Row] = []
+    parts = []
+    for name, one in quality.groupby("generator"):
+        means = one.groupby("threshold")[["precision", "recall", "frechet_distance"]].mean()
+        for threshold, mean in means.iterrows():
+            rows.append({"generator": name, "threshold": threshold, "seeds": one["seed"].nunique(), **mean})
+        ends = [
+            f"{mean['precision']:.2f} and {mean['recall']:.2f} at {threshold:g}"
+            for threshold, mean in (next(means.iterrows()), (means.index[-1], means.iloc[-1]))
+        ]
+        parts.append(f"{name} {' against '.join(ends)}")
+    sentence = (
+        f"Precision and recall where z is truncated: {told.listed(parts)} ({common.n_is(quality['n'])} samples at each "
+        f"threshold, {told.seeds(quality['seed'])})."
+    )
+    return told.Finding("Truncation: fidelity against variety", sentence, rows)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import SerializeAsAny
 
-from advgen.core.code import file_beside, package_file
+from advgen.core.code import file_beside, package_file, source
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.tasks import Task
@@ -18,15 +18,28 @@ from advgen.specs.figures import FigureSpec
 
 
 class Draw(Task):
-    """Draw one figure as PDF and PNG."""
+    """Draw one figure as PDF and PNG, and tell what it shows."""
 
     command = "draw"
     reads = ("tables", "style")
-    outputs = {"pdf": "results/figures/{figure}.pdf", "png": "results/figures/{figure}.png"}
+    outputs = {
+        "pdf": "results/figures/{figure}.pdf",
+        "png": "results/figures/{figure}.png",
+        "dark": "results/figures/{figure}.dark.png",
+        "shown": "results/figures/{figure}.json",
+    }
     local = True
     own_rule = True
     packages = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy")
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
+
+    def uses(self) -> set[str]:
+        module = target(self.figure).split(":")[0]
+        return super().uses() | {f"{module}:{name}" for name in OFFERED if name in source(module).definitions}
+
+
+OFFERED = ("finding", "explorer")
+"""What the module that draws a figure may offer beside `draw`: what was found, and images to look through."""
 
 
 class Figures(Kind[FigureSpec]):

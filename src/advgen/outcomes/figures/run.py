@@ -1,16 +1,44 @@
-"""One figure as PDF and PNG."""
+"""One figure as PDF and PNG, and what it shows as JSON."""
+
+import importlib
+import json
+from typing import Any
+
+import yaml
 
 from advgen import registry
-from advgen.core.provenance import atomic
-from advgen.figures.common import save
+from advgen.core.provenance import atomic, write_bytes
+from advgen.figures import told
+from advgen.figures.common import darkened, save
 from advgen.io.jobs import Job
 from advgen.io.tables import read_tables
 from advgen.outcomes.figures.outcome import Draw
+from advgen.specs.figures import FigureSpec
 
 
 def run(job: Job[Draw]) -> None:
-    """Read the tables that the figure needs and draw it."""
-    spec = job.spec.figure
-    figure = registry.resolve(spec)(read_tables(job.inputs["tables"]), spec)
+    """Read the tables that the figure needs, draw it on white and on a dark page, and tell what it shows."""
+    spec, tables = job.spec.figure, read_tables(job.inputs["tables"])
+    figure = registry.resolve(spec)(tables, spec)
+    token = job.stamp.token()
     with atomic(job.output("out-pdf")) as pdf, atomic(job.output("out-png")) as png:
-        save(figure, pdf, png, job.stamp.token())
+        save(figure, pdf, png, token)
+    with atomic(job.output("out-dark")) as dark:
+        save(darkened(figure), None, dark, token)
+    module = importlib.import_module(registry.target(spec).split(":")[0])
+    shown: dict[str, Any] = {"names": told.names_in(tables), "asked": asked(job.output("out-pdf").stem, spec)}
+    if hasattr(module, "finding"):
+        finding: told.Finding = module.finding(tables, spec)
+        shown |= {"title": finding.title, "sentence": finding.sentence, "rows": told.plain(finding.rows)}
+    if hasattr(module, "explorer"):
+        explorer: told.Explorer | None = module.explorer(tables, spec)
+        shown["explorer"] = explorer.packed() if explorer is not None else None
+    text = json.dumps({"provenance": token, **shown}, ensure_ascii=False, indent=1)
+    write_bytes(job.output("out-shown"), f"{text}\n".encode())
+
+
+def asked(name: str, figure: FigureSpec) -> str:
+    """The figure as a study asks for it: its keys but for those that are as they come."""
+    keys = {"kind": registry.kind_of(type(figure)), **figure.model_dump(mode="json", exclude_defaults=True)}
+    told: str = yaml.safe_dump({"figures": {name: keys}}, sort_keys=False, allow_unicode=True, width=100)
+    return told

@@ -33,10 +33,11 @@ class Report(Task):
 
     command = "report"
     rule = "report_page"
-    reads = ("figures", "tables", "captions", "templates")
+    reads = ("figures", "dark", "shown", "tables", "captions", "templates")
     outputs = {"page": "results/report/index.html"}
     local = True
     title: str
+    study: str
     figures: tuple[ReportFigure, ...]
     shown: dict[str, ReportTable]
     credits: tuple[str, ...] = ()
@@ -78,11 +79,13 @@ class ReportPage(Kind[Spec]):
         credits = tuple(sorted({credit for dataset in raw if (credit := dataset.credit())}))
         inputs: dict[str, Files] = {
             "figures": tuple(job.outputs["png"] for job, _ in figures),
+            "dark": tuple(job.outputs["dark"] for job, _ in figures),
+            "shown": tuple(job.outputs["shown"] for job, _ in figures),
             "tables": tables,
             "captions": tuple(captions[kind] for kind in sorted(captions)),
-            "templates": (package_file("report/report.html.j2"), package_file("report/report.css")),
+            "templates": tuple(package_file(f"report/report.{suffix}") for suffix in ("html.j2", "css", "js")),
         }
-        task = Report(title=planner.study.title, figures=shown, shown=told, credits=credits)
+        task = Report(title=planner.study.title, study=planner.file, figures=shown, shown=told, credits=credits)
         planner.add(task, {}, inputs)
 
 

@@ -1,6 +1,9 @@
 """The page that shows everything."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -9,34 +12,36 @@ from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind
 from advgen.outcomes.report.outcome import Report
-from advgen.report.page import Figure, Section, Table, render
+from advgen.report.page import Figure, Section, Table, concerning, render
+from advgen.study.yaml import DEFAULT_STUDY
 
 ELSEWHERE = "another kind of machine trains other models, as another seed does (docs/machines.md)"
 GROUPS = ("Comparisons", "Data and judge", "Generative lab", "Adversarial lab")
 
 
 def run(job: Job[Report]) -> None:
-    """Figures with captions and tables by part, then the checks."""
+    """Figures with captions and tables by part, then the checks. A figure whose files are not there is told as such."""
     spec = job.spec
     captions = {path.stem: path.read_text(encoding="utf-8") for path in job.inputs["captions"]}
-    tables = {path: read_table(path) for path in job.inputs["tables"]}
+    tables = {path: read_table(path) for path in job.inputs["tables"] if path.is_file()}
+    checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
+    checked = checks.to_pylist() if checks is not None else []
+    shown_figures = {
+        figure: whole(figure.name, captions[figure.kind], files, checked, spec.study)
+        for figure, *files in zip(spec.figures, *(job.inputs[flag] for flag in FILES), strict=True)
+    }
     sections = []
     for group in GROUPS:
-        figures = [
-            Figure(figure.name, captions[figure.kind], path.read_bytes())
-            for figure, path in zip(spec.figures, job.inputs["figures"], strict=True)
-            if figure.group == group
-        ]
+        figures = [shown for figure, shown in shown_figures.items() if figure.group == group]
         if figures:
             sections.append(Section(group, "Figures", figures=figures))
         shown = [
-            Table(kind.title, light(table, kind.hidden), str(path), kind.measured)
+            Table(kind.title, light(table, kind.hidden), str(path), kind.measured, path.read_bytes())
             for path, table in tables.items()
             if (kind := spec.shown.get(table_kind(table))) and kind.group == group
         ]
         if shown:
             sections.append(Section(group, "Tables", tables=shown))
-    checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
     facts = {"code": job.code, "study": spec.title}
     made_on = {stamp.device for path in tables if (stamp := read_stamp(path))} - {"cpu"}  # which a summary says
     if made_on:
@@ -45,6 +50,34 @@ def run(job: Job[Report]) -> None:
         facts["images"] = "; ".join(spec.credits)
     page = render(spec.title, sections, job.stamp.token(), checks=checks, provenance=facts)
     write_bytes(job.output(), page.encode())
+
+
+FILES = ("figures", "dark", "shown")
+"""The flags of a figure's files: its picture, the one for a dark page, and what it shows."""
+
+
+def whole(name: str, caption: str, files: Sequence[Path], checks: Sequence[Mapping[str, Any]], study: str) -> Figure:
+    """A figure with all that is told of it."""
+    png, dark, told = files
+    others = "" if study == DEFAULT_STUDY else f" --config study={study}"
+    command = f"snakemake --cores 1 {png}{others}"
+    if not all(path.is_file() for path in files):
+        return Figure(name, caption, None, command=command)
+    shown, stamp = json.loads(told.read_text(encoding="utf-8")), read_stamp(png)
+    return Figure(
+        name,
+        caption,
+        png.read_bytes(),
+        dark=dark.read_bytes(),
+        title=shown.get("title", ""),
+        sentence=shown.get("sentence", ""),
+        rows=pa.Table.from_pylist(shown["rows"]) if shown.get("rows") else None,
+        asked=shown["asked"],
+        command=command,
+        inputs=stamp.inputs if stamp is not None else {},
+        explorer=shown.get("explorer"),
+        checks=concerning(checks, shown["names"]),
+    )
 
 
 def light(table: pa.Table, hidden: Sequence[str]) -> pa.Table:
