@@ -113,7 +113,10 @@ def _npz(path: Path, n: int | None, seed: int) -> Own:
 
 def as_images(images: Any, what: str = "images") -> Array:
     """Images as (N, C, H, W), uint8 or float32 in [0, 1], from (N, H, W), (N, H, W, C) or (N, C, H, W)."""
-    array = np.asarray(images)
+    try:
+        array = np.asarray(images)
+    except ValueError:
+        raise ValueError(f"{what} of several sizes cannot be attacked; bring all to one size") from None
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise ValueError(f"{what} of {array.dtype} cannot be attacked; give uint8, or floats from 0 to 1")
     if array.ndim == 3:
