@@ -40,13 +40,12 @@ _API = {
 def load(path: str | os.PathLike[str]) -> nn.Module:
     """Rebuild a trained module from its checkpoint alone, in eval mode on the CPU.
 
-    Raises ValueError if the file is damaged or not one of ours.
+    Raises ValueError if there is no such file, or if it is damaged or not one of ours.
     """
-    from pathlib import Path
-
+    from advgen.api.given import there
     from advgen.io.checkpoints import load_model
 
-    module: nn.Module = load_model(Path(path))
+    module: nn.Module = load_model(there(path))
     return module
 
 

@@ -135,6 +135,8 @@ def transfer(
     Raises:
         ValueError: as `attack`; or there are fewer than two models.
     """
+    if not isinstance(models, Mapping | Sequence) or isinstance(models, str):
+        raise ValueError(f"the models are of type {type(models).__name__}; give two or more in a list, or by name")
     named = dict(models) if isinstance(models, Mapping) else {str(number): one for number, one in enumerate(models)}
     if len(named) < 2:
         raise ValueError(f"a transfer needs two models, and there are {len(named)}; attack does with one")

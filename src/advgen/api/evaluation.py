@@ -250,7 +250,11 @@ def _battery(eps: float, norm: str, ensemble: str, radii: Sequence[float]) -> di
         return checked(EnsembleAttack, keys, "evaluate")
 
     main = whole(eps)
-    further = {f"ensemble {radius:g}": whole(radius) for radius in sorted({*map(float, radii)} - {main.eps})}
+    try:
+        others = sorted({*map(float, radii)} - {main.eps})
+    except (TypeError, ValueError):
+        raise ValueError(f"radii = {radii!r}: must be a list of numbers, such as [{eps / 2:g}, {2 * eps:g}]") from None
+    further = {f"ensemble {radius:g}": whole(radius) for radius in others}
     pgd = PgdAttack(kind="pgd", norm=main.norm, eps=main.eps, steps=20)
     # a ball as large as the box holds the images of all other classes; margins do not saturate
     everything = ApgdAttack(kind="apgd", eps=1.0, loss="margin", steps=50, targets=2)

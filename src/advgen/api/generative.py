@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advgen import registry
-from advgen.api.given import checked, pixels
+from advgen.api.given import checked, pixels, there
 from advgen.experiments.gans.evaluate import drawn
 from advgen.inpainting.restore import restore
 from advgen.inversion.search import SearchResult
@@ -26,6 +26,7 @@ from advgen.metrics.distribution import frechet
 from advgen.models.generators import Generator
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities
+from advgen.specs.base import show_shape
 from advgen.specs.masks import MaskSpec
 from advgen.specs.searches import LatentSearch
 
@@ -41,8 +42,8 @@ def sample(generator: Generator | str | Path, n: int, *, seed: int = 0) -> Tenso
     Raises:
         ValueError: n is no positive number, or the generator is none of ours.
     """
-    if n < 1:
-        raise ValueError(f"n = {n}: must be at least 1")
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"n = {n!r}: must be a whole number, at least 1")
     return drawn(_generator(generator), n, seed)[1]
 
 
@@ -92,7 +93,11 @@ def inpaint(
     """
     net, x_NCHW = _generator(generator), pixels(images)
     if isinstance(discriminator, str | Path):
-        discriminator = load_model(Path(discriminator))
+        discriminator = load_model(there(discriminator))
+    if discriminator is not None and not isinstance(discriminator, nn.Module):
+        raise ValueError(
+            f"the discriminator is of type {type(discriminator).__name__}; give a module, or its checkpoint"
+        )
     return restore(
         net,
         x_NCHW,
@@ -120,6 +125,10 @@ def _known(mask: Any, x_NCHW: Tensor, seed: int) -> Tensor:
             raise ValueError(f"mask: leaves nothing or everything of {height}×{width} images; change it")
         known: Tensor = registry.resolve(spec)(spec, (channels, height, width), seed=seed, indices=list(range(count)))
         return known
+    if not isinstance(mask, Tensor | np.ndarray | list):
+        raise ValueError(
+            f"mask = {mask!r}: give bool ({height}, {width}), or a mask's keys, such as {{'kind': 'square'}}"
+        )
     known = torch.as_tensor(mask).cpu()
     if known.dtype != torch.bool or known.shape not in ((height, width), (count, height, width)):
         told = f"{str(known.dtype).removeprefix('torch.')} of shape {tuple(known.shape)}"
@@ -128,7 +137,7 @@ def _known(mask: Any, x_NCHW: Tensor, seed: int) -> Tensor:
 
 
 def _generator(generator: Generator | str | Path) -> Generator:
-    found = load_model(Path(generator)) if isinstance(generator, str | Path) else generator
+    found = load_model(there(generator)) if isinstance(generator, str | Path) else generator
     if not isinstance(found, Generator):
         raise ValueError(f"the generator is of type {type(found).__name__}; give one of ours, or its checkpoint")
     return found
@@ -172,13 +181,20 @@ def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Dist
     """
     judge, levels = reference, pd.DataFrame()
     if isinstance(reference, str | Path):
-        judge = load_model(Path(reference))
+        judge = load_model(there(reference))
         beside = Path(reference).with_name("calibration.parquet")
         if beside.is_file():
             levels = read_table(beside, "calibration").to_pandas()
     if not isinstance(judge, Network):
         raise ValueError(f"the judge is of type {type(judge).__name__}; give a classifier of ours, or its checkpoint")
     sides = [pixels(images) for images in (a, b)]
+    spec: Any = judge.spec
+    wanted = spec.image
+    for side in sides:
+        channels, height, width = side.shape[1:]
+        shape = (channels, height, width)
+        if shape != wanted:
+            raise ValueError(f"the judge looks at {show_shape(wanted)} images, and these are {show_shape(shape)}")
     features = [features_and_probabilities(judge, side)[0] for side in sides]
     return Distance(frechet(*features), (len(sides[0]), len(sides[1])), levels)
 
@@ -193,8 +209,8 @@ def images(table: pa.Table | str | Path, column: str = "image") -> np.ndarray[An
     Raises:
         ValueError: the file is damaged, or has no such column; the message lists those there are.
     """
-    rows = table if isinstance(table, pa.Table) else read_table(Path(table))
-    there = [field.name for field in rows.schema if b"shape" in (field.metadata or {})]
-    if column not in there:
-        raise ValueError(f"no image column {column!r}; the table has {', '.join(there) or 'none'}")
+    rows = table if isinstance(table, pa.Table) else read_table(there(table))
+    known = [field.name for field in rows.schema if b"shape" in (field.metadata or {})]
+    if column not in known:
+        raise ValueError(f"no image column {column!r}; the table has {', '.join(known) or 'none'}")
     return read_images(rows, column).copy()

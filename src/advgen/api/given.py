@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.attacks.run import logits_of, refuse
+from advgen.attacks.run import logits_of, refuse, refuse_pixels
 from advgen.data.own import as_images, as_labels
 from advgen.models.own import Channels, Own, load_own
 from advgen.models.predict import at_once, device_of
@@ -66,7 +68,7 @@ def classifier(model: Model, bounds: Bounds = (0, 1), mean: Channels = None, std
         raise ValueError(f"the model is {_a(model)}; give a torch.nn.Module, or the path of a file that holds one")
     if (device := device_of(model).type) in ELSEWHERE:
         raise ValueError(f"the model's weights lie on {device}, where nothing is computed here; give model.to('cpu')")
-    return Own(model, bounds, mean, std)
+    return Own(model, _ends(bounds), mean, std)
 
 
 def pixels(images: Any, bounds: Bounds = (0, 1)) -> Tensor:
@@ -74,8 +76,9 @@ def pixels(images: Any, bounds: Bounds = (0, 1)) -> Tensor:
     x_NCHW = torch.from_numpy(as_images(_array(images)))
     if x_NCHW.dtype == torch.uint8:
         return x_NCHW.float() / 255
-    low, high = bounds
+    low, high = _ends(bounds)
     if (low, high) == (0, 1):
+        refuse_pixels(x_NCHW)
         return x_NCHW
     inside = (x_NCHW - low) / (high - low)
     if inside.isfinite().all() and (inside.min() < -SLACK or inside.max() > 1 + SLACK):
@@ -84,6 +87,21 @@ def pixels(images: Any, bounds: Bounds = (0, 1)) -> Tensor:
             f"pixels are from {least:g} to {most:g}, outside of bounds = {tuple(bounds)}; set bounds to fit"
         )
     return inside.clamp(0, 1)
+
+
+def _ends(bounds: Bounds) -> Bounds:
+    try:
+        low, high = bounds
+        return low + 0.0, high + 0.0
+    except (TypeError, ValueError):
+        raise ValueError(f"bounds = {bounds!r}: must be the lowest and the highest pixel, such as (0, 1)") from None
+
+
+def there(path: str | os.PathLike[str]) -> Path:
+    """The path of a file; ValueError if there is none."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file")
+    return Path(path)
 
 
 def classes(labels: Any) -> Any:
@@ -124,7 +142,10 @@ def fits(spec: AttackSpec, what: Given) -> None:
 def checked(kind: type[S], keys: Mapping[str, Any], about: str) -> S:
     """A spec from its keys; ValueError in the words of a study's errors, in one line."""
     try:
-        return kind.model_validate(dict(keys))
+        # numpy's numbers are numbers, too
+        return kind.model_validate(
+            {name: one.item() if np.ndim(one) == 0 and hasattr(one, "item") else one for name, one in keys.items()}
+        )
     except ValidationError as error:
         raise ValueError(explain(error, _Call(about), kind).splitlines()[0]) from None
 

@@ -140,13 +140,7 @@ def refuse(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indices: lis
     if not (images_NCHW.is_floating_point() or images_NCHW.dtype == torch.uint8):
         raise ValueError(f"images of {dtype} cannot be attacked; give uint8, or floats from 0 to 1")
     if images_NCHW.is_floating_point():
-        if not images_NCHW.isfinite().all():
-            raise ValueError("images have pixels that are no numbers; leave these images out")
-        low, high = (bound.item() for bound in images_NCHW.aminmax())
-        if low < 0 or high > 1:
-            levels = low >= 0 and high <= 255
-            remedy = "divide by 255, or give uint8" if levels else "let the model itself do what prepares its inputs"
-            raise ValueError(f"pixels of {dtype} are from {low:g} to {high:g}, and attacks keep to 0 to 1; {remedy}")
+        refuse_pixels(images_NCHW)
     if labels_N.shape != shape[:1] or len(indices) != shape[0]:
         given = f"labels of shape {tuple(labels_N.shape)} and {len(indices)} indices"
         raise ValueError(f"{shape[0]} images came with {given}; give one of each for every image")
@@ -157,6 +151,18 @@ def refuse(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indices: lis
         raise ValueError(
             f"weights of {_word(coarse.pop())} are too coarse for gradients at pixels; attack model.float()"
         )
+
+
+def refuse_pixels(images_NCHW: Tensor) -> None:
+    """ValueError for floats that are not from 0 to 1."""
+    if not images_NCHW.isfinite().all():
+        raise ValueError("images have pixels that are no numbers; leave these images out")
+    low, high = (bound.item() for bound in images_NCHW.aminmax())
+    if low < 0 or high > 1:
+        levels = low >= 0 and high <= 255
+        remedy = "divide by 255, or give uint8" if levels else "let the model itself do what prepares its inputs"
+        told = f"pixels of {_word(images_NCHW.dtype)} are from {low:g} to {high:g}"
+        raise ValueError(f"{told}, and attacks keep to 0 to 1; {remedy}")
 
 
 def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) -> Tensor:

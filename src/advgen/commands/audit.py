@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,13 +94,15 @@ def run(arguments: argparse.Namespace) -> None:
     from advgen.api.evaluation import evaluate
     from advgen.api.given import pixels
     from advgen.data.own import read_own
+    from advgen.io.jobs import Progress
     from advgen.models.own import load_own
 
     bounds = arguments.bounds
     model = load_own(arguments.model, arguments.factory, bounds=bounds, mean=arguments.mean, std=arguments.std).to(
         device
     )
-    data = read_own(arguments.data, arguments.images, arguments.seed)
+    told = Progress(f"read {arguments.data}", to=sys.stderr)
+    data = read_own(arguments.data, arguments.images, arguments.seed, told)
     images = pixels(data.images, bounds)
     _check_classes(model, images, data.names, arguments.data)
     eps = arguments.eps

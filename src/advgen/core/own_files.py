@@ -12,6 +12,8 @@ import importlib
 import json
 import os
 import struct
+import sys
+import time
 import zipfile
 from contextlib import suppress
 from functools import cache
@@ -23,6 +25,7 @@ from advgen.specs.base import MOST, Shape, show_shape
 from advgen.specs.datasets import Facts, OwnDataset
 
 KEPT = Path("results/state/files.json")
+PROGRESS_SECONDS = 5
 WHERE = "the folder that snakemake runs in"
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 """Of the files that are taken for images."""
@@ -105,8 +108,11 @@ def _folder(folder: Path) -> Contents:
     found = list_folder(folder)
     known, seen = _kept(), {}
     sizes: dict[tuple[int, int], Path] = {}
-    grey, lines = True, []
+    grey, lines, last = True, list[str](), time.monotonic()
     for path, label in zip(found.paths, found.labels, strict=True):
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
+            print(f"{folder}: {len(lines):,} of {len(found.paths):,} images looked at", file=sys.stderr, flush=True)
         told = seen[str(path)] = _told(path, known)
         if "wrong" in told:
             raise ValueError(f"{path}: cannot be read as an image ({told['wrong']}); mend or remove it")

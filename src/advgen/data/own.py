@@ -18,6 +18,7 @@ from advgen.io.tables import read_images, read_table
 from advgen.specs.datasets import RawDataset
 
 Array = np.ndarray[Any, Any]
+Progress = Callable[[int, int], None]
 SHOWN = 5
 
 
@@ -34,7 +35,7 @@ class Own(NamedTuple):
     total: int
 
 
-def read_own(data: str, n: int | None = None, seed: int = 0) -> Own:
+def read_own(data: str, n: int | None = None, seed: int = 0, progress: Progress | None = None) -> Own:
     """All images of a data set, or a seeded choice of n, in order of their indices.
 
     `data` is a folder whose folders are the classes, an .npz file with the arrays `images` and `labels`, a Parquet file
@@ -42,7 +43,7 @@ def read_own(data: str, n: int | None = None, seed: int = 0) -> Own:
     """
     path = Path(data)
     if path.is_dir():
-        return _folder(path, n, seed)
+        return _folder(path, n, seed, progress)
     if path.suffix == ".npz":
         return _npz(path, n, seed)
     if path.suffix == ".parquet":
@@ -62,15 +63,15 @@ def named() -> list[str]:
     return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]
 
 
-def _folder(folder: Path, n: int | None, seed: int) -> Own:
+def _folder(folder: Path, n: int | None, seed: int, progress: Progress | None) -> Own:
     found = list_folder(folder)
     rows = _rows(len(found.paths), n, seed)
-    images = read_files([found.paths[row] for row in rows])
+    images = read_files([found.paths[row] for row in rows], progress)
     labels = np.array(found.labels, np.int64)[rows]
     return Own(images, labels, np.array(rows, np.int64), found.names, len(found.paths))
 
 
-def read_files(paths: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Array:
+def read_files(paths: Sequence[Path], progress: Progress | None = None) -> Array:
     """Images of one size (N, C, H, W) uint8: one channel if all are grey, else three; ValueError names the file."""
     images: list[Array] = []
     for path in paths:
@@ -112,7 +113,10 @@ def _npz(path: Path, n: int | None, seed: int) -> Own:
 
 def as_images(images: Any, what: str = "images") -> Array:
     """Images as (N, C, H, W), uint8 or float32 in [0, 1], from (N, H, W), (N, H, W, C) or (N, C, H, W)."""
-    array = np.asarray(images)
+    try:
+        array = np.asarray(images)
+    except ValueError:
+        raise ValueError(f"{what} of several sizes cannot be attacked; bring all to one size") from None
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise ValueError(f"{what} of {array.dtype} cannot be attacked; give uint8, or floats from 0 to 1")
     if array.ndim == 3:

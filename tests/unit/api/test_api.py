@@ -49,13 +49,18 @@ def stripes(n: int = N, gap: float = 0.3, seed: int = 0) -> tuple[Tensor, Tensor
 X, Y = stripes()
 
 
-def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def checkpoints() -> None:
+    """A generator and a judge in the working folder."""
     torch.manual_seed(0)
     spec = FcGenerator(kind="fc", latent=4, hidden=(8,), image=(1, SIDE, SIDE))
     save_model(Path("generator.safetensors"), build("generators", spec), STAMP)
     net = FcNetwork(kind="fc", hidden=(8,)).fit((1, SIDE, SIDE))
     save_model(Path("judge.safetensors"), build("networks", net, 3), STAMP)
+
+
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoints()
     names: dict[str, Any] = {"generator": "generator.safetensors", "judge": "judge.safetensors"}
     text = (ROOT / "docs" / "api.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
@@ -93,6 +98,40 @@ def test_bounds_change_the_images_and_not_the_attack() -> None:
 
     found = advgen.attack(Wide(), 2 * X - 1, Y, "fgsm", eps=0.1, bounds=(-1, 1))
     torch.testing.assert_close((found + 1) / 2, advgen.attack(Stripes(), X, Y, "fgsm", eps=0.1))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    expected = advgen.attack(Stripes(), X, Y, "pgd", eps=0.5, steps=2)
+    assert torch.equal(advgen.attack(Stripes(), X, Y, "pgd", eps=np.float32(0.5), steps=np.int64(2)), expected)
+
+
+GENERATIVE: dict[str, tuple[Callable[[], Any], str]] = {
+    "levels": (lambda: advgen.invert("generator.safetensors", X[:2] * 255), "divide by 255, or give uint8"),
+    "no mask": (
+        lambda: advgen.inpaint("generator.safetensors", X[:2], "square"),
+        r"mask = 'square': give bool \(8, 8\), or",
+    ),
+    "no discriminator": (
+        lambda: advgen.inpaint("generator.safetensors", X[:2], {"kind": "square", "size": 3}, discriminator=3),
+        "the discriminator is of type int; give a module, or its checkpoint",
+    ),
+    "other images": (
+        lambda: advgen.frechet_distance(torch.rand(9, 1, 9, 9), X, reference="judge.safetensors"),
+        "the judge looks at 1×8×8 images, and these are 1×9×9",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", GENERATIVE)
+def test_a_mistake_with_a_generator_is_told_in_one_line(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoints()
+    call, message = GENERATIVE[way]
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
 
 
 def test_grey_levels_arrays_and_other_layouts_are_taken() -> None:
@@ -152,6 +191,11 @@ class Raises(nn.Module):
         raise RuntimeError("sizes do not match\nmore")
 
 
+class Mistaken(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return {}["a"]  # type: ignore[no-any-return]
+
+
 class Nan(Stripes):
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x.mean((1, 2, 3), keepdim=False)[:, None] > 0.38, torch.nan, super().forward(x))
@@ -191,6 +235,29 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "flat": (lambda: advgen.evaluate(Stripes(), X.flatten(1), Y, eps=0.1), r"images of shape \(240, 64\) cannot be"),
     "levels as floats": (lambda: advgen.evaluate(Stripes(), X * 255, Y, eps=0.1), "divide by 255, or give uint8"),
     "outside bounds": (lambda: advgen.evaluate(Stripes(), 3 * X, Y, eps=0.1, bounds=(-1, 1)), "outside of bounds = "),
+    "no pair": (
+        lambda: advgen.attack(Stripes(), X, Y, "fgsm", bounds="01"),
+        "bounds = '01': must be the lowest and the",
+    ),
+    "sizes": (
+        lambda: advgen.attack(Stripes(), [np.zeros((8, 8)), np.zeros((9, 9))], Y[:2], "fgsm"),
+        "images of several sizes cannot be attacked; bring all to one size",
+    ),
+    "one radius": (
+        lambda: advgen.evaluate(Stripes(), X, Y, eps=0.1, radii=0.2),
+        r"radii = 0.2: must be a list of numbers, ",
+    ),
+    "its own mistake": (
+        lambda: advgen.evaluate(Mistaken(), X, Y, eps=0.1),
+        "fails on 1×8×8 .*: KeyError: 'a'; it must give",
+    ),
+    "model for models": (
+        lambda: advgen.transfer(Stripes(), X, Y, "fgsm"),
+        "the models are of type Stripes; give two or",
+    ),
+    "no checkpoint": (lambda: advgen.load("none.safetensors"), "none.safetensors: no such file"),
+    "no table": (lambda: advgen.images("none.parquet"), "none.parquet: no such file"),
+    "half a sample": (lambda: advgen.sample("none.safetensors", 2.5), "n = 2.5: must be a whole number, at least 1"),
     "no model": (lambda: advgen.evaluate(Stripes, X, Y, eps=0.1), "the model is of type type; give a torch.nn.Module"),
     "no file": (lambda: advgen.evaluate("none.pt2", X, Y, eps=0.1), "none.pt2: no such file"),
     "raises": (lambda: advgen.evaluate(Raises(), X, Y, eps=0.1), "model fails on 1×8×8 images .*: sizes do not match"),

@@ -15,8 +15,10 @@ from tests.entries import write_images
 from advgen.core import own_files
 from advgen.core.errors import ConfigError
 from advgen.core.own_files import factory_files, model_digest, own_digest, own_facts
+from advgen.data.own import read_own
 from advgen.data.own_splits import own_splits
 from advgen.registry import parse
+from advgen.specs.base import MOST
 from advgen.specs.datasets import Facts
 from advgen.study.load import load_file
 
@@ -151,6 +153,28 @@ def test_the_code_of_a_model_is_all_that_it_imports_from_its_own_folder() -> Non
     assert model_digest("net.safetensors", "code/net.py:net") == before
     Path("code/parts/layers.py").write_text("import net\n\nwidth = 3\n")
     assert model_digest("net.safetensors", "code/net.py:net") != before
+
+
+def test_a_large_folder_tells_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_files, "PROGRESS_SECONDS", 0)
+    facts(kind="folder", path="photos")
+    assert capsys.readouterr().err.splitlines()[-1] == "photos: 11 of 12 images looked at"
+
+
+def test_a_hundred_thousand_images_are_planned_and_a_choice_of_them_is_read() -> None:
+    labels = np.arange(100_000) % 3
+    np.savez("many.npz", images=np.zeros((100_000, 4, 4), np.uint8), labels=labels)
+    assert facts(kind="npz", path="many.npz") == Facts((1, 4, 4), 3, 80_000, 20_000)
+    few = read_own("many.npz", 1000)
+    assert (few.images.shape, few.total) == ((1000, 1, 4, 4), 100_000)
+    n = MOST + 1
+    np.savez("more.npz", images=np.zeros((n, 1, 1), np.uint8), labels=np.arange(n) % 2)
+    with pytest.raises(
+        ValueError, match=r"more\.npz: holds 1,000,001 images, and 1,000,000 is the most; give a part of"
+    ):
+        facts(kind="npz", path="more.npz")
 
 
 def test_a_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
