@@ -384,7 +384,7 @@ def test_few_examples_give_flags(tables):
 def test_the_interval_of_shares_is_the_paired_bootstraps():
     random = np.random.default_rng(0)
     a, b = (random.random(400) < 0.3).astype(float), (random.random(400) < 0.35).astype(float)
-    torch.testing.assert_close(sanity._binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
+    torch.testing.assert_close(sanity.binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
 
 
 def test_targeted_attacks_are_not_compared(tables):
