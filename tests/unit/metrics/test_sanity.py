@@ -498,7 +498,7 @@ def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
 @pytest.mark.parametrize(("n", "kind"), [(sanity.LEAST_N, "check"), (20, "warning")])
 @pytest.mark.parametrize(("real", "holds"), [(1.0, True), (3.0, False)])
 def test_real_images_are_the_lowest_rung(n, kind, real, holds):
-    same = {"dataset": "mnist", "n": n, "classifier_score": 1.0, "precision": 1.0, "recall": 1.0}
+    same = {"dataset": "mnist", "n": n, **dict.fromkeys(TABLES["calibration"].measured, 1.0)}
     same |= {"judge": "x", "judge_error": 0.0}
     calibration = arrow_table(
         "calibration", {**same, "level": ["blur 3×3", "real train"], "frechet_distance": [2.0, real]}

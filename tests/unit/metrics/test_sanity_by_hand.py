@@ -296,11 +296,8 @@ def test_the_score_interval_of_two_shares():
 def test_the_ladder_names_its_lowest_rungs():
     facts = {
         "dataset": "mnist",
-        "classifier_score": 1.0,
-        "precision": 1.0,
-        "recall": 1.0,
+        **dict.fromkeys(TABLES["calibration"].measured, 1.0),
         "judge": "x",
-        "judge_error": 0.0,
     }
     table = arrow_table(
         "calibration",

@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
-from advgen.experiments.interpolations.summary import halfway, third_class
+from advgen.experiments.interpolations.summary import ends_kept, halfway, third_class
 from advgen.figures import common
 from advgen.io.tables import read_images
 
@@ -68,4 +68,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 
 def _details(rows: pd.DataFrame) -> str:
     third = halfway(rows)["third"]
-    return f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}"
+    kept = common.percent(ends_kept(rows).mean())
+    return (
+        f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}; both ends kept theirs in {kept}"
+    )
