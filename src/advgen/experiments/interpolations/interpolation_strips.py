@@ -69,6 +69,5 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 def _details(rows: pd.DataFrame) -> str:
     third = halfway(rows)["third"]
     kept = common.percent(ends_kept(rows).mean())
-    return (
-        f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}; both ends kept theirs in {kept}"
-    )
+    words = f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}"
+    return f"{words}; both ends kept theirs in {kept}"

@@ -26,7 +26,7 @@ def halfway(frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def ends_kept(frames: pd.DataFrame) -> pd.Series[bool]:
-    """Of each pair, whether the judge still sees the labels in both ends of its strip: what reconstruction left of them.
+    """Of each pair, whether the judge still sees the labels in both ends of its strip, after their reconstruction.
 
     Rates of third classes are of all pairs; where an end was lost, a path leads from another class than its label.
     """

@@ -96,14 +96,8 @@ class Judges(Kind[Spec]):
             "The judge's calibration",
             "Data and judge",
             measured=(
-                "frechet_distance",
-                "classifier_score",
-                "precision",
-                "recall",
-                "density",
-                "coverage",
-                "variety",
-                "judge_error",
+                *("frechet_distance", "classifier_score", "precision", "recall"),
+                *("density", "coverage", "variety", "judge_error"),
             ),
         ),
     }
