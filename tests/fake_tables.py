@@ -167,6 +167,7 @@ def _examples(columns: dict[str, Any], rng: np.random.Generator) -> None:
     columns["predicted"] = [(label + one) % 10 for (*_, label), one in zip(nets, fooled, strict=True)]
     lost = rng.random(len(nets)) < 0.2
     answers = zip(nets, columns["predicted"], lost, strict=True)
+    columns["predicted_unaimed"] = [label for *_, label in nets]
     columns["predicted_rounded"] = [label if back else predicted for (*_, label), predicted, back in answers]
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen, rounded
+from advgen.attacks.trivial import unaimed
 from advgen.models.graphs import recorded
 from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
@@ -73,11 +74,11 @@ def craft(
     An attack that first learns from images does so from `others` with their labels; left out, from those it attacks.
 
     Returns, per example: `x_adv` (N, C, H, W) float32, `target_label` (None without targets), `predicted_clean`,
-    `predicted`, `predicted_rounded` (after rounding to 256 grey levels), `confidence` (of `predicted`), the
-    perturbation's `linf`, `l2`, `l0` (pixels changed) and `rms` on the [0, 1] scale, `zero_gradient`, `found_by`, the
-    member of an ensemble (None without members), and `unstable`: whether the clean image gets other logits in another
-    batch. `gradient_calls` and `forward_calls` are means over all examples: an attack that stops working on some does
-    not say which rows of its batches were whose.
+    `predicted`, `predicted_rounded` (after rounding to 256 grey levels), `predicted_unaimed` (of `trivial.unaimed`),
+    `confidence` (of `predicted`), the perturbation's `linf`, `l2`, `l0` (pixels changed) and `rms` on the [0, 1] scale,
+    `zero_gradient`, `found_by`, the member of an ensemble (None without members), and `unstable`: whether the clean
+    image gets other logits in another batch. `gradient_calls` and `forward_calls` are means over all examples: an
+    attack that stops working on some does not say which rows of its batches were whose.
 
     ValueError if the images, their labels or the model's outputs are none that an attack can work on.
     """
@@ -116,12 +117,14 @@ def craft(
             progress(min(start + batch, len(x_NCHW)), len(x_NCHW), {})
     x_adv_NCHW = torch.cat(facts["x_adv"])
     predicted_N, logits_NK = predict(model, x_adv_NCHW, batch)
+    unaimed_NCHW = unaimed(x_NCHW, x_adv_NCHW, spec, seed=seed, indices=indices)
     return {
         "x_adv": x_adv_NCHW.numpy(),
         "target_label": torch.cat(facts["target_label"]).numpy() if facts["target_label"] else None,
         "predicted_clean": clean_NK.argmax(1).numpy(),
         "predicted": predicted_N.numpy(),
         "predicted_rounded": predict(model, rounded(x_adv_NCHW), batch)[0].numpy(),
+        "predicted_unaimed": predict(model, unaimed_NCHW, batch)[0].numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
         "found_by": found_by or None,

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from advgen.metrics.chance import CONFIDENCE, LEAST_N
+from advgen.metrics.chance import CONFIDENCE, LEAST_N, NET
 from advgen.metrics.intervals import paired_difference
-from advgen.metrics.sanity import Check, Test, statistical, tested
+from advgen.metrics.sanity import Check, Test, binary_difference, statistical, tested
 
 
 def check_baselines(tables: Mapping[str, pa.Table]) -> list[Check]:
@@ -90,6 +90,21 @@ def matched_moments_beat_a_fitted_gaussian(quality: pa.Table) -> list[Check]:
     return checks
 
 
+def attacks_beat_their_unaimed_change(examples: pa.Table) -> list[Check]:
+    """An attack fools a net more often than its own change does at other pixels, or a white frame, if that fools it."""
+    columns = [*NET, "attack", "kind", "label", "predicted_clean", "predicted", "predicted_unaimed"]
+    rows = examples.select(columns).to_pandas()
+    rows = rows[(rows["predicted_clean"] == rows["label"]) & (rows["kind"] != "gaussian_noise")]
+    checks = []
+    for (source, seed, attack), one in rows.groupby([*NET, "attack"]):
+        aimed, unaimed = ((one[name] != one["label"]).to_numpy() for name in ("predicted", "predicted_unaimed"))
+        if unaimed.any():
+            check, subject = "an attack beats its change unaimed", f"{attack} on {source} seed {seed}"
+            found = _below(check, subject, binary_difference(unaimed, aimed), len(one), "success")
+            checks.append({**found, "source": source})
+    return checks
+
+
 def _beaten(check: str, subject: str, ours_N: Any, baseline_N: Any, unit: str) -> Check:
     """Our errors must be below those of a trivial baseline, by the paired interval; a warning where they are not."""
     return _below(
@@ -107,6 +122,7 @@ def _below(check: str, subject: str, difference: tuple[float, float, float], n: 
 
 BASELINES: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("inpainting",): (generators_beat_the_fill,),
+    ("examples",): (attacks_beat_their_unaimed_change,),
     ("reconstructions",): (reconstructions_beat_trivial_ones,),
     ("inversion",): (inversions_beat_trivial_ones,),
     ("autoencoder_quality",): (matched_moments_beat_a_fitted_gaussian,),

@@ -179,7 +179,7 @@ def attacks_in_order(examples: pa.Table) -> list[Check]:
             both = right_NA[list({*strong, *weak})].dropna()
             a, b = both[strong].min(axis=1).to_numpy(), both[weak].min(axis=1).to_numpy()
             subject = f"{' + '.join(strong)} against {' + '.join(weak)} {on}"
-            checks.append(_judged(check, subject, _binary_difference(a, b), len(both), "accuracy", source, kind))
+            checks.append(_judged(check, subject, binary_difference(a, b), len(both), "accuracy", source, kind))
         checks += _nothing_left(facts, right_NA, source, on)
         checks += _losses_agree(facts, right_NA, source, on)
         checks += _single_steps_have_company(facts, right_NA, source, on)
@@ -261,7 +261,7 @@ def _losses_agree(facts: pd.DataFrame, right_NA: pd.DataFrame, source: str, on: 
     for _, same in pgd.groupby(["norm", *EFFORT, "eps", "step_size"]):
         for a, b in combinations(sorted(same.index), 2):
             both = right_NA[[a, b]].dropna()
-            estimate, low, high = _binary_difference(both[a].to_numpy(), both[b].to_numpy())
+            estimate, low, high = binary_difference(both[a].to_numpy(), both[b].to_numpy())
             detail = f"difference in accuracy {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {len(both)}"
             numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
             holds = abs(estimate) <= APART
@@ -462,7 +462,7 @@ def gradients_are_there(examples: pa.Table) -> list[Check]:
     return checks
 
 
-def _binary_difference(a_N: Any, b_N: Any) -> tuple[float, float, float]:
+def binary_difference(a_N: Any, b_N: Any) -> tuple[float, float, float]:
     """Mean of a - b for values 0 and 1 of the same examples, with its bootstrap interval: a multinomial's quantiles."""
     n = len(a_N)
     if n == 0:

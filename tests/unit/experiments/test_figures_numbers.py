@@ -63,7 +63,16 @@ def answers(**predicted: list[int]) -> pa.Table:
     label = [0, 1, 2] * 4
     facts = {"source_seed": 0, "attack": "a", "index": range(12), "label": label, "norm": "linf", "eps": 0.1}
     parts = [
-        pd.DataFrame({**facts, "source": net, "predicted_clean": told, "predicted": told, "predicted_rounded": told})
+        pd.DataFrame(
+            {
+                **facts,
+                "source": net,
+                "predicted_clean": told,
+                "predicted": told,
+                "predicted_rounded": told,
+                "predicted_unaimed": told,
+            }
+        )
         for net, told in predicted.items()
     ]
     return pa.Table.from_pandas(pd.concat(parts, ignore_index=True))

@@ -104,6 +104,7 @@ def attacked(name, eps, predicted, confidence, **more):
             "predicted_clean": int(n == 3),
             "predicted": predicted[n],
             "predicted_rounded": predicted[n] if n else 0,
+            "predicted_unaimed": predicted[n] if n > 1 else 0,
             "confidence": confidence[n],
             "l0": n + 1,
             "l2": 0.5 * n,
@@ -127,6 +128,8 @@ def test_robustness_by_hand():
     assert (worst["accuracy_low"], worst["accuracy_high"]) == wilson(0, 4)
     assert (a["success"], b["success"], worst["success"]) == pytest.approx((2 / 3, 1 / 3, 1))
     assert (a["success_rounded"], b["success_rounded"], worst["success_rounded"]) == pytest.approx((2 / 3, 0, 2 / 3))
+    assert a["success_unaimed"] == pytest.approx(1 / 3)
+    assert np.isnan(worst["success_unaimed"])
     assert a["confidence_on_mistakes"] == pytest.approx(0.7)
     assert b["confidence_on_mistakes"] == pytest.approx(0.7)
     assert (a["median_l0"], a["median_l2"], a["median_linf"]) == pytest.approx((2.5, 0.75, 0.15))

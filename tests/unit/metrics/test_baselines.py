@@ -66,3 +66,20 @@ def test_matched_moments_must_beat_the_best_fitted_gaussian_of_their_size():
     assert one["detail"].endswith("243.0 from a Gaussian fitted to plain seed 0")
     (one,) = check_baselines({"autoencoder_quality": pa.table({**quality, "latent": [20, 19, 100]})})
     assert one["holds"]
+
+
+def test_an_attack_must_beat_its_change_unaimed():
+    facts = {"source": ["net"] * N, "source_seed": [1] * N, "attack": ["a"] * N, "kind": ["region"] * N}
+    answers = {"label": np.zeros(N), "predicted_clean": np.zeros(N), "predicted": np.ones(N)}
+    white = (np.arange(N) < 0.6 * N).astype(float)
+    (one,) = check_baselines({"examples": pa.table({**facts, **answers, "predicted_unaimed": white})})
+    assert (one["subject"], one["source"], one["holds"]) == ("a on net seed 1", "net", True)
+    assert one["estimate"] == pytest.approx(-0.4)
+    answers["predicted"] = white[::-1].copy()
+    (one,) = check_baselines({"examples": pa.table({**facts, **answers, "predicted_unaimed": white})})
+    assert (one["kind"], one["holds"]) == ("warning", False)
+    for blank in ({"predicted_unaimed": np.zeros(N)}, {"predicted_unaimed": white, "kind": ["gaussian_noise"] * N}):
+        assert check_baselines({"examples": pa.table({**facts, **answers, **blank})}) == []
+    wrong = {**answers, "predicted_unaimed": white, "predicted_clean": np.where(np.arange(N) < 10, 1.0, 0)}
+    (one,) = check_baselines({"examples": pa.table({**facts, **wrong})})
+    assert one["n"] == N - 10

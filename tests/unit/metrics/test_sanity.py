@@ -385,7 +385,7 @@ def test_few_examples_give_flags(tables):
 def test_the_interval_of_shares_is_the_paired_bootstraps():
     random = np.random.default_rng(0)
     a, b = (random.random(400) < 0.3).astype(float), (random.random(400) < 0.35).astype(float)
-    torch.testing.assert_close(sanity._binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
+    torch.testing.assert_close(sanity.binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
 
 
 def test_targeted_attacks_are_not_compared(tables):
@@ -499,7 +499,7 @@ def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
 @pytest.mark.parametrize(("n", "kind"), [(sanity.LEAST_N, "check"), (20, "warning")])
 @pytest.mark.parametrize(("real", "holds"), [(1.0, True), (3.0, False)])
 def test_real_images_are_the_lowest_rung(n, kind, real, holds):
-    same = {"dataset": "mnist", "n": n, "classifier_score": 1.0, "precision": 1.0, "recall": 1.0}
+    same = {"dataset": "mnist", "n": n, **dict.fromkeys(TABLES["calibration"].measured, 1.0)}
     same |= {"judge": "x", "judge_error": 0.0}
     calibration = arrow_table(
         "calibration", {**same, "level": ["blur 3×3", "real train"], "frechet_distance": [2.0, real]}

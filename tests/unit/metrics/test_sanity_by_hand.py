@@ -73,7 +73,7 @@ def test_accuracies_are_compared_with_their_interval():
     """PGD leaves 60 of 200 right, FGSM 100, so the difference is -0.2; the numbers stand in the row."""
     table = examples({"attack": "pgd", "right": 60}, {"attack": "fgsm", "kind": "fgsm", "right": 100})
     (one,) = named(sanity.attacks_in_order(table), "PGD leaves no more right than FGSM")
-    expected = sanity._binary_difference(np.arange(N) < 60.0, np.arange(N) < 100.0)
+    expected = sanity.binary_difference(np.arange(N) < 60.0, np.arange(N) < 100.0)
     assert (one["estimate"], one["low"], one["high"]) == expected
     assert expected[0] == -0.2
     assert -0.31 < expected[1] < -0.28 and -0.12 < expected[2] < -0.1
@@ -86,12 +86,12 @@ def test_the_interval_of_a_difference_by_its_normal_limit():
     """40 ups and 20 downs of 400: mean 0.05, variance 60 / 400 - 0.0025; z = 3.29 for 99.9 %."""
     a, b = np.zeros(400), np.zeros(400)
     a[:40], b[40:60] = 1, 1
-    estimate, low, high = sanity._binary_difference(a, b)
+    estimate, low, high = sanity.binary_difference(a, b)
     half = 3.2905 * math.sqrt((0.15 - 0.0025) / 400)
     assert estimate == 0.05
     assert (low, high) == pytest.approx((0.05 - half, 0.05 + half), abs=0.004)
-    assert sanity._binary_difference(a[:0], b[:0]) == (0, -1, 1)
-    assert sanity._binary_difference(a, a) == (0, 0, 0)
+    assert sanity.binary_difference(a[:0], b[:0]) == (0, -1, 1)
+    assert sanity.binary_difference(a, a) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(("left", "steps", "found"), [(0, 10, True), (1, 10, False)])
@@ -296,11 +296,8 @@ def test_the_score_interval_of_two_shares():
 def test_the_ladder_names_its_lowest_rungs():
     facts = {
         "dataset": "mnist",
-        "classifier_score": 1.0,
-        "precision": 1.0,
-        "recall": 1.0,
+        **dict.fromkeys(TABLES["calibration"].measured, 1.0),
         "judge": "x",
-        "judge_error": 0.0,
     }
     table = arrow_table(
         "calibration",

@@ -36,6 +36,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
         for title, note, right in (
             ("success", "% of the images right when clean", "robust"),
             ("success as uint8", "% after rounding to k/255", "robust_rounded"),
+            ("success unaimed", "% by its change at other pixels", "robust_unaimed"),
         )
     ]
     for name, (title, note) in SIZES.items():

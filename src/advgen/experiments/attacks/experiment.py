@@ -177,6 +177,7 @@ class Attacks(Kind[AttackSpec]):
                 "predicted_clean": INT,
                 "predicted": INT,
                 "predicted_rounded": INT,
+                "predicted_unaimed": INT,
                 "confidence": REAL,
                 "linf": REAL,
                 "l2": REAL,
@@ -204,6 +205,7 @@ class Attacks(Kind[AttackSpec]):
                 "accuracy_high": REAL64,
                 "success": REAL64,
                 "success_rounded": REAL64,
+                "success_unaimed": REAL64,
                 "confidence_on_mistakes": REAL64,
                 "median_l0": REAL64,
                 "median_l2": REAL64,
@@ -216,8 +218,9 @@ class Attacks(Kind[AttackSpec]):
             "Accuracy under attack",
             "Adversarial lab",
             measured=(
-                *("clean_accuracy", "accuracy", "success", "success_rounded", "confidence_on_mistakes", "median_l0"),
-                *("median_l2", "median_linf", "mean_rms", "zero_gradients", "gradient_calls", "forward_calls"),
+                *("clean_accuracy", "accuracy", "success", "success_rounded", "success_unaimed"),
+                *("confidence_on_mistakes", "median_l0", "median_l2", "median_linf", "mean_rms"),
+                *("zero_gradients", "gradient_calls", "forward_calls"),
             ),
         ),
     }

@@ -40,7 +40,8 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
             zero = float(own.drop_duplicates("index")["zero_gradient"].mean())
-            rows.append({**keys, **named, **threat, **_robustness(worst), "zero_gradients": zero, **spent.to_dict()})
+            told = {**_robustness(worst), "success_unaimed": None, "zero_gradients": zero, **spent.to_dict()}
+            rows.append({**keys, **named, **threat, **told})
     return columns(rows)
 
 
@@ -75,6 +76,7 @@ def _judged(examples: pd.DataFrame) -> pd.DataFrame:
 def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
     right, still_right = (examples[name].to_numpy() for name in ("right", "right_rounded"))
     clean = (examples["predicted_clean"] == examples["label"]).to_numpy()
+    unaimed = (examples["predicted_unaimed"] != examples["label"]).to_numpy()
     fooled = clean & ~right
     mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != examples["label"]).to_numpy()]
     low, high = wilson(int(right.sum()), len(right))
@@ -87,6 +89,7 @@ def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
         "accuracy_high": high,
         "success": float(fooled.sum() / clean.sum()) if clean.any() else None,
         "success_rounded": float((clean & ~still_right).sum() / clean.sum()) if clean.any() else None,
+        "success_unaimed": float((clean & unaimed).sum() / clean.sum()) if clean.any() else None,
         "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
         **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
         "mean_rms": float(examples["rms"].mean()),

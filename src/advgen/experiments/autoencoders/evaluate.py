@@ -48,7 +48,7 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
     made["nearest"] = nearest(train, images.to(job.device))
     trivial = {name: one.cpu() for name, one in made.items()}
     trivial_errors = {f"mse_{name}": mse(one, images) for name, one in trivial.items()}
-    reference, _ = features_and_probabilities(judge, images)
+    reference, of_images = features_and_probabilities(judge, images)
     fids = [frechet(reference, features_and_probabilities(judge, one)[0]) for one in (reconstructions, decoded, fitted)]
     ks = [kstest(column, "norm").statistic for column in z.double().numpy().T]
     columns = {
@@ -62,6 +62,8 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
         "class_agreement": agree / n,
         "class_agreement_low": low,
         "class_agreement_high": high,
+        # what the judge reads wrong in the images themselves is not lost by the autoencoder
+        "class_agreement_real": (of_images.argmax(1) == labels).double().mean().item(),
         "moments": spec.moments.kind if spec.moments else "none",
         "frechet_distance_reconstructions": fids[0],
         "frechet_distance_decoded": fids[1],

@@ -201,7 +201,15 @@ class Gans(Kind[GanDefinition]):
             },
             "Generators",
             hidden=("class_share", "generator", "discriminator"),
-            measured=(*JUDGED, "collapsed", "vanishing", "overpowered", "isolated_energy", "sharpness"),
+            measured=(
+                *JUDGED,
+                "collapsed",
+                "vanishing",
+                "overpowered",
+                "isolated_energy",
+                "sharpness",
+                "sharpness_real",
+            ),
         ),
     }
     summaries = {"gans": Summary("gan_quality", "evaluate_gan", "quality")}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
-from advgen.experiments.interpolations.summary import halfway, third_class
+from advgen.experiments.interpolations.summary import ends_kept, halfway, third_class
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
@@ -69,7 +69,9 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 
 def _details(rows: pd.DataFrame) -> str:
     third = halfway(rows)["third"]
-    return f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}"
+    kept = common.percent(ends_kept(rows).mean())
+    words = f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}"
+    return f"{words}; both ends kept theirs in {kept}"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> told.Finding:
@@ -79,13 +81,15 @@ def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> 
 
 def third_classes(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
     """How many pairs of each model have a third class halfway."""
-    middles = halfway(common.frame(tables["interpolation"]))
+    paths = common.frame(tables["interpolation"])
+    middles = halfway(paths)
     rows, parts = [], []
     for name, one in middles.groupby("model"):
         mean, n = float(one["third"].mean()), int(one.groupby("seed").size().min())
         rate = (mean, *wilson(round(mean * n), n))
         rows.append({"model": name, "n": n, "seeds": one["seed"].nunique(), **told.columns_of("third_class", rate)})
-        parts.append(f"{told.share(*rate)} of the pairs of {name}")
+        kept = common.percent(ends_kept(paths[paths["model"] == name]).mean())
+        parts.append(f"{told.share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept}")
     pairs = common.n_is(middles.groupby(["model", "seed"]).size())
     sentence = (
         f"Halfway between two images the judge sees a class of neither end in {told.listed(parts)} "

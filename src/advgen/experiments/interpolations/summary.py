@@ -25,21 +25,29 @@ def halfway(frames: pd.DataFrame) -> pd.DataFrame:
     return frames[middle].assign(third=third_class(frames)[middle])
 
 
+def ends_kept(frames: pd.DataFrame) -> pd.Series[bool]:
+    """Of each pair, whether the judge still sees the labels in both ends of its strip, after their reconstruction.
+
+    Rates of third classes are of all pairs; where an end was lost, a path leads from another class than its label.
+    """
+    ends = frames[frames["frame"].isin([0, frames["frame"].max()])]
+    kept = ends["judged"] == ends["label_from"].where(ends["frame"] == 0, ends["label_to"])
+    return kept.groupby([ends[name] for name in ("interpolation", "model", "seed", "pair")]).all()
+
+
 def summarise(tables: dict[str, pa.Table]) -> Rows:
     """Rate of a third class in the middle frame, and roughness: the largest share of a path's way in one step."""
     rows = []
     for keys, frames in groups(tables["interpolation"], ["interpolation", "model", "seed"]):
-        last, middle = frames["frame"].max(), halfway(frames)
+        middle = halfway(frames)
         third, n = int(middle["third"].sum()), len(middle)
         low, high = wilson(third, n)
-        kept = frames["judged"] == frames["label_from"].where(frames["frame"] == 0, frames["label_to"])
-        kept_both = kept[frames["frame"].isin([0, last])].groupby(frames["pair"]).all()
         rough, rough_low, rough_high = bootstrap_mean(frames.groupby("pair")["change"].max().to_numpy(), seed=0)
         rows.append(
             {
                 **keys,
                 "n": n,
-                "ends_kept": float(kept_both.mean()),
+                "ends_kept": float(ends_kept(frames).mean()),
                 "third_class": third / n,
                 "third_class_low": low,
                 "third_class_high": high,

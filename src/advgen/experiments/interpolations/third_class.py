@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.interpolations.interpolation_strips import third_classes
-from advgen.experiments.interpolations.summary import halfway, third_class
+from advgen.experiments.interpolations.summary import ends_kept, halfway, third_class
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
@@ -32,7 +32,9 @@ def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
     blocks = {str(name): rows for name, rows in middles.groupby("model")}
     details = _details(middles)
     head = common.heading_height(full, details)
-    margin = common.label_width(blocks, 0.3 * full)
+    kept = ends_kept(facts).groupby("model").mean()
+    labels = [f"{name}\nboth ends kept: {common.percent(kept[name])}" for name in blocks]
+    margin = common.label_width(labels, 0.3 * full)
     top = head + 1 + ROW * len(blocks) + FOOT
 
     ends = 12.0
@@ -46,7 +48,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
     page.heading(0, 0, full, "A third class halfway", details)
     axes = page.axes(margin, head + 1, full - margin - 8, ROW * len(blocks))
     _rates(axes, blocks)
-    page.row_labels(margin - 2, head + 1, list(blocks), ROW, margin - 2)
+    page.row_labels(margin - 2, head + 1, labels, ROW, margin - 2)
     for number, (name, surest) in enumerate(chosen.items()):
         left = number % across * (width + ends + BETWEEN)
         down = top + number // across * block

@@ -95,7 +95,10 @@ class Judges(Kind[Spec]):
             },
             "The judge's calibration",
             "Data and judge",
-            measured=("frechet_distance", "classifier_score", "precision", "recall", "density", "coverage", "variety"),
+            measured=(
+                *("frechet_distance", "classifier_score", "precision", "recall"),
+                *("density", "coverage", "variety", "judge_error"),
+            ),
         ),
     }
     figures = (JudgeCalibrationFigure,)

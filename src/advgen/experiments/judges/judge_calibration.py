@@ -13,8 +13,7 @@ from advgen.experiments.judges.experiment import JudgeCalibrationFigure
 from advgen.figures import common, told
 
 ROW, TOP, VALUE = 6.0, 7.0, 10.0
-COLUMNS = ("classifier_score", "precision", "recall", "coverage")
-HEADS = ("classifier\nscore", "precision", "recall", "coverage")
+COLUMNS = ("precision", "recall", "coverage")
 
 
 @common.styled
@@ -25,7 +24,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
     rows = measured(tables, spec)
 
     margin = common.label_width(rows["label"], 0.34 * full, weight="bold")
-    cell = min(14.0, 0.08 * full)
+    cell = min(16.0, 0.09 * full)
     width = full - margin - 3 - len(COLUMNS) * cell
     details = _details(calibration)
     top = common.heading_height(full, details) + TOP
@@ -45,9 +44,9 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
             x = margin + width + 3 + (k + 0.5) * cell
             text = f"{row[column]:.2f}"
             page.text(x, top + (y + 0.5) * ROW, text, ha="center", va="center", size=6.5, color=common.INK)
-    for k, head in enumerate(HEADS):
+    for k, head in enumerate(COLUMNS):
         x = margin + width + 3 + (k + 0.5) * cell
-        size = common.fitting_size("classifier", cell - 1, 6)
+        size = common.fitting_size("precision", cell - 1, 6)
         page.text(x, top - 1, head, ha="center", va="bottom", size=size, color=common.GREY)
 
     low, high = rows["low"].min(), rows["high"].max()
