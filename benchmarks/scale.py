@@ -2,18 +2,18 @@
 
     python benchmarks/scale.py [JOBS ...]       200, 2,000 and 10,000 if nothing is said
 
-Prints one row per size, in seconds: importing and building the plan, a dry run, a run that finds nothing to do, and
-milliseconds per job of a run from nothing; ours, the bare one, their ratio. The bare one has the same jobs with the
-same inputs, outputs and parameters. Stub commands stand in for the work of ours and `cp` for that of the bare one, so
-what is left is what Snakemake and we cost; the scheduler is ours for both.
+Prints one row per size, in core-seconds: importing and building the plan, a dry run, a run that finds nothing to do,
+and core-milliseconds per job of a run from nothing; ours, the bare one, their ratio. The bare one has the same jobs
+with the same inputs, outputs and parameters. Stub commands stand in for the work of ours and `cp` for that of the bare
+one, so what is left is what Snakemake and we cost; the scheduler is ours for both.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -93,20 +93,21 @@ def study(sources: int, attacks: int) -> str:
     )
 
 
-PLAN = """import time; start = time.perf_counter()
+PLAN = """import time; start = time.process_time()
 from advgen.study.load import load_study; from advgen.driver.plan import build
-imported = time.perf_counter()
+imported = time.process_time()
 for job in build(load_study({'study': 'scale.yaml'})).jobs: job.spec, job.code
-print(imported - start, time.perf_counter() - imported)
+print(imported - start, time.process_time() - imported)
 """
 
 
 def seconds(command: list[str], project: Project) -> float:
-    """Wall time of a command that must succeed."""
-    start = time.perf_counter()
+    """Core-seconds of a command that must succeed, and of all that it starts."""
+    before = os.times()
     result = project.run(*command, timeout=7200)
     assert result.returncode == 0, result.stderr[-2000:]
-    return time.perf_counter() - start
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ class Project:
     def __init__(self, folder: Path, stubs: bool = False, cache: str | Path = "off"):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        ignore = shutil.ignore_patterns("*.egg-info", ".hypothesis")  # what is compiled comes along
+        ignore = shutil.ignore_patterns("*.egg-info", ".hypothesis", "*-pytest-*")  # what is compiled comes along
         for part in PARTS:
             source = ROOT / part
             if source.is_dir():
