@@ -123,7 +123,7 @@ def train_gan(generator: dict[str, Any], **training: Any) -> None:
 
 def attack(kind: str, **keys: Any) -> None:
     """Attack the classifier."""
-    origin = {"dataset": "one", "images": 50, "defence": "none"}
+    origin = {"dataset": "one", "tested_on": "one", "images": 50, "defence": "none"}
     spec = {"source": "one", "source_seed": 0, "attack_name": "one", "origin": origin, "examples": 4, "choice": 0}
     command(
         "craft",

@@ -32,6 +32,7 @@ NAMES = {
     "convergences": ["convergence"],
     "certifications": ["certification"],
     "simulations": ["simulation-a", "simulation-b"],
+    "comparisons": ["comparison-a", "comparison-with-a-longer-name"],
 }
 AXES: dict[str, list[Any]] = {
     "dataset": NAMES["datasets"],
@@ -44,7 +45,7 @@ AXES: dict[str, list[Any]] = {
     "target": NAMES["classifiers"],
     "attack": NAMES["attacks"],
     "mask": NAMES["masks"],
-    "method": ["full", "contextual", "contextual_prior"],
+    "method": ["full", "contextual", "contextual_prior", "harmonic"],
     "measure": ["mse_whole"],
     "inversion": NAMES["inversions"],
     "inpainting": NAMES["inpaintings"],
@@ -56,6 +57,8 @@ AXES: dict[str, list[Any]] = {
     "convergence": NAMES["convergences"],
     "certification": NAMES["certifications"],
     "simulation": NAMES["simulations"],
+    "comparison": NAMES["comparisons"],
+    "arm": ["plain", "trained on what fools it", "another one"],
     "series": ["plain", "robust at 0.25"],
     "x": [1.0, 10.0, 100.0],
     "restart": [0, 1, 2],
@@ -197,6 +200,16 @@ def _snapshots(columns: dict[str, Any], rng: np.random.Generator) -> None:
     columns["pooled"], columns["dimension_low"], columns["dimension_high"] = pooled, pooled - 0.4, pooled + 0.3
 
 
+def _comparison(columns: dict[str, Any], rng: np.random.Generator) -> None:
+    """The first arm is the baseline; effects of either sign."""
+    columns["measure"], columns["baseline"], columns["seeds"] = "robust_accuracy", "plain", 5
+    columns["effects"] = list(rng.normal(0, 0.2, (len(columns["arm"]), 5)))
+    columns["effect"] = np.array([one.mean() for one in columns["effects"]])
+    columns["effect_low"], columns["effect_high"] = columns["effect"] - 0.15, columns["effect"] + 0.15
+    columns["asks"] = "Does it help, or is it the steps that were added with it, as so often?"
+    columns["besides"] = ["steps" if arm == "another one" else "" for arm in columns["arm"]]
+
+
 def _transfer(columns: dict[str, Any], rng: np.random.Generator) -> None:
     columns["amplified"] = False
 
@@ -235,6 +248,7 @@ CONSISTENT = {
     "interpolation": _interpolation,
     "latent_snapshots": _snapshots,
     "transfer": _transfer,
+    "comparison": _comparison,
     "transferred": _transferred,
     "convergence": _convergence,
     "certification": _certification,

@@ -81,7 +81,8 @@ def run_all() -> None:
     encoder = {**NAMED, "model": DISCRIMINATOR, "training": {"steps": 3, "batch": 8}}
     command("train-encoder", encoder, generator="g.safetensors", out_model="e.safetensors", out_history="e.parquet")
     searched = {**NAMED, "generator_name": "faces", "choice": 0, "search": SEARCH}
-    command("invert", {**searched, "images": 3}, **judged, encoder="e.safetensors", out="inversion.parquet")
+    inverting = {**judged, "train": "train.parquet", "encoder": "e.safetensors"}
+    command("invert", {**searched, "images": 3}, **inverting, out="inversion.parquet")
     masks = {"square": {"kind": "square", "size": 20}, "crosswalk": {"kind": "crosswalk"}}
     restoring = {**searched, "images": 3, "masks": masks, "methods": ["full", "contextual", "contextual_prior"]}
     command("inpaint", restoring, **judged, discriminator="d.safetensors", out="inpainting.parquet")
@@ -99,6 +100,7 @@ def run_all() -> None:
         "evaluate-autoencoder",
         {**NAMED, "moments": moments, "n": 20, "shown": 5},
         **ends,
+        train="train.parquet",
         model="ae.safetensors",
         out_reconstructions="ar.parquet",
         out_decoded="ad.parquet",

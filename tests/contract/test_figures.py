@@ -28,6 +28,7 @@ from tests.fake_tables import fake_specs, fake_tables
 
 from advgen import registry
 from advgen.figures import common, told
+from advgen.outcomes.figures.outcome import caption
 from advgen.report.page import alt_text, rst_html
 from advgen.specs.figures import FigureSpec
 
@@ -239,7 +240,7 @@ def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table])
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_caption(kind: str) -> None:
-    text = (ROOT / "src/advgen" / registry.kinds("figures")[kind].caption()).read_text(encoding="utf-8")
+    text = Path(caption(SPECS[kind]["full"])).read_text(encoding="utf-8")
     assert rst_html(text).startswith("<p>")
     assert 20 < len(alt_text(text)) < 250
     # Snakemake's report reads captions as Jinja templates.

@@ -23,7 +23,9 @@ KINDS = {
         skip_latent=True,
     ),
 }
-CASES = {**registry.PRESETS["generators"], **{spec.kind: spec for spec in KINDS.values()}}
+DIGIT = (1, 28, 28)
+PRESETS = {name: spec.fit(spec.image_shape() or DIGIT) for name, spec in registry.PRESETS["generators"].items()}
+CASES = {**PRESETS, **{spec.kind: spec for spec in KINDS.values()}}
 
 
 def test_every_registered_kind_is_tested():
@@ -63,7 +65,44 @@ def test_in_eval_mode_an_image_does_not_depend_on_its_batch(generator):
 
 
 def test_sizes_that_the_report_fixes():
-    assert count_parameters(build("generators", registry.PRESETS["generators"]["M1"])) == 675_025
+    assert count_parameters(build("generators", PRESETS["M1"])) == 675_025
+
+
+SHAPES = [(channels, side, side) for side in (28, 32, 64) for channels in (1, 3)]
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 32, 48)], ids=str)
+@pytest.mark.parametrize(
+    "name", [name for name, spec in registry.PRESETS["generators"].items() if not spec.image_shape()]
+)
+def test_those_that_are_made_for_no_shape_fit_themselves_to_images(name, shape):
+    generator = build("generators", registry.PRESETS["generators"][name].fit(shape)).eval()
+    assert generator.image == shape
+    assert generator(torch.randn(2, generator.latent)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize(
+    ("keys", "shape", "told"),
+    [
+        (
+            {"channels": (8, 4, 2)},
+            DIGIT,
+            "makes no 1×28×28 images: 4 .* of stride 2 make sides of 16, 32, 48, … pixels",
+        ),
+        (
+            {"channels": (4,), "kernel": 5, "padding": 0},
+            (3, 4, 4),
+            "makes no 3×4×4 images: 2 .* sides of 13, 17, 21, …",
+        ),
+        ({"start": (8, 4, 4), "channels": ()}, (3, 32, 32), "makes 3×8×8 images, not 3×32×32"),
+        ({"start": 8, "image_channels": 1}, (3, 32, 32), "makes 1×32×32 images, not 3×32×32"),
+    ],
+)
+def test_images_that_it_cannot_make_are_refused(keys, shape, told):
+    with pytest.raises(ValueError, match=told):
+        TransposedConvGenerator(kind="transposed_conv", **keys).fit(shape)
+    with pytest.raises(ValueError, match="makes 1×28×28 images, not"):
+        FcGenerator(kind="fc", image=DIGIT).fit((3, 32, 32))
 
 
 def test_batch_norm_and_activation_are_those_of_the_spec():
@@ -81,7 +120,7 @@ def test_he_initialisation_keeps_what_z_changes():
     spread = {}
     for initial in ("default", "he"):
         torch.manual_seed(0)
-        spec = registry.PRESETS["generators"]["M2"].model_copy(update={"initial": initial})
+        spec = PRESETS["M2"].model_copy(update={"initial": initial})
         generator = build("generators", spec)
         spread[initial] = generator(torch.randn(64, generator.latent)).std(0).mean().item()
     assert spread["he"] > 3 * spread["default"]
@@ -90,7 +129,7 @@ def test_he_initialisation_keeps_what_z_changes():
 def test_the_latent_vector_skips_to_the_later_layers():
     """Cut off from z in its first feature maps, a generator that skips still paints what z says; a plain one cannot."""
     torch.manual_seed(0)
-    spec = TransposedConvGenerator(kind="transposed_conv", latent=6, start=(8, 4, 4), channels=(6, 5))
+    spec = TransposedConvGenerator(kind="transposed_conv", latent=6, start=(8, 4, 4), channels=(6, 5), image_channels=1)
     plain, skipping = (
         build("generators", spec.model_copy(update={"skip_latent": skips})).eval() for skips in (False, True)
     )

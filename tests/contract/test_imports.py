@@ -27,6 +27,7 @@ NETWORKS = {"torch", *TABLES}
 INTERVALS = {"scipy.special"}
 BUDGET = {
     "certify": {*NETWORKS, *INTERVALS},
+    "compare": {*TABLES, *INTERVALS, "pandas"},
     "cv-data": {*TABLES, "bibtexparser"},
     "cv-render": {"jinja2", "typst"},
     "draw": {*TABLES, *INTERVALS, "pandas", "matplotlib", "PIL"},

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from advgen import contracts, registry
-from advgen.io.checkpoints import build
-from advgen.models.layers import count_parameters
+from advgen.core.provenance import Stamp
+from advgen.io.checkpoints import build, load_model, save_model
+from advgen.models.layers import count_parameters, plain_weights
 from advgen.models.predict import features_and_probabilities, predict
 from advgen.specs.networks import Activation, ConvNetwork, EnsembleNetwork, FcNetwork
 
@@ -104,6 +105,15 @@ def test_colour_images_fit(name):
     assert network(images(2, channels=3).float() / 255).shape == (2, 2)
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 64, 64)], ids=str)
+@pytest.mark.parametrize(
+    "name", ["cnn", "judge-cnn", "encoder-cnn", "madry-1", "FC10", "M4", "M6", "dcgan-discriminator"]
+)
+def test_named_ones_fit_themselves_to_images(name, shape):
+    network = build("networks", registry.PRESETS["networks"][name].fit(shape), 2).eval()
+    assert network(torch.rand(2, *shape)).shape == (2, 2)
+
+
 def test_the_reports_discriminator_has_its_parameter_count():
     spec = registry.PRESETS["networks"]["M3"].fit((1, 28, 28))
     assert count_parameters(build("networks", spec, 1)) == 1_460_225
@@ -124,3 +134,38 @@ def test_pooling_first_gives_what_the_field_writes(activation, batch_norm, strid
     assert isinstance(layers[-2], torch.nn.MaxPool2d)
     x = images(4).float() / 255
     torch.testing.assert_close(torch.nn.Sequential(*layers)(x), network.features(x))
+
+
+@pytest.mark.parametrize("kind", ["fc", "conv"])
+def test_spectral_norms_are_one(kind):
+    """Of a layer whose singular values are known, and of all of them, once power iteration has found their largest."""
+    spec = FcNetwork(kind="fc", hidden=(6,)) if kind == "fc" else ConvNetwork(kind="conv", channels=(6,), kernel=3)
+    torch.manual_seed(0)
+    network = build("networks", spec.fit((1, 28, 28)).model_copy(update={"spectral_norm": True}), 2)
+    layer = next(one for one in network.modules() if hasattr(one, "parametrizations"))
+    given = layer.parametrizations.weight.original
+    wide = torch.linalg.qr(torch.randn(given[0].numel(), 6)).Q.T
+    known = torch.linalg.qr(torch.randn(6, 6)).Q @ torch.diag(torch.tensor([4.0, 2, 1, 0.5, 0.2, 0.1])) @ wide
+    with torch.no_grad():
+        given.copy_(known.reshape(given.shape))
+        for _ in range(100):
+            network.train()(images(2).float() / 255)
+    torch.testing.assert_close(layer.weight.flatten(1), known / 4)
+    plain = plain_weights(network)
+    for one in plain.modules():
+        if isinstance(one, torch.nn.Linear | torch.nn.Conv2d):
+            assert torch.linalg.matrix_norm(one.weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-4)
+    x_BCHW = images(5).float() / 255
+    assert torch.equal(plain.eval()(x_BCHW), network.eval()(x_BCHW))
+    assert {name for name, _ in plain.named_parameters()} == {
+        name for name, _ in build("networks", spec.fit((1, 28, 28)), 2).named_parameters()
+    }
+
+
+def test_what_was_normalised_is_read_back_from_its_file(tmp_path):
+    torch.manual_seed(0)
+    network = build("networks", FcNetwork(kind="fc", hidden=(6,), spectral_norm=True).fit((1, 28, 28)), 2)
+    network.train()(images(2).float() / 255)
+    save_model(tmp_path / "network.safetensors", network, Stamp("test", {}, "x"))
+    x_BCHW = images(5).float() / 255
+    assert torch.equal(load_model(tmp_path / "network.safetensors")(x_BCHW), network.eval()(x_BCHW))

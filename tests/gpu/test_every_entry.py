@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
+import torch
 from pydantic import BaseModel
 from tests.entries import DEEP, USES, autoencoder, mask, train, train_gan, workplace
+from tests.gpu.device import OnGpu, PretendedGpu
 
 from advgen import registry
+from advgen.inpainting.fill import blended, harmonic
 from advgen.inpainting.restore import METHODS
 from advgen.io.tables import read_table
 from advgen.specs.searches import LatentSearch
@@ -71,6 +74,12 @@ TRAININGS = {
 )
 def test_a_training_and_a_search_do_with_every_choice(name: str, keys: dict[str, Any]) -> None:
     TRAININGS[name][1](**keys)
+
+
+def test_holes_are_filled_on_the_gpu() -> None:
+    with PretendedGpu():
+        x_NCHW, known_NHW = torch.rand(2, 1, 8, 8).to("cuda:0"), (torch.rand(2, 8, 8) > 0.5).to("cuda:0")
+        assert isinstance(blended(x_NCHW, known_NHW, harmonic(x_NCHW, known_NHW)), OnGpu)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -29,7 +29,9 @@ from advgen.training.state import Callbacks
 
 SHAPE, CLASSES, N = (1, 12, 12), 3, 60
 DEVICE = "cuda:0"
-GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=4, start=(4, 6, 6), channels=(), kernel=4)
+GENERATOR = TransposedConvGenerator(
+    kind="transposed_conv", latent=4, start=(4, 6, 6), channels=(), image_channels=1, kernel=4
+)
 NETWORK = ConvNetwork(kind="conv", channels=(4, 6), hidden=(8,), dropout=0.2).fit(SHAPE)
 DEFENCES = sorted(registry.kinds("defences"))
 
@@ -79,10 +81,10 @@ def probe(device, callbacks):
     return train_head(head, body, *data(), spec, 0, data(), device, callbacks), [head]
 
 
-def gan(device, callbacks, **keys):
+def gan(device, callbacks, spectral_norm=False, **keys):
     torch.manual_seed(0)
     # a GPU is sent all latent vectors of a step before it begins, so that dropout would draw other numbers
-    discriminator = NETWORK.model_copy(update={"dropout": 0.0})
+    discriminator = NETWORK.model_copy(update={"dropout": 0.0, "spectral_norm": spectral_norm})
     pair = build("generators", GENERATOR), build("networks", discriminator, 1)
     spec = GanTraining(epochs=2, batch=20, ema=0.9, **keys)
 
@@ -100,6 +102,8 @@ TRAININGS = {
     "gan": gan,
     "gan, looking ahead, the best of two": partial(gan, unroll=1, checkpoint_selection=2),
     "gan, penalised every second step": partial(gan, r1=5.0, r1_every=2),
+    "gan, with a gradient penalty": partial(gan, loss="wasserstein", gradient_penalty=10.0),
+    "gan, of spectral norms": partial(gan, spectral_norm=True, unroll=1),
     "gan, unrolled exactly": partial(gan, unroll=1, unroll_mode="exact"),
     **{f"classifier, {kind}": partial(classifier, kind=kind) for kind in DEFENCES},
 }

@@ -44,24 +44,27 @@ def linear(spec, outputs):
 register(LinearNetwork, linear)
 '''
 
+FIGURE = "figures:\n  confused: {kind: confusion, source: fc100, attack: momentum}\n"
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Path) -> Project:
     """The spine study with an attack and a network of one's own."""
     project = Project(tmp_path_factory.mktemp("own"), cache=kept)
     (project.folder / "studies").mkdir()
-    shutil.copy(EXAMPLE / "momentum.py", project.folder / "studies")
+    for name in ("plugin/momentum.py", "plugins/confusion.py", "plugins/confusion.rst"):
+        shutil.copy(EXAMPLE.parent / name, project.folder / "studies")
     (project.folder / "studies/linear.py").write_text(NETWORK)
     text = (ROOT / "tests/spine.yaml").read_text()
     for old, new in {
-        "title: advgen, spine\n": "title: advgen, spine\nplugins: [momentum.py, linear.py]\n",
+        "title: advgen, spine\n": "title: advgen, spine\nplugins: [momentum.py, linear.py, confusion.py]\n",
         "  cnn:\n    dataset: mnist\n    model: cnn\n": "  cnn:\n    dataset: mnist\n    model: {kind: linear}\n",
         "attacks: [pgd]": "attacks: [pgd, momentum]",
         "attacks:\n": "attacks:\n  momentum: {kind: momentum, eps: 0.1}\n",
     }.items():
         assert text.count(old) >= 1
         text = text.replace(old, new, 1)
-    (project.folder / STUDY).write_text(text)
+    (project.folder / STUDY).write_text(text + FIGURE)
     result = project.snakemake(STUDY)
     assert result.returncode == 0, result.stderr[-5000:]
     return project
@@ -78,6 +81,14 @@ def test_they_stand_in_tables_beside_ours_and_in_stamps(finished: Project) -> No
     assert stamp.command.endswith(" --plugins studies/momentum.py")
     other = read_stamp(finished.folder / "results/attacks/fc100/seed0/pgd.parquet")
     assert other is not None and "momentum.py" not in other.versions
+
+
+def test_a_figure_stands_in_the_report_with_its_caption(finished: Project) -> None:
+    page = (finished.folder / "results/report/index.html").read_text(encoding="utf-8")
+    assert "What a classifier takes the attacked images of each class for, in percent of the class." in page
+    stamp = read_stamp(finished.folder / "results/figures/confused.png")
+    assert stamp is not None and {"confusion.py", "pandas"} <= stamp.versions.keys()
+    assert stamp.command.endswith(" --plugins studies/confusion.py")
 
 
 def test_what_was_made_agrees_with_the_plan(finished: Project) -> None:
@@ -119,7 +130,7 @@ def test_an_installed_one_needs_no_mention(finished: Project, tmp_path: Path) ->
     ]
     done = finished.run(*install, "--no-index", "--target", str(tmp_path / "installed"), str(package))
     assert done.returncode == 0, done.stderr
-    finished.edit(STUDY, "plugins: [momentum.py, linear.py]", "plugins: [linear.py]")
+    finished.edit(STUDY, "plugins: [momentum.py, linear.py, confusion.py]", "plugins: [linear.py, confusion.py]")
     missing = finished.advgen("plan", STUDY)
     assert "attacks.momentum.kind = 'momentum': is unknown" in missing.stderr
     before = dict(finished.environment)
@@ -134,7 +145,7 @@ def test_an_installed_one_needs_no_mention(finished: Project, tmp_path: Path) ->
         assert "## MomentumAttack" in (finished.folder / "config/README.md").read_text()
     finally:
         finished.environment = before
-        finished.edit(STUDY, "plugins: [linear.py]", "plugins: [momentum.py, linear.py]")
+        finished.edit(STUDY, "plugins: [linear.py, confusion.py]", "plugins: [momentum.py, linear.py, confusion.py]")
 
 
 def test_a_broken_package_is_left_out_in_one_line(finished: Project, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from advgen.cli import main
 from advgen.core.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
-SAME = {"seed": 0, "dataset": "mnist", "images": 100, "parameters": 1, "defence": "", "n": 100}
+SAME = {"seed": 0, "dataset": "mnist", "tested_on": "mnist", "images": 100, "parameters": 1, "defence": "", "n": 100}
 
 
 def results(folder: Path, **errors: tuple[float, float, float, float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,10 @@ def attack(kind: str, body: str = "return x") -> str:
             attack("mine").replace("register(Spec, attack)", "register(attack, attack)"),
             r"one\.py:\d+: attack: is no spec class of a family; derive it from one of DatasetSpec, ",
         ),
+        (
+            "from advgen.specs.figures import FigureSpec\n\nclass Mine(FigureSpec):\n    group = 'Mine'\n",
+            r"one\.py:3: Mine: group = 'Mine': must be one of Data and judge, Generative lab, Adversarial lab",
+        ),
     ],
 )
 def test_a_plug_in_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:
@@ -156,6 +161,22 @@ def test_only_the_jobs_that_use_a_file_load_it(study: Path) -> None:
     [job] = [job for job in plan.of("craft") if job.wildcards["attack"] == "mine"]
     files = plan.files("craft", job.wildcards, job.inputs, job.outputs)
     assert files.endswith(" --plugins studies/mine.py")
+
+
+def test_the_caption_of_a_figure_stands_beside_it(study: Path) -> None:
+    figure = ROOT / "docs/examples/plugins/confusion.py"
+    shutil.copy(figure, study.parent)
+    text = STUDY.replace("yours.py]", "yours.py, confusion.py]")
+    study.write_text(text + "figures: {confused: {kind: confusion, source: one, attack: mine}}\n")
+    file = study.relative_to(Path.cwd())
+    told = (
+        r"one\.yaml:7: figures\.confused\.kind: studies/confusion\.rst: no such file; write the caption of 'confusion'"
+    )
+    with pytest.raises(ConfigError, match=told):
+        load_file(file)
+    shutil.copy(figure.with_suffix(".rst"), study.parent)
+    [report] = build(load_file(file)).of("report_page")
+    assert report.inputs["captions"] == ("studies/confusion.rst",)
 
 
 @pytest.mark.parametrize(

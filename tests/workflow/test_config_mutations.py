@@ -55,7 +55,7 @@ def of_presets() -> dict[str, Any]:
             "discriminator": "M3",
         }
         for number, spec in enumerate(PRESETS["generators"].values())
-        if spec.image_shape() == (1, 28, 28)
+        if spec.image_shape() in (None, (1, 28, 28))
     }
     autoencoders = {
         f"ae-{number}": {"dataset": "mnist", "model": spec.model_dump(mode="json")}

@@ -40,11 +40,11 @@ READS: dict[str, dict[str, str]] = {
         "data": TEST,
     },
     "train_autoencoder": {"data": TRAIN},
-    "evaluate_autoencoder": {"model": AUTOENCODER, "judge": JUDGE, "data": TEST},
+    "evaluate_autoencoder": {"model": AUTOENCODER, "judge": JUDGE, "data": TEST, "train": TRAIN},
     "train_classifier": {"data": TRAIN},
     "train_probe": {"model": "{probed}", "data": TRAIN},
     "train_encoder": {"generator": GENERATOR},
-    "invert": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "encoder": "{encoder}"},
+    "invert": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "train": TRAIN, "encoder": "{encoder}"},
     "inpaint": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "discriminator": "{prior}"},
     "truncate": {"generator": GENERATOR, "judge": JUDGE, "data": TEST},
     "interpolate": {"model": "{interpolated}", "judge": JUDGE, "data": TEST},
@@ -142,6 +142,7 @@ GATHERED: dict[str, tuple[str, str]] = {
     "linearity": ("linearity", "logits"),
     "certified": ("certify", "radii"),
     "simulations": ("simulate", "series"),
+    "comparisons": ("compare", "effects"),
 }
 """From which rule's output each table is gathered; the others are of transfers."""
 BESIDE = {"robustness": ("transfer", "examples")}
@@ -171,8 +172,15 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     of = [job.wildcards.get("classifier") or job.wildcards["probe"] for job in trained]
     assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.dataset_of(name)) for name in of)
     [checks] = plan.of("sanity_checks")
-    judged = [("evaluate_gan", "quality"), ("craft", "examples"), ("calibrate_judge", "calibration")]
-    judged += [("inpaint", "inpainting"), ("transfer", "row"), ("transfer", "examples"), ("certify", "radii")]
+    judged = [("evaluate_gan", "quality"), ("evaluate_autoencoder", "quality")]
+    judged += [("evaluate_autoencoder", "reconstructions"), ("craft", "examples"), ("calibrate_judge", "calibration")]
+    judged += [
+        ("invert", "inversion"),
+        ("inpaint", "inpainting"),
+        ("transfer", "row"),
+        ("transfer", "examples"),
+        ("certify", "radii"),
+    ]
     judged += [("evaluate_classifiers", "table")] if plan.has("craft") else []
     assert checks.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
     assert checks.inputs["models"] == tuple(job.inputs["model"] for job in plan.of("craft"))

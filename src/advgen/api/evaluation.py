@@ -57,7 +57,7 @@ STATUS = {(True, "check"): "pass", (True, "warning"): "pass", (False, "warning")
 LEVEL = 1 / 255
 ALONE = 20
 """Images that are shown to the model one at a time."""
-UNKNOWN = ("source", "source_seed", "dataset", "images", "parameters", "defence")
+UNKNOWN = ("source", "source_seed", "dataset", "tested_on", "images", "parameters", "defence")
 """Columns of our tables that say nothing about one given model."""
 
 
@@ -224,7 +224,7 @@ def evaluate(
             source_seed=seed,
             attack_name=name,
             attack=spec,
-            origin=Origin(dataset="given", images=0, defence="none"),
+            origin=Origin(dataset="given", tested_on="given", images=0, defence="none"),
             examples=len(what.images),
             choice=seed,
         )

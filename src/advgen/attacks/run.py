@@ -170,8 +170,9 @@ def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) ->
         _, logits_NK = predict(model, x_NCHW, max(1, min(batch, len(x_NCHW)) // 2))
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, TypeError, IndexError) as error:
-        raise ValueError(f"the model fails {seen}: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # whatever somebody else's code may raise
+        told = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}".removeprefix("RuntimeError: ")
+        raise ValueError(f"the model fails {seen}: {told}; it must give logits, (images, classes)") from error
     shape = tuple(logits_NK.shape)
     if len(shape) != 2 or shape[0] != len(x_NCHW) or shape[1] < 2:
         raise ValueError(f"the model gives {shape} {seen}; an attack needs logits (images, classes)")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from advgen.core.own_files import factory_files
 from advgen.core.provenance import Stamp, sha256_file, write_bytes
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -
         return
     try:
         logits = predict(model, images[:2])[1]
-    except (RuntimeError, TypeError, IndexError):
+    except Exception:
         return  # told with all else that a model may do wrong
     if logits.ndim == 2 and logits.shape[1] != len(names):
         told = f"{data} has {len(names)} classes ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
@@ -155,8 +156,7 @@ def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -
 def _stamp(stamp: Stamp, arguments: argparse.Namespace) -> Stamp:
     """With the command and the digests of the files that it read."""
     files = [arguments.model, *([Path(arguments.data)] if Path(arguments.data).is_file() else [])]
-    if arguments.factory and Path(arguments.factory.rpartition(":")[0]).is_file():
-        files.append(Path(arguments.factory.rpartition(":")[0]))
+    files += factory_files(arguments.factory)
     inputs = {os.path.relpath(path): sha256_file(path) for path in files}
     return replace(stamp, command=command(arguments), inputs=inputs)
 

@@ -347,11 +347,11 @@ def _roots() -> list[str]:
 
 @cache
 def _origin_of(package: str) -> Path:
-    """Where a package's modules lie, or a module without its ending."""
+    """Where a package's modules lie, with an `__init__.py` or without, or a module without its ending."""
     spec = importlib.util.find_spec(package) if package != PLUGINS else None
-    if spec is None or spec.origin is None:
-        return Path(os.devnull)
-    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin).with_suffix("")
+    if spec and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin).with_suffix("") if spec and spec.origin else Path(os.devnull)
 
 
 def module_at(path: Path) -> str | None:
@@ -377,7 +377,18 @@ def package_folder() -> Path:
 
 def package_file(name: str) -> str:
     """A file of the package, relative to the working folder where it lies below it."""
-    path = package_folder() / name
+    return _from_here(package_folder() / name)
+
+
+def file_beside(target: str, name: str) -> str:
+    """A file in the folder of the module of a "module:name", likewise; of a plug-in, too."""
+    module = target.partition(":")[0]
+    path = _path(module)
+    assert path is not None, module
+    return _from_here(path.with_name(name))
+
+
+def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -138,6 +138,12 @@ class Study(Spec):
         dataset: str = getattr(self, self.family_of(model))[model].dataset
         return dataset
 
+    def tested_on(self, model: str) -> str:
+        """The data set on whose test images a trained model is tested, by its name: its own, or one that it names."""
+        definition = getattr(self, self.family_of(model))[model]
+        dataset: str = getattr(definition, "tested_on", None) or definition.dataset
+        return dataset
+
     def seeds_of(self, model: str) -> tuple[int, ...]:
         """The seeds of a trained model, by its name."""
         seeds: tuple[int, ...] = getattr(self, self.family_of(model))[model].seeds_in(self)

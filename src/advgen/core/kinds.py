@@ -230,7 +230,7 @@ class Experiment(Kind[D]):
         for name, definition in self.all(study):
             images = getattr(definition, "images", 0)
             for subject in getattr(definition, self.subjects_key):
-                test = study.facts(study.dataset_of(subject)).test
+                test = study.facts(study.tested_on(subject)).test
                 if images > test:
                     yield (self.name, name, "images"), f" = {images}: there are only {test} test images"
 
@@ -249,7 +249,7 @@ class OnClassifiers(Experiment[D]):
     subject_field = wildcard = "source"
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
-        data = planner.test_images(planner.study.dataset_of(name))
+        data = planner.test_images(planner.study.tested_on(name))
         for trained in planner.trained(name):
             yield trained.seed, {"model": trained.outputs["model"], "data": data}
 

@@ -193,11 +193,11 @@ def _keep(known: dict[str, Any], seen: dict[str, Any]) -> None:
 
 
 def model_digest(path: str, factory: str | None) -> str:
-    """Of a model's file, and of the file of the code that its weights fit; ValueError if one is not there."""
+    """Of a model's file, and of the files of the code that its weights fit; ValueError if one is not there."""
     if not Path(path).is_file():
         raise ValueError(f"no such file; paths are relative to {WHERE}")
-    code = _code_of(factory)
-    return sha256_text(f"{file_digest(Path(path))} {file_digest(code) if code else factory}")[:16]
+    code = " ".join(file_digest(one) for one in factory_files(factory)) or factory
+    return sha256_text(f"{file_digest(Path(path))} {code}")[:16]
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -208,19 +208,62 @@ def is_checkpoint(path: Path) -> bool:
     return False
 
 
-def _code_of(factory: str | None) -> Path | None:
-    """The file of a factory, "path.py:function", or of "module:function" where it lies below the working folder."""
+def factory_files(factory: str | None) -> list[Path]:
+    """The file of "path.py:function", or of "module:function" below the working folder, and what it imports from there.
+
+    What is imported from anywhere else is installed, and does not count. ValueError if the file is not there, or if one
+    is no Python.
+    """
     if factory is None:
-        return None
+        return []
     place, colon, name = factory.rpartition(":")
     if not colon or not name.isidentifier():
         raise ValueError("write module:function, or path.py:function")
     if place.endswith(".py"):
         if not Path(place).is_file():
             raise ValueError(f"no such file as {place}; paths are relative to {WHERE}")
-        return Path(place)
-    base = Path(*place.split("."))
-    return next((one for one in (base.with_suffix(".py"), base / "__init__.py") if one.is_file()), None)
+        folder, todo = Path(place).parent, [Path(place)]
+    else:
+        folder, todo = Path(), _modules(Path(), place)
+    found: list[Path] = []
+    while todo:
+        file = todo.pop(0)
+        if file not in found:
+            found.append(file)
+            todo += _imported(file, folder)
+    return found
+
+
+def _imported(file: Path, folder: Path) -> list[Path]:
+    """The files below a folder that a file of code imports."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ValueError(f"{file}{line} is no Python: {getattr(error, 'msg', error)}") from None
+    found: list[Path] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                found += _modules(folder, one.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = file.parents[min(node.level, len(file.parents)) - 1] if node.level else folder
+            origin = f"{node.module}." if node.module else ""
+            for one in node.names if base.is_relative_to(folder) else ():
+                found += _modules(base, f"{origin}{one.name}")
+    return found
+
+
+def _modules(folder: Path, dotted: str) -> list[Path]:
+    """The files of a module and of the packages that it stands in, as far as they lie below a folder."""
+    parts = dotted.split(".")
+    places = [folder.joinpath(*parts[:size]) for size in range(1, len(parts) + 1)]
+    return [
+        file
+        for place in places
+        for file in (place / "__init__.py", place.parent / f"{place.name}.py")
+        if file.is_file()
+    ]
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------

@@ -50,7 +50,12 @@ GAP = 5.0
 LEGEND = 4.0
 
 NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}
-METHODS = {"full": "full loss", "contextual": "contextual loss", "contextual_prior": "contextual + prior loss"}
+METHODS = {
+    "full": "full loss",
+    "contextual": "contextual loss",
+    "contextual_prior": "contextual + prior loss",
+    "harmonic": "harmonic fill, no generator",
+}
 # Threat models that have no radius.
 FREE = {"spatial": "rotation and translation"}
 CHANGED = {"region": "only a region's pixels"}

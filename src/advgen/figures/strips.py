@@ -30,13 +30,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Measure:
-    """One column: what is measured and in which direction it is better."""
+    """One column: what is measured and in which direction it is better; `zero`: effects, with a line at none."""
 
     title: str
     note: str
     marks: Sequence[Mark]
     log: bool = False
     limits: tuple[float, float] | None = None
+    zero: bool = False
 
 
 def draw(
@@ -80,6 +81,8 @@ def _column(axes: Axes, measure: Measure, rows: int, groups: int, row: float, wi
         axes.set_xscale("log")
     if measure.marks:
         axes.set_xlim(*_limits(measure))
+    if measure.zero:
+        axes.axvline(0, color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     low, high = axes.get_xlim()
     for mark in measure.marks:
         y = mark.row + (mark.group - (groups - 1) / 2) * DODGE / row
@@ -114,6 +117,10 @@ def _limits(measure: Measure) -> tuple[float, float]:
     if measure.limits is not None:
         floor, ceiling = measure.limits
         return floor - 0.03 * (ceiling - floor), ceiling + 0.03 * (ceiling - floor)
+    if measure.zero:
+        low, high = min(0.0, ends.min()), max(0.0, ends.max())
+        room = 0.05 * ((high - low) or 1.0)
+        return float(low - room), float(high + room)
     if measure.log:
         low, high = max(ends.min(), shown.min() / 3), min(ends.max(), 3 * shown.max())
         return float(low / 1.15), float(high * 1.15)

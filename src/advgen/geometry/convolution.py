@@ -17,3 +17,13 @@ def transposed_sizes(side: int, layers: int, kernel: int, stride: int, padding: 
     for _ in range(layers):
         sizes.append((sizes[-1] - 1) * stride - 2 * padding + kernel)
     return sizes
+
+
+def transposed_start(side: int, layers: int, kernel: int, stride: int, padding: int) -> int | None:
+    """Pixels along one side before some transposed convolutions that lead to `side`; None if no number does."""
+    for _ in range(layers):
+        steps, rest = divmod(side + 2 * padding - kernel, stride)
+        side = steps + 1
+        if rest or side < 1:
+            return None
+    return side

@@ -29,8 +29,8 @@ def calibrate(
 ) -> list[dict[str, Any]]:
     """Levels of up to `n` training images each (uint8 NCHW), all but the first damaged, against the whole test split.
 
-    Each level has `level`, `n`, `frechet_distance`, `classifier_score`, `precision`, `recall` and `judge_error`, the
-    judge's test error. The class that is missing is 0, the only one is 1.
+    Each level has `level`, `n`, `frechet_distance`, `classifier_score`, `precision`, `recall`, `density`,
+    `coverage`, `variety` and `judge_error`, the judge's test error. The class that is missing is 0, the only one is 1.
     """
     judge.to(device)
     test_order_N = torch.randperm(len(test_images), generator=seeds.generator(seed, "ladder", "test"))

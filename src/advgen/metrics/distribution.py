@@ -5,7 +5,7 @@ Features are (N, F), probabilities (N, K), labels (N,): arrays, or tensors on th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,16 +17,14 @@ CHUNK = 1000  # rows of a distance matrix held at once
 
 
 def quality(reference_features: ArrayLike, features: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
-    """`frechet_distance`, `classifier_score`, `precision`, `recall` of images against a reference set in random order.
+    """`frechet_distance`, `classifier_score` and what `Support` has, of images against a reference in random order.
 
-    The distance uses the whole reference; precision and recall compare sets of equal size, so its first images.
+    The distance uses the whole reference; the others compare sets of equal size, so its first images.
     """
-    precision, recall = precision_recall(np.asarray(reference_features)[: len(np.asarray(features))], features)
     return {
         "frechet_distance": frechet(reference_features, features),
         "classifier_score": classifier_score(probabilities),
-        "precision": precision,
-        "recall": recall,
+        **support(np.asarray(reference_features)[: len(np.asarray(features))], features)._asdict(),
     }
 
 
@@ -55,28 +53,54 @@ def classifier_score(probabilities: ArrayLike) -> float:
     return float(np.exp((p_NK * (log_p - log_mean)).sum(1).mean()))
 
 
-def precision_recall(real_features: ArrayLike, fake_features: ArrayLike, k: int = 3) -> tuple[float, float]:
-    """k-NN precision and recall [kynkaanniemi2019improved].
+class Support(NamedTuple):
+    """How far fakes lie where real images do, and the other way round."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    variety: float
+
+
+def support(real_features: ArrayLike, fake_features: ArrayLike, k: int = 3, k_density: int = 5) -> Support:
+    """k-NN precision and recall [kynkaanniemi2019improved], density and coverage [naeem2020reliable].
 
     Precision is the share of fakes that lie nearer to some real image than its k-th real neighbour does; recall the
-    same with the roles swapped. ValueError if a set has no more than `k` images.
+    same with the roles swapped. Density counts, for each fake, all real images that it is so near to, with `k_density`
+    and in units of it (1 where both sets are alike), so that one outlier does not make room for many fakes; coverage is
+    the share of real images with a fake that near. Variety is the median distance of a fake to its nearest other one,
+    in units of that of real images: next to 0 where a few images come again and again.
+
+    Raises:
+        ValueError: a set has no more images than the larger k.
     """
     real, fake = torch.from_numpy(_float64(real_features)), torch.from_numpy(_float64(fake_features))
-    if min(len(real), len(fake)) <= k:
-        raise ValueError(f"precision and recall with k = {k} need more than {k} images on each side")
-    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
-    near_real, near_fake = [], torch.zeros(len(real), dtype=torch.bool)
+    if min(len(real), len(fake)) <= max(k, k_density):
+        raise ValueError(
+            f"precision, recall, density and coverage need more than {max(k, k_density)} images on each side"
+        )
+    real_radii, dense_radii, real_nearest = _radii(real, k, k_density, 1)
+    fake_radii, fake_nearest = _radii(fake, k, 1)
+    near_real, inside, covered = [], 0, torch.zeros(len(real), dtype=torch.bool)
+    near_fake = torch.zeros(len(real), dtype=torch.bool)
     for rows, radii in zip(torch.split(fake, CHUNK), torch.split(fake_radii, CHUNK), strict=True):
         distances = torch.cdist(rows, real)
         near_real.append((distances <= real_radii).any(1))
         near_fake |= (distances <= radii.unsqueeze(1)).any(0)
-    return torch.cat(near_real).double().mean().item(), near_fake.double().mean().item()
+        near = distances <= dense_radii
+        inside += int(near.sum())
+        covered |= near.any(0)
+    precision, recall, coverage = (one.double().mean().item() for one in (torch.cat(near_real), near_fake, covered))
+    apart = (fake_nearest.median() / real_nearest.median().clamp_min(1e-12)).item()
+    return Support(precision, recall, inside / (k_density * len(fake)), coverage, apart)
 
 
-def _radii(points: Tensor, k: int) -> Tensor:
-    """Distance of each point to its k-th neighbour (topk is ten times as fast as kthvalue here)."""
-    nearest = [torch.cdist(rows, points).topk(k + 1, largest=False).values for rows in torch.split(points, CHUNK)]
-    return torch.cat(nearest)[:, k]
+def _radii(points: Tensor, *ks: int) -> list[Tensor]:
+    """Distance of each point to its k-th neighbour, for each k (topk is ten times as fast as kthvalue here)."""
+    chunks = torch.split(points, CHUNK)
+    nearest = torch.cat([torch.cdist(rows, points).topk(max(ks) + 1, largest=False).values for rows in chunks])
+    return [nearest[:, k] for k in ks]
 
 
 def class_shares(labels: ArrayLike, classes: int) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv, ndtri, stdtrit
 
 from advgen import seeds
 
@@ -73,3 +73,33 @@ def rank_correlation(
     tail = (1 - confidence) / 2
     low, high = np.quantile(found_R[1:], [tail, 1 - tail])
     return float(found_R[0]), float(low), float(high)
+
+
+def over_runs(values: ArrayLike, rate: bool = False, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean of `values` (runs, images) with an interval over runs and images together, (mean, low, high).
+
+    Runs (seeds) and images are crossed random effects. What runs vary by counts with Student's distribution, what
+    images vary by beyond that with the normal one; the two quantiles are weighted by their shares of the variance
+    [cochran1964approximate]. With one image it is Student's interval over runs. Of a `rate`, n images that agree tell
+    nothing finer than 3 / n [hanley1983nothing]. ValueError for less than two runs.
+    """
+    values_RN = np.asarray(values, dtype=np.float64)
+    runs, n = values_RN.shape
+    if runs < 2:
+        raise ValueError(f"an interval over runs needs two of them, not {runs}")
+    mean = float(values_RN.mean())
+    run_R, image_N = values_RN.mean(1) - mean, values_RN.mean(0) - mean
+    of_runs = n * float((run_R**2).sum()) / (runs - 1)
+    of_images = 0.0
+    if n > 1:
+        rest_RN = values_RN - mean - run_R[:, None] - image_N
+        of_rest = float((rest_RN**2).sum()) / ((runs - 1) * (n - 1))
+        of_images = max(0.0, runs * float((image_N**2).sum()) / (n - 1) - of_rest)
+    half, variance = 0.0, of_runs + of_images
+    if variance > 0:
+        upper = 0.5 + 0.5 * confidence
+        quantile = (of_runs * stdtrit(runs - 1, upper) + of_images * ndtri(upper)) / variance
+        half = float(quantile) * math.sqrt(variance / (runs * n))
+    if rate:
+        half = max(half, 3 / n)
+    return mean, mean - half, mean + half

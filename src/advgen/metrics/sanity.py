@@ -50,15 +50,15 @@ ITERATED = ["pgd", "apgd", "ensemble"]
 
 def check_tables(tables: Mapping[str, pa.Table]) -> list[Check]:
     """The statistical checks that tables without images can be tested for, as rows of the table of checks."""
-    return _tested(STATISTICAL, tables)
+    return tested(STATISTICAL, tables)
 
 
 def check_invariants(tables: Mapping[str, pa.Table]) -> list[Check]:
     """What holds of tables without images whatever the classifiers are, as rows of the table of checks."""
-    return _tested(INVARIANT, tables)
+    return tested(INVARIANT, tables)
 
 
-def _tested(checks: Mapping[tuple[str, ...], tuple[Test, ...]], tables: Mapping[str, pa.Table]) -> list[Check]:
+def tested(checks: Mapping[tuple[str, ...], tuple[Test, ...]], tables: Mapping[str, pa.Table]) -> list[Check]:
     """The rows of all checks whose tables there are."""
     possible = {names: tests for names, tests in checks.items() if tables.keys() >= set(names)}
     return [row for names, tests in possible.items() for test in tests for row in test(*(tables[n] for n in names))]
@@ -335,7 +335,7 @@ def clean_accuracy_is_as_tested(examples: pa.Table, quality: pa.Table) -> list[C
         numbers = {"estimate": right / n - tested, "low": low - tested, "high": high - tested, "source": source}
         holds = low <= tested <= high
         check = "clean accuracy is the test accuracy"
-        checks.append(_statistical(check, f"{source} seed {seed}", holds, detail, n, **numbers))
+        checks.append(statistical(check, f"{source} seed {seed}", holds, detail, n, **numbers))
     return checks
 
 
@@ -480,7 +480,7 @@ def _paired(check: str, subject: str, small: Any, large: Any, unit: str, kind: s
     return _judged(check, subject, paired_difference(small, large, 0, CONFIDENCE), len(small), unit, None, kind)
 
 
-def _statistical(
+def statistical(
     check: str, subject: str, holds: bool, detail: str, n: int, kind: str = "check", **numbers: Any
 ) -> Check:
     """A check over n examples; a mere warning with too few."""
@@ -502,7 +502,7 @@ def _judged(
     estimate, low, high = difference
     numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
     detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {n}"
-    return _statistical(check, subject, (estimate if n < LEAST_N else low) <= 0, detail, n, kind, **numbers)
+    return statistical(check, subject, (estimate if n < LEAST_N else low) <= 0, detail, n, kind, **numbers)
 
 
 def white_box_is_strongest(transfer: pa.Table, transferred: pa.Table | None = None) -> list[Check]:
@@ -601,7 +601,7 @@ def judge_is_calibrated(calibration: pa.Table) -> list[Check]:
             f"lowest level is {best!r} at {frechet_distance.min():.1f}, next {frechet_distance.drop(best).min():.1f}"
         )
         n = int(levels["n"].min())
-        checks.append(_statistical("real images are the lowest level", str(dataset), best == "real train", detail, n))
+        checks.append(statistical("real images are the lowest level", str(dataset), best == "real train", detail, n))
     return checks
 
 

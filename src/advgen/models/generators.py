@@ -18,7 +18,9 @@ class Generator(nn.Module):
 
     def __init__(self, spec: GeneratorSpec, layers: list[nn.Module]):
         super().__init__()
-        self.latent, self.image = spec.latent, spec.image_shape()
+        image = spec.image_shape()
+        assert image is not None
+        self.latent, self.image = spec.latent, image
         self.layers = nn.Sequential(*layers, nn.Sigmoid())
         if spec.initial == "he":
             self._initialise()
@@ -58,6 +60,7 @@ class FullyConnected(Generator):
     """Fully connected layers only (goodfellow2014generative)."""
 
     def __init__(self, spec: FcGenerator):
+        assert spec.image is not None, "fit() the spec to a data set first"
         layers = _hidden(spec.latent, spec.hidden, spec.activation)
         layers += [nn.Linear((spec.latent, *spec.hidden)[-1], math.prod(spec.image)), nn.Unflatten(1, spec.image)]
         super().__init__(spec, layers)
@@ -71,6 +74,7 @@ class TransposedConvolutional(Generator):
     """
 
     def __init__(self, spec: TransposedConvGenerator):
+        assert not isinstance(spec.start, int) and spec.image_channels is not None, "fit() the spec to a data set first"
         layers = _hidden(spec.latent, spec.hidden, spec.activation)
         layers += [nn.Linear((spec.latent, *spec.hidden)[-1], math.prod(spec.start)), nn.Unflatten(1, spec.start)]
         inputs = spec.start[0]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from torch import nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
 
 from advgen.specs.networks import Activation
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def activation(name: Activation) -> nn.Module:
@@ -19,6 +25,26 @@ def activation(name: Activation) -> nn.Module:
         "tanh": nn.Tanh,
     }
     return layers[name]()
+
+
+def normalise_weights(network: nn.Module) -> None:
+    """Divide the weights of each layer by their spectral norm, from now on and while they learn (miyato2018spectral).
+
+    A convolution counts as the matrix of its filters. The norm comes from one step of power iteration in each pass of
+    training; 15 before the first one.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            spectral_norm(layer)
+
+
+def plain_weights(network: Module) -> Module:
+    """A copy of a network whose weights are numbers: what `normalise_weights` made of them is settled."""
+    twin = copy.deepcopy(network)
+    for layer in twin.modules():
+        if parametrize.is_parametrized(layer):
+            parametrize.remove_parametrizations(layer, "weight")
+    return twin
 
 
 def count_parameters(module: nn.Module) -> int:

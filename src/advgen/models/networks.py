@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.geometry.convolution import conv_sizes
-from advgen.models.layers import activation
+from advgen.models.layers import activation, normalise_weights
 from advgen.specs.networks import ConvNetwork, FcNetwork
 
 
@@ -43,6 +43,8 @@ class FullyConnected(Network):
                 layers.append(nn.Dropout(spec.dropout))
             width = hidden
         super().__init__(nn.Sequential(*layers), nn.Linear(width, outputs))
+        if spec.spectral_norm:
+            normalise_weights(self)
 
 
 class Convolutional(Network):
@@ -73,4 +75,6 @@ class Convolutional(Network):
         if spec.dropout:
             layers.append(nn.Dropout(spec.dropout))
         super().__init__(nn.Sequential(*layers), nn.Linear(width, outputs))
+        if spec.spectral_norm:
+            normalise_weights(self)
         self.body.to(memory_format=torch.channels_last)  # convolutions take two thirds of the time on a CPU

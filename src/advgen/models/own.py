@@ -10,11 +10,12 @@ import importlib
 import importlib.util
 import io
 import json
+import logging
 import re
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType, ModuleType
@@ -25,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from advgen.core.own_files import factory_files
 from advgen.io.checkpoints import load_model
 from advgen.io.headers import HEADER
 from advgen.models.predict import device_of
@@ -184,6 +186,8 @@ def _exported(path: Path) -> nn.Module:
     content = path.read_bytes()
     if reason := _distrusted(content):
         raise ValueError(f"{path}: {reason}; export it again: {EXPORT}")
+    if b"cuda" in _devices(content) and not torch.cuda.is_available():
+        raise ValueError(f"{path}: was exported on a GPU, and there is none; export model.cpu() with images on the CPU")
     try:
         with _quiet():
             # without its guards, which are Python that stands in the file
@@ -220,6 +224,13 @@ def _distrusted(content: bytes) -> str:
     return ""
 
 
+def _devices(content: bytes) -> set[bytes]:
+    """The types of devices that an exported program names."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        told = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+    return set(re.findall(rb'{"type": "(\w+)", "index"', told))
+
+
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield key, value
@@ -242,9 +253,15 @@ def _scripted(path: Path) -> nn.Module:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Without torch's warnings and tracebacks: what is wrong is told in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _with_weights(path: Path, factory: str | None) -> nn.Module:
@@ -272,25 +289,57 @@ def made(factory: str) -> nn.Module:
     place, _, name = factory.rpartition(":")
     if not place or not name.isidentifier():
         raise ValueError(f"factory {factory!r}: write module:function, or path.py:function")
-    code = _code(place, factory)
-    if not callable(function := getattr(code, name, None)):
-        raise ValueError(f"factory {factory!r}: {place} has no function {name!r}")
     try:
-        module = function()
-    except Exception as error:
-        raise ValueError(f"factory {factory!r}: raised {type(error).__name__}: {_line(error)}; mend it") from error
+        files = factory_files(factory)
+    except ValueError as error:
+        raise ValueError(f"factory {factory!r}: {error}") from None
+    with _in_sight(place, files):
+        code = _code(place, factory)
+        if not callable(function := getattr(code, name, None)):
+            raise ValueError(f"factory {factory!r}: {place} has no function {name!r}")
+        try:
+            module = function()
+        except Exception as error:
+            raise ValueError(f"factory {factory!r}: raised {type(error).__name__}: {_line(error)}; mend it") from error
     if not isinstance(module, nn.Module):
         raise ValueError(f"factory {factory!r}: gave {type(module).__name__}; it must return a torch.nn.Module")
     return module
 
 
+@contextmanager
+def _in_sight(place: str, files: Iterable[Path]) -> Iterator[None]:
+    """The folder of a user's module is searched first; its files hide no other module of their names, before or after.
+
+    So two models may each have a `layers.py` beside them.
+    """
+    folder = Path(place).absolute().parent if place.endswith(".py") else Path.cwd()
+    own = {_dotted(file.absolute().relative_to(folder)): file for file in files}
+    others = {name for name in own.keys() & sys.modules.keys() if not _stands_in(sys.modules[name], own[name])}
+    hidden = {name: sys.modules.pop(name) for name in others}
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in own.keys() - before:
+            sys.modules.pop(name, None)
+        sys.modules.update(hidden)
+
+
+def _dotted(file: Path) -> str:
+    return ".".join(part for part in file.with_suffix("").parts if part != "__init__")
+
+
+def _stands_in(module: ModuleType, file: Path) -> bool:
+    known = getattr(module, "__file__", None)
+    return known is not None and Path(known).resolve() == file.resolve()
+
+
 def _code(place: str, factory: str) -> ModuleType:
-    """The user's module, imported with its own folder in sight."""
+    """The user's module."""
     path = Path(place)
-    if path.suffix == ".py" and not path.is_file():
-        raise ValueError(f"factory {factory!r}: {place}: no such file")
-    folder = str(path.resolve().parent if path.suffix == ".py" else Path.cwd())
-    sys.path.insert(0, folder)
     try:
         if path.suffix != ".py":
             return importlib.import_module(place)
@@ -301,8 +350,6 @@ def _code(place: str, factory: str) -> ModuleType:
         return code
     except Exception as error:
         raise ValueError(f"factory {factory!r}: {place} raised {type(error).__name__}: {_line(error)}") from error
-    finally:
-        sys.path.remove(folder)
 
 
 def _line(error: BaseException) -> str:

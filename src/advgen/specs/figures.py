@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from advgen.specs.base import Need, Spec
 
-Group = Literal["Data and judge", "Generative lab", "Adversarial lab"]
+Group = Literal["Comparisons", "Data and judge", "Generative lab", "Adversarial lab"]
 """A part of the report."""
 
 
@@ -20,6 +20,12 @@ class FigureSpec(Spec):
 
     width_mm: Annotated[float, Field(ge=60, le=400)] = Field(180.0, description="width on paper")
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.group not in get_args(Group):
+            raise ValueError(f"{cls.__name__}: group = {cls.group!r}: must be one of {', '.join(get_args(Group))}")
+
     def needs(self) -> Iterator[Need]:
         """The tables that the figure is drawn from."""
         raise NotImplementedError
@@ -27,10 +33,3 @@ class FigureSpec(Spec):
     def shows(self, study: Any) -> Iterator[tuple[str, int, str]]:
         """Keys that say how many are shown, with how many a study has, and of what."""
         return iter(())
-
-    @classmethod
-    def caption(cls) -> str:
-        """The file of its caption in the package: beside the module that draws it."""
-        folders = cls.__module__.split(".")[1:-1]
-        kind: str = cls.model_fields["kind"].annotation.__args__[0]  # type: ignore[union-attr]
-        return "/".join([*folders, f"{kind}.rst"])

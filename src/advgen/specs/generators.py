@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.geometry.convolution import transposed_sizes
-from advgen.specs.base import Count, Index, Shape, Spec
+from advgen.geometry.convolution import transposed_sizes, transposed_start
+from advgen.specs.base import Count, Index, Shape, Spec, show_shape
 from advgen.specs.networks import Activation
 
 
@@ -21,9 +21,16 @@ class GeneratorSpec(Spec):
         "shrinking with each layer before a ReLU",
     )
 
-    def image_shape(self) -> Shape:
-        """Channels, height, width of what it makes."""
+    def image_shape(self) -> Shape | None:
+        """Channels, height, width of what it makes; None if those of the data set's images are still to settle it."""
         raise NotImplementedError
+
+    def fit(self, shape: Shape) -> GeneratorSpec:
+        """This spec, settled to make images of a shape; ValueError if it cannot."""
+        made = self.image_shape()
+        if made is not None and made != shape:
+            raise ValueError(f"makes {show_shape(made)} images, not {show_shape(shape)}")
+        return self
 
 
 class FcGenerator(GeneratorSpec):
@@ -32,10 +39,15 @@ class FcGenerator(GeneratorSpec):
     kind: Literal["fc"] = Field(description="fully connected")
     hidden: tuple[Count, ...] = Field((256, 512, 1024), description="units of each hidden layer")
     activation: Activation = Field("leaky_relu", description="after each hidden layer")
-    image: Shape = Field((1, 28, 28), description="channels, height, width of the image it makes")
+    image: Shape | None = Field(
+        None, description="channels, height, width of the image it makes; null: those of the data set"
+    )
 
-    def image_shape(self) -> Shape:
+    def image_shape(self) -> Shape | None:
         return self.image
+
+    def fit(self, shape: Shape) -> GeneratorSpec:
+        return super().fit(shape).model_copy(update={"image": shape})
 
 
 class TransposedConvGenerator(GeneratorSpec):
@@ -43,9 +55,15 @@ class TransposedConvGenerator(GeneratorSpec):
 
     kind: Literal["transposed_conv"] = Field(description="fully connected, then transposed convolutions")
     hidden: tuple[Count, ...] = Field((), description="units of the hidden layers before the feature maps")
-    start: Shape = Field((64, 7, 7), description="channels, height, width of the first feature maps")
+    start: Count | Shape = Field(
+        64,
+        description="channels of the first feature maps, of the size that leads to the data set's images; or channels, "
+        "height, width",
+    )
     channels: tuple[Count, ...] = Field((32,), description="channels between the transposed convolutions")
-    image_channels: Count = Field(1, description="channels of the image it makes")
+    image_channels: Count | None = Field(
+        None, description="channels of the image it makes; null: those of the data set"
+    )
     kernel: Count = Field(4, description="pixels along one side of each filter")
     stride: Count = Field(2, description="step of each transposed convolution")
     padding: Index = Field(1, description="pixels cut from each side of its output")
@@ -56,7 +74,24 @@ class TransposedConvGenerator(GeneratorSpec):
         False, description="feed z to every transposed convolution, as BigGAN does, not to the first feature maps alone"
     )
 
-    def image_shape(self) -> Shape:
-        window = self.kernel, self.stride, self.padding
-        height, width = (transposed_sizes(side, len(self.channels) + 1, *window)[-1] for side in self.start[1:])
+    def image_shape(self) -> Shape | None:
+        if isinstance(self.start, int) or self.image_channels is None:
+            return None
+        height, width = (transposed_sizes(side, *self._layers())[-1] for side in self.start[1:])
         return (self.image_channels, height, width)
+
+    def fit(self, shape: Shape) -> GeneratorSpec:
+        start = self.start
+        if isinstance(start, int):
+            height, width = (transposed_start(side, *self._layers()) for side in shape[1:])
+            if height is None or width is None:
+                sides = ", ".join(str(transposed_sizes(side, *self._layers())[-1]) for side in (1, 2, 3))
+                layers = f"{len(self.channels) + 1} transposed convolutions of stride {self.stride}"
+                raise ValueError(f"makes no {show_shape(shape)} images: {layers} make sides of {sides}, … pixels")
+            start = (start, height, width)
+        channels = shape[0] if self.image_channels is None else self.image_channels
+        settled = self.model_copy(update={"start": start, "image_channels": channels})
+        return super(TransposedConvGenerator, settled).fit(shape)
+
+    def _layers(self) -> tuple[int, int, int, int]:
+        return len(self.channels) + 1, self.kernel, self.stride, self.padding

@@ -26,6 +26,11 @@ class NetworkSpec(Spec):
         return self.model_copy(update={"image": shape})
 
 
+SPECTRAL_NORM = Field(
+    False, description="divide each layer's weights by their largest singular value, for a discriminator"
+)
+
+
 class FcNetwork(NetworkSpec):
     """Fully connected layers."""
 
@@ -33,6 +38,7 @@ class FcNetwork(NetworkSpec):
     hidden: tuple[Count, ...] = Field((), description="units of each hidden layer; empty: softmax regression")
     activation: Activation = Field("relu", description="after each hidden layer")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of hidden units dropped in training")
+    spectral_norm: bool = SPECTRAL_NORM
 
 
 class ConvNetwork(NetworkSpec):
@@ -50,6 +56,7 @@ class ConvNetwork(NetworkSpec):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of units dropped before each fully connected layer in training"
     )
+    spectral_norm: bool = SPECTRAL_NORM
 
     def fit(self, shape: Shape) -> NetworkSpec:
         if shape[1] != shape[2]:

@@ -31,8 +31,9 @@ class EncoderTraining(Spec):
 class GanTraining(Spec):
     """How a generator and a discriminator are trained against each other."""
 
-    loss: Literal["non_saturating", "cross_entropy", "mse"] = Field(
-        "non_saturating", description="objective: non-saturating, minimax cross-entropy, or least squares"
+    loss: Literal["non_saturating", "cross_entropy", "mse", "wasserstein"] = Field(
+        "non_saturating",
+        description="objective: non-saturating, minimax cross-entropy, least squares, or the Wasserstein distance",
     )
     epochs: Epochs = Field(10.0, description="passes over the training images")
     batch: Count = Field(128, description="images per step")
@@ -54,6 +55,11 @@ class GanTraining(Spec):
         0.0, description="weight of R1, a penalty on the discriminator's gradient at real images; 0: none"
     )
     r1_every: Count = Field(8, description="steps from one such penalty to the next, which counts so many times")
+    gradient_penalty: NonNegative = Field(
+        0.0,
+        description="weight of WGAN-GP's penalty, on norms other than 1 of the discriminator's gradient between real "
+        "and generated images; 0: none",
+    )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of a running average of the generator's weights that is saved instead; 0: none"
     )

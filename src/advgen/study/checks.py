@@ -122,7 +122,7 @@ def _check_attacks(study: Study, source: Source) -> None:
         if families == ("attacks",):
             attacks[path[:2]].add(name)
         elif "classifiers" in families:
-            datasets[path[:2]].setdefault(study.dataset_of(name), name)
+            datasets[path[:2]].setdefault(study.tested_on(name), name)
     for definition, names in attacks.items():
         for dataset, classifier in datasets[definition].items():
             facts = study.facts(dataset)

@@ -62,8 +62,9 @@ def explain(error: ValidationError, source: Source, tree: type[BaseModel]) -> st
         message = f" = {short(context['tag'])}: is unknown{allowed(str(context['tag']), known)}"
     elif kind == "union_tag_not_found":
         message = f" = {short(value)}: needs a key 'kind' that says what it is"
-    elif kind == "literal_error" and get_origin(annotation) is Literal:
-        message = f" = {short(value)}: is not allowed{allowed(str(value), [str(one) for one in get_args(annotation)])}"
+    elif kind == "literal_error" and get_origin(_plain(annotation)) is Literal:
+        known = [str(one) for one in get_args(_plain(annotation))]
+        message = f" = {short(value)}: is not allowed{allowed(str(value), known)}"
     elif isinstance(context.get("error"), UnknownName):
         unknown = context["error"]
         message = f" = {short(unknown.name)}: is unknown{allowed(str(unknown.name), unknown.allowed)}"
@@ -156,13 +157,14 @@ def _real_path(
                 annotation = tagged[0]
                 continue
         inner = [one for one in _members(annotation) if get_origin(_plain(one)) in (tuple, dict)]
-        if not classes and not inner:
+        lists = all(get_origin(_plain(one)) is tuple for one in inner)
+        if not classes and lists and isinstance(part, str):
             break  # one of several plain types, and part says which
         path.append(part)
         if classes:
             holder = classes[0]
             field = holder.model_fields.get(str(part))
-            annotation = field.annotation if field else None
+            annotation = Annotated[field.annotation, *field.metadata, None] if field else None
         else:
             annotation = get_args(_plain(inner[0]))[get_origin(_plain(inner[0])) is dict]
     return tuple(path), holder, annotation

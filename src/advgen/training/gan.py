@@ -5,7 +5,9 @@ rolls the discriminator back: the generator's gradient takes those updates as gi
 function of the generator and sends the gradient through them, as the paper does; the discriminator never moves.
 
 With `r1`, the discriminator's gradient at real images is kept small (mescheder2018training), every few steps and as
-many times as strongly (karras2020analyzing); the steps that unrolling looks ahead know nothing of it.
+many times as strongly (karras2020analyzing); the steps that unrolling looks ahead know nothing of it. With
+`gradient_penalty`, each step of the discriminator pulls the norm of its gradient between real and generated images
+towards 1 (gulrajani2017improved).
 """
 
 from __future__ import annotations
@@ -169,12 +171,14 @@ class _Game:
         return g_loss, d.loss, g_gradient, d.gradient, d.logit_real, d.logit_fake
 
     def step_discriminator(self, real_BCHW: Tensor, penalised: bool = False) -> _Outcome:
+        latents_BD = self.latents(len(real_BCHW))
         with torch.no_grad():
-            fake_BCHW = self.generator(self.latents(len(real_BCHW)))
+            fake_BCHW = self.generator(latents_BD)
         real, fake = self.logits(self.discriminator, real_BCHW, fake_BCHW)
         loss = discriminator_loss(self.spec.loss, real, fake, self.spec.real_label)
         # what is told is the loss itself: a penalty that comes and goes would be a comb on its curve
-        penalty = self.spec.r1 * self.spec.r1_every * r1(self.discriminator, real_BCHW) if penalised else 0
+        penalty = self.spec.r1 * self.spec.r1_every * r1(self.discriminator, real_BCHW) if penalised else 0.0
+        penalty = penalty + self.between(self.discriminator, real_BCHW, fake_BCHW)
         gradient = _update(self.discriminator, self.optimizer_discriminator, loss + penalty)
         return _Outcome(loss.detach(), gradient, real.detach().mean(), fake.detach().mean())
 
@@ -186,6 +190,13 @@ class _Game:
         # One pass over both: a quarter less time for a large fully connected discriminator.
         real, fake = discriminate(torch.cat([real_BCHW, fake_BCHW])).chunk(2)
         return real, fake
+
+    def between(self, discriminate: Callable[[Tensor], Tensor], real_BCHW: Tensor, fake_BCHW: Tensor) -> Tensor | float:
+        """The gradient penalty with its weight, at random points of the lines between images and those made last."""
+        if not self.spec.gradient_penalty:
+            return 0.0
+        points_BCHW = real_BCHW.lerp(fake_BCHW, self.places_B1[..., None, None])
+        return self.spec.gradient_penalty * gradient_penalty(discriminate, points_BCHW)
 
     def step_generator(self, real_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         if not self.spec.unroll:
@@ -216,8 +227,10 @@ class _Game:
 
         rows = len(real_BCHW)
         for _ in range(self.spec.unroll):
-            real, fake = self.logits(discriminate, real_BCHW, self.generator(self.latents(rows)))
+            fake_BCHW = self.generator(self.latents(rows))
+            real, fake = self.logits(discriminate, real_BCHW, fake_BCHW)
             loss = discriminator_loss(self.spec.loss, real, fake, self.spec.real_label)
+            loss = loss + self.between(discriminate, real_BCHW, fake_BCHW)
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
             weights, moments = adam(
                 weights,
@@ -229,15 +242,20 @@ class _Game:
         return generator_loss(self.spec.loss, discriminate(self.generator(self.latents(rows))))
 
     def draw(self, rows: int) -> Tensor:
-        """All latent vectors of one batch (updates, rows, latent), on the CPU, in the order in which they are used."""
+        """All that is drawn for one batch (updates, rows, numbers), on the CPU, in the order in which it is used."""
         updates = self.spec.discriminator_steps + self.spec.generator_steps * (self.spec.unroll + 1)
-        return torch.stack([torch.randn(rows, self.generator.latent) for _ in range(updates)])
+        return torch.stack([self.draw_once(rows) for _ in range(updates)])
+
+    def draw_once(self, rows: int) -> Tensor:
+        """Latent vectors and, for the gradient penalty, beside each a place on a line, uniform on [0, 1)."""
+        z_BD = torch.randn(rows, self.generator.latent)
+        return torch.cat([z_BD, torch.rand(rows, 1)], 1) if self.spec.gradient_penalty else z_BD
 
     def latents(self, rows: int) -> Tensor:
-        if self.drawn:
-            return self.drawn.pop(0)
         weight = next(self.generator.parameters())
-        return torch.randn(rows, self.generator.latent).to(weight)
+        drawn_BN = self.drawn.pop(0) if self.drawn else self.draw_once(rows).to(weight)
+        z_BD, self.places_B1 = drawn_BN.split([self.generator.latent, drawn_BN.shape[1] - self.generator.latent], 1)
+        return z_BD
 
 
 def r1(discriminator: nn.Module, real_BCHW: Tensor) -> Tensor:
@@ -245,6 +263,14 @@ def r1(discriminator: nn.Module, real_BCHW: Tensor) -> Tensor:
     real_BCHW = real_BCHW.detach().requires_grad_()
     (gradient_BCHW,) = torch.autograd.grad(discriminator(real_BCHW).sum(), real_BCHW, create_graph=True)
     return gradient_BCHW.square().flatten(1).sum(1).mean() / 2
+
+
+def gradient_penalty(discriminate: Callable[[Tensor], Tensor], x_BCHW: Tensor) -> Tensor:
+    """Mean of (|g| - 1)² of the discriminator's gradients g at some images (gulrajani2017improved, eq. 3)."""
+    # where images are generated, exact unrolling wants the gradient to go on to their generator
+    x_BCHW = x_BCHW if x_BCHW.requires_grad else x_BCHW.detach().requires_grad_()
+    (gradient_BCHW,) = torch.autograd.grad(discriminate(x_BCHW).sum(), x_BCHW, create_graph=True)
+    return (gradient_BCHW.square().flatten(1).sum(1).clamp_min(1e-24).sqrt() - 1).square().mean()
 
 
 class Moments(NamedTuple):

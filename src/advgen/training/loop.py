@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
+from advgen.geometry.steps import steps_in
 from advgen.training.state import Callbacks, State, pack, unpack
 
 FETCHED = 20
@@ -63,7 +64,7 @@ def run(
         ValueError: a number is not finite.
     """
     per_epoch = math.ceil(examples / batch)
-    total = max(1, round(epochs * per_epoch))
+    total = steps_in(epochs, batch, examples)
     names = [column.strip("[]") for column in columns]
     finite = [name == column for name, column in zip(names, columns, strict=True)]
     kept = {"history": torch.zeros(total, len(columns)), **(extras or {})}

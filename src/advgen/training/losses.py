@@ -1,4 +1,4 @@
-"""The three objectives of a generative adversarial network, from logits.
+"""The objectives of a generative adversarial network, from logits.
 
 `non_saturating` and `cross_entropy` share the discriminator's loss, the cross-entropy of real against fake; the
 generator maximises log D(G(z)) in the first and minimises log(1 - D(G(z))), the minimax game itself, in the second
@@ -7,6 +7,9 @@ generator maximises log D(G(z)) in the first and minimises log(1 - D(G(z))), the
 `mse` is the squared error of the *probability* D = sigmoid(logit) against 1 and 0: what comes of exchanging the loss
 and leaving the discriminator's sigmoid in place, as the report did. Its gradient vanishes on both sides, which is part
 of what the report observed; least-squares GANs (mao2017least) score the logit itself.
+
+`wasserstein` takes the logits as they are: their means differ by at most the Wasserstein distance, if the discriminator
+is 1-Lipschitz, which a gradient penalty or spectral norms have to see to (arjovsky2017wasserstein).
 
 Every discriminator loss is the mean over real images plus the mean over fakes. Smoothing is one-sided: only the target
 of real images moves, and the generator still aims at 1.
@@ -28,6 +31,8 @@ def generator_loss(name: str, fake_logits: Tensor) -> Tensor:
         return -softplus(fake_logits).mean()
     if name == "mse":
         return (fake_logits.sigmoid() - 1).square().mean()
+    if name == "wasserstein":
+        return -fake_logits.mean()
     raise ValueError(_unknown(name))
 
 
@@ -39,6 +44,8 @@ def discriminator_loss(name: str, real_logits: Tensor, fake_logits: Tensor, real
         return real.mean() + softplus(fake_logits).mean()
     if name == "mse":
         return (real_logits.sigmoid() - real_label).square().mean() + fake_logits.sigmoid().square().mean()
+    if name == "wasserstein":
+        return fake_logits.mean() - real_logits.mean()
     raise ValueError(_unknown(name))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.autoencoders import Autoencoder
+from advgen.models.layers import plain_weights
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities
 from advgen.specs.autoencoders import FcAutoencoder
@@ -26,13 +27,14 @@ def body_spec(model: Network | Autoencoder) -> NetworkSpec:
     if isinstance(spec, FcAutoencoder):
         return FcNetwork(kind="fc", image=spec.image, hidden=(spec.latent,), activation=spec.activation)
     network: NetworkSpec = spec
-    return network
+    normalised = getattr(network, "spectral_norm", False)
+    return network.model_copy(update={"spectral_norm": False}) if normalised else network
 
 
 def _copy_body(probe: Network, model: Network | Autoencoder) -> None:
     """Give `probe`, a network of `body_spec`, the weights of the model's body."""
     body = model.encoder if isinstance(model, Autoencoder) else model.body
-    probe.body.load_state_dict(body.state_dict())
+    probe.body.load_state_dict(plain_weights(body).state_dict())
 
 
 def decision(probe: Network, discriminator: Network, validation: tuple[Tensor, Tensor]) -> History:
@@ -43,7 +45,7 @@ def decision(probe: Network, discriminator: Network, validation: tuple[Tensor, T
     """
     _copy_body(probe, discriminator)
     with torch.no_grad():
-        for name, given in discriminator.head.named_parameters():
+        for name, given in plain_weights(discriminator.head).named_parameters():
             probe.head.get_parameter(name).copy_(torch.cat([-given, given]) / 2)
     probe.eval()
     return {"step": [1], "epoch": [0.0], "loss": [math.nan], "accuracy": [accuracy(probe, *validation)]}

@@ -14,7 +14,7 @@ from tests.entries import write_images
 
 from advgen.core import own_files
 from advgen.core.errors import ConfigError
-from advgen.core.own_files import own_digest, own_facts
+from advgen.core.own_files import factory_files, model_digest, own_digest, own_facts
 from advgen.data.own_splits import own_splits
 from advgen.registry import parse
 from advgen.specs.datasets import Facts
@@ -117,6 +117,40 @@ def test_content_counts_and_names_do_not() -> None:
     assert digest("moved") == before
     Image.fromarray(255 - images(1)[0]).save("moved/bat/0.png")
     assert digest("moved") != before
+
+
+def test_the_code_of_a_model_is_all_that_it_imports_from_its_own_folder() -> None:
+    for name, text in {
+        "net.py": "import torch\n\nfrom blocks import block\n\ndef net():\n    import parts.head as head\n    return head\n",
+        "blocks.py": "from parts import tail\nfrom . import nothing\n",
+        "parts/__init__.py": "",
+        "parts/tail.py": "from ..unused import away\n",
+        "parts/head.py": "from .layers import layer\n",
+        "parts/layers.py": "import net\n",
+        "unused.py": "",
+        "parts/unused.py": "",
+    }.items():
+        path = Path("code", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    told = {
+        "blocks.py",
+        "net.py",
+        "parts/__init__.py",
+        "parts/head.py",
+        "parts/layers.py",
+        "parts/tail.py",
+        "unused.py",
+    }
+    assert {str(one.relative_to("code")) for one in factory_files("code/net.py:net")} == told
+    package = ["code/parts/__init__.py", "code/parts/head.py", "code/parts/layers.py", "net.py"]
+    assert [str(one) for one in factory_files("code.parts.head:layer")] == package
+    assert factory_files("torch.nn:Linear") == factory_files(None) == []
+    before = model_digest("net.safetensors", "code/net.py:net")
+    Path("code/parts/unused.py").write_text("other = 1\n")
+    assert model_digest("net.safetensors", "code/net.py:net") == before
+    Path("code/parts/layers.py").write_text("import net\n\nwidth = 3\n")
+    assert model_digest("net.safetensors", "code/net.py:net") != before
 
 
 def test_a_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +261,10 @@ def test_data_that_cannot_be_used_are_refused_in_the_plan(
         ),
         ("path: net.safetensors", r"factory is missing: the file holds weights alone; name the code that they fit"),
         ("path: net.safetensors, factory: 'gone.py:net'", r"factory = 'gone\.py:net': no such file as gone\.py"),
+        (
+            "path: net.safetensors, factory: 'photos/net.py:net'",
+            r"factory = 'photos/net\.py:net': photos/net\.py:1 is no Python: '\(' was never closed",
+        ),
         ("path: net.safetensors, factory: net.py", r"factory = 'net\.py': write module:function, or path\.py:function"),
         (MODEL + ", mean: [0.5, 0.5]", r"mean = \[0\.5, 0\.5\]: has 2 numbers for 3 channels; give one for each"),
         (MODEL + ", std: 0", r"std = 0(\.0)?: must be positive; it divides the pixels"),
@@ -236,6 +274,7 @@ def test_data_that_cannot_be_used_are_refused_in_the_plan(
 )
 def test_a_model_that_cannot_be_used_is_refused_in_the_plan(model: str, told: str) -> None:
     Path("one.yaml").write_text(STUDY.format(data="kind: folder, path: photos", model=model))
+    Path("photos/net.py").write_text("net = (\n")
     with pytest.raises(ConfigError, match=rf"one\.yaml:5: classifiers\.net\.{told}"):
         load_file(Path("one.yaml"))
 

@@ -36,7 +36,8 @@ def test_inversions_take_the_best_of_the_first_starts():
             "height": 6,
             "height_found": 9,
         }
-        history = {"history_step": [0, 5, 20], **sizes}
+        trivial = {"mse_principal": 0.1 + 0.2 * index, "mse_nearest": 0.5}
+        history = {"history_step": [0, 5, 20], **sizes, **trivial}
         rows.append({**base, "index": index, "start": start, "mse": mse, "judged": judged, "label": label, **history})
     found = pd.DataFrame(inversions.summarise({"inversion": columns(rows)})).set_index("starts")
     assert list(found.index) == [1, 2]
@@ -45,6 +46,8 @@ def test_inversions_take_the_best_of_the_first_starts():
     assert list(found["intensity_error"]) == pytest.approx([0.2, 0.1])
     assert list(found["width_error"]) == [0, 0.5]
     assert list(found["height_error"]) == [3, 3]
+    assert list(found["mse_principal"]) == pytest.approx([0.2, 0.2])
+    assert list(found["mse_nearest"]) == [0.5, 0.5]
     assert list(found["steps"]) == [20, 20]
     assert list(found["n"]) == [2, 2]
     assert tuple(found.loc[1, ["class_agreement_low", "class_agreement_high"]]) == wilson(1, 2)
@@ -73,15 +76,20 @@ def test_inpaintings_average_each_measure():
     values = {name: [0.1 * place, 0.1 * place + 0.2] for place, name in enumerate(inpaintings.MEASURES)}
     rows = [{**base, **{name: both[n] for name, both in values.items()}} for n in range(2)]
     found = pd.DataFrame(inpaintings.summarise({"inpainting": columns(rows)})).set_index("measure")
-    assert list(found.index) == ["mse_whole", "mse_missing", "mse_composite", "ssim_whole", "ssim_composite"]
-    assert list(found["mean"]) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
-    assert list(found["n"]) == [2] * 5
+    assert list(found.index) == [f"mse_{part}" for part in ("whole", "missing", "blended", "composite")] + [
+        "ssim_whole",
+        "ssim_composite",
+    ]
+    assert list(found["mean"]) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert list(found["n"]) == [2] * 6
     assert tuple(found.loc["mse_missing", ["mean", "low", "high"]]) == bootstrap_mean(values["mse_missing"], 0)
 
 
 def attacked(name, eps, predicted, confidence, **more):
     """Four images with the labels 0; the last is wrong clean."""
-    facts = dict.fromkeys(TABLES["robustness"].columns, 0) | dict.fromkeys(("source", "dataset", "defence"), "x")
+    facts = dict.fromkeys(TABLES["robustness"].columns, 0) | dict.fromkeys(
+        ("source", "dataset", "tested_on", "defence"), "x"
+    )
     for measured in (*TABLES["robustness"].measured, "n", "accuracy_low", "accuracy_high", "inside"):
         facts.pop(measured, None)
     facts |= {"attack": name, "norm": "linf", "eps": eps}
@@ -173,11 +181,20 @@ def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
     assert found["roughness_low"] == [0]
     image = {"inpainting": "i", "generator": "g", "seed": 0, "mask": "m", "method": "full"}
     found = inpaintings.summarise({"inpainting": columns([{**image, **dict.fromkeys(inpaintings.MEASURES, 0.1)}])})
-    assert found["low"] == [0] * 5
+    assert found["low"] == [0] * len(inpaintings.MEASURES)
     point = {"linearity": "l", "source": "s", "seed": 0, "index": 0, "label": 0}
     line = [{**point, "eps": eps, "logits": [eps]} for eps in (0.0, 1.0)]
     assert linearity.summarise({"linearity": columns(line)})["r_squared_low"] == [0]
     start = {"inversion": "i", "generator": "g", "seed": 0, "optimizer": "adam", "lr": 0.1, "first_start": "r"}
-    start |= {"index": 0, "start": 0, "mse": 0.1, "judged": 0, "label": 0, "history_step": [0]}
+    start |= {
+        "index": 0,
+        "start": 0,
+        "mse": 0.1,
+        "mse_principal": 0.1,
+        "mse_nearest": 0.1,
+        "judged": 0,
+        "label": 0,
+        "history_step": [0],
+    }
     start |= {name: 1 for size in ("intensity", "width", "height") for name in (size, f"{size}_found")}
     assert inversions.summarise({"inversion": columns([start])})["mse_low"] == [0]

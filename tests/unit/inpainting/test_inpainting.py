@@ -23,7 +23,8 @@ INDICES = [3, 0, 8, 5]
 def generator():
     torch.manual_seed(0)
     generator = build(
-        "generators", TransposedConvGenerator(kind="transposed_conv", latent=6, start=(8, 2, 2), channels=(6,))
+        "generators",
+        TransposedConvGenerator(kind="transposed_conv", latent=6, start=(8, 2, 2), channels=(6,), image_channels=1),
     )
     with torch.no_grad():
         for weight in generator.parameters():

@@ -13,7 +13,9 @@ from advgen.io.checkpoints import build
 from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.searches import LatentSearch
 
-TINY = TransposedConvGenerator(kind="transposed_conv", latent=6, hidden=(20,), start=(8, 2, 2), channels=(6,))
+TINY = TransposedConvGenerator(
+    kind="transposed_conv", latent=6, hidden=(20,), start=(8, 2, 2), channels=(6,), image_channels=1
+)
 ADAM = LatentSearch(steps=30, starts=3)
 
 

@@ -69,15 +69,16 @@ def test_inception_score_runs_from_one_to_the_number_of_classes():
 
 def test_precision_and_recall_of_equal_and_of_distant_sets():
     x = np.random.default_rng(0).normal(size=(300, 5))
-    assert distribution.precision_recall(x, x) == (1, 1)
-    assert distribution.precision_recall(x, x + 100) == (0, 0)
+    assert distribution.support(x, x)[:2] == (1, 1)
+    assert distribution.support(x, x + 100)[:4] == (0, 0, 0, 0)
 
 
 def test_collapsed_images_keep_precision_and_lose_recall():
     random = np.random.default_rng(0)
     real = np.vstack([random.normal(0, 1, size=(150, 2)), random.normal(50, 1, size=(150, 2))])
     fake = random.normal(0, 0.5, size=(300, 2))
-    precision, recall = distribution.precision_recall(real, fake)
+    precision, recall, _, coverage, _ = distribution.support(real, fake)
+    assert coverage < 0.5
     assert precision > 0.9
     assert recall < 0.5
 
@@ -85,21 +86,48 @@ def test_collapsed_images_keep_precision_and_lose_recall():
 def test_precision_on_a_line_by_hand():
     real, fake = np.array([[0.0], [1.0], [2.0], [10.0]]), np.array([[0.5], [11.0], [30.0]])
     # k = 1: the balls are [-1, 1], [0, 2], [1, 3], [2, 18]; of the fakes [-10, 11], [0.5, 21.5], [11, 49].
-    assert distribution.precision_recall(real, fake, k=1) == (pytest.approx(2 / 3), 1)
+    assert distribution.support(real, fake, k=1, k_density=1)[:2] == (pytest.approx(2 / 3), 1)
 
 
 def test_precision_does_not_depend_on_the_chunks(monkeypatch):
     random = np.random.default_rng(0)
     real, fake = random.normal(size=(90, 4)), random.normal(0.7, 1, size=(70, 4))
-    whole = distribution.precision_recall(real, fake)
+    whole = distribution.support(real, fake)
     monkeypatch.setattr(distribution, "CHUNK", 7)
-    assert distribution.precision_recall(real, fake) == whole
+    assert distribution.support(real, fake) == pytest.approx(whole, rel=1e-12)
     assert 0 < whole[0] < 1
 
 
 def test_precision_needs_neighbours():
-    with pytest.raises(ValueError, match="more than 3"):
-        distribution.precision_recall(np.zeros((3, 2)), np.zeros((9, 2)))
+    with pytest.raises(ValueError, match="more than 5"):
+        distribution.support(np.zeros((5, 2)), np.zeros((9, 2)))
+
+
+def test_density_and_coverage_of_sets_made_by_hand():
+    """On a line, with the nearest neighbour alone: the balls of 0, 1, 3 and 10 reach 1, 1, 2 and 7 far."""
+    real = np.array([[0.0], [1], [3], [10]])
+    fake = np.array([[0.5], [2.5], [6], [30]])
+    # 0.5 lies in the balls of 0 and 1, 2.5 in those of 3, 6 in that of 10; 30 in none. 1's reaches from 0 to 2
+    found = distribution.support(real, fake, k=1, k_density=1)
+    assert found.density == pytest.approx((2 + 1 + 1 + 0) / 4)
+    assert found.coverage == 1
+    assert found.precision == 3 / 4
+    # with two neighbours the balls reach 3, 2, 3 and 9 far: 0 and 1 and 3 / all of them / 3 and 10 / none
+    found = distribution.support(real, fake, k=1, k_density=2)
+    assert found.density == pytest.approx((3 + 4 + 2 + 0) / (2 * 4))
+    # an outlier makes room for many fakes: precision counts each, density as a quarter of its neighbours
+    outlier = distribution.support(np.array([[0.0], [0.1], [0.2], [0.3], [50]]), np.full((6, 1), 30.0), 1, 1)
+    assert (outlier.precision, outlier.density, outlier.coverage) == (1, 1, 0.2)
+
+
+def test_density_and_coverage_of_equal_distributions():
+    """Coverage of equal sets of one distribution is 1 - (N-1)…(N-k) / (2N-1)…(2N-k) [naeem2020reliable, lemma 2]."""
+    random, n, k = np.random.default_rng(0), 800, 5
+    found = distribution.support(random.normal(size=(n, 8)), random.normal(size=(n, 8)))
+    missed = math.prod((n - j) / (2 * n - j) for j in range(1, k + 1))
+    assert found.density == pytest.approx(1, abs=0.06)
+    assert found.coverage == pytest.approx(1 - missed, abs=0.02)
+    assert found.variety == pytest.approx(1, abs=0.05)
 
 
 def test_quality_compares_sets_of_equal_size():
@@ -109,8 +137,7 @@ def test_quality_compares_sets_of_equal_size():
     assert distribution.quality(torch.from_numpy(reference), features, probabilities) == {
         "frechet_distance": distribution.frechet(reference, features),
         "classifier_score": distribution.classifier_score(probabilities),
-        "precision": distribution.precision_recall(reference[:60], features)[0],
-        "recall": distribution.precision_recall(reference[:60], features)[1],
+        **distribution.support(reference[:60], features)._asdict(),
     }
 
 
@@ -258,11 +285,12 @@ def test_chunks_of_a_distance_matrix_hold_every_row_once(monkeypatch):
     points = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64)
     for chunk in (1, 2, 1000):
         monkeypatch.setattr(distribution, "CHUNK", chunk)
-        assert distribution._radii(points, 1).tolist() == [1, 1, 2, 4]
-        assert distribution._radii(points, 2).tolist() == [3, 2, 3, 6]
-    assert distribution.precision_recall(np.zeros((4, 1)), np.zeros((4, 1))) == (1, 1)
-    with pytest.raises(ValueError, match="k = 3 need more than 3"):
-        distribution.precision_recall(np.zeros((9, 1)), np.zeros((3, 1)))
+        one, two = distribution._radii(points, 1, 2)
+        assert one.tolist() == [1, 1, 2, 4]
+        assert two.tolist() == [3, 2, 3, 6]
+    assert distribution.support(np.zeros((4, 1)), np.zeros((4, 1)), k_density=3)[:4] == (1, 1, 4 / 3, 1)
+    with pytest.raises(ValueError, match="need more than 3"):
+        distribution.support(np.zeros((9, 1)), np.zeros((3, 1)), k_density=1)
 
 
 def test_mse_is_of_the_difference():

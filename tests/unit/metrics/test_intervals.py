@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, spearmanr
+from scipy.stats import bootstrap, spearmanr, ttest_1samp
 
 from advgen.metrics import intervals
-from advgen.metrics.intervals import bootstrap_mean, paired_difference, rank_correlation, wilson
+from advgen.metrics.intervals import bootstrap_mean, over_runs, paired_difference, rank_correlation, wilson
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (7, 10), (10, 10), (9893, 10000)])
@@ -139,3 +139,44 @@ def test_both_tails_are_half_of_what_is_left(monkeypatch):
     assert tails[0] == pytest.approx((2000, 0.025, 0.975))
     assert tails[1][1:] == pytest.approx((0.05, 0.95))
     assert 1900 < tails[1][0] <= 2000  # less those resamples that are one example four times
+
+
+def crossed(runs: int, images: int, spreads: tuple[float, float, float], times: int) -> np.ndarray:
+    """Simulated measurements (times, runs, images) of mean 0 with effects of runs, of images, and the rest."""
+    random = np.random.default_rng(runs)
+    of_runs, of_images, rest = spreads
+    values = rest * random.standard_normal((times, runs, images))
+    values += of_runs * random.standard_normal((times, runs, 1))
+    return values + of_images * random.standard_normal((times, 1, images))
+
+
+SPREADS = {"runs": (0.1, 0.0, 1.0), "images": (0.0, 0.6, 0.5), "both": (0.05, 0.3, 1.0), "few": (0.03, 0.6, 0.5)}
+
+
+@pytest.mark.parametrize("runs", [3, 5, 10])
+@pytest.mark.parametrize("spreads", SPREADS.values(), ids=SPREADS)
+def test_over_runs_holds_the_mean_as_often_as_it_promises(runs, spreads):
+    found = np.array([over_runs(values) for values in crossed(runs, 200, spreads, 1500)])
+    assert 0.93 <= np.mean((found[:, 1] <= 0) & (found[:, 2] >= 0)) <= 0.98  # 1.1 points: two standard errors
+
+
+def test_what_counts_runs_alone_or_all_images_as_new_ones_holds_it_far_too_seldom():
+    runs = 5
+    values = crossed(runs, 200, SPREADS["images"], 500)
+    alone = np.array([over_runs(one.mean(1, keepdims=True)) for one in values])
+    values = crossed(runs, 200, SPREADS["runs"], 150)
+    pooled = np.array([bootstrap_mean(one.ravel(), seed=0, n=400) for one in values])
+    for found in (alone, pooled):
+        assert np.mean((found[:, 1] <= 0) & (found[:, 2] >= 0)) < 0.8
+
+
+def test_over_runs_with_one_value_of_each_is_students_interval():
+    values = np.array([[3.0], [4.0], [8.0]])
+    found = ttest_1samp(values[:, 0], 0).confidence_interval()
+    assert over_runs(values) == pytest.approx((5.0, found.low, found.high))
+
+
+def test_over_runs_of_a_rate_that_never_varies():
+    assert over_runs(np.zeros((3, 300)), rate=True) == (0, -0.01, 0.01)
+    with pytest.raises(ValueError, match="two of them"):
+        over_runs(np.zeros((1, 300)))

@@ -77,6 +77,7 @@ def table_of(model, name):
             "source": name,
             "source_seed": 0,
             "dataset": "stripes",
+            "tested_on": "stripes",
             "images": N,
             "parameters": 1,
             "defence": "none",

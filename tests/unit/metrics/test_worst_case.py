@@ -119,7 +119,13 @@ def test_what_falls_to_an_example_of_another_net_has_fallen() -> None:
 
 @pytest.mark.parametrize(
     "told",
-    [{"amplified": True}, {"dataset": "another"}, {"label": 1}, {"source": "net", "source_seed": 0}, {"norm": "none"}],
+    [
+        {"amplified": True},
+        {"tested_on": "another"},
+        {"label": 1},
+        {"source": "net", "source_seed": 0},
+        {"norm": "none"},
+    ],
     ids=["amplified", "another data set", "other labels", "its own", "noise"],
 )
 def test_what_does_not_belong_to_a_ball_is_left_out(told: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,32 @@ def test_every_kind_of_file_gives_the_same_logits_and_gradients(net: nn.Module) 
         torch.testing.assert_close(
             fgsm(model, X, torch.zeros(7).long(), spec, seed=0, indices=list(range(7))), attacked
         )
+
+
+def test_a_factory_sees_what_stands_beside_it_and_two_may_have_files_of_one_name(net: nn.Module) -> None:
+    for folder, width in (("first", 3), ("second", 4)):
+        Path(folder, "parts").mkdir(parents=True)
+        Path(folder, "parts/layers.py").write_text(
+            f"from torch import nn\n\ndef layer():\n    return nn.Linear(2, {width})\n"
+        )
+        Path(folder, "net.py").write_text("def make():\n    from parts.layers import layer\n    return layer()\n")
+    before = {*sys.modules}
+    for _ in range(2):
+        layers = [made(f"{folder}/net.py:make") for folder in ("first", "second")]
+        assert [one.out_features for one in layers] == [3, 4]
+    assert not {name for name in {*sys.modules} - before if "layers" in name}
+
+
+def test_one_that_was_exported_on_a_gpu_is_told_so_where_there_is_none(
+    net: nn.Module, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def on_a_gpu(parts: dict[str, bytes]) -> None:
+        for name, content in parts.items():
+            parts[name] = content.replace(b'"type": "cpu"', b'"type": "cuda"') if name.endswith(".json") else content
+
+    with pytest.raises(ValueError, match=r"net\.pt2: was exported on a GPU, and there is none; export model\.cpu\(\)"):
+        load_own(repack(export(net), on_a_gpu))
+    assert capfd.readouterr().err == ""
 
 
 def test_images_are_prepared_as_the_model_wants_them(net: nn.Module) -> None:
@@ -197,7 +224,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str, str | None, str]] = {
     ),
     "a number": (other_names, "other.safetensors", "mine.py:number", "mine.py has no function 'number'"),
     "no colon": (other_names, "other.safetensors", "mine.py", "factory 'mine.py': write module:function"),
-    "no code": (other_names, "other.safetensors", "no.py:make", "factory 'no.py:make': no.py: no such file"),
+    "no code": (other_names, "other.safetensors", "no.py:make", "factory 'no.py:make': no such file as no.py"),
     "no module": (other_names, "other.safetensors", "nowhere:make", "nowhere raised ModuleNotFoundError: No module"),
     "raises": (
         other_names,

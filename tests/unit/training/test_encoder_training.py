@@ -18,7 +18,8 @@ BODY = ConvNetwork(kind="conv", image=(1, 8, 8), channels=(8,), hidden=(32,), ke
 def networks():
     torch.manual_seed(1)
     generator = build(
-        "generators", TransposedConvGenerator(kind="transposed_conv", latent=3, start=(8, 2, 2), channels=(6,))
+        "generators",
+        TransposedConvGenerator(kind="transposed_conv", latent=3, start=(8, 2, 2), channels=(6,), image_channels=1),
     )
     with torch.no_grad():
         for weight in generator.parameters():

@@ -12,12 +12,22 @@ from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
-from advgen.training.gan import NUMBERS, Moments, _Game, adam, judged, r1, rolled_back, train_gan
+from advgen.training.gan import (
+    NUMBERS,
+    Moments,
+    _Game,
+    adam,
+    gradient_penalty,
+    judged,
+    r1,
+    rolled_back,
+    train_gan,
+)
 from advgen.training.losses import generator_loss
 from advgen.training.state import Callbacks
 
 IMAGES = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,))
+GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,), image_channels=1)
 DISCRIMINATORS = {
     "fc": FcNetwork(kind="fc", image=(1, 8, 8), hidden=(12, 8), activation="leaky_relu", dropout=0.3),
     "conv": ConvNetwork(
@@ -180,6 +190,59 @@ def test_r1_counts_as_often_as_it_is_left_out():
         game.step_discriminator(IMAGES[:16] / 255, penalised=True)
         moved.append(game.discriminator)
     assert same(*moved)
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_its_squared_distance_from_norm_one():
+    torch.manual_seed(0)
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1))
+    norm = linear[1].weight.norm()
+    penalty = gradient_penalty(linear, torch.rand(5, 3, 2, 2))
+    torch.testing.assert_close(penalty, (norm - 1) ** 2)
+    penalty.backward()
+    torch.testing.assert_close(linear[1].weight.grad, 2 * (1 - 1 / norm.detach()) * linear[1].weight.detach())
+    with torch.no_grad():
+        linear[1].weight.zero_()
+    penalty = gradient_penalty(linear, torch.rand(5, 3, 2, 2))
+    assert penalty == 1
+    penalty.backward()
+    assert linear[1].weight.grad.isfinite().all()
+
+
+def test_the_gradient_penalty_is_taken_on_the_lines_between_real_and_generated_images():
+    """At x the logit Σx²/2 has the gradient x, so that its norm tells the point."""
+    game = _Game(*networks(), GanTraining(**QUICK, gradient_penalty=2.0))
+    z_BD = game.latents(16)
+    assert z_BD.shape == (16, 5)
+    assert ((game.places_B1 >= 0) & (game.places_B1 < 1)).all()
+    assert game.places_B1.unique().numel() == 16
+    real_BCHW, fake_BCHW = torch.zeros(16, 1, 8, 8), torch.ones(16, 1, 8, 8)
+    found = game.between(lambda x_BCHW: x_BCHW.square().flatten(1).sum(1) / 2, real_BCHW, fake_BCHW)
+    torch.testing.assert_close(found, 2 * (8 * game.places_B1 - 1).square().mean())
+
+
+def test_a_penalised_critic_becomes_nearly_lipschitz():
+    norms = {}
+    for weight in (0.0, 10.0):
+        game = _Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
+        with torch.no_grad():
+            for one in game.discriminator.parameters():
+                one.mul_(3)
+        for _ in range(60):
+            game.play(IMAGES / 255)
+        x_BCHW = (IMAGES / 255).requires_grad_()
+        slopes = torch.autograd.grad(game.discriminator.eval()(x_BCHW).sum(), x_BCHW)[0]
+        norms[weight] = slopes.flatten(1).norm(dim=1).mean()
+    assert 0.2 < norms[10.0] < 2 < 4 < norms[0.0]
+
+
+def test_the_loss_is_told_without_the_gradient_penalty():
+    told = []
+    for weight in (0.0, 1e3):
+        game = _Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
+        game.drawn = [torch.full((16, 5 + (weight > 0)), 0.5)]
+        torch.manual_seed(0)
+        told.append(game.step_discriminator(IMAGES[:16] / 255).loss)
+    torch.testing.assert_close(*told)
 
 
 def test_no_unrolling_is_the_plain_game():
@@ -373,15 +436,16 @@ NAMED = {"report-mnist": 24, "report-faces": 4, "faces-that-worked": 8}
 
 @pytest.mark.parametrize(("name", "batch"), NAMED.items())
 def test_the_reports_runs_start_and_resume(name, batch):
-    gan = load_file(ROOT / "config/paper.yaml").study.gans[name]
+    study = load_file(ROOT / "config/paper.yaml").study
+    gan = study.gans[name]
     spec = gan.training.model_copy(update={"epochs": 1, "batch": batch})
     assert batch <= gan.training.batch
-    shape = gan.generator.image_shape()
+    shape = study.facts(gan.dataset).shape
     images = torch.randint(0, 256, (2 * batch, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
     def run(callbacks):
         torch.manual_seed(1)
-        pair = build("generators", gan.generator), build("networks", gan.discriminator.fit(shape), 1)
+        pair = build("generators", gan.generator.fit(shape)), build("networks", gan.discriminator.fit(shape), 1)
         return *pair, train_gan(*pair, images, spec, 3, "cpu", callbacks)
 
     states = []

@@ -7,7 +7,7 @@ import torch
 
 from advgen.training.losses import discriminator_loss, generator_loss
 
-NAMES = ("non_saturating", "cross_entropy", "mse")
+NAMES = ("non_saturating", "cross_entropy", "mse", "wasserstein")
 LOGITS = [-3.0, -0.5, 0.0, 0.7, 4.0]
 
 
@@ -20,10 +20,12 @@ GENERATOR = {
     "non_saturating": (lambda x: -math.log(d(x)), lambda x: d(x) - 1),
     "cross_entropy": (lambda x: math.log(1 - d(x)), lambda x: -d(x)),
     "mse": (lambda x: (d(x) - 1) ** 2, lambda x: 2 * (d(x) - 1) * d(x) * (1 - d(x))),
+    "wasserstein": (lambda x: -x, lambda x: -1),
 }
 REAL = {
     "cross_entropy": (lambda x, t: -t * math.log(d(x)) - (1 - t) * math.log(1 - d(x)), lambda x, t: d(x) - t),
     "mse": (lambda x, t: (d(x) - t) ** 2, lambda x, t: 2 * (d(x) - t) * d(x) * (1 - d(x))),
+    "wasserstein": (lambda x, t: x if t == 0 else -x, lambda x, t: 1 if t == 0 else -1),
 }
 REAL["non_saturating"] = REAL["cross_entropy"]
 
@@ -61,13 +63,14 @@ def test_large_logits_stay_finite(name):
     assert logits.grad.isfinite().all()
 
 
-def test_only_the_non_saturating_loss_learns_from_a_sure_discriminator():
+def test_only_losses_without_saturation_learn_from_a_sure_discriminator():
     gradients = {}
     for name in NAMES:
         logit = torch.tensor([-12.0], requires_grad=True)
         generator_loss(name, logit).backward()
         gradients[name] = logit.grad.abs().item()
     assert gradients["non_saturating"] == pytest.approx(1, abs=1e-4)
+    assert gradients["wasserstein"] == 1
     assert gradients["cross_entropy"] < 1e-5
     assert gradients["mse"] < 2e-5
 

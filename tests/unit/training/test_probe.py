@@ -18,6 +18,7 @@ STAMP = Stamp("test", {}, "x")
 SHAPE = (1, 9, 9)
 CONV = ConvNetwork(kind="conv", channels=(3, 5), kernel=3, padding=1, batch_norm=True, dropout=0.4).fit(SHAPE)
 FC = FcNetwork(kind="fc", hidden=(12,), dropout=0.4).fit(SHAPE)
+NORMALISED = CONV.model_copy(update={"spectral_norm": True})
 AUTOENCODER = FcAutoencoder(kind="fc", latent=11, image=SHAPE)
 
 
@@ -36,7 +37,7 @@ def discriminator(spec):
     return model.eval()
 
 
-@pytest.fixture(params=[CONV, FC], ids=["conv", "fc"])
+@pytest.fixture(params=[CONV, FC, NORMALISED], ids=["conv", "fc", "spectral norms"])
 def trained(request):
     return discriminator(request.param)
 

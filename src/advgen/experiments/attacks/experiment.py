@@ -21,11 +21,12 @@ SOURCE: Columns = {
     "source": TEXT,
     "source_seed": INT,
     "dataset": TEXT,
+    "tested_on": TEXT,
     "images": INT,
     "parameters": INT,
     "defence": TEXT,
 }
-"""An attacked classifier and what it is: data set, training images, parameters, defence."""
+"""An attacked classifier and what it is: data set, that of its test images, training images, parameters, defence."""
 ATTACK: Columns = {
     "attack": TEXT,
     "kind": TEXT,
@@ -47,7 +48,7 @@ class Craft(DeviceTask):
     command = "craft"
     reads = ("model", "data")
     outputs = {"examples": "results/attacks/{source}/seed{seed}/{attack}.parquet"}
-    labels = {"source": "source", "attack_name": "attack", "origin.dataset": "dataset"}
+    labels = {"source": "source", "attack_name": "attack", "origin.dataset": "dataset", "origin.tested_on": "tested_on"}
     source: str
     source_seed: int
     attack_name: str
@@ -235,7 +236,7 @@ class Attacks(Kind[AttackSpec]):
     def jobs_on(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
         """One attack on each seed of a source."""
         study = planner.study
-        data = planner.test_images(study.dataset_of(source))
+        data = planner.test_images(study.tested_on(source))
         jobs = []
         for trained in planner.trained(source):
             task = Craft(

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from advgen.core.catalog import TABLES
+from advgen.experiments.attacks.experiment import SOURCE
 from advgen.metrics.grouping import Rows, columns, groups
 from advgen.metrics.intervals import wilson
 from advgen.metrics.worst_case import worst_cases
@@ -27,7 +28,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     for keys, one in groups(examples, keys_of):
         rows.append({**keys, "inside": keys["attack"], **_robustness(_judged(one)), **_effort(one)})
     transferred = _transferred(tables["transferred"]) if "transferred" in tables else None
-    for keys, own in groups(examples, ["source", "source_seed", "dataset", "images", "parameters", "defence"]):
+    for keys, own in groups(examples, [*SOURCE]):
         group = own if transferred is None else pd.concat([own, _met(transferred, own)], ignore_index=True)
         for norm, eps, attacks in worst_cases(group):
             within = _judged(group[group["attack"].isin(attacks)])
@@ -58,7 +59,7 @@ def _transferred(examples: pa.Table) -> pd.DataFrame:
 
 def _met(transferred: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Those that a net met, of the images that it was attacked on itself."""
-    shared = ["source", "source_seed", "dataset", "index", "label"]
+    shared = ["source", "source_seed", "tested_on", "index", "label"]
     return transferred.merge(own[shared].drop_duplicates(), on=shared)[transferred.columns.intersection(own.columns)]
 
 

@@ -3,6 +3,7 @@
 import torch
 from scipy.stats import kstest
 
+from advgen.data.choice import permutation
 from advgen.data.images import load
 from advgen.experiments.autoencoders.experiment import EvaluateAutoencoder
 from advgen.io.checkpoints import load_model
@@ -12,6 +13,7 @@ from advgen.metrics.distribution import frechet
 from advgen.metrics.image import laplacian_variance, mse
 from advgen.metrics.intervals import wilson
 from advgen.metrics.judging import judge_digest, judge_labels
+from advgen.metrics.trivial import FITTED, like, nearest, principal
 from advgen.models.layers import count_parameters
 from advgen.models.predict import ROWS, at_once, device_of, features_and_probabilities, unit
 from advgen.seeds import normal
@@ -34,23 +36,36 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
     low, high = wilson(agree, n)
     errors = mse(reconstructions, images)
     normal_z = normal(spec.seed, "decoded", list(range(spec.n)), model.latent)
+    train, _ = load(job.input("train"))
+    train = train[permutation(len(train), 0, "baselines")[:FITTED]]
     with torch.inference_mode():
-        decoded = torch.cat([model.decode(part.to(job.device)).cpu() for part in normal_z.split(rows)])
+        encoded = torch.cat([model(unit(part).to(job.device))[1].cpu() for part in train.split(rows)])
+        decoded, fitted = (
+            torch.cat([model.decode(part.to(job.device)).cpu() for part in draws.split(rows)])
+            for draws in (normal_z, like(encoded, normal_z))
+        )
+    made = {"principal": principal(train, images.to(job.device), model.latent)}
+    made["nearest"] = nearest(train, images.to(job.device))
+    trivial = {name: one.cpu() for name, one in made.items()}
+    trivial_errors = {f"mse_{name}": mse(one, images) for name, one in trivial.items()}
     reference, _ = features_and_probabilities(judge, images)
-    fids = [frechet(reference, features_and_probabilities(judge, one)[0]) for one in (reconstructions, decoded)]
+    fids = [frechet(reference, features_and_probabilities(judge, one)[0]) for one in (reconstructions, decoded, fitted)]
     ks = [kstest(column, "norm").statistic for column in z.double().numpy().T]
     columns = {
         "autoencoder": spec.name,
         "seed": spec.seed,
         "parameters": count_parameters(model),
+        "latent": model.latent,
         "n": n,
         "mse": [float(errors.double().mean())],
+        **{name: float(one.double().mean()) for name, one in trivial_errors.items()},
         "class_agreement": agree / n,
         "class_agreement_low": low,
         "class_agreement_high": high,
         "moments": spec.moments.kind if spec.moments else "none",
         "frechet_distance_reconstructions": fids[0],
         "frechet_distance_decoded": fids[1],
+        "frechet_distance_fitted": fids[2],
         "sharpness_real": laplacian_variance(images).mean().item(),
         "sharpness_reconstructions": laplacian_variance(reconstructions).mean().item(),
         "sharpness_decoded": laplacian_variance(decoded).mean().item(),
@@ -79,8 +94,10 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
         "label": labels[shown].numpy(),
         "judged": judged[shown],
         "mse": errors[shown].numpy(),
+        **{name: one[shown].numpy() for name, one in trivial_errors.items()},
         "z": z[shown].numpy(),
         "image": images[shown].numpy(),
         "reconstruction": reconstructions[shown].numpy(),
+        **{name: one[shown].numpy() for name, one in trivial.items()},
     }
     write_table(job.output("out-reconstructions"), arrow_table("reconstructions", columns), job.stamp)

@@ -51,7 +51,7 @@ class EvaluateAutoencoder(DeviceTask):
 
     command = "evaluate-autoencoder"
     run = "evaluate"
-    reads = ("model", "judge", "data")
+    reads = ("model", "judge", "data", "train")
     outputs = {
         "reconstructions": "results/autoencoders/{autoencoder}/seed{seed}/reconstructions.parquet",
         "decoded": "results/autoencoders/{autoencoder}/seed{seed}/decoded.parquet",
@@ -127,6 +127,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
     about = "autoencoders"
     order = 21
     tasks = (TrainAutoencoder, EvaluateAutoencoder)
+    checked = (("evaluate_autoencoder", "quality"), ("evaluate_autoencoder", "reconstructions"))
     tables = {
         "autoencoder_quality": Table(
             ("autoencoder", "seed"),
@@ -134,14 +135,18 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                 "autoencoder": TEXT,
                 "seed": INT,
                 "parameters": INT,
+                "latent": INT,
                 "n": INT,
                 "mse": REAL64,
+                "mse_principal": REAL64,
+                "mse_nearest": REAL64,
                 "class_agreement": REAL64,
                 "class_agreement_low": REAL64,
                 "class_agreement_high": REAL64,
                 "moments": TEXT,
                 "frechet_distance_reconstructions": REAL64,
                 "frechet_distance_decoded": REAL64,
+                "frechet_distance_fitted": REAL64,
                 "sharpness_real": REAL64,
                 "sharpness_reconstructions": REAL64,
                 "sharpness_decoded": REAL64,
@@ -156,9 +161,12 @@ class Autoencoders(Kind[AutoencoderDefinition]):
             measured=(
                 *(
                     "mse",
+                    "mse_principal",
+                    "mse_nearest",
                     "class_agreement",
                     "frechet_distance_reconstructions",
                     "frechet_distance_decoded",
+                    "frechet_distance_fitted",
                     "sharpness_reconstructions",
                 ),
                 *("sharpness_decoded", "ks_pooled", "ks_dimension_mean", "ks_dimension_max"),
@@ -208,9 +216,13 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                 "label": INT,
                 "judged": INT,
                 "mse": REAL,
+                "mse_principal": REAL,
+                "mse_nearest": REAL,
                 "z": REALS,
                 "image": Image("float32"),
                 "reconstruction": Image("float32"),
+                "principal": Image("float32"),
+                "nearest": Image("float32"),
             },
         ),
     }
@@ -233,6 +245,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
             wildcards = {"autoencoder": name, "seed": str(seed)}
             jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))
             inputs = {"model": jobs[-1].outputs["model"], "judge": judge.outputs["model"], "data": data.outputs["test"]}
+            inputs["train"] = data.outputs["train"]
             evaluate = EvaluateAutoencoder(
                 name=name, seed=seed, moments=definition.training.moments, n=study.evaluation.gan_samples
             )

@@ -78,7 +78,9 @@ def _decoded(quality: pd.DataFrame) -> str:
     largest = common.number(quality["ks_dimension_max"].mean())
     mean = common.number(quality["ks_dimension_mean"].mean())
     pooled = common.number(quality["ks_pooled"].mean())
-    words = f"Fréchet distance {frechet_distance}; Kolmogorov–Smirnov distance {pooled} pooled"
+    fitted = " / ".join(common.number(value) for value in quality["frechet_distance_fitted"])
+    words = f"Fréchet distance {frechet_distance} (from a Gaussian fitted to its z: {fitted})"
+    words += f"; Kolmogorov–Smirnov distance {pooled} pooled"
     return f"{words}, {mean} mean and {largest} largest of the dimensions"
 
 

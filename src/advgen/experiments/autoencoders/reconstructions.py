@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
 from advgen.figures import common, told
@@ -25,7 +27,9 @@ def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
     images, restored = read_images(table), read_images(table, "reconstruction")
     names = common.in_order(spec.autoencoders, facts["autoencoder"])
     rows = {name: common.first_seed(facts[facts["autoencoder"] == name]) for name in names}
+    trivial = _trivial(rows, table)
     labels = ["test image", *(f"{name}\nMSE {common.number(rows[name]['mse'].mean())}" for name in names)]
+    labels += [f"{name}\nMSE {common.number(error)}" for name, (error, *_) in trivial.items()]
     margin = common.label_width(labels, 0.25 * full)
 
     count = min(spec.images, min(map(len, rows.values())))
@@ -43,6 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
         first = rows[names[0]]
         grid_rows = [[common.as_rgb(images[first.index[i]]) for i in band]]
         grid_rows += [[common.as_rgb(restored[rows[name].index[i]]) for i in band] for name in names]
+        grid_rows += [[common.as_rgb(pictures[places[i]]) for i in band] for _, places, pictures in trivial.values()]
         padded = [row + [None] * (columns - len(row)) for row in grid_rows]
         grid = common.Grid(page, margin, top, width, padded)
         page.row_labels(margin - 2, top, labels, grid.row, margin - 2)
@@ -52,6 +57,22 @@ def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
                 if row["judged"] != row["label"]:
                     grid.mark(r, c)
     return page.figure
+
+
+def _trivial(rows: dict[str, pd.DataFrame], table: pa.Table) -> dict[str, tuple[float, pd.Index, NDArray[np.float32]]]:
+    """By name, the error and pictures of what needs no autoencoder: principal components, as many as each size of z."""
+    first = next(iter(rows.values()))
+    found = {}
+    sizes = {name: len(one["z"].iloc[0]) for name, one in rows.items()}
+    for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
+        shown = rows[name]
+        found[f"{size} principal components"] = (
+            float(shown["mse_principal"].mean()),
+            shown.index,
+            read_images(table, "principal"),
+        )
+    nearest = float(first["mse_nearest"].mean()), first.index, read_images(table, "nearest")
+    return {**found, "nearest training image": nearest}
 
 
 def _details(rows: dict[str, pd.DataFrame]) -> str:

@@ -14,7 +14,7 @@ from advgen.core.own_files import is_checkpoint, model_digest
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask, Varied
 from advgen.registry import AnyDefence, AnyNetwork
-from advgen.specs.base import Count, DatasetName, Shape, Spec
+from advgen.specs.base import Count, DatasetName, Shape, Spec, show_shape
 from advgen.specs.defences import PoolDefence
 from advgen.specs.networks import Channels, EnsembleNetwork, FileNetwork
 from advgen.specs.training import ClassifierTraining
@@ -26,6 +26,9 @@ class ClassifierDefinition(Definition):
     kind: Literal["trained"] = Field("trained", description="trained by the study")
     model: AnyNetwork = Field(description="preset name, or a network's own keys")
     training: ClassifierTraining = Field(ClassifierTraining(), description="optimiser and budget")
+    tested_on: DatasetName | None = Field(
+        None, description="data set on whose test images it is tested and attacked instead; null: its own"
+    )
     images: Count | None = Field(
         None, description="train on only this many images (a seeded choice, more contain fewer); null: on all"
     )
@@ -59,6 +62,7 @@ class FileClassifier(Spec):
     )
     images: ClassVar[None] = None
     defence: ClassVar[None] = None
+    tested_on: ClassVar[None] = None
 
     def seeds_in(self, study: Study) -> tuple[int, ...]:
         """A file has one, and is told apart by its name."""
@@ -104,6 +108,7 @@ class Origin(Spec):
     """What tables say of a classifier beside its name."""
 
     dataset: str
+    tested_on: str = Field(description="data set of the test images")
     images: int = Field(description="training images; 0: trained elsewhere")
     defence: str
 
@@ -135,6 +140,7 @@ def origin(study: Study, source: str) -> Origin:
     trained = 0 if isinstance(definition, FileClassifier) else images or study.left(dataset)
     return Origin(
         dataset=dataset,
+        tested_on=study.tested_on(source),
         images=trained,
         defence=defence.label() if defence else "none",
     )
@@ -159,6 +165,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
                 "classifier": TEXT,
                 "seed": INT,
                 "dataset": TEXT,
+                "tested_on": TEXT,
                 "images": INT,
                 "parameters": INT,
                 "defence": TEXT,
@@ -211,7 +218,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
             name: str = job.task.name  # type: ignore[attr-defined]
             facts = origin(planner.study, name)
             tested.append(Tested(classifier=name, seed=job.seed, **facts.model_dump()))
-            data.append(planner.test_images(facts.dataset))
+            data.append(planner.test_images(facts.tested_on))
         inputs: dict[str, Files] = {
             "models": tuple(job.outputs["model"] for job in trained),
             "histories": tuple(job.outputs["history"] for job in trained),
@@ -228,6 +235,11 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
                 yield from _check_file(("classifiers", name), definition, facts.shape)
                 continue
             yield from check_fits(("classifiers", name, "model"), definition.model, facts.shape)
+            tested = study.facts(study.tested_on(name))
+            if (tested.shape, tested.classes) != (facts.shape, facts.classes):
+                message = f"has {show_shape(tested.shape)} images of {tested.classes} classes, not "
+                message += f"{show_shape(facts.shape)} of {facts.classes}; name one made from the same images"
+                yield ("classifiers", name, "tested_on"), f" = {definition.tested_on!r}: {message}"
             stochastic = definition.defence is not None and definition.defence.stochastic
             if stochastic != isinstance(definition.model, EnsembleNetwork):
                 message = ": an ensemble is trained by the defence 'bayesian' alone, and that defence needs an ensemble"

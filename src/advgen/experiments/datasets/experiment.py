@@ -157,7 +157,7 @@ class Datasets(Kind[DatasetSpec]):
                 message = f": data set {name!r} has {facts.train} images to train, too few to set some apart"
                 yield ("evaluation", "validation"), message
             if attacked > facts.test:
-                message = f" = {attacked}: data set {name!r} has only {facts.test} test images"
+                message = f" = {attacked}: data set {name!r} has only {facts.test} test images; lower it"
                 yield ("evaluation", "attack_examples"), message
 
 

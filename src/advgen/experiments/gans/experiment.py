@@ -13,7 +13,7 @@ from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Tabl
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
 from advgen.registry import AnyGenerator, AnyNetwork
-from advgen.specs.base import Count, GanName, Need, show_shape
+from advgen.specs.base import Count, GanName, Need
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import GanTraining
 
@@ -118,9 +118,13 @@ class GanComparisonFigure(FigureSpec):
             "classifier_score",
             "precision",
             "recall",
+            "density",
+            "coverage",
             "classes",
             "total_variation",
+            "variety",
             "vanishing",
+            "overpowered",
             "isolated_energy",
             "sharpness",
         ],
@@ -157,6 +161,7 @@ class Gans(Kind[GanDefinition]):
                 "logit_real": REAL,
                 "logit_fake": REAL,
                 "vanishing": BOOL,
+                "overpowered": BOOL,
             },
         ),
         "gan_samples": Table(
@@ -188,6 +193,7 @@ class Gans(Kind[GanDefinition]):
                 **QUALITY,
                 "collapsed": BOOL,
                 "vanishing": REAL64,
+                "overpowered": REAL64,
                 "isolated_energy": REAL64,
                 "sharpness": REAL64,
                 "sharpness_real": REAL64,
@@ -195,7 +201,7 @@ class Gans(Kind[GanDefinition]):
             },
             "Generators",
             hidden=("class_share", "generator", "discriminator"),
-            measured=(*JUDGED, "collapsed", "vanishing", "isolated_energy", "sharpness"),
+            measured=(*JUDGED, "collapsed", "vanishing", "overpowered", "isolated_energy", "sharpness"),
         ),
     }
     summaries = {"gans": Summary("gan_quality", "evaluate_gan", "quality")}
@@ -210,7 +216,7 @@ class Gans(Kind[GanDefinition]):
             task = TrainGan(
                 name=name,
                 seed=seed,
-                generator=gan.generator,
+                generator=gan.generator.fit(facts.shape),
                 discriminator=gan.discriminator.fit(facts.shape),
                 training=gan.training,
                 validation=study.validation(gan.dataset),
@@ -241,14 +247,16 @@ class Gans(Kind[GanDefinition]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for name, gan in self.all(study):
-            shape, made = study.facts(gan.dataset).shape, gan.generator.image_shape()
-            if made != shape:
-                message = (
-                    f": makes {show_shape(made)} images, but data set {gan.dataset!r} has {show_shape(shape)} ones"
-                )
-                yield ("gans", name, "generator"), f"{message}; choose another generator or data set"
+            shape = study.facts(gan.dataset).shape
+            yield from check_fits(("gans", name, "generator"), gan.generator, shape)
             yield from check_fits(("gans", name, "discriminator"), gan.discriminator, shape)
             yield from check_batch(("gans", name, "training"), gan.training, study.left(gan.dataset))
+            if gan.training.gradient_penalty and getattr(gan.discriminator, "batch_norm", False):
+                message = (
+                    f" = {gan.training.gradient_penalty:g}: is for each image apart, which batch normalisation in the "
+                    "discriminator mixes; set its batch_norm: false"
+                )
+                yield ("gans", name, "training", "gradient_penalty"), message
 
 
 KIND = Gans()

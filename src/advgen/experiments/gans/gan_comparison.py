@@ -28,9 +28,13 @@ WORDS = {
     "classifier_score": Words("classifier score", "by the judge; more is better"),
     "precision": Words("precision", "k-NN; more is better", (0, 1)),
     "recall": Words("recall", "k-NN; more is better", (0, 1)),
+    "density": Words("density", "k-NN; 1 where real and generated are alike"),
+    "coverage": Words("coverage", "k-NN; more is better", (0, 1)),
+    "variety": Words("variety", "distance to the next sample; real: 1"),
     "classes": Words("classes covered", "over 1 % of samples"),
     "total_variation": Words("total variation", "class shares to the prior; less is better", (0, 1)),
     "vanishing": Words("vanishing gradient", "% of steps; less is better", (0, 100), factor=100),
+    "overpowered": Words("overpowering D", "% of steps; less is better", (0, 100), factor=100),
     "isolated_energy": Words("isolated pixels", "energy of salt and pepper; less is better"),
     "sharpness": Words("sharpness", "Laplacian variance; dashes: real images"),
 }

@@ -72,7 +72,12 @@ def _bars(axes: Axes, shares_SC: np.ndarray) -> None:
     axes.axhline(100 * COVERED, color=common.VERMILLION, linewidth=0.9, linestyle=(0, (2, 1.5)))
     size = 5.5
     axes.text(
-        len(classes) - 0.45, top, f"line: uniform, {uniform:g} %; dashes: 1 %, covered", ha="right", va="top", size=size
+        len(classes) - 0.45,
+        top,
+        f"line: uniform, {uniform:.3g} %; dashes: 1 %, covered",
+        ha="right",
+        va="top",
+        size=size,
     )
     axes.set_xticks(classes)
     axes.tick_params(axis="x", length=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,18 @@ from advgen.figures import common, told
 
 TALL, TOP, BOTTOM, LEFT, RIGHT = 38.0, 12.0, 18.0, 12.0, 24.0
 
+FAILED = {"vanishing": "shaded: gradient vanished", "overpowered": "stripes: D overpowers"}
+LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": common.SHADED},
+    {"facecolor": "none", "edgecolor": common.SHADED, "hatch": "////"},
+)
+
 # Losses of generator and discriminator where the discriminator cannot tell: both logits are 0.
 EQUILIBRIA = {
     "non-saturating": (math.log(2), 2 * math.log(2)),
     "minimax": (-math.log(2), 2 * math.log(2)),
     "squared error": (0.25, 0.5),
+    "Wasserstein": (0.0, 0.0),
 }
 
 
@@ -45,9 +53,9 @@ def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
         page.text(left + LEFT, top, str(gan), weight="bold", size=8)
         details = f"seed {seed}, {common.counted(int(rows['step'].max()), 'iteration')}; line: mean of {spec.smooth}"
         page.text(left + LEFT, top + 4.2, details, size=6.5, color=common.GREY)
-        gone = rows["vanishing"].mean()
-        if gone:
-            words = f"shaded: gradient vanished, {common.percent(gone)} of the iterations"
+        failed = [f"{told} ({common.percent(rows[name].mean())})" for name, told in FAILED.items() if rows[name].any()]
+        if failed:
+            words = "; ".join(failed)
             size = common.fitting_size(words, width - LEFT - 1, 6.5)
             page.text(left + LEFT, top + 7.2, words, size=size, color=common.GREY)
         _panel(page.axes(left + LEFT, top + TOP, width - LEFT - RIGHT, TALL), rows, spec.smooth)
@@ -62,8 +70,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
         "discriminator": (rows["loss_discriminator"].to_numpy(float), common.VERMILLION),
         "generator": (rows["loss_generator"].to_numpy(float), common.BLUE),
     }
-    for first, last in spans(rows["vanishing"].to_numpy(bool)):
-        axes.axvspan(steps[first] - stride, steps[last], color=common.SHADED, linewidth=0, zorder=0)
+    for name, look in zip(FAILED, LOOKS, strict=True):
+        for first, last in spans(rows[name].to_numpy(bool)):
+            axes.axvspan(steps[first] - stride, steps[last], linewidth=0, zorder=0, **look)
     for values, colour in curves.values():
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.5, rasterized=len(values) > 4000)
     smoothed = {name: (common.running_mean(values, window), colour) for name, (values, colour) in curves.items()}
@@ -87,7 +96,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
             axes.axhline(value, color=colour, linewidth=0.8, linestyle=(0, (1, 2)))
             ends.append((value, f"{value:.2f} if D can't tell".replace("-", "−"), colour))
     common.name_ends(axes, ends, TALL, 5.7)
-    axes.set_ylabel("loss (nats)" if equilibrium is None or equilibrium[0] != "squared error" else "loss")
+    nats = equilibrium is None or equilibrium[0] not in ("squared error", "Wasserstein")
+    axes.set_ylabel("loss (nats)" if nats else "loss")
     axes.set_xlabel("iteration", labelpad=1)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(False, axis="x")

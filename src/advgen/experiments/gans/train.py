@@ -7,7 +7,7 @@ from advgen.experiments.gans.experiment import TrainGan
 from advgen.io.checkpoints import build, load_model, save_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
-from advgen.metrics.detect import vanishing
+from advgen.metrics.detect import overpowered, vanishing
 from advgen.training.gan import train_gan
 from advgen.training.initial import fresh
 from advgen.training.state import Callbacks
@@ -33,8 +33,11 @@ def run(job: Job[TrainGan]) -> None:
         callbacks=Callbacks(**job.callbacks()),
         score=score,
     )
-    flags = vanishing(history["gradient_generator"], history["loss_generator"])
-    columns = {"gan": spec.name, "seed": spec.seed, **history, "vanishing": flags}
+    flags = {"vanishing": vanishing(history["gradient_generator"], history["loss_generator"])}
+    flags["overpowered"] = overpowered(history["logit_real"], history["logit_fake"])
+    if spec.training.loss == "wasserstein":  # whose logits are no probabilities'
+        flags["overpowered"][:] = False
+    columns = {"gan": spec.name, "seed": spec.seed, **history, **flags}
     write_table(job.output("out-history"), arrow_table("gan_history", columns), job.stamp)
     save_model(job.output("out-discriminator"), discriminator, job.stamp)
     save_model(job.output("out-generator"), generator, job.stamp)

@@ -17,6 +17,7 @@ from advgen.specs.figures import FigureSpec
 from advgen.specs.masks import SquareMask
 from advgen.specs.searches import LatentSearch
 
+Method = Literal["full", "contextual", "contextual_prior"]
 InpaintingName = Annotated[str, Ref(("inpaintings",))]
 
 
@@ -25,11 +26,12 @@ class InpaintingDefinition(Spec):
 
     generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators that restore")
     masks: tuple[MaskName, ...] = Field(min_length=1, description="masks tried")
-    methods: tuple[Literal["full", "contextual", "contextual_prior"], ...] = Field(
+    methods: tuple[Method, ...] = Field(
         ("full", "contextual"),
         min_length=1,
         description="losses tried: full counts missing pixels as black ones, contextual leaves them out, "
-        "contextual_prior adds to that the discriminator's opinion of the whole image",
+        "contextual_prior adds to that the discriminator's opinion of the whole image; harmonic fill, of known pixels "
+        "alone, stands beside them",
     )
     images: Count = Field(64, description="test images restored")
     search: LatentSearch = Field(LatentSearch(), description="how z is searched")
@@ -110,6 +112,7 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
                 "intensity_missing": REAL,
                 "mse_whole": REAL,
                 "mse_missing": REAL,
+                "mse_blended": REAL,
                 "mse_composite": REAL,
                 "ssim_whole": REAL,
                 "ssim_composite": REAL,

@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
+from advgen.experiments.inpaintings.inpainting_gallery import BASELINE
 from advgen.figures import common, told
-from advgen.io.tables import read_images
 from advgen.metrics.intervals import bootstrap_mean
 
 MEASURES = {
     "mse_whole": "MSE, whole image",
     "mse_missing": "MSE, missing pixels only",
+    "mse_blended": "MSE, missing pixels, blended in",
     "mse_composite": "MSE, known pixels put back",
     "ssim_whole": "SSIM, whole image",
     "ssim_composite": "SSIM, known pixels put back",
@@ -27,10 +28,11 @@ TALL, LEFT, FOOT = 40.0, 13.0, 4.0
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure:
-    """A panel per measure, masks along x, a colour per method; generators below each other."""
+    """A panel per measure, masks along x, a colour per method, dashes where no generator is used."""
     full = common.inside(spec)
-    facts = with_reference(tables)
+    facts = common.frame(tables["inpainting"])
     generators, masks, methods = sorted(set(facts["generator"])), common.masks(facts), common.methods(facts)
+    methods = [method for method in methods if method != BASELINE]
     columns = common.columns_that_fit(3, full, 45.0)
     lines = -(-len(MEASURES) // columns)
     width = full / columns
@@ -45,7 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure
         top = number * block
         page.heading(0, top, full, f"Errors of what {generator} restores", details[number])
         page.legend(LEFT, top + head, full - LEFT, names)
-        tops = {kind: _top(rows, kind, masks, methods) for kind in ("mse", "ssim")}
+        tops = {kind: _top(rows, kind) for kind in ("mse", "ssim")}
         for k, (measure, title) in enumerate(MEASURES.items()):
             down = top + head + legend + 5 + k // columns * (TALL + FOOT + 6)
             axes = page.axes(k % columns * width + LEFT, down, width - LEFT - 1, TALL)
@@ -59,10 +61,6 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure
 
 def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], methods: list[str]) -> None:
     step = min(0.42, 0.8 / len(methods))
-    for x, mask in enumerate(masks):
-        if measure in REFERENCES:
-            left = rows.loc[rows["mask"] == mask, REFERENCES[measure]].mean()
-            axes.plot([x - 0.45, x + 0.45], [left, left], color=common.INK, linewidth=0.8, linestyle=(0, (2.5, 1.5)))
     for m, method in enumerate(methods):
         shift = (m - (len(methods) - 1) / 2) * step
         colour = common.colour(m)
@@ -83,47 +81,37 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], metho
                     size=5,
                     color=colour,
                 )
+    for x, mask in enumerate(masks):
+        filled = rows[(rows["mask"] == mask) & (rows["method"] == BASELINE)]
+        mean, low, high = bootstrap_mean(common.means_over_images(filled, measure), 0)
+        axes.fill_between([x - 0.45, x + 0.45], low, high, color=common.SHADED, linewidth=0, zorder=0)
+        axes.plot([x - 0.45, x + 0.45], [mean, mean], color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
     axes.set_xlim(-0.6, len(masks) - 0.4)
     axes.set_xticks(range(len(masks)), masks)
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
 
 
-REFERENCES = {"mse_whole": "black_whole", "mse_missing": "black_missing", "mse_composite": "black_whole"}
-"""What each error is where the missing pixels are left black, the image as it was given."""
-
-
-def with_reference(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
-    """The facts of an inpainting, with the errors of images whose missing pixels are left black."""
-    table = tables["inpainting"]
-    facts = common.frame(table)
-    lost = ((read_images(table).astype(float) - read_images(table, "masked")) ** 2).mean(1)
-    facts["black_missing"] = lost.sum((1, 2)) / facts["missing"].clip(lower=1)
-    facts["black_whole"] = lost.mean((1, 2))
-    return facts
-
-
-def _top(rows: pd.DataFrame, kind: str, masks: list[str], methods: list[str]) -> float:
+def _top(rows: pd.DataFrame, kind: str) -> float:
     """End of the axes of all measures of a kind, so that they can be compared; no SSIM is above 1."""
     if kind == "ssim":
         return 1.02
     measures = [measure for measure in MEASURES if measure.startswith(kind)]
     groups = [one for _, one in rows.groupby(["mask", "method"])]
     ends = [bootstrap_mean(common.means_over_images(one, measure), 0)[2] for one in groups for measure in measures]
-    left = [float(one[REFERENCES[measure]].mean()) for one in groups for measure in measures]
-    return 1.06 * max(*ends, *left) or 1.0
+    return 1.06 * max(ends) or 1.0
 
 
 def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     words = f"{common.n_is([rows['index'].nunique()])} images"
     words += f", mean of {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    return f"{words}; bars: 95 % bootstrap intervals over images; dashes: missing pixels left black"
+    return f"{words}; bars: 95 % bootstrap intervals over images; dashes: harmonic fill"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> told.Finding:
-    """Error on the missing pixels by mask and method, beside leaving them black."""
-    facts = with_reference(tables)
+    """Error on the missing pixels by mask and method, beside filling them without a generator."""
+    facts = common.frame(tables["inpainting"])
     rows: list[told.Row] = []
     parts = []
     for mask in common.masks(facts):
@@ -138,8 +126,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> tol
                 row |= told.columns_of(measure, told.mean_over_images(one, measure))
             rows.append(row)
             words.append(f"{told.value(*told.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
-        here = facts[facts["mask"] == mask]
-        parts.append(f"{mask}: {', '.join(words)}, left black {common.number(here['black_missing'].mean())}")
+        parts.append(f"{mask}: {', '.join(words)}")
     n = common.n_is([facts["index"].nunique()])
     hardest = parts[-1]
     sentence = (

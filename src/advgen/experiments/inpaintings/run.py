@@ -3,10 +3,12 @@
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from advgen import registry
 from advgen.data.images import load_choice
 from advgen.experiments.inpaintings.experiment import Inpaint
+from advgen.inpainting.fill import blended, harmonic
 from advgen.inpainting.restore import composite, restore
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job, Progress
@@ -16,7 +18,7 @@ from advgen.metrics.judging import judge_labels
 
 
 def run(job: Job[Inpaint]) -> None:
-    """Mask each image with each mask and restore it with each method."""
+    """Mask each image with each mask and restore it with each method, and without a generator."""
     spec = job.spec
     generator = load_model(job.input("generator")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
@@ -26,21 +28,23 @@ def run(job: Job[Inpaint]) -> None:
     for name, mask in spec.masks.items():
         shape = tuple(images.shape[1:])
         known = registry.resolve(mask)(mask, shape, seed=spec.choice, indices=indices)[:, None]
-        for method in spec.methods:
-            restored = restore(
-                generator,
-                images.to(job.device),
-                known[:, 0].to(job.device),
-                method,
-                spec.search,
-                seed=spec.seed,
-                indices=indices,
-                discriminator=discriminator,
-                progress=Progress(f"{job.label()} ({name}, {method})"),
-            ).cpu()
+        for method in (*spec.methods, "harmonic"):
+            if method == "harmonic":
+                restored = harmonic(images, known[:, 0])
+            else:
+                restored = restore(
+                    generator,
+                    images.to(job.device),
+                    known[:, 0].to(job.device),
+                    method,
+                    spec.search,
+                    seed=spec.seed,
+                    indices=indices,
+                    discriminator=discriminator,
+                    progress=Progress(f"{job.label()} ({name}, {method})"),
+                ).cpu()
             whole = composite(images, known[:, 0], restored)
-            lost = (~known).expand_as(images)
-            hole = ((restored - images).square() * lost).flatten(1).sum(1) / lost.flatten(1).sum(1)
+            smooth = blended(images, known[:, 0], restored)
             columns: dict[str, Any] = {
                 "inpainting": spec.name,
                 "generator": spec.generator_name,
@@ -55,7 +59,8 @@ def run(job: Job[Inpaint]) -> None:
                 "missing_left": (~known[:, 0]).any(1).int().argmax(1).numpy(),
                 "intensity_missing": (images * ~known).flatten(1).sum(1).numpy(),
                 "mse_whole": mse(restored, images).numpy(),
-                "mse_missing": hole.numpy(),
+                "mse_missing": _missing(restored, images, known).numpy(),
+                "mse_blended": _missing(smooth, images, known).numpy(),
                 "mse_composite": mse(whole, images).numpy(),
                 "ssim_whole": ssim(restored, images).numpy(),
                 "ssim_composite": ssim(whole, images).numpy(),
@@ -66,3 +71,9 @@ def run(job: Job[Inpaint]) -> None:
             }
             tables.append(arrow_table("inpainting", columns))
     write_table(job.output(), concatenate(tables), job.stamp)
+
+
+def _missing(restored_NCHW: Tensor, x_NCHW: Tensor, known_N1HW: Tensor) -> Tensor:
+    """Mean squared error over the missing pixels of each image (N,)."""
+    missing = (~known_N1HW).expand_as(x_NCHW)
+    return ((restored_NCHW - x_NCHW).square() * missing).flatten(1).sum(1) / missing.flatten(1).sum(1)

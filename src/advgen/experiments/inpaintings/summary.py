@@ -7,7 +7,7 @@ import pyarrow as pa
 from advgen.metrics.grouping import Rows, columns, groups
 from advgen.metrics.intervals import bootstrap_mean
 
-MEASURES = ("mse_whole", "mse_missing", "mse_composite", "ssim_whole", "ssim_composite")
+MEASURES = ("mse_whole", "mse_missing", "mse_blended", "mse_composite", "ssim_whole", "ssim_composite")
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:

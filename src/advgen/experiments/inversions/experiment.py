@@ -33,7 +33,7 @@ class Invert(GeneratorTask):
     """Search the latent space of one generator for test images."""
 
     command = "invert"
-    reads = ("generator", "judge", "data", "encoder")
+    reads = ("generator", "judge", "data", "train", "encoder")
     outputs = {"inversion": "results/inversions/{inversion}/{generator}--seed{seed}.parquet"}
     labels = {"name": "inversion", "generator_name": "generator"}
     images: int
@@ -97,6 +97,7 @@ class Inversions(OnGenerators[InversionDefinition]):
     about = "searches for latent vectors"
     order = 40
     tasks = (Invert,)
+    checked = (("invert", "inversion"),)
     tables = {
         "inversion": Table(
             ("inversion", "generator", "seed", "index", "start"),
@@ -113,6 +114,8 @@ class Inversions(OnGenerators[InversionDefinition]):
                 "label": INT,
                 "judged": INT,
                 "mse": REAL,
+                "mse_principal": REAL,
+                "mse_nearest": REAL,
                 "intensity": REAL,
                 "intensity_found": REAL,
                 "width": INT,
@@ -141,6 +144,8 @@ class Inversions(OnGenerators[InversionDefinition]):
                 "mse": REAL64,
                 "mse_low": REAL64,
                 "mse_high": REAL64,
+                "mse_principal": REAL64,
+                "mse_nearest": REAL64,
                 "class_agreement": REAL64,
                 "class_agreement_low": REAL64,
                 "class_agreement_high": REAL64,
@@ -149,7 +154,10 @@ class Inversions(OnGenerators[InversionDefinition]):
                 "height_error": REAL64,
             },
             "Inversion",
-            measured=("mse", "class_agreement", "intensity_error", "width_error", "height_error"),
+            measured=(
+                *("mse", "mse_principal", "mse_nearest"),
+                *("class_agreement", "intensity_error", "width_error", "height_error"),
+            ),
         ),
     }
     summaries = {"inversions": Summary("inversion_summary", "invert", "inversion", module="summary")}
@@ -159,7 +167,9 @@ class Inversions(OnGenerators[InversionDefinition]):
         self, planner: Planner, definition: InversionDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
         encoders = planner.of("encoders", definition.encoder) if definition.encoder else []
-        return {"encoder": tuple(job.outputs["model"] for job in encoders if job.seed == seed)}
+        [data] = planner.of("datasets", planner.study.dataset_of(subject))
+        files = tuple(job.outputs["model"] for job in encoders if job.seed == seed)
+        return {"train": data.outputs["train"], "encoder": files}
 
     def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)

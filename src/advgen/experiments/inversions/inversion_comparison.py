@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> Fig
             mine = rows[rows["inversion"] == inversion]
             shift = 0.07 * (k - (len(inversions) - 1) / 2)
             _lines(error, kept, mine, k, shift)
+        _baselines(error, rows)
         for axes in (error, kept):
             axes.set_xlim(0.6, facts["start"].max() + 1.4)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -72,6 +74,20 @@ def _lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: floa
         common.interval(error, x, mean, low, high, number)
         low, high = wilson(round(share * n), n)
         common.interval(kept, x, 100 * share, 100 * low, 100 * high, number)
+
+
+BASELINES = {"mse_principal": "principal components", "mse_nearest": "nearest of training"}
+
+
+def _baselines(error: Axes, rows: pd.DataFrame) -> None:
+    """What as many principal components as z has numbers, and the nearest training image, are off by."""
+    first = rows[rows["start"] == 0].drop_duplicates("index")
+    for number, (column, words) in enumerate(BASELINES.items()):
+        level = float(first[column].mean())
+        error.axhline(level, color=common.INK, linewidth=0.9, linestyle=((0, (2.5, 1.5)), (0, (1, 1.5)))[number])
+        where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        place, end = ((0.99, "right"), (0.01, "left"))[number]
+        error.annotate(words, (place, level), (0, 2), ha=end, size=5.5, **where)
 
 
 def _best(rows: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from advgen.data.images import load_choice
+from advgen.data.choice import permutation
+from advgen.data.images import load, load_choice
 from advgen.experiments.inversions.experiment import Invert
 from advgen.inversion.search import search
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
-from advgen.metrics.image import extent
+from advgen.metrics.image import extent, mse
 from advgen.metrics.judging import judge_labels
+from advgen.metrics.trivial import FITTED, nearest, principal
 
 
 def run(job: Job[Invert]) -> None:
@@ -32,6 +34,10 @@ def run(job: Job[Invert]) -> None:
         progress=Progress(job.label()),
     )
     n, starts = found.mse.shape
+    train, _ = load(job.input("train"))
+    train = train[permutation(len(train), 0, "baselines")[:FITTED]]
+    shown = images.to(job.device)
+    trivial = {"principal": principal(train, shown, generator.latent), "nearest": nearest(train, shown)}
     reconstructions = found.images.flatten(0, 1)
     judged, _ = judge_labels(judge, reconstructions)
     best = found.mse.argmin(1, keepdim=True) == torch.arange(starts)
@@ -50,6 +56,7 @@ def run(job: Job[Invert]) -> None:
         "label": np.repeat(labels.numpy(), starts),
         "judged": judged,
         "mse": found.mse.flatten().numpy(),
+        **{f"mse_{name}": mse(made.cpu(), images).repeat_interleave(starts).numpy() for name, made in trivial.items()},
         **{f"{name}{end}": values for end, one in sides for name, values in kept(one)},
         "z": found.z.flatten(0, 1).numpy(),
         "history_step": [steps] * (n * starts),

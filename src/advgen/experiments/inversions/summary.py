@@ -28,6 +28,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     "mse": mean,
                     "mse_low": low,
                     "mse_high": high,
+                    **{name: float(best[name].mean()) for name in ("mse_principal", "mse_nearest")},
                     "class_agreement": agree / len(best),
                     "class_agreement_low": agree_low,
                     "class_agreement_high": agree_high,

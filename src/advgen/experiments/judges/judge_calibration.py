@@ -13,8 +13,8 @@ from advgen.experiments.judges.experiment import JudgeCalibrationFigure
 from advgen.figures import common, told
 
 ROW, TOP, VALUE = 6.0, 7.0, 10.0
-COLUMNS = ("classifier_score", "precision", "recall")
-HEADS = ("classifier\nscore", "precision", "recall")
+COLUMNS = ("classifier_score", "precision", "recall", "coverage")
+HEADS = ("classifier\nscore", "precision", "recall", "coverage")
 
 
 @common.styled
@@ -25,7 +25,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
     rows = measured(tables, spec)
 
     margin = common.label_width(rows["label"], 0.34 * full, weight="bold")
-    cell = min(16.0, 0.09 * full)
+    cell = min(14.0, 0.08 * full)
     width = full - margin - 3 - len(COLUMNS) * cell
     details = _details(calibration)
     top = common.heading_height(full, details) + TOP

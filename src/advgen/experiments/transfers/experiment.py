@@ -120,7 +120,7 @@ class Transfers(Kind[TransferDefinition]):
                 "study": TEXT,
                 "source": TEXT,
                 "source_seed": INT,
-                "dataset": TEXT,
+                "tested_on": TEXT,
                 "attack": TEXT,
                 "norm": TEXT,
                 "eps": REAL64,

@@ -42,7 +42,7 @@ def run(job: Job[Transfer]) -> None:
     }
     examples = {
         **facts,
-        "dataset": table.column("dataset")[0].as_py(),
+        "tested_on": table.column("tested_on")[0].as_py(),
         "target": np.repeat(spec.targets, len(labels)),
         "target_seed": np.repeat(spec.seeds, len(labels)),
         **{name: np.tile(values, len(rows)) for name, values in of_examples.items()},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import SerializeAsAny
 
-from advgen import registry
-from advgen.core.code import package_file, source
+from advgen.core.code import file_beside, package_file, source
+from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.tasks import Task
+from advgen.registry import kind_of, target
 from advgen.specs.base import of_family
 from advgen.specs.figures import FigureSpec
 
@@ -31,7 +34,7 @@ class Draw(Task):
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
 
     def uses(self) -> set[str]:
-        module = registry.target(self.figure).split(":")[0]
+        module = target(self.figure).split(":")[0]
         return super().uses() | {f"{module}:{name}" for name in OFFERED if name in source(module).definitions}
 
 
@@ -52,6 +55,17 @@ class Figures(Kind[FigureSpec]):
             "style": package_file("figures/advgen.mplstyle"),
         }
         return [planner.add(Draw(figure=figure), {"figure": name}, inputs)]
+
+    def check(self, study: Study) -> Iterator[Mistake]:
+        for name, figure in self.all(study):
+            if not Path(file := caption(figure)).is_file():
+                message = f": {file}: no such file; write the caption of {kind_of(type(figure))!r} there"
+                yield ("figures", name, "kind"), message
+
+
+def caption(figure: FigureSpec) -> str:
+    """The file of a figure's caption: beside the module that draws it, in the package or a plug-in."""
+    return file_beside(target(figure), f"{kind_of(type(figure))}.rst")
 
 
 KIND = Figures()

@@ -17,8 +17,8 @@ def run(job: Job[CountParameters]) -> None:
     rows = []
     for family, presets in PRESETS.items():
         for preset, spec in presets.items():
-            fitted = spec if family == "generators" else spec.fit(spec.image or SHAPE)
-            shape = fitted.image_shape() if family == "generators" else fitted.image
+            shape = (spec.image_shape() if family == "generators" else spec.image) or SHAPE
+            fitted = spec.fit(shape)
             one = preset.startswith("M") or preset.endswith("discriminator")
             outputs = (1 if one else 10,) if family == "networks" else ()
             model = build(family, fitted, *outputs)

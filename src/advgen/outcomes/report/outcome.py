@@ -6,7 +6,7 @@ from advgen.core.code import package_file
 from advgen.core.kinds import Files, Kind, Planner
 from advgen.core.schema import TABLES
 from advgen.core.tasks import Task
-from advgen.outcomes.figures.outcome import Draw
+from advgen.outcomes.figures.outcome import Draw, caption
 from advgen.registry import kind_of
 from advgen.specs.base import Spec
 
@@ -67,7 +67,7 @@ class ReportPage(Kind[Spec]):
             ReportFigure(name=job.wildcards["figure"], kind=kind_of(type(spec)), group=spec.group)
             for job, spec in figures
         )
-        captions = {type(spec).caption() for _, spec in figures}
+        captions = {kind_of(type(spec)): caption(spec) for _, spec in figures}
         tables = tuple(path for rule, role in SHOWN.items() for path in planner.made(rule, role))
         kinds = {kind for job in planner.jobs.values() if job.rule in SHOWN for kind in job.task.written()}
         told = {
@@ -82,7 +82,7 @@ class ReportPage(Kind[Spec]):
             "dark": tuple(job.outputs["dark"] for job, _ in figures),
             "shown": tuple(job.outputs["shown"] for job, _ in figures),
             "tables": tables,
-            "captions": tuple(package_file(name) for name in sorted(captions, key=lambda name: name.split("/")[-1])),
+            "captions": tuple(captions[kind] for kind in sorted(captions)),
             "templates": tuple(package_file(f"report/report.{suffix}") for suffix in ("html.j2", "css", "js")),
         }
         task = Report(title=planner.study.title, study=planner.file, figures=shown, shown=told, credits=credits)

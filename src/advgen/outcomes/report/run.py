@@ -16,7 +16,7 @@ from advgen.report.page import Figure, Section, Table, concerning, render
 from advgen.study.yaml import DEFAULT_STUDY
 
 ELSEWHERE = "another kind of machine trains other models, as another seed does (docs/machines.md)"
-GROUPS = ("Data and judge", "Generative lab", "Adversarial lab")
+GROUPS = ("Comparisons", "Data and judge", "Generative lab", "Adversarial lab")
 
 
 def run(job: Job[Report]) -> None:

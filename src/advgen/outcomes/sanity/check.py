@@ -6,6 +6,7 @@ from advgen.core.catalog import TABLES
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, read_tables, table_kind, write_table
+from advgen.metrics.baselines import check_baselines
 from advgen.metrics.sanity import (
     attacks_test_images,
     ball_and_box,
@@ -23,7 +24,7 @@ def run(job: Job[SanityChecks]) -> None:
     for check in checks:
         if check["source"] in job.spec.obfuscated:
             check["kind"] = "warning"
-    checks += check_invariants(tables)
+    checks += check_invariants(tables) + check_baselines(tables)
     data = zip(job.spec.datasets, job.inputs["data"], strict=True)
     test = {dataset: read_table(path, "dataset") for dataset, path in data}
     models, load = iter(job.inputs["models"]), cache(load_model)
@@ -31,7 +32,7 @@ def run(job: Job[SanityChecks]) -> None:
         table = read_table(path)
         if table_kind(table) == "examples":
             checks += ball_and_box(table) + predictions_are_repeated(table, load(next(models)))
-            [dataset] = table.column("dataset").unique().to_pylist()
+            [dataset] = table.column("tested_on").unique().to_pylist()
             checks += attacks_test_images(table, test[dataset])
     columns = {column: [check[column] for check in checks] for column in TABLES["sanity_checks"].columns}
     write_table(job.output(), arrow_table("sanity_checks", columns), job.stamp)

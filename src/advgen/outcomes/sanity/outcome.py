@@ -67,7 +67,7 @@ class Sanity(Kind[Spec]):
         families = (study.classifiers, study.probes)
         obfuscated = tuple(name for family in families for name, one in family.items() if one.obfuscated_gradients)
         crafted = [job for job in planner.jobs.values() if job.rule == "craft"]
-        attacked = tuple(sorted({job.task.origin.dataset for job in crafted}))  # type: ignore[attr-defined]
+        attacked = tuple(sorted({job.task.origin.tested_on for job in crafted}))  # type: ignore[attr-defined]
         data = tuple(planner.test_images(name) for name in attacked)
         if crafted:
             judged += planner.made("evaluate_classifiers", "table")

@@ -1,0 +1,101 @@
+"""Effects of arms beside their baselines: a row per arm, a tick per run, an interval over runs and images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from advgen.experiments.comparisons.experiment import ComparisonFigure
+from advgen.figures import common, strips, told
+
+WORDS = {
+    "robust_accuracy": ("accuracy under attack (%)", 100.0),
+    "clean_accuracy": ("clean accuracy (%)", 100.0),
+    "frechet_distance": ("Fréchet distance", 1.0),
+    "classifier_score": ("classifier score", 1.0),
+    "precision": ("precision", 1.0),
+    "recall": ("recall", 1.0),
+    "total_variation": ("total variation", 1.0),
+    "vanishing": ("vanishing gradient (% of steps)", 100.0),
+    "frechet_distance_decoded": ("Fréchet distance of decoded N(0, I)", 1.0),
+    "ks_dimension_mean": ("Kolmogorov–Smirnov distance per latent number", 1.0),
+    "mse": ("mean squared error", 1.0),
+    "mse_missing": ("error per missing pixel", 1.0),
+    "mse_whole": ("error of the whole image", 1.0),
+}
+"""What each measure is called, and the factor to its unit."""
+
+
+@common.styled
+def draw(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Figure:
+    """Two panels: what each arm has, and how far that is from its baseline."""
+    full = common.inside(spec)
+    table = common.frame(tables["comparison"])
+    shown = pd.concat([_with_baseline_first(table[table["comparison"] == name]) for name in spec.comparisons])
+    rows = [row for _, row in shown.iterrows()]
+    labels = [_label(row) for row in rows]
+    title, factor = WORDS[rows[0]["measure"]]
+    of_arms = [_mark(place, row, "mean", factor) for place, row in enumerate(rows)]
+    beside = [_mark(place, row, "effect", factor) for place, row in enumerate(rows) if row["arm"] != row["baseline"]]
+    measures = [
+        strips.Measure(title, "mean of each arm", of_arms),
+        strips.Measure("effect", f"{title}: arm − baseline", beside, zero=True),
+    ]
+    return strips.draw("Comparisons", _details(shown), labels, measures, [], full)
+
+
+def _with_baseline_first(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([rows[rows["arm"] == rows["baseline"]], rows[rows["arm"] != rows["baseline"]]])
+
+
+def _label(row: pd.Series) -> str:
+    if row["arm"] == row["baseline"]:
+        return f"{row['comparison']}\n{row['arm']} (baseline)"
+    confounds = f"\nalso differs in {row['besides']}" if row["besides"] else ""
+    return f"{row['arm']}{confounds}"
+
+
+def _mark(place: int, row: pd.Series, what: str, factor: float) -> strips.Mark:
+    low, high = factor * row[f"{what}_low"], factor * row[f"{what}_high"]
+    runs = factor * np.asarray(row["effects"] if what == "effect" else (), dtype=float)
+    return strips.Mark(place, factor * row[what], low, high, runs)
+
+
+def _details(shown: pd.DataFrame) -> str:
+    runs, n = sorted(set(shown["seeds"])), shown["n"].max()
+    words = f"{common.counted(runs[0], 'run')}" + (f" to {runs[-1]}" if len(runs) > 1 else "") + " of each arm"
+    if n > 1:
+        words += f", {common.n_is(shown['n'])} images"
+    asked = [f"{row['comparison']}: {row['asks']}" for _, row in shown.drop_duplicates("comparison").iterrows()]
+    bars = f"{words}; bars: 95 % intervals over runs and images; ticks: the pairs of runs"
+    return "\n".join([*asked, bars])
+
+
+def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Finding:
+    """How far each arm is from its baseline, the farthest first, and whether the interval leaves out 0."""
+    table = common.frame(tables["comparison"])
+    shown = table[table["comparison"].isin(spec.comparisons)]
+    title, factor = WORDS[shown["measure"].iloc[0]]
+    rows: list[told.Row] = []
+    parts = []
+    for _, row in shown.sort_values("effect", key=np.abs, ascending=False, kind="stable").iterrows():
+        numbers = {
+            name: tuple(factor * row[f"{name}{end}"] for end in ("", "_low", "_high")) for name in ("mean", "effect")
+        }
+        kept = ["comparison", "arm", "baseline", "measure", "seeds", "n"]
+        rows.append({name: row[name] for name in kept})
+        for name, measured in numbers.items():
+            rows[-1] = {**rows[-1], **told.columns_of(name, measured)}
+        if row["arm"] != row["baseline"]:
+            effect, low, high = numbers["effect"]
+            unclear = "" if low > 0 or high < 0 else " (holds 0)"
+            asked = f"{row['comparison']}: " if shown["comparison"].nunique() > 1 else ""
+            parts.append(f"{asked}{row['arm']} {told.value(effect, low, high)}{unclear} beside {row['baseline']}")
+    runs = " to ".join(dict.fromkeys(str(one) for one in (shown["seeds"].min(), shown["seeds"].max())))
+    effects = told.listed(parts) if parts else "no arm beside its baseline"
+    sentence = f"Effect on {title}: {effects} ({runs} runs of each arm, {common.n_is(shown['n'])})."
+    return told.Finding("Comparisons with a baseline", sentence, rows)

@@ -1,0 +1,82 @@
+"""Arms beside their baseline, pair by pair of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from advgen.experiments.comparisons.experiment import Compare
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.metrics.intervals import over_runs
+
+
+def _accuracy(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
+    """1 where an image is right, also under the attack unless clean accuracy is asked for."""
+    right = rows["predicted_clean"] == rows["label"]
+    if comparison.measure == "robust_accuracy":
+        right &= rows["predicted"] == rows["label"]
+    return right.astype(float).set_axis(rows["index"])
+
+
+def _of_model(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
+    """A measure that a model has once."""
+    return rows[comparison.measure].astype(float)
+
+
+def _inversions(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
+    """Of the best start of each image."""
+    return rows[rows["best"]].set_index("index")["mse"].astype(float)
+
+
+def _inpaintings(rows: pd.DataFrame, comparison: Any, arm: str) -> pd.Series:
+    tried = rows[(rows["mask"] == comparison.mask) & (rows["method"] == comparison.arms[arm])]
+    return tried.set_index("index")[comparison.measure].astype(float)
+
+
+READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
+    "accuracy": _accuracy,
+    "gans": _of_model,
+    "autoencoders": _of_model,
+    "inversions": _inversions,
+    "inpaintings": _inpaintings,
+}
+
+
+def run(job: Job[Compare]) -> None:
+    """Mean of each arm and its effect, arm − baseline, with intervals over runs and images together."""
+    spec, comparison, files = job.spec, job.spec.comparison, job.inputs["tables"]
+    values = {}
+    for number, arm in enumerate(comparison.arms):
+        of_arm = files[number * spec.runs : (number + 1) * spec.runs]
+        tables = (read_table(file, images=False).to_pandas() for file in of_arm)
+        values[arm] = pd.concat([READ[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
+    base = values[comparison.baseline]
+    shared = {"n": len(base), "seeds": spec.runs, "measure": comparison.measure}
+    rate = comparison.kind == "accuracy"
+    rows = []
+    for arm, of in values.items():
+        if not of.index.equals(base.index):
+            raise ValueError(f"arms {arm!r} and {comparison.baseline!r} were not measured on the same images")
+        mean, mean_low, mean_high = over_runs(of.to_numpy().T, rate)
+        if rate:
+            mean_low, mean_high = max(0.0, mean_low), min(1.0, mean_high)
+        told: dict[str, Any] = {"arm": arm, "mean": mean, "mean_low": mean_low, "mean_high": mean_high}
+        if arm == comparison.baseline:
+            told |= {"effect": None, "effect_low": None, "effect_high": None, "effects": []}
+        else:
+            differences = (of - base).to_numpy().T
+            effect, low, high = over_runs(differences, rate)
+            told |= {"effect": effect, "effect_low": low, "effect_high": high, "effects": differences.mean(1)}
+        rows.append({**shared, **told})
+    columns = {
+        "comparison": spec.name,
+        "asks": comparison.asks,
+        "baseline": comparison.baseline,
+        "differs": ", ".join(comparison.differs),
+        "besides": ", ".join(comparison.besides),
+        **{name: [row[name] for row in rows] for name in rows[0]},
+    }
+    write_table(job.output(), arrow_table("comparison", columns), job.stamp)

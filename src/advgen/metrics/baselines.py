@@ -1,0 +1,114 @@
+"""Sanity checks against trivial baselines: what is trained or optimised must do better than what is not.
+
+All are warnings: a baseline that is not beaten is a finding, and no mistake of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from advgen.metrics.chance import CONFIDENCE, LEAST_N
+from advgen.metrics.intervals import paired_difference
+from advgen.metrics.sanity import Check, Test, statistical, tested
+
+
+def check_baselines(tables: Mapping[str, pa.Table]) -> list[Check]:
+    """What the tables without images say of trivial baselines, as rows of the table of checks."""
+    return tested(BASELINES, tables)
+
+
+FILLED = {"mse_missing": "", "mse_blended": ", blended in"}
+"""Errors per missing pixel, as a generator restores them and by Poisson's equation, and how checks call them."""
+
+
+def generators_beat_the_fill(inpainting: pa.Table) -> list[Check]:
+    """A generator guesses missing pixels better than a membrane through the known ones, or it is of no use here."""
+    columns = ["inpainting", "generator", "seed", "mask", "method", "index", *FILLED]
+    rows = inpainting.select(columns).to_pandas()
+    checks = []
+    for keys, group in rows.groupby(["inpainting", "generator", "seed", "mask"]):
+        methods = {name: one.set_index("index") for name, one in group.groupby("method")}
+        filled = methods.pop("harmonic", None)
+        for method, restored in methods.items() if filled is not None else ():
+            subject = f"{method} behind {keys[3]} with {keys[1]} seed {keys[2]} in {keys[0]}"
+            for measure, words in FILLED.items():
+                ours, baseline = restored[measure].align(filled[measure], join="inner")
+                errors = ours.to_numpy(float), baseline.to_numpy(float)
+                checks.append(_beaten(f"inpainting beats harmonic fill{words}", subject, *errors, "MSE"))
+    return checks
+
+
+TRIVIAL = {"mse_principal": "as many principal components", "mse_nearest": "the nearest training image"}
+"""Errors of what needs no network, and what they are of."""
+
+
+def reconstructions_beat_trivial_ones(reconstructions: pa.Table) -> list[Check]:
+    """An autoencoder is nearer to test images than principal components and the nearest training image are."""
+    rows = reconstructions.select(["autoencoder", "seed", "mse", *TRIVIAL]).to_pandas()
+    return [
+        _beaten(f"reconstruction beats {words}", f"{name} seed {seed}", one["mse"], one[baseline], "MSE")
+        for (name, seed), one in rows.groupby(["autoencoder", "seed"])
+        for baseline, words in TRIVIAL.items()
+    ]
+
+
+def inversions_beat_trivial_ones(inversion: pa.Table) -> list[Check]:
+    """What a generator can be made to show is nearer to test images than what needs no generator is."""
+    rows = inversion.select(["inversion", "generator", "seed", "best", "mse", *TRIVIAL]).to_pandas()
+    checks = []
+    for (inversion_, name, seed), one in rows[rows["best"]].groupby(["inversion", "generator", "seed"]):
+        for baseline, words in TRIVIAL.items():
+            subject = f"{name} seed {seed} in {inversion_}"
+            checks.append(_beaten(f"inversion beats {words}", subject, one["mse"], one[baseline], "MSE"))
+    return checks
+
+
+def matched_moments_beat_a_fitted_gaussian(quality: pa.Table) -> list[Check]:
+    """Draws from N(0, I) decode better where training has matched moments than draws fitted to what has not.
+
+    The baseline is the best of its own decoder and of plain autoencoders of the same size of z, each with the Gaussian
+    that is fitted to its own vectors.
+    """
+    rows = quality.select(
+        ["autoencoder", "seed", "latent", "n", "moments", "frechet_distance_decoded", "frechet_distance_fitted"]
+    ).to_pandas()
+    checks = []
+    for matched in rows[rows["moments"] != "none"].itertuples():
+        plain = rows[(rows["moments"] == "none") & (rows["latent"] == matched.latent)]
+        fitted = {"itself": matched.frechet_distance_fitted}
+        fitted |= {f"{one.autoencoder} seed {one.seed}": one.frechet_distance_fitted for one in plain.itertuples()}
+        best = min(fitted, key=lambda name: fitted[name])
+        ours = matched.frechet_distance_decoded
+        detail = f"Fréchet distance {ours:.1f} from N(0, I), {fitted[best]:.1f} from a Gaussian fitted to {best}"
+        subject, check = f"{matched.autoencoder} seed {matched.seed}", "matched moments beat a fitted Gaussian"
+        holds, n = bool(ours < fitted[best]), int(matched.n)
+        checks.append(statistical(check, subject, holds, detail, n, "warning", estimate=ours - fitted[best]))
+    return checks
+
+
+def _beaten(check: str, subject: str, ours_N: Any, baseline_N: Any, unit: str) -> Check:
+    """Our errors must be below those of a trivial baseline, by the paired interval; a warning where they are not."""
+    return _below(
+        check, subject, paired_difference(np.asarray(ours_N), np.asarray(baseline_N), 0, CONFIDENCE), len(ours_N), unit
+    )
+
+
+def _below(check: str, subject: str, difference: tuple[float, float, float], n: int, unit: str) -> Check:
+    """A difference from a baseline that must be negative, by its interval; with too few examples by its sign."""
+    estimate, low, high = difference
+    detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}] from the baseline, n = {n}"
+    holds = (estimate if n < LEAST_N else high) < 0
+    return statistical(check, subject, holds, detail, n, "warning", estimate=estimate, low=low, high=high)
+
+
+BASELINES: dict[tuple[str, ...], tuple[Test, ...]] = {
+    ("inpainting",): (generators_beat_the_fill,),
+    ("reconstructions",): (reconstructions_beat_trivial_ones,),
+    ("inversion",): (inversions_beat_trivial_ones,),
+    ("autoencoder_quality",): (matched_moments_beat_a_fitted_gaussian,),
+}
+"""By the kinds of tables that they look at."""

@@ -1,0 +1,154 @@
+"""Comparisons: refused unless the arms differ in what is named alone; effects by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from advgen.core.errors import ConfigError
+from advgen.driver.plan import build
+from advgen.experiments.comparisons import run
+from advgen.experiments.comparisons.experiment import AnyComparison, _flat
+from advgen.metrics.intervals import over_runs
+from advgen.study.load import load_file
+
+STUDY = """
+seeds: [0, 1, 2]
+datasets:
+  mnist: {kind: mnist}
+  half: {kind: part, base: mnist, part: 0}
+  seen: {kind: stimuli, base: mnist, stimulus: silhouette}
+gans:
+  gan: &gan {dataset: mnist, generator: dcgan-generator, discriminator: dcgan-discriminator, training: {epochs: 1}}
+  other: {<<: *gan, training: {epochs: 1, loss: mse}}
+classifiers:
+  net: &net {dataset: mnist, model: cnn, training: {epochs: 2}}
+  trained: {<<: *net, defence: {kind: fgsm, eps: 0.25}}
+  longer: {<<: *net, training: {epochs: 3}}
+  fewer: {<<: *net, images: 27500, training: {epochs: 4}}
+  on-half: {<<: *net, dataset: half}
+  on-shapes: {<<: *net, dataset: seen}
+  shown-shapes: {<<: *net, tested_on: seen}
+  on-both: {<<: *net, dataset: seen, tested_on: mnist}
+  once: {<<: *net, seeds: [0]}
+attacks:
+  pgd: {kind: pgd, eps: 0.1}
+masks:
+  square: {kind: square}
+inpaintings:
+  restore: {generators: [gan], masks: [square]}
+"""
+NETS = {
+    "kind": "accuracy",
+    "asks": "Does it help?",
+    "baseline": "a",
+    "attack": "pgd",
+    "differs": ["defence"],
+    "arms": {"a": ["net"], "b": ["trained"]},
+}
+GANS = {
+    "kind": "gans",
+    "asks": "?",
+    "baseline": "a",
+    "differs": ["training.loss"],
+    "arms": {"a": ["gan"], "b": ["other"]},
+}
+FILL = {"kind": "inpaintings", "asks": "?", "baseline": "a", "arms": {"a": "full", "b": "contextual"}} | {
+    "inpainting": "restore",
+    "mask": "square",
+}
+
+
+def planned(comparison: dict[str, Any], folder: Path) -> Any:
+    file = folder / "study.yaml"
+    file.write_text(STUDY + yaml.safe_dump({"comparisons": {"one": comparison}}))
+    return build(load_file(file))
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        NETS,
+        {**NETS, "arms": {"a": ["net"], "b": ["longer"]}, "differs": ["training.epochs"], "besides": ["steps"]},
+        {**NETS, "arms": {"a": ["net"], "b": ["fewer"]}, "differs": ["images", "training.epochs"]},  # as many steps
+        {**NETS, "arms": {"a": ["once", "net"], "b": ["net", "once"]}, "differs": []},
+        {**NETS, "arms": {"a": ["net"], "b": ["on-both"]}, "differs": ["dataset"]},
+        GANS,
+        FILL,
+    ],
+    ids=["defence", "epochs", "images", "pooled", "same test images", "gans", "inpaintings"],
+)
+def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, Any], tmp_path: Path) -> None:
+    [job] = [job for job in planned(comparison, tmp_path).jobs if job.rule == "compare"]
+    assert len(job.inputs["tables"]) == 2 * job.task.runs
+    assert job.task.runs >= 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    {
+        "confound": ({"arms": {"a": ["net"], "b": ["longer"]}}, ["one.arms", "epochs' too (3.0 and 2.0)", "`besides`"]),
+        "steps": (
+            {"arms": {"a": ["net"], "b": ["longer"]}, "differs": ["training.epochs"]},
+            ["'steps' too (1650 and 1100)"],
+        ),
+        "images": ({"arms": {"a": ["net"], "b": ["on-half"]}, "differs": ["dataset"]}, ["'images' too"]),
+        "test images": (
+            {"arms": {"a": ["net"], "b": ["on-shapes"]}, "differs": ["dataset"]},
+            ["'test images' too (seen and mnist)"],
+        ),
+        "other test images": ({"arms": {"a": ["net"], "b": ["shown-shapes"]}, "differs": []}, ["'test images' too"]),
+        "one seed": ({"arms": {"a": ["net"], "b": ["once"]}}, ["'b' has 1 runs", "needs 3", "seeds"]),
+        "unequal runs": ({"arms": {"a": ["net", "once"], "b": ["trained"]}}, ["different numbers", "'a' 4, 'b' 3"]),
+        "no such arm": ({"baseline": "c"}, ["one.baseline", "'c'", "a, b"]),
+        "no such key": ({"differs": ["defence", "defense"]}, ["one.differs", "'defense'", "defence"]),
+        "no such net": ({"arms": {"a": ["net"], "b": ["traind"]}}, ["did you mean 'trained'"]),
+        "no such method": (
+            {**FILL, "arms": {"a": "full", "b": "contextual_prior"}},
+            ["'contextual_prior' is not tried"],
+        ),
+    }.values(),
+    ids=lambda value: "" if isinstance(value, list) else None,
+)
+def test_others_are_refused_in_one_line(change: dict[str, Any], words: list[str], tmp_path: Path) -> None:
+    comparison = change if "kind" in change else {**NETS, **change}
+    with pytest.raises(ConfigError) as error:
+        planned(comparison, tmp_path)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert "study.yaml" in str(error.value)
+
+
+def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two arms of three runs on four images, by hand."""
+    random = np.random.default_rng(0)
+    right = random.integers(0, 2, (2, 3, 4))
+    frames = iter(
+        pd.DataFrame({"index": [3, 5, 7, 9], "label": 1, "predicted_clean": 1, "predicted": one})
+        for one in right.reshape(6, 4)
+    )
+    written: dict[str, pd.DataFrame] = {}
+    monkeypatch.setattr(run, "read_table", lambda *_, **__: SimpleNamespace(to_pandas=lambda: next(frames)))
+    monkeypatch.setattr(run, "write_table", lambda _, table, __: written.update(table=table.to_pandas()))
+    comparison = TypeAdapter(AnyComparison).validate_python(NETS)
+    spec = SimpleNamespace(name="one", comparison=comparison, runs=3)
+    run.run(
+        SimpleNamespace(spec=spec, inputs={"tables": [Path(str(i)) for i in range(6)]}, output=lambda: None, stamp=None)
+    )  # type: ignore[arg-type]
+    base, arm = (row for _, row in written["table"].iterrows())
+    assert (base["arm"], base["mean"]) == ("a", right[0].mean())
+    assert np.isnan(base["effect"])
+    difference = right[1] - right[0]
+    found = tuple(arm[f"effect{part}"] for part in ("", "_low", "_high"))
+    assert found == pytest.approx(over_runs(difference, rate=True))
+    assert list(arm["effects"]) == list(difference.mean(1))
+
+
+def test_nested_keys_are_dotted() -> None:
+    assert _flat({"a": {"b": 1, "c": {"d": None}}, "e": []}) == {"a.b": 1, "a.c.d": None, "e": []}

@@ -1,0 +1,68 @@
+"""Checks against trivial baselines: held where those are beaten, a warning where they are not."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from advgen.metrics.baselines import check_baselines
+
+N = 240
+RANDOM = np.random.default_rng(0)
+
+
+def inpainting(n=N, **errors):
+    rows = [
+        {"inpainting": "i", "generator": "g", "seed": 0, "mask": "m", "method": method, "index": k}
+        | {"mse_missing": one, "mse_blended": one - 0.5 * (method != "harmonic")}
+        for method, values in errors.items()
+        for k, one in enumerate(values[:n])
+    ]
+    return {"inpainting": pa.Table.from_pylist([rows[k] for k in RANDOM.permutation(len(rows))])}
+
+
+def test_a_generator_must_fill_better_than_a_membrane():
+    hard = RANDOM.random(N)
+    better, same = hard - 0.01 + 0.05 * RANDOM.random(N) * 0.1, hard + 0.01 * RANDOM.standard_normal(N)
+    first, blended, second, better_blended = check_baselines(inpainting(harmonic=hard, full=same, contextual=better))
+    assert first["subject"] == "contextual behind m with g seed 0 in i"
+    assert first["estimate"] == pytest.approx((better - hard).mean())
+    assert (first["kind"], first["holds"], first["n"]) == ("warning", True, N)
+    assert (second["kind"], second["holds"]) == ("warning", False)  # whatever the sign: its interval has the 0
+    assert (blended["check"], better_blended["holds"]) == ("inpainting beats harmonic fill, blended in", True)
+    few, _ = check_baselines(inpainting(10, harmonic=hard, contextual=better))
+    assert few["holds"]
+    assert few["detail"].endswith("too few to judge")
+    assert check_baselines(inpainting(contextual=better)) == []
+
+
+def test_reconstructions_and_inversions_must_beat_what_needs_no_network():
+    errors = {"mse": RANDOM.random(N)}
+    errors |= {"mse_principal": errors["mse"] + 0.1, "mse_nearest": errors["mse"] - 0.1}
+    first, second = check_baselines(
+        {"reconstructions": pa.table({"autoencoder": ["a"] * N, "seed": [2] * N, **errors})}
+    )
+    assert (first["check"], first["subject"]) == ("reconstruction beats as many principal components", "a seed 2")
+    assert [one["holds"] for one in (first, second)] == [True, False]
+    assert (second["estimate"], second["kind"]) == (pytest.approx(0.1), "warning")
+    names = {"inversion": ["i"] * 2 * N, "generator": ["g"] * 2 * N, "seed": [0] * 2 * N}
+    starts = {name: [*values, *values + 0.05] for name, values in errors.items()}
+    starts["mse"] = [*errors["mse"], *errors["mse"] + 9]  # another start, which is not the best
+    found = check_baselines({"inversion": pa.table({**names, "best": [True] * N + [False] * N, **starts})})
+    assert [(one["n"], one["holds"]) for one in found] == [(N, True), (N, False)]
+
+
+def test_matched_moments_must_beat_the_best_fitted_gaussian_of_their_size():
+    quality = {
+        "autoencoder": ["matched", "plain", "larger"],
+        "seed": [0, 0, 0],
+        "latent": [20, 20, 100],
+        "n": [5000] * 3,
+        "moments": ["covariance", "none", "none"],
+        "frechet_distance_decoded": [254.0, 900.0, 900.0],
+        "frechet_distance_fitted": [260.0, 243.0, 100.0],
+    }
+    (one,) = check_baselines({"autoencoder_quality": pa.table(quality)})
+    assert (one["subject"], one["holds"], one["estimate"]) == ("matched seed 0", False, pytest.approx(11))
+    assert one["detail"].endswith("243.0 from a Gaussian fitted to plain seed 0")
+    (one,) = check_baselines({"autoencoder_quality": pa.table({**quality, "latent": [20, 19, 100]})})
+    assert one["holds"]
