@@ -4,8 +4,8 @@
 
 Prints one row per size, in seconds: importing and building the plan, a dry run, a run that finds nothing to do, and
 milliseconds per job of a run from nothing; ours, the bare one, their ratio. The bare one has the same jobs with the
-same inputs and outputs. Stub commands stand in for the work of ours and `cp` for that of the bare one, so what is left
-is what Snakemake and we cost; the scheduler is ours for both.
+same inputs, outputs and parameters. Stub commands stand in for the work of ours and `cp` for that of the bare one, so
+what is left is what Snakemake and we cost; the scheduler is ours for both.
 """
 
 from __future__ import annotations
@@ -31,26 +31,35 @@ transfers:
   matrix: {{sources: [{sources}], targets: [{targets}], attacks: [{names}]}}
 """
 
-BARE = """A, B = range({sources}), range({attacks})
+BARE = """import json
+A, B = range({sources}), range({attacks})
 MADE = ["models/{{a}}.txt", "histories/{{a}}.txt", "examples/{{a}}-{{b}}.txt", "rows/{{a}}-{{b}}.txt"]
+TARGETS = [f"models/{{t}}.txt" for t in A[:5]]
+def spec(wildcards):
+    eps = (int(wildcards.get("b", 0)) + 1) / {attacks}
+    return json.dumps({{"attack": {{"eps": eps, "kind": "fgsm"}}, "images": 1000, "source": wildcards.a, "seed": 0}})
+def files(wildcards, input, output):
+    return " ".join([f"--{{role}} {{paths}}" for role, paths in [*input.items(), *output.items()]])
 rule all:
     input: "table.txt", "verdict.txt", expand(MADE, a=A, b=B)
 rule data:
     output: "data.txt"
     shell: "echo {{output}} > {{output}}"
 rule train:
-    input: "data.txt"
+    input: unpack(lambda wildcards: {{"data": "data.txt"}})
     output: model="models/{{a}}.txt", history="histories/{{a}}.txt"
-    shell: "tee {{output}} < {{input}} > /dev/null"
+    params: files=files, spec=spec, code=lambda wildcards: "41bd"
+    shell: "tee {{output}} < {{input}} > /dev/null # {{params.files}} {{params.spec:q}} {{params.code}}"
 rule craft:
-    input: model="models/{{a}}.txt", data="data.txt"
-    output: "examples/{{a}}-{{b}}.txt"
-    params: eps=lambda wildcards: (int(wildcards.b) + 1) / 100
-    shell: "cp {{input.model}} {{output}} # {{params.eps}}"
+    input: unpack(lambda wildcards: {{"model": f"models/{{wildcards.a}}.txt", "data": "data.txt"}})
+    output: examples="examples/{{a}}-{{b}}.txt"
+    params: files=files, spec=spec, code=lambda wildcards: "41bd"
+    shell: "cp {{input.model}} {{output}} # {{params.files}} {{params.spec:q}} {{params.code}}"
 rule transfer:
-    input: examples="examples/{{a}}-{{b}}.txt", targets=expand("models/{{t}}.txt", t=A[:5])
-    output: "rows/{{a}}-{{b}}.txt"
-    shell: "cp {{input.examples}} {{output}}"
+    input: unpack(lambda w: {{"examples": f"examples/{{w.a}}-{{w.b}}.txt", "targets": TARGETS}})
+    output: rows="rows/{{a}}-{{b}}.txt"
+    params: files=files, spec=spec, code=lambda wildcards: "41bd"
+    shell: "cp {{input.examples}} {{output}} # {{params.files}} {{params.spec:q}} {{params.code}}"
 rule summarise:
     input: expand(MADE[2:], a=A, b=B)
     output: "table.txt"
@@ -60,7 +69,10 @@ rule verify:
     output: "verdict.txt"
     shell: "touch {{output}}"
 """
-"""The same jobs with the same inputs and outputs, by paths alone, and what differs between two attacks as parameter."""
+"""The same jobs with the same inputs, outputs and parameters, told by functions of their wildcards.
+
+A job's settings and the version of its code must be parameters in any Snakefile in which their edit reruns it.
+"""
 
 BARE_FLAGS = ["--workflow-profile", "none", "--scheduler", "greedy", "--scheduler-subsample", "200"]
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from advgen.commands.init import without_experiments
+from tests import warm
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "profiles", "config", "docs", "src", "tests", "pyproject.toml")
@@ -74,11 +75,13 @@ class Project:
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout
         )
 
+    def module(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python module in the folder, with other people's packages imported before."""
+        return warm.run(name, words, self.folder, self.environment, timeout=900)
+
     def snakemake(self, study: str, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         """Run Snakemake on a study; `arguments` come before the config, so that they cannot be eaten by it."""
-        return self.run(
-            sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments, "--config", f"study={study}"
-        )
+        return self.module("snakemake", "--cores", str(cores), *arguments, "--config", f"study={study}")
 
     def full_log(self) -> str:
         """Snakemake's whole log of the last run."""
@@ -86,7 +89,7 @@ class Project:
 
     def advgen(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of our commands."""
-        return self.run(sys.executable, "-m", "advgen", *arguments)
+        return self.module("advgen", *arguments)
 
     def executed(self, study: str) -> set[str]:
         """Run Snakemake on stubs; which commands ran, with their first output below results/."""

@@ -127,7 +127,7 @@ def test_status_of_a_run_and_of_its_end(project: Make) -> None:
     copy = project(stubs=True)
     before = copy.advgen("status", STUDY).stdout
     assert "The next run of tests/spine.yaml makes 12 of 12 jobs, about " in before and "12 missing" in before
-    slow(copy, "craft", 60)
+    slow(copy, "craft", 30)
     process = driver(copy)
     try:
         said = wait_for(copy, "loss 0.25")

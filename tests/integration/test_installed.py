@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests import warm
 from tests.project import PARTS, ROOT
 
 STUDY = """title: digits
@@ -70,9 +71,7 @@ def ran(installed: Path, folder: Path, *command: str) -> subprocess.CompletedPro
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "ADVGEN_DATA": str(ROOT / "results/datasets-for-tests"),
     }
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
-    )
+    return warm.run(command[0], command[1:], folder, environment, timeout=600)
 
 
 @pytest.fixture(scope="module")

@@ -81,9 +81,9 @@ def brought(module: str) -> list[tuple[str, type[Any]]]:
 @cache
 def install() -> tuple[Any, ...]:
     """Import what installed packages offer; the kinds of experiments among it. What cannot be imported is left out."""
-    kinds = []
+    kinds, offered = [], entry_points()  # asked for once: each time reads a file of every package there is
     for group in (*(f"advgen.{family}" for family in registry.FAMILIES), KINDS_GROUP):
-        for entry in entry_points(group=group):
+        for entry in offered.select(group=group):
             PACKAGES.add(entry.module.partition(".")[0])
             try:
                 module = importlib.import_module(entry.module)

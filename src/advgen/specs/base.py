@@ -67,7 +67,7 @@ def _strict(schema: Any) -> Any:
 class Spec(BaseModel):
     """Base of all specs: immutable, closed to unknown keys; numbers are finite, and neither quoted nor `true`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,31 +72,32 @@ def _details(shown: pd.DataFrame) -> str:
     if n > 1:
         words += f", {common.n_is(shown['n'])} images"
     asked = [f"{row['comparison']}: {row['asks']}" for _, row in shown.drop_duplicates("comparison").iterrows()]
-    bars = f"{words}; bars: 95 % intervals over runs and images; ticks: the pairs of runs"
-    return "\n".join([*asked, bars])
+    told = f"{words}; bars: 95 % intervals over runs and images; ticks: the pairs of runs"
+    return "\n".join([*asked, told])
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Finding:
-    """How far each arm is from its baseline, the farthest first, and whether the interval leaves out 0."""
+    """Which arms differ from their baseline, by how much, and which were not told apart from it."""
     table = common.frame(tables["comparison"])
-    shown = table[table["comparison"].isin(spec.comparisons)]
-    title, factor = WORDS[shown["measure"].iloc[0]]
-    rows: list[told.Row] = []
+    rows: list[dict[str, Any]] = []
     parts = []
-    for _, row in shown.sort_values("effect", key=np.abs, ascending=False, kind="stable").iterrows():
-        numbers = {
-            name: tuple(factor * row[f"{name}{end}"] for end in ("", "_low", "_high")) for name in ("mean", "effect")
-        }
-        kept = ["comparison", "arm", "baseline", "measure", "seeds", "n"]
-        rows.append({name: row[name] for name in kept})
-        for name, measured in numbers.items():
-            rows[-1] = {**rows[-1], **told.columns_of(name, measured)}
-        if row["arm"] != row["baseline"]:
-            effect, low, high = numbers["effect"]
-            unclear = "" if low > 0 or high < 0 else " (holds 0)"
-            asked = f"{row['comparison']}: " if shown["comparison"].nunique() > 1 else ""
-            parts.append(f"{asked}{row['arm']} {told.value(effect, low, high)}{unclear} beside {row['baseline']}")
-    runs = " to ".join(dict.fromkeys(str(one) for one in (shown["seeds"].min(), shown["seeds"].max())))
-    effects = told.listed(parts) if parts else "no arm beside its baseline"
-    sentence = f"Effect on {title}: {effects} ({runs} runs of each arm, {common.n_is(shown['n'])})."
-    return told.Finding("Comparisons with a baseline", sentence, rows)
+    for name in spec.comparisons:
+        compared = table[table["comparison"] == name]
+        for _, row in compared[compared["arm"] != compared["baseline"]].iterrows():
+            factor = WORDS[row["measure"]][1]
+            low, high = factor * row["effect_low"], factor * row["effect_high"]
+            verdict = "not told apart" if low <= 0 <= high else "more" if low > 0 else "less"
+            effect = f"{told.value(factor * row['effect'], low, high)}, {verdict}"
+            besides = f" (also differs in {row['besides']})" if row["besides"] else ""
+            parts.append(f"{row['arm']} against {row['baseline']}{besides}: {effect}")
+            kept = ("comparison", "arm", "baseline", "differs", "besides", "measure", "seeds", "n")
+            rows.append({key: row[key] for key in (*kept, "effect", "effect_low", "effect_high")})
+    asked = table[table["comparison"].isin(spec.comparisons)]
+    over = f"{common.n_is(asked['seeds'])} runs of each arm; 95 % intervals over runs and images"
+    title = asked["asks"].iloc[0].rstrip("?.") if len(spec.comparisons) == 1 else "Comparisons"
+    return told.Finding(title, f"Effect on {title_of(asked)}: {told.listed(parts)} ({over}).", rows)
+
+
+def title_of(rows: pd.DataFrame) -> str:
+    """What the measure of some comparisons is called."""
+    return WORDS[rows["measure"].iloc[0]][0]

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
-from advgen.experiments.inpaintings.inpainting_gallery import BASELINE
 from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean
 
@@ -23,6 +22,7 @@ MEASURES = {
     "ssim_whole": "SSIM, whole image",
     "ssim_composite": "SSIM, known pixels put back",
 }
+BASELINE = "harmonic"
 TALL, LEFT, FOOT = 40.0, 13.0, 4.0
 
 
@@ -110,7 +110,7 @@ def _details(rows: pd.DataFrame) -> str:
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> told.Finding:
-    """Error on the missing pixels by mask and method, beside filling them without a generator."""
+    """Error on the missing pixels by mask and method, that without a generator among them."""
     facts = common.frame(tables["inpainting"])
     rows: list[told.Row] = []
     parts = []
