@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from markupsafe import escape
 from tests.project import ROOT, Project
 
 import advgen
 from advgen.io.stamps import read_stamp
+from advgen.report.page import unbroken
 from advgen.study.load import load_file
 
 STUDY = "config/smoke.yaml"
@@ -93,7 +95,27 @@ def test_report_shows_every_figure(smoke: Project) -> None:
     assert figures == sorted(load_file(ROOT / "config/smoke.yaml").study.figures)
     for figure in figures:
         assert f"figures/{figure}.pdf" in page
-    assert "<script" not in page
+        shown = json.loads((smoke.folder / "results/figures" / f"{figure}.json").read_text(encoding="utf-8"))
+        assert escape(unbroken(shown["sentence"])) in page
+        assert f"snakemake --cores 1 results/figures/{figure}.png --config study={STUDY}" in page
+    assert len(page) < 25e6
+
+
+def test_what_there_is_is_reported_without_a_figure(smoke: Project) -> None:
+    gone = smoke.folder / "results/figures/transfer.json"
+    kept = gone.rename(gone.with_suffix(".kept"))
+    try:
+        result = smoke.advgen("so-far", STUDY)
+    finally:
+        kept.rename(gone)
+    assert result.returncode == 0, result.stderr
+    assert "  not made: transfer\n" in result.stdout
+    page = smoke.folder / "results/report/so-far.html"
+    text = page.read_text(encoding="utf-8")
+    page.unlink()
+    assert text.count(">not made</") == 2  # where findings are listed, and where the figure would stand
+    assert "../figures/robustness.pdf" in text
+    assert "../figures/transfer.pdf" not in text
 
 
 def test_a_print_of_a_command_can_be_run_by_hand(smoke: Project) -> None:

@@ -63,13 +63,15 @@ Strips = dict[tuple[int, ...], list[Tile]]
 class Explorer:
     """Images to look through: what they are, how to choose among them, and a strip for each choice.
 
-    With `cells`, shares by the stops of the first two choices, these are a table to point at, rows by columns.
+    With `cells`, shares by the stops of the first two choices, these are a table to point at, rows by columns, of what
+    `measured` says.
     """
 
     about: str
     choices: Sequence[Choice]
     strips: Strips
     cells: Mapping[tuple[int, int], float] | None = None
+    measured: str = ""
 
     def packed(self) -> dict[str, Any]:
         """As JSON: equal images once, in one PNG."""
@@ -96,6 +98,7 @@ class Explorer:
             "about": self.about,
             "choices": [{"name": one.name, "stops": list(one.stops), "control": one.control} for one in self.choices],
             "cells": cells,
+            "measured": self.measured,
             "strips": strips,
             "across": across,
             "down": canvas.shape[0] // height,

@@ -126,7 +126,9 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(rst=rst_html, alt=alt_text, slug=slug, picture=picture, cells=cells, data=data_json)
+    environment.filters.update(
+        rst=rst_html, alt=alt_text, slug=slug, picture=picture, cells=cells, data=data_json, unbroken=unbroken
+    )
     environment.filters.update(csv=csv_uri, parquet=parquet_uri, status=status, stem=lambda path: Path(path).stem)
     groups: dict[str, list[Section]] = {}
     for section in sections:
@@ -181,6 +183,11 @@ def alt_text(text: str) -> str:
     except SystemMessage as error:
         raise ValueError(f"caption is not valid reStructuredText: {error}: {text[:60]!r}") from None
     return re.split(r"(?<=[.:])\s", plain, maxsplit=1)[0]
+
+
+def unbroken(text: str) -> str:
+    """A text whose percent signs stay with their numbers."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
 
 
 def slug(text: str) -> str:

@@ -137,7 +137,7 @@ function explore(box, count) {
 function matrix(data, state, choose, follow) {
   const [down, across] = data.choices;
   const head = element("tr", {}, element("td"), ...across.stops.map(stop => element("th", { scope: "col", textContent: stop })));
-  const table = element("table", { className: "matrix" }, element("caption", { textContent: `${down.name} by ${across.name}` }), element("thead", {}, head));
+  const table = element("table", { className: "matrix" }, element("caption", { textContent: data.measured }), element("thead", {}, head));
   const body = element("tbody");
   down.stops.forEach((name, row) => {
     const line = element("tr", {}, element("th", { scope: "row", textContent: name }));
@@ -153,7 +153,7 @@ function matrix(data, state, choose, follow) {
     body.append(line);
   });
   table.append(body);
-  return element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `${down.name} by ${across.name}` }, table);
+  return element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: data.measured }, table);
 }
 
 document.querySelectorAll(".table").forEach(tabulate);

@@ -10,15 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from scipy.stats import ttest_1samp
+from tests.fake_tables import fake_table
 
-from advgen.experiments.attacks import attacked
+from advgen import registry
+from advgen.experiments.attacks import attacked, robustness
 from advgen.experiments.attacks.complexity_curves import short
 from advgen.experiments.autoencoders.latent_distribution import chosen
 from advgen.experiments.convergences.convergence import right_after
 from advgen.experiments.gans.loss_curves import spans
+from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
 from advgen.experiments.linearities.summary import straightness
 from advgen.experiments.transfers.transfer_matrix import learnt
-from advgen.figures import common
+from advgen.figures import common, told
+from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
 
 
@@ -182,3 +186,42 @@ def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> No
     )
     assert common.masks(facts) == ["b", "c", "a"]
     assert common.methods(facts) == ["full", "contextual", "contextual_prior"]
+
+
+def test_a_finding_tells_the_numbers_of_the_examples() -> None:
+    table = fake_table("examples")
+    facts = table.drop_columns(["image", "adversarial"]).to_pandas()
+    mine = facts[(facts["source"] == "net-a") & (facts["attack"] == "pgd-2")]
+    right = (mine["predicted_clean"] == mine["label"]) & (mine["predicted"] == mine["label"])
+    spec = registry.parse("figures", {"kind": "robustness", "sources": ["net-a"], "attacks": ["pgd-2"]})
+    finding = robustness.finding({"examples": table}, spec)
+    [row] = [row for row in finding.rows if row["under"] == "pgd-2"]
+    assert row["accuracy"] == pytest.approx(right.groupby(mine["source_seed"]).mean().mean())
+    assert (row["accuracy_low"], row["accuracy_high"]) == wilson(round(20 * row["accuracy"]), 20)
+    low, high = (f"{100 * row[f'accuracy_{end}']:.1f}" for end in ("low", "high"))
+    assert f"net-a {100 * row['accuracy']:.1f} % [{low}, {high}] under pgd-2" in finding.sentence
+    assert "n\u00a0=\u00a020 test images, 2 seeds" in finding.sentence
+
+
+def test_missing_pixels_are_tinted() -> None:
+    table = fake_table("inpainting")
+    known = read_images(table, "known").astype(bool)
+    assert 0.1 < 1 - known.mean() < 0.3
+    colours = np.moveaxis(tinted(table), 1, -1)
+    assert np.allclose(colours[~known[:, 0]], MISSING)
+    assert np.allclose(colours[known[:, 0]], read_images(table, "masked")[known][:, None])
+
+
+def test_equal_images_stand_once_in_a_sheet() -> None:
+    one, other = np.zeros((1, 2, 3), np.float32), np.ones((1, 2, 3), np.float32)
+    strips: told.Strips = {(0,): [told.Tile(one, "a"), told.Tile(other, "b", True)], (1,): [told.Tile(one, "c")] * 2}
+    packed = told.Explorer("about", [told.Choice("which", ("first", "second"))], strips).packed()
+    assert packed["strips"] == {"0": [[0, "a", 0], [1, "b", 1]], "1": [[0, "c", 0], [0, "c", 0]]}
+    assert (packed["across"], packed["down"], packed["size"]) == (2, 1, [2, 3])
+
+
+def test_many_parts_are_told_by_their_ends() -> None:
+    assert told.listed(["a 1"]) == "a 1"
+    assert told.listed(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
+    assert told.listed(["a, 1", "b"]) == "a, 1; b"
+    assert told.listed(list("abcde")) == "a, … and e (5 compared)"

@@ -122,7 +122,7 @@ def test_links_lead_somewhere(html: str) -> None:
     targets = [str(attrs["href"]) for attrs in page.all("a")]
     assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
     files = [target for target in targets if not target.startswith(("#", "data:"))]
-    assert files == ["../figures/gan-samples.pdf", "../x/b.pdf"]
+    assert files == ["../figures/gan-samples.pdf", "../figures/gan-samples.png", "../x/b.pdf"]
     for _, attrs in page.tags:
         assert attrs.get("aria-labelledby", ids[0]) in ids
 
@@ -208,7 +208,9 @@ def test_cells() -> None:
     table = arrow_table(
         "robustness",
         {
-            **dict.fromkeys(["source", "kind", "dataset", "defence", "access", "target", "loss", "inside"], "net"),
+            **dict.fromkeys(
+                ["source", "kind", "dataset", "tested_on", "defence", "access", "target", "loss", "inside"], "net"
+            ),
             **dict.fromkeys(["images", "parameters"], 1000),
             **dict.fromkeys(["success", "success_rounded", "median_l0", "median_linf"], 0.5),
             **dict.fromkeys(["zero_gradients", "gradient_calls", "forward_calls"], 0.0),

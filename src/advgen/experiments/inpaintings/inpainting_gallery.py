@@ -14,6 +14,7 @@ from advgen.experiments.inpaintings.experiment import InpaintingGalleryFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 
+BASELINE = "harmonic"
 SMALLEST, LARGEST, BETWEEN = 9.0, 16.0, 4.0
 MISSING = (0.62, 0.35, 0.12)
 """The colour of missing pixels: a black square on a black digit's ground could not be seen."""
@@ -84,18 +85,19 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> to
     rows: list[told.Row] = []
     parts = []
     for mask in common.masks(facts):
-        shares = []
+        kept = {}
         for method in common.methods(facts):
             one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
-            kept = told.kept(one)
-            shares.append((kept, common.METHODS[method]))
+            kept[method] = told.kept(one)
             rows.append(
                 {"mask": mask, "missing": one["missing"].mean(), "method": common.METHODS[method]}
                 | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
-                | told.columns_of("class_kept", kept)
+                | told.columns_of("class_kept", kept[method])
             )
-        best, method_words = max(shares)
-        parts.append(f"behind {mask} {told.share(*best)} ({method_words})")
+        best = max(kept.keys() - {BASELINE}, key=kept.__getitem__)
+        parts.append(f"behind {mask} {told.share(*kept[best])} by {common.METHODS[best]}")
+        if BASELINE in kept:
+            parts[-1] += f" (without a generator {told.share(*kept[BASELINE])})"
     guess = common.percent(facts.drop_duplicates("index")["label"].value_counts(normalize=True).max())
     n = common.n_is([facts["index"].nunique()])
     sentence = (

@@ -189,7 +189,10 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told
     answers = common.first_seed(common.first_seed(answers, "source_seed"), "target_seed")
     crafted = common.frame(tables["examples"])
     images, adversarial = read_images(tables["examples"]), read_images(tables["examples"], "adversarial")
-    made = list(dict.fromkeys(zip(facts["attack"], facts["source"], strict=True)))
+    ordered = facts.sort_values(
+        ["norm", "attack", "source"], key=lambda one: one == "none" if one.name == "norm" else one
+    )
+    made = list(dict.fromkeys(zip(ordered["attack"], ordered["source"], strict=True)))
     targets = sorted(set(facts["target"]))
     strips: told.Strips = {}
     cells = {}
@@ -219,7 +222,8 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told
         told.Choice("shown to", targets),
         told.Choice("image", ("adversarial", "original")),
     ]
-    return told.Explorer(about, choices, strips, cells)
+    what = "Error of the column's net on examples that were made on the row's"
+    return told.Explorer(about, choices, strips, cells, what)
 
 
 SHOWN = 10
