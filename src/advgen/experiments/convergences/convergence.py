@@ -45,7 +45,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
     steps.set_xlabel("steps; thick: all restarts, thin: one")
     restarts.set_xlabel("restarts, all steps")
     beyond = common.percent(float((_last(facts) > limit).mean()))
-    losses.set_xlabel(f"loss; every image and restart, {beyond} beyond")
+    losses.set_xlabel(f"loss of every restart, {beyond} beyond")
     losses.set_ylabel("density")
     losses.set_ylim(0, 1.4 * losses.get_ylim()[1])
     losses.set_xlim(0, limit)
