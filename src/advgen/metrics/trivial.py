@@ -16,7 +16,7 @@ ROWS = 1000  # of a matrix of distances held at once
 
 
 def principal(train_NCHW: Tensor, x_BCHW: Tensor, size: int) -> Tensor:
-    """Images (B, C, H, W) as the first `size` principal components of training images tell them.
+    """Images (B, C, H, W) as the first `size` principal components of training images tell them, cut to the box.
 
     By subspace iteration from a seeded start (halko2011finding), on the device of `x_BCHW`. No autoencoder that is
     linear, of so many latent numbers, has a smaller squared error on those training images.
@@ -31,7 +31,8 @@ def principal(train_NCHW: Tensor, x_BCHW: Tensor, size: int) -> Tensor:
         basis_DQ = torch.linalg.qr(apart_ND.T @ (apart_ND @ basis_DQ)).Q
     turned_QQ = torch.linalg.svd(apart_ND @ basis_DQ, full_matrices=False).Vh
     basis_DK = basis_DQ @ turned_QQ[: min(size, least)].T
-    return (mean_D + (x_BCHW.flatten(1) - mean_D) @ basis_DK @ basis_DK.T).reshape(x_BCHW.shape)
+    told_BD = mean_D + (x_BCHW.flatten(1) - mean_D) @ basis_DK @ basis_DK.T
+    return told_BD.reshape(x_BCHW.shape).clamp(0, 1)
 
 
 def nearest(train_NCHW: Tensor, x_BCHW: Tensor) -> Tensor:
