@@ -40,7 +40,7 @@ from advgen.training.initial import fresh
 from advgen.training.losses import discriminator_loss, generator_loss
 from advgen.training.state import Callbacks
 
-DATASET = Path("results/datasets/mnist")
+DATASET, SHAPE = Path("results/datasets/mnist"), (1, 28, 28)
 TRAINING = {"loss": "non_saturating", "lr_generator": 1e-4, "lr_discriminator": 4e-4}
 
 
@@ -84,7 +84,9 @@ def compare(name: str, peer: Callable[[], Any], ours: Callable[[], Any], turns: 
 
 def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
     """One tensor beside a loop over images and starts."""
-    generator = fresh(build, "generators", registry.PRESETS["generators"]["M1"], seed=0).eval().requires_grad_(False)
+    generator = (
+        fresh(build, "generators", registry.PRESETS["generators"]["M1"].fit(SHAPE), seed=0).eval().requires_grad_(False)
+    )
     spec = LatentSearch(steps=steps, starts=5)
     indices = list(range(len(targets_NCHW)))
     loop = indices[:2]  # it takes the same time for every image
@@ -163,9 +165,9 @@ class Files(Dataset[Tensor]):
 
 def pair() -> tuple[Any, Any]:
     """M1 and M3, freshly made."""
-    body = registry.PRESETS["networks"]["M3"].fit((1, 28, 28))
+    body = registry.PRESETS["networks"]["M3"].fit(SHAPE)
     return (
-        fresh(build, "generators", registry.PRESETS["generators"]["M1"], seed=0),
+        fresh(build, "generators", registry.PRESETS["generators"]["M1"].fit(SHAPE), seed=0),
         fresh(build, "networks", body, 1, seed=0),
     )
 

@@ -9,6 +9,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +17,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from advgen import registry
+from advgen.core.code import file_beside
 from advgen.io.checkpoints import build
 from advgen.models.predict import predict
 from advgen.specs.attacks import AttackSpec
 from advgen.specs.base import Spec
+from advgen.specs.figures import FigureSpec
 from advgen.specs.masks import MaskSpec
 from advgen.specs.networks import ConvNetwork, NetworkSpec
 
@@ -311,6 +314,13 @@ def predicts_row_by_row(spec: NetworkSpec) -> str:
     return ""
 
 
+def has_a_caption(spec: FigureSpec) -> str:
+    """Has a caption beside the code that draws it, for the report."""
+    file = file_beside(registry.target(spec), f"{registry.kind_of(type(spec))}.rst")
+    assert Path(file).is_file(), f"{file}: no such file; write the caption there"
+    return ""
+
+
 EVERY: tuple[Check, ...] = (describes_its_keys, refuses_bad_keys, reads_its_own_keys)
 CHECKS: dict[str, tuple[Check, ...]] = {
     "attacks": (
@@ -326,6 +336,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     ),
     "masks": (loses_what_it_promises, is_drawn_per_image),
     "networks": (gives_logits_and_features, learns_everywhere, predicts_row_by_row),
+    "figures": (has_a_caption,),
 }
 """Beside those for every family."""
 

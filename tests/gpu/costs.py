@@ -57,7 +57,7 @@ def preset(family: str, name: str, *outputs: int) -> Any:
     """A network of a preset, with weights that are always the same."""
     torch.manual_seed(0)
     spec = presets.PRESETS[family][name]
-    return build(family, spec.fit(SHAPE) if hasattr(spec, "fit") else spec, *outputs)
+    return build(family, spec.fit(SHAPE), *outputs)
 
 
 def data(images: int = BATCH * STEPS) -> tuple[Tensor, Tensor]:

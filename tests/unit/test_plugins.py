@@ -163,7 +163,7 @@ def test_only_the_jobs_that_use_a_file_load_it(study: Path) -> None:
     assert files.endswith(" --plugins studies/mine.py")
 
 
-def test_the_caption_of_a_figure_stands_beside_it(study: Path) -> None:
+def test_the_caption_of_a_figure_stands_beside_it(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure = ROOT / "docs/examples/plugins/confusion.py"
     shutil.copy(figure, study.parent)
     text = STUDY.replace("yours.py]", "yours.py, confusion.py]")
@@ -175,6 +175,13 @@ def test_the_caption_of_a_figure_stands_beside_it(study: Path) -> None:
     with pytest.raises(ConfigError, match=told):
         load_file(file)
     shutil.copy(figure.with_suffix(".rst"), study.parent)
+    keys = ("--keys", '{"confusion": {"source": "one", "attack": "mine"}}')
+    checked("studies/confusion.py", *keys)
+    Path("studies/confusion.rst").rename("away.rst")
+    with pytest.raises(SystemExit, match="1 checks fail"):
+        checked("studies/confusion.py", *keys)
+    assert "fail  figures confusion has a caption: studies/confusion.rst: no such file;" in capsys.readouterr().out
+    Path("away.rst").rename("studies/confusion.rst")
     [report] = build(load_file(file)).of("report_page")
     assert report.inputs["captions"] == ("studies/confusion.rst",)
 

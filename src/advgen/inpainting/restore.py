@@ -44,7 +44,9 @@ def with_prior(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> L
     Their context loss is absolute and weighs pixels by how many are missing around them; this one is `contextual`.
     """
     if prior is None:
-        raise ValueError("inpainting with method prior needs the discriminator that the generator was trained against")
+        raise ValueError(
+            "inpainting with method contextual_prior needs the discriminator that the generator was trained against"
+        )
     context = contextual(masked_NCHW, known_NHW, None)
 
     def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def test_shuffled_labels_keep_images_and_counts() -> None:
 
 def test_real_and_fake_in_turn() -> None:
     torch.manual_seed(0)
-    generator = build("generators", PRESETS["generators"]["M5"]).eval()
+    generator = build("generators", PRESETS["generators"]["M5"].fit((1, 28, 28))).eval()
     spec = RealFake(kind="real_fake", base="mnist", gan="gan")
     calls = []
     images, labels, _ = real_fake(

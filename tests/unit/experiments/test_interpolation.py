@@ -22,7 +22,7 @@ from advgen.models.networks import Network
 def decode(request):
     torch.manual_seed(0)
     if request.param == "generator":
-        return build("generators", registry.PRESETS["generators"]["dcgan-generator"]).eval()
+        return build("generators", registry.PRESETS["generators"]["dcgan-generator"].fit((1, 28, 28))).eval()
     return build("autoencoders", registry.PRESETS["autoencoders"]["conv-autoencoder"].fit((1, 28, 28))).eval().decode
 
 
