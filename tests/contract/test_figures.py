@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,10 @@ def test_drawn_from_its_tables_with_no_words_cut_off(
     assert re.findall(rb"tEXtadvgen\0(advgen:[\w=-]+=)", png) == [STAMP.encode()]
     assert b"CreationDate" not in pdf
     assert b"/Type3" not in pdf
+    fonts = [
+        zlib.decompress(font) for font in re.findall(rb"/Length1[^>]*>>\s*stream\n(.*?)\nendstream", pdf, re.DOTALL)
+    ]
+    assert fonts and not any(table in font[:400] for font in fonts for table in (b"GDEF", b"GPOS", b"GSUB"))
     nothing_is_cut_off(laid_out(figure))
 
 

@@ -84,9 +84,20 @@ def styled(draw: Draw) -> Draw:
     return wrapper  # type: ignore[return-value]
 
 
+def _embed_letters_alone() -> None:
+    """Have matplotlib put fonts into a PDF without the tables that place letters, which nobody reads: they are placed.
+
+    Cutting these tables down took a sixth of the time of a figure.
+    """
+    from fontTools.subset import Options
+
+    Options._drop_tables_default = sorted({*Options._drop_tables_default, "GDEF", "GPOS", "GSUB"})
+
+
 def save(figure: Figure, pdf: Path | IO[bytes] | None, png: Path | IO[bytes], stamp: str) -> None:
     """Write a figure as PDF, if wanted, and PNG with the stamp's token inside; equal figures give equal bytes."""
     with style():
+        _embed_letters_alone()
         paper = figure.get_facecolor()
         if pdf is not None:
             figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Keywords": stamp}, facecolor=paper)
