@@ -127,5 +127,5 @@ def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> tol
     n = common.n_is(common.frame(tables["calibration"])["n"])
     sentence = f"The control, {best['name']}, lies at a Fréchet distance of {common.number(best['frechet_distance'])}"
     sentence += f"; the generators: {told.listed(parts)}; {n} images a level." if parts else f"; {n} images a level."
-    columns = ["name", "generator", "seeds", "frechet_distance", "classifier_score", "precision", "recall"]
+    columns = ["name", "generator", "seeds", "frechet_distance", *COLUMNS]
     return told.Finding(f"How bad is a Fréchet distance on {spec.dataset}?", sentence, rows[columns].to_dict("records"))
