@@ -212,6 +212,18 @@ def test_a_finding_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
             looks_through(module.explorer(fakes, spec).packed())
 
 
+@pytest.mark.parametrize(
+    "kind", [kind for kind, specs in SPECS.items() if any(need.family == "attacks" for need in specs["full"].needs())]
+)
+def test_a_finding_of_nets_that_have_learnt_nothing_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
+    examples = fakes["examples"]
+    place, column = examples.column_names.index("predicted_clean"), examples.column("predicted_clean")
+    constant = examples.set_column(place, "predicted_clean", pa.array([0] * len(column), column.type))
+    spec = SPECS[kind]["full"]
+    module = importlib.import_module(registry.target(spec).split(":")[0])
+    assert module.finding({**fakes, "examples": constant}, spec).sentence.endswith(".")
+
+
 def looks_through(packed: dict[str, Any]) -> None:
     """Every combination of stops has images, all of them are in the sheet, and no two strips are the same."""
     sheet = imread(io.BytesIO(base64.b64decode(packed["sheet"])))

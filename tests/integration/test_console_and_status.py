@@ -115,7 +115,8 @@ def test_a_failure_comes_with_its_log_and_its_command(project: Make) -> None:
     assert "CalledProcessError" not in said and "Traceback" not in said
     end = said[said.index(" of 12 jobs done in ") :]
     assert "\n  failed: craft fc100/seed0/pgd, results/logs/craft/fc100/seed0/pgd.log\n" in end
-    assert re.search(r"not made, since they read what failed: \d+\nThe full log, with every command: \.snakemake", end)
+    assert re.search(r"not made, since they read what failed: \d+\n  python -m advgen so-far  writes a report", end)
+    assert "\nThe full log, with every command: .snakemake" in end
     [command] = re.findall(r"by hand:  (.*)", said)
     assert copy.run("bash", "-c", command).stdout.endswith("trouble 30\n")
     status = copy.advgen("status").stdout

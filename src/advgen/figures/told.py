@@ -153,7 +153,9 @@ def value(mean: float, low: float, high: float) -> str:
 
 
 def listed(parts: Sequence[str], most: int = 4) -> str:
-    """Parts of a sentence, the first and last alone where there are many."""
+    """Parts of a sentence, the first and last alone where there are many; nets that learnt nothing leave none."""
+    if not parts:
+        return "none"
     if len(parts) > most:
         return f"{parts[0]}, … and {parts[-1]} ({len(parts)} compared)"
     if any("," in part.split("[")[0] or ";" in part for part in parts):
