@@ -92,7 +92,8 @@ def test_what_a_sweep_varies_is_a_column_of_the_tidy_tables(tmp_path: Path) -> N
     columns = {
         name: 0 if "int" in str(kind) else 0.5 for name, kind in catalog.TABLES["classifier_quality"].columns.items()
     }
-    columns |= {"classifier": ["net-slow-none", "net-fast-noise", "other"], "dataset": "mnist", "defence": "none"}
+    columns |= {"classifier": ["net-slow-none", "net-fast-noise", "other"], "defence": "none"}
+    columns |= {"dataset": "mnist", "tested_on": "mnist"}
     table = with_varied(arrow_table("classifier_quality", columns), varied)
     assert table.column("classifier").to_pylist() == ["net-fast-noise", "net-slow-none", "other"]
     assert table.column("classifier.training.lr").to_pylist() == [1e-3, 1e-4, None]
@@ -189,7 +190,7 @@ def test_a_command_has_the_paths_that_snakemake_gives() -> None:
     searched = next(job for job in plan.jobs if job.rule == "invert")
     made = {role: f"{role}.parquet" for role in searched.outputs}
     assert plan.files("invert", searched.wildcards, {"data": "d", "judge": "j"}, made).startswith(
-        "--generator --judge j --data d --encoder --out"
+        "--generator --judge j --data d --train --encoder --out"
     )
     with pytest.raises(ValueError, match="rule invert: this study plans no such job"):
         plan.job("invert", {"inversion": "none"})

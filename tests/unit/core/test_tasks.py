@@ -16,6 +16,7 @@ LOCAL = {
     "make_dataset",
     "summarise",
     "count_parameters",
+    "compare",
     "draw",
     "report_page",
     "sanity_checks",
@@ -40,7 +41,8 @@ def test_what_never_computes_on_a_gpu_reserves_none() -> None:
     assert not isinstance(asked, int)
     made = {job.wildcards["derived"]: asked(job.wildcards) for job in plan.of("derive_dataset")}
     assert {name for name, gpus in made.items() if gpus} == {
-        *("robust", "non-robust", "d-rand", "d-det", "real-fake-0", "real-fake-1", "real-fake-2")
+        *("robust-0", "robust-1", "robust-2", "non-robust-0", "non-robust-1", "non-robust-2"),
+        *("d-rand", "d-det", "real-fake-0", "real-fake-1", "real-fake-2"),
     }
     assert (plan.gpus("simulate"), plan.gpus("train_gan")) == (0, 1)
 

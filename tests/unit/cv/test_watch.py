@@ -29,6 +29,7 @@ def test_a_save_builds_again_and_an_error_leaves_the_last_good_files(files: File
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert eventually(lambda: made.is_file() and "Tester" in made.read_text(encoding="utf-8"))
+        assert eventually(made.with_suffix(".pdf").is_file)  # they take their places one after the other
         good = made.with_suffix(".pdf").read_bytes()
         files.write(profile=NO_EXPERIMENTS.replace("title: Tester", "title: 7"))
         assert eventually(errors.is_file)

@@ -147,6 +147,7 @@ def test_a_failure_is_told_whole_and_again_at_the_end() -> None:
         "0 of 3 jobs done in 0:03",
         f"  failed: train_gan dcgan/seed0, {log}",
         "  not made, since they read what failed: 1",
+        "  python -m advgen so-far  writes a report of what was made",
         "The full log, with every command: .snakemake/log/x.log",
     ]
 
@@ -174,7 +175,10 @@ def test_interrupted() -> None:
 @pytest.mark.parametrize(
     ("quiet", "wanted"),
     [
-        (("progress", "rules"), "3 jobs to do|FAILED qa|  its log|  by hand|2 of 3|  failed|The full log"),
+        (
+            ("progress", "rules"),
+            "3 jobs to do|FAILED qa|  its log|  by hand|2 of 3|  failed|  python -m advgen so-far|The full log",
+        ),
         (("all",), "FAILED qa|  its log|  by hand"),
     ],
 )
