@@ -12,6 +12,7 @@ from advgen import registry
 from advgen.attacks.run import craft
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
+from advgen.core.schema import Image
 from advgen.io.checkpoints import build
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
@@ -481,9 +482,9 @@ def inpainting(means, n=200, measure="mse_missing"):
         for index in range(n)
     ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    blank = {name: 0 for name in TABLES["inpainting"].columns if name not in (*columns, "image", "masked", "restored")}
-    image = np.zeros((len(rows), 1, 1, 1))
-    images = {"image": image, "masked": image, "restored": image}
+    told = TABLES["inpainting"].columns
+    images = {name: np.zeros((len(rows), 1, 1, 1)) for name, kind in told.items() if isinstance(kind, Image)}
+    blank = {name: 0 for name in told if name not in (*columns, *images)}
     return arrow_table("inpainting", {**blank, **columns, **images, "inpainting": "restore", "generator": "gan"})
 
 
