@@ -139,7 +139,7 @@ def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
 
 def test_faces_are_restored_by_every_method(folder: Path) -> None:
     found = rows(folder, "inpainting", "inpainting")
-    assert len(found) == 2 * 3 * 3
+    assert len(found) == 2 * 3 * (3 + 1)  # and the fill without a generator
     assert {row["missing"] for row in found} == {400, 2048}
     table = read_table(folder / "inpainting.parquet")
     original, masked, restored = (read_images(table, name) for name in ("image", "masked", "restored"))

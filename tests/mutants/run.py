@@ -50,6 +50,8 @@ PLANNED = ("attacks", "autoencoders", "classifiers", "datasets", "gans", "invers
 TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "attacks": {"attacks": ATTACKS},
     "metrics": {
+        "metrics/baselines.py": ("tests/unit/metrics/test_baselines.py",),
+        "metrics/trivial.py": ("tests/unit/metrics/test_trivial.py",),
         "metrics/detect.py": ("tests/unit/metrics/test_detect.py",),
         "metrics/distribution.py": ("tests/unit/metrics/test_distribution.py",),
         "metrics/grouping.py": SUMMARIES,

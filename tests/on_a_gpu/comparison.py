@@ -28,6 +28,7 @@ EXACT = Tolerance(0, 0)
 TOLERANCES = {
     "autoencoder_quality": Tolerance(0.05, 0.01),
     "certified": Tolerance(0.05, 0.1),
+    "comparison": Tolerance(0.1, 0.1),
     "classifier_quality": Tolerance(0.05, 0.02),
     "gan_quality": Tolerance(0.1, 0.05),
     "inpainting_summary": Tolerance(0.1, 0.05),

@@ -87,7 +87,7 @@ def attack(kind: str, body: str = "return x") -> str:
         ),
         (
             "from advgen.specs.figures import FigureSpec\n\nclass Mine(FigureSpec):\n    group = 'Mine'\n",
-            r"one\.py:3: Mine: group = 'Mine': must be one of Data and judge, Generative lab, Adversarial lab",
+            r"one\.py:3: Mine: group = 'Mine': must be one of Comparisons, Data and judge, Generative lab, Adv",
         ),
     ],
 )

@@ -40,11 +40,15 @@ def normalise_weights(network: nn.Module) -> None:
 
 def plain_weights(network: Module) -> Module:
     """A copy of a network whose weights are numbers: what `normalise_weights` made of them is settled."""
-    twin = copy.deepcopy(network)
+    twin = copy.deepcopy(network).eval()  # a look at a weight in training moves it
     for layer in twin.modules():
-        if parametrize.is_parametrized(layer):
-            parametrize.remove_parametrizations(layer, "weight")
-    return twin
+        if isinstance(layer, nn.Linear | nn.Conv2d) and parametrize.is_parametrized(layer):
+            settled = layer.weight.detach().clone()
+            # torch's own `remove_parametrizations` would take the weight from the class, which the original shares
+            layer.__class__ = parametrize.type_before_parametrizations(layer)
+            del layer.parametrizations
+            layer.weight = nn.Parameter(settled)
+    return twin.train(network.training)
 
 
 def count_parameters(module: nn.Module) -> int:
