@@ -58,7 +58,7 @@ def test_objects_go_through_robust_features(finished: Project) -> None:
 
 
 def test_every_figure_is_drawn(finished: Project) -> None:
-    figures = {path.stem for path in (finished.folder / "results/figures").glob("*.png")}
+    figures = {path.stem for path in (finished.folder / "results/figures").glob("*.pdf")}
     assert figures == {"faces-shown", "samples", "restored", "features"}
 
 

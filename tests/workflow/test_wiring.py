@@ -89,7 +89,7 @@ def names(study: Study, job: PlannedJob) -> dict[str, str]:
         case "craft" | "linearity" | "converge":
             source = given["source"]
             is_classifier = source in study.classifiers
-            given["dataset"] = (study.classifiers if is_classifier else study.probes)[source].dataset
+            given["dataset"] = study.tested_on(source)
             given["victim"] = trained(CLASSIFIER if is_classifier else PROBE, source=source)
         case "invert" | "inpaint" | "truncate":
             given["dataset"] = study.gans[given["generator"]].dataset
@@ -126,7 +126,7 @@ def test_every_attack_reads_the_test_split(study: Path) -> None:
     for job in plan.jobs:
         if job.rule in ("craft", "linearity", "converge"):
             source = job.wildcards["source"]
-            assert job.inputs["data"] == f"results/datasets/{defined.dataset_of(source)}/test.parquet"
+            assert job.inputs["data"] == f"results/datasets/{defined.tested_on(source)}/test.parquet"
         if job.rule.startswith("train_") and "data" in job.inputs:
             assert str(job.inputs["data"]).endswith("/train.parquet")
 
@@ -170,7 +170,7 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     assert tested.inputs["models"] == tuple(job.outputs["model"] for job in trained)
     assert tested.inputs["histories"] == tuple(job.outputs["history"] for job in trained)
     of = [job.wildcards.get("classifier") or job.wildcards["probe"] for job in trained]
-    assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.dataset_of(name)) for name in of)
+    assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.tested_on(name)) for name in of)
     [checks] = plan.of("sanity_checks")
     judged = [("evaluate_gan", "quality"), ("evaluate_autoencoder", "quality")]
     judged += [("evaluate_autoencoder", "reconstructions"), ("craft", "examples"), ("calibrate_judge", "calibration")]
@@ -184,7 +184,7 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     judged += [("evaluate_classifiers", "table")] if plan.has("craft") else []
     assert checks.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
     assert checks.inputs["models"] == tuple(job.inputs["model"] for job in plan.of("craft"))
-    attacked = sorted({defined.dataset_of(job.wildcards["source"]) for job in plan.of("craft")})
+    attacked = sorted({defined.tested_on(job.wildcards["source"]) for job in plan.of("craft")})
     assert checks.inputs["data"] == tuple(TEST.format(dataset=name) for name in attacked)
     [qa] = plan.of("qa")
     assert qa.inputs == {"checks": ("results/tables/sanity_checks.parquet",)}
@@ -199,7 +199,7 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
         assert report.inputs["tables"] == tuple(path for rule, role in roles for path in made(rule, role))
         kinds = {one.kind for one in defined.figures.values()}
         assert {Path(path).stem for path in report.inputs["captions"]} <= kinds
-        assert report.inputs["templates"] == tuple(package_file(f"report/report.{end}") for end in ("html.j2", "css"))
+        assert report.inputs["templates"] == tuple(package_file(f"report/report.{end}") for end in ("html.j2", "css", "js"))
     assert plan.has("report_page") == plan.has("draw")
 
 
