@@ -199,7 +199,9 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
         assert report.inputs["tables"] == tuple(path for rule, role in roles for path in made(rule, role))
         kinds = {one.kind for one in defined.figures.values()}
         assert {Path(path).stem for path in report.inputs["captions"]} <= kinds
-        assert report.inputs["templates"] == tuple(package_file(f"report/report.{end}") for end in ("html.j2", "css", "js"))
+        assert report.inputs["templates"] == tuple(
+            package_file(f"report/report.{end}") for end in ("html.j2", "css", "js")
+        )
     assert plan.has("report_page") == plan.has("draw")
 
 

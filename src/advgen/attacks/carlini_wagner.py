@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import Goal, aim, ascent, norms, pure, where
-from advgen.models.graphs import captured
+from advgen.attacks.common import Goal, aim, ascent, pure, where
+from advgen.models.graphs import captured, recorded
 from advgen.specs.attacks import CarliniWagnerAttack
 
-BETAS = (0.9, 0.999)  # Adam's
+EPSILON = 1e-8  # Adam's
 
 
 @pure
@@ -29,11 +29,11 @@ def carlini_wagner(
     if len(left) == 0:
         return result_BCHW
     x, goal = x_BCHW[left], goal.take(left)
-    best, size = x.clone(), x.new_full((len(x),), math.inf, dtype=torch.float64)
+    best, size = x.clone(), x.new_full((len(x),), math.inf)
     c = torch.full_like(size, spec.initial_c)
     low, high = torch.zeros_like(c), torch.full_like(c, math.inf)
     for _ in range(spec.searches):
-        found, found_size = _search(model, x, goal, c.to(x.dtype), spec)
+        found, found_size = _search(model, x, goal, c, spec)
         better = found_size < size
         best, size = where(better, found, best), torch.where(better, found_size, size)
         succeeded = found_size.isfinite()
@@ -46,30 +46,38 @@ def carlini_wagner(
 def _search(
     model: nn.Module, x_BCHW: Tensor, goal: Goal, c_B: Tensor, spec: CarliniWagnerAttack
 ) -> tuple[Tensor, Tensor]:
-    """The smallest successful iterate of each image and its L2 norm (B,), infinite where there is none."""
-    best_BCHW, size_B = x_BCHW.clone(), x_BCHW.new_full((len(x_BCHW),), math.inf, dtype=torch.float64)
-    w_BCHW = torch.atanh((2 * x_BCHW - 1) * (1 - 1e-6))
-    mean_BCHW, square_BCHW = torch.zeros_like(w_BCHW), torch.zeros_like(w_BCHW)
+    """The smallest successful iterate of each image and its L2 norm (B,), infinite where there is none.
 
-    def advance(best_BCHW: Tensor, size_B: Tensor, rate: float, correction: float) -> tuple[Tensor, Tensor]:
-        tanh_BCHW = w_BCHW.tanh()
-        x_adv_BCHW = (tanh_BCHW + 1) / 2
-        gradient_BCHW, logits_BK = ascent(
-            model, x_adv_BCHW, lambda logits_BK: c_B * (spec.confidence - goal.margin(logits_BK)).clamp_min(0)
-        )
-        norm_B = norms(x_adv_BCHW - x_BCHW).flatten()
-        better = (goal.margin(logits_BK) > spec.confidence) & (norm_B < size_B)
-        best_BCHW, size_B = where(better, x_adv_BCHW, best_BCHW), torch.where(better, norm_B, size_B)
-        gradient_BCHW = gradient_BCHW + 2 * (x_adv_BCHW - x_BCHW)  # which may share memory
-        gradient_BCHW *= (1 - tanh_BCHW.square()) / 2
-        mean_BCHW.lerp_(gradient_BCHW, 1 - BETAS[0])
-        square_BCHW.lerp_(gradient_BCHW.square(), 1 - BETAS[1])
-        root_BCHW = (square_BCHW / correction).sqrt_().add_(1e-8)
-        w_BCHW.addcdiv_(mean_BCHW * rate, root_BCHW)
-        return best_BCHW, size_B
+    Adam changes w, whose image is (tanh w + 1) / 2. Here it changes u = 2w, whose image is the sigmoid of u, six times
+    as fast on a CPU; with twice the rate and half the epsilon its steps are the same.
+    """
+    best_BCHW, size_B = x_BCHW.clone(), x_BCHW.new_full((len(x_BCHW),), math.inf)
+    u_BCHW = 2 * torch.atanh((2 * x_BCHW - 1) * (1 - 1e-6))
+    x_adv_BCHW, change_BCHW, descent_BCHW = (torch.empty_like(u_BCHW) for _ in range(3))
+    u_BCHW.grad = descent_BCHW
+    device = u_BCHW.device
+    adam = torch.optim.Adam([u_BCHW], 2 * spec.lr, eps=EPSILON / 2, fused=True, capturable=recorded(device))
 
-    advance = captured(advance, x_BCHW.device)
-    for step in range(1, spec.steps + 1):
-        rate = -spec.lr / (1 - BETAS[0] ** step)
-        best_BCHW, size_B = advance(best_BCHW, size_B, rate, 1 - BETAS[1] ** step)
+    def advance() -> Tensor:
+        torch.sigmoid(u_BCHW, out=x_adv_BCHW)
+        margins: list[Tensor] = []
+
+        def loss(logits_BK: Tensor) -> Tensor:
+            margins.append(goal.margin(logits_BK))
+            return c_B * (spec.confidence - margins[0]).clamp_min(0)
+
+        gradient_BCHW, _ = ascent(model, x_adv_BCHW, loss)
+        torch.sub(x_adv_BCHW, x_BCHW, out=change_BCHW)
+        norm_B = torch.linalg.vector_norm(change_BCHW, dim=(1, 2, 3))
+        better_B = (margins[0].detach() > spec.confidence) & (norm_B < size_B)
+        torch.where(better_B[:, None, None, None], x_adv_BCHW, best_BCHW, out=best_BCHW)
+        torch.where(better_B, norm_B, size_B, out=size_B)
+        change_BCHW.mul_(2).add_(gradient_BCHW)
+        torch.ops.aten.sigmoid_backward(change_BCHW, x_adv_BCHW, grad_input=descent_BCHW)
+        adam.step()
+        return size_B
+
+    advance = captured(advance, device)
+    for _ in range(spec.steps):
+        advance()
     return best_BCHW, size_B

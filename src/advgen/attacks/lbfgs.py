@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,8 @@ from advgen.specs.attacks import LbfgsAttack
 
 FIRST_C = 0.1
 TOLERANCE = 1e-3  # of the largest entry of the projected gradient; less brings no smaller changes
-WORTHWHILE = 0.8  # share of rows at work under which the others are set aside
+WORTHWHILE = 0.75  # share of rows at work under which the others are set aside
+LEAST_CURVATURE = 1e-8  # of a pair that is learnt, as a share of the change of the gradient squared
 SUFFICIENT = 1e-4  # share of the predicted decrease that a step must reach (Armijo)
 
 
@@ -68,15 +68,21 @@ def _objective(
     """A function from images and which of the rows they are to value, gradient and success; it keeps the best ones."""
 
     def evaluate(z_BP: Tensor, rows_B: Tensor) -> Evaluation:
-        towards, r_BP, c = goal.take(rows_B), z_BP - x_BP[rows_B], c_B[rows_B]
-        gradient_BCHW, logits_BK = ascent(model, z_BP.view(-1, *shape), partial(_loss, towards))
-        size_B, reached_B = r_BP.square().sum(1), towards.reached(logits_BK)
-        before_B = best.size_B[rows_B]
+        towards, c, losses = goal.take(rows_B), c_B[rows_B], list[Tensor]()
+        r_BP = z_BP - x_BP.index_select(0, rows_B)
+
+        def loss(logits_BK: Tensor) -> Tensor:
+            losses.append(_loss(towards, logits_BK))
+            return losses[0]
+
+        gradient_BCHW, logits_BK = ascent(model, z_BP.view(-1, *shape), loss)
+        size_B, reached_B = torch.linalg.vecdot(r_BP, r_BP), towards.reached(logits_BK)
+        before_BP, before_B = best.x_BP.index_select(0, rows_B), best.size_B[rows_B]
         better_B = reached_B & (size_B < before_B)
-        best.x_BP[rows_B] = torch.where(better_B[:, None], z_BP, best.x_BP[rows_B])
+        best.x_BP.index_copy_(0, rows_B, torch.where(better_B[:, None], z_BP, before_BP))
         best.size_B[rows_B] = torch.where(better_B, size_B, before_B)
         gradient_BP = gradient_BCHW.flatten(1).addcmul_(r_BP, 2 * c[:, None])
-        return _loss(towards, logits_BK) + c * size_B, gradient_BP, reached_B
+        return losses[0].detach() + c * size_B, gradient_BP, reached_B
 
     return evaluate
 
@@ -101,29 +107,32 @@ def _minimise(
     minimiser_BP, success_B = z_BP.clone(), reached_B.clone()
     inverse, length_B = InverseHessian(z_BP, memory), torch.ones_like(value_B)
     for number in range(steps):
-        held_BP = ((z_BP <= 0) & (gradient_BP > 0)) | ((z_BP >= 1) & (gradient_BP < 0))
-        free_BP = gradient_BP.masked_fill(held_BP, 0)
-        going_B = free_BP.abs().amax(1) >= TOLERANCE
+        # 1 where a step down would not be undone by the box: numbers, since a CPU takes five times longer over masks
+        free_BP = (z_BP - gradient_BP).clamp_(0, 1).ne_(z_BP)
+        descent_BP = gradient_BP * free_BP
+        going_B = descent_BP.abs().amax(1) >= TOLERANCE
         stay = going_B.nonzero().flatten() if looks(number, z_BP) else rows_B
         if len(stay) / len(rows_B) < WORTHWHILE:
             minimiser_BP[rows_B], success_B[rows_B] = z_BP, reached_B
-            state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, held_BP, free_BP)
-            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, held_BP, free_BP = (one[stay] for one in state)
-            inverse, going_B = inverse.take(stay), going_B[stay]
+            state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP, descent_BP)
+            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP, descent_BP = (
+                one.index_select(0, stay) for one in state
+            )
+            inverse = inverse.take(stay)
             if len(rows_B) == 0:
                 break
-        direction_BP = inverse.times(free_BP).masked_fill_(held_BP, 0)
+        direction_BP = inverse.times(descent_BP).mul_(free_BP)
         trial_BP = torch.addcmul(z_BP, direction_BP, length_B[:, None], value=-1).clamp_(0, 1)
         trial_value_B, trial_gradient_BP, trial_reached_B = evaluate(trial_BP, rows_B)
-        move_BP = trial_BP - z_BP
-        predicted_B = (free_BP * move_BP).sum(1)
+        predicted_B = torch.linalg.vecdot(descent_BP, trial_BP - z_BP)
         accepted_B = going_B & (trial_value_B <= value_B + SUFFICIENT * predicted_B)
-        inverse.learn(move_BP, trial_gradient_BP - gradient_BP, accepted_B)
+        next_BP = torch.where(accepted_B[:, None], trial_BP, z_BP)
+        next_gradient_BP = torch.where(accepted_B[:, None], trial_gradient_BP, gradient_BP)
+        inverse.learn((z_BP, next_BP), (gradient_BP, next_gradient_BP))
+        z_BP, gradient_BP = next_BP, next_gradient_BP
         length_B = torch.where(accepted_B, 1, length_B / 2)
         value_B = torch.where(accepted_B, trial_value_B, value_B)
         reached_B = torch.where(accepted_B, trial_reached_B, reached_B)
-        z_BP = torch.where(accepted_B[:, None], trial_BP, z_BP)
-        gradient_BP = torch.where(accepted_B[:, None], trial_gradient_BP, gradient_BP)
     minimiser_BP[rows_B], success_B[rows_B] = z_BP, reached_B
     return success_B, minimiser_BP
 
@@ -133,41 +142,38 @@ class InverseHessian:
 
     It is the compact form: γI + SᵀR⁻ᵀ(D + γYYᵀ)R⁻¹S − γSᵀR⁻ᵀY − γYᵀR⁻¹S for rows of steps S and changes Y, R the upper
     triangle of SYᵀ in order of age and D its diagonal [byrd1994representations]. So a product with a vector reads the
-    pairs of a row twice, where the two-loop recursion reads them four times, one by one.
+    pairs of a row twice, where the two-loop recursion reads them four times, one by one. All rows learn at a time;
+    where the gradient did not grow along the step, or there was none, the pair has no weight.
     """
 
     def __init__(self, like_BP: Tensor, memory: int):
         batch, pixels = like_BP.shape
-        self.memory = memory
+        self.memory, self.count = memory, 0
         self.pairs_BNP = like_BP.new_zeros(batch, 2 * memory, pixels)  # steps, then changes; the oldest is replaced
         self.products_BNM = like_BP.new_zeros(batch, 2 * memory, memory, dtype=torch.float64)  # of all with changes
-        self.count_B = torch.zeros(batch, dtype=torch.long, device=like_BP.device)
-        self.scale_B = like_BP.new_zeros(batch)
-        self.rows_B = torch.arange(batch, device=like_BP.device)
+        self.known_BM = torch.zeros_like(self.products_BNM[:, 0])
+        self.scale_B = like_BP.new_zeros(batch)  # as long as nothing is known
 
     def take(self, rows: Tensor) -> InverseHessian:
         """The approximations of some rows."""
         taken = copy(self)
-        for name in ("pairs_BNP", "products_BNM", "count_B", "scale_B"):
-            setattr(taken, name, getattr(self, name)[rows])
-        taken.rows_B = self.rows_B[: len(taken.count_B)]
+        for name in ("pairs_BNP", "products_BNM", "known_BM", "scale_B"):
+            setattr(taken, name, getattr(self, name).index_select(0, rows))
         return taken
 
-    def learn(self, step_BP: Tensor, change_BP: Tensor, accepted_B: Tensor) -> None:
-        """Add the pairs of accepted steps along which the gradient grew."""
-        curvature_B, square_B = (step_BP * change_BP).sum(1), change_BP.square().sum(1)
-        learns_B = accepted_B & (curvature_B > 1e-8 * square_B)
-        learns_B1, rows, slot = learns_B[:, None], self.rows_B, self.count_B % self.memory
-        for place, vector_BP in ((slot, step_BP), (self.memory + slot, change_BP)):
-            self.pairs_BNP[rows, place] = torch.where(learns_B1, vector_BP, self.pairs_BNP[rows, place])
+    def learn(self, places: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor]) -> None:
+        """Add a step, from the first place (B, P) to the second, and the change of the gradient from there to here."""
+        memory, slot = self.memory, self.count % self.memory
+        self.count += 1
+        torch.sub(places[1], places[0], out=self.pairs_BNP[:, slot])
+        change_BP = torch.sub(gradients[1], gradients[0], out=self.pairs_BNP[:, memory + slot])
         product_BN = self._along(change_BP)
-        products_BN = torch.where(learns_B1, product_BN, self.products_BNM[rows, :, slot])
-        self.products_BNM[rows, :, slot] = products_BN
-        changes_BM = self.products_BNM[rows, self.memory + slot]
-        changes_BM = torch.where(learns_B1, product_BN[:, self.memory :], changes_BM)
-        self.products_BNM[rows, self.memory + slot] = changes_BM
-        self.scale_B = torch.where(learns_B, curvature_B / square_B, self.scale_B)
-        self.count_B = self.count_B + learns_B
+        curvature_B, square_B = product_BN[:, slot], product_BN[:, memory + slot]
+        learns_B = curvature_B > LEAST_CURVATURE * square_B
+        self.products_BNM[:, :, slot] = product_BN
+        self.products_BNM[:, memory + slot] = product_BN[:, memory:]
+        self.known_BM[:, slot] = learns_B.double()
+        self.scale_B = torch.where(learns_B, (curvature_B / square_B).to(self.scale_B.dtype), self.scale_B)
 
     def _along(self, vector_BP: Tensor) -> Tensor:
         """Products of a vector with all pairs, (B, N); the vector stands left, where a CPU is ten times faster."""
@@ -176,25 +182,25 @@ class InverseHessian:
     def times(self, vector_BP: Tensor) -> Tensor:
         """The approximation times a vector; before any pair is known, the vector at length one."""
         memory = self.memory
-        age_BM = (self.count_B[:, None] + torch.arange(memory, device=vector_BP.device)) % memory
-        known_BM = age_BM < self.count_B[:, None]
-        row, column = age_BM[:, :, None], age_BM[:, None]
-        at_B11 = self.rows_B[:, None, None]
-        steps_changes_BMM = self.products_BNM[at_B11, row, column].triu_()
-        changes_BMM = self.products_BNM[at_B11, memory + row, column]
-        diagonal_BM = steps_changes_BMM.diagonal(dim1=1, dim2=2)
-        diagonal_BM += ~known_BM
-        scale_B1 = self.scale_B[:, None].double()
-        along_BN = self._along(vector_BP)
-        along_steps_BM, along_changes_BM = along_BN.gather(1, age_BM), along_BN.gather(1, memory + age_BM)
-        first_BM = torch.linalg.solve_triangular(steps_changes_BMM, along_steps_BM[:, :, None], upper=True).squeeze(2)
-        right_BM = diagonal_BM * first_BM + scale_B1 * (
-            (changes_BMM @ first_BM[:, :, None]).squeeze(2) - along_changes_BM
+        age_M = torch.arange(memory, device=vector_BP.device).roll(-(self.count % memory))
+        known_BM = self.known_BM.index_select(1, age_M)
+        both_BMM, scale_B1 = known_BM[:, :, None] * known_BM[:, None], self.scale_B[:, None].double()
+        # of the steps with the changes, and of the changes with each other, the oldest first
+        steps_BMM, changes_BMM = (
+            part.index_select(1, age_M).index_select(2, age_M).mul_(both_BMM)
+            for part in self.products_BNM.split(memory, 1)
         )
-        second_BM = torch.linalg.solve_triangular(steps_changes_BMM.mT, right_BM[:, :, None], upper=False).squeeze(2)
-        weight_BN = torch.zeros_like(along_BN)
-        weight_BN.scatter_(1, age_BM, second_BM).scatter_(1, memory + age_BM, -scale_B1 * first_BM)
-        scale_B = torch.where(self.count_B > 0, self.scale_B, 1 / vector_BP.norm(dim=1).clamp_min(1e-12))
+        steps_BMM.triu_().diagonal(dim1=1, dim2=2).add_(1 - known_BM)
+        along_steps_BM, along_changes_BM = (
+            part.index_select(1, age_M).mul_(known_BM) for part in self._along(vector_BP).split(memory, 1)
+        )
+        first_BM1 = torch.linalg.solve_triangular(steps_BMM, along_steps_BM[:, :, None], upper=True)
+        right_BM = steps_BMM.diagonal(dim1=1, dim2=2) * first_BM1[:, :, 0]
+        right_BM += scale_B1 * ((changes_BMM @ first_BM1)[:, :, 0] - along_changes_BM)
+        second_BM1 = torch.linalg.solve_triangular(steps_BMM.mT, right_BM[:, :, None], upper=False)
+        by_age_BN = torch.cat([second_BM1[:, :, 0], -scale_B1 * first_BM1[:, :, 0]], 1)
+        weight_BN = torch.zeros_like(by_age_BN).index_copy_(1, torch.cat([age_M, memory + age_M]), by_age_BN)
+        scale_B = torch.where(self.scale_B > 0, self.scale_B, 1 / vector_BP.norm(dim=1).clamp_min(1e-12))
         return torch.baddbmm(
             (scale_B[:, None] * vector_BP)[:, None], weight_BN[:, None].to(vector_BP.dtype), self.pairs_BNP
         ).squeeze(1)

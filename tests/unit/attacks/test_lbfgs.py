@@ -19,7 +19,7 @@ def updated(inverse, step, change):
     return left @ inverse @ left.T + rho * torch.outer(step, step)
 
 
-def test_a_product_is_that_of_the_last_pairs_scaled_by_the_latest():
+def test_a_product_is_that_of_the_pairs_of_the_last_steps_scaled_by_the_latest():
     generator = torch.Generator().manual_seed(0)
     memory, learned = 3, [[], []]
     vectors = torch.randn(2, P, generator=generator, dtype=torch.float64)
@@ -31,18 +31,19 @@ def test_a_product_is_that_of_the_last_pairs_scaled_by_the_latest():
         if turn == 4:
             change[1] = -step[1]  # along which the gradient fell: not learned
         accepted = torch.tensor([True, turn != 2])
-        approximation.learn(step, change, accepted)
+        moved = accepted[:, None] * torch.stack([step, change])
+        approximation.learn((vectors, vectors + moved[0]), (-vectors, moved[1] - vectors))
         for row in range(2):
-            if accepted[row] and step[row] @ change[row] > 0:
-                learned[row].append((step[row], change[row]))
+            useful = accepted[row] and step[row] @ change[row] > 0
+            learned[row].append((step[row], change[row]) if useful else None)
         for row in range(2):
-            pairs = learned[row][-memory:]
+            pairs = [pair for pair in learned[row][-memory:] if pair]
             step_, change_ = pairs[-1]
             inverse = (step_ @ change_) / (change_ @ change_) * torch.eye(P, dtype=torch.float64)
             for pair in pairs:
                 inverse = updated(inverse, *pair)
             torch.testing.assert_close(approximation.times(vectors)[row], inverse @ vectors[row])
-    assert [len(pairs) for pairs in learned] == [8, 6]
+    assert [pairs.count(None) for pairs in learned] == [0, 2]
     taken = approximation.take(torch.tensor([1]))
     torch.testing.assert_close(taken.times(vectors[1:]), approximation.times(vectors)[1:])
 
@@ -53,8 +54,8 @@ def test_pairs_of_next_to_no_curvature_are_not_learned():
     step[:, 0], change[:, 1] = 1, 1
     change[0, 0], change[1, 0] = 0.9e-8, 1.1e-8
     approximation = InverseHessian(step, 2)
-    approximation.learn(step, change, torch.tensor([True, True]))
-    assert approximation.count_B.tolist() == [0, 1]
+    approximation.learn((torch.zeros_like(step), step), (torch.zeros_like(step), change))
+    assert approximation.known_BM.sum(1).tolist() == [0, 1]
 
 
 def test_the_loss_without_a_target_is_that_of_all_other_labels_together():
