@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 from importlib import metadata
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def test_a_part_shows_where_it_is_drawn(raw_drawn_faces: Path, monkeypatch: pyte
     above = faces[range(300)][:, :, 1:4, 30:34].mean((1, 2, 3))
     bun = FACES.parts["hair"].index("bun")
     assert above[hair == bun].max() < above[hair != bun].min()
+
+
+def test_faces_are_drawn_where_archives_have_no_filters(raw_drawn_faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in Python 3.11.2, which is Debian 12's."""
+    extract = tarfile.TarFile.extractall
+    monkeypatch.setattr(tarfile.TarFile, "extractall", lambda archive, path: extract(archive, path))
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.setattr(DrawnFacesDataset, "full", (2, 1))
+    (faces, _), _ = drawn_faces.read([raw_drawn_faces / name for name in FACES.files()], FACES)
+    assert faces[range(2)].shape == (2, *FACES.shape)
 
 
 @pytest.mark.parametrize("spec", STYLES, ids=lambda spec: spec.style)
