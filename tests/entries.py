@@ -91,7 +91,7 @@ def workplace(folder: Path, around: str) -> Iterator[None]:
     """The same, with images of three classes, a classifier and a GAN."""
     with jobs_in(folder, around):
         write_images(Path("train.parquet"), Path("test.parquet"))
-        train(out_model="model.safetensors", training={"epochs": 8, "lr": 0.01})
+        train("model.safetensors", "model.parquet", training={"epochs": 8, "lr": 0.01})
         train_gan(DEEP)
         yield
 
@@ -106,11 +106,11 @@ def write_images(*paths: Path) -> None:
         write_table(path, arrow_table("dataset", columns), Stamp("made up", {}, ""))
 
 
-def train(out_model: str = "other.safetensors", **told: Any) -> None:
+def train(out_model: str = "other.safetensors", out_history: str = "other.parquet", **told: Any) -> None:
     """Train a classifier for a few steps."""
     spec = {**NAMED, "model": FLAT, "classes": 3, "images": None, "defence": None, "validation": 10, **told}
     spec["training"] = {"epochs": 1, "batch": 25, **told.get("training", {})}
-    command("train-classifier", spec, data="train.parquet", out_model=out_model, out_history="history.parquet")
+    command("train-classifier", spec, data="train.parquet", out_model=out_model, out_history=out_history)
 
 
 def train_gan(generator: dict[str, Any], **training: Any) -> None:

@@ -57,7 +57,7 @@ def test_a_job_computes_on_the_gpu(family: str, kind: str, keys: dict[str, Any])
 
 
 def test_the_attacks_have_something_to_do(folder: Path) -> None:
-    assert read_table(folder / "history.parquet", "training").column("accuracy").to_pylist()[-1] > 0.8
+    assert read_table(folder / "model.parquet", "training").column("accuracy").to_pylist()[-1] > 0.8
 
 
 TRAININGS = {

@@ -86,8 +86,9 @@ def _draw(raw: Sequence[Path], seeds: list[str]) -> list[dict[str, Any]]:
         for path, package in zip(raw, PACKAGES.values(), strict=True):
             place = Path(folder) / "node_modules" / package.rpartition("@")[0]
             with tarfile.open(path) as archive:
-                # Python 3.11 has filters since 3.11.4; what is unpacked has its checksum
-                archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+                if hasattr(tarfile, "data_filter"):  # since Python 3.11.4; what is unpacked has its checksum
+                    archive.extraction_filter = tarfile.data_filter
+                archive.extractall(folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / "package").rename(place)
         script = Path(folder) / "draw.mjs"
