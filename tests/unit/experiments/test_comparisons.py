@@ -28,6 +28,7 @@ datasets:
 gans:
   gan: &gan {dataset: mnist, generator: dcgan-generator, discriminator: dcgan-discriminator, training: {epochs: 1}}
   other: {<<: *gan, training: {epochs: 1, loss: mse}}
+  settled: {<<: *gan, generator: {preset: dcgan-generator, start: [64, 7, 7], image_channels: 1}}
 classifiers:
   net: &net {dataset: mnist, model: cnn, training: {epochs: 2}}
   trained: {<<: *net, defence: {kind: fgsm, eps: 0.25}}
@@ -81,9 +82,10 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         {**NETS, "arms": {"a": ["once", "net"], "b": ["net", "once"]}, "differs": []},
         {**NETS, "arms": {"a": ["net"], "b": ["on-both"]}, "differs": ["dataset"]},
         GANS,
+        {**GANS, "arms": {"a": ["gan"], "b": ["settled"]}, "differs": []},  # what the images settle is the same
         FILL,
     ],
-    ids=["defence", "epochs", "images", "pooled", "same test images", "gans", "inpaintings"],
+    ids=["defence", "epochs", "images", "pooled", "same test images", "gans", "settled", "inpaintings"],
 )
 def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, Any], tmp_path: Path) -> None:
     [job] = [job for job in planned(comparison, tmp_path).jobs if job.rule == "compare"]

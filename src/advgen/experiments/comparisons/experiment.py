@@ -160,6 +160,8 @@ def _facts(study: Study, name: str) -> Facts:
     elif isinstance(definition, ProbeDefinition):
         told |= {"of": _facts(study, definition.of)}
     elif isinstance(definition, (GanDefinition, AutoencoderDefinition)):
+        for key in {"generator", "discriminator", "model"} & told.keys():
+            told[key] = getattr(definition, key).fit(shape).model_dump(mode="json")
         images = study.left(definition.dataset)
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
     return _flat({**told, "test images": _images_of(study, study.tested_on(name))})
