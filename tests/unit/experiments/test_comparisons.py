@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,17 +80,34 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         NETS,
         {**NETS, "arms": {"a": ["net"], "b": ["longer"]}, "differs": ["training.epochs"], "besides": ["steps"]},
         {**NETS, "arms": {"a": ["net"], "b": ["fewer"]}, "differs": ["images", "training.epochs"]},  # as many steps
+        {**NETS, "arms": {"z": ["net"], "a": ["trained"]}, "baseline": "z"},
         {**NETS, "arms": {"a": ["once", "net"], "b": ["net", "once"]}, "differs": []},
         {**NETS, "arms": {"a": ["net"], "b": ["on-both"]}, "differs": ["dataset"]},
         GANS,
         {**GANS, "arms": {"a": ["gan"], "b": ["settled"]}, "differs": []},  # what the images settle is the same
         FILL,
     ],
-    ids=["defence", "epochs", "images", "pooled", "same test images", "gans", "settled", "inpaintings"],
+    ids=[
+        "defence",
+        "epochs",
+        "images",
+        "labels in another order than words",
+        "pooled",
+        "same test images",
+        "gans",
+        "settled",
+        "inpaintings",
+    ],
 )
 def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, Any], tmp_path: Path) -> None:
     [job] = [job for job in planned(comparison, tmp_path).jobs if job.rule == "compare"]
     assert len(job.inputs["tables"]) == 2 * job.task.runs
+    told = type(job.task).model_validate_json(
+        job.task.canonical()
+    )  # as the command gets it: maps have lost their order
+    of_last = job.inputs["tables"][-job.task.runs :]
+    names = told.comparison.arms[told.arms[-1]]
+    assert all(comparison["kind"] == "inpaintings" or f"/{names[-1]}/" in file for file in of_last[-1:])
     assert job.task.runs >= 3
 
 
@@ -138,13 +156,14 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     written: dict[str, pd.DataFrame] = {}
     monkeypatch.setattr(run, "read_table", lambda *_, **__: SimpleNamespace(to_pandas=lambda: next(frames)))
     monkeypatch.setattr(run, "write_table", lambda _, table, __: written.update(table=table.to_pandas()))
-    comparison = TypeAdapter(AnyComparison).validate_python(NETS)
-    spec = SimpleNamespace(name="one", comparison=comparison, runs=3)
+    asked = {**NETS, "arms": {"z": ["net"], "a": ["trained"]}, "baseline": "z"}
+    comparison = TypeAdapter(AnyComparison).validate_json(json.dumps(asked, sort_keys=True))
+    spec = SimpleNamespace(name="one", comparison=comparison, arms=("z", "a"), runs=3)
     run.run(
         SimpleNamespace(spec=spec, inputs={"tables": [Path(str(i)) for i in range(6)]}, output=lambda: None, stamp=None)
     )  # type: ignore[arg-type]
-    base, arm = (row for _, row in written["table"].iterrows())
-    assert (base["arm"], base["mean"]) == ("a", right[0].mean())
+    arm, base = (row for _, row in written["table"].iterrows())
+    assert (base["arm"], base["mean"]) == ("z", right[0].mean())
     assert np.isnan(base["effect"])
     difference = right[1] - right[0]
     found = tuple(arm[f"effect{part}"] for part in ("", "_low", "_high"))

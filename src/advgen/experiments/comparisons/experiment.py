@@ -211,6 +211,7 @@ class Compare(Task):
     packages = ("numpy", "pandas", "pyarrow", "scipy")
     name: str
     comparison: AnyComparison
+    arms: tuple[str, ...] = Field(description="in the order of their tables; a map in JSON has lost its own")
     runs: int = Field(description="of each arm; the tables are those of the first arm's runs, then the second's, …")
 
 
@@ -269,7 +270,7 @@ class Comparisons(Kind[ComparisonDefinition]):
             arm: [path for need in comparison.needs(arm) for path in planner.needed(need)] for arm in comparison.arms
         }
         runs = min(map(len, files.values()))
-        task = Compare(name=name, comparison=comparison, runs=runs)
+        task = Compare(name=name, comparison=comparison, arms=tuple(files), runs=runs)
         tables = tuple(path for paths in files.values() for path in paths)
         return [planner.add(task, {"comparison": name}, {"tables": tables})]
 

@@ -49,7 +49,7 @@ def run(job: Job[Compare]) -> None:
     """Mean of each arm and its effect, arm − baseline, with intervals over runs and images together."""
     spec, comparison, files = job.spec, job.spec.comparison, job.inputs["tables"]
     values = {}
-    for number, arm in enumerate(comparison.arms):
+    for number, arm in enumerate(spec.arms):
         of_arm = files[number * spec.runs : (number + 1) * spec.runs]
         tables = (read_table(file, images=False).to_pandas() for file in of_arm)
         values[arm] = pd.concat([READ[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
