@@ -172,6 +172,8 @@ def _as_classifier(study: Study, gan: str) -> Facts:
     definition: GanDefinition = study.gans[gan]
     training, images = definition.training, study.left(definition.dataset)
     adam = {"optimizer": "adam", "weight_decay": 0.0, "decay": False}
+    plain = {"beta1": 0.9, "real_label": 1.0, "r1": 0.0}  # as classifiers are trained
+    adam |= {key: getattr(training, key) for key, value in plain.items() if getattr(training, key) != value}
     return {
         "model": definition.discriminator.fit(study.facts(definition.dataset).shape).model_dump(mode="json"),
         "training": {"epochs": training.epochs, "batch": training.batch, "lr": training.lr_discriminator, **adam},
