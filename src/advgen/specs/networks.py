@@ -64,9 +64,7 @@ class ConvNetwork(NetworkSpec):
     @model_validator(mode="after")
     def _goes_together(self) -> ConvNetwork:
         if self.threshold and self.spectral_norm:
-            raise WrongValue(
-                "threshold", self.threshold, "is a layer that spectral_norm would scale; take one out"
-            )
+            raise WrongValue("threshold", self.threshold, "is a layer that spectral_norm would scale; take one out")
         return self
 
     def fit(self, shape: Shape) -> NetworkSpec:
