@@ -230,6 +230,7 @@ def mask(kind: str, method: str = "full", search: dict[str, Any] | None = None, 
         generator="generator.safetensors",
         judge="model.safetensors",
         data="test.parquet",
+        train="train.parquet",
         discriminator="discriminator.safetensors",
         out="inpainting.parquet",
     )

@@ -45,7 +45,7 @@ AXES: dict[str, list[Any]] = {
     "target": NAMES["classifiers"],
     "attack": NAMES["attacks"],
     "mask": NAMES["masks"],
-    "method": ["full", "contextual", "contextual_prior", "harmonic"],
+    "method": ["full", "contextual", "contextual_prior", "harmonic", "poisson"],
     "measure": ["mse_whole"],
     "inversion": NAMES["inversions"],
     "inpainting": NAMES["inpaintings"],

@@ -62,8 +62,13 @@ def run_all() -> None:
     command("fetch", dataset, out=RAW)
     command("make-dataset", dataset, raw=RAW, out_train="train.parquet", out_test="test.parquet")
     judge = {**NAMED, "model": DISCRIMINATOR, "classes": 2, "images": None, "defence": None, "validation": 8}
-    judge["training"] = {"epochs": 1, "batch": 8}
-    command("train-classifier", judge, data="train.parquet", out_model="judge.safetensors", out_history="j.parquet")
+    judge |= {"training": {"epochs": 1, "batch": 8}, "second": {"kind": "fc", "image": [3, 64, 64], "hidden": [8]}}
+    classifiers = {"out_model": "judge.safetensors", "out_second": "second.safetensors", "out_history": "j.parquet"}
+    command("train-judge", judge, data="train.parquet", **classifiers)
+    both = {"judge": "judge.safetensors", "second": "second.safetensors"}
+    splits = {"train": "train.parquet", "test": "test.parquet"}
+    command("calibrate-judge", {"dataset": "faces", "n": 20, "seed": 0}, **both, **splits, out="calibration.parquet")
+    counted = {"second": "second.safetensors", "calibration": "calibration.parquet"}
     training = {"epochs": 2, "batch": 8, "unroll": 1, "unroll_mode": "exact", "checkpoint_selection": 2, "ema": 0.9}
     gan = {**NAMED, "generator": GENERATOR, "discriminator": DISCRIMINATOR, "training": training, "validation": 8}
     made = {"out_generator": "g.safetensors", "out_discriminator": "d.safetensors", "out_history": "h.parquet"}
@@ -73,6 +78,7 @@ def run_all() -> None:
         "evaluate-gan",
         {**NAMED, "training": training, "n": 20, "shown": 5},
         **judged,
+        **counted,
         discriminator="d.safetensors",
         history="h.parquet",
         out_samples="samples.parquet",
@@ -85,9 +91,10 @@ def run_all() -> None:
     command("invert", {**searched, "images": 3}, **inverting, out="inversion.parquet")
     masks = {"square": {"kind": "square", "size": 20}, "crosswalk": {"kind": "crosswalk"}}
     restoring = {**searched, "images": 3, "masks": masks, "methods": ["full", "contextual", "contextual_prior"]}
-    command("inpaint", restoring, **judged, discriminator="d.safetensors", out="inpainting.parquet")
+    known = {"train": "train.parquet", "discriminator": "d.safetensors"}
+    command("inpaint", restoring, **judged, **known, out="inpainting.parquet")
     truncating = {**NAMED, "generator_name": "faces", "n": 20, "thresholds": [0.5, 2.0]}
-    command("truncate", truncating, **judged, out="truncation.parquet")
+    command("truncate", truncating, **judged, **counted, out="truncation.parquet")
     walk = {**NAMED, "model_name": "faces", "pairs": 3, "choice": 0, "frames": 9, "search": SEARCH}
     ends = {"judge": "judge.safetensors", "data": "test.parquet"}
     command("interpolate", walk, model="g.safetensors", **ends, out="walk.parquet")
@@ -101,6 +108,7 @@ def run_all() -> None:
         {**NAMED, "moments": moments, "n": 20, "shown": 5},
         **ends,
         train="train.parquet",
+        calibration="calibration.parquet",
         model="ae.safetensors",
         out_reconstructions="ar.parquet",
         out_decoded="ad.parquet",
@@ -139,7 +147,7 @@ def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
 
 def test_faces_are_restored_by_every_method(folder: Path) -> None:
     found = rows(folder, "inpainting", "inpainting")
-    assert len(found) == 2 * 3 * (3 + 1)  # and the fill without a generator
+    assert len(found) == 2 * 3 * (3 + 2)  # and two fills without a generator
     assert {row["missing"] for row in found} == {400, 2048}
     table = read_table(folder / "inpainting.parquet")
     original, masked, restored = (read_images(table, name) for name in ("image", "masked", "restored"))

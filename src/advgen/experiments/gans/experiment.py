@@ -65,7 +65,7 @@ class EvaluateGan(DeviceTask):
 
     command = "evaluate-gan"
     run = "evaluate"
-    reads = ("generator", "discriminator", "history", "judge", "data")
+    reads = ("generator", "discriminator", "history", "judge", "second", "calibration", "data")
     outputs = {
         "samples": "results/gans/{gan}/seed{seed}/samples.parquet",
         "quality": "results/gans/{gan}/seed{seed}/quality.parquet",
@@ -241,15 +241,14 @@ class Gans(Kind[GanDefinition]):
 
     def _evaluated(self, planner: Planner, name: str, trained: PlannedJob) -> None:
         study, gan = planner.study, self.defined(planner.study, name)
-        [data], [judge] = planner.of("datasets", gan.dataset), planner.of("judges", gan.dataset)
-        planner.kind("judges").calibrated(planner, gan.dataset)
+        [data] = planner.of("datasets", gan.dataset)
         task = EvaluateGan(name=name, seed=trained.seed, training=gan.training, n=study.evaluation.gan_samples)
         inputs = {
             "generator": trained.outputs["generator"],
             "discriminator": trained.outputs["discriminator"],
             "history": trained.outputs["history"],
-            "judge": judge.outputs["model"],
             "data": data.outputs["test"],
+            **planner.kind("judges").judging(planner, gan.dataset),
         }
         planner.add(task, trained.wildcards, inputs)
 

@@ -65,7 +65,8 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure
 def _details(rows: pd.DataFrame) -> str:
     kept = common.share_of((rows["judged"] == rows["label"]).sum(), len(rows), "images")
     mse = common.number(rows["mse"].mean())
-    return f"mean MSE {mse}; class kept in {kept}; framed where the judge sees another class"
+    words = f"mean MSE {mse} ({told.trivial(rows)}); class kept in {kept} ({told.of_originals(rows)})"
+    return f"{words}; framed where the judge sees another class"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> told.Finding:
@@ -85,11 +86,12 @@ def found_again(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
         rows.append(
             {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "mse_of_mean_image": blank}
             | told.columns_of("mse", mse)
-            | told.columns_of("class_kept", kept)
+            | told.kept_columns(one)
+            | told.trivial_columns(one)
         )
         parts.append(
-            f"{name} comes as near as an MSE of {told.value(*mse)}, where the mean image has {common.number(blank)}; "
-            f"{told.share(*kept)} keep their class"
+            f"{name} comes as near as an MSE of {told.value(*mse)} ({told.trivial(one)}, the mean image "
+            f"{common.number(blank)}); {told.share(*kept)} keep their class, {told.of_originals(one)}"
         )
     n = common.n_is([facts["index"].nunique()])
     return told.Finding(title, f"{told.listed(parts)} ({n} test images, {told.seeds(facts['seed'])}).", rows)

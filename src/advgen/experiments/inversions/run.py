@@ -55,6 +55,7 @@ def run(job: Job[Invert]) -> None:
         "best": best.flatten().numpy(),
         "label": np.repeat(labels.numpy(), starts),
         "judged": judged,
+        "judged_real": np.repeat(judge_labels(judge, images)[0], starts),
         "mse": found.mse.flatten().numpy(),
         **{f"mse_{name}": mse(made.cpu(), images).repeat_interleave(starts).numpy() for name, made in trivial.items()},
         **{f"{name}{end}": values for end, one in sides for name, values in kept(one)},
