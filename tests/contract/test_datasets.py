@@ -72,6 +72,7 @@ def run_all() -> None:
     training = {"epochs": 2, "batch": 8, "unroll": 1, "unroll_mode": "exact", "checkpoint_selection": 2, "ema": 0.9}
     gan = {**NAMED, "generator": GENERATOR, "discriminator": DISCRIMINATOR, "training": training, "validation": 8}
     made = {"out_generator": "g.safetensors", "out_discriminator": "d.safetensors", "out_history": "h.parquet"}
+    made["out_snapshots"] = "snapshots.parquet"
     command("train-gan", gan, data="train.parquet", judge="judge.safetensors", **made)
     judged = {"generator": "g.safetensors", "judge": "judge.safetensors", "data": "test.parquet"}
     command(
@@ -88,7 +89,8 @@ def run_all() -> None:
     command("train-encoder", encoder, generator="g.safetensors", out_model="e.safetensors", out_history="e.parquet")
     searched = {**NAMED, "generator_name": "faces", "choice": 0, "search": SEARCH}
     inverting = {**judged, "train": "train.parquet", "encoder": "e.safetensors"}
-    command("invert", {**searched, "images": 3}, **inverting, out="inversion.parquet")
+    inverting |= {"out_inversion": "inversion.parquet", "out_steps": "steps.parquet"}
+    command("invert", {**searched, "images": 3}, **inverting)
     masks = {"square": {"kind": "square", "size": 20}, "crosswalk": {"kind": "crosswalk"}}
     restoring = {**searched, "images": 3, "masks": masks, "methods": ["full", "contextual", "contextual_prior"]}
     known = {"train": "train.parquet", "discriminator": "d.safetensors"}
@@ -135,6 +137,8 @@ def test_a_generator_of_faces_is_trained_and_judged(folder: Path) -> None:
     assert quality["frechet_distance"] > 0
     assert sum(quality["class_share"]) == pytest.approx(1)
     assert read_images(read_table(folder / "samples.parquet")).shape == (5, 3, 64, 64)
+    assert {row["step"] for row in rows(folder, "snapshots", "gan_snapshots")} == {0, 1, 2, 3, 6}
+    assert read_images(read_table(folder / "snapshots.parquet")).shape == (5 * 16, 3, 64, 64)
 
 
 def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
@@ -143,6 +147,9 @@ def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
     assert {row["first_start"] for row in found} == {"encoder"}
     assert sum(row["best"] for row in found) == 3
     assert all(row["history_step"] == [0, 6] for row in found)
+    on_the_way = rows(folder, "steps", "inversion_steps")
+    assert [row["mse"] for row in on_the_way if row["step"] == 0] == [row["history_mse"][0] for row in found]
+    assert {row["step"] for row in on_the_way} == {0, 1, 2, 3}
 
 
 def test_faces_are_restored_by_every_method(folder: Path) -> None:

@@ -39,6 +39,7 @@ class TrainGan(DeviceTask):
         "generator": "results/gans/{gan}/seed{seed}/generator.safetensors",
         "discriminator": "results/gans/{gan}/seed{seed}/discriminator.safetensors",
         "history": "results/gans/{gan}/seed{seed}/history.parquet",
+        "snapshots": "results/gans/{gan}/seed{seed}/snapshots.parquet",
     }
     labels = {"name": "gan"}
     # named, not imported, so that it is no part of the digest of a GAN that nobody judges
@@ -104,6 +105,7 @@ class GanSamplesFigure(FigureSpec):
     def needs(self) -> Iterator[Need]:
         for gan in self.gans:
             yield Need("gans", (gan,), "samples")
+            yield Need("gans", (gan,), "snapshots")
             yield Need("gans", (gan,), "quality")
 
 
@@ -163,6 +165,10 @@ class Gans(Kind[GanDefinition]):
                 "vanishing": BOOL,
                 "overpowered": BOOL,
             },
+        ),
+        "gan_snapshots": Table(
+            ("gan", "seed", "step", "index"),
+            {"gan": TEXT, "seed": INT, "step": INT, "index": INT, "image": Image("uint8")},
         ),
         "gan_samples": Table(
             ("gan", "seed", "index"),

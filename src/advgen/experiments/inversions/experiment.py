@@ -34,7 +34,10 @@ class Invert(GeneratorTask):
 
     command = "invert"
     reads = ("generator", "judge", "data", "train", "encoder")
-    outputs = {"inversion": "results/inversions/{inversion}/{generator}--seed{seed}.parquet"}
+    outputs = {
+        "inversion": "results/inversions/{inversion}/{generator}--seed{seed}.parquet",
+        "steps": "results/inversions/{inversion}/{generator}--seed{seed}.steps.parquet",
+    }
     labels = {"name": "inversion", "generator_name": "generator"}
     images: int
     choice: int
@@ -67,6 +70,7 @@ class InversionGalleryFigure(FigureSpec):
 
     def needs(self) -> Iterator[Need]:
         yield Need("inversions", (self.inversion,), "inversion")
+        yield Need("inversions", (self.inversion,), "steps")
 
 
 class InversionComparisonFigure(FigureSpec):
@@ -128,6 +132,19 @@ class Inversions(OnGenerators[InversionDefinition]):
                 "history_mse": REALS,
                 "image": Image("float32"),
                 "reconstruction": Image("float32"),
+            },
+        ),
+        "inversion_steps": Table(
+            ("inversion", "generator", "seed", "index", "start", "step"),
+            {
+                "inversion": TEXT,
+                "generator": TEXT,
+                "seed": INT,
+                "index": INT,
+                "start": INT,
+                "step": INT,
+                "mse": REAL,
+                "image": Image("uint8"),
             },
         ),
         "inversion_summary": Table(
