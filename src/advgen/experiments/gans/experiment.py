@@ -121,6 +121,8 @@ class GanComparisonFigure(FigureSpec):
             "density",
             "coverage",
             "classes",
+            "classes_both",
+            "agreement",
             "total_variation",
             "variety",
             "vanishing",
@@ -130,7 +132,7 @@ class GanComparisonFigure(FigureSpec):
         ],
         ...,
     ] = Field(
-        ("frechet_distance", "recall", "classes", "vanishing"), min_length=1, description="measures shown, a panel each"
+        ("frechet_distance", "recall", "classes", "agreement"), min_length=1, description="measures shown, a panel each"
     )
 
     def needs(self) -> Iterator[Need]:
