@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from advgen.core.provenance import write_bytes
-from advgen.driver.pages import results_page, rules_page
+from advgen.driver.pages import WRITTEN, results_page, rules_page
+from advgen.metrics.published import PUBLISHED, VALUES
 from advgen.study.reference import reference, schema_text
 
 RESULTS = Path("docs/results.md")
@@ -25,6 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
         Path("config/config.schema.json"): schema_text(),
         Path("docs/rules.md"): rules_page(Path("config/smoke.yaml")),
         Path("results/README.md"): results_page(),
+        Path("docs/published.md"): published_page(),
         RESULTS: with_numbers(RESULTS.read_text(encoding="utf-8"), RESULTS),
     }
     for path, text in pages.items():
@@ -32,6 +34,35 @@ def run(arguments: argparse.Namespace) -> None:
             write_bytes(path, text.encode())
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             raise ValueError(f"{path} is out of date; run `python -m advgen docs`")
+
+
+def published_page() -> str:
+    """docs/published.md: published numbers that ours are compared with, where they stand, and which were verified."""
+    lines = [
+        "# Published values",
+        "",
+        WRITTEN,
+        "",
+        "From `src/advgen/metrics/published.py`, where figures take them. A value is verified where it agrees with a",
+        "quotation or restatement of its place by others. The others, marked ~, were recalled: they are shown, never",
+        "counted. Keys are those of `references.bib`.",
+        "",
+        "| what | value | source | place |",
+        "|---|---:|---|---|",
+    ]
+    for one in VALUES:
+        number = f"{'' if one.verified else '~'}{one.value:g}{' %' if one.unit else ''}"
+        lines.append(f"| {one.what} | {number} | {one.source} | {one.place} |")
+    for table in PUBLISHED.values():
+        lines += ["", f"## {table.title}", "", f"Error (%) of the column's net, {table.source}, {table.place}.", ""]
+        lines += [f"| crafted on | {' | '.join(table.targets)} |", f"|---|{'---:|' * len(table.targets)}"]
+        for row in table.errors:
+            cells = [
+                f"{'~' if (row, column) in table.unverified else ''}{table.error(row, column):g}"
+                for column in table.targets
+            ]
+            lines.append(f"| {row} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def with_numbers(text: str, page: Path) -> str:
