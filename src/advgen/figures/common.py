@@ -119,7 +119,7 @@ _DARK = {
     **dict(zip(COLOURS, ("#5ab4ee", "#ff8f4d", "#4cc79c", "#e08fc0", "#d9b340", "#8fd0f5", "#b0b0b0"), strict=True)),
 }
 """What stands for each colour of the style on dark paper, as legible there."""
-_FIXED = "keeps its colours"
+FIXED = "keeps its colours"
 """Marks what lies on a colour that means something, and so stays as it is."""
 
 
@@ -127,7 +127,7 @@ def darkened(figure: Figure) -> Figure:
     """The same figure for a dark page: the style's colours change, pictures and the colours of cells stay."""
     colours = {to_rgb(light): to_rgb(dark) for light, dark in _DARK.items()}
     for artist in figure.findobj():
-        if artist.get_gid() == _FIXED:
+        if artist.get_gid() == FIXED:
             continue
         for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
             get, put = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
@@ -317,14 +317,14 @@ def heat_cell(
     axes: Axes, x: float, y: float, text: str, fill: tuple[float, ...], lines: Sequence[str], wide: float
 ) -> None:
     """A unit square filled with a colour, with a large text and small lines under it; `wide` is its millimetres."""
-    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="none", gid=_FIXED))
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="none", gid=FIXED))
     axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="white", linewidth=1.0))
     luminance = np.dot([0.2126, 0.7152, 0.0722], np.power(fill[:3], 2.2))
     # At this luminance white and dark words have the same contrast.
     ink = "white" if luminance < 0.2 else INK
     small = min((fitting_size(line, 0.9 * wide, 5.2, 3.5) for line in lines), default=5.2)
     total = 8 + 1.25 * small * len(lines)
-    where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "color": ink, "gid": _FIXED}
+    where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "color": ink, "gid": FIXED}
     middle = (x + 0.5, y + 0.5)
     size = fitting_size(text, 0.9 * wide, 7.5, 3.5, weight="bold")
     axes.annotate(text, middle, (0, total / 2 - 4), size=size, weight="bold", **where)
