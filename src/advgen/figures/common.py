@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import Collection as MarkCollection
 from matplotlib.colors import Colormap, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
@@ -123,10 +124,14 @@ FIXED = "keeps its colours"
 """Marks what lies on a colour that means something, and so stays as it is."""
 
 
+@styled
 def darkened(figure: Figure) -> Figure:
     """The same figure for a dark page: the style's colours change, pictures and the colours of cells stay."""
     colours = {to_rgb(light): to_rgb(dark) for light, dark in _DARK.items()}
-    for artist in figure.findobj():
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()  # an axis makes its ticks only now, as many as the style's letters leave room for
+    backings = [patch for text in figure.findobj(Text) if (patch := text.get_bbox_patch()) is not None]
+    for artist in [*figure.findobj(), *backings]:
         if artist.get_gid() == FIXED:
             continue
         for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
@@ -489,6 +494,14 @@ def over_seeds(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[f
         return mean, mean, mean
     half = float(stdtrit(len(values) - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(len(values)))
     return mean, mean - half, mean + half
+
+
+def median(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Median with the order statistics that bound it with 95 % confidence (the sign test's interval)."""
+    ordered, n = np.sort(values), len(values)
+    reach = 1.96 * np.sqrt(n) / 2
+    low, high = int(max(0, np.floor(n / 2 - reach))), int(min(n - 1, np.ceil(n / 2 + reach)))
+    return float(np.median(ordered)), float(ordered[low]), float(ordered[high])
 
 
 def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:

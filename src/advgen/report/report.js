@@ -59,7 +59,8 @@ function tabulate(box, count) {
     told.textContent = left === rows.length ? `${rows.length} rows` : `${left} of ${rows.length} rows`;
   };
   search.addEventListener("input", narrow);
-  tools.append(element("label", { htmlFor: search.id }, "Search", element("span", { className: "hidden", textContent: ` ${caption}` })), search);
+  const tool = (label, control) => tools.append(element("span", { className: "tool" }, label, control));
+  tool(element("label", { htmlFor: search.id }, "Search", element("span", { className: "hidden", textContent: ` ${caption}` })), search);
   heads.forEach((head, column) => {
     const values = [...new Set(rows.map(row => text(row, column)))];
     if (head.classList.contains("number") || values.length < 2 || values.length > FEW) return;
@@ -68,7 +69,7 @@ function tabulate(box, count) {
       ...values.sort().map(value => element("option", { value, textContent: value })));
     choice.addEventListener("change", narrow);
     chosen.push([column, choice]);
-    tools.append(element("label", { htmlFor: choice.id, textContent: head.textContent }), choice);
+    tool(element("label", { htmlFor: choice.id, textContent: head.textContent }), choice);
   });
   tools.append(told);
   narrow();

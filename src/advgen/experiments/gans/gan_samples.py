@@ -129,7 +129,7 @@ def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Find
         )
         words = common.number(distance[0]) if len(one) < 2 else told.value(*distance)
         gone = ", collapsed" if one["collapsed"].all() else ""
-        parts.append(f"{gan} covers {classes:.3g} at a Fréchet distance of {words}{gone}")
+        parts.append(f"{gan} covers {classes:.3g} classes at a Fréchet distance of {words}{gone}")
     most = tables["gan_quality"].column("class_share")[0]
     sentence = (
         f"Of {len(most)} classes {told.listed(parts)} ({common.n_is(quality['n'])}, {told.seeds(quality['seed'])})."
