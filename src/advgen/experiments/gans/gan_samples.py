@@ -157,7 +157,8 @@ def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Exp
         "above, each stop after twice as many steps as the one before."
     )
     names = ["before training", *(_fraction(stops - 2 - stop) for stop in range(stops - 1))]
-    return told.Explorer(about, [told.Choice("GAN", gans), told.Choice("trained for", names, "slider")], strips)
+    choices = [told.Choice("GAN", gans), told.Choice("trained for", names, "slider", len(names) - 1)]
+    return told.Explorer(about, choices, strips)
 
 
 def _fraction(halvings: int) -> str:
