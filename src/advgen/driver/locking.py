@@ -48,8 +48,8 @@ def refuse_other_places(workflow: Any) -> None:
         told = f"--default-storage-provider {provider}: jobs read and write {here} on a disk that all of them see; "
         sys.exit(f"{told}leave it out, and copy {here} when the run has ended")
     if workflow.modifier.path_modifier.replace_prefix(f"{RESULTS}/report", "output") != f"{RESULTS}/report":
-        told = f"module advgen: prefix and replace_prefix: results come into {here} and nowhere else; leave them "
-        sys.exit(f"{told}out, and run a workflow with a {here} of its own in another folder: snakemake --directory FOLDER")
+        told = f"module advgen: prefix and replace_prefix: results come into {here} and nowhere else; leave them out, "
+        sys.exit(f"{told}and run a workflow with results of its own in another folder: snakemake --directory FOLDER")
 
 
 def _stop(message: str) -> None:
