@@ -1,6 +1,6 @@
 """The steps of a Dockerfile, carried out in folders: where no engine runs, by root, with chroot and unshare.
 
-A stage is a folder that holds a whole Debian; what a step mounts is gone when it ends. There are no layers and no cache:
+A stage is a folder that holds a whole Debian; what a step mounts is gone when it ends. There are no layers, no cache:
 this shows that the steps work, not that an engine accepts them, for which there is a linter.
 """
 

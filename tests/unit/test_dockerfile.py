@@ -1,4 +1,4 @@
-"""The container's recipe: what it copies is there, and what it starts is no root. `make container-test` carries it out."""
+"""The container's recipe: what it copies is there, and it starts as no root. `make container-test` carries it out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_it_copies_what_the_build_needs_and_git_holds() -> None:
     build = parsed(TEXT)[0]
     named = {source for kind, words in build.steps if kind == "COPY" for source in copied(words)[1]}
     tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
-    assert named <= {path for path in tracked} | {path.partition("/")[0] for path in tracked}
+    assert named <= set(tracked) | {path.partition("/")[0] for path in tracked}
     brought = (ROOT / "MANIFEST.in").read_text().split()[1::2]
     assert {"setup.py", "pyproject.toml", "src", "requirements.lock", *brought} <= named
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
