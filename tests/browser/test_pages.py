@@ -17,8 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from tests.browser.conftest import VIEWS, Browser
 from tests.fake_tables import fake_specs, fake_tables
+from tests.unit.test_leaderboard import attack, study
 
 from advgen import registry
+from advgen.commands.leaderboard import entries_of
+from advgen.commands.leaderboard import page as ranked
+from advgen.core.provenance import Stamp
 from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.figures import common, told
@@ -65,6 +69,13 @@ def cv(sources: Path, figures: dict[str, Path], theme: str = "classic") -> str:
     return render("html", {**made, "theme": theme}, figures, STAMP).decode()
 
 
+def leaderboard(folder: Path) -> str:
+    """Of eight nets within two radii, one of them unsound."""
+    nets = {f"net-{number}": [attack("quick", number), attack("wide", 0, eps=0.2)] for number in range(8)}
+    study(folder, nets, [("box", "quick on net-7 seed 0", False, "check")])
+    return ranked(list(entries_of(folder, {})), Stamp("advgen leaderboard", {}, ""))[0]
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The example's CV in each theme, a long one, and a report."""
@@ -84,6 +95,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "academic": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}, "academic"),
         "compact": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}, "compact"),
         "long": cv(ROOT / "tests/unit/cv/fixture", {}),
+        "leaderboard": leaderboard(folder / "results"),
         "report": page.render("A study", sections, f"advgen:{STAMP}", tables["sanity_checks"], {"torch": "2"}),
     }
     for name, text in html.items():
@@ -91,7 +103,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in html}
 
 
-NAMES = ("example", "academic", "compact", "long", "report")
+NAMES = ("example", "academic", "compact", "long", "report", "leaderboard")
 
 
 @pytest.fixture(scope="module")
@@ -496,3 +508,18 @@ def test_what_was_not_made_is_told_and_the_rest_is_there(browser: Browser, pages
     assert "snakemake results/figures/gone.png" in told["words"]
     assert told["pictures"] == 0 and told["others"] == len(EXPLORED)
     assert "not made" in told["found"]
+
+
+def test_a_leaderboard_is_sorted_by_another_column(browser: Browser, pages: dict[str, Path]) -> None:
+    told = browser.act(
+        pages["leaderboard"],
+        """
+        const box = [...document.querySelectorAll(".table")].find(one => one.textContent.includes("≤ 0.1"));
+        const nets = () => [...box.querySelectorAll("tbody tr")].map(row => row.children[1].textContent);
+        const heads = [...box.querySelectorAll("thead th")].map(head => head.textContent), begun = nets();
+        box.querySelectorAll("thead button")[heads.indexOf("accuracy under attack")].click();
+        return [begun, nets()];
+        """,
+    )
+    assert told[0] == [f"net-{number} seed 0" for number in range(6, -1, -1)]
+    assert told[1] == told[0][::-1]
