@@ -15,9 +15,14 @@ author = copyright = "The advgen authors"
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "config/README.md", "results/README.md"]
 exclude_patterns = [".*", "**/.*", "build", "dist", "results/*/*", "src", "tests", "benchmarks", "workflow", "profiles"]
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages, whose pages would have to be fetched
+default_role = "code"
+autodoc_typehints = "none"
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
 myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 suppress_warnings = ["myst.header"]  # GitHub's pages may begin with any level

@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from advgen.commands.reference import commands_page, tables_page
 from advgen.core.provenance import write_bytes
 from advgen.driver.pages import results_page, rules_page
 from advgen.study.reference import reference, schema_text
@@ -25,6 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
         Path("config/config.schema.json"): schema_text(),
         Path("docs/rules.md"): rules_page(Path("config/smoke.yaml")),
         Path("results/README.md"): results_page(),
+        Path("docs/reference/cli.md"): commands_page(),
+        Path("docs/reference/tables.md"): tables_page(),
         RESULTS: with_numbers(RESULTS.read_text(encoding="utf-8"), RESULTS),
     }
     for path, text in pages.items():
