@@ -118,7 +118,8 @@ def train_gan(generator: dict[str, Any], **training: Any) -> None:
     spec = {**NAMED, "generator": generator, "discriminator": FLAT, "validation": 10}
     spec["training"] = {"loss": "non_saturating", "epochs": 1, "batch": 25, **training}
     made = {"out_generator": "generator.safetensors", "out_discriminator": "discriminator.safetensors"}
-    command("train-gan", spec, data="train.parquet", judge="model.safetensors", out_history="gan.parquet", **made)
+    made |= {"out_history": "gan.parquet", "out_snapshots": "snapshots.parquet"}
+    command("train-gan", spec, data="train.parquet", judge="model.safetensors", **made)
 
 
 def attack(kind: str, **keys: Any) -> None:
@@ -230,6 +231,7 @@ def mask(kind: str, method: str = "full", search: dict[str, Any] | None = None, 
         generator="generator.safetensors",
         judge="model.safetensors",
         data="test.parquet",
+        train="train.parquet",
         discriminator="discriminator.safetensors",
         out="inpainting.parquet",
     )

@@ -45,7 +45,7 @@ AXES: dict[str, list[Any]] = {
     "target": NAMES["classifiers"],
     "attack": NAMES["attacks"],
     "mask": NAMES["masks"],
-    "method": ["full", "contextual", "contextual_prior", "harmonic"],
+    "method": ["full", "contextual", "contextual_prior", "harmonic", "poisson"],
     "measure": ["mse_whole"],
     "inversion": NAMES["inversions"],
     "inpainting": NAMES["inpaintings"],
@@ -79,8 +79,12 @@ AXES: dict[str, list[Any]] = {
     "pair": [0, 1],
     "frame": list(range(9)),
 }
-LEVELS = ["real train", "blur 3×3", "uniform noise"]
-"""Of a judge's calibration; quantiles have levels too."""
+OTHER_AXES: dict[str, dict[str, list[Any]]] = {
+    "calibration": {"level": ["real train", "blur 3×3", "uniform noise"]},
+    "gan_snapshots": {"step": [0, 1, 2, 4], "index": [0, 1, 2]},
+    "inversion_steps": {"step": [0, 3, 6]},
+}
+"""Of tables whose keys range over something else: quantiles have levels too, and not every step is pictured."""
 # Values of the fields that are maps: minimal and full.
 MAPS: dict[str, tuple[Any, Any]] = {
     "panels": (
@@ -108,7 +112,7 @@ def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) ->
     """A table of one kind."""
     rng = np.random.default_rng([seed, *kind.encode()])
     table = TABLES[kind]
-    axes = {**AXES, **({"level": LEVELS} if kind == "calibration" else {})}
+    axes = {**AXES, **OTHER_AXES.get(kind, {})}
     keys = list(zip(*product(*(axes[column] for column in table.key)), strict=True))
     rows = len(keys[0])
     columns: dict[str, Any] = dict(zip(table.key, map(list, keys), strict=True))

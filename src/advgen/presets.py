@@ -113,6 +113,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "madry-8": _madry(8),
         "madry-16": _madry(16),
         "judge-cnn": ConvNetwork(kind="conv", channels=(16, 32), hidden=(128,), dropout=0.25),
+        "judge-fc": FcNetwork(kind="fc", hidden=(400, 100), dropout=0.2),
         "encoder-cnn": ConvNetwork(kind="conv", channels=(32, 64), hidden=(256,)),
     },
     "autoencoders": {

@@ -27,6 +27,7 @@ DATASETS: dict[type[Spec], str] = {
     datasets.NpzDataset: "advgen.data.own_splits:own_splits",
     datasets.ParquetDataset: "advgen.data.own_splits:own_splits",
     datasets.PartDataset: "advgen.data.part:part",
+    datasets.LearntImages: "advgen.data.learnt_images:learnt_images",
     datasets.ShuffledLabels: "advgen.data.shuffled_labels:shuffled_labels",
     datasets.RobustFeatures: "advgen.data.robust_features:robust_features",
     datasets.AdversarialLabels: "advgen.data.adversarial_labels:adversarial_labels",

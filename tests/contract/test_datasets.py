@@ -62,17 +62,24 @@ def run_all() -> None:
     command("fetch", dataset, out=RAW)
     command("make-dataset", dataset, raw=RAW, out_train="train.parquet", out_test="test.parquet")
     judge = {**NAMED, "model": DISCRIMINATOR, "classes": 2, "images": None, "defence": None, "validation": 8}
-    judge["training"] = {"epochs": 1, "batch": 8}
-    command("train-classifier", judge, data="train.parquet", out_model="judge.safetensors", out_history="j.parquet")
+    judge |= {"training": {"epochs": 1, "batch": 8}, "second": {"kind": "fc", "image": [3, 64, 64], "hidden": [8]}}
+    classifiers = {"out_model": "judge.safetensors", "out_second": "second.safetensors", "out_history": "j.parquet"}
+    command("train-judge", judge, data="train.parquet", **classifiers)
+    both = {"judge": "judge.safetensors", "second": "second.safetensors"}
+    splits = {"train": "train.parquet", "test": "test.parquet"}
+    command("calibrate-judge", {"dataset": "faces", "n": 20, "seed": 0}, **both, **splits, out="calibration.parquet")
+    counted = {"second": "second.safetensors", "calibration": "calibration.parquet"}
     training = {"epochs": 2, "batch": 8, "unroll": 1, "unroll_mode": "exact", "checkpoint_selection": 2, "ema": 0.9}
     gan = {**NAMED, "generator": GENERATOR, "discriminator": DISCRIMINATOR, "training": training, "validation": 8}
     made = {"out_generator": "g.safetensors", "out_discriminator": "d.safetensors", "out_history": "h.parquet"}
+    made["out_snapshots"] = "snapshots.parquet"
     command("train-gan", gan, data="train.parquet", judge="judge.safetensors", **made)
     judged = {"generator": "g.safetensors", "judge": "judge.safetensors", "data": "test.parquet"}
     command(
         "evaluate-gan",
         {**NAMED, "training": training, "n": 20, "shown": 5},
         **judged,
+        **counted,
         discriminator="d.safetensors",
         history="h.parquet",
         out_samples="samples.parquet",
@@ -82,12 +89,14 @@ def run_all() -> None:
     command("train-encoder", encoder, generator="g.safetensors", out_model="e.safetensors", out_history="e.parquet")
     searched = {**NAMED, "generator_name": "faces", "choice": 0, "search": SEARCH}
     inverting = {**judged, "train": "train.parquet", "encoder": "e.safetensors"}
-    command("invert", {**searched, "images": 3}, **inverting, out="inversion.parquet")
+    inverting |= {"out_inversion": "inversion.parquet", "out_steps": "steps.parquet"}
+    command("invert", {**searched, "images": 3}, **inverting)
     masks = {"square": {"kind": "square", "size": 20}, "crosswalk": {"kind": "crosswalk"}}
     restoring = {**searched, "images": 3, "masks": masks, "methods": ["full", "contextual", "contextual_prior"]}
-    command("inpaint", restoring, **judged, discriminator="d.safetensors", out="inpainting.parquet")
+    known = {"train": "train.parquet", "discriminator": "d.safetensors"}
+    command("inpaint", restoring, **judged, **known, out="inpainting.parquet")
     truncating = {**NAMED, "generator_name": "faces", "n": 20, "thresholds": [0.5, 2.0]}
-    command("truncate", truncating, **judged, out="truncation.parquet")
+    command("truncate", truncating, **judged, **counted, out="truncation.parquet")
     walk = {**NAMED, "model_name": "faces", "pairs": 3, "choice": 0, "frames": 9, "search": SEARCH}
     ends = {"judge": "judge.safetensors", "data": "test.parquet"}
     command("interpolate", walk, model="g.safetensors", **ends, out="walk.parquet")
@@ -101,6 +110,7 @@ def run_all() -> None:
         {**NAMED, "moments": moments, "n": 20, "shown": 5},
         **ends,
         train="train.parquet",
+        calibration="calibration.parquet",
         model="ae.safetensors",
         out_reconstructions="ar.parquet",
         out_decoded="ad.parquet",
@@ -127,6 +137,8 @@ def test_a_generator_of_faces_is_trained_and_judged(folder: Path) -> None:
     assert quality["frechet_distance"] > 0
     assert sum(quality["class_share"]) == pytest.approx(1)
     assert read_images(read_table(folder / "samples.parquet")).shape == (5, 3, 64, 64)
+    assert {row["step"] for row in rows(folder, "snapshots", "gan_snapshots")} == {0, 1, 2, 3, 6}
+    assert read_images(read_table(folder / "snapshots.parquet")).shape == (5 * 16, 3, 64, 64)
 
 
 def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
@@ -135,11 +147,14 @@ def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
     assert {row["first_start"] for row in found} == {"encoder"}
     assert sum(row["best"] for row in found) == 3
     assert all(row["history_step"] == [0, 6] for row in found)
+    on_the_way = rows(folder, "steps", "inversion_steps")
+    assert [row["mse"] for row in on_the_way if row["step"] == 0] == [row["history_mse"][0] for row in found]
+    assert {row["step"] for row in on_the_way} == {0, 1, 2, 3}
 
 
 def test_faces_are_restored_by_every_method(folder: Path) -> None:
     found = rows(folder, "inpainting", "inpainting")
-    assert len(found) == 2 * 3 * (3 + 1)  # and the fill without a generator
+    assert len(found) == 2 * 3 * (3 + 2)  # and two fills without a generator
     assert {row["missing"] for row in found} == {400, 2048}
     table = read_table(folder / "inpainting.parquet")
     original, masked, restored = (read_images(table, name) for name in ("image", "masked", "restored"))

@@ -114,6 +114,22 @@ def test_named_ones_fit_themselves_to_images(name, shape):
     assert network(torch.rand(2, *shape)).shape == (2, 2)
 
 
+def test_thresholds_are_fixed_and_let_go_what_moves_between_them():
+    torch.manual_seed(0)
+    spec = ConvNetwork(kind="conv", threshold=0.2, channels=(3,), kernel=3, padding=1).fit((2, 8, 8))
+    network = build("networks", spec, 4)
+    x_BCHW = torch.rand(5, 2, 8, 8)
+    seen_BCHW = network.body[1](network.body[0](x_BCHW))
+    expected = [part for channel in x_BCHW.unbind(1) for part in ((channel - 0.2).relu(), (channel - 0.8).relu())]
+    torch.testing.assert_close(seen_BCHW, torch.stack(expected, 1))
+    network(x_BCHW).sum().backward()
+    assert [one.requires_grad for one in network.body[0].parameters()] == [False, False]
+    dark = torch.zeros(1, 2, 8, 8)
+    assert torch.equal(network(dark), network(dark + 0.2))
+    with pytest.raises(ValueError, match="spectral_norm would scale"):
+        ConvNetwork(kind="conv", threshold=0.2, spectral_norm=True)
+
+
 def test_the_reports_discriminator_has_its_parameter_count():
     spec = registry.PRESETS["networks"]["M3"].fit((1, 28, 28))
     assert count_parameters(build("networks", spec, 1)) == 1_460_225

@@ -93,8 +93,8 @@ def encoder(callbacks: Callbacks) -> None:
 
 
 def probe(callbacks: Callbacks) -> None:
-    body, head = preset("networks", "dcgan-discriminator", 1), preset("networks", "dcgan-discriminator", CLASSES)
-    train_head(head, body, *data(), ClassifierTraining(epochs=1, batch=BATCH), 0, data(4), DEVICE, callbacks)
+    head = preset("networks", "dcgan-discriminator", CLASSES)
+    train_head(head, *data(), ClassifierTraining(epochs=1, batch=BATCH), 0, data(4), DEVICE, callbacks)
 
 
 def gan(callbacks: Callbacks, **keys: Any) -> None:

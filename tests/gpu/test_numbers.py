@@ -24,7 +24,7 @@ from advgen.training.defences.common import Defence
 from advgen.training.encoder import train_encoder
 from advgen.training.gan import train_gan
 from advgen.training.loop import FETCHED, gather, run
-from advgen.training.probe import body_spec, train_head
+from advgen.training.probe import train_head
 from advgen.training.state import Callbacks
 
 SHAPE, CLASSES, N = (1, 12, 12), 3, 60
@@ -75,10 +75,9 @@ def encoder(device, callbacks):
 
 def probe(device, callbacks):
     torch.manual_seed(0)
-    body = build("networks", NETWORK, 1)
-    head = build("networks", body_spec(body), CLASSES)
+    head = build("networks", NETWORK, CLASSES)
     spec = ClassifierTraining(epochs=2, batch=20, lr=1e-3)
-    return train_head(head, body, *data(), spec, 0, data(), device, callbacks), [head]
+    return train_head(head, *data(), spec, 0, data(), device, callbacks), [head]
 
 
 def gan(device, callbacks, spectral_norm=False, **keys):

@@ -164,6 +164,7 @@ def test_a_training_that_is_replayed_finds_the_numbers_of_a_plain_one(name, repl
         ("pgd", {"steps": 8, "norm": "l2", "eps": 1.0, "step_size": 0.2}),
         ("region", {"steps": 2 * LOOK + 5, "region": {"kind": "square", "size": 3}, "step_size": 0.02}),
         ("carlini_wagner", {"steps": 12, "searches": 2, "initial_c": 10, "lr": 0.05}),
+        ("carlini_wagner", {"steps": 2 * LOOK + 10, "searches": 2, "initial_c": 1, "lr": 0.05}),  # some leave early
     ],
 )
 def test_an_attack_that_is_replayed_finds_the_same_examples(kind, keys, replays, monkeypatch):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from advgen.commands.docs import QUOTED, RESULTS, with_numbers
+from advgen.commands.docs import QUOTED, TEMPLATE, WRITTEN, with_numbers
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
-PAGE = "one\nIt is {}<!-- result('comparisons', '{}', arm='{}') | {} -->, [2014, 3 %].\n"
+PAGE = "one\nIt is {{{{ {}('comparisons', '{}', arm='{}') | {} }}}}, [2014, 3 %].\n"
 
 
 @pytest.fixture
@@ -21,24 +21,36 @@ def page(tmp_path: Path) -> Path:
         "comparison": "one",
         "arm": ["a", "b"],
         "effect": [None, -0.125],
+        "effect_low": [None, -0.25],
+        "effect_high": [None, 0.03],
         "mean": [0.5, 1234.5],
         "effects": [[], [0.0]],
     }
-    (tmp_path / "results").mkdir()
-    write_table(
-        tmp_path / "results/comparisons.parquet", arrow_table("comparison", {**blank, **told}), Stamp("x", {}, "")
-    )
-    return tmp_path / "results.md"
+    write_table(tmp_path / "comparisons.parquet", arrow_table("comparison", {**blank, **told}), Stamp("x", {}, ""))
+    names = {"inpainting": "one", "generator": "x", "seed": 0, "mask": "x", "method": "x", "measure": "mse", "n": 9}
+    rows = arrow_table("inpainting_summary", {**names, "mean": [0.25], "low": [0.125], "high": [0.5]})
+    write_table(tmp_path / "inpaintings.parquet", rows, Stamp("x", {}, ""))
+    return tmp_path / "page.md"
 
 
-@pytest.mark.parametrize("old", ["0", "−12.5\u00a0%", "+1,000.25"])
 @pytest.mark.parametrize(
-    ("column", "arm", "shape", "shown"),
-    [("effect", "b", "+.1%", "−12.5\u00a0%"), ("mean", "b", ",.1f", "1,234.5"), ("mean", "a", "+.2f", "+0.50")],
+    ("what", "column", "arm", "shape", "shown"),
+    [
+        ("result", "effect", "b", "+.1%", "−12.5\u00a0%"),
+        ("result", "mean", "b", ",.1f", "1,234.5"),
+        ("result", "mean", "a", "+.2f", "+0.50"),
+        ("interval", "effect", "b", "+.1%", "−12.5\u00a0% [−25.0, +3.0]"),
+        ("interval", "effect", "b", ".2f", "−0.12 [−0.25, 0.03]"),
+    ],
 )
-def test_a_number_is_taken_again(old: str, column: str, arm: str, shape: str, shown: str, page: Path) -> None:
-    text = PAGE.format(old, column, arm, shape)
-    assert with_numbers(text, page) == PAGE.format(shown, column, arm, shape)
+def test_a_number_is_that_of_its_table(what: str, column: str, arm: str, shape: str, shown: str, page: Path) -> None:
+    text = with_numbers(PAGE.format(what, column, arm, shape), page)
+    assert text == f"{WRITTEN}one\nIt is {shown}, [2014, 3 %].\n"
+
+
+def test_a_table_may_have_one_interval(page: Path) -> None:
+    told = with_numbers("{{ interval('inpaintings', 'mean', inpainting='one') | .2f }}", page)
+    assert told.endswith("\n0.25 [0.12, 0.50]")
 
 
 @pytest.mark.parametrize(
@@ -47,13 +59,14 @@ def test_a_number_is_taken_again(old: str, column: str, arm: str, shape: str, sh
         ("result('comparisons', 'effect', arm='a') | .1f", "holds no number"),
         ("result('comparisons', 'effect', arm='c') | .1f", "0 rows"),
         ("result('comparison', 'effect', arm='a') | .1f", "there is no"),
-        ("effect of a", "is not a live value"),
+        ("result(effect of a)", "is not a live value"),
+        ("interval('comparisons', 'arm', arm='a')", "has no column 'low'"),
     ],
 )
 def test_what_cannot_be_found_is_told_with_its_line(asked: str, words: str, page: Path) -> None:
-    with pytest.raises(ValueError, match=f"results.md:3: .*{words}"):
-        with_numbers(f"\n\n1<!-- {asked} -->", page)
+    with pytest.raises(ValueError, match=f"page.md:3: .*{words}"):
+        with_numbers(f"\n\n{{{{ {asked} }}}}", page)
 
 
 def test_results_quote_numbers() -> None:
-    assert len(QUOTED.findall(RESULTS.read_text(encoding="utf-8"))) >= 20
+    assert len(QUOTED.findall(TEMPLATE.read_text(encoding="utf-8"))) >= 20

@@ -22,6 +22,8 @@ STUDIES = sorted([*(ROOT / "config").glob("*.yaml"), *(ROOT / "tests").glob("*.y
 
 TRAIN, TEST = "results/datasets/{dataset}/train.parquet", "results/datasets/{dataset}/test.parquet"
 JUDGE = "results/judges/{dataset}/judge.safetensors"
+SECOND = "results/judges/{dataset}/second.safetensors"
+CALIBRATION = "results/judges/{dataset}/calibration.parquet"
 CLASSIFIER = "results/classifiers/{source}/seed{seed}/classifier.safetensors"
 PROBE = "results/probes/{source}/seed{seed}/classifier.safetensors"
 GENERATOR = "results/gans/{generator}/seed{seed}/generator.safetensors"
@@ -30,23 +32,31 @@ AUTOENCODER = "results/autoencoders/{autoencoder}/seed{seed}/autoencoder.safeten
 
 READS: dict[str, dict[str, str]] = {
     "train_judge": {"data": TRAIN},
-    "calibrate_judge": {"judge": JUDGE, "train": TRAIN, "test": TEST},
+    "calibrate_judge": {"judge": JUDGE, "second": SECOND, "train": TRAIN, "test": TEST},
     "train_gan": {"data": TRAIN, "judge": "{scored}"},
     "evaluate_gan": {
         "generator": GENERATOR,
         "discriminator": DISCRIMINATOR,
         "history": "results/gans/{generator}/seed{seed}/history.parquet",
         "judge": JUDGE,
+        "second": SECOND,
+        "calibration": CALIBRATION,
         "data": TEST,
     },
     "train_autoencoder": {"data": TRAIN},
-    "evaluate_autoencoder": {"model": AUTOENCODER, "judge": JUDGE, "data": TEST, "train": TRAIN},
+    "evaluate_autoencoder": {
+        "model": AUTOENCODER,
+        "judge": JUDGE,
+        "calibration": CALIBRATION,
+        "data": TEST,
+        "train": TRAIN,
+    },
     "train_classifier": {"data": TRAIN},
     "train_probe": {"model": "{probed}", "data": TRAIN},
     "train_encoder": {"generator": GENERATOR},
     "invert": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "train": TRAIN, "encoder": "{encoder}"},
-    "inpaint": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "discriminator": "{prior}"},
-    "truncate": {"generator": GENERATOR, "judge": JUDGE, "data": TEST},
+    "inpaint": {"generator": GENERATOR, "judge": JUDGE, "data": TEST, "train": TRAIN, "discriminator": "{prior}"},
+    "truncate": {"generator": GENERATOR, "judge": JUDGE, "second": SECOND, "calibration": CALIBRATION, "data": TEST},
     "interpolate": {"model": "{interpolated}", "judge": JUDGE, "data": TEST},
     "craft": {"model": "{victim}", "data": TEST},
     "linearity": {"model": "{victim}", "data": TEST},

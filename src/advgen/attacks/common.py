@@ -30,6 +30,8 @@ Made = TypeVar("Made")
 Loss = Literal["cross_entropy", "margin", "dlr"]
 LOOK = 20
 """Iterations between two looks at a device that computes while the host goes on."""
+WORTHWHILE = 0.75
+"""Share of rows at work under which the others are set aside, where that costs a copy of much."""
 LONGER, TRIES = 1.05, 60
 """By which a change grows until it fools when rounded, and how often: to eighteen times its length."""
 
@@ -104,7 +106,16 @@ def looks(iteration: int, like: Tensor) -> bool:
 
 def where(condition_B: Tensor, yes_BCHW: Tensor, no_BCHW: Tensor) -> Tensor:
     """Each image from one of two batches."""
-    return torch.where(condition_B[:, None, None, None], yes_BCHW, no_BCHW)
+    return replace(no_BCHW.clone(), condition_B, yes_BCHW)
+
+
+def replace(batch_BX: Tensor, condition_B: Tensor, by_BX: Tensor) -> Tensor:
+    """Some rows of a batch become those of another one, in place. A CPU copies rows faster than it chooses numbers."""
+    if batch_BX.device.type == "cpu":
+        rows = condition_B.nonzero().flatten()
+        return batch_BX.index_copy_(0, rows, by_BX.index_select(0, rows))
+    condition_BX = condition_B.view(-1, *[1] * (batch_BX.dim() - 1))
+    return torch.where(condition_BX, by_BX, batch_BX, out=batch_BX)
 
 
 class Goal(NamedTuple):
@@ -127,6 +138,14 @@ class Goal(NamedTuple):
         aim_B1 = (self.label_B if self.target_B is None else self.target_B)[:, None]
         lead_B = logits_BK.gather(1, aim_B1).squeeze(1) - logits_BK.scatter(1, aim_B1, -math.inf).amax(1)
         return -lead_B if self.target_B is None else lead_B
+
+    def slope(self, logits_BK: Tensor) -> tuple[Tensor, Tensor]:
+        """The margin (B,) and its gradient (B, K), which is one and minus one: autograd would take longer."""
+        aim_B1 = (self.label_B if self.target_B is None else self.target_B)[:, None]
+        rival_B1 = logits_BK.scatter(1, aim_B1, -math.inf).argmax(1, keepdim=True)
+        first_B1, second_B1 = (rival_B1, aim_B1) if self.target_B is None else (aim_B1, rival_B1)
+        margin_B = (logits_BK.gather(1, first_B1) - logits_BK.gather(1, second_B1)).squeeze(1)
+        return margin_B, torch.zeros_like(logits_BK).scatter_(1, first_B1, 1).scatter_(1, second_B1, -1)
 
     def loss(self, kind: Loss, logits_BK: Tensor) -> Tensor:
         """What an attack climbs, (B,): it grows as the goal comes nearer."""

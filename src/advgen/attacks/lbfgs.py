@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import Goal, aim, ascent, looks, pure
+from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, pure
 from advgen.specs.attacks import LbfgsAttack
 
 FIRST_C = 0.1
 TOLERANCE = 1e-3  # of the largest entry of the projected gradient; less brings no smaller changes
-WORTHWHILE = 0.75  # share of rows at work under which the others are set aside
 LEAST_CURVATURE = 1e-8  # of a pair that is learnt, as a share of the change of the gradient squared
 SUFFICIENT = 1e-4  # share of the predicted decrease that a step must reach (Armijo)
 

@@ -74,11 +74,12 @@ def craft(
     An attack that first learns from images does so from `others` with their labels; left out, from those it attacks.
 
     Returns, per example: `x_adv` (N, C, H, W) float32, `target_label` (None without targets), `predicted_clean`,
-    `predicted`, `predicted_rounded` (after rounding to 256 grey levels), `predicted_unaimed` (of `trivial.unaimed`),
-    `confidence` (of `predicted`), the perturbation's `linf`, `l2`, `l0` (pixels changed) and `rms` on the [0, 1] scale,
-    `zero_gradient`, `found_by`, the member of an ensemble (None without members), and `unstable`: whether the clean
-    image gets other logits in another batch. `gradient_calls` and `forward_calls` are means over all examples: an
-    attack that stops working on some does not say which rows of its batches were whose.
+    `predicted`, `predicted_rounded` (after rounding to 256 grey levels), `predicted_unaimed` (of `trivial.unaimed`: of
+    several controls the first that fools), `confidence` (of `predicted`), the perturbation's `linf`, `l2`, `l0` (pixels
+    changed) and `rms` on the [0, 1] scale, `zero_gradient`, `found_by`, the member of an ensemble (None without
+    members), and `unstable`: whether the clean image gets other logits in another batch. `gradient_calls` and
+    `forward_calls` are means over all examples: an attack that stops working on some does not say which rows of its
+    batches were whose.
 
     ValueError if the images, their labels or the model's outputs are none that an attack can work on.
     """
@@ -117,14 +118,17 @@ def craft(
             progress(min(start + batch, len(x_NCHW)), len(x_NCHW), {})
     x_adv_NCHW = torch.cat(facts["x_adv"])
     predicted_N, logits_NK = predict(model, x_adv_NCHW, batch)
-    unaimed_NCHW = unaimed(x_NCHW, x_adv_NCHW, spec, seed=seed, indices=indices)
+    controls = unaimed(x_NCHW, x_adv_NCHW, spec, seed=seed, indices=indices)
+    unaimed_N, *more = (predict(model, control_NCHW, batch)[0] for control_NCHW in controls)
+    for other_N in more:
+        unaimed_N = torch.where(unaimed_N == labels_N.cpu(), other_N, unaimed_N)
     return {
         "x_adv": x_adv_NCHW.numpy(),
         "target_label": torch.cat(facts["target_label"]).numpy() if facts["target_label"] else None,
         "predicted_clean": clean_NK.argmax(1).numpy(),
         "predicted": predicted_N.numpy(),
         "predicted_rounded": predict(model, rounded(x_adv_NCHW), batch)[0].numpy(),
-        "predicted_unaimed": predict(model, unaimed_NCHW, batch)[0].numpy(),
+        "predicted_unaimed": unaimed_N.numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
         "found_by": found_by or None,

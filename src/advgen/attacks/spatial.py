@@ -76,6 +76,11 @@ def _steps(limit: float, count: int) -> list[float]:
     return [0.0] if count == 1 else [limit * (2 * step / (count - 1) - 1) for step in range(count)]
 
 
+def random_pose(spec: SpatialAttack, seed: int, label: str, indices: list[int]) -> Tensor:
+    """A rotation and a translation of each image (B, 3), uniform within their limits."""
+    return _limits(spec) * (2 * seeds.uniform(seed, label, indices, 3) - 1)
+
+
 def _limits(spec: SpatialAttack) -> Tensor:
     return torch.tensor([spec.degrees, spec.pixels, spec.pixels])
 
@@ -83,7 +88,7 @@ def _limits(spec: SpatialAttack) -> Tensor:
 def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, seed: int, indices: list[int]) -> Tensor:
     limit_3 = _limits(spec).to(x_BCHW)
     step_3 = 2.5 * limit_3 / spec.tries
-    pose_B3 = limit_3 * (2 * seeds.uniform(seed, "poses", indices, 3).to(x_BCHW) - 1)
+    pose_B3 = random_pose(spec, seed, "poses", indices).to(x_BCHW)
     best = Best(x_BCHW, y_B)
     for number in range(spec.tries):
         if not best.busy(number):

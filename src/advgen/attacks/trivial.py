@@ -7,17 +7,25 @@ from torch import Tensor
 
 from advgen import seeds
 from advgen.attacks.common import changeable
-from advgen.specs.attacks import AttackSpec, RegionAttack
+from advgen.attacks.spatial import random_pose, transform
+from advgen.specs.attacks import AttackSpec, RegionAttack, SpatialAttack
 
 
-def unaimed(x_BCHW: Tensor, x_adv_BCHW: Tensor, spec: AttackSpec, *, seed: int, indices: list[int]) -> Tensor:
-    """Each image with its own change at other pixels: of the same norms, whichever, but for what the box cuts off.
+def unaimed(
+    x_BCHW: Tensor, x_adv_BCHW: Tensor, spec: AttackSpec, *, seed: int, indices: list[int]
+) -> tuple[Tensor, ...]:
+    """The controls of an attack, each image with each: one that any of them fools is fooled by chance.
 
-    Of an attack on a region, the region painted white: a frame that nobody has optimised.
+    In general a noise of the same norms, whichever, but for what the box cuts off: each image with its own change at
+    other pixels. Of an attack on a region, the region painted white, and painted black: frames that nobody has
+    optimised. Of rotation and translation, one at random.
     """
     if isinstance(spec, RegionAttack):
-        return torch.where(changeable(spec, x_BCHW, seed, indices), 1.0, x_BCHW)
+        frame_B1HW = changeable(spec, x_BCHW, seed, indices)
+        return torch.where(frame_B1HW, 1.0, x_BCHW), torch.where(frame_B1HW, 0.0, x_BCHW)
+    if isinstance(spec, SpatialAttack):
+        return (transform(x_BCHW, random_pose(spec, seed, "unaimed", indices).to(x_BCHW)),)
     change_BCP = (x_adv_BCHW - x_BCHW).flatten(2)
     order_BP = seeds.uniform(seed, "unaimed", indices, change_BCP.shape[2]).argsort(1).to(x_BCHW.device)
     shuffled_BCP = change_BCP.gather(2, order_BP[:, None].expand_as(change_BCP))
-    return (x_BCHW + shuffled_BCP.view_as(x_BCHW)).clamp(0, 1)
+    return ((x_BCHW + shuffled_BCP.view_as(x_BCHW)).clamp(0, 1),)

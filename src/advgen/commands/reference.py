@@ -36,8 +36,8 @@ def commands_page() -> str:
         WRITTEN,
         "",
         "`advgen COMMAND …`, or `python -m advgen COMMAND …`; `--help` behind a command prints what stands here.",
-        "Every command takes `--traceback`, which shows where an error was raised, and `--benchmark FILE`, which writes",
-        "what it cost. An error ends in one line on stderr and the status 1.",
+        "Every command takes `--traceback`, which shows where an error was raised, and `--benchmark FILE`, which",
+        "writes what it cost. An error ends in one line on stderr and the status 1.",
     ]
     for name in tools:
         parser = _commands(parser_of(name))[name]

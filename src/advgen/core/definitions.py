@@ -30,13 +30,18 @@ class Definition(Spec):
 
 
 class JudgeDefinition(Spec):
-    """The frozen classifier behind Fréchet distances and class counts, one per data set."""
+    """The frozen classifiers behind Fréchet distances and class counts, two per data set."""
 
     model: registry.AnyNetwork = Field(
         presets.PRESETS["networks"]["judge-cnn"], description="preset name, or a network's own keys"
     )
-    training: ClassifierTraining = Field(ClassifierTraining(), description="optimiser and budget")
-    seed: Seed = Field(0, description="seed of its training")
+    second: registry.AnyNetwork = Field(
+        presets.PRESETS["networks"]["judge-fc"],
+        description="another network, trained alike with the next seed, which says how far a class count is the "
+        "judge's own; preset name, or a network's own keys",
+    )
+    training: ClassifierTraining = Field(ClassifierTraining(), description="optimiser and budget of both")
+    seed: Seed = Field(0, description="seed of the judge's training")
 
 
 class Evaluation(Spec):

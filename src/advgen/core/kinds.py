@@ -225,6 +225,12 @@ class Experiment(Kind[D]):
                 jobs.append(planner.add(spec, wildcards, inputs))
         return jobs
 
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+        """A need names a definition, and may name one of its subjects."""
+        name, *subjects = need.names
+        jobs = super().needed(planner, need._replace(names=(name,)))
+        return [job for job in jobs if not subjects or job.wildcards[self.wildcard] in subjects]
+
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse to take more test images than there are."""
         for name, definition in self.all(study):

@@ -55,7 +55,10 @@ METHODS = {
     "contextual": "contextual loss",
     "contextual_prior": "contextual + prior loss",
     "harmonic": "harmonic fill, no generator",
+    "poisson": "Poisson fill, no generator",
 }
+FILLS = ("harmonic", "poisson")
+"""Those of them without a generator."""
 # Threat models that have no radius.
 FREE = {"spatial": "rotation and translation"}
 CHANGED = {"region": "only a region's pixels"}

@@ -181,6 +181,34 @@ def kept(rows: pd.DataFrame) -> tuple[float, float, float]:
     return mean, *wilson(round(mean * n), n)
 
 
+def kept_columns(rows: pd.DataFrame) -> dict[str, float]:
+    """Share of the images whose class is kept, and of those that the judge reads rightly as they were, as columns."""
+    return columns_of("class_kept", kept(rows)) | {"class_kept_real": _read_rightly(rows)}
+
+
+def of_originals(rows: pd.DataFrame) -> str:
+    """What the judge reads rightly before anything can be lost, to stand beside the class kept."""
+    return f"{percent(_read_rightly(rows))} of the originals are read rightly"
+
+
+def _read_rightly(rows: pd.DataFrame) -> float:
+    return float((rows["judged_real"] == rows["label"]).mean())
+
+
+TRIVIAL = {"mse_principal": "as many principal components", "mse_nearest": "nearest training image"}
+"""Errors of what needs no autoencoder and no generator, and what they are of."""
+
+
+def trivial(rows: pd.DataFrame) -> str:
+    """The mean error of each of them."""
+    return ", ".join(f"{words} {number(float(rows[name].mean()))}" for name, words in TRIVIAL.items())
+
+
+def trivial_columns(rows: pd.DataFrame) -> dict[str, float]:
+    """The same as columns."""
+    return {name: float(rows[name].mean()) for name in TRIVIAL}
+
+
 def columns_of(name: str, measured: tuple[float, float, float]) -> dict[str, float]:
     """A number with its interval as columns of a row."""
     return dict(zip((name, f"{name}_low", f"{name}_high"), measured, strict=True))

@@ -1,4 +1,4 @@
-"""Missing pixels filled in from the known ones alone: what every method with a generator has to beat."""
+"""Missing pixels filled in without a generator: what every method with one has to beat."""
 
 from __future__ import annotations
 
@@ -41,10 +41,25 @@ def harmonic(x_NCHW: Tensor, known_NHW: Tensor) -> Tensor:
     return filled.to(x_NCHW.dtype)
 
 
-def blended(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
-    """The given image where it is known, elsewhere the restored one's gradients without a seam (perez2003poisson).
+def poisson(x_NCHW: Tensor, known_NHW: Tensor, train_MCHW: Tensor) -> Tensor:
+    """Images whose missing pixels have the gradients of the training image that is nearest in the known ones, in L2.
 
-    The solution of Poisson's equation is the restored image and a harmonic correction of what it misses around holes.
+    Scene completion (hays2007scene) without its choice of context: found among training images (M, C, H, W) in [0, 1],
+    put in by Poisson's equation.
+    """
+    train_MP = train_MCHW.flatten(1)
+    known_NP = known_NHW[:, None].expand_as(x_NCHW).flatten(1)
+    seen_NP = torch.where(known_NP, x_NCHW.flatten(1), 0.0)
+    # squared distances over the known pixels, but for what all training images have in common
+    distances_NM = known_NP.to(train_MP) @ train_MP.square().T - 2 * seen_NP @ train_MP.T
+    return blended(x_NCHW, known_NHW, train_MCHW[distances_NM.argmin(1)])
+
+
+def blended(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
+    """Poisson blending: the given image where it is known, elsewhere the restored one's gradients (perez2003poisson).
+
+    There is no seam. The solution of Poisson's equation is the restored image and a harmonic correction of what it
+    misses around holes.
     """
     corrected = restored_NCHW + harmonic(torch.where(known_NHW[:, None], x_NCHW - restored_NCHW, 0.0), known_NHW)
     return torch.where(known_NHW[:, None], x_NCHW, corrected.clamp(0, 1))

@@ -6,6 +6,7 @@ All are warnings: a baseline that is not beaten is a finding, and no mistake of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,24 +22,25 @@ def check_baselines(tables: Mapping[str, pa.Table]) -> list[Check]:
     return tested(BASELINES, tables)
 
 
-FILLED = {"mse_missing": "", "mse_blended": ", blended in"}
-"""Errors per missing pixel, as a generator restores them and by Poisson's equation, and how checks call them."""
+FILLED = {"mse_missing": "", "mse_blended": ", with Poisson blending"}
+"""Errors per missing pixel, as a generator restores them and blended in, and how checks call them."""
+FILLS = {"harmonic": "harmonic fill", "poisson": "Poisson fill"}
+"""What needs no generator: a membrane through the known pixels, and the gradients of a training image."""
 
 
 def generators_beat_the_fill(inpainting: pa.Table) -> list[Check]:
-    """A generator guesses missing pixels better than a membrane through the known ones, or it is of no use here."""
+    """A generator guesses missing pixels better than what needs none, or it is of no use here."""
     columns = ["inpainting", "generator", "seed", "mask", "method", "index", *FILLED]
     rows = inpainting.select(columns).to_pandas()
     checks = []
     for keys, group in rows.groupby(["inpainting", "generator", "seed", "mask"]):
         methods = {name: one.set_index("index") for name, one in group.groupby("method")}
-        filled = methods.pop("harmonic", None)
-        for method, restored in methods.items() if filled is not None else ():
+        filled = {name: methods.pop(name) for name in FILLS if name in methods}
+        for method, (fill, baseline), measure in product(methods, filled.items(), FILLED):
             subject = f"{method} behind {keys[3]} with {keys[1]} seed {keys[2]} in {keys[0]}"
-            for measure, words in FILLED.items():
-                ours, baseline = restored[measure].align(filled[measure], join="inner")
-                errors = ours.to_numpy(float), baseline.to_numpy(float)
-                checks.append(_beaten(f"inpainting beats harmonic fill{words}", subject, *errors, "MSE"))
+            ours, theirs = methods[method][measure].align(baseline[measure], join="inner")
+            check = f"inpainting beats {FILLS[fill]}{FILLED[measure]}"
+            checks.append(_beaten(check, subject, ours.to_numpy(float), theirs.to_numpy(float), "MSE"))
     return checks
 
 
@@ -90,8 +92,38 @@ def matched_moments_beat_a_fitted_gaussian(quality: pa.Table) -> list[Check]:
     return checks
 
 
-def attacks_beat_their_unaimed_change(examples: pa.Table) -> list[Check]:
-    """An attack fools a net more often than its own change does at other pixels, or a white frame, if that fools it."""
+def distances_lie_above_real_images(quality: pa.Table) -> list[Check]:
+    """Samples are further from the test images than as many real training images are, or the distance tells nothing.
+
+    Where they are not, either the measure cannot tell them from real ones or they are copies.
+    """
+    rows = quality.select(["gan", "seed", "n", "frechet_distance", "frechet_distance_real"]).to_pandas()
+    checks = []
+    for one in rows.itertuples():
+        ours, real = one.frechet_distance, one.frechet_distance_real
+        detail = f"Fréchet distance {ours:.2f}, of as many real training images {real:.2f}"
+        check, subject, n = "samples are told from real images", f"{one.gan} seed {one.seed}", int(one.n)
+        checks.append(statistical(check, subject, bool(ours > real), detail, n, "warning", estimate=ours - real))
+    return checks
+
+
+def classes_are_counted_alike(quality: pa.Table) -> list[Check]:
+    """A second reference classifier finds the classes that the judge counts, or their number is the judge's own."""
+    rows = quality.select(["gan", "seed", "n", "classes", "classes_both", "agreement"]).to_pandas()
+    checks = []
+    for one in rows.itertuples():
+        detail = f"{one.classes} classes by the judge, {one.classes_both} by both; they agree on {one.agreement:.1%}"
+        check, holds = "two classifiers count the same classes", bool(one.classes == one.classes_both)
+        subject, n = f"{one.gan} seed {one.seed}", int(one.n)
+        checks.append(statistical(check, subject, holds, detail, n, "warning", estimate=one.agreement))
+    return checks
+
+
+def attacks_beat_their_controls(examples: pa.Table) -> list[Check]:
+    """An attack fools a net more often than its controls do, if they do at all.
+
+    They are noise of its norms, a white or a black frame, or a pose at random (`advgen.attacks.trivial`).
+    """
     columns = [*NET, "attack", "kind", "label", "predicted_clean", "predicted", "predicted_unaimed"]
     rows = examples.select(columns).to_pandas()
     rows = rows[(rows["predicted_clean"] == rows["label"]) & (rows["kind"] != "gaussian_noise")]
@@ -99,7 +131,7 @@ def attacks_beat_their_unaimed_change(examples: pa.Table) -> list[Check]:
     for (source, seed, attack), one in rows.groupby([*NET, "attack"]):
         aimed, unaimed = ((one[name] != one["label"]).to_numpy() for name in ("predicted", "predicted_unaimed"))
         if unaimed.any():
-            check, subject = "an attack beats its change unaimed", f"{attack} on {source} seed {seed}"
+            check, subject = "an attack beats its control", f"{attack} on {source} seed {seed}"
             found = _below(check, subject, binary_difference(unaimed, aimed), len(one), "success")
             checks.append({**found, "source": source})
     return checks
@@ -122,7 +154,8 @@ def _below(check: str, subject: str, difference: tuple[float, float, float], n: 
 
 BASELINES: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("inpainting",): (generators_beat_the_fill,),
-    ("examples",): (attacks_beat_their_unaimed_change,),
+    ("examples",): (attacks_beat_their_controls,),
+    ("gan_quality",): (distances_lie_above_real_images, classes_are_counted_alike),
     ("reconstructions",): (reconstructions_beat_trivial_ones,),
     ("inversion",): (inversions_beat_trivial_ones,),
     ("autoencoder_quality",): (matched_moments_beat_a_fitted_gaussian,),

@@ -11,14 +11,17 @@ from torch.nn.functional import avg_pool2d
 from advgen import seeds
 from advgen.metrics.distribution import quality
 from advgen.models.networks import Network
-from advgen.models.predict import features_and_probabilities, unit
+from advgen.models.predict import features_and_probabilities, predict, unit
 
+REAL = "real train"
+"""The level of images that are not damaged."""
 MISSING, ONLY = 0, 1
 NOISE = 0.2
 
 
 def calibrate(
     judge: Network,
+    second: Network,
     train_images: Tensor,
     train_labels: Tensor,
     test_images: Tensor,
@@ -30,12 +33,16 @@ def calibrate(
     """Levels of up to `n` training images each (uint8 NCHW), all but the first damaged, against the whole test split.
 
     Each level has `level`, `n`, `frechet_distance`, `classifier_score`, `precision`, `recall`, `density`,
-    `coverage`, `variety` and `judge_error`, the judge's test error. The class that is missing is 0, the only one is 1.
+    `coverage`, `variety`, `agreement`, the share of images that a second classifier puts into the judge's class, and
+    both classifiers' test errors, `judge_error` and `second_error`. The class that is missing is 0, the only one is 1.
     """
     judge.to(device)
+    second.to(device)
     test_order_N = torch.randperm(len(test_images), generator=seeds.generator(seed, "ladder", "test"))
     reference, probabilities = features_and_probabilities(judge, test_images.cpu()[test_order_N])
-    judge_error = (probabilities.argmax(1) != test_labels.cpu()[test_order_N]).double().mean().item()
+    told = {"judge_error": probabilities.argmax(1), "second_error": predict(second, test_images.cpu()[test_order_N])[0]}
+    truth_N = test_labels.cpu()[test_order_N]
+    errors = {name: (told_N != truth_N).double().mean().item() for name, told_N in told.items()}
 
     order_N = torch.randperm(len(train_images), generator=seeds.generator(seed, "ladder", "train"))
     labels_N = train_labels.cpu()[order_N]
@@ -49,7 +56,7 @@ def calibrate(
 
     real = first(torch.ones_like(labels_N, dtype=torch.bool))
     levels = {
-        "real train": real,
+        REAL: real,
         f"class {MISSING} missing": first(labels_N != MISSING),
         "blur 3×3": avg_pool2d(real, 3, stride=1, padding=1),
         f"Gaussian noise {NOISE}": (real + NOISE * noise(torch.randn, "gaussian")).clamp(0, 1),
@@ -60,5 +67,6 @@ def calibrate(
     for level, images_NCHW in levels.items():
         features, probabilities = features_and_probabilities(judge, images_NCHW)
         row = {"level": level, "n": len(images_NCHW), **quality(reference, features, probabilities)}
-        rows.append({**row, "judge_error": judge_error})
+        agreed_N = predict(second, images_NCHW)[0] == probabilities.argmax(1)
+        rows.append({**row, "agreement": agreed_N.double().mean().item(), **errors})
     return rows

@@ -47,6 +47,15 @@ class FullyConnected(Network):
             normalise_weights(self)
 
 
+def _thresholds(channels: int, threshold: float) -> nn.Conv2d:
+    """Two channels for each, x - t and x - (1 - t), which are never trained [schmidt2018adversarially]."""
+    layer = nn.Conv2d(channels, 2 * channels, 1, groups=channels)
+    layer.weight = nn.Parameter(torch.ones_like(layer.weight), requires_grad=False)
+    bias_C = torch.tensor([-threshold, threshold - 1]).repeat(channels)
+    layer.bias = nn.Parameter(bias_C, requires_grad=False)
+    return layer
+
+
 class Convolutional(Network):
     """Convolutions with pooling, then fully connected layers."""
 
@@ -54,6 +63,9 @@ class Convolutional(Network):
         assert spec.image is not None, "fit() the spec to a data set first"
         layers: list[nn.Module] = []
         channels = spec.image[0]
+        if spec.threshold:
+            layers += [_thresholds(channels, spec.threshold), nn.ReLU()]
+            channels *= 2
         for index, out in enumerate(spec.channels):
             normalise = spec.batch_norm and index > 0
             layers.append(nn.Conv2d(channels, out, spec.kernel, spec.stride, spec.padding, bias=not normalise))

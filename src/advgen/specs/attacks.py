@@ -378,6 +378,9 @@ class CarliniWagnerAttack(MinimumNormAttack, TargetedAttack):
     lr: Positive = Field(0.05, description="Adam learning rate in tanh space")
     confidence: NonNegative = Field(0.0, description="margin that the wrong class must reach")
     initial_c: Positive = Field(0.1, description="first weight of the margin")
+    early_stopping: bool = Field(
+        True, description="end the search of an image for a c once a tenth of the steps has not lowered its loss"
+    )
 
     def threat(self) -> Threat:
         return Threat(

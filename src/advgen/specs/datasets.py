@@ -285,6 +285,10 @@ class DerivedDataset(DatasetSpec):
         assert base is not None
         return base
 
+    def source(self, split: str) -> str:
+        """The split of the base that one is made from."""
+        return split
+
     def needs(self) -> Iterator[Need]:
         """The trained model that it is made with, if any."""
         return iter(())
@@ -310,6 +314,23 @@ class PartDataset(DerivedDataset):
     def facts(self, base: Facts | None = None) -> Facts:
         assert base is not None
         return base._replace(train=base.train // self.parts)
+
+
+class LearntImages(DerivedDataset):
+    """Images that classifiers have learnt on, as test images: how well they do there tells how much they overfit."""
+
+    splits: ClassVar[tuple[str, ...]] = ("test",)
+    kind: Literal["learnt_images"] = Field(description="training images as test images")
+    images: Count = Field(
+        500, description="how many (a seeded choice); whoever learns on so many images or more has learnt on these"
+    )
+
+    def facts(self, base: Facts | None = None) -> Facts:
+        assert base is not None
+        return base._replace(test=self.images)
+
+    def source(self, split: str) -> str:
+        return "train"
 
 
 class ShuffledLabels(DerivedDataset):

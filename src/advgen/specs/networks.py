@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 
 from advgen.geometry.convolution import conv_sizes
-from advgen.specs.base import Count, Index, Shape, Spec, of_family, show_shape
+from advgen.specs.base import Count, Index, Shape, Spec, WrongValue, of_family, show_shape
 
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh"]
 
@@ -45,6 +45,9 @@ class ConvNetwork(NetworkSpec):
     """Convolutions, then fully connected layers."""
 
     kind: Literal["conv"] = Field(description="convolutional")
+    threshold: Annotated[float, Field(ge=0, lt=0.5)] = Field(
+        0.0, description="t of a fixed first layer, max(0, x - t) and max(0, x - (1 - t)) of each pixel; 0: none"
+    )
     channels: tuple[Count, ...] = Field((32, 64), min_length=1, description="output channels of each convolution")
     kernel: Count = Field(5, description="pixels along one side of each filter")
     stride: Count = Field(1, description="step of each convolution")
@@ -57,6 +60,12 @@ class ConvNetwork(NetworkSpec):
         0.0, description="share of units dropped before each fully connected layer in training"
     )
     spectral_norm: bool = SPECTRAL_NORM
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> ConvNetwork:
+        if self.threshold and self.spectral_norm:
+            raise WrongValue("threshold", self.threshold, "is a layer that spectral_norm would scale; take one out")
+        return self
 
     def fit(self, shape: Shape) -> NetworkSpec:
         if shape[1] != shape[2]:

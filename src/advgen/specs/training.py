@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from advgen.specs.base import Count, Epochs, Fraction, NonNegative, Positive, Spec
+from advgen.specs.base import Count, Epochs, Fraction, NonNegative, Positive, Spec, WrongValue
 
 
 class ClassifierTraining(Spec):
@@ -60,12 +60,25 @@ class GanTraining(Spec):
         description="weight of WGAN-GP's penalty, on norms other than 1 of the discriminator's gradient between real "
         "and generated images; 0: none",
     )
+    adversarial_eps: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="the discriminator learns on images moved by PGD within this L∞ radius, real and generated ones, "
+        "on the [0, 1] scale of pixels; 0: on the images themselves",
+    )
+    adversarial_steps: Count = Field(3, description="gradient steps of that attack, each of 2.5 eps / steps")
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="decay of a running average of the generator's weights that is saved instead; 0: none"
     )
     checkpoint_selection: Annotated[int, Field(ge=0, le=100)] = Field(
         0, description="judge the generator so many times, evenly spaced, and keep the best; 0: keep the last"
     )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> GanTraining:
+        if self.adversarial_eps and self.unroll and self.unroll_mode == "exact":
+            message = "has no gradient for exact unrolling; take unroll_mode: look_ahead, or leave one of them out"
+            raise WrongValue("adversarial_eps", self.adversarial_eps, message)
+        return self
 
 
 class MomentMatching(Spec):

@@ -7,7 +7,8 @@ function of the generator and sends the gradient through them, as the paper does
 With `r1`, the discriminator's gradient at real images is kept small (mescheder2018training), every few steps and as
 many times as strongly (karras2020analyzing); the steps that unrolling looks ahead know nothing of it. With
 `gradient_penalty`, each step of the discriminator pulls the norm of its gradient between real and generated images
-towards 1 (gulrajani2017improved).
+towards 1 (gulrajani2017improved). With `adversarial_eps`, the discriminator learns on images that an attack has moved
+to where it errs, real and generated ones alike (liu2019robgan); the generator meets it unattacked.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class _Game:
         latents_BD = self.latents(len(real_BCHW))
         with torch.no_grad():
             fake_BCHW = self.generator(latents_BD)
-        real, fake = self.logits(self.discriminator, real_BCHW, fake_BCHW)
+        real, fake = self.logits(self.discriminator, *self.attacked(real_BCHW, fake_BCHW))
         loss = discriminator_loss(self.spec.loss, real, fake, self.spec.real_label)
         # what is told is the loss itself: a penalty that comes and goes would be a comb on its curve
         penalty = self.spec.r1 * self.spec.r1_every * r1(self.discriminator, real_BCHW) if penalised else 0.0
@@ -190,6 +191,25 @@ class _Game:
         # One pass over both: a quarter less time for a large fully connected discriminator.
         real, fake = discriminate(torch.cat([real_BCHW, fake_BCHW])).chunk(2)
         return real, fake
+
+    def attacked(self, real_BCHW: Tensor, fake_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Both as they are, or with `adversarial_eps` after signed gradient steps up the discriminator's loss."""
+        eps, steps = self.spec.adversarial_eps, self.spec.adversarial_steps
+        if not eps:
+            return real_BCHW, fake_BCHW
+        bounds = [((x - eps).clamp_min(0), (x + eps).clamp_max(1)) for x in (real_BCHW, fake_BCHW)]
+        moved = [real_BCHW, fake_BCHW]
+        # in eval mode, else batch statistics and dropout would be those of examples on their way
+        with _frozen(self.discriminator), evaluating(self.discriminator):
+            for _ in range(steps):
+                at = [x.detach().requires_grad_() for x in moved]
+                loss = discriminator_loss(self.spec.loss, *self.logits(self.discriminator, *at), self.spec.real_label)
+                gradients = torch.autograd.grad(loss, at)
+                moved = [
+                    torch.clamp(x.detach() + 2.5 * eps / steps * gradient.sign(), low, high)
+                    for x, gradient, (low, high) in zip(at, gradients, bounds, strict=True)
+                ]
+        return moved[0], moved[1]
 
     def between(self, discriminate: Callable[[Tensor], Tensor], real_BCHW: Tensor, fake_BCHW: Tensor) -> Tensor | float:
         """The gradient penalty with its weight, at random points of the lines between images and those made last."""

@@ -1,4 +1,4 @@
-"""Classifiers taken out of other models: a discriminator's decision, or a linear head on frozen features."""
+"""Classifiers taken out of other models: a discriminator's decision, a linear head on frozen features."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def body_spec(model: Network | Autoencoder) -> NetworkSpec:
     return network.model_copy(update={"spectral_norm": False}) if normalised else network
 
 
-def _copy_body(probe: Network, model: Network | Autoencoder) -> None:
+def copy_body(probe: Network, model: Network | Autoencoder) -> None:
     """Give `probe`, a network of `body_spec`, the weights of the model's body."""
     body = model.encoder if isinstance(model, Autoencoder) else model.body
     probe.body.load_state_dict(plain_weights(body).state_dict())
@@ -43,7 +43,7 @@ def decision(probe: Network, discriminator: Network, validation: tuple[Tensor, T
     So the probability of class 1, a real image, is the discriminator's sigmoid(l). Nothing is trained; the history is
     one row, with the accuracy on `validation`.
     """
-    _copy_body(probe, discriminator)
+    copy_body(probe, discriminator)
     with torch.no_grad():
         for name, given in plain_weights(discriminator.head).named_parameters():
             probe.head.get_parameter(name).copy_(torch.cat([-given, given]) / 2)
@@ -81,7 +81,6 @@ class _Head(nn.Module):
 
 def train_head(
     probe: Network,
-    model: Network | Autoencoder,
     images_NCHW: Tensor,
     labels_N: Tensor,
     spec: ClassifierTraining,
@@ -90,7 +89,7 @@ def train_head(
     device: str,
     callbacks: Callbacks,
 ) -> History:
-    """Train the head of `probe` on the standardised features of a model's body, which stays as it is, in eval mode.
+    """Train the head of `probe` on the standardised features of its body, which stays as it is, in eval mode.
 
     Without dropout and with fixed batch statistics the features of an image never change, so they are made once.
     Returns the history of `train_classifier`.
@@ -98,7 +97,6 @@ def train_head(
     Raises:
         ValueError: the loss diverges.
     """
-    _copy_body(probe, model)
     probe.to(device).eval()
     made_NF, apart_VF = (features_and_probabilities(probe, part)[0].clone() for part in (images_NCHW, validation[0]))
     head = _Head(probe.head, made_NF).to(device)  # type: ignore[arg-type]

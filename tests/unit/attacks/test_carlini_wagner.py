@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from advgen.attacks.carlini_wagner import carlini_wagner
+from advgen.attacks.run import Calls, counted
 from advgen.specs.attacks import CarliniWagnerAttack
 
 
@@ -46,7 +47,7 @@ def plain(model, x, label, target, spec):
 
 @pytest.mark.parametrize(("target", "confidence"), [(None, 0.0), (None, 0.3), ("nearest", 0.1)])
 def test_it_is_adam_in_tanh_space_with_a_search_over_c(model, x, y, indices, target, confidence):
-    settings = {"steps": 30, "searches": 5, "lr": 0.03, "initial_c": 0.02}
+    settings = {"steps": 30, "searches": 5, "lr": 0.03, "initial_c": 0.02, "early_stopping": False}
     spec = CarliniWagnerAttack(kind="carlini_wagner", target=target, confidence=confidence, **settings)
     found = carlini_wagner(model, x, y, spec, seed=0, indices=indices)
     grown, bisected = 0, 0
@@ -63,3 +64,20 @@ def test_it_is_adam_in_tanh_space_with_a_search_over_c(model, x, y, indices, tar
         grown, bisected = grown + sum(r > 5 for r in ratios), bisected + sum(r < 5 for r in ratios)
     assert grown > 0
     assert bisected > 0
+
+
+@pytest.mark.parametrize("target", [None, "nearest"])
+def test_early_stopping_spares_gradients_and_finds_changes_as_small(model, x, y, indices, target):
+    keys = {"kind": "carlini_wagner", "target": target, "steps": 400, "searches": 6}
+    spent, norms = {}, {}
+    for stops in (False, True):
+        spec, calls = CarliniWagnerAttack(**keys, early_stopping=stops), Calls()
+        with counted(model, calls):
+            found = carlini_wagner(model, x, y, spec, seed=0, indices=indices)
+        spent[stops], norms[stops] = calls.gradient, (found - x).flatten(1).norm(dim=1)
+    attacked = norms[False] > 0
+    assert attacked.sum() >= len(x) - 1
+    assert spent[False] == 400 * 6 * attacked.sum()
+    assert spent[True] < 0.8 * spent[False]
+    assert ((norms[True] > 0) == attacked).all()
+    assert (norms[True] <= 1.01 * norms[False]).all()

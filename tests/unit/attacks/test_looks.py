@@ -21,6 +21,7 @@ SPECS = {
         {"steps": 45, "eps": 0.5, "norm": "l1"},
         {"steps": 45, "eps": 0.05, "norm": "l2", "targets": 2, "loss": "dlr"},
     ],
+    "carlini_wagner": [{"steps": 45, "searches": 3, "initial_c": 0.02}],
     "deepfool": [{}],
     "fmn": [
         {"norm": norm, "steps": 45, "within": size} for norm, size in (("linf", 0.1), ("l2", 0.5), ("l1", 2), ("l0", 4))

@@ -132,6 +132,49 @@ def test_a_data_set_that_cannot_be_made_is_refused(dataset: str, of: str, key: s
     assert len(str(caught.value).splitlines()) == 1
 
 
+PROBES = """
+seeds: [0]
+datasets:
+  mnist: {kind: mnist}
+  fake: {kind: real_fake, base: mnist, gan: net}
+gans:
+  net: {dataset: mnist, generator: dcgan-generator, discriminator: dcgan-discriminator}
+classifiers:
+  digits: {dataset: mnist, model: FC10}
+  many: {dataset: mnist, model: {kind: ensemble, member: FC10}, defence: {kind: bayesian}}
+autoencoders:
+  flat: {dataset: mnist, model: AE400}
+  conv: {dataset: mnist, model: conv-autoencoder}
+probes:
+  seen: {%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("probe", "message"),
+    [
+        ("of: net, part: decision, dataset: fake", ""),
+        ("of: net, part: features, body: random, dataset: mnist", ""),
+        ("of: net, part: whole, dataset: mnist", ""),
+        ("of: digits, part: features, dataset: mnist", ""),
+        ("of: digits, part: whole, dataset: fake", ""),
+        ("of: flat, part: whole, dataset: mnist", ""),
+        ("of: digits, part: decision, dataset: fake", "probes.seen.of = 'digits': must be a GAN, or for features or"),
+        ("of: many, part: features, dataset: mnist", "probes.seen.of = 'many': must be a GAN, or for features or"),
+        ("of: conv, part: features, dataset: mnist", "probes.seen.of = 'conv': must be a GAN, or for features or"),
+        ("of: net, part: decision, body: random, dataset: fake", "probes.seen.body = 'random': a decision is"),
+    ],
+)
+def test_what_a_probe_can_be_taken_out_of(probe: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(PROBES % probe)
+    if not message:
+        load_file(tmp_path / "study.yaml")
+        return
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_file(tmp_path / "study.yaml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_the_catalog_is_read_without_torch() -> None:
     code = "import sys, advgen.core.catalog; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -53,7 +53,7 @@ def test_what_never_computes_on_a_gpu_reserves_none() -> None:
         ("craft", {"examples": "out"}, "{source}/seed{seed}/{attack}"),
         ("make_dataset", {"train": "out-train", "test": "out-test"}, "{raw}"),
         ("train_classifier", {"model": "out-model", "history": "out-history"}, "{classifier}/seed{seed}"),
-        ("invert", {"inversion": "out"}, "{inversion}/{generator}--seed{seed}"),
+        ("invert", {"inversion": "out-inversion", "steps": "out-steps"}, "{inversion}/{generator}--seed{seed}"),
         ("summarise", {"table": "out"}, "{table}"),
         ("cv_data", {"cv": "out"}, "{variant}"),
         ("cv_render", {"file": "out"}, "{variant}.{format}"),

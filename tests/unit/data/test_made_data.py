@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from advgen.data.choice import choose, split
+from advgen.data.learnt_images import learnt_images
 from advgen.data.part import part
 from advgen.data.real_fake import real_fake
 from advgen.data.shuffled_labels import shuffled_labels
 from advgen.data.stimuli import stimuli
 from advgen.io.checkpoints import build
 from advgen.presets import PRESETS
-from advgen.specs.datasets import PartDataset, RealFake, ShuffledLabels, Stimuli
+from advgen.specs.datasets import LearntImages, PartDataset, RealFake, ShuffledLabels, Stimuli
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 10, 120).astype(np.int64)
@@ -42,6 +44,19 @@ def test_shuffled_labels_keep_images_and_counts() -> None:
     assert (labels == LABELS).mean() < 0.3
     assert (labels == shuffled_labels(IMAGES, LABELS, spec, split="train", seed=0)[1]).all()
     assert (labels != shuffled_labels(IMAGES, LABELS, spec, split="train", seed=1)[1]).any()
+
+
+@pytest.mark.parametrize("images", [10, 40])
+def test_learnt_images_are_among_those_that_as_many_or_more_are_trained_on(images: int) -> None:
+    spec = LearntImages(kind="learnt_images", base="mnist", images=10)
+    made, labels, _ = learnt_images(IMAGES, LABELS, spec, split="test", seed=3, validation=30)
+    (kept, named), (apart, _) = split(torch.from_numpy(IMAGES), torch.from_numpy(LABELS), 30)
+    rows = choose(len(named), images, 0, "training images")  # as trainings choose
+    trained_on, known = kept[rows][:, 0, 0, 0].tolist(), named[rows].tolist()
+    assert len(made) == len(labels) == 10
+    for name, label in zip(made[:, 0, 0, 0].tolist(), labels.tolist(), strict=True):
+        assert known[trained_on.index(name)] == label
+        assert name not in apart[:, 0, 0, 0].tolist()
 
 
 def test_real_and_fake_in_turn() -> None:

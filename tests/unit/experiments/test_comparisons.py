@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ from pydantic import TypeAdapter
 from advgen.core.errors import ConfigError
 from advgen.driver.plan import build
 from advgen.experiments.comparisons import run
-from advgen.experiments.comparisons.experiment import AnyComparison, _flat
+from advgen.experiments.comparisons.comparison import WORDS
+from advgen.experiments.comparisons.experiment import AnyComparison, ComparisonDefinition, _flat
 from advgen.metrics.intervals import over_runs
 from advgen.study.load import load_file
 
@@ -26,6 +28,7 @@ datasets:
   mnist: {kind: mnist}
   half: {kind: part, base: mnist, part: 0}
   seen: {kind: stimuli, base: mnist, stimulus: silhouette}
+  fake: {kind: real_fake, base: mnist, gan: gan}
 gans:
   gan: &gan {dataset: mnist, generator: dcgan-generator, discriminator: dcgan-discriminator, training: {epochs: 1}}
   other: {<<: *gan, training: {epochs: 1, loss: mse}}
@@ -40,6 +43,18 @@ classifiers:
   shown-shapes: {<<: *net, tested_on: seen}
   on-both: {<<: *net, dataset: seen, tested_on: mnist}
   once: {<<: *net, seeds: [0]}
+  body: &body
+    dataset: fake
+    model: dcgan-discriminator
+    training: {epochs: 0.955, batch: 256, lr: 4e-4, decay: false}  # the discriminator's 430 steps
+  half-body: {<<: *body, training: {epochs: 0.4785, batch: 128, lr: 4e-4, decay: false}}
+probes:
+  decides: {of: gan, part: decision, dataset: fake}
+  head: {of: gan, part: features, dataset: mnist}
+  head-of-body: {of: body, part: features, dataset: mnist}
+  head-at-random: {of: gan, part: features, body: random, dataset: mnist}
+linearities:
+  lines: {sources: [net, trained]}
 attacks:
   pgd: {kind: pgd, eps: 0.1}
 masks:
@@ -62,6 +77,14 @@ GANS = {
     "differs": ["training.loss"],
     "arms": {"a": ["gan"], "b": ["other"]},
 }
+DISCRIMINATOR = {
+    **NETS,
+    "arms": {"a": ["body"], "b": ["decides"]},
+    "differs": ["of", "part"],
+    "besides": ["images", "training.epochs", "training.beta1", "body"],
+}
+ERRORS = {**{key: value for key, value in NETS.items() if key != "attack"}, "measure": "validation_accuracy"}
+LINES = {**{key: value for key, value in NETS.items() if key != "attack"}, "kind": "linearities", "linearity": "lines"}
 FILL = {"kind": "inpaintings", "asks": "?", "baseline": "a", "arms": {"a": "full", "b": "contextual"}} | {
     "inpainting": "restore",
     "mask": "square",
@@ -85,6 +108,10 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         {**NETS, "arms": {"a": ["net"], "b": ["on-both"]}, "differs": ["dataset"]},
         GANS,
         {**GANS, "arms": {"a": ["gan"], "b": ["settled"]}, "differs": []},  # what the images settle is the same
+        DISCRIMINATOR,
+        {**NETS, "arms": {"a": ["head"], "b": ["head-of-body"], "c": ["head-at-random"]}, "differs": ["of", "body"]},
+        ERRORS,
+        LINES,
         FILL,
     ],
     ids=[
@@ -96,18 +123,22 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         "same test images",
         "gans",
         "settled",
+        "a discriminator's steps see twice its batch",
+        "heads",
+        "validation accuracy",
+        "linearities",
         "inpaintings",
     ],
 )
 def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, Any], tmp_path: Path) -> None:
     [job] = [job for job in planned(comparison, tmp_path).jobs if job.rule == "compare"]
-    assert len(job.inputs["tables"]) == 2 * job.task.runs
+    assert len(job.inputs["tables"]) == len(comparison["arms"]) * job.task.runs
     told = type(job.task).model_validate_json(
         job.task.canonical()
     )  # as the command gets it: maps have lost their order
     of_last = job.inputs["tables"][-job.task.runs :]
     names = told.comparison.arms[told.arms[-1]]
-    assert all(comparison["kind"] == "inpaintings" or f"/{names[-1]}/" in file for file in of_last[-1:])
+    assert all(comparison["kind"] == "inpaintings" or re.search(f"/{names[-1]}(/|--)", file) for file in of_last[-1:])
     assert job.task.runs >= 3
 
 
@@ -130,6 +161,13 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
         "no such arm": ({"baseline": "c"}, ["one.baseline", "'c'", "a, b"]),
         "no such key": ({"differs": ["defence", "defense"]}, ["one.differs", "'defense'", "defence"]),
         "no such net": ({"arms": {"a": ["net"], "b": ["traind"]}}, ["did you mean 'trained'"]),
+        "half of a discriminator's images": (
+            {**DISCRIMINATOR, "arms": {"a": ["half-body"], "b": ["decides"]}},
+            ["'training.batch' too (256 and 128)"],
+        ),
+        "an attack on all validation images": ({**ERRORS, "attack": "pgd"}, ["one.attack", "only if there is none"]),
+        "no attack": ({**ERRORS, "measure": "clean_accuracy"}, ["one.attack", "only if it names the attack"]),
+        "not followed": ({**LINES, "arms": {"a": ["net"], "b": ["longer"]}}, ["'longer' is not tried by 'lines'"]),
         "no such method": (
             {**FILL, "arms": {"a": "full", "b": "contextual_prior"}},
             ["'contextual_prior' is not tried"],
@@ -169,6 +207,18 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     found = tuple(arm[f"effect{part}"] for part in ("", "_low", "_high"))
     assert found == pytest.approx(over_runs(difference, rate=True))
     assert list(arm["effects"]) == list(difference.mean(1))
+
+
+def test_the_last_accuracy_on_validation_images_counts() -> None:
+    rows = pd.DataFrame({"accuracy": [None, 0.5, None, 0.75, None], "loss": 1.0})
+    comparison = TypeAdapter(AnyComparison).validate_python(ERRORS)
+    assert run.READ["accuracy"](rows, comparison, "a").to_dict() == {0: 0.75}
+
+
+def test_every_measure_has_a_name() -> None:
+    for one in ComparisonDefinition.__subclasses__():
+        measure = one.model_fields["measure"].annotation if "measure" in one.model_fields else None
+        assert {*(get_args(measure) or (one.measure,))} <= WORDS.keys()
 
 
 def test_nested_keys_are_dotted() -> None:

@@ -38,11 +38,13 @@ def test_inversions_take_the_best_of_the_first_starts():
         }
         trivial = {"mse_principal": 0.1 + 0.2 * index, "mse_nearest": 0.5}
         history = {"history_step": [0, 5, 20], **sizes, **trivial}
-        rows.append({**base, "index": index, "start": start, "mse": mse, "judged": judged, "label": label, **history})
+        seen = {"judged": judged, "judged_real": 2, "label": label}
+        rows.append({**base, "index": index, "start": start, "mse": mse, **seen, **history})
     found = pd.DataFrame(inversions.summarise({"inversion": columns(rows)})).set_index("starts")
     assert list(found.index) == [1, 2]
     assert list(found["mse"]) == pytest.approx([0.3, 0.15])
-    assert list(found["class_agreement"]) == [0.5, 1]
+    assert list(found["class_kept"]) == [0.5, 1]
+    assert list(found["class_kept_real"]) == [0.5, 0.5]  # the judge reads the second image wrongly
     assert list(found["intensity_error"]) == pytest.approx([0.2, 0.1])
     assert list(found["width_error"]) == [0, 0.5]
     assert list(found["height_error"]) == [3, 3]
@@ -50,7 +52,7 @@ def test_inversions_take_the_best_of_the_first_starts():
     assert list(found["mse_nearest"]) == [0.5, 0.5]
     assert list(found["steps"]) == [20, 20]
     assert list(found["n"]) == [2, 2]
-    assert tuple(found.loc[1, ["class_agreement_low", "class_agreement_high"]]) == wilson(1, 2)
+    assert tuple(found.loc[1, ["class_kept_low", "class_kept_high"]]) == wilson(1, 2)
     assert tuple(found.loc[1, ["mse", "mse_low", "mse_high"]]) == bootstrap_mean([0.4, 0.2], 0)
 
 
@@ -196,6 +198,7 @@ def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
         "mse_principal": 0.1,
         "mse_nearest": 0.1,
         "judged": 0,
+        "judged_real": 0,
         "label": 0,
         "history_step": [0],
     }

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from advgen.inpainting.fill import blended, harmonic
+from advgen.inpainting.fill import blended, harmonic, poisson
 
 
 def holes(height, width):
@@ -49,6 +49,18 @@ def test_blending_keeps_the_gradients_of_what_is_blended_in():
     flat = blended(x_NCHW, known_NHW, torch.full_like(x_NCHW, 0.4))
     torch.testing.assert_close(flat, harmonic(x_NCHW, known_NHW))
     torch.testing.assert_close(flat[:, 0][known_NHW], x_NCHW[:, 0][known_NHW])
+
+
+def test_poisson_fill_takes_the_gradients_of_the_training_image_nearest_in_known_pixels():
+    random = torch.Generator().manual_seed(0)
+    train_MCHW = torch.rand(30, 2, 9, 12, generator=random)
+    known_NHW = holes(9, 12)[:2]
+    x_NCHW = 0.8 * train_MCHW[[3, 20]] + 0.1  # paler than any, and nearest to those
+    x_NCHW = torch.where(known_NHW[:, None], x_NCHW, torch.nan)
+    filled = poisson(x_NCHW, known_NHW, train_MCHW)
+    torch.testing.assert_close(filled, blended(x_NCHW, known_NHW, train_MCHW[[3, 20]]))
+    exact = torch.where(known_NHW[:, None], train_MCHW[[3, 20]], 0.0)
+    torch.testing.assert_close(poisson(exact, known_NHW, train_MCHW), train_MCHW[[3, 20]])
 
 
 @pytest.mark.parametrize("size", [28, 64])

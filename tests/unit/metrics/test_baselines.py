@@ -13,7 +13,7 @@ RANDOM = np.random.default_rng(0)
 def inpainting(n=N, **errors):
     rows = [
         {"inpainting": "i", "generator": "g", "seed": 0, "mask": "m", "method": method, "index": k}
-        | {"mse_missing": one, "mse_blended": one - 0.5 * (method != "harmonic")}
+        | {"mse_missing": one, "mse_blended": one - 0.5 * (method not in ("harmonic", "poisson"))}
         for method, values in errors.items()
         for k, one in enumerate(values[:n])
     ]
@@ -28,11 +28,19 @@ def test_a_generator_must_fill_better_than_a_membrane():
     assert first["estimate"] == pytest.approx((better - hard).mean())
     assert (first["kind"], first["holds"], first["n"]) == ("warning", True, N)
     assert (second["kind"], second["holds"]) == ("warning", False)  # whatever the sign: its interval has the 0
-    assert (blended["check"], better_blended["holds"]) == ("inpainting beats harmonic fill, blended in", True)
+    assert (blended["check"], better_blended["holds"]) == (
+        "inpainting beats harmonic fill, with Poisson blending",
+        True,
+    )
     few, _ = check_baselines(inpainting(10, harmonic=hard, contextual=better))
     assert few["holds"]
     assert few["detail"].endswith("too few to judge")
     assert check_baselines(inpainting(contextual=better)) == []
+    checks = check_baselines(inpainting(harmonic=hard, poisson=hard - 0.1, contextual=better))
+    found = {one["check"]: one["holds"] for one in checks}
+    ends = ("", ", with Poisson blending")
+    expected = {f"inpainting beats {fill} fill{end}": True for fill in ("harmonic", "Poisson") for end in ends}
+    assert found == {**expected, "inpainting beats Poisson fill": False}
 
 
 def test_reconstructions_and_inversions_must_beat_what_needs_no_network():
@@ -68,7 +76,25 @@ def test_matched_moments_must_beat_the_best_fitted_gaussian_of_their_size():
     assert one["holds"]
 
 
-def test_an_attack_must_beat_its_change_unaimed():
+def gans(**numbers):
+    shown = {"gan": ["a", "b"], "seed": [0, 1], "n": [5000] * 2, "frechet_distance": [60.0, 1.5]}
+    shown |= {"frechet_distance_real": [1.8] * 2, "classes": [10, 9], "classes_both": [10, 8], "agreement": [0.7, 0.9]}
+    return {"gan_quality": pa.table({**shown, **numbers})}
+
+
+def test_a_distance_below_that_of_real_images_and_classes_of_one_classifier_give_warnings():
+    *distances, alike, other = check_baselines(gans())
+    assert [(one["subject"], one["kind"], one["holds"]) for one in distances] == [
+        ("a seed 0", "warning", True),
+        ("b seed 1", "warning", False),
+    ]
+    assert distances[1]["detail"] == "Fréchet distance 1.50, of as many real training images 1.80"
+    assert [(one["kind"], one["holds"]) for one in (alike, other)] == [("warning", True), ("warning", False)]
+    assert other["detail"] == "9 classes by the judge, 8 by both; they agree on 90.0%"
+    assert all(one["detail"].endswith("too few to judge") for one in check_baselines(gans(n=[100] * 2)))
+
+
+def test_an_attack_must_beat_its_controls():
     facts = {"source": ["net"] * N, "source_seed": [1] * N, "attack": ["a"] * N, "kind": ["region"] * N}
     answers = {"label": np.zeros(N), "predicted_clean": np.zeros(N), "predicted": np.ones(N)}
     white = (np.arange(N) < 0.6 * N).astype(float)

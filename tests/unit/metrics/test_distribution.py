@@ -210,11 +210,15 @@ def test_ladder_ranks_damage_and_repeats():
     with torch.no_grad():
         judge.head.weight.copy_((bright * 2 - 1).flatten(1))
         judge.head.bias.zero_()
+    second = Network(nn.Sequential(nn.Flatten()), nn.Linear(64, 2))
+    with torch.no_grad():  # names class 0 whatever it sees
+        second.head.weight.zero_()
+        second.head.bias.copy_(torch.tensor([1.0, 0.0]))
     split = (images[:160], labels[:160], images[160:], labels[160:])
 
-    rows = calibrate(judge, *split, n=100, seed=0, device="cpu")
+    rows = calibrate(judge, second, *split, n=100, seed=0, device="cpu")
     by_name = {row["level"]: row for row in rows}
-    assert rows == calibrate(judge, *split, n=100, seed=0, device="cpu")
+    assert rows == calibrate(judge, second, *split, n=100, seed=0, device="cpu")
     assert by_name["real train"]["frechet_distance"] == min(row["frechet_distance"] for row in rows)
     assert by_name["class 1 only"]["n"] == 80
     assert {row["n"] for name, row in by_name.items() if name.startswith("real")} == {100}
@@ -222,6 +226,9 @@ def test_ladder_ranks_damage_and_repeats():
     assert by_name["uniform noise"]["precision"] == 0
     assert by_name["class 1 only"]["recall"] < by_name["real train"]["recall"]
     assert {row["judge_error"] for row in rows} == {0}
+    assert {row["second_error"] for row in rows} == {0.5}
+    assert (by_name["class 1 only"]["agreement"], by_name["class 0 missing"]["agreement"]) == (0, 0)
+    assert 0.3 < by_name["real train"]["agreement"] < 0.7
 
 
 def test_each_rung_of_the_ladder_shows_what_its_name_says(monkeypatch):
@@ -238,7 +245,8 @@ def test_each_rung_of_the_ladder_shows_what_its_name_says(monkeypatch):
     images = (80 * labels[:, None, None, None] + torch.arange(60)[:, None, None, None]).expand(60, 1, 5, 6)
     images = images.to(torch.uint8).contiguous()
     judge = Network(nn.Sequential(nn.Flatten()), nn.Linear(30, 2))
-    rows = calibrate(judge, images, labels, images[:20], (labels[:20] > 0).long(), n=30, seed=0, device="cpu")
+    shown_to = judge, Network(nn.Sequential(nn.Flatten()), nn.Linear(30, 2))
+    rows = calibrate(*shown_to, images, labels, images[:20], (labels[:20] > 0).long(), n=30, seed=0, device="cpu")
     reference, real, missing, blurred, noisy, uniform, only = shown
     assert sorted(reference[:, 0, 0, 0].tolist()) == sorted(images[:20, 0, 0, 0].tolist())
     assert reference[:, 0, 0, 0].tolist() != images[:20, 0, 0, 0].tolist()  # in random order

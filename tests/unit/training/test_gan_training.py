@@ -192,6 +192,35 @@ def test_r1_counts_as_often_as_it_is_left_out():
     assert same(*moved)
 
 
+def test_the_attack_on_a_linear_discriminator_ends_in_the_corner_that_fools_it():
+    """Whatever the number of steps: real images move against the weights' signs, generated ones with them."""
+    x_BCHW = 0.3 + 0.4 * torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    for steps in (1, 3):
+        game = _Game(*networks(), GanTraining(**QUICK, adversarial_eps=0.1, adversarial_steps=steps))
+        game.discriminator = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1))
+        towards = game.discriminator[1].weight.sign().view(1, 1, 8, 8)
+        real, fake = game.attacked(x_BCHW, x_BCHW)
+        torch.testing.assert_close(real, x_BCHW - 0.1 * towards)
+        torch.testing.assert_close(fake, x_BCHW + 0.1 * towards)
+
+
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_the_discriminator_learns_on_attacked_images_inside_ball_and_box(discriminator):
+    game = _Game(*networks(discriminator), GanTraining(**QUICK, adversarial_eps=0.2))
+    met, x_BCHW = [], IMAGES[:16] / 255
+    game.discriminator.register_forward_pre_hook(lambda module, given: met.append((module.training, *given)))
+    game.step_discriminator(x_BCHW)
+    learnt = torch.cat([x for training, x in met if training])[:16]
+    assert 0.15 < (learnt - x_BCHW).abs().max() <= 0.2 + 1e-6
+    assert learnt.min() >= 0 and learnt.max() <= 1
+    assert game.discriminator.training and all(one.requires_grad for one in game.discriminator.parameters())
+
+
+def test_exact_unrolling_knows_no_attacked_images():
+    with pytest.raises(ValueError, match=r"adversarial_eps = 0\.1: has no gradient for exact unrolling"):
+        GanTraining(adversarial_eps=0.1, unroll=2, unroll_mode="exact")
+
+
 def test_the_gradient_penalty_of_a_linear_critic_is_its_squared_distance_from_norm_one():
     torch.manual_seed(0)
     linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1))

@@ -12,7 +12,7 @@ from advgen.models.predict import predict
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import ClassifierTraining
-from advgen.training.probe import body_spec, decision, train_head
+from advgen.training.probe import body_spec, copy_body, decision, train_head
 from advgen.training.state import Callbacks
 
 STAMP = Stamp("test", {}, "x")
@@ -72,8 +72,9 @@ TRAINING = ClassifierTraining(epochs=40, batch=10, lr=0.02)
 def head_of(model, **callbacks):
     images, labels = data()
     probe = probe_of(model, 3)
+    copy_body(probe, model)
     apart = (images[:15], labels[:15])
-    return probe, train_head(probe, model, images[15:], labels[15:], TRAINING, 0, apart, "cpu", Callbacks(**callbacks))
+    return probe, train_head(probe, images[15:], labels[15:], TRAINING, 0, apart, "cpu", Callbacks(**callbacks))
 
 
 def assert_same(a, b):

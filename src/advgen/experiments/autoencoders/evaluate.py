@@ -12,7 +12,7 @@ from advgen.io.tables import arrow_table, write_table
 from advgen.metrics.distribution import frechet
 from advgen.metrics.image import laplacian_variance, mse
 from advgen.metrics.intervals import wilson
-from advgen.metrics.judging import judge_digest, judge_labels
+from advgen.metrics.judging import judge_digest, judge_labels, real_distance
 from advgen.metrics.trivial import FITTED, like, nearest, principal
 from advgen.models.layers import count_parameters
 from advgen.models.predict import ROWS, at_once, device_of, features_and_probabilities, unit
@@ -59,12 +59,13 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
         "n": n,
         "mse": [float(errors.double().mean())],
         **{name: float(one.double().mean()) for name, one in trivial_errors.items()},
-        "class_agreement": agree / n,
-        "class_agreement_low": low,
-        "class_agreement_high": high,
+        "class_kept": agree / n,
+        "class_kept_low": low,
+        "class_kept_high": high,
         # what the judge reads wrong in the images themselves is not lost by the autoencoder
-        "class_agreement_real": (of_images.argmax(1) == labels).double().mean().item(),
+        "class_kept_real": (of_images.argmax(1) == labels).double().mean().item(),
         "moments": spec.moments.kind if spec.moments else "none",
+        "frechet_distance_real": real_distance(job.input("calibration")),
         "frechet_distance_reconstructions": fids[0],
         "frechet_distance_decoded": fids[1],
         "frechet_distance_fitted": fids[2],
@@ -95,6 +96,7 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
         "index": list(range(len(labels)))[shown],
         "label": labels[shown].numpy(),
         "judged": judged[shown],
+        "judged_real": of_images.argmax(1)[shown].numpy(),
         "mse": errors[shown].numpy(),
         **{name: one[shown].numpy() for name, one in trivial_errors.items()},
         "z": z[shown].numpy(),

@@ -51,7 +51,7 @@ class EvaluateAutoencoder(DeviceTask):
 
     command = "evaluate-autoencoder"
     run = "evaluate"
-    reads = ("model", "judge", "data", "train")
+    reads = ("model", "judge", "calibration", "data", "train")
     outputs = {
         "reconstructions": "results/autoencoders/{autoencoder}/seed{seed}/reconstructions.parquet",
         "decoded": "results/autoencoders/{autoencoder}/seed{seed}/decoded.parquet",
@@ -140,11 +140,12 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                 "mse": REAL64,
                 "mse_principal": REAL64,
                 "mse_nearest": REAL64,
-                "class_agreement": REAL64,
-                "class_agreement_low": REAL64,
-                "class_agreement_high": REAL64,
-                "class_agreement_real": REAL64,
+                "class_kept": REAL64,
+                "class_kept_low": REAL64,
+                "class_kept_high": REAL64,
+                "class_kept_real": REAL64,
                 "moments": TEXT,
+                "frechet_distance_real": REAL64,
                 "frechet_distance_reconstructions": REAL64,
                 "frechet_distance_decoded": REAL64,
                 "frechet_distance_fitted": REAL64,
@@ -164,8 +165,9 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                     "mse",
                     "mse_principal",
                     "mse_nearest",
-                    "class_agreement",
-                    "class_agreement_real",
+                    "class_kept",
+                    "class_kept_real",
+                    "frechet_distance_real",
                     "frechet_distance_reconstructions",
                     "frechet_distance_decoded",
                     "frechet_distance_fitted",
@@ -218,6 +220,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                 "index": INT,
                 "label": INT,
                 "judged": INT,
+                "judged_real": INT,
                 "mse": REAL,
                 "mse_principal": REAL,
                 "mse_nearest": REAL,
@@ -236,6 +239,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
         study, definition = planner.study, self.defined(planner.study, name)
         shape = study.facts(definition.dataset).shape
         [data], [judge] = planner.of("datasets", definition.dataset), planner.of("judges", definition.dataset)
+        calibration = planner.kind("judges").calibrated(planner, definition.dataset).outputs["calibration"]
         jobs = []
         for seed in study.seeds_of(name):
             task = TrainAutoencoder(
@@ -248,7 +252,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
             wildcards = {"autoencoder": name, "seed": str(seed)}
             jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))
             inputs = {"model": jobs[-1].outputs["model"], "judge": judge.outputs["model"], "data": data.outputs["test"]}
-            inputs["train"] = data.outputs["train"]
+            inputs |= {"calibration": calibration, "train": data.outputs["train"]}
             evaluate = EvaluateAutoencoder(
                 name=name, seed=seed, moments=definition.training.moments, n=study.evaluation.gan_samples
             )

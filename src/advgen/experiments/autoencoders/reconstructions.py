@@ -91,15 +91,17 @@ def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> told
         rows.append(
             {"autoencoder": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique()}
             | told.columns_of("mse", mse)
-            | told.columns_of("class_kept", kept)
+            | told.kept_columns(one)
+            | told.trivial_columns(one)
         )
-        parts.append(f"{name} with an MSE of {told.value(*mse)}, {told.share(*kept)} keep their class")
+        error = f"{name} with an MSE of {told.value(*mse)} ({told.trivial(one)})"
+        parts.append(f"{error}, {told.share(*kept)} keep their class")
     shown = images[common.first_seed(facts[facts["autoencoder"] == facts["autoencoder"].iloc[0]]).index]
     blank = common.number(float(((shown - shown.mean(0)) ** 2).mean()))
     n = common.n_is(facts.groupby(["autoencoder", "seed"]).size())
     sentence = (
-        f"Test images come back: {told.listed(parts)}; the mean image instead of each has {blank} "
-        f"({n} test images, {told.seeds(facts['seed'])})."
+        f"Test images come back: {told.listed(parts)}; {told.of_originals(facts)}, and the mean image instead of each "
+        f"has {blank} ({n} test images, {told.seeds(facts['seed'])})."
     )
     return told.Finding("Reconstructions by autoencoders", sentence, rows)
 

@@ -16,6 +16,8 @@ from advgen.figures import common, strips, told
 WORDS = {
     "robust_accuracy": ("accuracy under attack (%)", 100.0),
     "clean_accuracy": ("clean accuracy (%)", 100.0),
+    "validation_accuracy": ("accuracy on validation images (%)", 100.0),
+    "r_squared": ("R² of a line through each logit", 1.0),
     "frechet_distance": ("Fréchet distance", 1.0),
     "classifier_score": ("classifier score", 1.0),
     "precision": ("precision", 1.0),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
@@ -16,9 +16,20 @@ from advgen.experiments.classifiers.experiment import ClassifierDefinition
 from advgen.experiments.gans.experiment import GanDefinition
 from advgen.experiments.inpaintings.experiment import InpaintingName, Method
 from advgen.experiments.inversions.experiment import InversionName
+from advgen.experiments.linearities.experiment import LinearityName
 from advgen.experiments.probes.experiment import ProbeDefinition
 from advgen.geometry.steps import steps_in
-from advgen.specs.base import AttackName, AutoencoderName, ClassifierName, GanName, MaskName, Need, Ref, Spec
+from advgen.specs.base import (
+    AttackName,
+    AutoencoderName,
+    ClassifierName,
+    GanName,
+    MaskName,
+    Need,
+    Ref,
+    Spec,
+    WrongValue,
+)
 from advgen.specs.datasets import DerivedDataset
 from advgen.specs.figures import FigureSpec
 
@@ -59,16 +70,33 @@ Arms = Field(min_length=2, description="label: definitions, each with its seeds;
 
 
 class AccuracyComparison(ComparisonDefinition):
-    """Accuracy of classifiers under one attack, or without it, on the same images."""
+    """Accuracy of classifiers on the same images: under one attack, without it, or on all validation images.
+
+    Nothing is chosen by the validation images. There are more of them than are attacked, and each run is one number.
+    """
 
     kind: Literal["accuracy"] = Field(description="accuracy of classifiers, under an attack or clean")
     arms: dict[str, Annotated[tuple[ClassifierName, ...], Field(min_length=1)]] = Arms
-    attack: AttackName = Field(description="the attack, which also chooses the images")
-    measure: Literal["robust_accuracy", "clean_accuracy"] = Field("robust_accuracy", description="what is compared")
+    attack: AttackName | None = Field(
+        None, description="the attack, which also chooses the images; needed but for validation_accuracy"
+    )
+    measure: Literal["robust_accuracy", "clean_accuracy", "validation_accuracy"] = Field(
+        "robust_accuracy", description="what is compared"
+    )
+
+    @model_validator(mode="after")
+    def _has_images(self) -> AccuracyComparison:
+        if (self.attack is None) != (self.measure == "validation_accuracy"):
+            message = f"goes with {self.measure} only if " + ("there is none" if self.attack else "it names the attack")
+            raise WrongValue("attack", self.attack, message)
+        return self
 
     def needs(self, arm: str) -> Iterator[Need]:
         for name in self.arms[arm]:
-            yield Need("attacks", (name, self.attack), "examples")
+            if self.attack is None:
+                yield Need("", (name,), "history")
+            else:
+                yield Need("attacks", (name, self.attack), "examples")
 
     def facts(self, study: Study, arm: str) -> list[Facts]:
         return [_facts(study, name) for name in self.arms[arm]]
@@ -123,6 +151,22 @@ class InversionComparison(ComparisonDefinition):
         return [_flat(study.inversions[name].model_dump(mode="json")) for name in self.arms[arm]]
 
 
+class LinearityComparison(ComparisonDefinition):
+    """How well a straight line explains the logits of classifiers along the gradient's sign."""
+
+    kind: Literal["linearities"] = Field(description="how straight the logits of classifiers are")
+    arms: dict[str, Annotated[tuple[ClassifierName, ...], Field(min_length=1)]] = Arms
+    linearity: LinearityName = Field(description="linearity study that follows them")
+    measure: ClassVar[str] = "r_squared"
+
+    def needs(self, arm: str) -> Iterator[Need]:
+        for name in self.arms[arm]:
+            yield Need("linearities", (self.linearity, name), "logits")
+
+    def facts(self, study: Study, arm: str) -> list[Facts]:
+        return [_facts(study, name) for name in self.arms[arm]]
+
+
 class InpaintingComparison(ComparisonDefinition):
     """Error of methods of inpainting on the same masked images, of the pixels that were missing."""
 
@@ -141,7 +185,12 @@ class InpaintingComparison(ComparisonDefinition):
 
 
 AnyComparison = Annotated[
-    AccuracyComparison | GanComparison | AutoencoderComparison | InversionComparison | InpaintingComparison,
+    AccuracyComparison
+    | GanComparison
+    | AutoencoderComparison
+    | InversionComparison
+    | LinearityComparison
+    | InpaintingComparison,
     Field(discriminator="kind"),
 ]
 
@@ -172,11 +221,13 @@ def _as_classifier(study: Study, gan: str) -> Facts:
     definition: GanDefinition = study.gans[gan]
     training, images = definition.training, study.left(definition.dataset)
     adam = {"optimizer": "adam", "weight_decay": 0.0, "decay": False}
-    plain = {"beta1": 0.9, "real_label": 1.0, "r1": 0.0}  # as classifiers are trained
+    # as classifiers are trained
+    plain = {"beta1": 0.9, "real_label": 1.0, "r1": 0.0, "gradient_penalty": 0.0, "adversarial_eps": 0.0}
     adam |= {key: getattr(training, key) for key, value in plain.items() if getattr(training, key) != value}
     return {
         "model": definition.discriminator.fit(study.facts(definition.dataset).shape).model_dump(mode="json"),
-        "training": {"epochs": training.epochs, "batch": training.batch, "lr": training.lr_discriminator, **adam},
+        # a step sees as many generated images as real ones
+        "training": {"epochs": training.epochs, "batch": 2 * training.batch, "lr": training.lr_discriminator, **adam},
         "images": images,
         "steps": training.discriminator_steps * steps_in(training.epochs, training.batch, images),
         "defence": None,
@@ -286,13 +337,13 @@ class Comparisons(Kind[ComparisonDefinition]):
                 continue
             if isinstance(comparison, InpaintingComparison):
                 inpainting = study.inpaintings[comparison.inpainting]
-                for key, named, known in (
-                    ("mask", {comparison.mask}, inpainting.masks),
-                    ("arms", {*comparison.arms.values()}, inpainting.methods),
-                ):
-                    for one in sorted(named - {*known}):
-                        message = f": {one!r} is not tried by {comparison.inpainting!r} ({', '.join(known)}); add it"
-                        yield (*path, key), message
+                yield from _unknown(path, "mask", {comparison.mask}, inpainting.masks, comparison.inpainting)
+                methods = {*comparison.arms.values()}
+                yield from _unknown(path, "arms", methods, inpainting.methods, comparison.inpainting)
+            if isinstance(comparison, LinearityComparison):
+                named = {name for names in comparison.arms.values() for name in names}
+                followed = study.linearities[comparison.linearity].sources
+                yield from _unknown(path, "arms", named, followed, comparison.linearity)
             runs = {arm: sum(_runs(study, need) for need in comparison.needs(arm)) for arm in comparison.arms}
             if min(runs.values()) < LEAST_RUNS:
                 arm = min(runs, key=lambda one: runs[one])
@@ -312,9 +363,17 @@ class Comparisons(Kind[ComparisonDefinition]):
                     yield ("figures", name, "comparisons"), message
 
 
+def _unknown(
+    path: tuple[str, ...], key: str, named: Iterable[str], known: tuple[str, ...], by: str
+) -> Iterator[Mistake]:
+    """What an experiment does not try that a comparison asks it for."""
+    for one in sorted({*named} - {*known}):
+        yield (*path, key), f": {one!r} is not tried by {by!r} ({', '.join(known)}); add it"
+
+
 def _runs(study: Study, need: Need) -> int:
     """How many tables a need stands for: one for each seed of each model behind it."""
-    name = need.names[0]
+    name = need.names[1] if need.family == "linearities" else need.names[0]
     if need.family in ("inversions", "inpaintings"):
         definition = getattr(study, need.family)[name]
         return sum(len(study.seeds_of(generator)) for generator in definition.generators)

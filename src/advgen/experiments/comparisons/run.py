@@ -8,13 +8,16 @@ from typing import Any
 import pandas as pd
 
 from advgen.experiments.comparisons.experiment import Compare
+from advgen.experiments.linearities.summary import straightness
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.metrics.intervals import over_runs
 
 
 def _accuracy(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
-    """1 where an image is right, also under the attack unless clean accuracy is asked for."""
+    """1 where an image is right, also under the attack unless clean accuracy is asked for; of validation, the last."""
+    if comparison.measure == "validation_accuracy":
+        return rows["accuracy"].dropna().iloc[-1:].astype(float).reset_index(drop=True)
     right = rows["predicted_clean"] == rows["label"]
     if comparison.measure == "robust_accuracy":
         right &= rows["predicted"] == rows["label"]
@@ -31,6 +34,11 @@ def _inversions(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
     return rows[rows["best"]].set_index("index")["mse"].astype(float)
 
 
+def _linearities(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
+    """Of each image's logits."""
+    return straightness(rows).set_index("index")["r_squared"]
+
+
 def _inpaintings(rows: pd.DataFrame, comparison: Any, arm: str) -> pd.Series:
     tried = rows[(rows["mask"] == comparison.mask) & (rows["method"] == comparison.arms[arm])]
     return tried.set_index("index")[comparison.measure].astype(float)
@@ -41,6 +49,7 @@ READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
     "gans": _of_model,
     "autoencoders": _of_model,
     "inversions": _inversions,
+    "linearities": _linearities,
     "inpaintings": _inpaintings,
 }
 
@@ -55,7 +64,7 @@ def run(job: Job[Compare]) -> None:
         values[arm] = pd.concat([READ[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
     base = values[comparison.baseline]
     shared = {"n": len(base), "seeds": spec.runs, "measure": comparison.measure}
-    rate = comparison.kind == "accuracy"
+    rate = comparison.kind == "accuracy" and comparison.measure != "validation_accuracy"
     rows = []
     for arm, of in values.items():
         if not of.index.equals(base.index):

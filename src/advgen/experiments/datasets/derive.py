@@ -15,13 +15,21 @@ def run(job: Job[DeriveDataset]) -> None:
     models = [load_model(path).to(job.device) for path in job.inputs["model"]]
     make = registry.resolve(spec.dataset)
     for split in ("train", "test"):
-        table = read_table(job.input(split), "dataset")
+        source = spec.dataset.source(split) if split in spec.dataset.splits else split  # type: ignore[attr-defined]
+        table = read_table(job.input(source), "dataset")
         images, labels = read_images(table), table.column("label").to_numpy()
         cues = None
         if split in spec.dataset.splits:  # type: ignore[attr-defined]
             progress = Progress(f"{job.label()} ({split})")
             images, labels, cues = make(
-                images, labels, spec.dataset, *models, split=split, seed=spec.seed, progress=progress
+                images,
+                labels,
+                spec.dataset,
+                *models,
+                split=split,
+                seed=spec.seed,
+                validation=spec.validation,
+                progress=progress,
             )
         columns = {
             "index": np.arange(len(labels)),

@@ -16,7 +16,7 @@ from advgen.core.schema import INT, Image, Table
 from advgen.core.tasks import DeviceTask, Task
 from advgen.registry import AnyDataset
 from advgen.specs.base import Count, DatasetName, Need
-from advgen.specs.datasets import DatasetSpec, DerivedDataset, OwnDataset, RawDataset, RobustFeatures
+from advgen.specs.datasets import DatasetSpec, DerivedDataset, LearntImages, OwnDataset, RawDataset, RobustFeatures
 from advgen.specs.figures import FigureSpec
 
 
@@ -75,6 +75,7 @@ class DeriveDataset(DeviceTask):
     dataset: AnyDataset = Field(description="data set to make")
     name: str
     seed: int
+    validation: int = Field(0, description="images that are set apart from training, where that matters")
 
     def takes_gpu(self) -> bool:
         """Where a model makes it."""
@@ -133,7 +134,10 @@ class Datasets(Kind[DatasetSpec]):
             "test": base.outputs["test"],
             "model": tuple(path for need in dataset.needs() for path in planner.needed(need)),
         }
-        task = DeriveDataset(dataset=dataset, name=name, seed=planner.study.evaluation.seed)
+        # what trains apart from validation images must be known where training images are asked for
+        validation = planner.study.validation(dataset.base) if dataset.source("test") == "train" else 0
+        seed = planner.study.evaluation.seed
+        task = DeriveDataset(dataset=dataset, name=name, seed=seed, validation=validation)
         return planner.add(task, {"derived": name}, inputs)
 
     def check(self, study: Study) -> Iterator[Mistake]:
@@ -151,6 +155,10 @@ class Datasets(Kind[DatasetSpec]):
                 message = " names a model from a file, and nothing tells its features from its outputs"
                 yield ("datasets", name, "classifier"), message
             facts = study.facts(name)
+            if isinstance(dataset, LearntImages) and dataset.images > study.left(dataset.base):
+                left = study.left(dataset.base)
+                message = f" = {dataset.images}: only {left} training images are left beside validation"
+                yield ("datasets", name, "images"), message
             if isinstance(dataset, DerivedDataset):
                 yield from check_told(("datasets", name), dataset.check, facts.shape)
             if not study.validation(name):

@@ -10,7 +10,7 @@ from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.metrics.detect import collapsed
 from advgen.metrics.image import isolated_energy, laplacian_variance
-from advgen.metrics.judging import judge_digest, judge_labels, judge_samples
+from advgen.metrics.judging import judge_digest, judge_labels, judge_samples, real_distance
 from advgen.models.generators import Generator
 from advgen.models.layers import count_parameters
 from advgen.models.predict import ROWS, at_once, device_of, evaluating, unit
@@ -31,11 +31,11 @@ def run(job: Job[EvaluateGan]) -> None:
     spec = job.spec
     generator = load_model(job.input("generator")).to(job.device)
     discriminator = load_model(job.input("discriminator"))
-    judge = load_model(job.input("judge")).to(job.device)
+    judge, second = (load_model(job.input(name)).to(job.device) for name in ("judge", "second"))
     history = read_table(job.input("history"), "gan_history")
     real, _ = load(job.input("data"))
     z, samples = drawn(generator, spec.n, spec.seed)
-    quality = judge_samples(judge, samples, real[permutation(len(real), 0, "reference")], judge.outputs)
+    quality = judge_samples(judge, second, samples, real[permutation(len(real), 0, "reference")], judge.outputs)
     columns = {
         "gan": spec.name,
         "seed": spec.seed,
@@ -50,6 +50,7 @@ def run(job: Job[EvaluateGan]) -> None:
         "batch": spec.training.batch,
         "n": spec.n,
         **quality,
+        "frechet_distance_real": real_distance(job.input("calibration")),
         "collapsed": collapsed(quality["class_share"][0], quality["variety"]),
         "vanishing": history.column("vanishing").to_numpy().mean(),
         "overpowered": history.column("overpowered").to_numpy().mean(),

@@ -39,6 +39,7 @@ class TrainGan(DeviceTask):
         "generator": "results/gans/{gan}/seed{seed}/generator.safetensors",
         "discriminator": "results/gans/{gan}/seed{seed}/discriminator.safetensors",
         "history": "results/gans/{gan}/seed{seed}/history.parquet",
+        "snapshots": "results/gans/{gan}/seed{seed}/snapshots.parquet",
     }
     labels = {"name": "gan"}
     # named, not imported, so that it is no part of the digest of a GAN that nobody judges
@@ -65,7 +66,7 @@ class EvaluateGan(DeviceTask):
 
     command = "evaluate-gan"
     run = "evaluate"
-    reads = ("generator", "discriminator", "history", "judge", "data")
+    reads = ("generator", "discriminator", "history", "judge", "second", "calibration", "data")
     outputs = {
         "samples": "results/gans/{gan}/seed{seed}/samples.parquet",
         "quality": "results/gans/{gan}/seed{seed}/quality.parquet",
@@ -104,6 +105,7 @@ class GanSamplesFigure(FigureSpec):
     def needs(self) -> Iterator[Need]:
         for gan in self.gans:
             yield Need("gans", (gan,), "samples")
+            yield Need("gans", (gan,), "snapshots")
             yield Need("gans", (gan,), "quality")
 
 
@@ -163,6 +165,10 @@ class Gans(Kind[GanDefinition]):
                 "vanishing": BOOL,
                 "overpowered": BOOL,
             },
+        ),
+        "gan_snapshots": Table(
+            ("gan", "seed", "step", "index"),
+            {"gan": TEXT, "seed": INT, "step": INT, "index": INT, "image": Image("uint8")},
         ),
         "gan_samples": Table(
             ("gan", "seed", "index"),
@@ -241,15 +247,14 @@ class Gans(Kind[GanDefinition]):
 
     def _evaluated(self, planner: Planner, name: str, trained: PlannedJob) -> None:
         study, gan = planner.study, self.defined(planner.study, name)
-        [data], [judge] = planner.of("datasets", gan.dataset), planner.of("judges", gan.dataset)
-        planner.kind("judges").calibrated(planner, gan.dataset)
+        [data] = planner.of("datasets", gan.dataset)
         task = EvaluateGan(name=name, seed=trained.seed, training=gan.training, n=study.evaluation.gan_samples)
         inputs = {
             "generator": trained.outputs["generator"],
             "discriminator": trained.outputs["discriminator"],
             "history": trained.outputs["history"],
-            "judge": judge.outputs["model"],
             "data": data.outputs["test"],
+            **planner.kind("judges").judging(planner, gan.dataset),
         }
         planner.add(task, trained.wildcards, inputs)
 

@@ -131,3 +131,31 @@ def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Find
         f"Of {len(most)} classes {told.listed(parts)} ({common.n_is(quality['n'])}, {told.seeds(quality['seed'])})."
     )
     return told.Finding("Samples of the generators", sentence, rows)
+
+
+def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Explorer:
+    """The same latent vectors over the steps of training, to the end."""
+    table = tables["gan_snapshots"]
+    facts, images = common.frame(table), read_images(table)
+    gans = common.in_order(spec.gans, facts["gan"])
+    shown = {gan: common.first_seed(facts[facts["gan"] == gan]) for gan in gans}
+    stops = max(rows["step"].nunique() for rows in shown.values())
+    strips: told.Strips = {}
+    for g, rows in enumerate(shown.values()):
+        steps = sorted(set(rows["step"]))
+        for s in range(stops):
+            # counted from the end: of a short training the first stops are alike
+            step = steps[max(0, len(steps) - stops + s)]
+            now = rows[rows["step"] == step].sort_values("index").index
+            strips[g, s] = [told.Tile(images[place], f"step {step:,}") for place in now]
+    about = (
+        "Slide from the untrained generator to the trained one: the same latent vectors, the first ones of the samples "
+        "above, each stop after twice as many steps as the one before."
+    )
+    names = ["before training", *(_fraction(stops - 2 - stop) for stop in range(stops - 1))]
+    return told.Explorer(about, [told.Choice("GAN", gans), told.Choice("trained for", names, "slider")], strips)
+
+
+def _fraction(halvings: int) -> str:
+    """How much of the training is done."""
+    return f"1/{2**halvings} of the steps" if halvings else "all steps"

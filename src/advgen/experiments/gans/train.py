@@ -1,9 +1,11 @@
-"""A trained generator and discriminator, and their history."""
+"""A trained generator and discriminator, their history, and samples while it was trained."""
 
 from advgen import registry
 from advgen.data.choice import split
 from advgen.data.images import load
 from advgen.experiments.gans.experiment import TrainGan
+from advgen.experiments.gans.snapshots import Snapshots
+from advgen.geometry.steps import steps_in
 from advgen.io.checkpoints import build, load_model, save_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
@@ -14,7 +16,7 @@ from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainGan]) -> None:
-    """Train, then write both networks and the history."""
+    """Train, then write both networks, the history and the snapshots."""
     spec = job.spec
     (images, _), (held_out, _) = split(*load(job.input("data")), spec.validation)
     generator = fresh(build, "generators", spec.generator, seed=spec.seed)
@@ -23,6 +25,9 @@ def run(job: Job[TrainGan]) -> None:
     if spec.judged:
         make = registry.load_target(spec.scorer)
         score = make(load_model(job.input("judge")).to(job.device), held_out, spec.seed, job.device)
+    total = steps_in(spec.training.epochs, spec.training.batch, len(images))
+    callbacks = Callbacks(**job.callbacks())
+    watched = Snapshots(generator, total, spec.seed, bool(spec.training.ema), callbacks)
     history = train_gan(
         generator,
         discriminator,
@@ -30,7 +35,7 @@ def run(job: Job[TrainGan]) -> None:
         spec.training,
         spec.seed,
         device=job.device,
-        callbacks=Callbacks(**job.callbacks()),
+        callbacks=watched.callbacks(),
         score=score,
     )
     flags = {"vanishing": vanishing(history["gradient_generator"], history["loss_generator"])}
@@ -39,6 +44,8 @@ def run(job: Job[TrainGan]) -> None:
         flags["overpowered"][:] = False
     columns = {"gan": spec.name, "seed": spec.seed, **history, **flags}
     write_table(job.output("out-history"), arrow_table("gan_history", columns), job.stamp)
+    columns = {"gan": spec.name, "seed": spec.seed, **watched.columns()}
+    write_table(job.output("out-snapshots"), arrow_table("gan_snapshots", columns), job.stamp)
     save_model(job.output("out-discriminator"), discriminator, job.stamp)
     save_model(job.output("out-generator"), generator, job.stamp)
     job.finish()

@@ -30,8 +30,8 @@ class InpaintingDefinition(Spec):
         ("full", "contextual"),
         min_length=1,
         description="losses tried: full counts missing pixels as black ones, contextual leaves them out, "
-        "contextual_prior adds to that the discriminator's opinion of the whole image; harmonic fill, of known pixels "
-        "alone, stands beside them",
+        "contextual_prior adds to that the discriminator's opinion of the whole image; harmonic fill and Poisson fill, "
+        "without a generator, stand beside them",
     )
     images: Count = Field(64, description="test images restored")
     search: LatentSearch = Field(LatentSearch(), description="how z is searched")
@@ -41,7 +41,7 @@ class Inpaint(GeneratorTask):
     """Restore test images from behind masks with one generator."""
 
     command = "inpaint"
-    reads = ("generator", "judge", "data", "discriminator")
+    reads = ("generator", "judge", "data", "train", "discriminator")
     outputs = {"inpainting": "results/inpaintings/{inpainting}/{generator}--seed{seed}.parquet"}
     labels = {"name": "inpainting", "generator_name": "generator"}
     images: int
@@ -106,6 +106,7 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
                 "index": INT,
                 "label": INT,
                 "judged": INT,
+                "judged_real": INT,
                 "missing": INT,
                 "missing_top": INT,
                 "missing_left": INT,
@@ -150,10 +151,11 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
     def extra_inputs(
         self, planner: Planner, definition: InpaintingDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
-        if "contextual_prior" not in definition.methods:
-            return {"discriminator": ()}
-        trained = [job for job in planner.of("gans", subject) if job.seed == seed]
-        return {"discriminator": tuple(job.outputs["discriminator"] for job in trained)}
+        [data] = planner.of("datasets", planner.study.dataset_of(subject))
+        prior = "contextual_prior" in definition.methods
+        trained = [job for job in planner.of("gans", subject) if job.seed == seed] if prior else []
+        files = tuple(job.outputs["discriminator"] for job in trained)
+        return {"train": data.outputs["train"], "discriminator": files}
 
     def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)

@@ -17,22 +17,22 @@ from advgen.metrics.intervals import bootstrap_mean
 MEASURES = {
     "mse_whole": "MSE, whole image",
     "mse_missing": "MSE, missing pixels only",
-    "mse_blended": "MSE, missing pixels, blended in",
+    "mse_blended": "MSE, missing, Poisson blending",
     "mse_composite": "MSE, known pixels put back",
     "ssim_whole": "SSIM, whole image",
     "ssim_composite": "SSIM, known pixels put back",
 }
-BASELINE = "harmonic"
+DASHES = dict(zip(common.FILLS, ((0, (2.5, 1.5)), (0, (1, 1))), strict=True))
 TALL, LEFT, FOOT = 40.0, 13.0, 4.0
 
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure:
-    """A panel per measure, masks along x, a colour per method, dashes where no generator is used."""
+    """A panel per measure, masks along x, a colour per method, dashes and dots where no generator is used."""
     full = common.inside(spec)
     facts = common.frame(tables["inpainting"])
     generators, masks, methods = sorted(set(facts["generator"])), common.masks(facts), common.methods(facts)
-    methods = [method for method in methods if method != BASELINE]
+    methods = [method for method in methods if method not in common.FILLS]
     columns = common.columns_that_fit(3, full, 45.0)
     lines = -(-len(MEASURES) // columns)
     width = full / columns
@@ -82,10 +82,11 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], metho
                     color=colour,
                 )
     for x, mask in enumerate(masks):
-        filled = rows[(rows["mask"] == mask) & (rows["method"] == BASELINE)]
-        mean, low, high = bootstrap_mean(common.means_over_images(filled, measure), 0)
-        axes.fill_between([x - 0.45, x + 0.45], low, high, color=common.SHADED, linewidth=0, zorder=0)
-        axes.plot([x - 0.45, x + 0.45], [mean, mean], color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
+        for fill, dashes in DASHES.items():
+            filled = rows[(rows["mask"] == mask) & (rows["method"] == fill)]
+            mean, low, high = bootstrap_mean(common.means_over_images(filled, measure), 0)
+            axes.fill_between([x - 0.45, x + 0.45], low, high, color=common.SHADED, linewidth=0, zorder=0)
+            axes.plot([x - 0.45, x + 0.45], [mean, mean], color=common.INK, linewidth=0.9, linestyle=dashes)
     axes.set_xlim(-0.6, len(masks) - 0.4)
     axes.set_xticks(range(len(masks)), masks)
     axes.tick_params(axis="x", length=0)
@@ -106,7 +107,7 @@ def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     words = f"{common.n_is([rows['index'].nunique()])} images"
     words += f", mean of {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    return f"{words}; bars: 95 % bootstrap intervals over images; dashes: harmonic fill"
+    return f"{words}; bars: 95 % bootstrap intervals over images; dashes: harmonic fill, dots: Poisson fill"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> told.Finding:

@@ -14,7 +14,6 @@ from advgen.experiments.inpaintings.experiment import InpaintingGalleryFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 
-BASELINE = "harmonic"
 SMALLEST, LARGEST, BETWEEN = 9.0, 16.0, 4.0
 MISSING = (0.62, 0.35, 0.12)
 """The colour of missing pixels: a black square on a black digit's ground could not be seen."""
@@ -92,17 +91,17 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> to
             rows.append(
                 {"mask": mask, "missing": one["missing"].mean(), "method": common.METHODS[method]}
                 | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
-                | told.columns_of("class_kept", kept[method])
+                | told.kept_columns(one)
             )
-        best = max(kept.keys() - {BASELINE}, key=kept.__getitem__)
+        best = max((method for method in kept if method not in common.FILLS), key=kept.__getitem__)
         parts.append(f"behind {mask} {told.share(*kept[best])} by {common.METHODS[best]}")
-        if BASELINE in kept:
-            parts[-1] += f" (without a generator {told.share(*kept[BASELINE])})"
+        fill = max((method for method in kept if method in common.FILLS), key=kept.__getitem__)
+        parts[-1] += f" ({told.share(*kept[fill])} by {common.METHODS[fill]})"
     guess = common.percent(facts.drop_duplicates("index")["label"].value_counts(normalize=True).max())
     n = common.n_is([facts["index"].nunique()])
     sentence = (
         f"The judge sees the right class in restored images at best {told.listed(parts)}; naming the commonest class "
-        f"alone gives {guess} ({n} images, {told.seeds(facts['seed'])})."
+        f"alone gives {guess}, and {told.of_originals(facts)} ({n} images, {told.seeds(facts['seed'])})."
     )
     return told.Finding("Images restored from behind masks", sentence, rows)
 

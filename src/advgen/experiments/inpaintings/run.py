@@ -6,15 +6,18 @@ import numpy as np
 from torch import Tensor
 
 from advgen import registry
-from advgen.data.images import load_choice
+from advgen.data.choice import permutation
+from advgen.data.images import load, load_choice
 from advgen.experiments.inpaintings.experiment import Inpaint
-from advgen.inpainting.fill import blended, harmonic
+from advgen.inpainting.fill import blended, harmonic, poisson
 from advgen.inpainting.restore import composite, restore
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, concatenate, write_table
 from advgen.metrics.image import mse, ssim
 from advgen.metrics.judging import judge_labels
+from advgen.metrics.trivial import FITTED
+from advgen.models.predict import unit
 
 
 def run(job: Job[Inpaint]) -> None:
@@ -24,13 +27,17 @@ def run(job: Job[Inpaint]) -> None:
     judge = load_model(job.input("judge")).to(job.device)
     discriminator = load_model(job.input("discriminator")).to(job.device) if job.inputs["discriminator"] else None
     images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    train, _ = load(job.input("train"))
+    train = unit(train[permutation(len(train), 0, "baselines")[:FITTED]])
+    judged_real, _ = judge_labels(judge, images)
     tables = []
     for name, mask in spec.masks.items():
         shape = tuple(images.shape[1:])
         known = registry.resolve(mask)(mask, shape, seed=spec.choice, indices=indices)[:, None]
-        for method in (*spec.methods, "harmonic"):
-            if method == "harmonic":
-                restored = harmonic(images, known[:, 0])
+        filled = {"harmonic": harmonic(images, known[:, 0]), "poisson": poisson(images, known[:, 0], train)}
+        for method in (*spec.methods, *filled):
+            if method in filled:
+                restored = filled[method]
             else:
                 restored = restore(
                     generator,
@@ -54,6 +61,7 @@ def run(job: Job[Inpaint]) -> None:
                 "index": np.array(indices),
                 "label": labels.numpy(),
                 "judged": judge_labels(judge, restored)[0],
+                "judged_real": judged_real,
                 "missing": (~known).flatten(1).sum(1).numpy(),
                 "missing_top": (~known[:, 0]).any(2).int().argmax(1).numpy(),
                 "missing_left": (~known[:, 0]).any(1).int().argmax(1).numpy(),

@@ -34,7 +34,10 @@ class Invert(GeneratorTask):
 
     command = "invert"
     reads = ("generator", "judge", "data", "train", "encoder")
-    outputs = {"inversion": "results/inversions/{inversion}/{generator}--seed{seed}.parquet"}
+    outputs = {
+        "inversion": "results/inversions/{inversion}/{generator}--seed{seed}.parquet",
+        "steps": "results/inversions/{inversion}/{generator}--seed{seed}.steps.parquet",
+    }
     labels = {"name": "inversion", "generator_name": "generator"}
     images: int
     choice: int
@@ -67,6 +70,7 @@ class InversionGalleryFigure(FigureSpec):
 
     def needs(self) -> Iterator[Need]:
         yield Need("inversions", (self.inversion,), "inversion")
+        yield Need("inversions", (self.inversion,), "steps")
 
 
 class InversionComparisonFigure(FigureSpec):
@@ -113,6 +117,7 @@ class Inversions(OnGenerators[InversionDefinition]):
                 "best": BOOL,
                 "label": INT,
                 "judged": INT,
+                "judged_real": INT,
                 "mse": REAL,
                 "mse_principal": REAL,
                 "mse_nearest": REAL,
@@ -127,6 +132,19 @@ class Inversions(OnGenerators[InversionDefinition]):
                 "history_mse": REALS,
                 "image": Image("float32"),
                 "reconstruction": Image("float32"),
+            },
+        ),
+        "inversion_steps": Table(
+            ("inversion", "generator", "seed", "index", "start", "step"),
+            {
+                "inversion": TEXT,
+                "generator": TEXT,
+                "seed": INT,
+                "index": INT,
+                "start": INT,
+                "step": INT,
+                "mse": REAL,
+                "image": Image("uint8"),
             },
         ),
         "inversion_summary": Table(
@@ -146,9 +164,10 @@ class Inversions(OnGenerators[InversionDefinition]):
                 "mse_high": REAL64,
                 "mse_principal": REAL64,
                 "mse_nearest": REAL64,
-                "class_agreement": REAL64,
-                "class_agreement_low": REAL64,
-                "class_agreement_high": REAL64,
+                "class_kept": REAL64,
+                "class_kept_low": REAL64,
+                "class_kept_high": REAL64,
+                "class_kept_real": REAL64,
                 "intensity_error": REAL64,
                 "width_error": REAL64,
                 "height_error": REAL64,
@@ -156,7 +175,7 @@ class Inversions(OnGenerators[InversionDefinition]):
             "Inversion",
             measured=(
                 *("mse", "mse_principal", "mse_nearest"),
-                *("class_agreement", "intensity_error", "width_error", "height_error"),
+                *("class_kept", "class_kept_real", "intensity_error", "width_error", "height_error"),
             ),
         ),
     }

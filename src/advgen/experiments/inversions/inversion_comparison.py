@@ -76,13 +76,10 @@ def _lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: floa
         common.interval(kept, x, 100 * share, 100 * low, 100 * high, number)
 
 
-BASELINES = {"mse_principal": "principal components", "mse_nearest": "nearest of training"}
-
-
 def _baselines(error: Axes, rows: pd.DataFrame) -> None:
     """What as many principal components as z has numbers, and the nearest training image, are off by."""
     first = rows[rows["start"] == 0].drop_duplicates("index")
-    for number, (column, words) in enumerate(BASELINES.items()):
+    for number, (column, words) in enumerate(told.TRIVIAL.items()):
         level = float(first[column].mean())
         error.axhline(level, color=common.INK, linewidth=0.9, linestyle=((0, (2.5, 1.5)), (0, (1, 1.5)))[number])
         where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
@@ -119,16 +116,17 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> 
         ends = []
         for starts in sorted({1, int(one["start"].max()) + 1}):
             best = _best(one, starts)
-            mse, kept = told.mean_over_images(best, "mse"), told.kept(best)
+            mse = told.mean_over_images(best, "mse")
             steps = int(one["history_step"].iloc[0][-1])
             ends.append(f"{told.value(*mse)} after {common.counted(starts, 'start')}")
             rows.append(
                 {"generator": generator, "inversion": inversion, "starts": starts, "steps": steps}
                 | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
                 | told.columns_of("mse", mse)
-                | told.columns_of("class_kept", kept)
+                | told.kept_columns(best)
+                | told.trivial_columns(best)
             )
-        parts.append(f"{inversion} on {generator} has an MSE of {', '.join(ends)}")
+        parts.append(f"{inversion} on {generator} has an MSE of {', '.join(ends)} ({told.trivial(one)})")
     n = common.n_is(facts.groupby(["inversion", "generator"])["index"].nunique())
     sentence = f"{'; '.join(parts[:4])} ({n} images, {told.seeds(facts['seed'])}; the searches differ in their steps)."
     return told.Finding("How much do restarts help an inversion?", sentence, rows)

@@ -65,7 +65,8 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure
 def _details(rows: pd.DataFrame) -> str:
     kept = common.share_of((rows["judged"] == rows["label"]).sum(), len(rows), "images")
     mse = common.number(rows["mse"].mean())
-    return f"mean MSE {mse}; class kept in {kept}; framed where the judge sees another class"
+    words = f"mean MSE {mse} ({told.trivial(rows)}); class kept in {kept} ({told.of_originals(rows)})"
+    return f"{words}; framed where the judge sees another class"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> told.Finding:
@@ -85,34 +86,52 @@ def found_again(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
         rows.append(
             {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "mse_of_mean_image": blank}
             | told.columns_of("mse", mse)
-            | told.columns_of("class_kept", kept)
+            | told.kept_columns(one)
+            | told.trivial_columns(one)
         )
         parts.append(
-            f"{name} comes as near as an MSE of {told.value(*mse)}, where the mean image has {common.number(blank)}; "
-            f"{told.share(*kept)} keep their class"
+            f"{name} comes as near as an MSE of {told.value(*mse)} ({told.trivial(one)}, the mean image "
+            f"{common.number(blank)}); {told.share(*kept)} keep their class, {told.of_originals(one)}"
         )
     n = common.n_is([facts["index"].nunique()])
     return told.Finding(title, f"{told.listed(parts)} ({n} test images, {told.seeds(facts['seed'])}).", rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> told.Explorer:
-    """Targets, what each start found, and the best of them, over the restarts."""
-    table = tables["inversion"]
-    facts = common.frame(table)
-    images, found = read_images(table), read_images(table, "reconstruction")
-    generators = sorted(set(facts["generator"]))
-    starts = sorted(set(facts["start"]))
+    """Targets and what each start has found after some steps, over the restarts and the steps."""
+    facts, way = common.frame(tables["inversion"]), common.frame(tables["inversion_steps"])
+    images, found = read_images(tables["inversion"]), read_images(tables["inversion"], "reconstruction")
+    between = read_images(tables["inversion_steps"])
+    generators, starts = sorted(set(facts["generator"])), sorted(set(facts["start"]))
+    steps = sorted(set(way["step"]))
+    last = int(facts["history_step"].iloc[0][-1])
     strips: told.Strips = {}
     for g, generator in enumerate(generators):
-        rows = common.first_seed(facts[facts["generator"] == generator])
-        rows = rows[rows["index"].isin(sorted(set(rows["index"]))[: spec.images])].sort_values("index")
-        targets = rows.drop_duplicates("index").itertuples()
-        strips[g, 0] = [told.Tile(images[row.Index], f"{row.label}") for row in targets]
-        for s, start in enumerate(starts, 1):
-            strips[g, s] = [
-                told.Tile(found[row.Index], f"{common.number(row.mse)}", bool(row.best))
+        early = common.first_seed(way[way["generator"] == generator])
+        shown = sorted(set(early["index"]))[: spec.images]
+        rows = common.first_seed(facts[facts["generator"] == generator]).sort_values("index")
+        rows = rows[rows["index"].isin(shown)]
+        targets = [told.Tile(images[row.Index], f"{row.label}") for row in rows.drop_duplicates("index").itertuples()]
+        for s, start in enumerate(starts):
+            strips[g, s, 0] = targets
+            mine = early[(early["start"] == start) & early["index"].isin(shown)].sort_values("index")
+            for k, step in enumerate(steps, 1):
+                strips[g, s, k] = [
+                    told.Tile(between[row.Index], common.number(row.mse))
+                    for row in mine[mine["step"] == step].itertuples()
+                ]
+            strips[g, s, len(steps) + 1] = [
+                told.Tile(found[row.Index], common.number(row.mse), bool(row.best))
                 for row in rows[rows["start"] == start].itertuples()
             ]
-    about = "Slide from the target over the restarts of the search; below each its MSE, framed: the best of its image."
-    stops = ("target", *(f"start {start + 1}" for start in starts))
-    return told.Explorer(about, [told.Choice("generator", generators), told.Choice("shown", stops, "slider")], strips)
+    about = (
+        "Slide from the target over the steps of the search, and over its restarts; below each image its MSE, framed "
+        "at the end: the best of its restarts."
+    )
+    stops = ("target", *(f"after {common.counted(step, 'step')}" for step in (*steps, last)))
+    choices = [
+        told.Choice("generator", generators),
+        told.Choice("restart", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
+        told.Choice("step", stops, "slider"),
+    ]
+    return told.Explorer(about, choices, strips)

@@ -9,7 +9,10 @@ from advgen.metrics.intervals import bootstrap_mean, wilson
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """Error and class agreement of the best of the first n starts, for each n, per inversion, generator and seed."""
+    """Error and class kept of the best of the first n starts, for each n, per inversion, generator and seed.
+
+    `class_kept_real` is what the judge reads rightly in the images themselves: what is above it was not lost here.
+    """
     rows = []
     axes = ["inversion", "generator", "seed", "optimizer", "lr", "first_start"]
     for keys, starts in groups(tables["inversion"], axes):
@@ -29,9 +32,10 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     "mse_low": low,
                     "mse_high": high,
                     **{name: float(best[name].mean()) for name in ("mse_principal", "mse_nearest")},
-                    "class_agreement": agree / len(best),
-                    "class_agreement_low": agree_low,
-                    "class_agreement_high": agree_high,
+                    "class_kept": agree / len(best),
+                    "class_kept_low": agree_low,
+                    "class_kept_high": agree_high,
+                    "class_kept_real": float((best["judged_real"] == best["label"]).mean()),
                     **{
                         f"{name}_error": float((best[f"{name}_found"] - best[name]).abs().mean())
                         for name in ("intensity", "width", "height")

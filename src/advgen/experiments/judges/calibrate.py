@@ -12,9 +12,9 @@ from advgen.metrics.judging import judge_digest
 def run(job: Job[CalibrateJudge]) -> None:
     """Judge each level of the calibration."""
     spec = job.spec
-    judge = load_model(job.input("judge")).to(job.device)
+    judge, second = (load_model(job.input(name)).to(job.device) for name in ("judge", "second"))
     train, test = load(job.input("train")), load(job.input("test"))
-    levels = calibrate(judge, *train, *test, n=spec.n, seed=spec.seed, device=job.device)
+    levels = calibrate(judge, second, *train, *test, n=spec.n, seed=spec.seed, device=job.device)
     measured = {column: [level[column] for level in levels] for column in levels[0]}
     columns = {"dataset": spec.dataset, **measured, "judge": judge_digest(job.input("judge"))}
     write_table(job.output(), arrow_table("calibration", columns), job.stamp)

@@ -1,4 +1,4 @@
-"""The judge: the reference classifier behind Fréchet distances and class counts, one per data set."""
+"""The judge, the reference classifier behind Fréchet distances and class counts, and a second one beside it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Literal
 from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study, check_batch, check_fits
-from advgen.core.kinds import Kind, PlannedJob, Planner
+from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL64, REALS64, TEXT, Columns, Table
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.classifiers.experiment import TrainClassifier
+from advgen.registry import AnyNetwork
 from advgen.specs.base import DatasetName, GanName, Need, Spec
 from advgen.specs.figures import FigureSpec
 
 QUALITY: Columns = {
     "n": INT,
     "frechet_distance": REAL64,
+    "frechet_distance_real": REAL64,
     "classifier_score": REAL64,
     "precision": REAL64,
     "recall": REAL64,
@@ -25,23 +27,31 @@ QUALITY: Columns = {
     "coverage": REAL64,
     "variety": REAL64,
     "classes": INT,
+    "classes_both": INT,
+    "agreement": REAL64,
     "total_variation": REAL64,
     "entropy_bits": REAL64,
     "class_share": REALS64,
 }
-"""What the judge says of many samples."""
+"""What the judge says of many samples.
+
+`frechet_distance_real` is that of as many real training images; `agreement` the share of samples that a second
+classifier puts into the judge's class, `classes_both` the classes that both name for over 1 % of them.
+"""
 JUDGED = tuple(name for name in QUALITY if name != "n")
 
 
 class TrainJudge(TrainClassifier):
-    """Train the classifier that judges the images of one data set."""
+    """Train the classifier that judges the images of one data set, and a second one to compare it with."""
 
-    rule = "train_judge"
-    run = "advgen.experiments.classifiers.train"
+    command = "train-judge"
+    run = "train"
     outputs = {
         "model": "results/judges/{dataset}/judge.safetensors",
         "history": "results/judges/{dataset}/history.parquet",
+        "second": "results/judges/{dataset}/second.safetensors",
     }
+    second: AnyNetwork
 
 
 class CalibrateJudge(DeviceTask):
@@ -49,7 +59,7 @@ class CalibrateJudge(DeviceTask):
 
     command = "calibrate-judge"
     run = "calibrate"
-    reads = ("judge", "train", "test")
+    reads = ("judge", "second", "train", "test")
     outputs = {"calibration": "results/judges/{dataset}/calibration.parquet"}
     dataset: str
     n: int
@@ -90,14 +100,16 @@ class Judges(Kind[Spec]):
                 "density": REAL64,
                 "coverage": REAL64,
                 "variety": REAL64,
+                "agreement": REAL64,
                 "judge": TEXT,
                 "judge_error": REAL64,
+                "second_error": REAL64,
             },
             "The judge's calibration",
             "Data and judge",
             measured=(
                 *("frechet_distance", "classifier_score", "precision", "recall"),
-                *("density", "coverage", "variety", "judge_error"),
+                *("density", "coverage", "variety", "agreement", "judge_error", "second_error"),
             ),
         ),
     }
@@ -112,6 +124,7 @@ class Judges(Kind[Spec]):
             name="judge",
             seed=judge.seed,
             model=judge.model.fit(facts.shape),
+            second=judge.second.fit(facts.shape),
             classes=facts.classes,
             images=None,
             defence=None,
@@ -125,15 +138,23 @@ class Judges(Kind[Spec]):
         [data], [judge] = planner.of("datasets", dataset), self.jobs(planner, dataset)
         evaluation = planner.study.evaluation
         task = CalibrateJudge(dataset=dataset, n=evaluation.gan_samples, seed=evaluation.seed)
-        inputs = {"judge": judge.outputs["model"], "train": data.outputs["train"], "test": data.outputs["test"]}
+        inputs = {"judge": judge.outputs["model"], "second": judge.outputs["second"]}
+        inputs |= {"train": data.outputs["train"], "test": data.outputs["test"]}
         return planner.add(task, {"dataset": dataset}, inputs)
+
+    def judging(self, planner: Planner, dataset: str) -> dict[str, Files]:
+        """What jobs read that count the classes of samples and measure their Fréchet distance."""
+        [judge] = self.jobs(planner, dataset)
+        calibration = self.calibrated(planner, dataset).outputs["calibration"]
+        return {"judge": judge.outputs["model"], "second": judge.outputs["second"], "calibration": calibration}
 
     def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
         return [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().needed(planner, need)
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for dataset in study.datasets:
-            yield from check_fits(("judge", "model"), study.judge.model, study.facts(dataset).shape)
+            for key in ("model", "second"):
+                yield from check_fits(("judge", key), getattr(study.judge, key), study.facts(dataset).shape)
             yield from check_batch(("judge", "training"), study.judge.training, study.left(dataset))
         for name, figure in study.figures.items():
             for index, gan in enumerate(figure.gans if isinstance(figure, JudgeCalibrationFigure) else ()):

@@ -13,22 +13,29 @@ from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.tasks import DeviceTask
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.base import DatasetName, Ref, Seeds, Spec
-from advgen.specs.networks import FcNetwork
+from advgen.specs.networks import EnsembleNetwork, FcNetwork
 from advgen.specs.training import ClassifierTraining
 
 
 class ProbeDefinition(Spec):
-    """A classifier taken out of another model: a discriminator's own decision, or a linear head on frozen features."""
+    """A classifier taken out of another model: a discriminator's decision, a linear head, a fine-tuned net."""
 
-    of: Annotated[str, Ref(("gans", "autoencoders"))] = Field(
-        description="the GAN whose discriminator, or the fully connected autoencoder whose encoder, is used"
+    of: Annotated[str, Ref(("gans", "autoencoders", "classifiers"))] = Field(
+        description="the GAN whose discriminator, the classifier whose body, or the fully connected autoencoder whose "
+        "encoder is used"
     )
-    part: Literal["decision", "features"] = Field(
-        description="decision: the discriminator as a classifier of real (1) and fake (0); features: a trained head"
+    part: Literal["decision", "features", "whole"] = Field(
+        description="decision: the discriminator as a classifier of real (1) and fake (0); features: a head is trained "
+        "on frozen features; whole: head and body are trained on from there"
+    )
+    body: Literal["trained", "random"] = Field(
+        "trained", description="random: the same body with new initial weights, the control of every probe"
     )
     dataset: DatasetName = Field(description="data set that it is trained, tested and attacked on")
     seeds: Seeds | None = Field(None, description="seeds of that model to take it out of; null: all")
-    training: ClassifierTraining = Field(ClassifierTraining(), description="of the head; unused for a decision")
+    training: ClassifierTraining = Field(
+        ClassifierTraining(), description="of the head, or the whole; unused for a decision"
+    )
     obfuscated_gradients: bool = Field(False, description="as for classifiers")
 
     def seeds_in(self, study: Study) -> tuple[int, ...]:
@@ -37,7 +44,7 @@ class ProbeDefinition(Spec):
 
 
 class TrainProbe(DeviceTask):
-    """Take a classifier out of another model: a discriminator's decision, or a linear head on frozen features."""
+    """Take a classifier out of another model: a discriminator's decision, a linear head, or a net to train on."""
 
     command = "train-probe"
     reads = ("model", "data")
@@ -48,7 +55,8 @@ class TrainProbe(DeviceTask):
     labels = {"name": "model"}
     name: str
     seed: int
-    part: Literal["decision", "features"]
+    part: Literal["decision", "features", "whole"]
+    body: Literal["trained", "random"]
     classes: int
     training: ClassifierTraining
     validation: int
@@ -79,6 +87,7 @@ class Probes(Kind[ProbeDefinition]):
                 name=name,
                 seed=trained.seed,
                 part=definition.part,
+                body=definition.body,
                 classes=study.facts(definition.dataset).classes,
                 training=definition.training,
                 validation=study.validation(definition.dataset),
@@ -97,17 +106,29 @@ class Probes(Kind[ProbeDefinition]):
                 yield ("probes", name, "seeds"), f": {min(strange)} is no seed of {probe.of!r} (trained with {seeds})"
             if study.facts(study.dataset_of(probe.of)).shape != facts.shape:
                 yield ("probes", name, "dataset"), f" = {probe.dataset!r}: {probe.of!r} sees images of another shape"
-            readable = probe.part == "features" and probe.of in study.autoencoders
-            readable = readable and isinstance(study.autoencoders[probe.of].model, FcAutoencoder)
-            if probe.of not in study.gans and not readable:
-                yield (
-                    ("probes", name, "of"),
-                    f" = {probe.of!r}: must be a GAN, or for features an autoencoder of kind 'fc'",
+            if not _has(study, probe):
+                message = (
+                    "must be a GAN, or for features or the whole a trained classifier or an autoencoder of kind 'fc'"
                 )
+                yield ("probes", name, "of"), f" = {probe.of!r}: {message}"
+            if probe.part == "decision" and probe.body == "random":
+                yield ("probes", name, "body"), " = 'random': a decision is the trained discriminator's; take it out"
             yield from check_batch(("probes", name, "training"), probe.training, study.left(probe.dataset))
             if probe.part == "decision" and facts.classes != 2:
                 message = f" = {probe.dataset!r}: a decision needs a data set of kind 'real_fake'"
                 yield ("probes", name, "dataset"), message
+
+
+def _has(study: Study, probe: ProbeDefinition) -> bool:
+    """Whether a model has the part that a probe asks for."""
+    if probe.of in study.gans:
+        return True
+    if probe.part == "decision":
+        return False
+    if probe.of in study.autoencoders:
+        return isinstance(study.autoencoders[probe.of].model, FcAutoencoder)
+    model = getattr(study.classifiers[probe.of], "model", None)  # a file's parts are not known
+    return model is not None and not isinstance(model, EnsembleNetwork)
 
 
 KIND = Probes()

@@ -6,13 +6,14 @@ from advgen.experiments.probes.experiment import TrainProbe
 from advgen.io.checkpoints import build, load_model, save_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.training.classifier import train_classifier
 from advgen.training.initial import fresh
-from advgen.training.probe import body_spec, decision, train_head
+from advgen.training.probe import body_spec, copy_body, decision, train_head
 from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainProbe]) -> None:
-    """Rewrite the decision or train a head; the checkpoint is an ordinary network's."""
+    """Rewrite the decision, train a head or train all on; the checkpoint is an ordinary network's."""
     spec = job.spec
     model = load_model(job.input("model"))
     (images, labels), validation = split(*load(job.input("data")), spec.validation)
@@ -20,9 +21,11 @@ def run(job: Job[TrainProbe]) -> None:
     if spec.part == "decision":
         history = decision(probe.to(job.device), model.to(job.device), validation)
     else:
-        history = train_head(
-            probe, model, images, labels, spec.training, spec.seed, validation, job.device, Callbacks(**job.callbacks())
-        )
+        train = train_head if spec.part == "features" else train_classifier
+        if spec.body == "trained":
+            copy_body(probe, model)
+        callbacks = Callbacks(**job.callbacks())
+        history = train(probe, images, labels, spec.training, spec.seed, validation, job.device, callbacks)
     columns = {"model": spec.name, "seed": spec.seed, **history}
     write_table(job.output("out-history"), arrow_table("training", columns), job.stamp)
     save_model(job.output("out-model"), probe, job.stamp)

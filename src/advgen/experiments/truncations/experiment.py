@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from advgen.core.definitions import Study
-from advgen.core.kinds import OnGenerators, Summary
+from advgen.core.kinds import Files, OnGenerators, Planner, Summary
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import GeneratorTask
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
@@ -31,6 +31,7 @@ class Truncate(GeneratorTask):
     """Judge one generator's samples from truncated latent vectors."""
 
     command = "truncate"
+    reads = ("generator", "judge", "second", "calibration", "data")
     outputs = {"quality": "results/truncations/{truncation}/{generator}--seed{seed}.parquet"}
     labels = {"name": "truncation", "generator_name": "generator"}
     n: int
@@ -65,6 +66,12 @@ class Truncations(OnGenerators[TruncationDefinition]):
     }
     summaries = {"truncations": Summary("truncation", "truncate", "quality")}
     figures = (TruncationFigure,)
+
+    def extra_inputs(
+        self, planner: Planner, definition: TruncationDefinition, subject: str, seed: int
+    ) -> dict[str, Files]:
+        judging: dict[str, Files] = planner.kind("judges").judging(planner, planner.study.dataset_of(subject))
+        return judging
 
     def task_fields(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
         return super().task_fields(study, definition, subject) | {"n": study.evaluation.gan_samples}

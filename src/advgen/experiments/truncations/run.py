@@ -8,7 +8,7 @@ from advgen.experiments.truncations.experiment import Truncate
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, write_table
-from advgen.metrics.judging import judge_digest, judge_samples
+from advgen.metrics.judging import judge_digest, judge_samples, real_distance
 from advgen.models.generators import truncated
 from advgen.models.predict import ROWS, at_once
 from advgen.seeds import uniform
@@ -18,7 +18,7 @@ def run(job: Job[Truncate]) -> None:
     """Judge n samples for each threshold, all made of the same random numbers."""
     spec = job.spec
     generator = load_model(job.input("generator")).to(job.device)
-    judge = load_model(job.input("judge")).to(job.device)
+    judge, second = (load_model(job.input(name)).to(job.device) for name in ("judge", "second"))
     real, _ = load(job.input("data"))
     real = real[permutation(len(real), 0, "reference")]
     u = uniform(spec.seed, "truncation", list(range(spec.n)), generator.latent)
@@ -33,7 +33,8 @@ def run(job: Job[Truncate]) -> None:
             "seed": spec.seed,
             "threshold": [threshold],
             "n": spec.n,
-            **judge_samples(judge, samples, real, judge.outputs),
+            **judge_samples(judge, second, samples, real, judge.outputs),
+            "frechet_distance_real": real_distance(job.input("calibration")),
             "judge": judge_digest(job.input("judge")),
         }
         tables.append(arrow_table("truncation", columns))
