@@ -25,6 +25,7 @@ autodoc_typehints = "none"
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 myst_heading_anchors = 4
+myst_enable_extensions = ["deflist"]
 myst_fence_as_directive = ["mermaid"]
 suppress_warnings = ["myst.header"]  # GitHub's pages may begin with any level
 html_theme = "furo"

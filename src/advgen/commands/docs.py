@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from advgen.commands.reference import commands_page, tables_page
+from advgen.commands.reference import commands_page, gallery_page, tables_page
 from advgen.core.provenance import write_bytes
 from advgen.driver.pages import results_page, rules_page
 from advgen.study.reference import reference, schema_text
@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
         Path("results/README.md"): results_page(),
         Path("docs/reference/cli.md"): commands_page(),
         Path("docs/reference/tables.md"): tables_page(),
+        Path("docs/gallery.md"): gallery_page(),
         RESULTS: with_numbers(TEMPLATE.read_text(encoding="utf-8"), TEMPLATE),
     }
     for path, text in pages.items():

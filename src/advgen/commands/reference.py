@@ -1,10 +1,12 @@
-"""Pages of the documentation: every command's arguments, and the columns of every table."""
+"""Pages of the documentation: every command's arguments, the columns of every table, every kind of figure."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
+from typing import Any, get_args
 
 import yaml
 
@@ -12,9 +14,13 @@ from advgen.core import catalog
 from advgen.core.schema import Image, Table
 from advgen.driver.pages import WRITTEN, summarised, where
 from advgen.registry import load_target
+from advgen.specs.figures import FigureSpec, Group
+from advgen.study.load import load_file
 
 COLUMNS = Path("docs/reference/columns.yaml")
 """What each column holds, by its name."""
+SHOWN = (Path("config/config.yaml"), Path("config/smoke.yaml"))
+"""Studies whose figures the gallery shows, the first that has a kind."""
 TYPES = {
     "string": "text",
     "bool": "true or false",
@@ -29,7 +35,8 @@ TYPES = {
 
 def commands_page() -> str:
     """docs/reference/cli.md: every command with its arguments."""
-    parser_of, tools = load_target("advgen.cli:parser_of"), load_target("advgen.cli:TOOLS")
+    parser_of: Any = load_target("advgen.cli:parser_of")
+    tools: Any = load_target("advgen.cli:TOOLS")
     lines = [
         "# The command line",
         "",
@@ -192,3 +199,63 @@ def _columns(kind: str, table: Table, told: dict[str, str], file: Path) -> Itera
             yield name, f"{end} end of the interval of `{stem}`", set()
         else:
             raise ValueError(f"{file}: says nothing of {name!r} of the table {kind}; add a line for it")
+
+
+def gallery_page() -> str:
+    """docs/gallery.md: each kind of figure once, with its caption and what asks for it."""
+    examples = gallery()
+    of = dict.fromkeys(study for study, _, _ in examples.values())
+    many = {study: sum(one == study for one, _, _ in examples.values()) for study in of}
+    lines = [
+        "# The gallery",
+        "",
+        WRITTEN,
+        "",
+        f"The {len(examples)} kinds of figure that a study can ask for, each once. {many[SHOWN[0]]} are from the default",
+        f"study, `{SHOWN[0]}`, the others from `{SHOWN[1]}`, a study for tests whose nets are trained for",
+        "seconds on few images: they show how such a figure looks, and nothing else. The pictures are taken from the",
+        "results of both by `python docs/images/gallery.py`. In a report each stands with what it found, its numbers and",
+        "where it comes from.",
+    ]
+    for group in get_args(Group):
+        lines += ["", f"## {group}"]
+        for kind, (study, name, spec) in examples.items():
+            if spec.group == group:
+                caption = _caption(spec)
+                asked = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+                words = yaml.safe_dump({name: asked}, default_flow_style=None, sort_keys=False, width=110)
+                lines += ["", f"### {kind.replace('_', ' ')}", "", f"![{caption[0]}](images/gallery/{kind}.png)", ""]
+                lines += [
+                    _cell(" ".join(caption)),
+                    "",
+                    "```yaml",
+                    *f"figures:\n{_indented(words)}".splitlines(),
+                    "```",
+                    "",
+                ]
+                keys = f"[Its keys](../config/README.md#{type(spec).__name__.lower()})"
+                lines.append(f"{keys} · from `{study}`")
+    return "\n".join(lines) + "\n"
+
+
+def gallery() -> dict[str, tuple[Path, str, FigureSpec]]:
+    """An example of each kind of figure: the study, its name there and its spec; ValueError for a kind without one."""
+    found: dict[str, tuple[Path, str, FigureSpec]] = {}
+    for path in SHOWN:
+        for name, spec in load_file(path).study.figures.items():
+            found.setdefault(spec.kind, (path, name, spec))
+    if lost := [kind for kind in catalog.FIGURES if kind not in found]:
+        raise ValueError(f"{SHOWN[-1]}: asks for no figure of kind {', '.join(lost)}; add one")
+    return {kind: found[kind] for kind in catalog.FIGURES}
+
+
+def _caption(spec: FigureSpec) -> tuple[str, str]:
+    """The first sentence of a figure's caption, and the rest."""
+    package, kind = type(spec).__module__.rpartition(".")[0], spec.model_dump()["kind"]
+    text = resources.files(package).joinpath(f"{kind}.rst").read_text(encoding="utf-8")
+    first, stop, rest = " ".join(text.split()).partition(". ")
+    return (first + stop.strip() if rest else first), rest
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]
