@@ -9,8 +9,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import jsonschema
 import pytest
+import yaml
 from tests.project import ROOT
+
+import advgen
+from advgen.cli import TOOLS
+from advgen.commands.reference import COLUMNS, commands_page, tables_page
+from advgen.core.catalog import FIGURES, TASKS
+from advgen.study.reference import schema
+
+COLUMNS_TOLD = ROOT / COLUMNS
 
 ASIDE = {"genindex.html", "search.html", "py-modindex.html"}
 
@@ -92,3 +102,54 @@ def test_diagrams_are_drawn(site: Path) -> None:
         text = (site / f"docs/{name}.html").read_text(encoding="utf-8")
         assert '<div class="diagram"><svg' in text and "var(--color-foreground-primary)" in text
         assert "flowchart" not in re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
+
+
+def test_the_site_shows_every_kind_of_figure_and_every_function(site: Path) -> None:
+    gallery = (site / "docs/gallery.html").read_text(encoding="utf-8")
+    assert all(f"{kind}.png" in gallery for kind in FIGURES)
+    interface = Page(site / "docs/reference/python.html").anchors
+    assert {f"advgen.{name}" for name in dir(advgen) if not name.startswith("_")} <= interface
+
+
+def test_the_pictures_are_small() -> None:
+    pictures = [*(ROOT / "docs/images").rglob("*.png")]
+    assert sum(path.stat().st_size for path in pictures if path.parent.name == "gallery") < 1.5e6
+    assert all(path.stat().st_size < 150_000 for path in pictures)
+
+
+def test_every_environment_variable_is_told() -> None:
+    sources = list((ROOT / "src").rglob("*.py"))
+    read = {
+        name for path in sources for name in re.findall(r"\bADVGEN_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+    told = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
+    assert len(read) > 5
+    assert not {name for name in read if f"`{name}`" not in told}
+
+
+def test_a_column_that_nothing_is_said_of_is_refused(tmp_path: Path) -> None:
+    text = COLUMNS_TOLD.read_text(encoding="utf-8")
+    for words, edited in {
+        "says nothing of 'gan' of the table gan_quality": text.replace("\ngan: ", "\n# "),
+        "no_such: no table has such a column": text + "no_such: nothing\n",
+    }.items():
+        columns = tmp_path / "columns.yaml"
+        columns.write_text(edited, encoding="utf-8")
+        with pytest.raises(ValueError, match=re.escape(words)):
+            tables_page(columns)
+
+
+def test_every_command_stands_on_its_page_with_its_arguments() -> None:
+    page = commands_page()
+    for name in TOOLS:
+        assert f"\n## {name.replace('cv-', 'cv ')}\n" in page
+    assert "| `--norm {linf,l2}` |" in page
+    assert all(f"| `{name}` |" in page for name in TASKS if name not in TOOLS)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/how-to").glob("*.md")), ids=lambda page: page.stem)
+def test_what_pages_write_in_yaml_are_keys_of_a_study(page: Path) -> None:
+    whole = schema()
+    for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+        for family, named in yaml.safe_load(block).items():
+            jsonschema.validate(named, {"$defs": whole["$defs"], **whole["properties"][family]})

@@ -211,11 +211,11 @@ def gallery_page() -> str:
         "",
         WRITTEN,
         "",
-        f"The {len(examples)} kinds of figure that a study can ask for, each once. {many[SHOWN[0]]} are from the default",
-        f"study, `{SHOWN[0]}`, the others from `{SHOWN[1]}`, a study for tests whose nets are trained for",
+        f"The {len(examples)} kinds of figure that a study can ask for, each once. {many[SHOWN[0]]} are from the",
+        f"default study, `{SHOWN[0]}`, the others from `{SHOWN[1]}`, a study for tests whose nets are trained for",
         "seconds on few images: they show how such a figure looks, and nothing else. The pictures are taken from the",
-        "results of both by `python docs/images/gallery.py`. In a report each stands with what it found, its numbers and",
-        "where it comes from.",
+        "results of both by `python docs/images/gallery.py`. In a report each stands with what it found, its numbers",
+        "and where it comes from.",
     ]
     for group in get_args(Group):
         lines += ["", f"## {group}"]
@@ -229,7 +229,8 @@ def gallery_page() -> str:
                     _cell(" ".join(caption)),
                     "",
                     "```yaml",
-                    *f"figures:\n{_indented(words)}".splitlines(),
+                    "figures:",
+                    *_indented(words),
                     "```",
                     "",
                 ]
