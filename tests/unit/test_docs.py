@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from advgen.commands.docs import QUOTED, TEMPLATE, WRITTEN, with_numbers
+from advgen.commands.docs import QUOTED, TEMPLATE, QUOTING, with_numbers
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
@@ -45,7 +45,7 @@ def page(tmp_path: Path) -> Path:
 )
 def test_a_number_is_that_of_its_table(what: str, column: str, arm: str, shape: str, shown: str, page: Path) -> None:
     text = with_numbers(PAGE.format(what, column, arm, shape), page)
-    assert text == f"{WRITTEN}one\nIt is {shown}, [2014, 3 %].\n"
+    assert text == f"{QUOTING}one\nIt is {shown}, [2014, 3 %].\n"
 
 
 def test_a_table_may_have_one_interval(page: Path) -> None:

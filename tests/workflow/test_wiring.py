@@ -92,8 +92,12 @@ def names(study: Study, job: PlannedJob) -> dict[str, str]:
         case "train_probe":
             probe = study.probes[given["probe"]]
             given["dataset"] = probe.dataset
-            of_gan = trained(DISCRIMINATOR, generator=probe.of)
-            given["probed"] = of_gan if probe.of in study.gans else trained(AUTOENCODER, autoencoder=probe.of)
+            if probe.of in study.gans:
+                given["probed"] = trained(DISCRIMINATOR, generator=probe.of)
+            elif probe.of in study.classifiers:
+                given["probed"] = trained(CLASSIFIER, source=probe.of)
+            else:
+                given["probed"] = trained(AUTOENCODER, autoencoder=probe.of)
         case "train_encoder":
             given["generator"] = study.encoders[given["encoder"]].generator
         case "craft" | "linearity" | "converge":

@@ -18,6 +18,10 @@ class ClassifierTraining(Spec):
     lr: Positive = Field(1e-3, description="learning rate")
     weight_decay: NonNegative = Field(0.0, description="L2 penalty on the weights")
     decay: bool = Field(True, description="cosine decay of the learning rate to zero")
+    shift: Annotated[int, Field(ge=0, le=16)] = Field(
+        0, description="augmentation: pixels by which an image is moved at random each way, black behind it"
+    )
+    flip: bool = Field(False, description="augmentation: mirror an image left and right, every other time at random")
 
 
 class EncoderTraining(Spec):

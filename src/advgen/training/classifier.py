@@ -14,6 +14,7 @@ from advgen.models.predict import predict, unit
 from advgen.specs.defences import DefenceSpec
 from advgen.specs.training import ClassifierTraining
 from advgen.training import loop
+from advgen.training.augmentation import augmented
 from advgen.training.defences.common import Defence
 from advgen.training.state import Callbacks
 
@@ -48,7 +49,8 @@ def train_classifier(
     def update(rows_B: Tensor, lr: Tensor | float, *varying: Any) -> Tensor:
         for group in optimizer.param_groups:
             group["lr"] = lr
-        loss = defended.loss(unit(images_NCHW[rows_B]), labels_N[rows_B], varying)
+        x_BCHW = augmented(unit(images_NCHW[rows_B]), spec.shift, spec.flip)
+        loss = defended.loss(x_BCHW, labels_N[rows_B], varying)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

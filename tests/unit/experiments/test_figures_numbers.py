@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from scipy.stats import ttest_1samp
-from tests.fake_tables import fake_table
+from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
 from advgen.experiments.attacks import attacked, robustness
@@ -20,10 +21,14 @@ from advgen.experiments.convergences.convergence import right_after
 from advgen.experiments.gans.loss_curves import spans
 from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
 from advgen.experiments.linearities.summary import straightness
+from advgen.experiments.transfers.experiment import PublishedTransferFigure
+from advgen.experiments.transfers.published_transfer import _details as published_details
+from advgen.experiments.transfers.published_transfer import _ours, finding
 from advgen.experiments.transfers.transfer_matrix import learnt
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
+from advgen.metrics.published import PUBLISHED, Published
 
 
 def rows(**right: list[bool]) -> pd.DataFrame:
@@ -225,3 +230,30 @@ def test_many_parts_are_told_by_their_ends() -> None:
     assert told.listed(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
     assert told.listed(["a, 1", "b"]) == "a, 1; b"
     assert told.listed(list("abcde")) == "a, … and e (5 compared)"
+
+
+@pytest.mark.parametrize("verified", [False, True])
+def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in Kendall's tau nor in the median difference: another number there changes neither."""
+    [spec] = [spec for label, spec in fake_specs(PublishedTransferFigure) if label == "full"]
+    tables, table = fake_tables(), PUBLISHED[spec.published]
+    names = {name: spec.names[name] for name in ("FC100-100-10", "FC123-456-10")}
+    spec = spec.model_copy(update={"names": names, "transfer": NAMES["transfers"][0]})
+
+    def told_of(changed: Published) -> tuple[str, str]:
+        monkeypatch.setitem(PUBLISHED, spec.published, changed)
+        facts = learnt(tables)[0]
+        shown = facts[facts["study"] == spec.transfer]
+        [attack, *_] = sorted(set(shown["attack"]))
+        rows = list(names)
+        ours, _ = _ours(shown, names, rows, rows, attack)
+        theirs = np.array([[changed.error(row, column) for column in rows] for row in rows])
+        words = published_details(shown[shown["attack"] == attack], changed, (rows, rows), ours, theirs)
+        return finding(tables, spec).sentence, words
+
+    row, column = ("FC100-100-10", "FC123-456-10") if verified else ("FC123-456-10", "FC100-100-10")
+    assert ((row, column) in table.verified) == verified
+    errors = {**table.errors, row: tuple(0.5 if one == column else table.error(row, one) for one in table.targets)}
+    before, after = told_of(table), told_of(replace(table, errors=errors))
+    assert (before[0] == after[0]) != verified
+    assert before[1] == after[1] or verified

@@ -17,13 +17,23 @@ STRIPES = (255 * (torch.arange(8)[None, None] % torch.tensor([2, 3, 4, 5])[:, No
 IMAGES = STRIPES.to(torch.uint8).repeat(50, 1, 1)[:, None]
 
 
-def history(loss, lr_generator, lr_discriminator, discriminator_steps):
+def history(loss, lr_generator, lr_discriminator, discriminator_steps, **keys):
+    found = game(loss, lr_generator, lr_discriminator, discriminator_steps, **keys)
+    return np.array(found["gradient_generator"]), np.array(found["loss_generator"])
+
+
+def game(loss, lr_generator, lr_discriminator, discriminator_steps, dropout=0.0, dead=False):
     torch.manual_seed(1)
     generator = build(
         "generators",
         TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,), image_channels=1),
     )
-    body = FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu")
+    if dead:  # its images are white, and the slope there is 0
+        with torch.no_grad():
+            next(
+                one for one in reversed(list(generator.modules())) if isinstance(one, torch.nn.ConvTranspose2d)
+            ).bias.fill_(30)
+    body = FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu", dropout=dropout)
     spec = GanTraining(
         loss=loss,
         epochs=40,
@@ -32,8 +42,7 @@ def history(loss, lr_generator, lr_discriminator, discriminator_steps):
         lr_discriminator=lr_discriminator,
         discriminator_steps=discriminator_steps,
     )
-    found = train_gan(generator, build("networks", body, 1), IMAGES, spec, 0, "cpu", Callbacks())
-    return np.array(found["gradient_generator"]), np.array(found["loss_generator"])
+    return train_gan(generator, build("networks", body, 1), IMAGES, spec, 0, "cpu", Callbacks())
 
 
 def test_a_saturated_discriminator_under_cross_entropy_is_flagged():
@@ -47,10 +56,30 @@ def test_the_same_game_without_saturation_of_the_loss_is_not_flagged():
     assert not vanishing(*history("non_saturating", 1e-5, 1e-2, 2)).any()
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy"])
-def test_healthy_runs_are_not_flagged(loss):
-    gradient, losses = history(loss, 2e-3, 2e-3, 1)
-    assert not vanishing(gradient, losses).any()
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse", "wasserstein"])
+def test_healthy_runs_are_not_flagged(loss, dropout):
+    found = game(loss, 2e-3, 2e-3, 1, dropout)
+    assert not vanishing(found["gradient_generator"], found["loss_generator"]).any()
+    if loss != "wasserstein":
+        assert not overpowered(found["logit_real"], found["logit_fake"]).any()
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse", "wasserstein"])
+def test_a_dead_generator_is_seen_whatever_its_discriminator_learns(loss, dropout):
+    """The discriminator does go on, so that the generator's loss drifts by more than what counts as standing still."""
+    gradient, losses = history(loss, 2e-3, 1e-3, 1, dropout=dropout, dead=True)
+    assert abs(losses[-1] - losses[0]) > 0.1
+    assert vanishing(gradient, losses).all()
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse"])
+def test_a_discriminator_that_has_won_overpowers(loss):
+    found = game(loss, 1e-5, 1e-2, 2)
+    flags = overpowered(found["logit_real"], found["logit_fake"])
+    assert flags[-WINDOW:].all()
+    assert not flags[:5].any(), "it had to learn first"
 
 
 def test_spans_are_flagged_from_their_first_step_to_their_last():

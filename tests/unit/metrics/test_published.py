@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import combinations
 
 import numpy as np
 import pytest
+from tests.project import ROOT
 
-from advgen.metrics.published import MINIMUM_DISTORTION, PUBLISHED, kendall
+from advgen.commands.docs import published_page
+from advgen.metrics.published import MINIMUM_DISTORTION, PUBLISHED, VALUES, kendall
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -18,24 +21,45 @@ def test_tables_are_whole(name: str) -> None:
     assert {len(row) for row in table.errors.values()} == {len(table.targets)}
     assert all(0 <= error <= 100 for row in table.errors.values() for error in row)
     assert all(table.error(net, net) == 100 for net in table.targets)
-    assert {row for row, _ in table.recalled} <= set(table.errors)
-    assert {column for _, column in table.recalled} <= set(table.targets)
-    # The diagonal follows from the definition, so nothing of it is recalled.
-    assert all(row != column for row, column in table.recalled)
+    assert {row for row, _ in table.verified} <= set(table.errors)
+    assert {column for _, column in table.verified} <= set(table.targets)
+    # The diagonal follows from the definition: it is neither verified nor counted.
+    assert all(row != column for row, column in table.verified | table.unverified)
+    assert len(table.verified | table.unverified) == len(table.errors) * len(table.targets) - len(table.targets)
+    assert not table.verified & table.unverified
 
 
 def test_cells_and_marks_are_where_the_paper_has_them() -> None:
     table = PUBLISHED["szegedy2014-table-2"]
     assert table.error("FC100-100-10", "FC10(1e-4)") == 28.9
     assert table.error("Gaussian sd 0.3", "AE400-10") == 3.1
-    assert ("FC10(1)", "FC200-200-10") in table.recalled
-    assert ("FC10(1)", "FC100-100-10") not in table.recalled
+    assert ("FC10(1)", "FC200-200-10") in table.unverified
+    assert table.counts("FC10(1)", "FC100-100-10")
+    assert not table.counts("AE400-10", "FC100-100-10")
+    assert not table.counts("FC10(1)", "FC10(1)")
     assert MINIMUM_DISTORTION["AE400-10"] == (1.9, table.distortion["AE400-10"])
     amplified, plain = PUBLISHED["szegedy2014-table-4-amplified"], PUBLISHED["szegedy2014-table-4"]
     assert plain.error("FC100-100-10", "FC123-456-10") == 26.2
     assert amplified.error("FC100-100-10", "FC100-100-10'") == 43
-    assert ("FC100-100-10", "FC100-100-10'") not in amplified.recalled | plain.recalled
-    assert ("FC123-456-10", "FC100-100-10") in amplified.recalled & plain.recalled
+    assert amplified.counts("FC100-100-10", "FC100-100-10'")
+    assert plain.verified == amplified.verified == {("FC100-100-10", net) for net in plain.targets[1:]}
+
+
+def test_each_value_has_a_source_that_exists_and_a_place() -> None:
+    keys = set(re.findall(r"^@\w+{(\w+),", (ROOT / "docs/references.bib").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {one.source for one in (*VALUES, *PUBLISHED.values())} <= keys
+    assert all(one.place for one in (*VALUES, *PUBLISHED.values()))
+    assert len({(one.what, one.place, one.value) for one in VALUES}) == len(VALUES)
+    assert all(0 < one.value < 100 and one.unit in ("", "%") for one in VALUES)
+
+
+def test_the_page_marks_what_was_only_recalled() -> None:
+    page = published_page()
+    assert "| FC10(1e-4), test error | 7.4 % | szegedy2014intriguing | table 1, row FC10(1e-4) |" in page
+    assert page.count("~") - 1 == sum(not one.verified for one in VALUES) + sum(
+        len(table.unverified) for table in PUBLISHED.values()
+    )
+    assert "| FC100-100-10 | 28.9 | ~13.7 | ~21.1 | 100 | ~6.6 | 2 |" in page
 
 
 def test_kendall_is_the_textbook_count() -> None:

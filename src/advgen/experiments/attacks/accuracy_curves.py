@@ -82,18 +82,26 @@ def dodge(number: int, count: int, widest: float) -> float:
 def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
     """Accuracy at each budget, from the clean one at 0 on: right under every attack of a norm up to that budget.
 
+    Dotted: under the same changes unaimed.
+
     Returns the last one, in percent; NaN where there is none.
     """
     found = {0.0: attacked.accuracy(rows, "clean")}
+    controls = dict(found)
     for eps in sorted(set(rows["eps"])):
         within = rows[(rows["eps"] <= eps) if rows["norm"].isin(BALLS).all() else (rows["eps"] == eps)]
-        found[float(eps)] = attacked.accuracy(attacked.under_all(within, sorted(set(within["attack"]))))
+        every = attacked.under_all(within, sorted(set(within["attack"])))
+        found[float(eps)], controls[float(eps)] = attacked.accuracy(every), attacked.control(every)
     shown = {eps: right for eps, right in found.items() if right is not None}
     nets = max((len(right.nets) for right in shown.values()), default=0)
     if nets > 1:
         for k in range(nets):
             one = {eps + shift: 100 * right.nets[k] for eps, right in shown.items() if len(right.nets) == nets}
             axes.plot(list(one), list(one.values()), color=common.colour(number), linewidth=0.5, alpha=0.6)
+    unaimed = {eps: 100 * right.mean for eps, right in controls.items() if right is not None}
+    if len(unaimed) > 1:
+        places = [eps + shift for eps in unaimed]
+        axes.plot(places, list(unaimed.values()), color=common.colour(number), linewidth=0.8, linestyle=(0, (1, 1.5)))
     means = [100 * right.mean for right in shown.values()]
     axes.plot(
         [eps + shift for eps in shown], means, color=common.colour(number), linewidth=1.5, clip_on=False, zorder=2.5
@@ -124,10 +132,10 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % Wilson intervals; dots: the commonest class"
+    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % Wilson intervals; grey dots: the commonest class"
     words += attacked.seeds_shown(facts, "thin lines")
     if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
-        words += "; at each radius: right under all attacks of the panel up to it"
+        words += "; at each radius: right under all attacks of the panel up to it, dotted: under the same unaimed"
     if facts["eps"].isna().any():
         words += "; without bars: right and no smaller change found, the band spans the seeds"
     return words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -50,8 +51,8 @@ class Accuracy(NamedTuple):
 def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too.
 
-    `robust_rounded`: on the attacked one as 256 grey levels show it; `robust_unaimed`: on one with the same change at
-    other pixels; `learnt`: not by a net at chance.
+    `robust_rounded`: on the attacked one as 256 grey levels show it; `robust_unaimed`: on the attack's controls
+    (`control`); `learnt`: not by a net at chance.
     """
     facts = common.frame(tables["examples"])
     facts["clean"] = facts["predicted_clean"] == facts["label"]
@@ -78,6 +79,14 @@ def accuracy(rows: pd.DataFrame, column: str = "robust") -> Accuracy | None:
     mean, n = float(nets["mean"].mean()), int(nets["size"].min())
     low, high = wilson(round(mean * n), n)
     return Accuracy(mean, low, high, n, nets["mean"].to_numpy(float))
+
+
+def control(rows: pd.DataFrame) -> Accuracy | None:
+    """Accuracy under what an attack does unaimed: noise of its norms, a white or black region, a pose at random.
+
+    None for noise, which is a control itself.
+    """
+    return accuracy(rows[rows["kind"] != "gaussian_noise"], "robust_unaimed")
 
 
 def bounded(facts: pd.DataFrame, attacks: Sequence[str]) -> list[str]:
@@ -133,9 +142,13 @@ def table(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -
         shown |= {attack: accuracy(mine[mine["attack"] == attack]) for attack in attacks}
         worst = worst_cases(facts[facts["source"].isin(sources)], attacks)
         shown |= {name: accuracy(under_all(mine, within)) for name, within in worst.items()}
+        controls = {attack: control(mine[mine["attack"] == attack]) for attack in attacks}
+        controls |= {name: control(under_all(mine, within)) for name, within in worst.items()}
         for name, right in shown.items():
             if right is not None:
                 numbers = told.columns_of("accuracy", (right.mean, right.low, right.high))
+                unaimed = controls.get(name)
+                numbers["accuracy_unaimed"] = unaimed.mean if unaimed else math.nan
                 rows.append({"source": source, "under": name, "seeds": len(right.nets), "n": right.n, **numbers})
     return rows
 
@@ -151,12 +164,10 @@ def against_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence
             continue
         under, least = min(mine.items(), key=lambda one: float(one[1]["accuracy"]))
         ends = (least["accuracy"], least["accuracy_low"], least["accuracy_high"])
-        parts.append(
-            (
-                least["accuracy"],
-                f"{source} {told.share(*ends)} under {under} ({common.percent(clean['accuracy'])} clean)",
-            )
-        )
+        words = f"{source} {told.share(*ends)} under {under} ({common.percent(clean['accuracy'])} clean"
+        if not math.isnan(least["accuracy_unaimed"]):
+            words += f", {common.percent(least['accuracy_unaimed'])} under the same unaimed"
+        parts.append((least["accuracy"], f"{words})"))
     words = told.listed([words for _, words in sorted(parts, reverse=True)])
     n = common.n_is(facts.groupby(["source", "source_seed", "attack"]).size())
     return f"Right at worst: {words}; {n} test images, {told.seeds(facts['source_seed'])}{left_out(facts)}.", rows

@@ -34,7 +34,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
     bands = [heads[start : start + band] for start in range(0, len(heads), band)]
     cell = min(LARGEST, (full - margin) / band)
     several = facts.groupby("source")["source_seed"].nunique().max() > 1
-    row = 10.5 if several else 8.5
+    row = 12.5 if several else 10.5
     details = _details(facts)
     top = common.heading_height(full, details) + 1
     words = {head: common.wrapped(head, cell - 1, 6) for head in heads}
@@ -68,14 +68,18 @@ def _cells(rows: pd.DataFrame, attacks: list[str], budgeted: list[str], worst: M
     cells = [_accuracy(attacked.accuracy(rows, "clean"))]
     for attack in attacks:
         mine = rows[rows["attack"] == attack]
-        cells.append(_accuracy(attacked.accuracy(mine)) if attack in budgeted else _distance(mine))
-    return cells + [_accuracy(attacked.accuracy(attacked.under_all(rows, within))) for within in worst.values()]
+        shown = _accuracy(attacked.accuracy(mine), attacked.control(mine))
+        cells.append(shown if attack in budgeted else _distance(mine))
+    every = [attacked.under_all(rows, within) for within in worst.values()]
+    return cells + [_accuracy(attacked.accuracy(one), attacked.control(one)) for one in every]
 
 
-def _accuracy(right: attacked.Accuracy | None) -> Cell:
+def _accuracy(right: attacked.Accuracy | None, control: attacked.Accuracy | None = None) -> Cell:
     if right is None:
         return "", NEUTRAL, []
     lines = [f"{100 * right.low:.1f}–{100 * right.high:.1f}"]
+    if control is not None:
+        lines.append(f"unaimed {100 * control.mean:.1f}")
     if len(right.nets) > 1:
         lines.append(f"seeds {100 * right.nets.min():.1f}–{100 * right.nets.max():.1f}")
     return f"{100 * right.mean:.1f}", common.shade(matplotlib.colormaps["Blues"], 0.9 * right.mean), lines
@@ -105,7 +109,8 @@ def _head(rows: pd.DataFrame, budget: bool) -> str:
 def _details(facts: pd.DataFrame) -> str:
     words = f"{attacked.counts(facts)}; right on the clean and the attacked image; small: 95 % Wilson interval"
     several = facts.groupby("source")["source_seed"].nunique().max() > 1
-    words += " at the mean over seeds, range over seeds" if several else ""
+    words += ", accuracy under the same change unaimed"
+    words += ", range over seeds; means over seeds" if several else ""
     free = facts["attack"].nunique() > len(attacked.bounded(facts, sorted(set(facts["attack"]))))
     return words + ("; grey: median distance of attacks without a budget, not part of a worst case" if free else "")
 

@@ -42,8 +42,10 @@ def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
         shift = (s - (len(sources) - 1) / 2) * DODGE / row
         _dot(axes, shift, attacked.accuracy(mine, "clean"), s, hollow=True)
         for a, attack in enumerate(attacks, 1):
+            _control(axes, a + shift, attacked.control(mine[mine["attack"] == attack]), s)
             _dot(axes, a + shift, attacked.accuracy(mine[mine["attack"] == attack]), s)
         for w, within in enumerate(worst.values(), len(attacks) + 1):
+            _control(axes, w + shift, attacked.control(attacked.under_all(mine, within)), s)
             _dot(axes, w + shift, attacked.accuracy(attacked.under_all(mine, within)), s)
     page.row_labels(margin - 2, top, labels, row, margin - 2)
     for y in range(1, len(labels)):
@@ -83,9 +85,15 @@ def _dot(axes: Axes, y: float, right: attacked.Accuracy | None, number: int, hol
     )
 
 
+def _control(axes: Axes, y: float, right: attacked.Accuracy | None, number: int) -> None:
+    """A cross at what the attack's change leaves where nothing aims it."""
+    if right is not None:
+        axes.plot(100 * right.mean, y, "x", color=common.colour(number), markersize=3.5, markeredgewidth=0.8)
+
+
 def _details(facts: pd.DataFrame) -> str:
     words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
-    words += "dots: always naming the commonest class"
+    words += "crosses: the same change unaimed; dots: always naming the commonest class"
     return words + attacked.seeds_shown(facts)
 
 

@@ -79,7 +79,8 @@ def _decoded(quality: pd.DataFrame) -> str:
     mean = common.number(quality["ks_dimension_mean"].mean())
     pooled = common.number(quality["ks_pooled"].mean())
     fitted = " / ".join(common.number(value) for value in quality["frechet_distance_fitted"])
-    words = f"Fréchet distance {frechet_distance} (from a Gaussian fitted to its z: {fitted})"
+    real = common.number(quality["frechet_distance_real"].mean())
+    words = f"Fréchet distance {frechet_distance} (from a Gaussian fitted to its z: {fitted}; real images: {real})"
     words += f"; Kolmogorov–Smirnov distance {pooled} pooled"
     return f"{words}, {mean} mean and {largest} largest of the dimensions"
 
@@ -104,10 +105,13 @@ def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> told.
         rows.append(
             {"autoencoder": name, "seeds": len(one), "n": one["n"].min(), "largest": largest, "smallest": smallest}
             | told.columns_of("frechet_distance_decoded", distance)
+            | {name: one[name].mean() for name in ("frechet_distance_fitted", "frechet_distance_real")}
         )
         parts.append(
             f"{name} spans {common.number(smallest)} to {common.number(largest)} (decoded draws: "
-            f"Fréchet distance {common.number(distance[0])})"
+            f"Fréchet distance {common.number(distance[0])}, from a Gaussian fitted to its z "
+            f"{common.number(one['frechet_distance_fitted'].mean())}, of real images "
+            f"{common.number(one['frechet_distance_real'].mean())})"
         )
     sentence = (
         f"Eigenvalues of the latent covariance, all 1 for N(0, I): {told.listed(parts)}; "

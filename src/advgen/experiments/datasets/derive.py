@@ -14,6 +14,7 @@ def run(job: Job[DeriveDataset]) -> None:
     spec = job.spec
     models = [load_model(path).to(job.device) for path in job.inputs["model"]]
     make = registry.resolve(spec.dataset)
+    more = {"validation": spec.validation} if spec.validation else {}
     for split in ("train", "test"):
         source = spec.dataset.source(split) if split in spec.dataset.splits else split  # type: ignore[attr-defined]
         table = read_table(job.input(source), "dataset")
@@ -28,8 +29,8 @@ def run(job: Job[DeriveDataset]) -> None:
                 *models,
                 split=split,
                 seed=spec.seed,
-                validation=spec.validation,
                 progress=progress,
+                **more,
             )
         columns = {
             "index": np.arange(len(labels)),

@@ -75,7 +75,7 @@ class DeriveDataset(DeviceTask):
     dataset: AnyDataset = Field(description="data set to make")
     name: str
     seed: int
-    validation: int = Field(0, description="images that are set apart from training, where that matters")
+    validation: int = Field(0, description="images set apart from training, where that matters; 0: where not")
 
     def takes_gpu(self) -> bool:
         """Where a model makes it."""

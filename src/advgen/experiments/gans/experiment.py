@@ -123,6 +123,8 @@ class GanComparisonFigure(FigureSpec):
             "density",
             "coverage",
             "classes",
+            "classes_both",
+            "agreement",
             "total_variation",
             "variety",
             "vanishing",
@@ -132,7 +134,7 @@ class GanComparisonFigure(FigureSpec):
         ],
         ...,
     ] = Field(
-        ("frechet_distance", "recall", "classes", "vanishing"), min_length=1, description="measures shown, a panel each"
+        ("frechet_distance", "recall", "classes", "agreement"), min_length=1, description="measures shown, a panel each"
     )
 
     def needs(self) -> Iterator[Need]:

@@ -24,14 +24,16 @@ class Words(NamedTuple):
 
 
 WORDS = {
-    "frechet_distance": Words("Fréchet distance", "judge's features, log; less is better", log=True),
+    "frechet_distance": Words("Fréchet distance", "log; less is better; dashes: real images", log=True),
     "classifier_score": Words("classifier score", "by the judge; more is better"),
     "precision": Words("precision", "k-NN; more is better", (0, 1)),
     "recall": Words("recall", "k-NN; more is better", (0, 1)),
     "density": Words("density", "k-NN; 1 where real and generated are alike"),
     "coverage": Words("coverage", "k-NN; more is better", (0, 1)),
     "variety": Words("variety", "distance to the next sample; real: 1"),
-    "classes": Words("classes covered", "over 1 % of samples"),
+    "classes": Words("classes covered", "by the judge, over 1 % of samples"),
+    "classes_both": Words("classes by both", "over 1 % of samples, both classifiers"),
+    "agreement": Words("classifiers agree", "% of samples, judge and a second one", (0, 100), factor=100),
     "total_variation": Words("total variation", "class shares to the prior; less is better", (0, 1)),
     "vanishing": Words("vanishing gradient", "% of steps; less is better", (0, 100), factor=100),
     "overpowered": Words("overpowering D", "% of steps; less is better", (0, 100), factor=100),
@@ -51,9 +53,9 @@ def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
     labels = [f"{gan}\n{_recipe(one)}" for gan, one in rows.items()]
     shown = pd.concat(list(rows.values()))
     figure = strips.draw("GANs compared", _details(shown), labels, measures, [], full)
-    if "sharpness" in spec.measures:
-        axes = figure.axes[spec.measures.index("sharpness")]
-        axes.axvline(shown["sharpness_real"].mean(), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
+    for name in {"frechet_distance", "sharpness"} & set(spec.measures):
+        axes = figure.axes[spec.measures.index(name)]
+        axes.axvline(shown[f"{name}_real"].mean(), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     return figure
 
 
@@ -102,6 +104,7 @@ def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> told.F
         rows.append({"gan": gan, "seeds": one["seed"].nunique(), "n": one["n"].min()})
         for name in spec.measures:
             rows[-1] |= told.columns_of(name, common.over_seeds(one[name].to_numpy(float)))
+        rows[-1] |= {name: one[name].mean() for name in ("frechet_distance_real", "classes_both", "agreement")}
     first = spec.measures[0]
     order = sorted(rows, key=lambda row: row[first])
     several = quality.groupby("gan")["seed"].nunique().max() > 1

@@ -95,13 +95,16 @@ def columns_for(count: int) -> int:
 
 def _details(quality: pd.DataFrame, shown: int) -> str:
     frechet_distance = " / ".join(common.number(value) for value in quality["frechet_distance"])
-    covered = " / ".join(str(value) for value in quality["classes"])
+    real = common.number(quality["frechet_distance_real"].mean())
+    covered = " / ".join(f"{one.classes} ({one.classes_both} by both classifiers)" for one in quality.itertuples())
+    agreed = " / ".join(common.percent(value) for value in quality["agreement"])
     seeds = ", ".join(str(seed) for seed in quality["seed"])
     which = f"seed {seeds}" if len(quality) == 1 else f"seeds {seeds}; pictures of seed {quality['seed'].min()}"
     n = common.n_is(quality["n"])
     if quality["collapsed"].any():
         which += f"; collapsed: {int(quality['collapsed'].sum())} of {len(quality)}"
-    words = f"Fréchet distance {frechet_distance}, classes covered {covered} ({n}, {which})"
+    words = f"Fréchet distance {frechet_distance} (real images {real}), classes covered {covered}"
+    words += f", the two agree on {agreed} of the samples ({n}, {which})"
     return f"{words}; first {shown} samples, unselected"
 
 
@@ -119,16 +122,21 @@ def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Find
                 "seeds": len(one),
                 "n": one["n"].min(),
                 "classes": classes,
+                **{name: one[name].mean() for name in ("classes_both", "agreement", "frechet_distance_real")},
                 "collapsed": int(one["collapsed"].sum()),
                 **told.columns_of("frechet_distance", distance),
             }
         )
         words = common.number(distance[0]) if len(one) < 2 else told.value(*distance)
         gone = ", collapsed" if one["collapsed"].all() else ""
-        parts.append(f"{gan} covers {classes:.3g} classes at a Fréchet distance of {words}{gone}")
+        both = f"{one['classes_both'].mean():.3g} of them by a second classifier too, which agrees on "
+        both += common.percent(one["agreement"].mean())
+        parts.append(f"{gan} covers {classes:.3g} classes ({both}) at a Fréchet distance of {words}{gone}")
     most = tables["gan_quality"].column("class_share")[0]
     sentence = (
-        f"Of {len(most)} classes {told.listed(parts)} ({common.n_is(quality['n'])}, {told.seeds(quality['seed'])})."
+        f"Of {len(most)} classes {told.listed(parts)}; as many real images lie at "
+        f"{common.number(quality['frechet_distance_real'].mean())} ({common.n_is(quality['n'])}, "
+        f"{told.seeds(quality['seed'])})."
     )
     return told.Finding("Samples of the generators", sentence, rows)
 

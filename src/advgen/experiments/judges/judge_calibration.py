@@ -13,7 +13,7 @@ from advgen.experiments.judges.experiment import JudgeCalibrationFigure
 from advgen.figures import common, told
 
 ROW, TOP, VALUE = 6.0, 7.0, 10.0
-COLUMNS = ("precision", "recall", "coverage")
+COLUMNS = ("precision", "recall", "coverage", "agreement")
 
 
 @common.styled
@@ -24,7 +24,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
     rows = measured(tables, spec)
 
     margin = common.label_width(rows["label"], 0.34 * full, weight="bold")
-    cell = min(16.0, 0.09 * full)
+    cell = min(14.0, 0.068 * full)
     width = full - margin - 3 - len(COLUMNS) * cell
     details = _details(calibration)
     top = common.heading_height(full, details) + TOP
@@ -46,7 +46,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
             page.text(x, top + (y + 0.5) * ROW, text, ha="center", va="center", size=6.5, color=common.INK)
     for k, head in enumerate(COLUMNS):
         x = margin + width + 3 + (k + 0.5) * cell
-        size = common.fitting_size("precision", cell - 1, 6)
+        size = common.fitting_size(head, cell - 1, 6, 4)
         page.text(x, top - 1, head, ha="center", va="bottom", size=size, color=common.GREY)
 
     low, high = rows["low"].min(), rows["high"].max()
@@ -110,8 +110,9 @@ def _label(page: common.Page, margin: float, middle: float, row: pd.Series, colo
 def _details(calibration: pd.DataFrame) -> str:
     n = common.n_is(calibration["n"])
     error = common.percent(calibration["judge_error"].iloc[0])
-    judge = f"the judge itself errs on {error} of the test split"
-    return f"{n} images a level; {judge}; diamonds are generators, bars their seeds"
+    second = common.percent(calibration["second_error"].iloc[0])
+    judge = f"the judge itself errs on {error} of the test split, the second classifier on {second}"
+    return f"{n} images a level; {judge}; agreement: of the two; diamonds are generators, bars their seeds"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> told.Finding:
@@ -126,6 +127,11 @@ def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> tol
         parts.append(f"{one.name} at {common.number(one.frechet_distance)} ({beside})")
     n = common.n_is(common.frame(tables["calibration"])["n"])
     sentence = f"The control, {best['name']}, lies at a Fréchet distance of {common.number(best['frechet_distance'])}"
-    sentence += f"; the generators: {told.listed(parts)}; {n} images a level." if parts else f"; {n} images a level."
+    real = common.percent(best["agreement"])
+    sentence += f"; the generators: {told.listed(parts)}" if parts else ""
+    sentence += f"; on {best['name']} images the two classifiers agree in {real}"
+    if len(generators):
+        sentence += f", on samples in {common.percent(generators['agreement'].min())} or more"
+    sentence += f"; {n} images a level."
     columns = ["name", "generator", "seeds", "frechet_distance", *COLUMNS]
     return told.Finding(f"How bad is a Fréchet distance on {spec.dataset}?", sentence, rows[columns].to_dict("records"))

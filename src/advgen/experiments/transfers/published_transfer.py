@@ -86,7 +86,7 @@ def _matrix(
     kind: int,
     intervals: Mapping[tuple[int, int], str],
 ) -> None:
-    """Cells in percent: published (0; the recalled have a tilde), ours (1), their difference (2)."""
+    """Cells in percent: published (0; the unverified have a tilde), ours (1), their difference (2)."""
     rows, columns = names
     axes = page.axes(*place)
     axes.set_xlim(0, len(columns))
@@ -96,7 +96,7 @@ def _matrix(
     for (r, c), value in np.ndenumerate(values):
         if not np.isfinite(value):
             continue
-        recalled = kind == 0 and (rows[r], columns[c]) in published.recalled
+        recalled = kind == 0 and (rows[r], columns[c]) in published.unverified
         signed = f"{value:+.1f}".replace("-", "−") if abs(value) >= 0.05 else "0.0"
         text = signed if kind == 2 else f"{'~' if recalled else ''}{value:.1f}"
         fill = common.shade(colours, 0.5 + value / 200 if kind == 2 else value / 100)
@@ -132,14 +132,14 @@ def _details(
 ) -> str:
     rows, columns = names
     # what was only recalled proves nothing
-    away = np.array([[row != column and (row, column) not in published.recalled for column in columns] for row in rows])
+    away = np.array([[published.counts(row, column) for column in columns] for row in rows])
     tau, count = kendall(ours[away], theirs[away])
     words = f"error (%) of the column's net, {common.n_is(facts['n'])}, means over seeds; small: 95 % Wilson interval; "
     agreed = f"{tau:.2f}".replace("-", "−") if np.isfinite(tau) else "not defined"
-    words += f"Kendall's tau of the cells that are neither outlined nor recalled: {agreed} (n\u00a0=\u00a0{count})"
+    words += f"Kendall's tau of the cells that are neither outlined nor unverified: {agreed} (n\u00a0=\u00a0{count})"
     rms = " to ".join(dict.fromkeys(common.number(one) for one in (facts["rms"].min(), facts["rms"].max())))
     words += f"; RMS of our changes {rms}, of the published ones, whose targets may be others, {_range(published)}"
-    return words + ("; ~: recalled, not read again" if published.recalled else "")
+    return words + ("; ~: recalled, not verified" if published.unverified else "")
 
 
 def _range(published: Published) -> str:
@@ -159,17 +159,18 @@ def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> to
     parts = []
     for attack in sorted(attacks - controls) or sorted(attacks):
         ours, intervals = _ours(facts, spec.names, rows_, columns, attack)
-        apart = []
+        apart = []  # of the cells that were measured and verified
         for (r, c), error in np.ndenumerate(ours):
             if np.isfinite(error):
                 theirs = published.error(rows_[r], columns[c])
-                apart.append(abs(error - theirs))
+                verified = published.counts(rows_[r], columns[c])
+                apart += [abs(error - theirs)] if verified else []
                 rows.append(
                     {"attack": attack, "source": rows_[r], "target": columns[c], "published": theirs, "ours": error}
-                    | {"interval": intervals[r, c]}
+                    | {"verified": verified, "interval": intervals[r, c]}
                 )
         if apart:
-            parts.append(f"{attack} by {np.median(apart):.1f} points in the median of {len(apart)} cells")
+            parts.append(f"{attack} by {np.median(apart):.1f} points in the median of {len(apart)} verified cells")
     sentence = (
         f"Errors differ from {published.title}: {told.listed(parts) if parts else 'nothing to compare'} "
         f"({common.n_is(facts['n'])}){left_out}."

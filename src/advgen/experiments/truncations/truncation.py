@@ -38,6 +38,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
         axes.set_yscale("log")
         rows = rows.assign(frechet_distance=rows["frechet_distance"].clip(lower=0.01))
         end = _line(axes, rows, "frechet_distance", 2)
+        axes.axhline(rows["frechet_distance_real"].mean(), color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
         common.log_numbers(axes.yaxis, 6)
         _decorate(axes, "Fréchet distance", rows)
         common.name_ends(axes, [(end[0], "distance", end[2])], TALL)
@@ -65,6 +66,7 @@ def _decorate(axes: Axes, label: str, rows: pd.DataFrame) -> None:
 def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     words = f"{common.n_is(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
+    words += "; dashes: as many real images"
     return words + (
         f"; thick: mean of {seeds} seeds, thin: the seeds" if seeds > 1 else f"; seed {rows['seed'].iloc[0]}"
     )
@@ -76,7 +78,8 @@ def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> told.Find
     rows: list[told.Row] = []
     parts = []
     for name, one in quality.groupby("generator"):
-        means = one.groupby("threshold")[["precision", "recall", "frechet_distance"]].mean()
+        measures = ["precision", "recall", "frechet_distance", "frechet_distance_real", "classes_both", "agreement"]
+        means = one.groupby("threshold")[measures].mean()
         for threshold, mean in means.iterrows():
             rows.append({"generator": name, "threshold": threshold, "seeds": one["seed"].nunique(), **mean})
         ends = [
