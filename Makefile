@@ -11,7 +11,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotat
 	pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test mutants stale-test slurm-test kill-test gpu-test browser-test container-test bench check docs lock clean help
+.PHONY: run test mutants stale-test slurm-test kill-test gpu-test browser-test container-test bench check docs docs-site lock clean \
+	help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -65,6 +66,9 @@ check: $(BIN)/.test  ## style, types, imports, generated files, Snakemake's lint
 docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, rules, results, costs on a GPU
 	python -m advgen docs
 	python -m tests.gpu.costs
+
+docs-site: $(BIN)/.test  ## the documentation as pages: build/site/index.html
+	python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
 
 lock: $(BIN)/python  ## write requirements*.lock again from pyproject.toml (ARGS=--upgrade: with the newest versions)
 	$(BIN)/pip install --disable-pip-version-check 'uv>=0.13.9,<0.14'

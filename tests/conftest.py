@@ -32,6 +32,8 @@ SHARED = {
     "shared": None,
     "costs": None,
     "elsewhere": None,
+    "walked": None,
+    "site": None,
 }
 """Fixtures that do much for several tests, and the group of those tests: None is one per file."""
 

@@ -41,7 +41,7 @@ TOOLS = {
     "check-plugin": "Check that attacks, masks, networks … of one's own keep the contract of their family.",
     "so-far": "Write the report of what there is, after a failure or in the middle of a run.",
     "trace": "Print where a file comes from, back to the raw data.",
-    "docs": "Write the pages that the code tells: config/README.md, its schema, docs/rules.md, results/README.md.",
+    "docs": "Write the pages that the code tells, such as config/README.md, docs/rules.md and docs/reference/.",
 }
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 
@@ -71,7 +71,7 @@ def _command(given: list[str]) -> None:
     if given[:1] == ["run"] and given[1:2] not in (["-h"], ["--help"]):
         own = 1 + bool(given[1:] and not given[1].startswith("-"))
         given, passed = given[:own], given[own:]
-    parsed = _parser(given[0] if given else None).parse_args(given)
+    parsed = parser_of(given[0] if given else None).parse_args(given)
     parsed.passed = passed
     try:
         with measured(parsed.benchmark):
@@ -102,7 +102,8 @@ def _sentence(error: BaseException) -> str:
     return str(error)
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
+def parser_of(command: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands, whole for one of them: the others' modules are not imported."""
     parser = argparse.ArgumentParser(
         prog="advgen",
         description="Experiments with generative and adversarial vision models. "

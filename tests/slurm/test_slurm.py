@@ -154,8 +154,8 @@ def test_driver_killed_and_recovered_as_documented(half_done: Site, same_tables:
     driver = half_done.start()
     job = half_done.training_in_full_swing().job
     driver.kill()
-    page = (ROOT / "README.md").read_text()
-    [block] = re.findall(r"### Recovery\n.*?```\n(.*?)```", page, flags=re.DOTALL)
+    page = (ROOT / "docs/cluster.md").read_text()
+    [block] = re.findall(r"## When the driver died\n.*?```\n(.*?)```", page, flags=re.DOTALL)
     find, cancel, again = block.strip().splitlines()
     assert half_done.project.run("bash", "-c", find).stdout.split()[0] == job
     assert half_done.project.run("bash", "-c", cancel).returncode == 0

@@ -97,6 +97,18 @@ def test_makefile_verbs_are_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for verb in ("make run", "make test"):
         assert verb in readme
+    verbs = set(re.findall(r"^make ([a-z-]+)", readme, flags=re.MULTILINE))
+    assert verbs <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert len(verbs) > 5
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_project() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert f"Python {PROJECT['requires-python'].removeprefix('>=')} or newer" in readme
+    words = re.sub(r"`[^`]*`|```.*?```|\]\([^)]*\)|Python [\d.]+", "", readme, flags=re.DOTALL)
+    assert not re.findall(r"(?<![-\w])\d[\d.,]*", words), "no number without a check"
+    for command in ("snakemake --cores 8 --resources gpu=2", "snakemake --workflow-profile profiles/slurm"):
+        assert command in readme
 
 
 def test_ci_calls_the_readmes_commands() -> None:

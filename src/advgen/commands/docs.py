@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from advgen.commands.reference import commands_page, gallery_page, tables_page
 from advgen.core.provenance import write_bytes
 from advgen.driver.pages import WRITTEN, results_page, rules_page
 from advgen.metrics.published import PUBLISHED, VALUES
@@ -29,6 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
         Path("config/config.schema.json"): schema_text(),
         Path("docs/rules.md"): rules_page(Path("config/smoke.yaml")),
         Path("results/README.md"): results_page(),
+        Path("docs/reference/cli.md"): commands_page(),
+        Path("docs/reference/tables.md"): tables_page(),
+        Path("docs/gallery.md"): gallery_page(),
         Path("docs/published.md"): published_page(),
         RESULTS: with_numbers(TEMPLATE.read_text(encoding="utf-8"), TEMPLATE),
     }

@@ -122,7 +122,7 @@ def results_page() -> str:
         "| table | what | columns |",
         "|---|---|---|",
     ]
-    for name, kind in _tables().items():
+    for name, kind in summarised().items():
         table = catalog.TABLES[kind]
         columns = ", ".join(f"`{column}`" for column in table.columns)
         lines.append(f"| `tables/{name}.parquet` | {table.title or name} | {columns} |")
@@ -142,8 +142,30 @@ def results_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tables() -> dict[str, str]:
+def summarised() -> dict[str, str]:
     """The tables in results/tables/ with the kind of their rows."""
     summaries = {name: summary.table for name, summary in catalog.SUMMARIES.items()}
     fixed = {"classifiers": "classifier_quality", "models": "model", "sanity_checks": "sanity_checks"}
     return {**summaries, "<transfer>": "transfer", **fixed}
+
+
+def where() -> dict[str, list[str]]:
+    """Of each kind of table, where the files of single jobs lie that hold it."""
+    found: dict[str, list[str]] = {}
+    gathered = {*summarised().values()}
+    for kind in catalog.KINDS:
+        files = {
+            re.sub(r"{(\w+)}", r"<\1>", path): {role, path.split("/")[1], Path(path).stem}
+            for task in kind.tasks
+            for role, path in task.outputs.items()
+            if path.endswith(".parquet") and not path.startswith("results/tables/")
+        }
+        named = {one: [path for path, words in files.items() if one.split("_")[-1] in words] for one in kind.tables}
+        left = [path for path in files if not any(path in paths for paths in named.values())]
+        for table in kind.tables.keys() - gathered:
+            if paths := named[table] or left:
+                found[table] = [f"`{path}`" for path in paths]
+                left = [path for path in left if path not in paths]
+        if histories := [path for path in left if path.endswith("history.parquet")]:
+            found.setdefault("training", []).extend(f"`{path}`" for path in histories)
+    return found

@@ -1,0 +1,16 @@
+"""Take the pictures of docs/gallery.md: `python docs/images/gallery.py RESULTS_OF_CONFIG RESULTS_OF_SMOKE`."""
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from advgen.commands.reference import SHOWN, gallery
+
+for kind, (study, name, _) in gallery().items():
+    results = Path(sys.argv[1 + SHOWN.index(study)])
+    picture = Image.open(results / "figures" / f"{name}.png").convert("RGB")
+    picture.thumbnail((720, 720), Image.Resampling.LANCZOS)
+    target = Path("docs/images/gallery") / f"{kind}.png"
+    target.parent.mkdir(exist_ok=True)
+    picture.quantize(32, dither=Image.Dither.NONE).save(target, optimize=True)

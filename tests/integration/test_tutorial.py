@@ -1,0 +1,90 @@
+"""The tutorial does what it says: its files, edits and commands, from an empty folder on."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.project import ROOT
+
+PAGE = ROOT / "docs/tutorial.md"
+STEP = re.compile(
+    r"[Ss]ave this as `(?P<file>[^`]+)`:\n\n```\w+\n(?P<text>.*?)^```$"
+    r"|change `(?P<old>[^`]+)`\s+to\s+`(?P<new>[^`]+)`"
+    r"|^```bash\n(?P<commands>.*?)^```$",
+    flags=re.DOTALL | re.MULTILINE,
+)
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> tuple[Path, list[str]]:
+    """The folder after the last step, and what each block of commands printed; installing is another test's."""
+    folder, said, study = tmp_path_factory.mktemp("tutorial"), [], Path("digits.yaml")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "ADVGEN"))}
+    environment = {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "src"),
+        "ADVGEN_DATA": str(ROOT / "results/datasets-for-tests"),
+        "ADVGEN_CACHE": "off",
+    }
+    before, walk = PAGE.read_text(encoding="utf-8").split("## 2. ")
+    assert "pip install -e '.[lab]'" in before
+    for step in STEP.finditer(walk):
+        if step["file"]:
+            (folder / step["file"]).write_text(step["text"], encoding="utf-8")
+        elif step["old"]:
+            text = (folder / study).read_text(encoding="utf-8")
+            assert step["old"] in text, step[0]
+            (folder / study).write_text(text.replace(step["old"], step["new"]), encoding="utf-8")
+        else:
+            ran = subprocess.run(
+                ["bash", "-ec", step["commands"]],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            assert ran.returncode == 0, f"{step['commands']}\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
+            said.append(ran.stdout + ran.stderr)
+            for entered in re.findall(r"^cd (.+)$", step["commands"], flags=re.MULTILINE):
+                folder = folder / entered
+    return folder, said
+
+
+def test_every_step_was_taken(walked: tuple[Path, list[str]]) -> None:
+    folder, said = walked
+    commands = PAGE.read_text(encoding="utf-8").split("## 2. ")[1].count("```bash")
+    assert len(said) == commands >= 10
+    assert (folder / "results/report/index.html").is_file()
+
+
+def test_what_it_says_is_so(walked: tuple[Path, list[str]]) -> None:
+    folder, said = walked
+    [dry] = [text for text in said if " jobs would run: " in text]
+    assert "craft" in dry
+    assert "train" not in dry, "no training depends on eps"
+    [table] = [text for text in said if "clean_accuracy" in text]
+    first = float(table.splitlines()[-1].split()[-3])
+    robustness = pd.read_parquet(folder / "results/tables/robustness.parquet").query("attack == 'pgd'")
+    assert set(robustness["source"]) == {"net", "linear"}
+    assert set(robustness["eps"]) == {0.2}
+    assert robustness["accuracy"].max() < first, "a larger eps leaves less"
+    inpaintings = pd.read_parquet(folder / "results/tables/inpaintings.parquet")
+    assert set(inpaintings["mask"]) == {"hole"}
+
+
+def test_only_what_depends_on_a_change_ran(walked: tuple[Path, list[str]]) -> None:
+    runs = [text for text in walked[1] if re.search(r"^\d+ of \d+ jobs done", text, flags=re.MULTILINE)]
+    _, eps, mask, model, own = [{*re.findall(r"^ *\d+/\d+  (\w+)", text, flags=re.MULTILINE)} for text in runs]
+    trainings = {"train_gan", "train_classifier", "train_judge"}
+    assert "craft" in eps and not eps & {*trainings, "inpaint"}
+    assert "inpaint" in mask and not mask & {*trainings, "craft"}
+    assert {"train_classifier", "craft"} <= model and not model & {"train_gan", "train_judge", "inpaint"}
+    assert "craft" in own and not own & {"train_gan", "train_judge", "inpaint"}
