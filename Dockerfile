@@ -1,7 +1,7 @@
 # What requirements.lock pins, and the package: advgen with the CPU's and CUDA's torch. For the CV alone, pip is smaller.
 #   docker build -t advgen .
-#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" advgen init my-study
-#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/my-study:/work" --gpus all --shm-size 1g advgen run
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/study" advgen init my-study
+#   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/my-study:/study" --gpus all --shm-size 1g advgen run
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/advgen
@@ -19,11 +19,11 @@ COPY --from=build /opt/advgen /opt/advgen
 # the home is there for any user, also for one that has no name inside: --user
 RUN useradd --uid 1000 --home-dir /home/advgen --create-home advgen \
     && chmod 1777 /home/advgen \
-    && install --directory --mode 1777 /work
+    && install --directory --mode 1777 /study
 ENV PATH=/opt/advgen/bin:$PATH \
     HOME=/home/advgen \
     USER=advgen
 USER 1000
-WORKDIR /work
+WORKDIR /study
 ENTRYPOINT ["advgen"]
 CMD ["--help"]

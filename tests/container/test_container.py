@@ -38,10 +38,10 @@ def test_it_starts_as_nobody_of_importance(image: Built) -> None:
 
 def test_anybody_runs_a_study_in_a_folder_of_theirs(image: Built, raw_mnist: Path, tmp_path: Path) -> None:
     os.chown(tmp_path, int(ANYBODY), int(ANYBODY))
-    options = {"user": ANYBODY, "binds": {"/work": tmp_path, "/data": raw_mnist.parent}, "ADVGEN_DATA": "/data"}
+    options = {"user": ANYBODY, "binds": {"/study": tmp_path, "/data": raw_mnist.parent}, "ADVGEN_DATA": "/data"}
     image.entry("init", "my-study", **options)
     (tmp_path / "my-study/small.yaml").write_text(STUDY)
-    image.folder = "/work/my-study"
+    image.folder = "/study/my-study"
     image.entry("run", "small.yaml", "--cores", "2", **options)
     assert "<title>digits" in (tmp_path / "my-study/results/report/index.html").read_text()
     assert (tmp_path / "my-study/results").stat().st_uid == int(ANYBODY)
@@ -49,9 +49,9 @@ def test_anybody_runs_a_study_in_a_folder_of_theirs(image: Built, raw_mnist: Pat
 
 def test_the_example_of_a_cv_is_made_in_it(image: Built, tmp_path: Path) -> None:
     os.chown(tmp_path, int(ANYBODY), int(ANYBODY))
-    image.folder = "/work"
-    options = {"user": ANYBODY, "binds": {"/work": tmp_path}}
+    image.folder = "/study"
+    options = {"user": ANYBODY, "binds": {"/study": tmp_path}}
     image.entry("init", "--cv", "my-cv", **options)
-    image.folder = "/work/my-cv"
+    image.folder = "/study/my-cv"
     image.entry(*CV_COMMAND.split()[1:], **options)
     assert (tmp_path / "my-cv/made/cv.pdf").read_bytes().startswith(b"%PDF")

@@ -44,6 +44,8 @@ def test_a_number_that_moved_is_told_with_its_intervals(tmp_path: Path, capsys: 
     said = capsys.readouterr().out
     assert re.search(r"^classifiers +3 +1 +1 +1$", said, re.MULTILINE)
     beyond, without = said.split("moved beyond\n")[-1].split("moved, no interval\n")
+    without, single = without.split("in one run only\n")
+    assert single.strip() == "classifiers: gone 0, in the first"
     assert beyond.strip() == "classifiers: beyond 0, error: 0.100 [0.0500, 0.200] -> 0.250 [0.210, 0.300]"
     assert without.strip() == "classifiers: inside 0, validation error: 0.100 -> 0.200"
 
@@ -83,3 +85,16 @@ def test_a_page_shows_what_moved_and_what_was_asked_for_otherwise(
         assert text in cells
     assert "training.batch" not in page
     assert "1 moved beyond" in page
+
+
+def test_a_row_and_a_table_of_one_run_alone_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = (0.1, 0.05, 0.2, 0.1)
+    folders = [results(tmp_path / "a", net=same), results(tmp_path / "b", net=same, other=same)]
+    (tmp_path / "b/tables/more.parquet").write_bytes((tmp_path / "b/tables/classifiers.parquet").read_bytes())
+    main(["diff", *folders, "--page", str(tmp_path / "diff.html")])
+    told = ["the table more", "classifiers: other 0, in the second"]
+    assert capsys.readouterr().out.split("in one run only\n")[1].split("\n\n")[0].splitlines() == [
+        f"  {one}" for one in told
+    ]
+    page = (tmp_path / "diff.html").read_text()
+    assert all(f">{one}<" in page for one in told)

@@ -80,9 +80,11 @@ def run(arguments: argparse.Namespace) -> None:
         print("", verdict, *(f"  {_line(one)}" for one in some[:20]), sep="\n") if some else None
         if len(some) > 20:
             print(f"  and {len(some) - 20} more")
-    single = sorted(set(tables[0]) ^ set(tables[1]))
-    for name in single:
-        print(f"\n{name}: in one run only")
+    single = [f"the table {name}" for name in sorted(set(tables[0]) ^ set(tables[1]))]
+    single += [row for name in names for row in one_run_only(name, tables[0][name], tables[1][name])]
+    print("", "in one run only", *(f"  {one}" for one in single[:20]), sep="\n") if single else None
+    if len(single) > 20:
+        print(f"  and {len(single) - 20} more")
     asked = list(asked_otherwise(*folders))
     print("", "asked for otherwise", *(f"  {_asked(one)}" for one in asked[:20]), sep="\n") if asked else None
     if len(asked) > 20:
@@ -144,13 +146,15 @@ def page(title: str, moved: Sequence[Moved], asked: Sequence[Asked], single: Seq
     ]
     counts = Counter(one.verdict for one in moved)
     words = "; ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS)
-    words += f". In one run only: {', '.join(single)}." if single else "."
+    alone = [{"what": one} for one in single]
     names = list(Asked._fields)
     shown = [
         Table("Numbers", pa.Table.from_pylist(rows), measured=names) if rows else None,
+        Table("In one run only", pa.Table.from_pylist(alone)) if alone else None,
         Table("Specs", pa.Table.from_pylist([one._asdict() for one in asked]), measured=names) if asked else None,
     ]
-    titles = zip(("Numbers that moved", "What was asked for otherwise"), (words, ""), shown, strict=True)
+    heads = ("Numbers that moved", "In one run only", "What was asked for otherwise")
+    titles = zip(heads, (f"{words}.", "", ""), shown, strict=True)
     sections = [Section(one, "Table", text, tables=[table] if table else []) for one, text, table in titles]
     stamp = Stamp("advgen diff", {}, "").token()
     return render(title, sections, stamp, back="python -m advgen trace FILE")
@@ -171,6 +175,16 @@ def compared(name: str, before: Path, after: Path) -> Iterator[Moved]:
             if isinstance(value, (int, float)) and isinstance(its, (int, float)):
                 intervals = _intervals(column, row, other)
                 yield Moved(name, " ".join(map(cell, key)), column, float(value), float(its), intervals)
+
+
+def one_run_only(name: str, before: Path, after: Path) -> Iterator[str]:
+    """The rows of a table that the other run's has not, in words."""
+    tables = [read_table(path, images=False) for path in (before, after)]
+    kind = TABLES[table_kind(tables[0])]
+    if table_kind(tables[1]) == table_kind(tables[0]) and kind.measured:
+        first, second = ({tuple(row[key] for key in kind.key) for row in table.to_pylist()} for table in tables)
+        for alone, which in ((first - second, "the first"), (second - first, "the second")):
+            yield from sorted(f"{name}: {' '.join(map(cell, key))}, in {which}" for key in alone)
 
 
 def _intervals(column: str, *rows: Row) -> Any:
