@@ -112,7 +112,7 @@ def attacked(name, eps, predicted, confidence, **more):
             "l0": n + 1,
             "l2": 0.5 * n,
             "linf": 0.1 * n,
-            "rms": 0.1,
+            "rms": 0.1 * (n + 1),
             **more,
         }
         for n in range(4)
@@ -137,7 +137,7 @@ def test_robustness_by_hand():
     assert b["confidence_on_mistakes"] == pytest.approx(0.7)
     assert (a["median_l0"], a["median_l2"], a["median_linf"]) == pytest.approx((2.5, 0.75, 0.15))
     assert (b["median_l0"], worst["median_l0"]) == (1, 2)
-    assert a["mean_rms"] == pytest.approx(0.1)
+    assert (a["mean_rms"], b["mean_rms"]) == pytest.approx((0.25, 0.1))  # of the fooled, as all sizes are
     assert a["zero_gradients"] == 0.25
     assert a["gradient_calls"] == 10  # the mean of its images
     assert (worst["gradient_calls"], worst["forward_calls"]) == pytest.approx((20, 40.3))

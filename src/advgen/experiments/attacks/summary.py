@@ -19,6 +19,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
 
     Success is the share, of the images that are right when clean, that get any wrong class: as the attack leaves them,
     in 256 grey levels (`_rounded`), under its controls (`_unaimed`); `_target`: that get the class it aims at, if any.
+    Sizes are of the changes that fooled: one that found nothing, or left a wrong answer alone, measures no distance.
 
     A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
     is no larger, those among them whose examples were crafted on another net and shown to this one; `inside` names
@@ -100,7 +101,7 @@ def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
         "success_target": float(reached_target.sum() / clean.sum()) if aimed else None,
         "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
         **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
-        "mean_rms": float(examples["rms"].mean()),
+        "mean_rms": float(reached["rms"].mean()) if len(reached) else None,
     }
 
 
