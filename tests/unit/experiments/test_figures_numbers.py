@@ -88,6 +88,7 @@ def answers(**predicted: list[int]) -> pa.Table:
                 "predicted": told,
                 "predicted_rounded": told,
                 "predicted_unaimed": told,
+                "target_label": np.nan,
             }
         )
         for net, told in predicted.items()

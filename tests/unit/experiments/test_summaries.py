@@ -107,11 +107,12 @@ def attacked(name, eps, predicted, confidence, **more):
             "predicted": predicted[n],
             "predicted_rounded": predicted[n] if n else 0,
             "predicted_unaimed": predicted[n] if n > 1 else 0,
+            "target_label": None,
             "confidence": confidence[n],
             "l0": n + 1,
             "l2": 0.5 * n,
             "linf": 0.1 * n,
-            "rms": 0.1,
+            "rms": 0.1 * (n + 1),
             **more,
         }
         for n in range(4)
@@ -136,12 +137,22 @@ def test_robustness_by_hand():
     assert b["confidence_on_mistakes"] == pytest.approx(0.7)
     assert (a["median_l0"], a["median_l2"], a["median_linf"]) == pytest.approx((2.5, 0.75, 0.15))
     assert (b["median_l0"], worst["median_l0"]) == (1, 2)
-    assert a["mean_rms"] == pytest.approx(0.1)
+    assert (a["mean_rms"], b["mean_rms"]) == pytest.approx((0.25, 0.1))  # of the fooled, as all sizes are
     assert a["zero_gradients"] == 0.25
     assert a["gradient_calls"] == 10  # the mean of its images
     assert (worst["gradient_calls"], worst["forward_calls"]) == pytest.approx((20, 40.3))
     assert (a["n"], worst["n"]) == (4, 4)
     assert (worst["inside"], worst["kind"], worst["target"]) == ("a, b", "worst_case", "none")
+
+
+def test_success_of_an_attack_with_a_target_is_any_wrong_class_and_success_target_that_one():
+    rows = attacked("aimed", 0.1, [2, 1, 0, 2], [0.9] * 4, target="random", target_label=2)
+    rows += attacked("free", 0.1, [2, 1, 0, 2], [0.9] * 4)
+    found = pd.DataFrame(robustness.summarise({"examples": columns(rows)})).set_index("attack")
+    assert (found.loc["aimed", "success"], found.loc["free", "success"]) == pytest.approx((2 / 3, 2 / 3))
+    assert found.loc["aimed", "success_target"] == pytest.approx(1 / 3)
+    assert np.isnan(found.loc["free", "success_target"])
+    assert np.isnan(found.loc["worst linf 0.1", "success_target"])
 
 
 def test_robustness_where_nothing_was_right_or_nothing_is_wrong():

@@ -212,7 +212,9 @@ def test_cells() -> None:
                 ["source", "kind", "dataset", "tested_on", "defence", "access", "target", "loss", "inside"], "net"
             ),
             **dict.fromkeys(["images", "parameters"], 1000),
-            **dict.fromkeys(["success", "success_rounded", "success_unaimed", "median_l0", "median_linf"], 0.5),
+            **dict.fromkeys(
+                ["success", "success_rounded", "success_unaimed", "success_target", "median_l0", "median_linf"], 0.5
+            ),
             **dict.fromkeys(["zero_gradients", "gradient_calls", "forward_calls"], 0.0),
             "attack": ["fgsm", "pgd"],
             **{

@@ -32,12 +32,14 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = [f"{name}\n{common.threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
     measures = [
-        strips.Measure(title, note, _success(facts, sources, attacks, right), False, (0, 100))
+        strips.Measure(title, note, _success(facts[facts[right].notna()], sources, attacks, right), False, (0, 100))
         for title, note, right in (
             ("success", "% of the images right when clean", "robust"),
             ("success as uint8", "% after rounding to k/255", "robust_rounded"),
-            ("success unaimed", "% by its change at other pixels", "robust_unaimed"),
+            ("success unaimed", "% by its controls", "robust_unaimed"),
+            ("target reached", "% put into the class aimed at", "off_target"),
         )
+        if facts[right].notna().any()
     ]
     for name, (title, note) in SIZES.items():
         measures.append(strips.Measure(title, note, _sizes(facts, sources, attacks, name), log=name == "l0"))

@@ -52,12 +52,15 @@ def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too.
 
     `robust_rounded`: on the attacked one as 256 grey levels show it; `robust_unaimed`: on the attack's controls
-    (`control`); `learnt`: not by a net at chance.
+    (`control`); `off_target`: not put into the class that the attack aims at; `learnt`: not by a net at chance.
     """
     facts = common.frame(tables["examples"])
     facts["clean"] = facts["predicted_clean"] == facts["label"]
     facts["robust"] = facts["clean"] & (facts["predicted"] == facts["label"])
     facts["robust_unaimed"] = facts["clean"] & (facts["predicted_unaimed"] == facts["label"])
+    aimed, reached = facts["target_label"].notna(), facts["predicted"] == facts["target_label"]
+    # NaN: attacks without a target
+    facts["off_target"] = (facts["clean"] & ~reached).astype(float).where(aimed)
     facts["robust_rounded"] = facts["clean"] & (facts["predicted_rounded"] == facts["label"])
     chance = at_chance(facts)
     facts["learnt"] = [net not in chance for net in zip(facts["source"], facts["source_seed"], strict=True)]

@@ -206,6 +206,7 @@ class Attacks(Kind[AttackSpec]):
                 "success": REAL64,
                 "success_rounded": REAL64,
                 "success_unaimed": REAL64,
+                "success_target": REAL64,
                 "confidence_on_mistakes": REAL64,
                 "median_l0": REAL64,
                 "median_l2": REAL64,
@@ -218,7 +219,7 @@ class Attacks(Kind[AttackSpec]):
             "Accuracy under attack",
             "Adversarial lab",
             measured=(
-                *("clean_accuracy", "accuracy", "success", "success_rounded", "success_unaimed"),
+                *("clean_accuracy", "accuracy", "success", "success_rounded", "success_unaimed", "success_target"),
                 *("confidence_on_mistakes", "median_l0", "median_l2", "median_linf", "mean_rms"),
                 *("zero_gradients", "gradient_calls", "forward_calls"),
             ),

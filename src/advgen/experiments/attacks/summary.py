@@ -17,6 +17,10 @@ from advgen.metrics.worst_case import worst_cases
 def summarise(tables: dict[str, pa.Table]) -> Rows:
     """Clean accuracy and accuracy under attack (right on both images), per source, seed and attack.
 
+    Success is the share, of the images that are right when clean, that get any wrong class: as the attack leaves them,
+    in 256 grey levels (`_rounded`), under its controls (`_unaimed`); `_target`: that get the class it aims at, if any.
+    Sizes are of the changes that fooled: one that found nothing, or left a wrong answer alone, measures no distance.
+
     A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
     is no larger, those among them whose examples were crafted on another net and shown to this one; `inside` names
     them, since one source may have met more than another, and its calls are their sum.
@@ -40,7 +44,8 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
             zero = float(own.drop_duplicates("index")["zero_gradient"].mean())
-            told = {**_robustness(worst), "success_unaimed": None, "zero_gradients": zero, **spent.to_dict()}
+            none = {"success_unaimed": None, "success_target": None}
+            told = {**_robustness(worst), **none, "zero_gradients": zero, **spent.to_dict()}
             rows.append({**keys, **named, **threat, **told})
     return columns(rows)
 
@@ -78,6 +83,9 @@ def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
     clean = (examples["predicted_clean"] == examples["label"]).to_numpy()
     unaimed = (examples["predicted_unaimed"] != examples["label"]).to_numpy()
     fooled = clean & ~right
+    target = examples["target_label"]
+    reached_target = clean & (examples["predicted"] == target).to_numpy()
+    aimed = bool(clean.any() and target.notna().any())
     mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != examples["label"]).to_numpy()]
     low, high = wilson(int(right.sum()), len(right))
     reached = examples[fooled]
@@ -90,9 +98,10 @@ def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
         "success": float(fooled.sum() / clean.sum()) if clean.any() else None,
         "success_rounded": float((clean & ~still_right).sum() / clean.sum()) if clean.any() else None,
         "success_unaimed": float((clean & unaimed).sum() / clean.sum()) if clean.any() else None,
+        "success_target": float(reached_target.sum() / clean.sum()) if aimed else None,
         "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
         **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
-        "mean_rms": float(examples["rms"].mean()),
+        "mean_rms": float(reached["rms"].mean()) if len(reached) else None,
     }
 
 
