@@ -366,7 +366,7 @@ def test_a_robustness_curve_is_slid_over_its_budgets(browser: Browser, pages: di
     )
     stops = [stop for stop, *_ in told]
     assert stops[0] == "clean"
-    smallest = [framed for stop, framed, _ in told if "of which up to" in stop]
+    smallest = [framed for stop, framed, _ in told if " up to " in stop]
     assert len(smallest) == 6 and smallest == sorted(smallest) and smallest[0] < smallest[-1]
     assert stops.index("fgsm-1: L∞ ≤ 0.1, 1 step") < stops.index("fgsm-2: L∞ ≤ 0.25, 1 step")
     assert len({places for *_, places in told}) > 5

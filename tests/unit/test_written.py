@@ -30,6 +30,7 @@ def test_the_blocks_of_a_report_ask_for_the_same(study: str) -> None:
     whole, task = report(study)
     for figure in task.figures:
         asked = yaml.safe_load(block(figure, task.definitions))
+        assert all(next(iter(one)) == "kind" for one in asked["figures"].values())
         quoted = Study.model_validate({"datasets": {"any": {"kind": "mnist"}}, **asked})
         for family, name in figure.made_of:
             assert getattr(quoted, family)[name] == getattr(whole, family)[name], (family, name)

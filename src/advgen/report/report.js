@@ -160,7 +160,7 @@ function matrix(data, state, choose, follow) {
 document.querySelectorAll(".table").forEach(tabulate);
 document.querySelectorAll(".explorer").forEach(explore);
 
-// What is linked to is opened; what is printed, too.
+// What is linked to is opened.
 function opened() {
   let at = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   for (; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;

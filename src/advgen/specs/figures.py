@@ -18,7 +18,11 @@ class FigureSpec(Spec):
 
     group: ClassVar[Group] = "Generative lab"
 
-    width_mm: Annotated[float, Field(ge=60, le=400)] = Field(180.0, description="width on paper")
+    width_mm: Annotated[float, Field(ge=60, le=400)] = Field(
+        180.0,
+        description="width on paper: 85 is a column, 180 a page; letters keep their size, so for a slide ask for 120 "
+        "and enlarge the PDF",
+    )
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -303,7 +303,7 @@ def test_a_slider_over_budgets_shows_what_is_fooled_within_each() -> None:
     framed = [sum(tile.framed for tile in looked.strips[0, stop]) for stop in range(len(looked.choices[1].stops))]
     # radii at quantiles of the three that are fooled
     assert framed == [0, 1, 1, 2, 2, 2, 3]
-    assert looked.choices[1].stops[-1].endswith("of which up to 1.50")
+    assert looked.choices[1].stops[-1].endswith(": L2 up to 1.50")
 
 
 def test_samples_are_slid_along_from_the_untrained_generator_to_the_trained_one() -> None:

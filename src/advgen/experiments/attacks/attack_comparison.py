@@ -116,6 +116,7 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> tol
     ]
     n = common.n_is(facts[facts["clean"]].groupby(["source", "source_seed", "attack"]).size())
     words = f"Share fooled of the images right when clean: {told.listed(parts, 6)}; {n}"
+    words += f", {told.seeds(facts['source_seed'])}"
     sentence = f"{words}, at budgets that differ, see the rows{attacked.left_out(facts)}."
     return told.Finding("What attacks achieve, and at what cost", sentence, rows)
 

@@ -198,8 +198,12 @@ def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Se
                 for row in rows.to_dict("records")
             ]
     names = [
-        f"{attack}: {common.threat(first[attack])}"
-        + ("" if radius is None else f", of which up to {common.number(radius)}")
+        f"{attack}: "
+        + (
+            common.threat(first[attack])
+            if radius is None
+            else f"{common.NORMS[first[attack]['norm']]} up to {common.number(radius)}"
+        )
         for attack, radius in stops
     ]
     about = "Slide from the clean images over the attacks, smaller budgets first; label → prediction, framed: wrong."

@@ -90,9 +90,19 @@ def block(figure: ReportFigure, definitions: Mapping[str, Mapping[str, Any]]) ->
     """The figure and all that it is made of, as a study asks for them."""
     asked: dict[str, dict[str, Any]] = {}
     for family, name in figure.made_of:
-        asked.setdefault(family, {})[name] = definitions[family][name]
+        asked.setdefault(family, {})[name] = _leading(definitions[family][name])
     text: str = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
     return text
+
+
+def _leading(value: Any) -> Any:
+    """The same with the keys first that say what it is; a command's JSON has them in the order of letters."""
+    if isinstance(value, list):
+        return [_leading(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    first = ("kind", "preset", "dataset", "base")
+    return {key: _leading(value[key]) for key in sorted(value, key=lambda key: key not in first)}
 
 
 def light(table: pa.Table, hidden: Sequence[str]) -> pa.Table:
