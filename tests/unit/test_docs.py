@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from advgen.commands.docs import QUOTED, TEMPLATE, QUOTING, with_numbers
+from advgen.commands.docs import QUOTED, QUOTING, TEMPLATE, with_numbers
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
