@@ -11,7 +11,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotat
 	pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test mutants stale-test slurm-test kill-test gpu-test browser-test bench check docs docs-site lock clean help
+.PHONY: run test mutants stale-test slurm-test kill-test gpu-test browser-test container-test bench check docs docs-site lock clean \
+	help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -41,6 +42,9 @@ gpu-test: $(BIN)/.test  ## on a GPU what a CPU gives, and how fast; its table go
 
 browser-test: $(BIN)/.test  ## the pages in headless Chromium: accessible, on a phone, in the dark, printed (a minute)
 	python -m pytest tests/browser $(ARGS)
+
+container-test: $(BIN)/.test  ## the Dockerfile's steps in a fresh Debian made by debootstrap (root, 20 GB, ten minutes)
+	python -m pytest tests/container $(ARGS)
 
 bench: $(BIN)/.test  ## ours beside what the field uses (half an hour): CV, large studies (ARGS="200 10000"), both labs
 	python benchmarks/cv.py

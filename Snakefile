@@ -13,14 +13,17 @@ import threading
 gc.freeze()
 gc.set_threshold(100_000, 20, 100)
 
-from advgen.driver.interrupts import in_one_line
+try:
+    from advgen.driver.interrupts import in_one_line
+except ModuleNotFoundError:  # deployed from a repository, say
+    sys.exit("advgen: is not installed beside Snakemake, as its jobs want it; pip install 'advgen[lab]'")
 
 sys.excepthook = in_one_line  # Ctrl-C while the study is read, too
 
 from advgen.core import catalog, paths
 from advgen.core.errors import ConfigError
 from advgen.core.code import save_digest_cache
-from advgen.driver.locking import lock_results
+from advgen.driver.locking import lock_results, refuse_other_places
 from advgen.driver.plan import build
 from advgen.driver.recovery import doubt
 from advgen.driver.runs import announce
@@ -30,8 +33,9 @@ from advgen.io.devices import heed_resources, refuse_unquoted_python, use_this_p
 from advgen.study.load import load_study
 
 use_this_python()
+refuse_other_places(workflow)
 try:
-    PLAN = build(load_study(config))
+    PLAN = build(load_study(config, workflow.configfiles))
 except ConfigError as error:
     sys.exit(str(error))
 

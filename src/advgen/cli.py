@@ -28,6 +28,7 @@ TOOLS = {
     "init": "Make a folder with a study of your own, or with a CV: advgen init my-study.",
     "run": "Run a study: Snakemake with all cores and GPUs; what it makes comes into results/.",
     "audit": "Say how robust a classifier of your own is, and whether the evaluation is sound: a page and its tables.",
+    "leaderboard": "Rank the nets of studies and audits on one page: on the same images, within the same eps.",
     "plan": "List the jobs of a study, or check it.",
     "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, DOCX, JSON. Needs no study, network or torch.",
     "verify": "Compare every artefact with the plan; --fix removes what does not agree.",

@@ -17,8 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from tests.browser.conftest import VIEWS, Browser
 from tests.fake_tables import fake_specs, fake_tables
+from tests.unit.test_leaderboard import attack, study
 
 from advgen import registry
+from advgen.commands.leaderboard import entries_of
+from advgen.commands.leaderboard import page as ranked
+from advgen.core.provenance import Stamp
 from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.figures import common, told
@@ -52,17 +56,31 @@ def drawn(kind: str) -> page.Figure:
     )
 
 
+EXPLORED = (
+    *("transfer_matrix", "inpainting_gallery", "interpolation_strips"),
+    *("inversion_gallery", "gan_samples", "accuracy_curves"),
+)
+"""Figures with images to look through: one for each way to do so."""
+
+
 def cv(sources: Path, figures: dict[str, Path], theme: str = "classic") -> str:
     files = [sources / name for name in ("profile.yaml", "publications.bib", "metrics.yaml")]
     made = build(files[0], files[1], files[2], lambda reference: 0.4137)
     return render("html", {**made, "theme": theme}, figures, STAMP).decode()
 
 
+def leaderboard(folder: Path) -> str:
+    """Of eight nets within two radii, one of them unsound."""
+    nets = {f"net-{number}": [attack("quick", number), attack("wide", 0, eps=0.2)] for number in range(8)}
+    study(folder, nets, [("box", "quick on net-7 seed 0", False, "check")])
+    return ranked(list(entries_of(folder, {})), Stamp("advgen leaderboard", {}, ""))[0]
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The example's CV in each theme, a long one, and a report."""
     folder = tmp_path_factory.mktemp("pages")
-    figures = [drawn(kind) for kind in ("transfer_matrix", "inpainting_gallery", "interpolation_strips")]
+    figures = [drawn(kind) for kind in EXPLORED]
     assert figures[0].png is not None
     (folder / "transfer.png").write_bytes(figures[0].png)
     tables = fake_tables()
@@ -77,6 +95,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "academic": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}, "academic"),
         "compact": cv(ROOT / "config/cv", {"transfer": folder / "transfer.png"}, "compact"),
         "long": cv(ROOT / "tests/unit/cv/fixture", {}),
+        "leaderboard": leaderboard(folder / "results"),
         "report": page.render("A study", sections, f"advgen:{STAMP}", tables["sanity_checks"], {"torch": "2"}),
     }
     for name, text in html.items():
@@ -84,7 +103,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in html}
 
 
-NAMES = ("example", "academic", "compact", "long", "report")
+NAMES = ("example", "academic", "compact", "long", "report", "leaderboard")
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +299,227 @@ def test_the_picture_is_that_of_the_scheme(browser: Browser, pages: dict[str, Pa
     look = """return [...document.querySelectorAll("#figure-transfer-matrix .plate img")].map(
         one => [one.className, getComputedStyle(one).display !== "none"]);"""
     assert browser.act(pages["report"], look) == [["light", True], ["dark", False]]
+
+
+def test_samples_are_slid_over_the_steps_of_training(browser: Browser, pages: dict[str, Path]) -> None:
+    told = browser.act(
+        pages["report"],
+        EXPLORER.replace("KIND", "gan-samples")
+        + """
+        const range = box.querySelector("input[type=range]"), told = [];
+        for (let stop = 0; stop <= range.max; stop++) {
+          range.value = stop;
+          range.dispatchEvent(new Event("input"));
+          told.push([box.querySelector(".stop").textContent, words()[0], places().join()]);
+        }
+        radio("gan-with-a-longer-name").click();
+        told.push([box.querySelector(".stop").textContent, words()[0], places().join()]);
+        return told;
+        """,
+    )
+    assert [stop for stop, *_ in told] == [
+        *("before training", "1/4 of the steps", "1/2 of the steps"),
+        *("all steps", "all steps"),  # another GAN, at the same stop
+    ]
+    assert [words for _, words, _ in told] == ["step 0", "step 1", "step 2", "step 4", "step 4"]
+    assert len({places for *_, places in told}) == 5
+
+
+def test_a_search_is_slid_over_its_restarts_and_steps(browser: Browser, pages: dict[str, Path]) -> None:
+    told = browser.act(
+        pages["report"],
+        EXPLORER.replace("KIND", "inversion-gallery")
+        + """
+        const [restart, step] = box.querySelectorAll("input[type=range]"), told = {};
+        const move = (range, stop) => { range.value = stop; range.dispatchEvent(new Event("input")); };
+        const slide = (range, stop) => { move(range, stop); return places().join(); };
+        told.first = box.querySelectorAll(".stop")[1].textContent;
+        told.steps = [0, 1, 2, 3, 4].map(stop => [slide(step, stop), box.querySelectorAll(".stop")[1].textContent]);
+        told.restarts = [0, 1, 2].map(stop => [slide(restart, stop), box.querySelectorAll(".stop")[0].textContent]);
+        told.best = [0, 1, 2].map(stop => { slide(restart, stop); return box.querySelectorAll(".framed").length; });
+        told.said = box.querySelector(".told").textContent;
+        return told;
+        """,
+    )
+    assert told["first"] == "after 9 steps"
+    assert [said for _, said in told["steps"]] == ["target", *(f"after {step} steps" for step in (0, 3, 6, 9))]
+    assert len({places for places, _ in told["steps"]}) == 5
+    assert [said for _, said in told["restarts"]] == [f"start {number} of 3" for number in (1, 2, 3)]
+    assert len({places for places, _ in told["restarts"]}) == 3
+    assert told["best"] == [0, 16, 0]
+    assert told["said"] == "16 images"
+
+
+def test_a_robustness_curve_is_slid_over_its_budgets(browser: Browser, pages: dict[str, Path]) -> None:
+    told = browser.act(
+        pages["report"],
+        EXPLORER.replace("KIND", "accuracy-curves")
+        + """
+        const range = box.querySelector("input[type=range]"), told = [];
+        for (let stop = 0; stop <= range.max; stop++) {
+          range.value = stop;
+          range.dispatchEvent(new Event("input"));
+          told.push([box.querySelector(".stop").textContent, box.querySelectorAll(".framed").length, places().join()]);
+        }
+        return told;
+        """,
+    )
+    stops = [stop for stop, *_ in told]
+    assert stops[0] == "clean"
+    smallest = [framed for stop, framed, _ in told if "of which up to" in stop]
+    assert len(smallest) == 6 and smallest == sorted(smallest) and smallest[0] < smallest[-1]
+    assert stops.index("fgsm-1: L∞ ≤ 0.1, 1 step") < stops.index("fgsm-2: L∞ ≤ 0.25, 1 step")
+    assert len({places for *_, places in told}) > 5
+
+
+ALL = """
+const boxes = [...document.querySelectorAll(".explorer")];
+const shown = box => [...box.querySelectorAll(".tile")].map(one => getComputedStyle(one).backgroundPosition).join()
+  + [...box.querySelectorAll(".words")].map(one => one.textContent).join();
+"""
+
+
+def test_every_control_of_every_explorer_shows_other_images(browser: Browser, pages: dict[str, Path]) -> None:
+    with browser.open(pages["report"]) as tab:
+        told = tab.run(
+            ALL
+            + """
+            const still = [];
+            let used = 0;
+            for (const box of boxes) for (const one of box.querySelectorAll("input[type=range], fieldset, .matrix")) {
+              const seen = new Set();
+              const stops = one.matches("[type=range]") ? [...Array(Number(one.max) + 1).keys()]
+                : [...one.querySelectorAll("input, button")];
+              for (const stop of stops) {
+                if (one.matches("[type=range]")) { one.value = stop; one.dispatchEvent(new Event("input")); }
+                else stop.click();
+                seen.add(shown(box));
+                used += 1;
+              }
+              if (seen.size < 2) still.push(one.outerHTML.slice(0, 200));
+            }
+            return {still, used, boxes: boxes.length};
+            """
+        )
+    assert told["boxes"] == len(EXPLORED)
+    assert told["still"] == []
+    assert told["used"] > 30
+
+
+def test_the_keyboard_reaches_and_works_every_kind_of_control(browser: Browser, pages: dict[str, Path]) -> None:
+    with browser.open(pages["report"]) as tab:
+        tab.press("Tab")
+        assert tab.run("return document.activeElement.className") == "skip"
+        tab.press("Enter")
+        assert tab.run("return location.hash") == "#content"
+
+        tab.tab_to(".matrix button")
+        pressed = "return [...document.querySelectorAll('.matrix button')].findIndex(one => one.ariaPressed === 'true')"
+        assert tab.run(pressed) == 0
+        tab.press("Tab")
+        assert tab.run(pressed) == 1
+
+        tab.tab_to("input[type=radio]")
+        before = tab.run("return document.activeElement.id")
+        tab.press("ArrowRight")
+        assert tab.run("return document.activeElement.id") != before
+        assert tab.run("return document.activeElement.checked") is True
+
+        tab.tab_to("summary")
+        tab.press("Enter")
+        assert tab.run("return document.activeElement.parentElement.open") is True
+        tab.tab_to("details[open] .sort")
+        tab.press("Space")
+        assert tab.run("return document.activeElement.closest('th').getAttribute('aria-sort')") == "ascending"
+        tab.press("Enter")
+        assert tab.run("return document.activeElement.closest('th').getAttribute('aria-sort')") == "descending"
+
+        tab.tab_to("input[type=range]")
+        at = "return [document.activeElement.value, document.activeElement.getAttribute('aria-valuetext')]"
+        first = tab.run(at)
+        tab.press("ArrowRight", "ArrowRight")
+        second = tab.run(at)
+        tab.press("End")
+        last = tab.run(at)
+    assert [first[0], second[0]] == ["0", "2"]
+    assert len({first[1], second[1], last[1]}) == 3
+
+
+def test_what_has_the_focus_is_seen(browser: Browser, pages: dict[str, Path]) -> None:
+    with browser.open(pages["report"]) as tab:
+        for selector in ("nav a", ".matrix button", ".plate", "summary", "input[type=range]", "select", ".scroll"):
+            tab.press("Home")
+            tab.run(f"document.querySelector({selector!r}).closest('details')?.setAttribute('open', '')")
+            tab.tab_to(selector)
+            assert tab.run("return getComputedStyle(document.activeElement).outlineStyle") != "none", selector
+
+
+def test_a_finger_and_a_pointer_choose_a_transfer_cell(browser: Browser, pages: dict[str, Path]) -> None:
+    cell = ".matrix tbody tr:nth-child(2) td:nth-child(3) button"
+    chosen = f"return document.querySelector({cell!r}).ariaPressed"
+    with browser.open(pages["report"], 390, touch=True) as tab:
+        before = tab.run(ALL + "return shown(boxes[0])")
+        tab.tap(cell)
+        assert tab.run(chosen) == "true"
+        assert tab.run(ALL + "return shown(boxes[0])") != before
+    with browser.open(pages["report"]) as tab:
+        assert tab.run(chosen) == "false"
+        tab.hover(cell)
+        assert tab.run(chosen) == "true"
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures_and_paper_follow_the_scheme(
+    browser: Browser, pages: dict[str, Path], width: int, scheme: str
+) -> None:
+    with browser.open(pages["report"], width, scheme) as tab:
+        told = tab.run(
+            """
+            const there = one => getComputedStyle(one).display !== "none";
+            const seen = [...document.querySelectorAll(".plate img")].filter(there);
+            return {
+              classes: [...new Set(seen.map(one => one.className))],
+              loaded: seen.length,
+              wide: document.documentElement.scrollWidth <= innerWidth,
+              paper: getComputedStyle(document.body).backgroundColor,
+            };
+            """
+        )
+    assert told["classes"] == [scheme] and told["loaded"] == len(EXPLORED)
+    assert told["wide"]
+    assert told["paper"] == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}[scheme]
+
+
+def test_what_was_not_made_is_told_and_the_rest_is_there(browser: Browser, pages: dict[str, Path]) -> None:
+    with browser.open(pages["report"]) as tab:
+        told = tab.run(
+            """
+            const gone = document.getElementById("figure-gone");
+            return {
+              badge: gone.querySelector(".badge").textContent, words: gone.querySelector(".absent").textContent,
+              pictures: gone.querySelectorAll("img").length,
+              found: document.querySelector(".found .missing p").textContent,
+              others: document.querySelectorAll(".plate").length,
+            };
+            """
+        )
+    assert told["badge"] == "not made"
+    assert "snakemake results/figures/gone.png" in told["words"]
+    assert told["pictures"] == 0 and told["others"] == len(EXPLORED)
+    assert "not made" in told["found"]
+
+
+def test_a_leaderboard_is_sorted_by_another_column(browser: Browser, pages: dict[str, Path]) -> None:
+    told = browser.act(
+        pages["leaderboard"],
+        """
+        const box = [...document.querySelectorAll(".table")].find(one => one.textContent.includes("≤ 0.1"));
+        const nets = () => [...box.querySelectorAll("tbody tr")].map(row => row.children[1].textContent);
+        const heads = [...box.querySelectorAll("thead th")].map(head => head.textContent), begun = nets();
+        box.querySelectorAll("thead button")[heads.indexOf("accuracy under attack")].click();
+        return [begun, nets()];
+        """,
+    )
+    assert told[0] == [f"net-{number} seed 0" for number in range(6, -1, -1)]
+    assert told[1] == told[0][::-1]

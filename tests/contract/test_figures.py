@@ -252,9 +252,32 @@ def test_colour_images_and_dark_paper(kind: str, colourful: dict[str, pa.Table])
         assert figure.axes
         common.darkened(figure)
         assert to_rgb(figure.get_facecolor()) == to_rgb(common.DARK_PAPER)
-        for text in figure.findobj(Text):
-            if text.get_text() and text.get_gid() is None:
-                assert (luminance(to_rgb(text.get_color())) + 0.05) / paper > 4.5, text.get_text()
+        with common.style():  # whose letters say how many ticks there are
+            looks_dark(laid_out(figure), paper)
+
+
+def looks_dark(figure: Figure, paper: float) -> None:
+    """Letters stand out from the paper, what is behind them and the grid do not."""
+    for text in figure.findobj(Text):
+        if text.get_text() and text.get_gid() is None:
+            assert (luminance(to_rgb(text.get_color())) + 0.05) / paper > 4.5, text.get_text()
+            backing = text.get_bbox_patch()
+            assert backing is None or luminance(to_rgb(backing.get_facecolor())) + 0.05 < 1.1 * paper
+    for axes in figure.axes:
+        for line in (*axes.get_xgridlines(), *axes.get_ygridlines()):
+            assert luminance(to_rgb(line.get_color())) < 0.1
+
+
+def test_ticks_that_only_small_letters_leave_room_for_are_dark_too() -> None:
+    with common.style():
+        page = common.Page(60, 50)
+        page.axes(13, 5, 40, 40).set_ylim(0, 0.18)
+    files(page.figure)  # as a job does: it makes all ticks
+    common.darkened(page.figure)
+    with common.style():
+        figure = laid_out(page.figure)
+        assert len([tick for tick in figure.axes[0].get_yticks() if tick <= 0.18]) > 6
+        looks_dark(figure, luminance(to_rgb(common.DARK_PAPER)) + 0.05)
 
 
 def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table]) -> None:

@@ -20,6 +20,7 @@ from tests.project import ROOT
 
 from advgen.cli import main
 from advgen.commands.audit import command
+from advgen.commands.leaderboard import entries_of
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table
 
@@ -82,6 +83,10 @@ def test_a_page_and_its_tables(here: Path, capfd: pytest.CaptureFixture[str]) ->
     stamp = read_stamp(Path("net-audit/examples.parquet"))
     assert stamp is not None and stamp.command == line
     assert set(stamp.inputs) == {"net.safetensors", "data.npz", "net.py"}
+    ranked = {entry.eps: entry for entry in entries_of(Path("net-audit"), {})}
+    assert sorted(ranked) == [0.025, 0.05, 0.1, 0.2]
+    assert (ranked[0.1].net, ranked[0.1].data, ranked[0.1].n) == ("net.safetensors", "data.npz", 240)
+    assert (ranked[0.1].right.sum(), ranked[0.1].clean, ranked[0.1].failed) == (120, 240, ())
 
 
 def test_the_same_audit_gives_the_same_bytes(here: Path) -> None:
@@ -96,6 +101,7 @@ def test_an_unsound_one_says_so(here: Path) -> None:
     main(["audit", "net.safetensors", "--data", "data.npz", "--eps", "0.1", "--factory", "net.py:Rounded"])
     page = Path("net-audit.html").read_text()
     assert "input gradients are not zero" in page.partition("Robustness</h2>")[0]
+    assert all(entry.failed for entry in entries_of(Path("net-audit"), {}))
 
 
 @pytest.mark.parametrize(

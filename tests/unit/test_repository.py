@@ -144,3 +144,22 @@ def test_imports_go_one_way_and_nothing_in_a_circle() -> None:
     command = Path(sys.executable).with_name("lint-imports")
     result = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-2000:]
+
+
+def test_the_workflow_catalog_finds_what_it_asks_for() -> None:
+    """Its rules: https://snakemake.github.io/snakemake-workflow-catalog/docs/about/adding_workflows.html."""
+    readme = (ROOT / "README.md").read_text().lower()
+    assert "snakemake" in readme and "workflow" in readme
+    assert (ROOT / "workflow/Snakefile").is_file() and (ROOT / "LICENSE").is_file()
+    rules = [path.suffix for path in (ROOT / "workflow/rules").iterdir() if path.is_file()]
+    assert rules and set(rules) == {".smk"}
+    assert "## " in (ROOT / "config/README.md").read_text()
+    assert (ROOT / "config/config.yaml").is_file()  # which snakedeploy names as its configfile
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert "pip install" in usage["mandatory-flags"]["desc"] and usage["mandatory-flags"]["flags"] == ""
+    stack = usage["software-stack-deployment"]
+    assert set(stack) == {"conda", "apptainer", "apptainer+conda"} and set(stack.values()) == {False}
+    directives = re.compile(r"^ *(conda|container|containerized|envmodules):", re.MULTILINE)
+    for path in (ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.smk")):
+        assert not directives.search(path.read_text()), f"{path}: tell the catalog"
+    assert usage["report"] is True

@@ -132,6 +132,20 @@ def test_whole_study_from_configfile_is_checked_alike() -> None:
         load_study({**BASE, "attacks": {**BASE["attacks"], "fgsm": {"kind": "fgsm", "eps": -1}}})
 
 
+def test_a_whole_study_is_that_of_the_file_that_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.yaml").write_text("a: [")
+    (tmp_path / "mine.yaml").write_text(TEXT)
+    study = yaml.safe_load(TEXT)
+    assert load_study(study, ["broken.yaml", tmp_path / "mine.yaml"]).files == ("mine.yaml",)
+    assert load_study(study, ["broken.yaml"]).files == ()
+    assert load_study({**study, "title": "edited"}, ["mine.yaml"]).files == ()
+    (tmp_path / "other.yaml").write_text(TEXT)
+    assert load_study({**study, "study": "other.yaml"}, ["mine.yaml"]).files == ("other.yaml",)
+    with pytest.raises(ConfigError, match="study= names a whole study"):
+        load_study({**study, "study": "other.yaml", "title": "edited"}, ["mine.yaml"])
+
+
 def test_base_study_lends_definitions(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(TEXT)
     path = tmp_path / "study.yaml"

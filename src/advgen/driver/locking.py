@@ -1,4 +1,7 @@
-"""One driver per results folder: a kernel lock that needs no unlocking, however the driver ends."""
+"""Where results lie: in a folder that jobs read and write by its path, with one driver at a time.
+
+A kernel lock needs no unlocking, however the driver ends.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import fcntl
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from advgen.core.paths import RESULTS
 
@@ -31,6 +35,21 @@ def lock_results() -> None:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"process {os.getpid()}\n".encode(), 0)
     _HELD.append(handle)
+
+
+def refuse_other_places(workflow: Any) -> None:
+    """Exit with one line if Snakemake would keep results elsewhere: called while the Snakefile is read.
+
+    A job's inputs are files of the package, too, and stamps, states and checks are read from results/ by their paths:
+    elsewhere, `advgen verify` would find nothing, and nothing wrong.
+    """
+    here = f"{RESULTS}{os.sep}"
+    if provider := workflow.storage_settings.default_storage_provider:
+        told = f"--default-storage-provider {provider}: jobs read and write {here} on a disk that all of them see; "
+        sys.exit(f"{told}leave it out, and copy {here} when the run has ended")
+    if workflow.modifier.path_modifier.replace_prefix(f"{RESULTS}/report", "output") != f"{RESULTS}/report":
+        told = f"module advgen: prefix and replace_prefix: results come into {here} and nowhere else; leave them out, "
+        sys.exit(f"{told}and run a workflow with results of its own in another folder: snakemake --directory FOLDER")
 
 
 def _stop(message: str) -> None:

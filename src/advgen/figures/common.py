@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import Collection as MarkCollection
 from matplotlib.colors import Colormap, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
@@ -122,15 +123,19 @@ _DARK = {
     **dict(zip(COLOURS, ("#5ab4ee", "#ff8f4d", "#4cc79c", "#e08fc0", "#d9b340", "#8fd0f5", "#b0b0b0"), strict=True)),
 }
 """What stands for each colour of the style on dark paper, as legible there."""
-_FIXED = "keeps its colours"
+FIXED = "keeps its colours"
 """Marks what lies on a colour that means something, and so stays as it is."""
 
 
+@styled
 def darkened(figure: Figure) -> Figure:
     """The same figure for a dark page: the style's colours change, pictures and the colours of cells stay."""
     colours = {to_rgb(light): to_rgb(dark) for light, dark in _DARK.items()}
-    for artist in figure.findobj():
-        if artist.get_gid() == _FIXED:
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()  # an axis makes its ticks only now, as many as the style's letters leave room for
+    backings = [patch for text in figure.findobj(Text) if (patch := text.get_bbox_patch()) is not None]
+    for artist in [*figure.findobj(), *backings]:
+        if artist.get_gid() == FIXED:
             continue
         for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
             get, put = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
@@ -320,14 +325,14 @@ def heat_cell(
     axes: Axes, x: float, y: float, text: str, fill: tuple[float, ...], lines: Sequence[str], wide: float
 ) -> None:
     """A unit square filled with a colour, with a large text and small lines under it; `wide` is its millimetres."""
-    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="none", gid=_FIXED))
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor="none", gid=FIXED))
     axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor="white", linewidth=1.0))
     luminance = np.dot([0.2126, 0.7152, 0.0722], np.power(fill[:3], 2.2))
     # At this luminance white and dark words have the same contrast.
     ink = "white" if luminance < 0.2 else INK
     small = min((fitting_size(line, 0.9 * wide, 5.2, 3.5) for line in lines), default=5.2)
     total = 8 + 1.25 * small * len(lines)
-    where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "color": ink, "gid": _FIXED}
+    where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "color": ink, "gid": FIXED}
     middle = (x + 0.5, y + 0.5)
     size = fitting_size(text, 0.9 * wide, 7.5, 3.5, weight="bold")
     axes.annotate(text, middle, (0, total / 2 - 4), size=size, weight="bold", **where)
@@ -492,6 +497,14 @@ def over_seeds(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[f
         return mean, mean, mean
     half = float(stdtrit(len(values) - 1, (1 + confidence) / 2) * values.std(ddof=1) / math.sqrt(len(values)))
     return mean, mean - half, mean + half
+
+
+def median(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Median with the order statistics that bound it with 95 % confidence (the sign test's interval)."""
+    ordered, n = np.sort(values), len(values)
+    reach = 1.96 * np.sqrt(n) / 2
+    low, high = int(max(0, np.floor(n / 2 - reach))), int(min(n - 1, np.ceil(n / 2 + reach)))
+    return float(np.median(ordered)), float(ordered[low]), float(ordered[high])
 
 
 def running_mean(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:

@@ -30,7 +30,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Measure:
-    """One column: what is measured and in which direction it is better; `zero`: effects, with a line at none."""
+    """One column: what is measured and in which direction it is better; `zero`: effects, with a line at none.
+
+    `reference`, too, gets a dashed line.
+    """
 
     title: str
     note: str
@@ -38,6 +41,12 @@ class Measure:
     log: bool = False
     limits: tuple[float, float] | None = None
     zero: bool = False
+    reference: float | None = None
+
+    @property
+    def line(self) -> float | None:
+        """Where the dashed line stands, if there is one."""
+        return 0.0 if self.zero else self.reference
 
 
 def draw(
@@ -81,8 +90,8 @@ def _column(axes: Axes, measure: Measure, rows: int, groups: int, row: float, wi
         axes.set_xscale("log")
     if measure.marks:
         axes.set_xlim(*_limits(measure))
-    if measure.zero:
-        axes.axvline(0, color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
+    if measure.line is not None:
+        axes.axvline(measure.line, color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     low, high = axes.get_xlim()
     for mark in measure.marks:
         y = mark.row + (mark.group - (groups - 1) / 2) * DODGE / row
@@ -94,7 +103,7 @@ def _column(axes: Axes, measure: Measure, rows: int, groups: int, row: float, wi
         axes.plot(mark.value, y, common.marker(mark.group)[0], color=colour, markersize=4.5, zorder=3, clip_on=False)
         # Outside the frame, where no bar can cross it.
         axes.annotate(
-            common.number(mark.value),
+            common.number(mark.value).replace("-", "−"),
             (1, y),
             (2, 0),
             xycoords=("axes fraction", "data"),
@@ -107,12 +116,14 @@ def _column(axes: Axes, measure: Measure, rows: int, groups: int, row: float, wi
         common.log_numbers(axes.xaxis, max(3, int(width // 10)))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(max(2, int(width // 9)), steps=[1, 2, 2.5, 5, 10]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}".replace("-", "−")))
 
 
 def _limits(measure: Measure) -> tuple[float, float]:
     """Room for every mark and seed; an interval may be cut."""
     shown = np.concatenate([[mark.value, *mark.seeds] for mark in measure.marks])
+    if measure.reference is not None:
+        shown = np.append(shown, measure.reference)
     ends = np.concatenate([[mark.low, mark.high] for mark in measure.marks])
     if measure.limits is not None:
         floor, ceiling = measure.limits

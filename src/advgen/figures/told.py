@@ -48,11 +48,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to choose among images: a slider over steps in order, or a button for each stop."""
+    """One way to choose among images, at `first` to begin with: a slider over steps in order, or a button for each."""
 
     name: str
     stops: Sequence[str]
     control: Literal["slider", "buttons"] = "buttons"
+    first: int = 0
 
 
 Strips = dict[tuple[int, ...], list[Tile]]
@@ -96,7 +97,7 @@ class Explorer:
         cells = {f"{row},{column}": share for (row, column), share in (self.cells or {}).items()}
         return {
             "about": self.about,
-            "choices": [{"name": one.name, "stops": list(one.stops), "control": one.control} for one in self.choices],
+            "choices": [{**one.__dict__, "stops": list(one.stops)} for one in self.choices],
             "cells": cells,
             "measured": self.measured,
             "strips": strips,

@@ -605,6 +605,28 @@ def judge_is_calibrated(calibration: pa.Table) -> list[Check]:
     return checks
 
 
+STALLED = 0.5
+"""Share of a training's steps from which on its gradient has vanished, or its discriminator overpowered, for good."""
+
+
+def gans_have_learnt(quality: pa.Table) -> list[Check]:
+    """Samples have not collapsed, and neither network kept the other from learning for most of the training.
+
+    A warning, since to fail so may be what a study shows.
+    """
+    checks = []
+    for one in quality.to_pylist():
+        stalled, collapsed = max(one["vanishing"], one["overpowered"]), "collapsed, " if one["collapsed"] else ""
+        detail = (
+            f"{collapsed}{one['classes']} of {len(one['class_share'])} classes over 1 %; "
+            f"{one['vanishing']:.1%} of the steps had a vanishing gradient, {one['overpowered']:.1%} an overpowering "
+            "discriminator"
+        )
+        subject, holds = f"{one['gan']} seed {one['seed']}", not one["collapsed"] and stalled < STALLED
+        checks.append(_check("the GAN has learnt", subject, holds, detail, one["n"], "warning", estimate=stalled))
+    return checks
+
+
 STATISTICAL: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("examples",): (
         attacks_in_order,
@@ -617,6 +639,7 @@ STATISTICAL: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("transfer", "transferred"): (white_box_is_strongest,),
     ("inpainting",): (contextual_loss_is_better, masks_in_order),
     ("calibration",): (judge_is_calibrated,),
+    ("gan_quality",): (gans_have_learnt,),
 }
 """By the kinds of tables that they look at."""
 INVARIANT: dict[tuple[str, ...], tuple[Test, ...]] = {

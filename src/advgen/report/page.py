@@ -24,7 +24,7 @@ from markupsafe import Markup
 TEMPLATES = Path(__file__).parent
 PNG = b"\x89PNG\r\n\x1a\n"
 STATUSES = ("failed", "warning", "passed")
-LINKING = {"on", "seed", "against", "with", "in", "of", "and", "+"}
+LINKING = {"on", "seed", "against", "with", "behind", "in", "of", "and", "+"}
 """What a check's subject is made of beside names and seeds."""
 
 # A column with its interval in two more; the shorter the name, the later, so that `error` does not take `x_error`'s.

@@ -59,7 +59,8 @@ function tabulate(box, count) {
     told.textContent = left === rows.length ? `${rows.length} rows` : `${left} of ${rows.length} rows`;
   };
   search.addEventListener("input", narrow);
-  tools.append(element("label", { htmlFor: search.id }, "Search", element("span", { className: "hidden", textContent: ` ${caption}` })), search);
+  const tool = (label, control) => tools.append(element("span", { className: "tool" }, label, control));
+  tool(element("label", { htmlFor: search.id }, "Search", element("span", { className: "hidden", textContent: ` ${caption}` })), search);
   heads.forEach((head, column) => {
     const values = [...new Set(rows.map(row => text(row, column)))];
     if (head.classList.contains("number") || values.length < 2 || values.length > FEW) return;
@@ -68,7 +69,7 @@ function tabulate(box, count) {
       ...values.sort().map(value => element("option", { value, textContent: value })));
     choice.addEventListener("change", narrow);
     chosen.push([column, choice]);
-    tools.append(element("label", { htmlFor: choice.id, textContent: head.textContent }), choice);
+    tool(element("label", { htmlFor: choice.id, textContent: head.textContent }), choice);
   });
   tools.append(told);
   narrow();
@@ -78,7 +79,7 @@ function tabulate(box, count) {
 
 function explore(box, count) {
   const data = JSON.parse(document.getElementById(box.dataset.explorer).textContent);
-  const state = data.choices.map(() => 0);
+  const state = data.choices.map(choice => choice.first);
   const strip = element("ul", { className: "strip" });
   const told = element("output", { className: "told" });
   const follow = [];
@@ -110,7 +111,7 @@ function explore(box, count) {
     if (choice.stops.length < 2 || (cells && number < 2)) return;
     const name = `choice-${count}-${number}`;
     if (choice.control === "slider") {
-      const range = element("input", { type: "range", id: name, min: 0, max: choice.stops.length - 1, value: 0 });
+      const range = element("input", { type: "range", id: name, min: 0, max: choice.stops.length - 1, value: choice.first });
       const here = element("output", { htmlFor: name, className: "stop" });
       range.addEventListener("input", () => choose(number, Number(range.value)));
       follow.push(() => {
@@ -121,7 +122,7 @@ function explore(box, count) {
     } else {
       const group = element("fieldset", {}, element("legend", { textContent: choice.name }));
       choice.stops.forEach((stop, place) => {
-        const radio = element("input", { type: "radio", name, id: `${name}-${place}`, checked: place === 0 });
+        const radio = element("input", { type: "radio", name, id: `${name}-${place}`, checked: place === choice.first });
         radio.addEventListener("change", () => choose(number, place));
         group.append(radio, element("label", { htmlFor: radio.id, textContent: stop }));
       });

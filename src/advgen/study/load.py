@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,16 @@ class Loaded:
     source: Source = field(default_factory=lambda: Source("", {}))
 
 
-def load_study(config: Mapping[str, Any] | None = None) -> Loaded:
+def load_study(config: Mapping[str, Any] | None = None, files: Iterable[str | Path] = ()) -> Loaded:
     """The study that Snakemake's `config` asks for: `study=PATH`, a whole study, or the default one.
 
-    Raises ConfigError with one or two lines.
+    A whole study that one of `files`, Snakemake's configuration files, holds is loaded from there: with its lines, its
+    base, and a name by which `advgen verify` finds it. Raises ConfigError with one or two lines.
     """
     config = dict(config or {})
+    whole = {key: value for key, value in config.items() if key != "study"}
+    if whole and (holder := _holder(plain(whole), files)):
+        config = {"study": config.get("study", holder)}
     if set(config) <= {"study"}:
         path = config.get("study", DEFAULT_STUDY)
         if not isinstance(path, str):
@@ -47,6 +51,16 @@ def load_study(config: Mapping[str, Any] | None = None) -> Loaded:
     source = Source("the config given to Snakemake", {})
     _load_plugins(config, source, Path())
     return _check(plain(config), source, None, ())
+
+
+def _holder(study: dict[str, Any], files: Iterable[str | Path]) -> str | None:
+    for file in files:
+        try:
+            if read_yaml(Path(file))[0] == study:
+                return os.path.relpath(file)
+        except ConfigError:
+            continue  # a file of somebody else's workflow
+    return None
 
 
 def load_file(path: Path) -> Loaded:

@@ -14,17 +14,25 @@ from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
-from advgen.experiments.attacks import attacked, robustness
+from advgen.experiments.attacks import accuracy_curves, attacked, robustness
 from advgen.experiments.attacks.complexity_curves import short
+from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
 from advgen.experiments.convergences.convergence import right_after
-from advgen.experiments.gans.loss_curves import spans
+from advgen.experiments.gans import gan_samples
+from advgen.experiments.gans.experiment import GanSamplesFigure
+from advgen.experiments.gans.gan_samples import _limit
+from advgen.experiments.gans.loss_curves import _scales, spans
 from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
+from advgen.experiments.inversions import inversion_gallery
+from advgen.experiments.inversions.experiment import InversionGalleryFigure
 from advgen.experiments.linearities.summary import straightness
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
 from advgen.experiments.transfers.published_transfer import _details as published_details
 from advgen.experiments.transfers.published_transfer import _ours, finding
 from advgen.experiments.transfers.transfer_matrix import learnt
+from advgen.experiments.truncations import truncation
+from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
@@ -257,3 +265,88 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     before, after = told_of(table), told_of(replace(table, errors=errors))
     assert (before[0] == after[0]) != verified
     assert before[1] == after[1] or verified
+
+
+def smallest_changes(lengths: list[float], right: list[bool]) -> dict[str, pa.Table]:
+    """Examples of an attack on one net that seeks the smallest change in L2; images not right under it are fooled."""
+    table = fake_table("examples")
+    mask = pc.and_(pc.equal(table["source"], "net-a"), pc.equal(table["attack"], "deepfool"))
+    table = table.filter(pc.and_(mask, pc.equal(table["source_seed"], 0))).slice(0, len(lengths))
+    label = table["label"].to_numpy()
+    told_ = {
+        "l2": np.array(lengths),
+        "predicted_clean": label,
+        "predicted": np.where(right, label, (label + 1) % 10),
+    }
+    for name, values in told_.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.field(place), pa.array(values).cast(table.field(place).type))
+    return {"examples": table}
+
+
+def curves(tables: dict[str, pa.Table]) -> AccuracyCurvesFigure:
+    return AccuracyCurvesFigure(kind="accuracy_curves", sources=("net-a",), attacks=("deepfool",))
+
+
+def test_smallest_changes_are_told_by_the_middle_one_of_the_fooled() -> None:
+    tables = smallest_changes([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
+    found = accuracy_curves.finding(tables, curves(tables))
+    assert "deepfool fools 75.0 % of what net-a has right, half of these within L2 1.00 [0.500, 1.50]" in found.sentence
+    [row] = [row for row in found.rows if row["under"] == "deepfool"]
+    assert (row["half_within"], row["accuracy"]) == (1.0, 0.25)
+
+
+def test_a_slider_over_budgets_shows_what_is_fooled_within_each() -> None:
+    tables = smallest_changes([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
+    looked = accuracy_curves.explorer(tables, curves(tables))
+    framed = [sum(tile.framed for tile in looked.strips[0, stop]) for stop in range(len(looked.choices[1].stops))]
+    # radii at quantiles of the three that are fooled
+    assert framed == [0, 1, 1, 2, 2, 2, 3]
+    assert looked.choices[1].stops[-1].endswith("of which up to 1.50")
+
+
+def test_samples_are_slid_along_from_the_untrained_generator_to_the_trained_one() -> None:
+    tables = {"gan_snapshots": fake_table("gan_snapshots")}
+    looked = gan_samples.explorer(tables, GanSamplesFigure(kind="gan_samples", gans=("gan-a",)))
+    stops = looked.choices[1].stops
+    assert stops == ["before training", "1/4 of the steps", "1/2 of the steps", "all steps"]
+    assert [looked.strips[0, stop][0].words for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
+
+
+def test_a_search_is_slid_along_over_steps_and_restarts() -> None:
+    tables = {kind: fake_table(kind) for kind in ("inversion", "inversion_steps")}
+    spec = InversionGalleryFigure(kind="inversion_gallery", inversion="inversion", images=4)
+    looked = inversion_gallery.explorer(tables, spec)
+    _, restarts, steps = looked.choices
+    assert list(restarts.stops) == ["start 1 of 3", "start 2 of 3", "start 3 of 3"]
+    assert list(steps.stops) == ["target", "after 0 steps", "after 3 steps", "after 6 steps", "after 9 steps"]
+    assert all(len(strip) == 4 for strip in looked.strips.values())
+    framed = {start: [tile.framed for tile in looked.strips[0, start, 4]] for start in range(3)}
+    assert framed == {0: [False] * 4, 1: [True] * 4, 2: [False] * 4}
+    assert looked.strips[0, 0, 0] == looked.strips[0, 2, 0]  # targets
+
+
+def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would_be_flat() -> None:
+    calm = pd.DataFrame({"step": range(1, 101), "logit_real": 0.0, "logit_fake": 0.0})
+    calm = calm.assign(loss_generator=math.log(2), loss_discriminator=2 * math.log(2))
+    wild = calm.assign(loss_generator=[math.log(2)] + [12.0] * 99)
+    flat = _scales([calm, calm], 5)["non-saturating"]
+    assert (flat.low, flat.high, flat.log) == pytest.approx((math.log(2), 2 * math.log(2), False))
+    both = _scales([calm, wild], 5)["non-saturating"]
+    assert (both.high, both.log) == (12.0, True)
+
+
+def test_few_bars_are_cut_so_that_class_shares_can_be_compared() -> None:
+    even, collapsed = np.full((1, 10), 0.1), np.eye(10)[:1]
+    assert _limit(even) == pytest.approx(18)
+    assert _limit(np.concatenate([even, collapsed])) == pytest.approx(35)
+
+
+def test_truncated_latent_vectors_stand_beside_all_of_them() -> None:
+    tables = {kind: fake_table(kind) for kind in ("truncation", "gan_quality")}
+    found = truncation.finding(tables, TruncationFigure(kind="truncation", truncation="truncation"))
+    quality = tables["gan_quality"].to_pandas()
+    for gan, one in quality.groupby("gan"):
+        [row] = [row for row in found.rows if row["generator"] == gan and row["threshold"] == math.inf]
+        assert row["precision"] == pytest.approx(one["precision"].mean())
+    assert "untruncated" in found.sentence

@@ -12,7 +12,7 @@ from advgen import registry
 from advgen.attacks.run import craft
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
-from advgen.core.schema import Image
+from advgen.core.schema import TEXT, Image
 from advgen.io.checkpoints import build
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
@@ -507,6 +507,20 @@ def test_real_images_are_the_lowest_rung(n, kind, real, holds):
     )
     (check,) = sanity.judge_is_calibrated(calibration)
     assert (check["kind"], check["holds"], check["n"]) == (kind, holds, n)
+
+
+@pytest.mark.parametrize(
+    ("failed", "holds"),
+    [({}, True), ({"collapsed": True}, False), ({"vanishing": 0.6}, False), ({"overpowered": 0.9}, False)],
+)
+def test_gans_that_failed_get_a_flag(failed, holds):
+    told = TABLES["gan_quality"]
+    same = {name: "x" if kind == TEXT else 0 for name, kind in told.columns.items()}
+    same |= {"gan": "pair", "seed": [3], "n": 500, "classes": 9, "class_share": [[0.1] * 9 + [0.0]]}
+    same |= {"vanishing": 0.1, "overpowered": 0.2, "collapsed": False}
+    (check,) = sanity.check_tables({"gan_quality": arrow_table("gan_quality", {**same, **failed})})
+    assert (check["kind"], check["holds"], check["subject"]) == ("warning", holds, "pair seed 3")
+    assert "9 of 10 classes over 1 %" in check["detail"]
 
 
 @pytest.mark.parametrize(("step_size", "kind"), [(0.02, "check"), (0.005, "warning")])

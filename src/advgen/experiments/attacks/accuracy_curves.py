@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
 from advgen.figures import common, told
+from advgen.metrics.intervals import wilson
 from advgen.metrics.worst_case import BALLS
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
@@ -113,7 +116,10 @@ def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
 
 
 def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
-    """Share of the images that are right and whose smallest change found is longer than x; spread of the seeds."""
+    """Share of the images that are right and whose smallest change found is longer than x, with its interval.
+
+    The interval is Wilson's for the number of images, as that of the points; a thin line for each of several nets.
+    """
     if rows.empty:
         return
     norm = rows["norm"].iloc[0]
@@ -124,8 +130,11 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     x = np.linspace(0, max(end, 1e-6) * 1.05, 120)
     nets = rows.assign(reach=reach).groupby("source_seed")["reach"]
     curves = np.array([100 * (one.to_numpy()[None] > x[:, None]).mean(1) for _, one in nets])
-    if len(curves) > 1:
-        axes.fill_between(x, curves.min(0), curves.max(0), color=common.colour(number), alpha=0.2, linewidth=0)
+    for curve in curves if len(curves) > 1 else ():
+        axes.plot(x, curve, color=common.colour(number), linewidth=0.5, alpha=0.6)
+    n = int(nets.size().min())
+    ends = np.array([wilson(round(mean / 100 * n), n) for mean in curves.mean(0)])
+    axes.fill_between(x, 100 * ends[:, 0], 100 * ends[:, 1], color=common.colour(number), alpha=0.2, linewidth=0)
     axes.plot(x, curves.mean(0), color=common.colour(number), linewidth=1.5)
     axes.plot(0, 100 * rows["clean"].mean(), common.marker(number)[0], color=common.colour(number), clip_on=False)
     axes.lines[-1].set_markerfacecolor("white")
@@ -137,16 +146,39 @@ def _details(facts: pd.DataFrame) -> str:
     if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
         words += "; at each radius: right under all attacks of the panel up to it, dotted: under the same unaimed"
     if facts["eps"].isna().any():
-        words += "; without bars: right and no smaller change found, the band spans the seeds"
+        words += "; bands, intervals too: right and no smaller change found"
     return words
 
 
 def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Finding:
-    """What is left of the clean accuracy of each classifier where least is left."""
+    """What is left of the clean accuracy of each classifier where least is left; how far smallest changes reach."""
     facts = attacked.examples(tables)
     sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    return told.Finding("Accuracy against the attack's budget", *attacked.against_clean(facts, sources, attacks))
+    title, bounded = "Accuracy against the attack's budget", attacked.bounded(facts, attacks)
+    halves: dict[tuple[str, str], tuple[float, float, float]] = {}
+    parts = []
+    for attack, source in product([attack for attack in attacks if attack not in bounded], sources):
+        mine = facts[(facts["attack"] == attack) & (facts["source"] == source) & facts["learnt"] & facts["clean"]]
+        fooled = mine[~mine["robust"]]
+        if len(fooled):
+            norm, n = str(fooled["norm"].iloc[0]), common.n_is([mine["index"].nunique()])
+            halves[source, attack] = common.median(fooled[norm].to_numpy(float))
+            parts.append(
+                f"{attack} fools {common.percent(len(fooled) / len(mine))} of what {source} has right, half of these "
+                f"within {common.NORMS[norm]} {told.value(*halves[source, attack])} ({n})"
+            )
+    none = (math.nan, math.nan, math.nan)
+    rows = [
+        {**row, **told.columns_of("half_within", halves.get((str(row["source"]), str(row["under"])), none))}
+        for row in attacked.table(facts, sources, attacks)
+    ]
+    reached = "; ".join(parts[:4])
+    if bounded:
+        sentence, _ = attacked.against_clean(facts, sources, bounded)
+        return told.Finding(title, f"{sentence} {reached}.".removesuffix(" ."), rows)
+    words = f"{reached or 'Nothing is fooled'}; {told.seeds(facts['source_seed'])}{attacked.left_out(facts)}."
+    return told.Finding(title, words, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Explorer:

@@ -78,17 +78,9 @@ def _sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: st
     for s, a, rows in _each(facts[facts["clean"] & ~facts["robust"]], sources, attacks):
         middle = np.mean if name == "rms" else np.median
         seeds = rows.groupby("source_seed")[name].apply(middle).to_numpy(float)
-        value, low, high = _median(rows[name].to_numpy(float)) if name != "rms" else bootstrap_mean(rows[name], 0)
+        value, low, high = common.median(rows[name].to_numpy(float)) if name != "rms" else bootstrap_mean(rows[name], 0)
         marks.append(strips.Mark(a, value, low, high, seeds, s))
     return marks
-
-
-def _median(values: np.ndarray) -> tuple[float, float, float]:
-    """Median with the order statistics that bound it with 95 % confidence (the sign test's interval)."""
-    ordered, n = np.sort(values), len(values)
-    reach = 1.96 * np.sqrt(n) / 2
-    low, high = int(max(0, np.floor(n / 2 - reach))), int(min(n - 1, np.ceil(n / 2 + reach)))
-    return float(np.median(ordered)), float(ordered[low]), float(ordered[high])
 
 
 def _calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:

@@ -178,32 +178,56 @@ def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Se
     examples = tables["examples"]
     facts, images = common.frame(examples), read_images(examples)
     adversarial = read_images(examples, "adversarial")
+    facts["place"] = facts.index
     sources, attacks = common.in_order(sources, facts["source"]), common.in_order(attacks, facts["attack"])
     first = {attack: facts[facts["attack"] == attack].iloc[0] for attack in attacks}
     attacks = sorted(attacks, key=lambda attack: (first[attack]["norm"], first[attack]["eps"]))
     shared = set.intersection(*(set(rows["index"]) for _, rows in facts.groupby(["source", "attack"])))
+    stops = [(attack, radius) for attack in attacks for radius in _radii(facts[facts["attack"] == attack])]
     strips: told.Strips = {}
     for s, source in enumerate(sources):
-        for a, attack in enumerate(attacks, 1):
+        for a, (attack, radius) in enumerate(stops, 1):
             rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
             rows = common.first_seed(rows[rows["index"].isin(shared)], "source_seed").sort_values("index").iloc[:SHOWN]
-            strips[s, 0] = [
-                told.Tile(images[row.Index], f"{row.label} → {row.predicted_clean}", row.predicted_clean != row.label)
-                for row in rows.itertuples()
-            ]
+            strips[s, 0] = [_clean(images, row) for row in rows.to_dict("records")]
             strips[s, a] = [
-                told.Tile(
-                    adversarial[row.Index],
-                    f"{row.label} → {row.predicted}, {100 * row.confidence:.0f} %",
-                    row.predicted != row.label,
-                )
-                for row in rows.itertuples()
+                _clean(images, row) if radius is not None and row[row["norm"]] > radius else _attacked(adversarial, row)
+                for row in rows.to_dict("records")
             ]
-    stops = ["clean", *(f"{attack}: {common.threat(first[attack])}" for attack in attacks)]
+    names = [
+        f"{attack}: {common.threat(first[attack])}"
+        + ("" if radius is None else f", of which up to {common.number(radius)}")
+        for attack, radius in stops
+    ]
     about = "Slide from the clean images over the attacks, smaller budgets first; label → prediction, framed: wrong."
-    choices = [told.Choice("classifier", sources), told.Choice("under", stops, "slider")]
+    if any(radius is not None for _, radius in stops):
+        about += " Where an attack seeks the smallest change, each budget shows those that it has found within it."
+    choices = [told.Choice("classifier", sources), told.Choice("under", ["clean", *names], "slider")]
     return told.Explorer(about, choices, strips)
 
 
+def _radii(rows: pd.DataFrame) -> list[float | None]:
+    """The budgets at which to look at an attack: its own (None), or some of the sizes that it found smallest."""
+    norm = rows["norm"].iloc[0]
+    found = rows.loc[(rows["predicted_clean"] == rows["label"]) & (rows["predicted"] != rows["label"])]
+    if pd.notna(rows["eps"].iloc[0]) or norm not in BALLS or found.empty:
+        return [None]
+    return sorted(set(np.quantile(found[norm].to_numpy(float), STOPS).tolist()))
+
+
+def _clean(images: common.Images, row: told.Row) -> told.Tile:
+    words = f"{row['label']} → {row['predicted_clean']}"
+    return told.Tile(images[row["place"]], words, row["predicted_clean"] != row["label"])
+
+
+def _attacked(images: common.Images, row: told.Row) -> told.Tile:
+    words = f"{row['label']} → {row['predicted']}, {100 * row['confidence']:.0f} %"
+    return told.Tile(images[row["place"]], words, row["predicted"] != row["label"])
+
+
+STOPS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""Shares of the fooled images that a slider over budgets stops at."""
+BALLS = ("linf", "l2", "l0")
+"""Norms in which a smallest change is sought."""
 SHOWN = 10
 """Images to look through."""

@@ -10,12 +10,14 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import ConfidenceFigure
 from advgen.figures import common, told
 
-TALL, LEFT, FOOT, BINS = 24.0, 10.0, 5.5, 20
+TALL, LEFT, FOOT = 24.0, 10.0, 5.5
+EDGES = np.linspace(0, 100, 21)
 
 
 @common.styled
@@ -33,14 +35,16 @@ def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
     block = title + panels.height + 3
     page = common.Page(full, head + len(sources) * block + 1.5)
     page.heading(0, 0, full, "Confidence on mistakes", details)
+    pairs = facts.groupby(["source", "attack"])
+    top = max([1.0, *(height.max() for _, rows in pairs for height in _heights(rows))])
     for number, source in enumerate(sources):
-        top = head + number * block
-        page.text(LEFT, top, source, weight="bold", size=common.fitting_size(source, full - LEFT, 8, weight="bold"))
+        down = head + number * block
+        page.text(LEFT, down, source, weight="bold", size=common.fitting_size(source, full - LEFT, 8, weight="bold"))
         for a, attack in enumerate(attacks):
             rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
             words = attack if rows.empty else f"{attack}: {common.threat(rows.iloc[0])}"
-            axes = panels.axes(page, top + title, a, words)
-            _panel(axes, rows)
+            axes = panels.axes(page, down + title, a, words)
+            _panel(axes, rows, top)
             if panels.first(a):
                 axes.set_ylabel("images (%)")
             if number == len(sources) - 1 and panels.last(a):
@@ -48,21 +52,24 @@ def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
     return page.figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame) -> None:
-    """Shares of all attacked images, so that the height also tells how many were fooled."""
-    edges = np.linspace(0, 100, BINS + 1)
+def _heights(rows: pd.DataFrame) -> list[NDArray[np.float64]]:
+    """Shares (%) of all attacked images by their confidence, of the wrong ones and of the right ones.
+
+    Of all, so that the height also tells how many were fooled.
+    """
     wrong = (rows["predicted"] != rows["label"]).to_numpy(bool)
     confidence = 100 * rows["confidence"].to_numpy(float)
-    weights = np.full(len(rows), 100 / max(len(rows), 1))
-    heights = []
-    for chosen, filled in ((wrong, True), (~wrong, False)):
-        height, _ = np.histogram(confidence[chosen], edges, weights=weights[chosen])
-        heights.append(height.max())
-        if filled:
-            axes.stairs(height, edges, fill=True, color=common.VERMILLION, alpha=0.75)
-        else:
-            axes.stairs(height, edges, color=common.GREY, linewidth=0.9)
-    top = max(*heights, 1.0)
+    counts = [np.histogram(confidence[chosen], EDGES)[0] for chosen in (wrong, ~wrong)]
+    return [100 * count / max(len(rows), 1) for count in counts]
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, top: float) -> None:
+    """The wrong ones filled, the right ones as an outline; `top` is the largest share in any panel."""
+    wrong = (rows["predicted"] != rows["label"]).to_numpy(bool)
+    confidence = 100 * rows["confidence"].to_numpy(float)
+    of_wrong, of_right = _heights(rows)
+    axes.stairs(of_wrong, EDGES, fill=True, color=common.VERMILLION, alpha=0.75)
+    axes.stairs(of_right, EDGES, color=common.GREY, linewidth=0.9)
     axes.set_ylim(0, 1.42 * top)
     axes.set_xlim(0, 100)
     axes.set_xticks([0, 50, 100])
@@ -99,5 +106,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> told.Find
         for row in surest
     ]
     words = told.listed(parts) if parts else "none was made"
-    sentence = f"Mean confidence in wrong answers: {words}; {attacked.counts(facts)}."
+    sentence = (
+        f"Mean confidence in wrong answers: {words}; {attacked.counts(facts)}, {told.seeds(facts['source_seed'])}."
+    )
     return told.Finding("Confidence on mistakes", sentence, rows)

@@ -53,10 +53,12 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
             axes.text(0.01 * eps, guess - 1, "guessing", va="top", size=5.5, color=common.GREY)
         ends = []
         for line, rows in panel.items():
-            if len(rows):
-                k = lines.index(line)
-                last = points(axes, rows, k, dodge(k, len(lines), eps))
+            k, mine = lines.index(line), rows[rows["learnt"]]
+            if len(mine):
+                last = points(axes, mine, k, dodge(k, len(lines), eps))
                 ends.append((last, f"{last:.0f} %", common.colour(k)))
+            elif (clean := attacked.accuracy(rows, "clean")) is not None:
+                _at_chance(axes, clean, k, dodge(k, len(lines), eps))
         axes.set_ylim(0, 102)
         axes.set_xlim(-0.03 * eps, 1.03 * eps)
         if ends:
@@ -69,7 +71,15 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
 
 
 def _rows(facts: pd.DataFrame, names: tuple[str, ...], norm: str) -> pd.DataFrame:
-    return facts[facts["source"].isin(names) & (facts["norm"] == norm) & facts["learnt"]]
+    return facts[facts["source"].isin(names) & (facts["norm"] == norm)]
+
+
+def _at_chance(axes: Axes, clean: attacked.Accuracy, number: int, shift: float) -> None:
+    """The clean accuracy of a line whose nets have learnt nothing that an attack could take."""
+    ends = (100 * clean.mean, 100 * clean.low, 100 * clean.high)
+    common.interval(axes, shift, *ends, number, markerfacecolor="white")
+    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "size": 6, "weight": "bold"}
+    axes.annotate("at chance", (shift, ends[0]), (7, 0), color=common.colour(number), **words)
 
 
 def _title(axes: Axes, title: str, panel: Mapping[str, pd.DataFrame], width: float) -> None:
@@ -128,5 +138,5 @@ def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.
                 )
         if words:
             parts.append(f"{title}: {', '.join(words[:4])}")
-    sentence = f"{'; '.join(parts) or 'No attack with a budget'}{attacked.left_out(facts)}."
+    sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {attacked.counts(facts)}."
     return told.Finding("Are discriminators robust?", sentence, rows)

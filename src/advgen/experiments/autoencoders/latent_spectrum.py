@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,12 @@ def _spectra(axes: Axes, quality: pd.DataFrame, names: list[str]) -> None:
         if len(spectra) > 1:
             for one in spectra:
                 axes.plot(rank, one, color=common.colour(number), linewidth=0.5, alpha=0.5)
-        axes.plot(rank, np.mean(spectra, axis=0), color=common.colour(number), linewidth=1.5)
+        look: dict[str, Any] = {
+            "marker": common.marker(number)[0],
+            "markersize": 3.5,
+            "markevery": max(1, len(rank) // 10),
+        }
+        axes.plot(rank, np.mean(spectra, axis=0), color=common.colour(number), linewidth=1.5, **look)
     axes.set_yscale("log")
     common.log_numbers(axes.yaxis, 8)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

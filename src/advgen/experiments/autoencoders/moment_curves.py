@@ -43,7 +43,7 @@ def draw(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Figure:
         if panels.first(number):
             axes.set_ylabel("value (log scale)")
         if not rows["moment_factor"].any():
-            axes.text(0.98, 0.03, "factor 0: not minimised", transform=axes.transAxes, ha="right", size=6)
+            common.note(axes, 0.98, 0.98, "factor 0: not minimised", ha="right")
     return page.figure
 
 

@@ -32,6 +32,7 @@ from advgen.specs.base import (
 )
 from advgen.specs.datasets import DerivedDataset
 from advgen.specs.figures import FigureSpec
+from advgen.specs.training import ClassifierTraining
 
 ComparisonName = Annotated[str, Ref(("comparisons",))]
 LEAST_RUNS = 3
@@ -220,14 +221,16 @@ def _as_classifier(study: Study, gan: str) -> Facts:
     """A discriminator in the words of a classifier: its network and how that was trained, in `gan`."""
     definition: GanDefinition = study.gans[gan]
     training, images = definition.training, study.left(definition.dataset)
-    adam = {"optimizer": "adam", "weight_decay": 0.0, "decay": False}
-    # as classifiers are trained
+    # a step sees as many generated images as real ones
+    told = ClassifierTraining(
+        epochs=training.epochs, batch=2 * training.batch, lr=training.lr_discriminator, decay=False
+    ).model_dump(mode="json")
+    # what classifiers have no key for counts where it is not as with them
     plain = {"beta1": 0.9, "real_label": 1.0, "r1": 0.0, "gradient_penalty": 0.0, "adversarial_eps": 0.0}
-    adam |= {key: getattr(training, key) for key, value in plain.items() if getattr(training, key) != value}
+    told |= {key: getattr(training, key) for key, value in plain.items() if getattr(training, key) != value}
     return {
         "model": definition.discriminator.fit(study.facts(definition.dataset).shape).model_dump(mode="json"),
-        # a step sees as many generated images as real ones
-        "training": {"epochs": training.epochs, "batch": 2 * training.batch, "lr": training.lr_discriminator, **adam},
+        "training": told,
         "images": images,
         "steps": training.discriminator_steps * steps_in(training.epochs, training.batch, images),
         "defence": None,

@@ -73,7 +73,11 @@ def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> strips.Measure:
         elif words.limits is not None:
             low, high = max(low, words.limits[0]), min(high, words.limits[1])
         marks.append(strips.Mark(number, mean, low, high, values))
-    return strips.Measure(words.title, words.note, marks, words.log, words.limits)
+    return strips.Measure(words.title, words.note, marks, words.log, words.limits, reference=REAL.get(name))
+
+
+REAL = {"density": 1.0, "variety": 1.0}
+"""Measures that are relative to real images."""
 
 
 def _recipe(rows: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from advgen.experiments.gans.experiment import GanSamplesFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 
+WIDEST = 3.5
+"""End of the axis of shares, in uniform ones."""
 COVERED = 0.01  # a class counts as covered from this share on
 AXIS, LABELS = 13.0, 9.0
 
@@ -35,6 +38,7 @@ def draw(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Figure:
     chart_height = max(32.0, side) if not narrow else 38.0
     gans = common.in_order(spec.gans, facts["gan"])
     details = [_details(quality[quality["gan"] == gan], spec.samples) for gan in gans]
+    limit = _limit(shares[quality["gan"].isin(gans)])
     head = common.heading_height(full, *details)
     block = head + (max(side, chart_height) if not narrow else side + chart_height + 3) + common.GAP
     page = common.Page(full, len(gans) * block - common.GAP + 1)
@@ -51,11 +55,17 @@ def draw(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Figure:
         left = 0.0 if narrow else width + 1
         down = top + side + 3 if narrow else top
         axes = page.axes(left + AXIS, down + 1, chart - AXIS - 1, chart_height - 1 - LABELS)
-        _bars(axes, shares[mine.index])
+        _bars(axes, shares[mine.index], limit)
     return page.figure
 
 
-def _bars(axes: Axes, shares_SC: np.ndarray) -> None:
+def _limit(shares_SC: np.ndarray) -> float:
+    """End of the axis (%) of all GANs: few bars are cut, and say how far they go."""
+    uniform = 100 / shares_SC.shape[1]
+    return float(np.clip(112 * shares_SC.max(), 1.8 * uniform, WIDEST * uniform))
+
+
+def _bars(axes: Axes, shares_SC: np.ndarray, limit: float) -> None:
     """Mean share of each class over the seeds, a dot per seed, the uniform share and the threshold of coverage."""
     classes = np.arange(shares_SC.shape[1])
     mean = shares_SC.mean(axis=0)
@@ -65,20 +75,14 @@ def _bars(axes: Axes, shares_SC: np.ndarray) -> None:
         for shares in shares_SC:
             axes.plot(classes, 100 * shares, ".", color=common.INK, markersize=2.5)
     uniform = 100 / len(classes)
-    top = max(100 * shares_SC.max(), 1.6 * uniform) * 1.12
-    axes.set_ylim(0, top)
+    axes.set_ylim(0, limit)
+    for place in np.flatnonzero(100 * mean > limit).tolist():
+        where: dict[str, Any] = {"ha": "center", "va": "bottom", "rotation": 90, "size": 6, "weight": "bold"}
+        axes.text(place, 0.35 * limit, f"{common.percent(mean[place])} ↑", color="white", gid=common.FIXED, **where)
     axes.set_xlim(-0.6, len(classes) - 0.4)
     axes.axhline(uniform, color=common.INK, linewidth=0.8)
     axes.axhline(100 * COVERED, color=common.VERMILLION, linewidth=0.9, linestyle=(0, (2, 1.5)))
-    size = 5.5
-    axes.text(
-        len(classes) - 0.45,
-        top,
-        f"line: uniform, {uniform:.3g} %; dashes: 1 %, covered",
-        ha="right",
-        va="top",
-        size=size,
-    )
+    common.note(axes, 0.99, 0.99, f"line: uniform, {uniform:.3g} %; dashes: 1 %, covered", ha="right")
     axes.set_xticks(classes)
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
@@ -161,7 +165,8 @@ def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Exp
         "above, each stop after twice as many steps as the one before."
     )
     names = ["before training", *(_fraction(stops - 2 - stop) for stop in range(stops - 1))]
-    return told.Explorer(about, [told.Choice("GAN", gans), told.Choice("trained for", names, "slider")], strips)
+    choices = [told.Choice("GAN", gans), told.Choice("trained for", names, "slider", len(names) - 1)]
+    return told.Explorer(about, choices, strips)
 
 
 def _fraction(halvings: int) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from advgen.experiments.gans.experiment import LossCurvesFigure
@@ -19,6 +19,9 @@ from advgen.figures import common, told
 
 TALL, TOP, BOTTOM, LEFT, RIGHT = 38.0, 12.0, 18.0, 12.0, 24.0
 
+LINEAR, WIDE = 2.0, 3.0
+"""Of a scale with a logarithm: where it begins, and how many times larger the largest loss must be for one."""
+TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 1000)
 FAILED = {"vanishing": "shaded: gradient vanished", "overpowered": "stripes: D overpowers"}
 LOOKS: tuple[dict[str, Any], ...] = (
     {"color": common.SHADED},
@@ -44,6 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
         for gan in common.in_order(spec.gans, history["gan"])
         for seed, rows in history[history["gan"] == gan].groupby("seed")
     ]
+    scales = _scales([rows for *_, rows in panels], spec.smooth)
     columns = common.columns_that_fit(len(panels), full, 140.0 if len(panels) < 4 else 85.0)
     lines = math.ceil(len(panels) / columns)
     width, height = full / columns, TOP + TALL + BOTTOM
@@ -58,14 +62,59 @@ def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
             words = "; ".join(failed)
             size = common.fitting_size(words, width - LEFT - 1, 6.5)
             page.text(left + LEFT, top + 7.2, words, size=size, color=common.GREY)
-        _panel(page.axes(left + LEFT, top + TOP, width - LEFT - RIGHT, TALL), rows, spec.smooth)
+        axes = page.axes(left + LEFT, top + TOP, width - LEFT - RIGHT, TALL)
+        _panel(axes, rows, spec.smooth, scales[_objective(rows)])
     return page.figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
+class Scale(NamedTuple):
+    """The y axis of all panels with the same objective; `log` beyond LINEAR, where some would else be flat."""
+
+    low: float
+    high: float
+    log: bool
+
+
+def _scales(panels: Sequence[pd.DataFrame], smooth: int) -> dict[str, Scale]:
+    """By the objectives: one axis for all GANs that have it."""
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for rows in panels:
+        ends.setdefault(_objective(rows), []).append(_limits(rows, smooth))
+    found = {}
+    for objective, spans in ends.items():
+        lows, highs = zip(*spans, strict=True)
+        found[objective] = Scale(min(lows), max(highs), max(highs) > max(LINEAR, WIDE * min(highs)))
+    return found
+
+
+def _objective(rows: pd.DataFrame) -> str:
+    equilibrium = _equilibrium(rows)
+    return equilibrium[0] if equilibrium is not None else ""
+
+
+def _limits(rows: pd.DataFrame, smooth: int) -> tuple[float, float]:
+    """Room for both curves and the equilibrium: raw spikes of one batch would flatten everything else."""
+    raw = rows[["loss_generator", "loss_discriminator"]].to_numpy(float)
+    window = _window(rows, smooth)
+    inside = np.concatenate([common.running_mean(column, window) for column in raw.T])
+    low, high = min(np.quantile(raw, 0.005), inside.min()), max(np.quantile(raw, 0.995), inside.max())
+    equilibrium = _equilibrium(rows)
+    if equilibrium is not None:
+        low, high = min(low, *equilibrium[1]), max(high, *equilibrium[1])
+    return float(low), float(high)
+
+
+def _window(rows: pd.DataFrame, smooth: int) -> int:
+    """Entries of the history behind a running mean over so many iterations."""
     steps = rows["step"].to_numpy(float)
     stride = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
-    window = max(1, round(smooth / stride))
+    return max(1, round(smooth / stride))
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, smooth: int, scale: Scale) -> None:
+    steps = rows["step"].to_numpy(float)
+    stride = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
+    window = _window(rows, smooth)
     curves = {
         "discriminator": (rows["loss_discriminator"].to_numpy(float), common.VERMILLION),
         "generator": (rows["loss_generator"].to_numpy(float), common.BLUE),
@@ -79,15 +128,14 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
     for values, colour in smoothed.values():
         axes.plot(steps, values, color=colour, linewidth=1.4)
 
-    # Raw spikes of one batch would flatten everything else.
-    raw = np.concatenate([values for values, _ in curves.values()])
-    inside = np.concatenate([values for values, _ in smoothed.values()])
-    low, high = min(np.quantile(raw, 0.005), inside.min()), max(np.quantile(raw, 0.995), inside.max())
     equilibrium = _equilibrium(rows)
-    if equilibrium is not None:
-        low, high = min(low, *equilibrium[1]), max(high, *equilibrium[1])
-    room = 0.06 * (high - low) or 0.5
-    axes.set_ylim(low - room, high + room)
+    if scale.log:
+        axes.set_yscale("symlog", linthresh=LINEAR)
+        axes.yaxis.set_major_locator(FixedLocator([sign * one for sign in (-1, 1) for one in TICKS]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+        axes.yaxis.set_minor_locator(NullLocator())
+    room = 0.06 * (min(scale.high, LINEAR) - scale.low if scale.log else scale.high - scale.low) or 0.5
+    axes.set_ylim(scale.low - room, scale.high * 1.2 if scale.log else scale.high + room)
     axes.set_xlim(steps[0] - stride, steps[-1])
 
     ends = [(float(values[-1]), name, colour) for name, (values, colour) in smoothed.items()]
@@ -97,7 +145,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int) -> None:
             ends.append((value, f"{value:.2f} if D can't tell".replace("-", "−"), colour))
     common.name_ends(axes, ends, TALL, 5.7)
     nats = equilibrium is None or equilibrium[0] not in ("squared error", "Wasserstein")
-    axes.set_ylabel("loss (nats)" if nats else "loss")
+    axes.set_ylabel(f"loss{' (nats)' if nats else ''}{f', log beyond {LINEAR:g}' if scale.log else ''}")
     axes.set_xlabel("iteration", labelpad=1)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(False, axis="x")
@@ -147,13 +195,18 @@ def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> told.Find
                     "iterations": one["step"].max(),
                     **ends,
                     "vanishing": one["vanishing"].mean(),
+                    "overpowered": one["overpowered"].mean(),
                 }
             )
-    order = sorted(rows, key=lambda row: float(row["vanishing"]))
+    order = sorted(rows, key=lambda row: float(max(row["vanishing"], row["overpowered"])))
+    several = history["seed"].nunique() > 1
     parts = [
-        f"in {common.percent(row['vanishing'])} of {row['iterations']:,} iterations of {row['gan']}"
-        + (f", seed {row['seed']}" if history["seed"].nunique() > 1 else "")
+        f"{row['gan']}{' seed ' + str(row['seed']) if several else ''} "
+        f"{common.percent(row['vanishing'])} and {common.percent(row['overpowered'])} of {row['iterations']:,}"
         for row in order
     ]
-    sentence = f"The generator's gradient vanished {told.listed(parts)} ({told.seeds(history['seed'])} each)."
+    sentence = (
+        "Iterations in which the generator's gradient vanished, and in which the discriminator overpowered it: "
+        f"{told.listed(parts)} ({told.seeds(history['seed'])} each)."
+    )
     return told.Finding("Losses of generator and discriminator", sentence, rows)

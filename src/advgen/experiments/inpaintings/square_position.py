@@ -118,7 +118,9 @@ def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     words = f"a square of {side}×{side} pixels in {common.n_is([rows['index'].nunique()])} test images"
     words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    return words + "; right: small dots are images, large ones means of quarters of them with 95 % bootstrap intervals"
+    beyond = common.percent(float((rows["mse_missing"] > 1.15 * _limit(rows)).mean()))
+    words += "; left, blank: no square there; right: small dots are images, large ones means of quarters of them with "
+    return words + f"95 % bootstrap intervals, {beyond} of the images lie beyond the axis"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> told.Finding:

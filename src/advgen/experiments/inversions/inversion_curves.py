@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionCurvesFigure
-from advgen.experiments.inversions.inversion_gallery import found_again
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 
 LEFT, BOTTOM, TALL, THUMB = 11.0, 6.0, 31.0, 8.5
+REFERENCES = {"mse_principal": (0, (2.5, 1.5)), "mse_nearest": (0, (1, 1.5))}
+"""Errors of what needs no generator, and their lines."""
 
 
 @common.styled
@@ -50,6 +51,9 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Figure:
             one = rows[rows["index"] == index]
             best = _curves(axes, one)
             axes.set_ylim(low, high)
+            for column_, dashes in REFERENCES.items():
+                level = float(one[column_].iloc[0])
+                axes.axhline(level, color=common.INK, linewidth=0.8, linestyle=dashes, zorder=1.5)
             _decorate(axes, first=column == 0, last=number + columns >= len(chosen[name]))
             for k, (picture, word) in enumerate(((images[best], "target"), (found[best], "best"))):
                 x = left + width - 3 - (2 - k) * (THUMB + 1)
@@ -74,7 +78,7 @@ def _curves(axes: Axes, rows: pd.DataFrame) -> int:
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:
-    values = np.concatenate(list(rows["history_mse"]))
+    values = np.concatenate([*rows["history_mse"], *(rows[name] for name in REFERENCES)])
     low = float(values[values > 0].min()) / 1.7
     # The two pictures stand over the right half of the curves, in the upper two fifths.
     right = max(float(np.max(history[len(history) // 2 :])) for history in rows["history_mse"])
@@ -99,9 +103,40 @@ def _details(rows: pd.DataFrame) -> str:
     how = f"{first['optimizer']}, lr {first['lr']:g}"
     if first["first_start"] != "random":
         starts += f", the first from {first['first_start']}"
-    return f"seed {first['seed']}, {chosen} inverted by {how}, {starts} each; the best start is blue"
+    words = f"seed {first['seed']}, {chosen} inverted by {how}, {starts} each; the best start is blue"
+    return f"{words}; dashes: as many principal components of training images as z has numbers, dots: the nearest one"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> told.Finding:
-    """Error and class kept of the best start of each image, beside the mean image."""
-    return found_again(tables, "Searches in latent space, step by step")
+    """How far the best start of each image comes, what half of the steps had found, and what one start alone finds."""
+    facts = common.frame(tables["inversion"])
+    rows, parts = [], []
+    for name, one in facts.groupby("generator"):
+        at, last = one["history_step"].iloc[0], int(one["history_step"].iloc[0][-1])
+        half = int(np.argmin(np.abs(np.asarray(at) - last / 2)))
+        one = one.assign(halfway=[history[half] for history in one["history_mse"]])
+        best = one[one["best"]]
+        end, before, single = (
+            told.mean_over_images(shown, column)
+            for shown, column in ((best, "mse"), (best, "halfway"), (one[one["start"] == 0], "mse"))
+        )
+        rows.append(
+            {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "steps": last}
+            | {
+                "starts": one["start"].nunique(),
+                "halfway_at": int(at[half]),
+                "mse_principal": best["mse_principal"].mean(),
+            }
+            | told.columns_of("mse", end)
+            | told.columns_of("mse_halfway", before)
+            | told.columns_of("mse_first_start", single)
+        )
+        parts.append(
+            f"in {name} the best of {common.counted(one['start'].nunique(), 'start')} reaches an MSE of "
+            f"{told.value(*end)} after {common.counted(last, 'step')} and had {told.value(*before)} after {at[half]}; "
+            f"the first start alone reaches {told.value(*single)}, as many principal components as z has numbers "
+            f"{common.number(best['mse_principal'].mean())}"
+        )
+    n = common.n_is([facts["index"].nunique()])
+    sentence = f"{'; '.join(parts)} ({n} test images, {told.seeds(facts['seed'])})."
+    return told.Finding("Searches in latent space, step by step", sentence[:1].upper() + sentence[1:], rows)

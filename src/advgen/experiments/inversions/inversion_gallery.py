@@ -132,6 +132,6 @@ def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> to
     choices = [
         told.Choice("generator", generators),
         told.Choice("restart", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
-        told.Choice("step", stops, "slider"),
+        told.Choice("step", stops, "slider", len(stops) - 1),
     ]
     return told.Explorer(about, choices, strips)

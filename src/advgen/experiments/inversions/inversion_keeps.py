@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionKeepsFigure
-from advgen.experiments.inversions.inversion_gallery import found_again
 from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
@@ -53,7 +53,7 @@ def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
     axes.plot(given, found, "o", color=common.BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
     axes.set_xlim(0, top)
     axes.set_ylim(0, top)
-    change, low, high = bootstrap_mean(common.means_over_images(rows.assign(change=found - given), "change"), 0)
+    change, low, high = _change(rows, name)
     text = f"change {_signed(change)}\n[{_signed(low)}, {_signed(high)}]"
     common.note(axes, 0.03, 0.98, text, common.BLUE)
     for axis in (axes.xaxis, axes.yaxis):
@@ -61,6 +61,12 @@ def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
     axes.set_xlabel("given image")
     if first:
         axes.set_ylabel("found image")
+
+
+def _change(rows: pd.DataFrame, name: str) -> tuple[float, float, float]:
+    """Mean change of a size with its interval over images."""
+    change = rows.assign(change=rows[f"{name}_found"].astype(float) - rows[name].astype(float))
+    return bootstrap_mean(common.means_over_images(change, "change"), 0)
 
 
 def _signed(value: float) -> str:
@@ -97,5 +103,27 @@ def _details(rows: pd.DataFrame) -> str:
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> told.Finding:
-    """Error and class kept of the best start of each image, beside the mean image."""
-    return found_again(tables, "What an inversion keeps of an image")
+    """How width, height and intensity change, and the class that is held worst."""
+    facts = common.frame(tables["inversion"])
+    facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
+    rows: list[told.Row] = []
+    parts = []
+    for name, one in facts.groupby("generator"):
+        row: dict[str, Any] = {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique()}
+        words = []
+        for size, title in SIZES.items():
+            change = _change(one, size)
+            row |= told.columns_of(f"change_of_{size}", change)
+            mean, low, high = map(_signed, change)
+            words.append(f"{title} by {mean} [{low}, {high}]")
+        worst = int(one.groupby("label")["mse"].mean().idxmax())
+        error = told.mean_over_images(one[one["label"] == worst], "mse")
+        rows.append(row | {"worst_class": worst} | told.columns_of("mse_of_worst_class", error))
+        mean = common.number(common.means_over_images(one, "mse").mean())
+        parts.append(
+            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {told.value(*error)}, "
+            f"where all classes have {mean}"
+        )
+    n = common.n_is([facts["index"].nunique()])
+    sentence = f"{'; '.join(parts)} ({n} test images, {told.seeds(facts['seed'])}; no change is 0)."
+    return told.Finding("What an inversion keeps of an image", sentence, rows)

@@ -84,7 +84,7 @@ def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
     words += f" images, mean of {seeds} seeds)" if seeds > 1 else " images)"
     return (
         f"{words}; curves of seed {shown['seed'].iloc[0]}: blue the label (left) and the mean (right); "
-        "red below: wrongly predicted"
+        "squares below: wrongly predicted"
     )
 
 

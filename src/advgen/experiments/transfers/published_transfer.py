@@ -130,16 +130,21 @@ def _ours(
 def _details(
     facts: pd.DataFrame, published: Published, names: tuple[list[str], list[str]], ours: np.ndarray, theirs: np.ndarray
 ) -> str:
-    rows, columns = names
-    # what was only recalled proves nothing
-    away = np.array([[published.counts(row, column) for column in columns] for row in rows])
-    tau, count = kendall(ours[away], theirs[away])
     words = f"error (%) of the column's net, {common.n_is(facts['n'])}, means over seeds; small: 95 % Wilson interval; "
-    agreed = f"{tau:.2f}".replace("-", "−") if np.isfinite(tau) else "not defined"
-    words += f"Kendall's tau of the cells that are neither outlined nor unverified: {agreed} (n\u00a0=\u00a0{count})"
+    agreed = _agreement(published, names, ours, theirs)
+    words += f"Kendall's tau of the cells that are neither outlined nor unverified: {agreed}"
     rms = " to ".join(dict.fromkeys(common.number(one) for one in (facts["rms"].min(), facts["rms"].max())))
     words += f"; RMS of our changes {rms}, of the published ones, whose targets may be others, {_range(published)}"
     return words + ("; ~: recalled, not verified" if published.unverified else "")
+
+
+def _agreement(published: Published, names: tuple[list[str], list[str]], ours: np.ndarray, theirs: np.ndarray) -> str:
+    """Kendall's tau over the cells away from the diagonal; what was only recalled proves nothing."""
+    rows, columns = names
+    away = np.array([[published.counts(row, column) for column in columns] for row in rows])
+    tau, count = kendall(ours[away], theirs[away])
+    agreed = f"{tau:.2f}".replace("-", "−") if np.isfinite(tau) else "not defined"
+    return f"{agreed} (n\u00a0=\u00a0{count})"
 
 
 def _range(published: Published) -> str:
@@ -170,9 +175,14 @@ def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> to
                     | {"verified": verified, "interval": intervals[r, c]}
                 )
         if apart:
-            parts.append(f"{attack} by {np.median(apart):.1f} points in the median of {len(apart)} verified cells")
+            theirs_all = np.array([[published.error(row, column) for column in columns] for row in rows_])
+            agreed = _agreement(published, (rows_, columns), ours, theirs_all)
+            parts.append(
+                f"{attack} by {np.median(apart):.1f} points in the median of {len(apart)} verified cells, in an order "
+                f"with Kendall's tau {agreed}"
+            )
     sentence = (
         f"Errors differ from {published.title}: {told.listed(parts) if parts else 'nothing to compare'} "
-        f"({common.n_is(facts['n'])}){left_out}."
+        f"({common.n_is(facts['n'])}, {told.seeds(facts['source_seed'])}){left_out}."
     )
     return told.Finding("Transfer beside a published table", sentence, rows)

@@ -174,7 +174,8 @@ def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.
     clean = common.percent(facts["clean_error"].mean())
     found = "; ".join(parts) or "no other net was asked"
     sentence = (
-        f"Error of nets on examples made for another: {found}; without attack {clean} ({common.n_is(facts['n'])})"
+        f"Error of nets on examples made for another: {found}; without attack {clean} ({common.n_is(facts['n'])}, "
+        f"{told.seeds(facts['source_seed'])})"
     )
     sentence += f"{left_out}."
     return told.Finding("Do adversarial examples transfer?", sentence, rows)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from advgen.core.definitions import Study
-from advgen.core.kinds import Files, OnGenerators, Planner, Summary
+from advgen.core.kinds import Files, OnGenerators, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import GeneratorTask
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
@@ -46,6 +47,7 @@ class TruncationFigure(FigureSpec):
 
     def needs(self) -> Iterator[Need]:
         yield Need("truncations", (self.truncation,), "quality")
+        yield Need("truncations", (self.truncation,), "untruncated")
 
 
 class Truncations(OnGenerators[TruncationDefinition]):
@@ -75,6 +77,14 @@ class Truncations(OnGenerators[TruncationDefinition]):
 
     def task_fields(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
         return super().task_fields(study, definition, subject) | {"n": study.evaluation.gan_samples}
+
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+        """Its own jobs, or those that judge the same generators with all of z."""
+        if need.role != "untruncated":
+            return super().needed(planner, need)
+        gans = self.defined(planner.study, *need.names).generators
+        judged = [job for gan in gans for job in planner.kind("gans").needed(planner, Need("gans", (gan,), "quality"))]
+        return [replace(job, outputs={"untruncated": job.outputs["quality"]}) for job in judged]
 
 
 KIND = Truncations()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -21,6 +22,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
     full = common.inside(spec)
     quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
     blocks = dict(list(quality.groupby("generator")))
+    untruncated = whole(tables)
     panels = common.Panels(2, full, 62.0, TALL, LEFT, FOOT, NAMES)
     details = [_details(rows) for rows in blocks.values()]
     head = common.heading_height(full, *details)
@@ -32,6 +34,8 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
         axes = panels.axes(page, top + head, 0, "precision and recall")
         axes.set_ylim(0, 1.02)
         ends = [_line(axes, rows, column, k) for k, column in enumerate(("precision", "recall"))]
+        for k, column in enumerate(("precision", "recall")):
+            _reference(axes, untruncated.loc[name, column], k)
         _decorate(axes, "share", rows)
         common.name_ends(axes, ends, TALL)
         axes = panels.axes(page, top + head, 1, "Fréchet distance (log scale)")
@@ -39,6 +43,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
         rows = rows.assign(frechet_distance=rows["frechet_distance"].clip(lower=0.01))
         end = _line(axes, rows, "frechet_distance", 2)
         axes.axhline(rows["frechet_distance_real"].mean(), color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
+        _reference(axes, untruncated.loc[name, "frechet_distance"], 2)
         common.log_numbers(axes.yaxis, 6)
         _decorate(axes, "Fréchet distance", rows)
         common.name_ends(axes, [(end[0], "distance", end[2])], TALL)
@@ -57,6 +62,18 @@ def _line(axes: Axes, rows: pd.DataFrame, column: str, number: int) -> tuple[flo
     return float(mean.iloc[-1]), column, colour
 
 
+def _reference(axes: Axes, level: float, number: int) -> None:
+    """A dashed line where all of z gives this."""
+    axes.axhline(level, color=common.colour(number), linewidth=0.9, linestyle=(0, (2.5, 1.5)), zorder=1.5)
+
+
+def whole(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """Means over the seeds of what the generators make of all of z, by their names."""
+    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
+    means = quality.groupby("gan")[["precision", "recall", "frechet_distance"]].mean()
+    return means.assign(frechet_distance=means["frechet_distance"].clip(lower=0.01))
+
+
 def _decorate(axes: Axes, label: str, rows: pd.DataFrame) -> None:
     axes.set_ylabel(label)
     axes.set_xlabel("threshold of z")
@@ -66,7 +83,7 @@ def _decorate(axes: Axes, label: str, rows: pd.DataFrame) -> None:
 def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     words = f"{common.n_is(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
-    words += "; dashes: as many real images"
+    words += "; dashes: all of z; longer ones: as many real images"
     return words + (
         f"; thick: mean of {seeds} seeds, thin: the seeds" if seeds > 1 else f"; seed {rows['seed'].iloc[0]}"
     )
@@ -86,6 +103,9 @@ def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> told.Find
             f"{mean['precision']:.2f} and {mean['recall']:.2f} at {threshold:g}"
             for threshold, mean in (next(means.iterrows()), (means.index[-1], means.iloc[-1]))
         ]
+        all_of_z = whole(tables).loc[name]
+        rows.append({"generator": name, "threshold": math.inf, "seeds": one["seed"].nunique(), **all_of_z})
+        ends.append(f"{all_of_z['precision']:.2f} and {all_of_z['recall']:.2f} untruncated")
         parts.append(f"{name} {' against '.join(ends)}")
     sentence = (
         f"Precision and recall where z is truncated: {told.listed(parts)} ({common.n_is(quality['n'])} samples at each "

@@ -4,8 +4,6 @@ import importlib
 import json
 from typing import Any
 
-import yaml
-
 from advgen import registry
 from advgen.core.provenance import atomic, write_bytes
 from advgen.figures import told
@@ -13,7 +11,6 @@ from advgen.figures.common import darkened, save
 from advgen.io.jobs import Job
 from advgen.io.tables import read_tables
 from advgen.outcomes.figures.outcome import Draw
-from advgen.specs.figures import FigureSpec
 
 
 def run(job: Job[Draw]) -> None:
@@ -26,7 +23,7 @@ def run(job: Job[Draw]) -> None:
     with atomic(job.output("out-dark")) as dark:
         save(darkened(figure), None, dark, token)
     module = importlib.import_module(registry.target(spec).split(":")[0])
-    shown: dict[str, Any] = {"names": told.names_in(tables), "asked": asked(job.output("out-pdf").stem, spec)}
+    shown: dict[str, Any] = {"names": told.names_in(tables)}
     if hasattr(module, "finding"):
         finding: told.Finding = module.finding(tables, spec)
         shown |= {"title": finding.title, "sentence": finding.sentence, "rows": told.plain(finding.rows)}
@@ -35,10 +32,3 @@ def run(job: Job[Draw]) -> None:
         shown["explorer"] = explorer.packed() if explorer is not None else None
     text = json.dumps({"provenance": token, **shown}, ensure_ascii=False, indent=1)
     write_bytes(job.output("out-shown"), f"{text}\n".encode())
-
-
-def asked(name: str, figure: FigureSpec) -> str:
-    """The figure as a study asks for it: its keys but for those that are as they come."""
-    keys = {"kind": registry.kind_of(type(figure)), **figure.model_dump(mode="json", exclude_defaults=True)}
-    told: str = yaml.safe_dump({"figures": {name: keys}}, sort_keys=False, allow_unicode=True, width=100)
-    return told

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from advgen.core.code import package_file
 from advgen.core.kinds import Files, Kind, Planner
 from advgen.core.schema import TABLES
 from advgen.core.tasks import Task
 from advgen.outcomes.figures.outcome import Draw, caption
 from advgen.registry import kind_of
-from advgen.specs.base import Spec
+from advgen.specs.base import Spec, canonical_json
+from advgen.study.written import Definitions, behind, written
 
 
 class ReportFigure(Spec):
-    """One figure of the report."""
+    """One figure of the report, and the definitions of the study that it is made of, by family and name."""
 
     name: str
     kind: str
     group: str
+    made_of: tuple[tuple[str, str], ...] = ()
 
 
 class ReportTable(Spec):
@@ -39,6 +43,7 @@ class Report(Task):
     title: str
     study: str
     figures: tuple[ReportFigure, ...]
+    definitions: dict[str, dict[str, Any]]
     shown: dict[str, ReportTable]
     credits: tuple[str, ...] = ()
 
@@ -53,6 +58,10 @@ SHOWN = {
 """Rules whose tables stand in the page, with their role."""
 
 
+MOST_TOLD = 60_000
+"""Letters of the definitions that a page is told of: half of what a command line holds. Of more, only the figures'."""
+
+
 class ReportPage(Kind[Spec]):
     """The page that shows everything."""
 
@@ -63,9 +72,10 @@ class ReportPage(Kind[Spec]):
         figures = [(job, job.task.figure) for job in planner.jobs.values() if isinstance(job.task, Draw)]
         if not figures:
             return
+        made_of, definitions = asked(planner, [job.wildcards["figure"] for job, _ in figures])
         shown = tuple(
-            ReportFigure(name=job.wildcards["figure"], kind=kind_of(type(spec)), group=spec.group)
-            for job, spec in figures
+            ReportFigure(name=name, kind=kind_of(type(spec)), group=spec.group, made_of=made_of[name])
+            for name, spec in ((job.wildcards["figure"], spec) for job, spec in figures)
         )
         captions = {kind_of(type(spec)): caption(spec) for _, spec in figures}
         tables = tuple(path for rule, role in SHOWN.items() for path in planner.made(rule, role))
@@ -85,8 +95,26 @@ class ReportPage(Kind[Spec]):
             "captions": tuple(captions[kind] for kind in sorted(captions)),
             "templates": tuple(package_file(f"report/report.{suffix}") for suffix in ("html.j2", "css", "js")),
         }
-        task = Report(title=planner.study.title, study=planner.file, figures=shown, shown=told, credits=credits)
+        task = Report(
+            title=planner.study.title,
+            study=planner.file,
+            figures=shown,
+            definitions=definitions,
+            shown=told,
+            credits=credits,
+        )
         planner.add(task, {}, inputs)
+
+
+def asked(planner: Planner, figures: list[str]) -> tuple[dict[str, tuple[tuple[str, str], ...]], Definitions]:
+    """What each figure is made of, and all these definitions as the study writes them."""
+    found = {name: behind(planner.study, "figures", name) for name in figures}
+    definitions: Definitions = {}
+    for (family, name), spec in {key: spec for one in found.values() for key, spec in one.items()}.items():
+        definitions.setdefault(family, {})[name] = written(spec)
+    if len(canonical_json(definitions)) > MOST_TOLD:
+        definitions = {"figures": definitions["figures"]}
+    return {name: tuple(key for key in one if key[0] in definitions) for name, one in found.items()}, definitions
 
 
 KIND = ReportPage()

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from advgen.core.provenance import write_bytes
 from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind
-from advgen.outcomes.report.outcome import Report
+from advgen.outcomes.report.outcome import Report, ReportFigure
 from advgen.report.page import Figure, Section, Table, concerning, render
 from advgen.study.yaml import DEFAULT_STUDY
 
@@ -27,7 +28,7 @@ def run(job: Job[Report]) -> None:
     checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
     checked = checks.to_pylist() if checks is not None else []
     shown_figures = {
-        figure: whole(figure.name, captions[figure.kind], files, checked, spec.study)
+        figure: whole(figure, captions[figure.kind], files, checked, spec)
         for figure, *files in zip(spec.figures, *(job.inputs[flag] for flag in FILES), strict=True)
     }
     sections = []
@@ -43,7 +44,10 @@ def run(job: Job[Report]) -> None:
         if shown:
             sections.append(Section(group, "Tables", tables=shown))
     facts = {"code": job.code, "study": spec.title}
-    made_on = {stamp.device for path in tables if (stamp := read_stamp(path))} - {"cpu"}  # which a summary says
+    stamps = [stamp for path in (*tables, *job.inputs["figures"]) if path.is_file() and (stamp := read_stamp(path))]
+    versions = {name: version for stamp in stamps for name, version in stamp.versions.items()}
+    facts["versions"] = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    made_on = {stamp.device for stamp in stamps} - {"cpu"}  # which a summary says
     if made_on:
         facts["computed on"] = f"{', '.join(sorted(made_on))}; {ELSEWHERE}"
     if spec.credits:  # their licences ask for it wherever the images are shown
@@ -56,10 +60,12 @@ FILES = ("figures", "dark", "shown")
 """The flags of a figure's files: its picture, the one for a dark page, and what it shows."""
 
 
-def whole(name: str, caption: str, files: Sequence[Path], checks: Sequence[Mapping[str, Any]], study: str) -> Figure:
+def whole(
+    figure: ReportFigure, caption: str, files: Sequence[Path], checks: Sequence[Mapping[str, Any]], spec: Report
+) -> Figure:
     """A figure with all that is told of it."""
-    png, dark, told = files
-    others = "" if study == DEFAULT_STUDY else f" --config study={study}"
+    (png, dark, told), name = files, figure.name
+    others = "" if spec.study == DEFAULT_STUDY else f" --config study={spec.study}"
     command = f"snakemake --cores 1 {png}{others}"
     if not all(path.is_file() for path in files):
         return Figure(name, caption, None, command=command)
@@ -72,12 +78,21 @@ def whole(name: str, caption: str, files: Sequence[Path], checks: Sequence[Mappi
         title=shown.get("title", ""),
         sentence=shown.get("sentence", ""),
         rows=pa.Table.from_pylist(shown["rows"]) if shown.get("rows") else None,
-        asked=shown["asked"],
+        asked=block(figure, spec.definitions),
         command=command,
         inputs=stamp.inputs if stamp is not None else {},
         explorer=shown.get("explorer"),
         checks=concerning(checks, shown["names"]),
     )
+
+
+def block(figure: ReportFigure, definitions: Mapping[str, Mapping[str, Any]]) -> str:
+    """The figure and all that it is made of, as a study asks for them."""
+    asked: dict[str, dict[str, Any]] = {}
+    for family, name in figure.made_of:
+        asked.setdefault(family, {})[name] = definitions[family][name]
+    text: str = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+    return text
 
 
 def light(table: pa.Table, hidden: Sequence[str]) -> pa.Table:
