@@ -49,7 +49,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> tuple[P
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=300,
+                timeout=600,
             )
             assert ran.returncode == 0, f"{step['commands']}\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
             said.append(ran.stdout + ran.stderr)

@@ -13,7 +13,7 @@ import yaml
 from advgen.core import catalog
 from advgen.core.schema import Image, Table
 from advgen.driver.pages import WRITTEN, summarised, where
-from advgen.registry import load_target
+from advgen.registry import kind_of, load_target
 from advgen.specs.figures import FigureSpec, Group
 from advgen.study.load import load_file
 
@@ -137,12 +137,8 @@ def _cell(text: str) -> str:
 
 
 def tables_page(columns: Path = COLUMNS) -> str:
-    """docs/reference/tables.md: every table with its columns.
-
-    ValueError for a column of which `columns` does not tell what it holds, or for words there about none.
-    """
+    """docs/reference/tables.md: every table with its columns, and what `columns` tells of them."""
     told: dict[str, str] = yaml.safe_load(columns.read_text(encoding="utf-8"))
-    unused = {*told}
     tidy = summarised()
     lines = [
         "# The tables",
@@ -176,42 +172,30 @@ def tables_page(columns: Path = COLUMNS) -> str:
         lines += ["", f"## {kind.replace('_', ' ')}", "", f"In {', '.join([*names, *files.get(kind, [])])}. "]
         lines[-1] += f"Key: {', '.join(f'`{name}`' for name in table.key)}."
         lines += ["", "| column | type | what it holds |", "|---|---|---|"]
-        for name, holds, used in _columns(kind, table, told, columns):
-            unused -= used
-            type_ = table.columns[name]
+        for name, type_ in table.columns.items():
             shown = "image" if isinstance(type_, Image) else TYPES[type_]
-            lines.append(f"| `{name}` | {shown} | {_cell(holds)} |")
-    if unused:
-        raise ValueError(f"{columns}: {', '.join(sorted(unused))}: no table has such a column; remove it")
+            lines.append(f"| `{name}` | {shown} | {_cell(_holds(kind, table, name, told))} |")
     return "\n".join(lines) + "\n"
 
 
-def _columns(kind: str, table: Table, told: dict[str, str], file: Path) -> Iterator[tuple[str, str, set[str]]]:
-    """Each column with what it holds, and the words that were used for it."""
-    for name in table.columns:
-        ends = {"_low": "lower", "_high": "upper"}
-        stem, end = next(
-            ((name.removesuffix(tail), word) for tail, word in ends.items() if name.endswith(tail)), (name, "")
-        )
-        if found := [key for key in (f"{kind}.{name}", name) if key in told]:
-            yield name, told[found[0]], {*found[:1]}
-        elif end and stem in table.columns:
-            yield name, f"{end} end of the interval of `{stem}`", set()
-        else:
-            raise ValueError(f"{file}: says nothing of {name!r} of the table {kind}; add a line for it")
+def _holds(kind: str, table: Table, name: str, told: dict[str, str]) -> str:
+    """What a column holds; nothing for one of a kind of one's own."""
+    for tail, word in {"_low": "lower", "_high": "upper"}.items():
+        if name.endswith(tail) and (stem := name.removesuffix(tail)) in table.columns:
+            return f"{word} end of the interval of `{stem}`"
+    return told.get(f"{kind}.{name}", told.get(name, ""))
 
 
 def gallery_page() -> str:
     """docs/gallery.md: each kind of figure once, with its caption and what asks for it."""
     examples = gallery()
-    of = dict.fromkeys(study for study, _, _ in examples.values())
-    many = {study: sum(one == study for one, _, _ in examples.values()) for study in of}
+    default = sum(study == SHOWN[0] for study, _, _ in examples.values())
     lines = [
         "# The gallery",
         "",
         WRITTEN,
         "",
-        f"The {len(examples)} kinds of figure that a study can ask for, each once. {many[SHOWN[0]]} are from the",
+        f"The {len(catalog.FIGURES)} kinds of figure that a study can ask for, each once. {default} are from the",
         f"default study, `{SHOWN[0]}`, the others from `{SHOWN[1]}`, a study for tests whose nets are trained for",
         "seconds on few images: they show how such a figure looks, and nothing else. The pictures are taken from the",
         "results of both by `python docs/images/gallery.py`. In a report each stands with what it found, its numbers",
@@ -219,44 +203,40 @@ def gallery_page() -> str:
     ]
     for group in get_args(Group):
         lines += ["", f"## {group}"]
-        for kind, (study, name, spec) in examples.items():
-            if spec.group == group:
-                caption = _caption(spec)
-                asked = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-                words = yaml.safe_dump({name: asked}, default_flow_style=None, sort_keys=False, width=110)
-                lines += ["", f"### {kind.replace('_', ' ')}", "", f"![{caption[0]}](images/gallery/{kind}.png)", ""]
-                lines += [
-                    _cell(" ".join(caption)),
-                    "",
-                    "```yaml",
-                    "figures:",
-                    *_indented(words),
-                    "```",
-                    "",
-                ]
-                keys = f"[Its keys](../config/README.md#{type(spec).__name__.lower()})"
-                lines.append(f"{keys} · from `{study}`")
+        for kind, figure in catalog.FIGURES.items():
+            if figure.group == group:
+                lines += ["", f"### {kind.replace('_', ' ')}", "", *_shown_as(kind, figure, examples.get(kind))]
     return "\n".join(lines) + "\n"
 
 
-def gallery() -> dict[str, tuple[Path, str, FigureSpec]]:
-    """An example of each kind of figure: the study, its name there and its spec; ValueError for a kind without one."""
-    found: dict[str, tuple[Path, str, FigureSpec]] = {}
+Example = tuple[Path, str, FigureSpec]
+
+
+def gallery() -> dict[str, Example]:
+    """An example of each kind of figure that one of the studies shows: the study, its name there and its spec."""
+    found: dict[str, Example] = {}
     for path in SHOWN:
         for name, spec in load_file(path).study.figures.items():
-            found.setdefault(spec.kind, (path, name, spec))
-    if lost := [kind for kind in catalog.FIGURES if kind not in found]:
-        raise ValueError(f"{SHOWN[-1]}: asks for no figure of kind {', '.join(lost)}; add one")
-    return {kind: found[kind] for kind in catalog.FIGURES}
+            found.setdefault(kind_of(type(spec)), (path, name, spec))
+    return found
 
 
-def _caption(spec: FigureSpec) -> tuple[str, str]:
-    """The first sentence of a figure's caption, and the rest."""
-    package, kind = type(spec).__module__.rpartition(".")[0], spec.model_dump()["kind"]
-    text = resources.files(package).joinpath(f"{kind}.rst").read_text(encoding="utf-8")
-    first, stop, rest = " ".join(text.split()).partition(". ")
-    return (first + stop.strip() if rest else first), rest
+def _shown_as(kind: str, figure: type[FigureSpec], example: Example | None) -> Iterator[str]:
+    """The lines of one kind: picture, caption, what asks for it; a kind of one's own has the caption alone."""
+    caption = _caption(kind, figure)
+    if example:
+        yield from (f"![{caption.partition('. ')[0].removesuffix('.')}.](images/gallery/{kind}.png)", "")
+    yield from (_cell(caption), "")
+    keys = f"[Its keys](../config/README.md#{figure.__name__.lower()})"
+    if example:
+        study, name, spec = example
+        asked = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        words = yaml.safe_dump({name: asked}, default_flow_style=None, sort_keys=False, width=110)
+        yield from ("```yaml", "figures:", *(f"  {line}" for line in words.splitlines()), "```", "")
+        keys += f" · from `{study}`"
+    yield keys
 
 
-def _indented(text: str) -> list[str]:
-    return [f"  {line}" for line in text.splitlines()]
+def _caption(kind: str, figure: type[FigureSpec]) -> str:
+    text = resources.files(figure.__module__.rpartition(".")[0]).joinpath(f"{kind}.rst").read_text(encoding="utf-8")
+    return " ".join(text.split())
