@@ -35,6 +35,8 @@ CASES = [
     ("fc100", "l2", 1.0),
     ("fc-pgd", "linf", 0.1),
     ("fc-pgd", "linf", 0.15),
+    ("fc-fast", "linf", 0.05),
+    ("fc-fast", "linf", 0.1),
     ("cnn", "linf", 0.05),
     ("cnn", "linf", 0.1),
     ("cnn", "l2", 1.5),

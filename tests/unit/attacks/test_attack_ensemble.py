@@ -82,3 +82,35 @@ def test_members_stay_in_one_ball_and_the_cheapest_come_first(norm, effort):
     threats = [member.threat() for member in members if isinstance(member, ApgdAttack)]
     costs = [threat.steps * threat.restarts for threat in threats]
     assert costs == sorted(costs)
+
+
+def test_quick_goes_on_with_labels_that_have_lost_most_of_their_lead(monkeypatch):
+    """Leads of .04, .12, .3, .16 and .8 at first; the first member takes .06 from each."""
+    shown = []
+    monkeypatch.setattr(module, "MEMBERS", {ApgdAttack: moved(0.03, shown), FmnAttack: moved(0.07, shown)})
+    monkeypatch.setattr(module, "CLOSE", 0.7)
+    spec = EnsembleAttack(kind="ensemble", norm="l2", eps=0.2, effort="quick")
+    member = []
+    ensemble(Brightness(), X, Y, spec, seed=0, indices=INDICES, note=lambda row: member.extend(row.tolist()))
+    assert shown == [[14, 15, 92, 65, 35], [15, 65], [15, 65]]
+    assert member == [-1, 0, 2, -1, -1, -1]
+
+
+def test_quick_climbs_towards_its_targets_at_once():
+    """The likeliest wrong class is out of reach, the next one is not; rows do not depend on their batch."""
+
+    def net(x_BCHW):
+        value_B = x_BCHW.flatten(1).mean(1)
+        return torch.stack([torch.zeros_like(value_B), -0.01 * value_B - 0.1, 6 * value_B - 3.5], dim=1)
+
+    model = torch.nn.Module()
+    model.forward = net
+    x, y = torch.tensor([0.5, 0.3]).view(-1, 1, 1, 1), torch.zeros(2, dtype=torch.long)
+    spec = ApgdAttack(kind="apgd", eps=0.1, loss="margin", steps=8, targets=2)
+    with torch.no_grad():
+        found = module._at_once(model, x, y, spec, seed=3, indices=[7, 8])
+        first = module._at_once(model, x, y, spec.model_copy(update={"targets": 1}), seed=3, indices=[7, 8])
+        alone = module._at_once(model, x[1:], y[1:], spec, seed=3, indices=[8])
+    assert net(found).argmax(1).tolist() == [2, 0]
+    assert net(first).argmax(1).tolist() == [0, 0]
+    assert torch.equal(found[1:], alone)
