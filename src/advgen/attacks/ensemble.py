@@ -42,7 +42,7 @@ def ensemble(
     reached_B, lead_B = goal.reached(logits_BK), goal.margin(logits_BK)
     quick, close_B = spec.effort == "quick", CLOSE * lead_B
     member_B = torch.full_like(y_B, -1)
-    for number, member in enumerate(spec.members().values()):
+    for number, member in enumerate(spec.members(logits_BK.shape[1]).values()):
         going_B = ~reached_B & (lead_B >= close_B) if quick and number > 0 else ~reached_B
         left = going_B.nonzero().flatten()
         if len(left) == 0:

@@ -87,9 +87,13 @@ class MinimumNormAttack(AttackSpec):
     )
 
 
+LEAST_FOR_DLR = 3
+"""Classes that the difference of logits ratio compares."""
+
+
 def check_loss(loss: str, targeted: bool, classes: int) -> None:
     """WrongValue if a loss compares more classes than there are."""
-    needed = 4 if targeted else 3
+    needed = LEAST_FOR_DLR + targeted
     if loss == "dlr" and classes < needed:
         which = "with a target" if targeted else "without a target"
         message = f"{which} needs {needed} classes, and there are {classes}; choose margin or cross_entropy"
@@ -432,8 +436,9 @@ class EnsembleAttack(AttackSpec):
     kind: Literal["ensemble"] = Field(description="attack ensemble: the worst of several attacks of one ball")
     effort: Literal["standard", "quick"] = Field(
         "standard",
-        description="standard: APGD on the cross-entropy, APGD towards the likeliest wrong classes, FMN and in L∞ "
-        "Square; quick: a tenth of its cost, on images whose label came near to losing its lead",
+        description="standard: APGD on the cross-entropy and on the difference of logits ratio, APGD towards the "
+        "likeliest wrong classes, FMN and in L∞ Square; quick: a tenth of its cost, on images whose label came near to "
+        "losing its lead",
     )
     norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
     eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
@@ -443,8 +448,8 @@ class EnsembleAttack(AttackSpec):
         check_ball(self.norm, self.eps, 0.0)
         return self
 
-    def members(self) -> dict[str, AttackSpec]:
-        """The attacks by name, in the order in which they are tried; margins ask for no more than two classes."""
+    def members(self, classes: int = LEAST_FOR_DLR) -> dict[str, AttackSpec]:
+        """The attacks by name, in the order in which they are tried; of two classes there is no DLR, but a margin."""
 
         def apgd(**keys: Any) -> ApgdAttack:
             return ApgdAttack(kind="apgd", eps=self.eps, norm=self.norm, **keys)
@@ -456,6 +461,7 @@ class EnsembleAttack(AttackSpec):
             return {"APGD-CE": apgd(steps=8), "APGD-CE, longer": apgd(steps=20), "FMN": fmn}
         found: dict[str, AttackSpec] = {
             "APGD-CE": apgd(),
+            "APGD-DLR": apgd(loss="dlr" if classes >= LEAST_FOR_DLR else "margin"),
             "APGD-T": apgd(loss="margin", steps=60, targets=5),
             "FMN": FmnAttack(kind="fmn", norm=self.norm, within=self.eps, step_size=3.0, steps=50),
         }
@@ -464,7 +470,7 @@ class EnsembleAttack(AttackSpec):
         return found
 
     def check(self, shape: Shape, classes: int) -> None:
-        for member in self.members().values():
+        for member in self.members(classes).values():
             member.check(shape, classes)
 
     def threat(self) -> Threat:

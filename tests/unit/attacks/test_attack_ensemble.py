@@ -42,7 +42,7 @@ def moved(by, shown):
 def shown(monkeypatch):
     """Members that go ever farther, the last but one out of the ball."""
     shown = []
-    far = iter([0.03, 0.07, 0.3, 0.05])
+    far = iter([0.03, 0.03, 0.07, 0.3, 0.05])
     members = {kind: lambda *given, **keys: moved(next(far), shown)(*given, **keys) for kind in module.MEMBERS}
     monkeypatch.setattr(module, "MEMBERS", members)
     return shown
@@ -51,8 +51,8 @@ def shown(monkeypatch):
 def test_each_member_works_on_what_those_before_it_have_left(shown):
     member = []
     found = ensemble(Brightness(), X, Y, SPEC, seed=0, indices=INDICES, note=lambda row: member.extend(row.tolist()))
-    assert shown == [[14, 15, 92, 65, 35], [15, 92, 65, 35], [92, 65, 35], [92, 35]]
-    assert member == [-1, 0, 1, -1, 2, -1]
+    assert shown == [[14, 15, 92, 65, 35], *[[15, 92, 65, 35]] * 2, [92, 65, 35], [92, 35]]
+    assert member == [-1, 0, 2, -1, 3, -1]
     # 3 goes no farther than the ball; where nobody succeeds, the farthest way that was tried
     assert found[:, 0, 0, 0].tolist() == pytest.approx([0.9, 0.51, 0.51, 0.45, 0.52, 0.2])
 
@@ -61,6 +61,22 @@ def test_the_table_names_who_found_an_example(shown):
     facts = craft(ensemble, Brightness(), X, Y, SPEC, seed=0, indices=INDICES)
     assert facts["found_by"] == [None, "APGD-CE", "APGD-T", None, "FMN", None]
     assert facts["predicted"].tolist() == [1, 1, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("classes", "loss"), [(2, "margin"), (3, "dlr"), (10, "dlr")])
+def test_of_two_classes_there_is_no_ratio(classes, loss, monkeypatch):
+    met = []
+
+    def attack(model, x_BCHW, y_B, spec, *, seed, indices):
+        met.append(spec)
+        return x_BCHW
+
+    monkeypatch.setattr(module, "MEMBERS", dict.fromkeys(module.MEMBERS, attack))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, classes))
+    y = model(X).argmax(1)
+    SPEC.check((1, 2, 2), classes)
+    ensemble(model, X, y, SPEC, seed=0, indices=INDICES)
+    assert [spec.loss for spec in met if isinstance(spec, ApgdAttack)] == ["cross_entropy", loss, "margin"]
 
 
 def test_others_have_no_members():
