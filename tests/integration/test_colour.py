@@ -46,7 +46,7 @@ def test_faces_are_cropped_trained_on_sampled_and_restored(finished: Project) ->
     assert generator.image == (3, 64, 64)
     table = pq.read_table(results / "tables/inpaintings.parquet").to_pandas()
     assert set(table["mask"]) == {"pepper", "square"}
-    assert set(table["method"]) == {"full", "contextual", "contextual_prior", "harmonic"}
+    assert set(table["method"]) == {"full", "contextual", "contextual_prior", "harmonic", "poisson"}
     assert table["mean"].notna().all()
 
 

@@ -13,7 +13,7 @@ Array = np.ndarray[Any, Any]
 
 
 def learnt_images(
-    images_NCHW: Array, labels_N: Array, spec: LearntImages, *, validation: int, **_: Any
+    images_NCHW: Array, labels_N: Array, spec: LearntImages, *, validation: int = 0, **_: Any
 ) -> tuple[Array, Array, None]:
     """The first `spec.images` of those that every classifier of as many images or more is trained on."""
     rows = learnt(len(labels_N), validation)
