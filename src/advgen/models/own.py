@@ -319,9 +319,12 @@ def _in_sight(place: str, files: Iterable[Path]) -> Iterator[None]:
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
+    # bytecode is taken for that of a file of the same size and second, also after an edit
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_none
         sys.path.remove(str(folder))
         for name in own.keys() - before:
             sys.modules.pop(name, None)

@@ -89,6 +89,17 @@ def test_a_factory_sees_what_stands_beside_it_and_two_may_have_files_of_one_name
     assert not {name for name in {*sys.modules} - before if "layers" in name}
 
 
+def test_an_edit_counts_that_leaves_size_and_second_as_they_were(tmp_path: Path) -> None:
+    """As an editor's, or a script's, right after a first run: Python would take the first one's bytecode."""
+    code = "from torch import nn\n\ndef make():\n    return nn.{}()\n"
+    made_of = []
+    for name in ("ReLU", "GELU"):
+        (tmp_path / "net.py").write_text(code.format(name))
+        os.utime(tmp_path / "net.py", (1_000_000_000, 1_000_000_000))
+        made_of.append(type(made(f"{tmp_path / 'net.py'}:make")).__name__)
+    assert made_of == ["ReLU", "GELU"]
+
+
 def test_one_that_was_exported_on_a_gpu_is_told_so_where_there_is_none(
     net: nn.Module, capfd: pytest.CaptureFixture[str]
 ) -> None:
