@@ -89,8 +89,11 @@ def test_a_factory_sees_what_stands_beside_it_and_two_may_have_files_of_one_name
     assert not {name for name in {*sys.modules} - before if "layers" in name}
 
 
-def test_an_edit_counts_that_leaves_size_and_second_as_they_were(tmp_path: Path) -> None:
+def test_an_edit_counts_that_leaves_size_and_second_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As an editor's, or a script's, right after a first run: Python would take the first one's bytecode."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     code = "from torch import nn\n\ndef make():\n    return nn.{}()\n"
     made_of = []
     for name in ("ReLU", "GELU"):
