@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, pure
+from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, pure, replace
 from advgen.specs.attacks import LbfgsAttack
 
 FIRST_C = 0.1
@@ -42,8 +42,9 @@ def lbfgs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: LbfgsAttack, *, s
     low_B, high_B = torch.zeros_like(c_B), torch.full_like(c_B, math.inf)
     start_BP = x_BP
     for _ in range(spec.searches):
-        objective = _objective(model, x_BP, goal, c_B, shape, best)
+        objective = Objective(model, x_BP, goal, c_B, shape, best)
         succeeded_B, start_BP = _minimise(objective, start_BP, spec.steps, spec.memory)
+        objective.keep()
         low_B, high_B = torch.where(succeeded_B, c_B, low_B), torch.where(succeeded_B, high_B, c_B)
         middle_B = (low_B * high_B).sqrt()
         c_B = torch.where(high_B.isinf(), 10 * c_B, torch.where(low_B == 0, c_B / 10, middle_B))
@@ -61,29 +62,54 @@ class Best(NamedTuple):
 Evaluation = tuple[Tensor, Tensor, Tensor]
 
 
-def _objective(
-    model: nn.Module, x_BP: Tensor, goal: Goal, c_B: Tensor, shape: torch.Size, best: Best
-) -> Callable[[Tensor, Tensor], Evaluation]:
-    """A function from images and which of the rows they are to value, gradient and success; it keeps the best ones."""
+class Objective:
+    """What one search minimises; it keeps the best changes, those of the rows in work beside them."""
 
-    def evaluate(z_BP: Tensor, rows_B: Tensor) -> Evaluation:
-        towards, c, losses = goal.take(rows_B), c_B[rows_B], list[Tensor]()
-        r_BP = z_BP - x_BP.index_select(0, rows_B)
+    def __init__(self, model: nn.Module, x_BP: Tensor, goal: Goal, c_B: Tensor, shape: torch.Size, best: Best):
+        self.model, self.shape, self.best = model, shape, best
+        self.whole = self.part = Part(x_BP, goal, c_B, best)
+        self.rows_B: Tensor | None = None
+
+    def __call__(self, z_BP: Tensor, rows_B: Tensor) -> Evaluation:
+        """Value and gradient of images, and whether they reach the goal; `rows_B` says which of all they are."""
+        if rows_B is not self.rows_B:
+            self.keep()
+            self.rows_B, self.part = rows_B, self.whole.take(rows_B)
+        x_BP, goal, c_B, best = self.part
+        losses: list[Tensor] = []
 
         def loss(logits_BK: Tensor) -> Tensor:
-            losses.append(_loss(towards, logits_BK))
+            losses.append(_loss(goal, logits_BK))
             return losses[0]
 
-        gradient_BCHW, logits_BK = ascent(model, z_BP.view(-1, *shape), loss)
-        size_B, reached_B = torch.linalg.vecdot(r_BP, r_BP), towards.reached(logits_BK)
-        before_BP, before_B = best.x_BP.index_select(0, rows_B), best.size_B[rows_B]
-        better_B = reached_B & (size_B < before_B)
-        best.x_BP.index_copy_(0, rows_B, torch.where(better_B[:, None], z_BP, before_BP))
-        best.size_B[rows_B] = torch.where(better_B, size_B, before_B)
-        gradient_BP = gradient_BCHW.flatten(1).addcmul_(r_BP, 2 * c[:, None])
-        return losses[0].detach() + c * size_B, gradient_BP, reached_B
+        gradient_BCHW, logits_BK = ascent(self.model, z_BP.view(-1, *self.shape), loss)
+        r_BP = z_BP - x_BP
+        size_B, reached_B = torch.linalg.vector_norm(r_BP, dim=1).square(), goal.reached(logits_BK)
+        better_B = reached_B & (size_B < best.size_B)
+        replace(best.x_BP, better_B, z_BP)
+        replace(best.size_B, better_B, size_B)
+        gradient_BP = gradient_BCHW.flatten(1).addcmul_(r_BP, 2 * c_B[:, None])
+        return losses[0].detach() + c_B * size_B, gradient_BP, reached_B
 
-    return evaluate
+    def keep(self) -> None:
+        """Put the best changes of the rows in work among those of all."""
+        if self.rows_B is not None:
+            for all_, some in zip(self.whole.best, self.part.best, strict=True):
+                all_.index_copy_(0, self.rows_B, some)
+
+
+class Part(NamedTuple):
+    """Some rows of a search."""
+
+    x_BP: Tensor
+    goal: Goal
+    c_B: Tensor
+    best: Best
+
+    def take(self, rows: Tensor) -> Part:
+        """Copies of some rows."""
+        best = Best(*(one.index_select(0, rows) for one in self.best))
+        return Part(self.x_BP.index_select(0, rows), self.goal.take(rows), self.c_B[rows], best)
 
 
 def _loss(goal: Goal, logits_BK: Tensor) -> Tensor:
@@ -108,25 +134,26 @@ def _minimise(
     for number in range(steps):
         # 1 where a step down would not be undone by the box: numbers, since a CPU takes five times longer over masks
         free_BP = (z_BP - gradient_BP).clamp_(0, 1).ne_(z_BP)
-        descent_BP = gradient_BP * free_BP
+        descent_BP = torch.mul(gradient_BP, free_BP, out=inverse.vector_BP)
         going_B = descent_BP.abs().amax(1) >= TOLERANCE
         stay = going_B.nonzero().flatten() if looks(number, z_BP) else rows_B
         if len(stay) / len(rows_B) < WORTHWHILE:
             minimiser_BP[rows_B], success_B[rows_B] = z_BP, reached_B
-            state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP, descent_BP)
-            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP, descent_BP = (
+            state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP)
+            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP = (
                 one.index_select(0, stay) for one in state
             )
             inverse = inverse.take(stay)
+            descent_BP = inverse.vector_BP
             if len(rows_B) == 0:
                 break
-        direction_BP = inverse.times(descent_BP).mul_(free_BP)
+        direction_BP = inverse.times_vector().mul_(free_BP)
         trial_BP = torch.addcmul(z_BP, direction_BP, length_B[:, None], value=-1).clamp_(0, 1)
         trial_value_B, trial_gradient_BP, trial_reached_B = evaluate(trial_BP, rows_B)
         predicted_B = torch.linalg.vecdot(descent_BP, trial_BP - z_BP)
         accepted_B = going_B & (trial_value_B <= value_B + SUFFICIENT * predicted_B)
-        next_BP = torch.where(accepted_B[:, None], trial_BP, z_BP)
-        next_gradient_BP = torch.where(accepted_B[:, None], trial_gradient_BP, gradient_BP)
+        next_BP = replace(trial_BP, ~accepted_B, z_BP)
+        next_gradient_BP = replace(trial_gradient_BP, ~accepted_B, gradient_BP)
         inverse.learn((z_BP, next_BP), (gradient_BP, next_gradient_BP))
         z_BP, gradient_BP = next_BP, next_gradient_BP
         length_B = torch.where(accepted_B, 1, length_B / 2)
@@ -141,65 +168,75 @@ class InverseHessian:
 
     It is the compact form: γI + SᵀR⁻ᵀ(D + γYYᵀ)R⁻¹S − γSᵀR⁻ᵀY − γYᵀR⁻¹S for rows of steps S and changes Y, R the upper
     triangle of SYᵀ in order of age and D its diagonal [byrd1994representations]. So a product with a vector reads the
-    pairs of a row twice, where the two-loop recursion reads them four times, one by one. All rows learn at a time;
-    where the gradient did not grow along the step, or there was none, the pair has no weight.
+    pairs of a row twice, where the two-loop recursion reads them four times, one by one. The vector lies behind the
+    pairs, so that the first reading serves what was learnt last, too. All rows learn at a time; where the gradient
+    did not grow along the step, or there was none, the pair has no weight.
     """
 
     def __init__(self, like_BP: Tensor, memory: int):
         batch, pixels = like_BP.shape
         self.memory, self.count = memory, 0
-        self.pairs_BNP = like_BP.new_zeros(batch, 2 * memory, pixels)  # steps, then changes; the oldest is replaced
-        self.products_BNM = like_BP.new_zeros(batch, 2 * memory, memory, dtype=torch.float64)  # of all with changes
-        self.known_BM = torch.zeros_like(self.products_BNM[:, 0])
+        # steps, then changes, the oldest of which is replaced, then the vector to be multiplied
+        self.rows_BNP = like_BP.new_zeros(batch, 2 * memory + 1, pixels)
+        # of all with changes, zero where a pair was not learnt, but one for its step along its own change
+        self.products_BNM = like_BP.new_zeros(batch, 2 * memory, memory, dtype=torch.float64)
+        self.products_BNM.diagonal(dim1=1, dim2=2).fill_(1)
+        self.known_BN = torch.zeros_like(self.products_BNM[:, :, 0])
         self.scale_B = like_BP.new_zeros(batch)  # as long as nothing is known
+        ages = torch.arange(memory, device=like_BP.device)
+        self.orders = [torch.cat([one, memory + one]) for one in (ages.roll(-first) for first in range(memory))]
+
+    @property
+    def vector_BP(self) -> Tensor:
+        """What `times_vector` multiplies, to be written to."""
+        return self.rows_BNP[:, -1]
 
     def take(self, rows: Tensor) -> InverseHessian:
         """The approximations of some rows."""
         taken = copy(self)
-        for name in ("pairs_BNP", "products_BNM", "known_BM", "scale_B"):
+        for name in ("rows_BNP", "products_BNM", "known_BN", "scale_B"):
             setattr(taken, name, getattr(self, name).index_select(0, rows))
         return taken
 
     def learn(self, places: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor]) -> None:
         """Add a step, from the first place (B, P) to the second, and the change of the gradient from there to here."""
-        memory, slot = self.memory, self.count % self.memory
+        slot = self.count % self.memory
         self.count += 1
-        torch.sub(places[1], places[0], out=self.pairs_BNP[:, slot])
-        change_BP = torch.sub(gradients[1], gradients[0], out=self.pairs_BNP[:, memory + slot])
-        product_BN = self._along(change_BP)
-        curvature_B, square_B = product_BN[:, slot], product_BN[:, memory + slot]
-        learns_B = curvature_B > LEAST_CURVATURE * square_B
-        self.products_BNM[:, :, slot] = product_BN
-        self.products_BNM[:, memory + slot] = product_BN[:, memory:]
-        self.known_BM[:, slot] = learns_B.double()
-        self.scale_B = torch.where(learns_B, (curvature_B / square_B).to(self.scale_B.dtype), self.scale_B)
+        torch.sub(places[1], places[0], out=self.rows_BNP[:, slot])
+        torch.sub(gradients[1], gradients[0], out=self.rows_BNP[:, self.memory + slot])
 
-    def _along(self, vector_BP: Tensor) -> Tensor:
-        """Products of a vector with all pairs, (B, N); the vector stands left, where a CPU is ten times faster."""
-        return torch.bmm(vector_BP[:, None], self.pairs_BNP.mT).squeeze(1).double()
-
-    def times(self, vector_BP: Tensor) -> Tensor:
-        """The approximation times a vector; before any pair is known, the vector at length one."""
+    def _look(self) -> Tensor:
+        """Take in the pair that was learnt last; products of the vector with all pairs and itself, (B, N)."""
         memory = self.memory
-        age_M = torch.arange(memory, device=vector_BP.device).roll(-(self.count % memory))
-        known_BM = self.known_BM.index_select(1, age_M)
-        both_BMM, scale_B1 = known_BM[:, :, None] * known_BM[:, None], self.scale_B[:, None].double()
+        slot = (self.count - 1) % memory
+        # the newest change and the vector; they stand left, where a CPU is ten times faster
+        both_B2P = self.rows_BNP[:, memory + slot :: memory - slot]
+        change_BN, vector_BN = torch.bmm(both_B2P, self.rows_BNP.mT).double().unbind(1)
+        curvature_B, square_B = change_BN[:, slot], change_BN[:, memory + slot]
+        learns_B = curvature_B > LEAST_CURVATURE * square_B
+        self.scale_B = torch.where(learns_B, (curvature_B / square_B).to(self.scale_B.dtype), self.scale_B)
+        self.known_BN[:, slot :: memory] = learns_B.double()[:, None]
+        known_BN = change_BN[:, :-1].mul_(self.known_BN).mul_(learns_B[:, None])
+        self.products_BNM[:, :, slot] = known_BN
+        self.products_BNM[:, memory + slot] = known_BN[:, memory:]
+        self.products_BNM[:, slot, slot] = torch.where(learns_B, curvature_B, 1)
+        return vector_BN
+
+    def times_vector(self) -> Tensor:
+        """The approximation times the vector; before any pair is known, the vector at length one."""
+        memory, along_BN = self.memory, self._look()
+        order_N, scale_B1 = self.orders[self.count % memory], self.scale_B[:, None].double()
         # of the steps with the changes, and of the changes with each other, the oldest first
-        steps_BMM, changes_BMM = (
-            part.index_select(1, age_M).index_select(2, age_M).mul_(both_BMM)
-            for part in self.products_BNM.split(memory, 1)
-        )
-        steps_BMM.triu_().diagonal(dim1=1, dim2=2).add_(1 - known_BM)
-        along_steps_BM, along_changes_BM = (
-            part.index_select(1, age_M).mul_(known_BM) for part in self._along(vector_BP).split(memory, 1)
-        )
-        first_BM1 = torch.linalg.solve_triangular(steps_BMM, along_steps_BM[:, :, None], upper=True)
+        products_BNM = self.products_BNM.index_select(1, order_N).index_select(2, order_N[:memory])
+        steps_BMM, changes_BMM = products_BNM.split(memory, 1)
+        known_BN = (along_BN[:, :-1] * self.known_BN).index_select(1, order_N)
+        along_steps_BM, along_changes_BM = known_BN.split(memory, 1)
+        first_BM1 = torch.linalg.solve_triangular(steps_BMM.triu_(), along_steps_BM[:, :, None], upper=True)
         right_BM = steps_BMM.diagonal(dim1=1, dim2=2) * first_BM1[:, :, 0]
         right_BM += scale_B1 * ((changes_BMM @ first_BM1)[:, :, 0] - along_changes_BM)
         second_BM1 = torch.linalg.solve_triangular(steps_BMM.mT, right_BM[:, :, None], upper=False)
         by_age_BN = torch.cat([second_BM1[:, :, 0], -scale_B1 * first_BM1[:, :, 0]], 1)
-        weight_BN = torch.zeros_like(by_age_BN).index_copy_(1, torch.cat([age_M, memory + age_M]), by_age_BN)
-        scale_B = torch.where(self.scale_B > 0, self.scale_B, 1 / vector_BP.norm(dim=1).clamp_min(1e-12))
-        return torch.baddbmm(
-            (scale_B[:, None] * vector_BP)[:, None], weight_BN[:, None].to(vector_BP.dtype), self.pairs_BNP
-        ).squeeze(1)
+        weight_BN = torch.empty_like(along_BN).index_copy_(1, order_N, by_age_BN)
+        alone_B = along_BN[:, -1].rsqrt().clamp_max_(1e12)
+        weight_BN[:, -1] = torch.where(self.scale_B > 0, self.scale_B, alone_B)
+        return torch.bmm(weight_BN[:, None].to(self.rows_BNP.dtype), self.rows_BNP).squeeze(1)
