@@ -27,8 +27,9 @@ def page(tmp_path: Path) -> Path:
         "effects": [[], [0.0]],
     }
     write_table(tmp_path / "comparisons.parquet", arrow_table("comparison", {**blank, **told}), Stamp("x", {}, ""))
-    names = {"inpainting": "one", "generator": "x", "seed": 0, "mask": "x", "method": "x", "measure": "mse", "n": 9}
-    rows = arrow_table("inpainting_summary", {**names, "mean": [0.25], "low": [0.125], "high": [0.5]})
+    names = {"inpainting": ["one", "two", "two"], "generator": "x", "seed": [0, 0, 1], "mask": "x", "method": "x"}
+    told = {**names, "measure": "mse", "n": 9, "mean": [0.25, 1, 3], "low": [0.125, 0, 0], "high": [0.5, 9, 9]}
+    rows = arrow_table("inpainting_summary", told)
     write_table(tmp_path / "inpaintings.parquet", rows, Stamp("x", {}, ""))
     return tmp_path / "page.md"
 
@@ -53,6 +54,12 @@ def test_a_table_may_have_one_interval(page: Path) -> None:
     assert told.endswith("\n0.25 [0.12, 0.50]")
 
 
+def test_seeds_are_averaged_with_students_interval(page: Path) -> None:
+    """Of 1 and 3 the standard error is 1, and its quantile for two seeds 12.7."""
+    told = with_numbers("{{ seeds('inpaintings', 'mean', inpainting='two') | .1f }}", page)
+    assert told.endswith("\n2.0 [−10.7, 14.7]")
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -61,6 +68,8 @@ def test_a_table_may_have_one_interval(page: Path) -> None:
         ("result('comparison', 'effect', arm='a') | .1f", "there is no"),
         ("result(effect of a)", "is not a live value"),
         ("interval('comparisons', 'arm', arm='a')", "has no column 'low'"),
+        ("seeds('inpaintings', 'mean', inpainting='one') | .1f", "1 rows of .* several seeds"),
+        ("seeds('inpaintings', 'mean', mask='x') | .1f", "3 rows of .* several seeds"),
     ],
 )
 def test_what_cannot_be_found_is_told_with_its_line(asked: str, words: str, page: Path) -> None:

@@ -12,14 +12,7 @@ from advgen.io.tables import read_table
 
 def cell(wanted: LiveValue, path: Path) -> object:
     """The one table cell that a wanted selects; ValueError if there is none or more than one."""
-    table = read_table(path)
-    for column in (wanted.column, *(name for name, _ in wanted.where)):
-        if column not in table.column_names:
-            names = ", ".join(table.column_names)
-            raise ValueError(f"table {wanted.table!r} has no column {column!r}; it has {names}")
-    for column, value in wanted.where:
-        # numpy compares 0.1 with a column of 32 bits in 32 bits; Arrow would find no such number there
-        table = table.filter(pa.array(table[column].to_numpy() == value, pa.bool_()))
+    table = selected(wanted, path)
     if len(table) != 1:
         given = ", ".join(f"{column}={value!r}" for column, value in wanted.where) or "nothing"
         differ = [name for name in table.column_names if len(set(map(str, table[name]))) > 1]
@@ -28,3 +21,16 @@ def cell(wanted: LiveValue, path: Path) -> object:
         raise ValueError(f"{len(table)} rows of table {wanted.table!r} have {given}; name exactly one{more}")
     found: object = table[wanted.column][0].as_py()
     return found
+
+
+def selected(wanted: LiveValue, path: Path) -> pa.Table:
+    """The rows of a table that a wanted selects; ValueError if it lacks a column."""
+    table = read_table(path)
+    for column in (wanted.column, *(name for name, _ in wanted.where)):
+        if column not in table.column_names:
+            names = ", ".join(table.column_names)
+            raise ValueError(f"table {wanted.table!r} has no column {column!r}; it has {names}")
+    for column, value in wanted.where:
+        # numpy compares 0.1 with a column of 32 bits in 32 bits; Arrow would find no such number there
+        table = table.filter(pa.array(table[column].to_numpy() == value, pa.bool_()))
+    return table
