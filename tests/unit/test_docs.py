@@ -19,12 +19,12 @@ def page(tmp_path: Path) -> Path:
     blank = {name: "x" if kind == "string" else 0 for name, kind in TABLES["comparison"].columns.items()}
     told = {
         "comparison": "one",
-        "arm": ["a", "b"],
-        "effect": [None, -0.125],
-        "effect_low": [None, -0.25],
-        "effect_high": [None, 0.03],
-        "mean": [0.5, 1234.5],
-        "effects": [[], [0.0]],
+        "arm": ["a", "b", "c", "d"],
+        "effect": [None, -0.125, -3.0, 2.0],
+        "effect_low": [None, -0.25, -4.0, 1.0],
+        "effect_high": [None, 0.03, -2.0, 3.0],
+        "mean": [0.5, 1234.5, 0.0, 0.0],
+        "effects": [[], [0.0], [0.0], [0.0]],
     }
     write_table(tmp_path / "comparisons.parquet", arrow_table("comparison", {**blank, **told}), Stamp("x", {}, ""))
     names = {"inpainting": ["one", "two", "two"], "generator": "x", "seed": [0, 0, 1], "mask": "x", "method": "x"}
@@ -60,11 +60,18 @@ def test_seeds_are_averaged_with_students_interval(page: Path) -> None:
     assert told.endswith("\n2.0 [−10.7, 14.7]")
 
 
+@pytest.mark.parametrize(("arm", "words"), [("b", "not told apart"), ("c", "lower"), ("d", "higher")])
+def test_what_an_interval_shows_is_said(arm: str, words: str, page: Path) -> None:
+    told = with_numbers(f"{{{{ verdict('comparisons', 'effect', arm='{arm}') }}}}", page)
+    assert told == QUOTING + words
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
         ("result('comparisons', 'effect', arm='a') | .1f", "holds no number"),
-        ("result('comparisons', 'effect', arm='c') | .1f", "0 rows"),
+        ("result('comparisons', 'effect', arm='e') | .1f", "0 rows"),
+        ("verdict('comparisons', 'effect', arm='a')", "a baseline's"),
         ("result('comparison', 'effect', arm='a') | .1f", "there is no"),
         ("result(effect of a)", "is not a live value"),
         ("interval('comparisons', 'arm', arm='a')", "has no column 'low'"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, pure, replace, where
+from advgen.attacks.common import WORTHWHILE, Goal, aim, looks, pure, replace, where
 from advgen.models.graphs import captured, recorded
 from advgen.specs.attacks import CarliniWagnerAttack
 
@@ -120,22 +120,20 @@ class Descent:
 def _advance(model: nn.Module, now: Descent, taken: Tensor, spec: CarliniWagnerAttack) -> Tensor:
     """One step of Adam; `taken` counts them."""
     x_adv_BCHW = torch.sigmoid(now.u_BCHW)
-    margins: list[Tensor] = []
-
-    def hinge(logits_BK: Tensor) -> Tensor:
-        # not the hinge, but linear logits with its gradient
-        margin_B, slope_BK = now.goal.slope(logits_BK.detach())
-        margins.append(margin_B)
-        return torch.linalg.vecdot(logits_BK, slope_BK * (-now.c_B * (margin_B <= spec.confidence))[:, None])
-
-    gradient_BCHW, _ = ascent(model, x_adv_BCHW, hinge)
+    with torch.enable_grad():
+        logits_BK = model(x_adv_BCHW.requires_grad_())
+    margin_B, slope_BK = now.goal.slope(logits_BK.detach())
+    # the gradient of the hinge is handed to autograd, which would take longer to find it
+    slope_BK *= (-now.c_B * (margin_B <= spec.confidence))[:, None]
+    (gradient_BCHW,) = torch.autograd.grad(logits_BK, x_adv_BCHW, slope_BK)
+    x_adv_BCHW = x_adv_BCHW.detach()
     change_BCHW = x_adv_BCHW - now.x_BCHW
-    norm_B, margin_B = torch.linalg.vector_norm(change_BCHW, dim=(1, 2, 3)), margins[0]
+    norm_B = torch.linalg.vector_norm(change_BCHW, dim=(1, 2, 3))
     loss_B = norm_B.square().addcmul_(now.c_B, (spec.confidence - margin_B).clamp_min_(0))
     torch.minimum(now.loss_B, loss_B, out=now.loss_B)
     better_B = (margin_B > spec.confidence) & (norm_B < now.size_B) & now.going_B
     replace(now.best_BCHW, better_B, x_adv_BCHW)
-    replace(now.size_B, better_B, norm_B)
+    torch.where(better_B, norm_B, now.size_B, out=now.size_B)
     torch.add(gradient_BCHW, change_BCHW, alpha=2, out=change_BCHW)
     slope_BCHW = torch.ops.aten.sigmoid_backward(change_BCHW, x_adv_BCHW)
     adam(
