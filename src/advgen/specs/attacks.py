@@ -421,9 +421,7 @@ class HopSkipJumpAttack(MinimumNormAttack):
 
     kind: Literal["hop_skip_jump"] = Field(description="HopSkipJump, L2 or L∞, from labels alone")
     norm: Literal["linf", "l2"] = Field("l2", description="norm of the change that is made small")
-    queries: Count = Field(
-        5000, description="most queries per image; where rounded, 60 of them are kept for that"
-    )
+    queries: Count = Field(5000, description="most queries per image; where rounded, 60 of them are kept for that")
     draws: Count = Field(
         100, description="random points at which the first step asks for labels; the n-th asks √n times as many"
     )
