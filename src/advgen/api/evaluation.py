@@ -324,7 +324,8 @@ def _alone(what: Given) -> sanity.Check:
     except RuntimeError:  # norms over the batch have nothing to go by
         other = few
     told = {"check": "two passes give the same logits", "subject": "one image at a time", "kind": "check", "n": few}
-    return {**told, "holds": other == 0, "detail": f"{other} of {few} images get other logits than among others"}
+    detail = f"{other} of {few} images get other logits than among others"
+    return {**told, "holds": other == 0, "detail": f"{detail}; {sanity.REMEDY}" if other else detail}
 
 
 def _evaluation(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, looks, norms, pure, where
+from advgen.attacks.common import TRIES, Goal, looks, norms, pure, where
 from advgen.attacks.fmn import lengths
 from advgen.specs.attacks import HopSkipJumpAttack
 
@@ -30,35 +30,36 @@ def hop_skip_jump(
 
     From wrong noise it goes straight towards the image, to the boundary. Then, again and again, it steps along the
     normal and goes back to the boundary. Every label that is asked for counts, and no image has more than
-    `spec.queries`. Noise of full contrast, as published, is of one class for some networks, so here contrast and
-    brightness are random, and grains are 1, 2, 4 or 8 pixels wide. Images that are wrong already stay as they are, and
-    so do those without a start.
+    `spec.queries`, those of rounding included. Noise of full contrast, as published, is of one class for some networks,
+    so here contrast and brightness are random, and grains are 1, 2, 4 or 8 pixels wide. Images that are wrong already
+    stay as they are, and so do those without a start.
     """
     goal, pixels = Goal(y_B), x_BCHW[0].numel()
+    queries = spec.queries - TRIES * spec.rounded
     bisections = math.ceil((1.5 if spec.norm == "l2" else 2) * math.log2(pixels))  # as close as published
-    here_BCHW, walks_B, used_B = _start(model, x_BCHW, goal, spec.queries - bisections, seed, indices)
+    here_BCHW, walks_B, used_B = _start(model, x_BCHW, goal, queries - bisections, seed, indices)
     best_BCHW, smallest_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], math.inf)
     left, rows = torch.arange(len(y_B), device=y_B.device), indices
     number, least = 0, 2  # queries that any image has had, so that the host need not ask when all are through
     while True:
         draws = int(spec.draws * math.sqrt(number))
         needed = draws + (number > 0) + bisections
-        if least + needed > spec.queries:
+        if least + needed > queries:
             break
         if looks(number, x_BCHW):
-            left = left[walks_B[left] & (used_B[left] + needed <= spec.queries)]
+            left = left[walks_B[left] & (used_B[left] + needed <= queries)]
             rows = [indices[row] for row in left.tolist()]
         if len(left) == 0:
             break
         x, here, towards, used = x_BCHW[left], here_BCHW[left], goal.take(left), used_B[left]
-        going = walks_B[left] & (used + needed <= spec.queries)
+        going = walks_B[left] & (used + needed <= queries)
         if number:
             far = lengths(here - x, spec.norm)
             radius = torch.full_like(far, FIRST_RADIUS) if number == 1 else far / pixels
             normal = _normal(model, here, towards, radius, draws, spec.norm, seed, number, rows)
             used = used + draws
             size = far / math.sqrt(number)
-            here, used = _step(model, here, normal, size, towards, used, going, spec.queries - bisections)
+            here, used = _step(model, here, normal, size, towards, used, going, queries - bisections)
         here = _to_boundary(model, x, here, towards, spec.norm, bisections)
         length = lengths(here - x, spec.norm)
         better = going & (length < smallest_B[left])

@@ -416,12 +416,12 @@ class SquareAttack(AttackSpec):
         )
 
 
-class HopSkipJumpAttack(AttackSpec):
+class HopSkipJumpAttack(MinimumNormAttack):
     """The smallest change, on a walk along the boundary that sees labels alone (Chen et al. 2020)."""
 
     kind: Literal["hop_skip_jump"] = Field(description="HopSkipJump, L2 or L∞, from labels alone")
     norm: Literal["linf", "l2"] = Field("l2", description="norm of the change that is made small")
-    queries: Count = Field(5000, description="most queries per image")
+    queries: Count = Field(5000, description="most queries per image; where rounded, 60 of them are kept for that")
     draws: Count = Field(
         100, description="random points at which the first step asks for labels; the n-th asks √n times as many"
     )

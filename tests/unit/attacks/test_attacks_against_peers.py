@@ -48,11 +48,11 @@ def fc_net(request):
     return trained(FcNetwork(kind="fc", hidden=request.param, activation="sigmoid"))
 
 
-def trained(network):
-    """A network trained a little on three clouds of images, so that its labels mean something."""
+def trained(network, classes=3):
+    """A network trained a little on clouds of images, so that its labels mean something."""
     torch.manual_seed(0)
-    model = build("networks", network.fit((1, 14, 14)), 3)
-    x, y = clouds(300)
+    model = build("networks", network.fit((1, 14, 14)), classes)
+    x, y = clouds(300, classes)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(100):
         optimizer.zero_grad()
@@ -61,11 +61,11 @@ def trained(network):
     return model.eval()
 
 
-def clouds(n):
-    """Images of three classes: bright noise around one of three patterns, with black borders as digits have."""
+def clouds(n, classes=3):
+    """Images of some classes: bright noise around the pattern of each, with black borders as digits have."""
     generator = torch.Generator().manual_seed(1)
-    y = torch.arange(n) % 3
-    patterns = torch.rand(3, 1, 14, 14, generator=generator)
+    y = torch.arange(n) % classes
+    patterns = torch.rand(classes, 1, 14, 14, generator=generator)
     x = (patterns[y] + 0.3 * torch.randn(n, 1, 14, 14, generator=generator)).clamp(0, 1)
     x[..., :3], x[..., -3:] = 0, 0
     return x, y
@@ -173,6 +173,25 @@ def test_apgd_from_the_same_start_is_torchattackss(model, x, norm, eps, loss, mo
     # not all: the peer takes the first step for a rise of the loss wherever the loss is positive then
     assert ((ours - reference).abs() < 1e-6).double().mean() >= 0.85
     assert (predicted(model, ours) == y).tolist() == (predicted(model, reference) == y).tolist()
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.05), ("l2", 0.4)])
+def test_apgd_towards_the_likeliest_classes_is_torchattackss(norm, eps, monkeypatch):
+    """From the same start for all images and classes, since the peer draws one for those that are still right."""
+    network = ConvNetwork(kind="conv", channels=(4, 8), kernel=3, padding=1, hidden=(20,))
+    model, x = trained(network, 10).double(), clouds(100, 10)[0].double()
+    y = predicted(model, x)
+    draw = torch.rand(x[:1].shape, generator=torch.Generator().manual_seed(2), dtype=x.dtype) * 2 - 1
+    size = draw.abs().amax() if norm == "linf" else draw.norm()
+    monkeypatch.setattr(apgd_module, "random_start", lambda x, *given: project(x + eps * draw / size, x, norm, eps))
+    monkeypatch.setattr(torch, "rand", lambda shape: (draw.expand(shape) + 1) / 2)
+    monkeypatch.setattr(torch, "randn", draw.expand)
+    spec = ApgdAttack(kind="apgd", norm=norm, eps=eps, steps=40, loss="dlr", targets=9)
+    ours = apgd(model, x, y, spec, seed=0, indices=list(range(100)))
+    peer = torchattacks.APGDT(model, norm={"linf": "Linf", "l2": "L2"}[norm], eps=eps, steps=40, n_classes=10)
+    right = [predicted(model, one) == y for one in (ours, peer(x, y))]
+    assert 0.05 < right[1].double().mean() < 0.95
+    assert right[0].tolist() == right[1].tolist()
 
 
 def test_apgd_in_l1_leaves_no_more_right_than_foolboxs_sparse_descent():

@@ -54,6 +54,25 @@ def test_more_queries_find_less_and_none_asks_for_more():
     assert calls.forward > 1800
 
 
+class Between(Plane):
+    """As Plane, but what is made of grey levels is of class 0."""
+
+    def forward(self, x_BCHW):
+        grey_B = (x_BCHW == (255 * x_BCHW).round() / 255).flatten(1).all(1)
+        return torch.where(grey_B[:, None], torch.tensor([1.0, 0.0], dtype=torch.float64), super().forward(x_BCHW))
+
+
+@pytest.mark.parametrize(("queries", "model", "fools"), [(30, Plane(), 0), (200, Plane(), 1), (200, Between(), 0)])
+def test_the_queries_of_rounding_count(queries, model, fools):
+    """All that may be tried is tried where no rounded image fools; that image stays as it is."""
+    spec, calls = HopSkipJumpAttack(kind="hop_skip_jump", queries=queries, draws=20, rounded=True), Calls()
+    with counted(model, calls):
+        found = hop_skip_jump(model, X, Y, spec, seed=1, indices=[0])
+    assert calls.forward <= queries
+    assert model(found).argmax(1).item() == fools
+    assert torch.equal(255 * found, (255 * found).round()) if fools else torch.equal(found, X)
+
+
 def test_the_estimated_normal_is_that_of_the_plane():
     """From labels at random points, around a point of the boundary."""
     here = X + LEAD * Plane().w.view(1, 1, 2, 2) / Plane().w.square().sum()

@@ -1,4 +1,7 @@
-"""The universal perturbation against itself in plain loops, and on a network whose answer is known."""
+"""The universal perturbation against itself in plain loops, and on a network whose answer is known.
+
+Neither foolbox nor torchattacks has one, so the known answer stands in for a peer.
+"""
 
 import math
 

@@ -214,6 +214,24 @@ def test_predictions_of_other_images_are_broken(tables, net, column):
     assert (check["kind"], check["source"]) == ("check", "sound")
 
 
+@pytest.mark.parametrize(
+    ("loss", "unstable", "kind"),
+    [
+        ("expected cross_entropy", True, "warning"),
+        ("cross_entropy", True, "check"),
+        ("expected cross_entropy", False, "check"),
+    ],
+)
+def test_predictions_of_a_stochastic_net_are_a_warning_where_its_attack_averages(tables, net, loss, unstable, kind):
+    table = tables["sound"].filter(pc.equal(tables["sound"].column("attack"), "pgd"))
+    for name, value in (("loss", loss), ("unstable", unstable)):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), pa.array([value] * len(table)))
+    torch.manual_seed(0)
+    (check,) = sanity.predictions_are_repeated(table, Dropped(net))
+    assert (check["kind"], check["holds"]) == (kind, False)
+
+
 def test_images_that_are_not_those_predicted_are_broken(tables, net):
     """Saved as they were before the attack: the predictions are of images that nobody has."""
     clean = read_images(tables["sound"], "image")

@@ -43,9 +43,9 @@ def named(found, check):
 
 
 def test_ball_box_and_numbers_at_their_limits():
-    """A change of (0.1, 0.2): 0.2 in L∞ and √0.05 in L2."""
+    """A change of (0.1, 0.2): 0.2 in L∞, √0.05 in L2, 0.3 in L1."""
     changed = [[0.6, 0.7], [0.5, 0.5]]
-    for norm, size in (("linf", 0.2), ("l2", math.sqrt(0.05))):
+    for norm, size in (("linf", 0.2), ("l2", math.sqrt(0.05)), ("l1", 0.3)):
         for eps, holds in ((size + 1e-5, True), (size - 1e-5, False)):
             table = examples({"attack": "pgd", "norm": norm, "eps": eps}, n=2, images=changed)
             finite, box, ball = sanity.ball_and_box(table)

@@ -31,6 +31,15 @@ def other(name: str, kind: str, eps: float | None, **keys: Any) -> Row:
     return {**pgd(name), "kind": kind, "eps": eps, "step_size": 0.0, "loss": "margin", **keys}
 
 
+def ensemble(name: str, **keys: Any) -> Row:
+    """A mix of losses, which has no step size of its own."""
+    return other(name, "ensemble", 0.1, **{"loss": "quick", "weak": 0.98, **keys})
+
+
+def apgd(name: str, **keys: Any) -> Row:
+    return pgd(name, **{"kind": "apgd", "step_size": 0.2, "weak": 0.99, **keys})
+
+
 NOISE = other("noise", "gaussian_noise", 0.1, norm="none", steps=0, loss="none", weak=2)
 SQUARE = other("square", "square", 0.1, steps=1000, weak=1.2)
 DEEPFOOL = other("deepfool", "deepfool", None, norm="l2", steps=50, loss="none")
@@ -99,6 +108,15 @@ SOUND: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {
     "balls in L2": study(pgd("l2", 1.5, norm="l2"), pgd("l2-large", 3, norm="l2"), DEEPFOOL, boundary=2, seed=11),
     "smallest changes": study(
         pgd("pgd"), DEEPFOOL, other("lbfgs", "lbfgs", None, norm="l2", target="nearest"), seed=12
+    ),
+    "ensembles": study(*BATTERY, apgd("apgd"), apgd("targeted", loss="targeted dlr"), ensemble("quick"), seed=14),
+    "a targeted loss that is weaker than one step": study(
+        fgsm("fgsm"), apgd("targeted", loss="targeted dlr", weak=1.15), seed=15
+    ),
+    "balls in L1": study(
+        *(apgd(f"apgd-{eps}", eps=eps, norm="l1", step_size=eps) for eps in (0.1, 0.2)),
+        other("fmn", "fmn", None, norm="l1"),
+        seed=16,
     ),
     "a sparse attack within its share": study(pgd("pgd"), other("jsma", "jsma", None, norm="l0", target="2"), seed=13),
 }
@@ -188,6 +206,10 @@ TRAPS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], dict[str, str]]] 
         {"one step is nearly as strong as several": "warning"},
     ),
     "a stochastic net": (plant(everywhere, unstable=True), {"two passes give the same logits": "check"}),
+    "a stochastic net, averaged over by one attack": (
+        lambda examples: plant(of("pgd"), loss="expected cross_entropy")(plant(everywhere, unstable=True)(examples)),
+        {"two passes give the same logits": "check"},
+    ),
     "no gradients": (
         plant(lambda examples: examples["index"] < 0.3 * TESTED, zero_gradient=True),
         {"input gradients are not zero": "warning"},
@@ -208,6 +230,65 @@ def test_a_trap_is_told(name: str) -> None:
     change, expected = TRAPS[name]
     examples, quality = study(*BATTERY)
     assert broken(checked(change(examples), quality)).items() >= expected.items()
+
+
+@pytest.mark.parametrize(
+    ("blind", "name"), [(ensemble("blind"), "an ensemble"), (apgd("blind"), "APGD"), (pgd("blind"), "PGD")]
+)
+def test_an_attack_of_several_steps_that_leaves_everything_right_is_told(blind: Row, name: str) -> None:
+    """Beside FGSM and Square, of which each tells it, even where a sound attack of another kind does as it should."""
+    sound = apgd("sound") if name == "PGD" else pgd("sound")
+    for weaker, check in (
+        (fgsm("fgsm"), f"{name} leaves no more right than FGSM"),
+        (SQUARE, "a gradient attack leaves no more right than Square"),
+    ):
+        examples, quality = study(sound, blind, weaker)
+        found = [one for one in checked(spare("blind", 1.0)(examples), quality) if one["check"] == check]
+        told = [(one["kind"], one["holds"]) for one in found if one["subject"].startswith("blind against")]
+        assert told == [("check", False)]
+
+
+def test_targeted_losses_need_not_beat_one_step() -> None:
+    examples, quality = study(fgsm("fgsm"), apgd("targeted", loss="targeted dlr"))
+    assert broken(checked(spare("targeted", 1.0)(examples), quality)) == {
+        "APGD leaves no more right than FGSM": "warning"
+    }
+
+
+@pytest.mark.parametrize("strong", [ensemble("strong"), apgd("strong"), pgd("strong")], ids=lambda one: one["kind"])
+@pytest.mark.parametrize(("share", "told"), [(0.1, False), (0.3, True)])
+def test_a_net_that_is_fitted_to_single_steps_is_told(strong: Row, share: float, told: bool) -> None:
+    """Right under FGSM on more images than the strong attack leaves right, whatever kind that one is of."""
+    examples, quality = study(fgsm("fgsm"), strong, boundary=0.02)
+    found = broken(checked(spare("fgsm", share)(examples), quality))
+    assert found == ({"one step is nearly as strong as several": "warning"} if told else {})
+
+
+def test_a_search_for_the_smallest_change_in_l1_that_leaves_half_right_is_told() -> None:
+    examples, quality = study(pgd("pgd"), other("fmn", "fmn", None, norm="l1"))
+    assert broken(checked(spare("fmn", 0.5)(examples), quality)) == {
+        "an attack without a budget leaves nothing right": "warning"
+    }
+
+
+def test_a_larger_ball_in_l1_that_leaves_more_is_told() -> None:
+    small, large = (apgd(f"apgd-{eps}", eps=eps, norm="l1", step_size=eps) for eps in (0.1, 0.2))
+    examples, quality = study(small, {**large, "weak": 3})
+    assert broken(checked(examples, quality)) == {"a larger eps leaves no more right": "check"}
+
+
+def test_a_stochastic_net_is_a_warning_where_every_attack_averages_over_its_passes() -> None:
+    """Its predictions differ, too; what all of them must do stands in the message."""
+    examples, quality = study(NOISE, pgd("pgd", loss="expected cross_entropy"), apgd("apgd", loss="expected margin"))
+    where = (examples["attack"] == "pgd") & (examples["index"] < 0.05 * TESTED)
+    examples = examples.assign(unstable=True)
+    examples.loc[where, "predicted_clean"] = (examples.loc[where, "label"] + 1) % 10
+    found = checked(examples, quality)
+    assert broken(found) == {"two passes give the same logits": "warning", "attacks meet the same net": "warning"}
+    (told,) = (one["detail"] for one in found if one["check"] == "two passes give the same logits")
+    assert told.endswith("; average each attack over passes of the net, by its key expectation")
+    steady = checked(examples.assign(unstable=False), quality)
+    assert broken(steady) == {"attacks meet the same net": "check"}
 
 
 @pytest.mark.parametrize(
@@ -305,6 +386,45 @@ def test_an_example_inside_its_certified_radius_is_told(told: Row, kind: dict[st
     assert [one["subject"] for one in found] == names
     if kind:
         assert "get another label (deepfool, fgsm, noise, pgd, square)" in found[0]["detail"]
+
+
+def transferred(examples: pd.DataFrame, **told: Any) -> pa.Table:
+    """PGD's examples as if they had been crafted on another net and shown to this one."""
+    rows = examples[examples["attack"] == "pgd"].drop(columns=["source", "source_seed"])
+    met = {"study": "study", "source": "other", "source_seed": 3, "target": "net", "target_seed": 0, "amplified": False}
+    return pa.Table.from_pandas(rows.assign(**{**met, **told}), preserve_index=False)
+
+
+@pytest.mark.parametrize(
+    ("told", "strange"),
+    [
+        ({}, 1),
+        ({"linf": 0.2}, 0),
+        ({"amplified": True}, None),
+        ({"tested_on": "another"}, None),
+        ({"target": "another"}, None),
+        ({"source": "net", "source_seed": 0}, None),
+    ],
+    ids=["inside", "outside", "amplified", "another data set", "another target", "its own"],
+)
+def test_an_example_of_another_net_inside_a_certified_radius_is_told(told: Row, strange: int | None) -> None:
+    examples, _ = study(pgd("pgd"))
+    examples["tested_on"] = "digits"
+    smooth = examples.assign(predicted=examples["predicted_clean"])
+    certification = certificates(examples).to_pandas().assign(radius=0.11)
+    tables = {
+        "certification": pa.Table.from_pandas(certification),
+        "examples": pa.Table.from_pandas(smooth),
+        "transferred": transferred(examples, **told),
+    }
+    found = [one for one in sanity.check_invariants(tables) if one["check"] == "certified radii hold"]
+    assert [one["holds"] for one in found] == [True, *([] if strange is None else [not strange])]
+    if strange is not None:
+        assert found[1]["subject"] == "proven of net seed 0, examples of other nets"
+    if strange:
+        assert found[1]["detail"].endswith("get another label (pgd from other seed 3)")
+        again = {**tables, "transferred": pa.concat_tables([tables["transferred"]] * 2)}
+        assert sanity.check_invariants(again) == sanity.check_invariants(tables)
 
 
 def test_devices_may_round_one_answer_differently() -> None:

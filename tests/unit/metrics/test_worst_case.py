@@ -65,7 +65,10 @@ def test_the_figures_name_norm_and_eps() -> None:
 
 
 def table(*names: str) -> pd.DataFrame:
-    facts = examples(*names)
+    return summarised(examples(*names))
+
+
+def summarised(facts: pd.DataFrame) -> pd.DataFrame:
     image = np.zeros((len(facts), 1, 1, 1), np.float32)
     columns = {name: facts[name].tolist() for name in facts.columns}
     made = arrow_table("examples", {**columns, "image": image, "adversarial": image})
@@ -96,6 +99,40 @@ def transferred(**told: object) -> pa.Table:
     one = {**blank, "source": "other", "source_seed": 3, "target": "net", "attack": "pgd", "norm": "linf", "eps": 0.1}
     one |= {"amplified": False, "gradient_calls": 7.0, "forward_calls": 8.0, "index": [0, 5, 99], "label": 0}
     return arrow_table("transferred", {**one, "predicted": [0, 1, 1], **told})
+
+
+@pytest.mark.parametrize(
+    ("norm", "size", "eps", "inside"),
+    [
+        ("linf", 0.05, None, True),
+        ("linf", 0.1, None, True),
+        ("linf", 0.11, None, False),
+        ("linf", 0.0, None, False),
+        ("l2", 0.05, 9.0, False),
+        ("linf", 0.05, 9.0, False),
+    ],
+    ids=["inside", "at the border", "outside", "unchanged", "a budget in another norm", "a larger budget"],
+)
+def test_a_smallest_change_that_lies_in_the_ball_counts(
+    norm: str, size: float, eps: float | None, inside: bool
+) -> None:
+    """DeepFool fools on all images; here image 7, which is right under all others, by a change of a given L∞ size."""
+    facts = examples("pgd-small", "margin-small", "deepfool")
+    own = facts["attack"] == "deepfool"
+    facts = facts.astype({"linf": float}).assign(
+        eps=facts["eps"].where(~own, eps), norm=facts["norm"].where(~own, norm)
+    )
+    facts.loc[own, "linf"] = np.where(facts.loc[own, "index"] == 7, np.float32(size), 0.3)
+    found = summarised(facts).loc["worst linf 0.1"]
+    assert found["inside"] == ("deepfool, " if inside else "") + "margin-small, pgd-small"
+    assert (found["accuracy"], found["gradient_calls"]) == ((0.7, 55) if inside else (0.8, 50))
+    assert found["n"] == N
+
+
+def test_in_l1_and_where_but_one_attack_has_a_budget_smallest_changes_do_not_count() -> None:
+    facts = examples("pgd-small", "margin-small", "deepfool").replace({"norm": "linf"}, "l1")
+    assert summarised(facts).loc["worst l1 0.1", "inside"] == "margin-small, pgd-small"
+    assert not any(name.startswith("worst") for name in summarised(examples("pgd-l2", "deepfool")).index)
 
 
 def with_transfers(*tables: pa.Table) -> pd.DataFrame:

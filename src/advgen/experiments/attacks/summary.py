@@ -11,7 +11,7 @@ from advgen.core.catalog import TABLES
 from advgen.experiments.attacks.experiment import SOURCE
 from advgen.metrics.grouping import Rows, columns, groups
 from advgen.metrics.intervals import wilson
-from advgen.metrics.worst_case import worst_cases
+from advgen.metrics.worst_case import inside, worst_cases
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
@@ -22,8 +22,9 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     Sizes are of the changes that fooled: one that found nothing, or left a wrong answer alone, measures no distance.
 
     A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
-    is no larger, those among them whose examples were crafted on another net and shown to this one; `inside` names
-    them, since one source may have met more than another, and its calls are their sum.
+    is no larger, those among them whose examples were crafted on another net and shown to this one, and under those
+    changes of attacks without a budget that lie in the ball, too; `inside` names the attacks, since one source may have
+    met more than another, and its calls are their sum.
     """
     examples = tables["examples"]
     facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
@@ -34,12 +35,13 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     transferred = _transferred(tables["transferred"]) if "transferred" in tables else None
     for keys, own in groups(examples, [*SOURCE]):
         group = own if transferred is None else pd.concat([own, _met(transferred, own)], ignore_index=True)
-        for norm, eps, attacks in worst_cases(group):
-            within = _judged(group[group["attack"].isin(attacks)])
+        for case in worst_cases(group):
+            within = _judged(group[inside(group, case)])
             images = within.sort_values(["index", "right"]).groupby("index")
             worst = images.first().assign(right_rounded=images["right_rounded"].min())
-            named = {"attack": f"worst {norm} {eps:g}", "inside": ", ".join(attacks), "kind": "worst_case"}
-            threat = {"norm": norm, "eps": eps, "steps": None, "restarts": None, "step_size": None}
+            attacks = ", ".join(sorted(within["attack"].unique()))
+            named = {"attack": f"worst {case.norm} {case.eps:g}", "inside": attacks, "kind": "worst_case"}
+            threat = {"norm": case.norm, "eps": case.eps, "steps": None, "restarts": None, "step_size": None}
             threat |= {"access": "ensemble", "target": "none", "loss": "none"}
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
