@@ -215,7 +215,7 @@ class InverseHessian:
         curvature_B, square_B = change_BN[:, slot], change_BN[:, memory + slot]
         learns_B = curvature_B > LEAST_CURVATURE * square_B
         self.scale_B = torch.where(learns_B, (curvature_B / square_B).to(self.scale_B.dtype), self.scale_B)
-        self.known_BN[:, slot :: memory] = learns_B.double()[:, None]
+        self.known_BN[:, slot::memory] = learns_B.double()[:, None]
         known_BN = change_BN[:, :-1].mul_(self.known_BN).mul_(learns_B[:, None])
         self.products_BNM[:, :, slot] = known_BN
         self.products_BNM[:, memory + slot] = known_BN[:, memory:]
