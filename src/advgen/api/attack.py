@@ -26,6 +26,7 @@ def attack(
     images: Any,
     labels: Any,
     attack: str,
+    /,
     *,
     seed: int = 0,
     bounds: Bounds = (0, 1),

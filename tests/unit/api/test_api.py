@@ -91,6 +91,12 @@ def test_an_attack_is_that_of_a_study() -> None:
     assert not torch.equal(found, advgen.attack(Stripes(), X, Y, "pgd", eps=0.1, steps=5, seed=4))
 
 
+def test_an_attack_may_have_a_key_that_is_called_images():
+    """A universal change is learnt from the images given, so their number says nothing here; it is no error, either."""
+    found = advgen.attack(Stripes(), X, Y, "universal", eps=0.1, images=5)
+    assert torch.equal(found, advgen.attack(Stripes(), X, Y, "universal", eps=0.1))
+
+
 def test_bounds_change_the_images_and_not_the_attack() -> None:
     class Wide(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
