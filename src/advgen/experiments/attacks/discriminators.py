@@ -100,7 +100,7 @@ def _details(facts: pd.DataFrame) -> str:
     words = f"clean accuracy (open marks) and under every attack up to each eps ({_attacks(facts)}); "
     words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % Wilson intervals over images, thin: each net"
     words += ", dotted: under the same changes unaimed"
-    return words
+    return words + attacked.from_others(facts)
 
 
 def _attacks(facts: pd.DataFrame) -> str:

@@ -71,6 +71,20 @@ class AttackedFigure(FigureSpec):
                 yield Need("attacks", (source, attack), "examples")
 
 
+def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
+    """What transfer studies showed these nets, as it was crafted: it counts in their worst cases."""
+    for name, transfer in study.transfers.items():
+        if transfer.rms is None and not {*transfer.targets}.isdisjoint(sources):
+            yield Need("transfers", (name,), "examples")
+
+
+class WorstCaseFigure(AttackedFigure):
+    """Base of those that show worst cases."""
+
+    def needs_also(self, study: Study) -> Iterator[Need]:
+        yield from met_from_others(study, self.sources)
+
+
 class AttackGalleryFigure(AttackedFigure):
     """Images, the perturbation magnified, and the adversarial examples."""
 
@@ -82,19 +96,19 @@ class AttackGalleryFigure(AttackedFigure):
         yield "images", study.evaluation.attack_examples, "attacked images (evaluation.attack_examples)"
 
 
-class RobustnessFigure(AttackedFigure):
+class RobustnessFigure(WorstCaseFigure):
     """Clean accuracy of each classifier and its accuracy under each attack, with intervals."""
 
     kind: Literal["robustness"] = Field(description="accuracy under attack")
 
 
-class AccuracyCurvesFigure(AttackedFigure):
+class AccuracyCurvesFigure(WorstCaseFigure):
     """Accuracy under attack against the attack's budget, a curve per classifier."""
 
     kind: Literal["accuracy_curves"] = Field(description="accuracy against eps")
 
 
-class ComplexityCurvesFigure(AttackedFigure):
+class ComplexityCurvesFigure(WorstCaseFigure):
     """Clean accuracy and accuracy under attack against the number of training images or of parameters."""
 
     kind: Literal["complexity_curves"] = Field(description="accuracy against training images or parameters")
@@ -113,7 +127,7 @@ class ConfidenceFigure(AttackedFigure):
     kind: Literal["confidence"] = Field(description="histograms of the confidence on mistakes")
 
 
-class DefenceTableFigure(AttackedFigure):
+class DefenceTableFigure(WorstCaseFigure):
     """Clean accuracy of each classifier and its accuracy under each attack, as a table with its defence."""
 
     kind: Literal["defence_table"] = Field(description="classifiers by attacks, in numbers")
@@ -137,10 +151,15 @@ class DiscriminatorsFigure(FigureSpec):
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown, of several eps")
 
     def needs(self) -> Iterator[Need]:
-        sources = [one for lines in self.panels.values() for names in lines.values() for one in names]
-        for source in dict.fromkeys(sources):
+        for source in self._sources():
             for attack in self.attacks:
                 yield Need("attacks", (source, attack), "examples")
+
+    def needs_also(self, study: Study) -> Iterator[Need]:
+        yield from met_from_others(study, self._sources())
+
+    def _sources(self) -> list[str]:
+        return list(dict.fromkeys(one for lines in self.panels.values() for names in lines.values() for one in names))
 
 
 STRONG = ("pgd", "apgd", "ensemble")

@@ -34,7 +34,8 @@ def draw(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Figur
         if len(rows := certified[(certified["certification"] == certification) & (certified["source"] == source)])
     ]
     farthest = {norm: max(_reach(rows, examples) for rows, examples in of) for norm, of in _by_norm(shown).items()}
-    details = _details(certified) + attacked.left_out(facts[facts["source"].isin(spec.sources)])
+    named = facts[facts["source"].isin(spec.sources)]
+    details = _details(certified) + attacked.from_others(named) + attacked.left_out(named)
     head = common.heading_height(full, details)
     legend = common.legend_height(LINES, full)
     panels = common.Panels(max(1, len(shown)), full, 42.0, TALL, LEFT, FOOT)

@@ -303,9 +303,11 @@ class Comparisons(Kind[ComparisonDefinition]):
                 "besides": TEXT,
                 "seeds": INT,
                 "n": INT,
+                "at_chance": INT,
                 "mean": REAL64,
                 "mean_low": REAL64,
                 "mean_high": REAL64,
+                "mean_rounded": REAL64,
                 "effect": REAL64,
                 "effect_low": REAL64,
                 "effect_high": REAL64,
@@ -314,7 +316,7 @@ class Comparisons(Kind[ComparisonDefinition]):
             "Comparisons",
             "Comparisons",
             hidden=("effects",),
-            measured=("mean", "effect"),
+            measured=("mean", "mean_rounded", "effect"),
         ),
     }
     summaries = {"comparisons": Summary("comparison", "compare", "effects")}
