@@ -61,6 +61,7 @@ linearities:
   lines: {sources: [net, trained]}
 attacks:
   pgd: {kind: pgd, eps: 0.1}
+  step: {kind: fgsm, eps: 0.1}
 masks:
   square: {kind: square}
 inpaintings:
@@ -114,6 +115,7 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         {**GANS, "arms": {"a": ["gan"], "b": ["settled"]}, "differs": []},  # what the images settle is the same
         DISCRIMINATOR,
         {**NETS, "arms": {"a": ["head"], "b": ["head-of-body"], "c": ["head-at-random"]}, "differs": ["of", "body"]},
+        {**NETS, "attack": "step", "measure": "clean_accuracy"},  # it chooses the images alone
         ERRORS,
         LINES,
         FILL,
@@ -129,6 +131,7 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         "settled",
         "a discriminator's steps see twice its batch",
         "heads",
+        "clean accuracy",
         "validation accuracy",
         "linearities",
         "inpaintings",
@@ -171,6 +174,7 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
         ),
         "an attack on all validation images": ({**ERRORS, "attack": "pgd"}, ["one.attack", "only if there is none"]),
         "no attack": ({**ERRORS, "measure": "clean_accuracy"}, ["one.attack", "only if it names the attack"]),
+        "a single step": ({"attack": "step"}, ["one.attack = 'step'", "single step", "compare under an ensemble"]),
         "not followed": ({**LINES, "arms": {"a": ["net"], "b": ["longer"]}}, ["'longer' is not tried by 'lines'"]),
         "no such method": (
             {**FILL, "arms": {"a": "full", "b": "contextual_prior"}},

@@ -74,7 +74,10 @@ class AttackedFigure(FigureSpec):
 def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
     """What transfer studies showed these nets, as it was crafted: it counts in their worst cases."""
     for name, transfer in study.transfers.items():
-        if transfer.rms is None and not {*transfer.targets}.isdisjoint(sources):
+        nets = {(source, seed) for source in transfer.sources for seed in study.seeds_of(source)}
+        asked = {source: {(source, seed) for seed in study.seeds_of(source)} for source in sources}
+        met = (one in transfer.targets and (len(nets) > 1 or nets != own) for one, own in asked.items())
+        if transfer.rms is None and any(met):  # amplified examples have left their ball
             yield Need("transfers", (name,), "examples")
 
 
@@ -162,18 +165,13 @@ class DiscriminatorsFigure(FigureSpec):
         return list(dict.fromkeys(one for lines in self.panels.values() for names in lines.values() for one in names))
 
 
-STRONG = ("pgd", "apgd", "ensemble")
-"""Kinds of attacks that tell what a net withstands, if they take several steps."""
-
-
 def fgsm_alone(study: Study, attacks: Iterable[str]) -> Iterator[str]:
-    """What is wrong with showing these attacks: FGSM without a strong one of its eps."""
+    """What is wrong with showing these attacks: FGSM without an ensemble of its eps."""
     shown = {name: (study.attacks[name].kind, study.attacks[name].threat()) for name in attacks}
-    strong = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind in STRONG and threat.steps > 1}
+    ensembles = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind == "ensemble"}
     for name, (kind, threat) in shown.items():
-        if kind == "fgsm" and (threat.norm, threat.eps) not in strong:
-            remedy = f"add an ensemble, or apgd or pgd of several steps, of eps = {threat.eps:g}"
-            yield f": {name!r} is a single step, which a net can be fitted to; {remedy}"
+        if kind == "fgsm" and (threat.norm, threat.eps) not in ensembles:
+            yield f": {name!r} is a single step, which a net can be fitted to; add an ensemble of eps = {threat.eps:g}"
 
 
 class Attacks(Kind[AttackSpec]):
@@ -280,7 +278,7 @@ class Attacks(Kind[AttackSpec]):
         return self.jobs_on(planner, *need.names)
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        """No figure shows FGSM without a strong attack of its eps."""
+        """No figure shows FGSM without an ensemble of its eps."""
         for name, figure in study.figures.items():
             for message in fgsm_alone(study, getattr(figure, "attacks", ())):
                 yield ("figures", name, "attacks"), message
