@@ -248,7 +248,7 @@ def _row(source: str, name: str, right: Accuracy, rounded: float, unaimed: Accur
 
 def against_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> tuple[str, list[told.Row]]:
     """What each classifier keeps of its clean accuracy where all of them met the same, most left first."""
-    facts = facts[facts["source"].isin(sources)]
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     clauses = []
     for name, within in compared_under(facts, attacks).items():
         parts = []
@@ -266,7 +266,7 @@ def against_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence
             clauses.append(told.listed([words for _, words in sorted(parts, reverse=True)]))
     n = common.n_is(facts.groupby(["source", "source_seed", "attack"]).size())
     words = f"Right at worst: {'; '.join(clauses) or 'none'}; {n} test images, {told.seeds(facts['source_seed'])}"
-    return f"{words}{left_out(facts)}.", table(facts, sources, attacks)
+    return f"{words}{from_others(facts)}{left_out(facts)}.", table(facts, sources, attacks)
 
 
 def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Sequence[str]) -> told.Explorer:

@@ -138,5 +138,6 @@ def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.
                 )
         if words:
             parts.append(f"{title}: {', '.join(words[:4])}")
-    sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {attacked.counts(facts)}."
+    counts = attacked.counts(facts) + attacked.from_others(facts)
+    sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {counts}."
     return told.Finding("Are discriminators robust?", sentence, rows)

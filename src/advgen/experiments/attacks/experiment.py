@@ -76,7 +76,7 @@ def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
     for name, transfer in study.transfers.items():
         nets = {(source, seed) for source in transfer.sources for seed in study.seeds_of(source)}
         asked = {source: {(source, seed) for seed in study.seeds_of(source)} for source in sources}
-        met = (one in transfer.targets and (len(nets) > 1 or nets != own) for one, own in asked.items())
+        met = (one in transfer.targets and any(nets - {own} for own in owns) for one, owns in asked.items())
         if transfer.rms is None and any(met):  # amplified examples have left their ball
             yield Need("transfers", (name,), "examples")
 

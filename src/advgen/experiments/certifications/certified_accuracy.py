@@ -161,5 +161,6 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> to
             rows.append(row)
             parts.append(f"{words} at {common.NORMS[str(of['norm'].iloc[0])]} ≤ {eps:g}")
     n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
-    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])})."
+    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])}"
+    sentence += f"{attacked.from_others(facts[facts['source'].isin(spec.sources)])})."
     return told.Finding("What is proven, beside what attacks find", sentence, rows)
