@@ -204,6 +204,13 @@ def test_what_other_nets_examples_fool_counts_in_a_worst_case_alone() -> None:
     assert "b 50.0 %" in found_words and "crafted on other nets: b 1" in found_words
 
 
+def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
+    examples, shown = (fake_table(kind) for kind in ("examples", "transferred"))
+    mine = examples.filter(pc.equal(examples["source"], "net-b"))
+    found = told.names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
+    assert {"net-b", "pgd-2"} <= set(found) and "net-a" not in found
+
+
 @pytest.mark.parametrize(
     "shown",
     [{"eps": 0.3}, {"amplified": True}, {"of": "b"}],

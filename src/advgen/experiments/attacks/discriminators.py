@@ -125,12 +125,14 @@ def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.
             for norm, mine in facts[facts["source"].isin(names) & facts["learnt"]].groupby("norm"):
                 eps = float(mine["eps"].max())
                 clean = attacked.accuracy(mine, "clean")
-                right = attacked.accuracy(attacked.under_all(mine, sorted(set(mine["attack"]))))
-                if clean is None or right is None:
+                every = attacked.under_all(mine, sorted(set(mine["attack"])))
+                right, rounded = attacked.accuracy(every), attacked.accuracy(every, "robust_rounded")
+                if clean is None or right is None or rounded is None:
                     continue
                 rows.append(
                     {"question": title, "line": line, "norm": norm, "eps": eps, "nets": len(right.nets), "n": right.n}
                     | {"clean": clean.mean, **told.columns_of("accuracy", (right.mean, right.low, right.high))}
+                    | {"accuracy_rounded": rounded.mean}
                 )
                 words.append(
                     f"{line} {told.share(right.mean, right.low, right.high)} at {common.NORMS[norm]} ≤ {eps:g} "
