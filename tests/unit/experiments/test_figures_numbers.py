@@ -79,6 +79,9 @@ def test_no_rows_have_no_accuracy() -> None:
     assert attacked.accuracy(rows(a=[True]).iloc[:0]) is None
 
 
+NO_SIZES = {"linf": np.nan, "l2": np.nan, "l0": np.nan}
+
+
 def answers(**predicted: list[int]) -> pa.Table:
     """What nets say of twelve clean images of three classes, which an attack leaves as they are."""
     label = [0, 1, 2] * 4
@@ -94,6 +97,7 @@ def answers(**predicted: list[int]) -> pa.Table:
                 "predicted_unaimed": told,
                 "target_label": np.nan,
                 "confidence": 0.9,
+                **NO_SIZES,
             }
         )
         for net, told in predicted.items()
@@ -140,7 +144,7 @@ def under(**right: dict[tuple[str, tuple[str, float | None]], int]) -> pa.Table:
             facts = {"source": net, "source_seed": 0, "tested_on": "digits", "attack": attack, "norm": norm, "eps": eps}
             told_ = {"predicted_clean": label, "predicted": predicted, "predicted_rounded": label}
             facts |= {"index": range(12), "label": label, "predicted_unaimed": label, "kind": attack, **told_}
-            parts.append(pd.DataFrame({**facts, "target_label": np.nan}))
+            parts.append(pd.DataFrame({**facts, **NO_SIZES, "target_label": np.nan}))
     return pa.Table.from_pandas(pd.concat(parts, ignore_index=True))
 
 
@@ -198,10 +202,22 @@ def test_what_other_nets_examples_fool_counts_in_a_worst_case_alone() -> None:
     assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.5
     assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy_rounded"] == 0.75
     assert found["a", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.75
-    assert attacked.from_others(facts).endswith("crafted on other nets: b 1")
+    assert attacked.from_others(facts).endswith("in sets: b 1")
     spec = registry.parse("figures", {"kind": "robustness", "sources": ["a", "b"], "attacks": ["pgd", "wide"]})
     found_words = robustness.finding(tables, spec).sentence
-    assert "b 50.0 %" in found_words and "crafted on other nets: b 1" in found_words
+    assert "b 50.0 %" in found_words and "in sets: b 1" in found_words
+
+
+def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
+    """DeepFool fools all: four images within L∞ ≤ 0.1, four within 0.25, four farther away, or without any change."""
+    of = {("pgd", SMALL): 12, ("wide", LARGE): 9, ("deepfool", ("l2", None)): 0}
+    table = under(a=of)
+    sizes = [np.nan] * 24 + [0.05] * 4 + [0.25 + 1e-7] * 4 + [0.3, 0.4, 0.0, np.nan]
+    place = table.column_names.index("linf")
+    facts = attacked.examples({"examples": table.set_column(place, "linf", pa.array(sizes))})
+    found = {row["under"]: row["accuracy"] for row in attacked.table(facts, ["a"], ["pgd", "wide", "deepfool"])}
+    assert (found["pgd"], found["worst case, L∞ ≤ 0.1"]) == (1, 8 / 12)
+    assert (found["wide"], found["worst case, L∞ ≤ 0.25"]) == (9 / 12, 1 / 12)
 
 
 def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
@@ -317,6 +333,7 @@ def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> No
 
 def test_a_finding_tells_the_numbers_of_the_examples() -> None:
     table = fake_table("examples")
+    table = table.filter(pc.equal(table["attack"], "pgd-2"))  # what the figure needs
     facts = table.drop_columns(["image", "adversarial"]).to_pandas()
     mine = facts[(facts["source"] == "net-a") & (facts["attack"] == "pgd-2")]
     right = (mine["predicted_clean"] == mine["label"]) & (mine["predicted"] == mine["label"])

@@ -40,7 +40,11 @@ KINDS = {
 
 
 AT_WORST = {"robust_at_worst": "robust", "robust_rounded_at_worst": "robust_rounded"}
-"""What is right under the examples of other nets, too, and what it is called where these count."""
+"""What is right under all else in the ball, too, and what it is called where this counts."""
+SIZES = ("linf", "l2", "l0")
+"""Norms in which tables tell the size of every change."""
+SLACK = 1e-6
+"""By which float32 may stick out of a ball."""
 
 
 class Accuracy(NamedTuple):
@@ -58,7 +62,8 @@ def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
 
     `robust_rounded`: on the attacked one as 256 grey levels show it; `robust_unaimed`: on the attack's controls
     (`control`); `off_target`: not put into the class that the attack aims at; `learnt`: not by a net at chance.
-    `others`: how many attacks on other nets gave examples within the row's ball that the net met, too.
+    `others`: how many attacks else gave examples that lie in the row's ball: on nets other than this one, which met
+    them, too, and those without a budget.
     """
     facts = _facts(tables["examples"])
     facts["clean"] = facts["predicted_clean"] == facts["label"]
@@ -70,7 +75,7 @@ def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     facts["robust_rounded"] = facts["clean"] & (facts["predicted_rounded"] == facts["label"])
     chance = at_chance(facts)
     facts["learnt"] = [net not in chance for net in zip(facts["source"], facts["source_seed"], strict=True)]
-    return _with_others(facts, tables.get("transferred"))
+    return _with_others(facts, tables)
 
 
 def _facts(table: pa.Table) -> pd.DataFrame:
@@ -83,13 +88,14 @@ def _facts(table: pa.Table) -> pd.DataFrame:
     return facts
 
 
-def _with_others(facts: pd.DataFrame, transferred: pa.Table | None) -> pd.DataFrame:
-    """With what examples that were crafted on other nets leave right within each row's ball (`*_at_worst`)."""
+def _with_others(facts: pd.DataFrame, tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """With what is right under all else that lies in each row's ball (`*_at_worst`)."""
     facts = facts.assign(others=0, **{name: facts[own] for name, own in AT_WORST.items()})
-    if transferred is None:
-        return facts
     key = ["source", "source_seed", "index", "norm"]
-    met = _met(_transferred(transferred), facts)
+    free = facts[facts["eps"].isna()]
+    met = pd.concat([free[free[norm] > 0].assign(norm=norm, eps=free[norm] - SLACK) for norm in SIZES])
+    if "transferred" in tables:
+        met = pd.concat([met, _met(_transferred(tables["transferred"]), facts)])
     balls = facts.loc[facts["norm"].isin(BALLS) & facts["eps"].notna(), [*key, "eps", "label"]].reset_index(names="row")
     both = balls.merge(met[[*key, "eps", "attack", "predicted", "predicted_rounded"]], on=key, suffixes=("", "_met"))
     both = both[both["eps_met"] <= both["eps"]]
@@ -133,7 +139,7 @@ def bounded(facts: pd.DataFrame, attacks: Sequence[str]) -> list[str]:
 def worst_cases(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, list[str]]:
     """What each worst case over these attacks is called, and the attacks in it: one for each norm and eps.
 
-    A single attack has one where a net met examples of others beside it.
+    A single attack has one where more than its examples lies in its ball.
     """
     facts = facts[facts["attack"].isin(attacks) & facts["norm"].isin(BALLS) & facts["eps"].notna()]
     cases = {}
@@ -172,7 +178,7 @@ def compared_under(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, lis
 def under_all(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
     """The rows of the images on which every one of the attacks was tried; over them `accuracy` is the worst case.
 
-    What examples of other nets within the attack's ball do counts, too.
+    What else lies in the attacks' balls counts, too.
     """
     rows = rows[rows["attack"].isin(attacks)]
     tried = rows.groupby(["source", "source_seed", "index"])["attack"].transform("nunique") == len(set(attacks))
@@ -202,10 +208,11 @@ def left_out(facts: pd.DataFrame) -> str:
 
 
 def from_others(facts: pd.DataFrame) -> str:
-    """The nets whose worst cases count examples that were crafted on others, if there are any."""
+    """The nets in whose worst cases more counts than the attacks inside, if there are any."""
     sets = facts[facts["learnt"]].groupby("source")["others"].max()
     met = [f"{source} {count}" for source, count in sets.items() if count]
-    return f"; worst cases also count sets of examples that were crafted on other nets: {', '.join(met)}" if met else ""
+    words = "; worst cases also count examples in the ball of other nets and of attacks without a budget, in sets: "
+    return f"{words}{', '.join(met)}" if met else ""
 
 
 def seeds_shown(facts: pd.DataFrame, mark: str = "ticks") -> str:
