@@ -208,6 +208,7 @@ def _snapshots(columns: dict[str, Any], rng: np.random.Generator) -> None:
 def _comparison(columns: dict[str, Any], rng: np.random.Generator) -> None:
     """The first arm is the baseline; effects of either sign."""
     columns["measure"], columns["baseline"], columns["seeds"] = "robust_accuracy", "plain", 5
+    columns["at_chance"] = [5 if arm == "another one" else 0 for arm in columns["arm"]]
     columns["effects"] = list(rng.normal(0, 0.2, (len(columns["arm"]), 5)))
     columns["effect"] = np.array([one.mean() for one in columns["effects"]])
     columns["effect_low"], columns["effect_high"] = columns["effect"] - 0.15, columns["effect"] + 0.15

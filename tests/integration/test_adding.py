@@ -115,11 +115,11 @@ def grown(smoke: Project, kept: Path, tmp_path_factory: pytest.TempPathFactory) 
         head = f"{family}: dict[type[Spec], str] = {{\n"
         copy.edit(registry, head, f'{head}    {family.lower()}.{spec}: "{target}",\n')
     copy.edit(STUDY, "  pgd: {kind", "  signs: {kind: sign_noise}\n  pgd: {kind")
-    copy.edit(STUDY, "    attacks: [fgsm, pgd]\n", "    attacks: [fgsm, signs, pgd]\n")
+    copy.edit(STUDY, "    attacks: [fgsm, pgd, quick]\n", "    attacks: [fgsm, signs, pgd, quick]\n")
     copy.edit(
         STUDY,
-        "robustness, sources: [fc100], attacks: [fgsm, pgd]}",
-        "robustness, sources: [fc100], attacks: [fgsm, signs, pgd]}",
+        "robustness, sources: [fc100], attacks: [fgsm, pgd, quick]}",
+        "robustness, sources: [fc100], attacks: [fgsm, signs, pgd, quick]}",
     )
     copy.edit(STUDY, "    masks: [pepper, square]\n", "    masks: [pepper, square, frame]\n")
     copy.edit(STUDY, "  square: {kind: square}\n", "  square: {kind: square}\n  frame: {kind: frame}\n")

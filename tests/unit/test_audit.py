@@ -77,6 +77,7 @@ def test_a_page_and_its_tables(here: Path, capfd: pytest.CaptureFixture[str]) ->
     assert "<strong>50.0%</strong>" in page and "All 2" in page
     line = "python -m advgen audit net.safetensors --data data.npz --eps 0.1 --factory=net.py:Stripes"
     assert line in page and "eps = 1 leaves nothing right" in page
+    assert "success rounded" in page
     assert "robust accuracy  50.0 %" in capfd.readouterr().out
     rows = read_table(Path("net-audit/robustness.parquet"), "robustness").to_pandas().set_index("attack")
     assert rows.loc["ensemble", "accuracy"] == 0.5 and rows.loc["ensemble 0.2", "accuracy"] == 0.5

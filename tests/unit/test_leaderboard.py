@@ -99,6 +99,27 @@ def test_other_attacks_within_the_ball_stand_beside(tmp_path: Path) -> None:
     assert (row["accuracy_under_attack"], row["any_attack"], row["attacks"]) == (0.75, 0.5, "pgd, quick")
 
 
+def test_examples_of_other_nets_and_rounded_ones_stand_beside(tmp_path: Path) -> None:
+    """Crafted on another net within the ball, beyond it, and amplified; after rounding all but one image are right."""
+    rows = attack("quick", 6) | {"predicted_rounded": [0] * 7 + [1]}
+    study(tmp_path, {"net": [rows]})
+    shown = {name: rows[name] for name in ("index", "label", "predicted_clean", "predicted_rounded")}
+    shown |= {"study": "transfer", "source": "other", "source_seed": 0, "tested_on": "mnist", "norm": "linf"}
+    shown |= {"target": "net", "target_seed": 0, "predicted": [1] * 3 + [0] * 5, **dict.fromkeys(SIZES, 0.1)}
+    for name, eps, amplified in (("pgd", 0.1, False), ("far", 0.3, False), ("loud", 0.1, True)):
+        path = tmp_path / f"transferred/transfer/other--seed0--{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = {**shown, "attack": name, "eps": eps, "amplified": amplified}
+        write_table(path, arrow_table("transferred", columns), Stamp("transfer", {}, "0"))
+    [[entry]] = arenas(list(entries_of(tmp_path, {})))
+    [row] = ranking([entry], several=False).to_pylist()
+    assert (row["accuracy_under_attack"], row["any_attack"], row["accuracy_rounded"]) == (6 / N, 3 / N, 7 / N)
+    assert row["attacks"] == "pgd from other seed 0, quick"
+
+
+SIZES = ("confidence", "linf", "l2", "l0", "rms", "gradient_calls", "forward_calls")
+
+
 @pytest.mark.parametrize(
     ("check", "why"),
     [

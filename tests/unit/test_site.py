@@ -134,6 +134,16 @@ def test_every_column_is_told_what_it_holds_and_none_that_is_not_there() -> None
     assert not told.keys() - there
 
 
+def test_every_table_of_attacks_says_what_rounding_leaves() -> None:
+    """Or its column of what fools a net says why not. A comparison has an attack, too, where it is one of accuracy."""
+    attacked = [kind for kind, table in TABLES.items() if "attack" in table.columns or kind == "comparison"]
+    assert {"examples", "robustness", "transfer", "transferred", "convergence"} < set(attacked)
+    told = yaml.safe_load((ROOT / COLUMNS).read_text(encoding="utf-8"))
+    for kind in attacked:
+        columns = TABLES[kind].columns
+        assert any(name.endswith("_rounded") or "not rounded" in told.get(name, "") for name in columns), kind
+
+
 def test_every_kind_of_figure_has_its_picture() -> None:
     assert gallery().keys() == FIGURES.keys() == {path.stem for path in (ROOT / "docs/images/gallery").glob("*.png")}
 

@@ -26,9 +26,9 @@ classifiers:
     model: FC100-100-10
 attacks:
   fgsm: {kind: fgsm, eps: 0.1}
-  pgd: {kind: pgd, eps: 0.1}
+  quick: {kind: ensemble, eps: 0.1}
 figures:
-  robustness: {kind: robustness, sources: [net], attacks: [fgsm, pgd]}
+  robustness: {kind: robustness, sources: [net], attacks: [fgsm, quick]}
 """
 
 
@@ -62,7 +62,7 @@ def comparison() -> str:
     asked = (
         "comparisons:\n  trained-on-fgsm: {kind: accuracy, asks: Does it help, differs: [defence], baseline: plain,\n"
     )
-    asked += "    arms: {plain: [plain], trained: [trained]}, attack: pgd}\nfigures:\n"
+    asked += "    arms: {plain: [plain], trained: [trained]}, attack: quick}\nfigures:\n"
     Path("my.yaml").write_text(STUDY.replace("attacks:\n", f"{nets}attacks:\n", 1).replace("figures:\n", asked))
     return cli("plan", "my.yaml")()
 
@@ -178,9 +178,9 @@ ENTRY = (
 )
 CASES: dict[str, Callable[..., str]] = {
     "a key is unknown": study("fgsm, eps: 0.1", "fgsm, epss: 0.1"),
-    "a name is unknown": study("attacks: [fgsm, pgd]", "attacks: [fgsm, pdg]"),
+    "a name is unknown": study("attacks: [fgsm, quick]", "attacks: [fgsm, qiuck]"),
     "no such study": cli("plan", "mine.yaml"),
-    "FGSM alone": study("attacks: [fgsm, pgd]", "attacks: [fgsm]"),
+    "FGSM alone": study("attacks: [fgsm, quick]", "attacks: [fgsm]"),
     "arms differ in more": comparison,
     "no figure": study(STUDY[STUDY.index("figures:") :], "", "so-far", "my.yaml"),
     "no class folders": images("cats"),

@@ -29,7 +29,7 @@ MISTAKES = {
     "wrong type of a map": ("attacks:\n  fgsm: {kind: fgsm, eps: 0.1}", "attacks:\n  fgsm: 3", ["attacks.fgsm", "3"]),
     "unknown preset": ("FC100-100-10", "FC100-10-10", ["classifiers.fc100.model", "did you mean 'FC100-100-10'"]),
     "unknown attack kind": ("{kind: fgsm", "{kind: fgms", ["attacks.fgsm.kind", "'fgms'", "did you mean 'fgsm'"]),
-    "unknown attack name": ("    attacks: [fgsm, pgd]\n", "    attacks: [fgsm, pdg]\n", ["transfers.transfer.attacks.1", "did you mean 'pgd'"]),
+    "unknown attack name": ("    attacks: [fgsm, pgd, quick]\n", "    attacks: [fgsm, pdg, quick]\n", ["transfers.transfer.attacks.1", "did you mean 'pgd'"]),
     "unknown dataset": ("  fc100:\n    dataset: mnist", "  fc100:\n    dataset: minst", ["classifiers.fc100.dataset", "did you mean 'mnist'"]),
     "impossible pair": ("latent: 16}\n    discriminator", "latent: 16, start: [64, 16, 16]}\n    discriminator", ["gans.tiny-gan.generator", "1×64×64", "1×28×28"]),
     "generator of other images": ("{preset: dcgan-generator, latent: 16}", "M11", ["gans.tiny-gan.generator: makes 3×64×64 images, not 1×28×28"]),
@@ -227,7 +227,7 @@ SMOKE = (ROOT / "config/smoke.yaml").read_text()
 PGD, FC100 = "{kind: pgd, eps: 0.1, steps: 5}", "    training: {epochs: 2, batch: 50, lr: 3e-3}\n"
 HARDENED = "defence: {kind: pgd, eps: 0.1, steps: 2}"
 BOX = "must be at most 1, since pixels are from 0 to 1; for 8 of 255 grey levels write 0.0314"
-ALONE = "'fgsm' is a single step, which a net can be fitted to; add an ensemble, or apgd or pgd of several steps, of eps = 0.1"
+ALONE = "'fgsm' is a single step, which a net can be fitted to; add an ensemble of eps = 0.1"
 IMPOSSIBLE = {
     "true for a number": (PGD, "{kind: pgd, eps: true}", "attacks.pgd.eps = true: must be a number"),
     "true for a count": ("images: 1000", "images: true", "classifiers.hardened.images = true: must be a whole number or null"),
@@ -259,7 +259,7 @@ IMPOSSIBLE = {
     "endless training": (FC100, f"    training: {{epochs: {10**12}}}\n", "classifiers.fc100.training.epochs = 1000000000000: must be at most 1,000,000"),
     "huge batch": (FC100, f"    training: {{batch: {10**12}}}\n", "classifiers.fc100.training.batch = 1000000000000: must be at most 1,000,000"),
     "huge sample": ("gan_samples: 200", f"gan_samples: {10**12}", "evaluation.gan_samples = 1000000000000: must be at most 1,000,000"),
-    "images of a figure": ("attacks: [fgsm, pgd], images: 3", "attacks: [fgsm, pgd], images: 41", "figures.adversarial.images = 41: there are only 40"),
+    "images of a figure": ("attacks: [fgsm, pgd, quick], images: 3", "attacks: [fgsm, pgd, quick], images: 41", "figures.adversarial.images = 41: there are only 40"),
     "curves of a figure": ("short-search, images: 2", "short-search, images: 9", "figures.curves.images = 9: there are only 8"),
     "gallery of a figure": ("short-search, images: 4", "short-search, images: 9", "figures.nearest.images = 9: there are only 8"),
     "restorations of a figure": ("restore, images: 2", "restore, images: 9", "figures.restored.images = 9: there are only 8"),
@@ -295,9 +295,10 @@ IMPOSSIBLE = {
     "CV's file": ("cv: {}\n", "cv: {profile: mine.yaml}\n", "cv.profile = 'mine.yaml': no such file"),
     "key that is no word": ("cv: {}\n", "true: {}\n", "true: is read as no word; put the key in quotes"),
     "letter that is none": ("title: advgen, smoke test", "title: \x07", "not valid YAML: the letter '\\x07' cannot stand in YAML"),
-    "FGSM alone in a figure": ("{kind: robustness, sources: [fc100], attacks: [fgsm, pgd]}", "{kind: robustness, sources: [fc100], attacks: [fgsm]}", f"figures.robustness.attacks: {ALONE}"),
-    "FGSM alone in a shown transfer": ("attacks: [fgsm, pgd]\n\nlinearities", "attacks: [fgsm]\n\nlinearities", f"transfers.transfer.attacks: {ALONE}; figures.transfer shows it"),
-    "FGSM beside another eps": ("{kind: attack_gallery, sources: [fc100], attacks: [fgsm, pgd], images: 3}", "{kind: attack_gallery, sources: [fc100], attacks: [fgsm, deepfool], images: 3}", f"figures.adversarial.attacks: {ALONE}"),
+    "FGSM alone in a figure": ("{kind: robustness, sources: [fc100], attacks: [fgsm, pgd, quick]}", "{kind: robustness, sources: [fc100], attacks: [fgsm]}", f"figures.robustness.attacks: {ALONE}"),
+    "FGSM alone in a shown transfer": ("attacks: [fgsm, pgd, quick]\n\nlinearities", "attacks: [fgsm]\n\nlinearities", f"transfers.transfer.attacks: {ALONE}; figures.transfer shows it"),
+    "FGSM beside PGD alone": ("attacks: [fgsm, pgd, quick], images: 3", "attacks: [fgsm, pgd], images: 3", f"figures.adversarial.attacks: {ALONE}"),
+    "FGSM beside another eps": ("{kind: attack_gallery, sources: [fc100], attacks: [fgsm, pgd, quick], images: 3}", "{kind: attack_gallery, sources: [fc100], attacks: [fgsm, deepfool], images: 3}", f"figures.adversarial.attacks: {ALONE}"),
     "a net that is not certified": ("{kind: certified_accuracy, sources: [fc100],", "{kind: certified_accuracy, sources: [hardened],", "figures.certified.sources: 'hardened' is no source of proven, smoothed; add it there"),
     "radius of nothing": ("{kind: interval_bounds}", "{kind: interval_bounds, sigma: 1}", "certifications.proven.certificate.sigma: unknown key (allowed: kind)"),
     "tag of another type": ("images: 1000", "images: !!int many", "not valid YAML: int: invalid literal"),

@@ -99,6 +99,21 @@ def test_specs_are_canonical_and_small() -> None:
         assert type(job.task).model_validate_json(job.spec) == job.task
 
 
+def test_figures_of_worst_cases_take_what_their_nets_met_of_others() -> None:
+    """Amplified examples have left their ball, and a figure of other nets needs none."""
+    file = ROOT / "config/config.yaml"
+    study = load_file(file).study
+    transfer = study.transfers["transfer"]
+    for rms, found in ((None, ["transfer"]), (0.1, [])):
+        given = study.model_copy(update={"transfers": {"transfer": transfer.model_copy(update={"rms": rms})}})
+        needs = {name: [*figure.needs_also(given)] for name, figure in study.figures.items()}
+        for name in ("robustness", "budget", "certified"):
+            assert [need.names[0] for need in needs[name]] == found, name
+        assert not needs["discriminators"] and not needs["adversarial"]
+    [robustness] = [job for job in build(load_file(file)).jobs if job.wildcards.get("figure") == "robustness"]
+    assert "results/transferred/transfer/fc100--seed0--pgd.parquet" in robustness.inputs["tables"]
+
+
 def test_every_command_exists() -> None:
     for task in RULES.values():
         assert (ROOT / "src" / f"{task.module().replace('.', '/')}.py").is_file(), task.command

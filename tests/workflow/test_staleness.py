@@ -142,7 +142,7 @@ def test_added_attack(finished: Project) -> None:
         "  pgd: {kind: pgd, eps: 0.1, steps: 5}",
         "  pgd: {kind: pgd, eps: 0.1, steps: 5}\n  big: {kind: pgd, eps: 0.3, steps: 5}",
     )
-    finished.edit(STUDY, "    attacks: [fgsm, pgd]\n", "    attacks: [fgsm, pgd, big]\n")
+    finished.edit(STUDY, "    attacks: [fgsm, pgd, quick]\n", "    attacks: [fgsm, pgd, quick, big]\n")
     expected = attacked("big") - {"draw figures/adversarial.pdf", "draw figures/robustness.pdf"}
     assert changed(finished) == expected
 

@@ -194,8 +194,8 @@ def _page(found: Evaluation, arguments: argparse.Namespace, chosen: str, folder:
         drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
         return Shown(name, caption, png.getvalue(), pdf="")
 
-    columns = ["norm", "eps", "n", "accuracy", "accuracy_low", "accuracy_high", "success", "median_l2", "median_linf"]
-    columns += ["gradient_calls", "forward_calls"]
+    columns = ["norm", "eps", "n", "accuracy", "accuracy_low", "accuracy_high", "success", "success_rounded"]
+    columns += ["median_l2", "median_linf", "gradient_calls", "forward_calls"]
     attacks = pa.Table.from_pandas(found.table[columns].reset_index(), preserve_index=False)
     text = f"{_sentences(found)}\n\nMade of {chosen} by\n\n.. code-block::\n\n   {command(arguments)}"
     sections = [

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from advgen.core import catalog  # noqa: F401  (fills TABLES)
 from advgen.core.provenance import Stamp, write_bytes
+from advgen.experiments.attacks.summary import _met, _transferred
 from advgen.io.stamps import content, read_stamp
 from advgen.io.tables import read_images, read_table
 from advgen.metrics.intervals import wilson
@@ -30,9 +32,10 @@ CREDO = (
     "Nets stand in one table only if the same images were attacked, within the same norm and eps, by an ensemble of "
     "the same effort: no number is comparable to one of another table. A rank is that of the accuracy under the "
     "ensemble. *Behind the first* compares two nets image by image and has a bootstrap interval at 95 %: where it "
-    "holds 0, which of them is the more robust is open. *Any attack* counts the other attacks within the ball, too, "
-    "which not every net has met. Each accuracy is an upper bound; intervals of accuracies are Wilson's at 95 %, over "
-    "images and not over trainings."
+    "holds 0, which of them is the more robust is open. *Accuracy rounded* is that under the ensemble where its images "
+    "have 256 grey levels. *Any attack* counts the other attacks within the ball, too, and examples that were crafted "
+    "on other nets, which not every net has met. Each accuracy is an upper bound; intervals of accuracies are Wilson's "
+    "at 95 %, over images and not over trainings."
 )
 APART = (
     "A net whose checks fail, one that is no better than chance and one that nobody checked have no rank: their "
@@ -42,7 +45,10 @@ APART = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One net under one ensemble. `right`: whether it withstood it, for each image in order; `images`: their digest."""
+    """One net under one ensemble. `right`: whether it withstood it, for each image in order; `images`: their digest.
+
+    `rounded`: how many images are right where the adversarial ones have 256 grey levels.
+    """
 
     net: str
     folder: str
@@ -53,6 +59,7 @@ class Entry:
     effort: str
     clean: int
     right: np.ndarray[Any, Any]
+    rounded: int
     any_attack: int
     attacks: str
     facts: dict[str, Any]
@@ -127,6 +134,8 @@ def entries_of(folder: Path, read: dict[str, str]) -> Iterator[Entry]:
         digests = dict.fromkeys(set(facts["attack"]), shown)
         yield from _entries(folder, name, data, facts, digests, checks, [])
         return
+    others = sorted((folder / "transferred").glob("*/*.parquet"))
+    transferred = _transferred(pa.concat_tables(_table(path, read) for path in others)) if others else None
     for net in sorted({path.parent for path in (folder / "attacks").glob("*/seed*/*.parquet")}):
         tables = {path: read_table(path) for path in sorted(net.glob("*.parquet"))}
         if not any(
@@ -137,6 +146,8 @@ def entries_of(folder: Path, read: dict[str, str]) -> Iterator[Entry]:
         digests = {path.stem: digest(table) for path, table in tables.items()}
         light = [table.drop_columns(["image", "adversarial"]) for table in tables.values()]
         facts = pa.concat_tables(light, promote_options="permissive").to_pandas()
+        if transferred is not None:
+            facts = pd.concat([facts, _met(transferred, facts)], ignore_index=True)
         who = f"{net.parent.name} {net.name.replace('seed', 'seed ')}"
         about = None if checks is None else [one for one in checks if concerns(str(one["subject"]), who)]
         proofs = [one for one in certified if f"{one['source']} seed {one['seed']}" == who]
@@ -160,6 +171,7 @@ def _entries(
     facts = facts.assign(
         right=(facts["predicted_clean"] == facts["label"]) & (facts["predicted"] == facts["label"]),
         clean=facts["predicted_clean"] == facts["label"],
+        rounded=(facts["predicted_clean"] == facts["label"]) & (facts["predicted_rounded"] == facts["label"]),
     )
     within = {(case.norm, case.eps): list(case.attacks) for case in worst_cases(facts)}
     failed, warned = _judged(checks)
@@ -184,6 +196,7 @@ def _entries(
             effort=str(first["loss"]),
             clean=int(rows["clean"].sum()),
             right=rows["right"].to_numpy(),
+            rounded=int(rows["rounded"].sum()),
             any_attack=int(others.groupby("index")["right"].min().sum()),
             attacks=", ".join(sorted(met)),
             facts=told,
@@ -268,6 +281,7 @@ def ranking(entries: Sequence[Entry], several: bool) -> pa.Table:
             | _share("accuracy_under_attack", int(entry.right.sum()), entry.n)
             | dict(zip(("behind_the_first", "behind_the_first_low", "behind_the_first_high"), behind, strict=True))
             | _share("clean_accuracy", entry.clean, entry.n)
+            | {"accuracy_rounded": entry.rounded / entry.n}
             | _share("any_attack", entry.any_attack, entry.n)
             | {"n": entry.n}
             | {name: entry.facts.get(name) for name in CERTIFIED}
@@ -325,6 +339,7 @@ MEASURED = (
     "net",
     "accuracy_under_attack",
     "clean_accuracy",
+    "accuracy_rounded",
     "any_attack",
     "n",
     "certified",

@@ -121,10 +121,13 @@ def _png(pixels: NDArray[np.uint8]) -> str:
 
 
 def names_in(tables: Mapping[str, pa.Table]) -> list[str]:
-    """Everything that the tables call by a name: models, attacks, masks."""
+    """Everything that the tables call by a name: models, attacks, masks.
+
+    Not the nets on which what a net met was crafted: figures of transfer have their names from another table.
+    """
     found: set[str] = set()
-    for table in tables.values():
-        for field in table.schema:
+    for kind, table in tables.items():
+        for field in table.schema if kind != "transferred" else ():
             if pa.types.is_string(field.type):
                 found |= set(table.column(field.name).unique().to_pylist()) - {None}
     return sorted(found)

@@ -1,10 +1,12 @@
-"""The commands that follow an attack step by step: convergence and linearity."""
+"""The commands that follow an attack step by step, convergence and linearity, and the cells of a transfer matrix."""
 
+import numpy as np
 import pytest
 import torch
 
 from advgen.attacks.pgd import pgd
 from advgen.experiments.convergences.run import trajectory
+from advgen.experiments.transfers.run import cell
 from advgen.io.checkpoints import build
 from advgen.specs.attacks import PgdAttack
 from advgen.specs.networks import FcNetwork
@@ -41,3 +43,9 @@ def test_a_trajectory_ends_where_pgd_ends(model, norm):
     assert torch.equal(fooled[late], first[late])
     other, _ = trajectory(model, x, y, attack, 3, list(range(N)), restart=1)
     assert not torch.equal(other[:, 0], losses[:, 0])
+
+
+def test_a_cell_counts_errors_as_they_are_clean_and_rounded():
+    answer = {"predicted": [1, 1, 1, 0], "predicted_rounded": [1, 0, 0, 0], "predicted_clean": [0, 0, 0, 0]}
+    found = cell({name: np.array(told) for name, told in answer.items()}, np.zeros(4, int))
+    assert (found["error"], found["error_rounded"], found["clean_error"]) == (0.75, 0.25, 0.0)

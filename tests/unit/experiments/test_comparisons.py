@@ -10,15 +10,19 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from pydantic import TypeAdapter
+from tests.fake_tables import fake_table
 
 from advgen.core.errors import ConfigError
 from advgen.driver.plan import build
-from advgen.experiments.comparisons import run
+from advgen.experiments.comparisons import comparison, run
 from advgen.experiments.comparisons.comparison import WORDS
-from advgen.experiments.comparisons.experiment import AnyComparison, ComparisonDefinition, _flat
+from advgen.experiments.comparisons.experiment import AnyComparison, ComparisonDefinition, ComparisonFigure, _flat
 from advgen.metrics.intervals import over_runs
 from advgen.study.load import load_file
 
@@ -57,6 +61,7 @@ linearities:
   lines: {sources: [net, trained]}
 attacks:
   pgd: {kind: pgd, eps: 0.1}
+  step: {kind: fgsm, eps: 0.1}
 masks:
   square: {kind: square}
 inpaintings:
@@ -110,6 +115,7 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         {**GANS, "arms": {"a": ["gan"], "b": ["settled"]}, "differs": []},  # what the images settle is the same
         DISCRIMINATOR,
         {**NETS, "arms": {"a": ["head"], "b": ["head-of-body"], "c": ["head-at-random"]}, "differs": ["of", "body"]},
+        {**NETS, "attack": "step", "measure": "clean_accuracy"},  # it chooses the images alone
         ERRORS,
         LINES,
         FILL,
@@ -125,6 +131,7 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         "settled",
         "a discriminator's steps see twice its batch",
         "heads",
+        "clean accuracy",
         "validation accuracy",
         "linearities",
         "inpaintings",
@@ -167,6 +174,7 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
         ),
         "an attack on all validation images": ({**ERRORS, "attack": "pgd"}, ["one.attack", "only if there is none"]),
         "no attack": ({**ERRORS, "measure": "clean_accuracy"}, ["one.attack", "only if it names the attack"]),
+        "a single step": ({"attack": "step"}, ["one.attack = 'step'", "single step", "compare under an ensemble"]),
         "not followed": ({**LINES, "arms": {"a": ["net"], "b": ["longer"]}}, ["'longer' is not tried by 'lines'"]),
         "no such method": (
             {**FILL, "arms": {"a": "full", "b": "contextual_prior"}},
@@ -188,7 +196,9 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     random = np.random.default_rng(0)
     right = random.integers(0, 2, (2, 3, 4))
     frames = iter(
-        pd.DataFrame({"index": [3, 5, 7, 9], "label": 1, "predicted_clean": 1, "predicted": one})
+        pd.DataFrame(
+            {"index": [3, 5, 7, 9], "label": 1, "predicted_clean": 1, "predicted": one, "predicted_rounded": 1}
+        )
         for one in right.reshape(6, 4)
     )
     written: dict[str, pd.DataFrame] = {}
@@ -207,6 +217,51 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     found = tuple(arm[f"effect{part}"] for part in ("", "_low", "_high"))
     assert found == pytest.approx(over_runs(difference, rate=True))
     assert list(arm["effects"]) == list(difference.mean(1))
+    assert (arm["at_chance"], arm["mean_rounded"]) == (0, 1.0)
+
+
+def test_an_arm_knows_its_runs_at_chance_and_what_rounding_leaves() -> None:
+    """One of two runs names the commonest class alone; half of the other's images are wrong as they are and rounded."""
+    told = {"index": range(4), "label": [0, 0, 1, 2], "predicted": 0}
+    flat = pd.DataFrame({**told, "predicted_clean": 0, "predicted_rounded": 0})
+    net = pd.DataFrame({**told, "predicted_clean": [0, 0, 1, 2], "predicted_rounded": [0, 1, 1, 0]})
+    assert run._under_attack([flat, net]) == {"at_chance": 1, "mean_rounded": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("chance", "words"),
+    [
+        ([0, 0, 5], "another one against plain (also differs in steps): at chance, not compared"),
+        ([0, 0, 2], "another one against plain (also differs in steps): 2 of 5 runs at chance, not compared"),
+        ([5, 0, 0], "trained on what fools it against plain: the baseline is at chance, not compared"),
+    ],
+    ids=["all runs of an arm", "some of them", "the baseline"],
+)
+def test_an_arm_at_chance_stays_and_is_not_compared(chance: list[int], words: str) -> None:
+    table = fake_table("comparison")
+    place = table.column_names.index("at_chance")
+    told = {"plain": chance[0], "trained on what fools it": chance[1], "another one": chance[2]}
+    runs = pa.array([told[arm] for arm in table["arm"].to_pylist()], table.schema.field(place).type)
+    tables = {"comparison": table.set_column(place, table.schema.field(place), runs)}
+    spec = ComparisonFigure(kind="comparison", comparisons=("comparison-a",))
+    found = comparison.finding(tables, spec)
+    assert words in found.sentence
+    assert {row["arm"]: row["at_chance"] for row in found.rows} == {arm: told[arm] for arm in list(told)[1:]}
+    figure = comparison.draw(tables, spec)
+    means, effects = (
+        len({line.get_ydata()[0] for line in axes.lines if line.get_marker() == "o"}) for axes in marks(figure)
+    )
+    assert (means, effects) == (3, 0 if chance[0] else 1)
+    assert any("at chance, not" in text.get_text().replace("\n", " ") for text in texts(figure))
+
+
+def marks(figure: Figure) -> list[Any]:
+    """The two panels, of means and of effects."""
+    return [axes for axes in figure.axes if axes.lines]
+
+
+def texts(figure: Figure) -> list[Text]:
+    return figure.findobj(Text)
 
 
 def test_the_last_accuracy_on_validation_images_counts() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from matplotlib.text import Text
 from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
-from advgen.experiments.attacks import accuracy_curves, attacked, robustness
+from advgen.experiments.attacks import accuracy_curves, attack_gallery, attacked, confidence, defence_table, robustness
 from advgen.experiments.attacks.complexity_curves import short
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
@@ -45,7 +48,8 @@ def rows(**right: list[bool]) -> pd.DataFrame:
         pd.DataFrame({"source": "net", "source_seed": 0, "attack": name, "index": range(len(flags)), "robust": flags})
         for name, flags in right.items()
     ]
-    return pd.concat(parts, ignore_index=True).assign(learnt=True)
+    facts = pd.concat(parts, ignore_index=True).assign(learnt=True)
+    return facts.assign(robust_rounded=True, robust_at_worst=facts["robust"], robust_rounded_at_worst=True)
 
 
 def test_the_worst_case_counts_an_image_that_is_right_under_every_attack() -> None:
@@ -75,6 +79,9 @@ def test_no_rows_have_no_accuracy() -> None:
     assert attacked.accuracy(rows(a=[True]).iloc[:0]) is None
 
 
+NO_SIZES = {"linf": np.nan, "l2": np.nan, "l0": np.nan}
+
+
 def answers(**predicted: list[int]) -> pa.Table:
     """What nets say of twelve clean images of three classes, which an attack leaves as they are."""
     label = [0, 1, 2] * 4
@@ -89,6 +96,8 @@ def answers(**predicted: list[int]) -> pa.Table:
                 "predicted_rounded": told,
                 "predicted_unaimed": told,
                 "target_label": np.nan,
+                "confidence": 0.9,
+                **NO_SIZES,
             }
         )
         for net, told in predicted.items()
@@ -108,6 +117,125 @@ def test_a_net_at_chance_has_a_clean_accuracy_and_is_not_compared_under_attack()
     assert both is not None and both.nets.tolist() == [11 / 12]
     assert attacked.counts(facts).endswith("test images; at chance, so not compared under attack: constant seed 0")
     assert "at chance" not in attacked.counts(of["learnt"])
+
+
+@pytest.mark.parametrize("module", [confidence, attack_gallery], ids=["confidence", "gallery"])
+def test_a_net_at_chance_is_in_no_ranking(module: ModuleType) -> None:
+    """A net that names one class alone is as sure of its mistakes as can be, and hard to fool."""
+    table = answers(learnt=[0, 1, 2] * 3 + [0, 1, 1], constant=[1] * 12)
+    kind = module.__name__.rpartition(".")[2]
+    asked = {"kind": kind, "sources": ["learnt", "constant"], "attacks": ["a"]}
+    found = module.finding({"examples": table}, registry.parse("figures", asked))
+    assert [row["source"] for row in found.rows] == ["learnt"]
+    ranking, _, left_out = found.sentence.partition("; at chance, so not compared under attack: ")
+    assert "constant" not in ranking and left_out.startswith("constant seed 0")
+
+
+SMALL, LARGE, FAR = ("linf", 0.1), ("linf", 0.25), ("l2", 2.0)
+
+
+def under(**right: dict[tuple[str, tuple[str, float | None]], int]) -> pa.Table:
+    """Examples of nets that have twelve clean images right, and so many under each attack of a norm and eps."""
+    label = [0, 1, 2] * 4
+    parts = []
+    for net, attacks in right.items():
+        for (attack, (norm, eps)), count in attacks.items():
+            predicted = label[:count] + [(one + 1) % 3 for one in label[count:]]
+            facts = {"source": net, "source_seed": 0, "tested_on": "digits", "attack": attack, "norm": norm, "eps": eps}
+            told_ = {"predicted_clean": label, "predicted": predicted, "predicted_rounded": label}
+            facts |= {"index": range(12), "label": label, "predicted_unaimed": label, "kind": attack, **told_}
+            parts.append(pd.DataFrame({**facts, **NO_SIZES, "target_label": np.nan}))
+    return pa.Table.from_pandas(pd.concat(parts, ignore_index=True))
+
+
+def sentence(table: pa.Table, **more: pa.Table) -> str:
+    facts = attacked.examples({"examples": table, **more})
+    return attacked.against_clean(facts, ["a", "b"], sorted(set(facts["attack"])))[0]
+
+
+def test_a_tie_at_nothing_compares_no_nets_at_unequal_eps() -> None:
+    a, b = ({("pgd", SMALL): count, ("wide", LARGE): 0} for count in (0, 6))
+    found = sentence(under(a=a, b=b))
+    assert found.count("under worst case, L∞ ≤ 0.25") == 2 and "under pgd" not in found
+
+
+def test_nets_are_compared_norm_by_norm_and_neither_under_noise_nor_without_a_budget() -> None:
+    """Each net falls to another norm; noise and an unbounded attack leave less than any budget does."""
+    free = {("noise", ("none", 0.2)): 0, ("deepfool", ("l2", None)): 0}
+    a = {("pgd", SMALL): 3, ("round", FAR): 9, **free}
+    b = {("pgd", SMALL): 9, ("round", FAR): 3, **free}
+    found = sentence(under(a=a, b=b))
+    l_inf, l_2 = found.partition("; n\u00a0=")[0].split("; ")
+    assert [l_inf.count(words) for words in ("under pgd", "a 25.0 %", "b 75.0 %")] == [2, 1, 1]
+    assert [l_2.count(words) for words in ("under round", "a 75.0 %", "b 25.0 %")] == [2, 1, 1]
+
+
+def test_an_eps_that_one_net_did_not_meet_compares_none() -> None:
+    found = sentence(under(a={("pgd", SMALL): 6, ("wide", LARGE): 0}, b={("pgd", SMALL): 9}))
+    assert found.count("under pgd") == 2 and "0.25" not in found
+
+
+def test_changes_without_a_norm_are_compared_one_by_one() -> None:
+    of = {("glasses", ("region", None)): 6, ("turned", ("spatial", None)): 3}
+    found = sentence(under(a=of, b=of))
+    assert found.count("under glasses") == found.count("under turned") == 2
+
+
+def met(right: list[bool], eps: float = 0.1, amplified: bool = False, of: str = "a") -> pa.Table:
+    """Examples of another net that `b` met, or of itself."""
+    label = [0, 1, 2] * 4
+    predicted = [one if kept else (one + 1) % 3 for one, kept in zip(label, right, strict=True)]
+    facts = {"study": "t", "source": of, "source_seed": 0, "target": "b", "target_seed": 0, "tested_on": "digits"}
+    facts |= {"attack": "pgd", "norm": "linf", "eps": eps, "amplified": amplified, "index": range(12), "label": label}
+    told_ = {"predicted_clean": label, "predicted": predicted, "predicted_rounded": predicted}
+    return pa.Table.from_pandas(pd.DataFrame({**facts, **told_}))
+
+
+def test_what_other_nets_examples_fool_counts_in_a_worst_case_alone() -> None:
+    """Own attacks leave 9 right at most; another net's examples of the smaller eps fool the first three."""
+    of = {("pgd", SMALL): 12, ("wide", LARGE): 9}
+    tables = {"examples": under(a=of, b=of), "transferred": met([False] * 3 + [True] * 9)}
+    facts = attacked.examples(tables)
+    found = {(row["source"], row["under"]): row for row in attacked.table(facts, ["a", "b"], ["pgd", "wide"])}
+    assert found["b", "pgd"]["accuracy"] == 1 and found["b", "wide"]["accuracy"] == 0.75
+    assert found["b", "worst case, L∞ ≤ 0.1"]["accuracy"] == 0.75
+    assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.5
+    assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy_rounded"] == 0.75
+    assert found["a", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.75
+    assert attacked.from_others(facts).endswith("in sets: b 1")
+    spec = registry.parse("figures", {"kind": "robustness", "sources": ["a", "b"], "attacks": ["pgd", "wide"]})
+    found_words = robustness.finding(tables, spec).sentence
+    assert "b 50.0 %" in found_words and "in sets: b 1" in found_words
+
+
+def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
+    """DeepFool fools all: four images within L∞ ≤ 0.1, four within 0.25, four farther away, or without any change."""
+    of = {("pgd", SMALL): 12, ("wide", LARGE): 9, ("deepfool", ("l2", None)): 0}
+    table = under(a=of)
+    sizes = [np.nan] * 24 + [0.05] * 4 + [0.25 + 1e-7] * 4 + [0.3, 0.4, 0.0, np.nan]
+    place = table.column_names.index("linf")
+    facts = attacked.examples({"examples": table.set_column(place, "linf", pa.array(sizes))})
+    found = {row["under"]: row["accuracy"] for row in attacked.table(facts, ["a"], ["pgd", "wide", "deepfool"])}
+    assert (found["pgd"], found["worst case, L∞ ≤ 0.1"]) == (1, 8 / 12)
+    assert (found["wide"], found["worst case, L∞ ≤ 0.25"]) == (9 / 12, 1 / 12)
+
+
+def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
+    examples, shown = (fake_table(kind) for kind in ("examples", "transferred"))
+    mine = examples.filter(pc.equal(examples["source"], "net-b"))
+    found = told.names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
+    assert {"net-b", "pgd-2"} <= set(found) and "net-a" not in found
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [{"eps": 0.3}, {"amplified": True}, {"of": "b"}],
+    ids=["beyond the ball", "amplified", "its own"],
+)
+def test_other_examples_do_not(shown: dict[str, Any]) -> None:
+    facts = attacked.examples({"examples": under(b={("pgd", SMALL): 12}), "transferred": met([False] * 12, **shown)})
+    assert not facts["others"].any() and facts["robust_at_worst"].all()
+    assert attacked.from_others(facts) == "" and attacked.worst_cases(facts, ["pgd"]) == {}
 
 
 def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
@@ -131,6 +259,7 @@ def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> N
         {"attack": ["pgd", "deepfool", "spatial"], "norm": ["linf", "l2", "spatial"], "eps": [0.1, None, None]}
     )
     assert attacked.bounded(facts, ["spatial", "deepfool", "pgd"]) == ["spatial", "pgd"]
+    assert attacked.bounded(facts.assign(norm="l1"), ["spatial", "deepfool", "pgd"]) == ["pgd"]
 
 
 @pytest.mark.parametrize(
@@ -204,6 +333,7 @@ def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> No
 
 def test_a_finding_tells_the_numbers_of_the_examples() -> None:
     table = fake_table("examples")
+    table = table.filter(pc.equal(table["attack"], "pgd-2"))  # what the figure needs
     facts = table.drop_columns(["image", "adversarial"]).to_pandas()
     mine = facts[(facts["source"] == "net-a") & (facts["attack"] == "pgd-2")]
     right = (mine["predicted_clean"] == mine["label"]) & (mine["predicted"] == mine["label"])
@@ -295,6 +425,25 @@ def test_smallest_changes_are_told_by_the_middle_one_of_the_fooled() -> None:
     assert "deepfool fools 75.0 % of what net-a has right, half of these within L2 1.00 [0.500, 1.50]" in found.sentence
     [row] = [row for row in found.rows if row["under"] == "deepfool"]
     assert (row["half_within"], row["accuracy"]) == (1.0, 0.25)
+
+
+def test_smallest_changes_in_l1_are_told_in_l1() -> None:
+    """No column holds their sizes: they are those of the images."""
+    tables = smallest_changes([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
+    table = tables["examples"]
+    place = table.column_names.index("norm")
+    tables["examples"] = table.set_column(place, table.field(place), pa.array(["l1"] * 4, table.field(place).type))
+    images, adversarial = (read_images(tables["examples"], name) for name in ("image", "adversarial"))
+    sizes = np.abs(adversarial - images).sum((1, 2, 3))
+    found = accuracy_curves.finding(tables, curves(tables))
+    [row] = [row for row in found.rows if row["under"] == "deepfool"]
+    assert row["half_within"] == pytest.approx(np.median(sizes[:3]))
+    assert "within L1 " in found.sentence
+    axes = accuracy_curves.draw(tables, curves(tables)).axes[0]
+    assert axes.get_xlabel() == "L1 radius" and axes.get_xlim()[1] > sizes[:3].max()
+    spec = registry.parse("figures", {"kind": "defence_table", "sources": ["net-a"], "attacks": ["deepfool"]})
+    shown = {text.get_text() for text in defence_table.draw(tables, spec).findobj(Text)}
+    assert common.number(np.median(sizes[:3])) in shown
 
 
 def test_a_slider_over_budgets_shows_what_is_fooled_within_each() -> None:

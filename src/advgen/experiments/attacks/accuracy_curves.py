@@ -21,7 +21,13 @@ from advgen.metrics.intervals import wilson
 from advgen.metrics.worst_case import BALLS
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
-X = {"linf": "L∞ radius eps", "l2": "L2 radius", "l0": "pixels changed", "none": "standard deviation of the noise"}
+X = {
+    "linf": "L∞ radius eps",
+    "l2": "L2 radius",
+    "l1": "L1 radius",
+    "l0": "pixels changed",
+    "none": "standard deviation of the noise",
+}
 
 
 @common.styled
@@ -123,7 +129,7 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     if rows.empty:
         return
     norm = rows["norm"].iloc[0]
-    length = rows[norm if norm in ("linf", "l2", "l0") else "l2"].to_numpy(float)
+    length = rows[norm if norm in BALLS else "l2"].to_numpy(float)
     # Right under attack means that no change was found at all.
     reach = np.where(rows["robust"], np.inf, np.where(rows["clean"], length, 0.0))
     end = float(np.quantile(reach[np.isfinite(reach)], 0.98)) if np.isfinite(reach).any() else 1.0
@@ -145,6 +151,7 @@ def _details(facts: pd.DataFrame) -> str:
     words += attacked.seeds_shown(facts, "thin lines")
     if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
         words += "; at each radius: right under all attacks of the panel up to it, dotted: under the same unaimed"
+        words += attacked.from_others(facts)
     if facts["eps"].isna().any():
         words += "; bands, intervals too: right and no smaller change found"
     return words

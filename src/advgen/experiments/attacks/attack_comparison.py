@@ -100,10 +100,12 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> tol
     attacks = common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     success = {(mark.group, mark.row): mark for mark in _success(facts, sources, attacks, "robust")}
+    rounded = {(m.group, m.row): m.value / 100 for m in _success(facts, sources, attacks, "robust_rounded")}
     sizes = {name: {(m.group, m.row): m.value for m in _sizes(facts, sources, attacks, name)} for name in SIZES}
     rows: list[told.Row] = [
         {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
         | told.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
+        | {"success_rounded": rounded.get((s, a))}
         | {name: values.get((s, a)) for name, values in sizes.items()}
         for (s, a), mark in success.items()
     ]

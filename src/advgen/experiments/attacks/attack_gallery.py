@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Figure:
     """A block per source and attack: original, perturbation, adversarial example, with what the source predicts."""
     full = common.inside(spec)
     table = tables["examples"]
-    facts = common.frame(table)
+    facts = attacked.examples(tables)
     images, adversarial = read_images(table), read_images(table, "adversarial")
     blocks = []
     for source in common.in_order(spec.sources, facts["source"]):
@@ -111,9 +111,9 @@ def _colour_bar(page: common.Page, left: float, top: float, magnify: float, word
 
 
 def _details(rows: pd.DataFrame) -> str:
-    right = rows[rows["predicted_clean"] == rows["label"]]
-    fooled = int((right["predicted"] != right["label"]).sum())
-    return f"{common.threat(rows.iloc[0])}; fools {fooled:,} of {len(right):,} that were right"
+    right = rows[rows["clean"]]
+    fooled = f"fools {int((~right['robust']).sum()):,} of {len(right):,} that were right"
+    return f"{common.threat(rows.iloc[0])}; {fooled if rows['learnt'].all() else attacked.AT_CHANCE}"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.Finding:
@@ -123,18 +123,22 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.F
     parts = []
     for source in common.in_order(spec.sources, facts["source"]):
         for attack in common.in_order(spec.attacks, facts["attack"]):
-            mine = facts[(facts["source"] == source) & (facts["attack"] == attack) & facts["clean"]]
+            mine = facts[(facts["source"] == source) & (facts["attack"] == attack) & facts["clean"] & facts["learnt"]]
             if mine.empty:
                 continue
             seeds = 1 - mine.groupby("source_seed")["robust"].mean()
             n, mean = int(mine.groupby("source_seed").size().min()), float(seeds.mean())
             fooled = (mean, *wilson(round(mean * n), n))
             rows.append(
-                {"source": source, "attack": attack, "seeds": len(seeds), "n": n} | told.columns_of("fooled", fooled)
+                {"source": source, "attack": attack, "seeds": len(seeds), "n": n}
+                | told.columns_of("fooled", fooled)
+                | {"fooled_rounded": 1 - float(mine.groupby("source_seed")["robust_rounded"].mean().mean())}
             )
             parts.append(f"{attack} fools {source} on {told.share(*fooled)}")
     counts = f"{common.n_is([row['n'] for row in rows] or [0])}, {told.seeds(facts['source_seed'])}"
-    sentence = f"Of the images that are right when clean, {told.listed(parts)} ({counts})."
+    shown = facts[facts["source"].isin(spec.sources) & facts["attack"].isin(spec.attacks)]
+    found = f"Of the images that are right when clean, {told.listed(parts)} ({counts})"
+    sentence = f"{found}{attacked.left_out(shown)}."
     return told.Finding("Adversarial examples", sentence, rows)
 
 

@@ -11,11 +11,12 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from advgen.experiments.attacks.summary import _met, _transferred
 from advgen.figures import common, told
 from advgen.io.tables import read_images
-from advgen.metrics import worst_case
 from advgen.metrics.chance import at_chance, commonest
 from advgen.metrics.intervals import wilson
+from advgen.metrics.worst_case import BALLS
 
 KINDS = {
     "fgsm": "FGSM",
@@ -38,6 +39,14 @@ KINDS = {
 """What kinds of attacks are called."""
 
 
+AT_WORST = {"robust_at_worst": "robust", "robust_rounded_at_worst": "robust_rounded"}
+"""What is right under all else in the ball, too, and what it is called where this counts."""
+SIZES = ("linf", "l2", "l0")
+"""Norms in which tables tell the size of every change."""
+SLACK = 1e-6
+"""By which float32 may stick out of a ball."""
+
+
 class Accuracy(NamedTuple):
     """Mean accuracy of some nets, its interval for `n` images, and the accuracy of each net."""
 
@@ -53,8 +62,10 @@ def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
 
     `robust_rounded`: on the attacked one as 256 grey levels show it; `robust_unaimed`: on the attack's controls
     (`control`); `off_target`: not put into the class that the attack aims at; `learnt`: not by a net at chance.
+    `others`: how many attacks else gave examples that lie in the row's ball: on nets other than this one, which met
+    them, too, and those without a budget.
     """
-    facts = common.frame(tables["examples"])
+    facts = _facts(tables["examples"])
     facts["clean"] = facts["predicted_clean"] == facts["label"]
     facts["robust"] = facts["clean"] & (facts["predicted"] == facts["label"])
     facts["robust_unaimed"] = facts["clean"] & (facts["predicted_unaimed"] == facts["label"])
@@ -64,6 +75,33 @@ def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     facts["robust_rounded"] = facts["clean"] & (facts["predicted_rounded"] == facts["label"])
     chance = at_chance(facts)
     facts["learnt"] = [net not in chance for net in zip(facts["source"], facts["source_seed"], strict=True)]
+    return _with_others(facts, tables)
+
+
+def _facts(table: pa.Table) -> pd.DataFrame:
+    """The columns of examples, and the L1 size of the changes of attacks in L1, which no column holds."""
+    facts = common.frame(table)
+    in_l1 = (facts["norm"] == "l1").to_numpy()
+    if in_l1.any():
+        changes = read_images(table, "adversarial")[in_l1] - read_images(table)[in_l1]
+        facts.loc[in_l1, "l1"] = np.abs(changes).sum((1, 2, 3))
+    return facts
+
+
+def _with_others(facts: pd.DataFrame, tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """With what is right under all else that lies in each row's ball (`*_at_worst`)."""
+    facts = facts.assign(others=0, **{name: facts[own] for name, own in AT_WORST.items()})
+    key = ["source", "source_seed", "index", "norm"]
+    free = facts[facts["eps"].isna()]
+    met = pd.concat([free[free[norm] > 0].assign(norm=norm, eps=free[norm] - SLACK) for norm in SIZES])
+    if "transferred" in tables:
+        met = pd.concat([met, _met(_transferred(tables["transferred"]), facts)])
+    balls = facts.loc[facts["norm"].isin(BALLS) & facts["eps"].notna(), [*key, "eps", "label"]].reset_index(names="row")
+    both = balls.merge(met[[*key, "eps", "attack", "predicted", "predicted_rounded"]], on=key, suffixes=("", "_met"))
+    both = both[both["eps_met"] <= both["eps"]]
+    for name, predicted in zip(AT_WORST, ("predicted", "predicted_rounded"), strict=True):
+        facts.loc[both.loc[both[predicted] != both["label"], "row"].unique(), name] = False
+    facts.loc[both["row"].unique(), "others"] = both.groupby("row")["attack"].nunique()
     return facts
 
 
@@ -94,22 +132,57 @@ def control(rows: pd.DataFrame) -> Accuracy | None:
 
 def bounded(facts: pd.DataFrame, attacks: Sequence[str]) -> list[str]:
     """The attacks with a budget; those that seek the smallest change may go as far as they like."""
-    free = facts["eps"].isna() & facts["norm"].isin(["linf", "l2", "l0"])
+    free = facts["eps"].isna() & facts["norm"].isin(BALLS)
     return [attack for attack in attacks if attack not in set(facts.loc[free, "attack"])]
 
 
 def worst_cases(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, list[str]]:
-    """What each worst case over these attacks is called, and the attacks in it: one for each norm and eps."""
-    return {
-        f"worst case, {common.NORMS[case.norm]} ≤ {case.eps:g}": list(case.attacks)
-        for case in worst_case.worst_cases(facts[facts["attack"].isin(attacks)])
-    }
+    """What each worst case over these attacks is called, and the attacks in it: one for each norm and eps.
+
+    A single attack has one where more than its examples lies in its ball.
+    """
+    facts = facts[facts["attack"].isin(attacks) & facts["norm"].isin(BALLS) & facts["eps"].notna()]
+    cases = {}
+    for norm in BALLS:
+        own = facts[facts["norm"] == norm]
+        for eps in sorted(set(own["eps"])):
+            within = own[own["eps"] <= eps]
+            if within["attack"].nunique() > 1 or within["others"].any():
+                cases[_worst_case(norm, eps)] = sorted(set(within["attack"]))
+    return cases
+
+
+def _worst_case(norm: str, eps: float) -> str:
+    return f"worst case, {common.NORMS[norm]} ≤ {eps:g}"
+
+
+def compared_under(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, list[str]]:
+    """What nets are compared under: of each norm the largest eps that all of them met, with the attacks up to it.
+
+    That is a worst case, or the one attack there is. Changes that have no norm, such as a region's or a pose, stand
+    each by itself. Noise is no attack, what seeks the smallest change has no budget, and nets at chance do not count.
+    """
+    facts = facts[facts["learnt"] & (facts["norm"] != "none")]
+    met = [set(rows["attack"]) for _, rows in facts.groupby("source")]
+    shared = bounded(facts, [attack for attack in attacks if all(attack in one for one in met)])
+    facts = facts[facts["attack"].isin(shared)]
+    cases = worst_cases(facts, shared)
+    found: dict[str, list[str]] = {}
+    for norm, rows in facts.groupby("norm", sort=False):
+        names = common.in_order(shared, rows["attack"])
+        worst = _worst_case(norm, rows["eps"].max()) if norm in BALLS else ""
+        found |= {worst: cases[worst]} if worst in cases else {name: [name] for name in names}
+    return found
 
 
 def under_all(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
-    """The rows of the images on which every one of the attacks was tried; over them `accuracy` is the worst case."""
+    """The rows of the images on which every one of the attacks was tried; over them `accuracy` is the worst case.
+
+    What else lies in the attacks' balls counts, too.
+    """
     rows = rows[rows["attack"].isin(attacks)]
-    return rows[rows.groupby(["source", "source_seed", "index"])["attack"].transform("nunique") == len(set(attacks))]
+    tried = rows.groupby(["source", "source_seed", "index"])["attack"].transform("nunique") == len(set(attacks))
+    return rows[tried].drop(columns=["robust", "robust_rounded"]).rename(columns=AT_WORST)
 
 
 def chance(facts: pd.DataFrame) -> float:
@@ -123,11 +196,23 @@ def counts(facts: pd.DataFrame) -> str:
     return words + left_out(facts)
 
 
+AT_CHANCE = "at chance, so not compared"
+"""What stands where a net at chance would have a number under attack."""
+
+
 def left_out(facts: pd.DataFrame) -> str:
     """The nets at chance, if there are any."""
     nets = facts.loc[~facts["learnt"], ["source", "source_seed"]].drop_duplicates().itertuples(index=False)
     chance = [f"{source} seed {seed}" for source, seed in nets]
-    return f"; at chance, so not compared under attack: {', '.join(chance)}" if chance else ""
+    return f"; {AT_CHANCE} under attack: {', '.join(chance)}" if chance else ""
+
+
+def from_others(facts: pd.DataFrame) -> str:
+    """The nets in whose worst cases more counts than the attacks inside, if there are any."""
+    sets = facts[facts["learnt"]].groupby("source")["others"].max()
+    met = [f"{source} {count}" for source, count in sets.items() if count]
+    words = "; worst cases also count examples in the ball of other nets and of attacks without a budget, in sets: "
+    return f"{words}{', '.join(met)}" if met else ""
 
 
 def seeds_shown(facts: pd.DataFrame, mark: str = "ticks") -> str:
@@ -139,47 +224,62 @@ def seeds_shown(facts: pd.DataFrame, mark: str = "ticks") -> str:
 def table(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> list[told.Row]:
     """Accuracy of each classifier when clean, under each attack and in each worst case, as rows of numbers."""
     rows: list[told.Row] = []
+    worst = worst_cases(facts[facts["source"].isin(sources)], attacks)
     for source in sources:
         mine = facts[facts["source"] == source]
-        shown = {"clean": accuracy(mine, "clean")}
-        shown |= {attack: accuracy(mine[mine["attack"] == attack]) for attack in attacks}
-        worst = worst_cases(facts[facts["source"].isin(sources)], attacks)
-        shown |= {name: accuracy(under_all(mine, within)) for name, within in worst.items()}
-        controls = {attack: control(mine[mine["attack"] == attack]) for attack in attacks}
-        controls |= {name: control(under_all(mine, within)) for name, within in worst.items()}
-        for name, right in shown.items():
-            if right is not None:
-                numbers = told.columns_of("accuracy", (right.mean, right.low, right.high))
-                unaimed = controls.get(name)
-                numbers["accuracy_unaimed"] = unaimed.mean if unaimed else math.nan
-                rows.append({"source": source, "under": name, "seeds": len(right.nets), "n": right.n, **numbers})
+        clean = accuracy(mine, "clean")
+        if clean is not None:
+            rows.append(_row(source, "clean", clean, math.nan, None))
+        under = {attack: mine[mine["attack"] == attack] for attack in attacks}
+        under |= {name: under_all(mine, within) for name, within in worst.items()}
+        rows += [row for name, one in under.items() if (row := _under(source, name, one)) is not None]
     return rows
 
 
+def _under(source: str, name: str, rows: pd.DataFrame) -> told.Row | None:
+    """Accuracy of a classifier under an attack or in a worst case; None where it met none, or is at chance."""
+    right, rounded = accuracy(rows), accuracy(rows, "robust_rounded")
+    if right is None or rounded is None:
+        return None
+    return _row(source, name, right, rounded.mean, control(rows))
+
+
+def _row(source: str, name: str, right: Accuracy, rounded: float, unaimed: Accuracy | None) -> told.Row:
+    return {
+        **{"source": source, "under": name, "seeds": len(right.nets), "n": right.n},
+        **told.columns_of("accuracy", (right.mean, right.low, right.high)),
+        "accuracy_rounded": rounded,
+        "accuracy_unaimed": unaimed.mean if unaimed else math.nan,
+    }
+
+
 def against_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> tuple[str, list[told.Row]]:
-    """What each classifier keeps of its clean accuracy under the attack, or worst case, that leaves it least."""
-    rows = table(facts, sources, attacks)
-    parts = []
-    for source in sources:
-        mine = {str(row["under"]): row for row in rows if row["source"] == source}
-        clean = mine.pop("clean", None)
-        if clean is None or not mine:
-            continue
-        under, least = min(mine.items(), key=lambda one: float(one[1]["accuracy"]))
-        ends = (least["accuracy"], least["accuracy_low"], least["accuracy_high"])
-        words = f"{source} {told.share(*ends)} under {under} ({common.percent(clean['accuracy'])} clean"
-        if not math.isnan(least["accuracy_unaimed"]):
-            words += f", {common.percent(least['accuracy_unaimed'])} under the same unaimed"
-        parts.append((least["accuracy"], f"{words})"))
-    words = told.listed([words for _, words in sorted(parts, reverse=True)])
+    """What each classifier keeps of its clean accuracy where all of them met the same, most left first."""
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    clauses = []
+    for name, within in compared_under(facts, attacks).items():
+        parts = []
+        for source in sources:
+            mine = facts[facts["source"] == source]
+            clean, row = accuracy(mine, "clean"), _under(source, name, under_all(mine, within))
+            if clean is None or row is None:
+                continue
+            ends = (row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+            words = f"{source} {told.share(*ends)} under {name} ({common.percent(clean.mean)} clean"
+            if not math.isnan(row["accuracy_unaimed"]):
+                words += f", {common.percent(row['accuracy_unaimed'])} under the same unaimed"
+            parts.append((row["accuracy"], f"{words})"))
+        if parts:
+            clauses.append(told.listed([words for _, words in sorted(parts, reverse=True)]))
     n = common.n_is(facts.groupby(["source", "source_seed", "attack"]).size())
-    return f"Right at worst: {words}; {n} test images, {told.seeds(facts['source_seed'])}{left_out(facts)}.", rows
+    words = f"Right at worst: {'; '.join(clauses) or 'none'}; {n} test images, {told.seeds(facts['source_seed'])}"
+    return f"{words}{from_others(facts)}{left_out(facts)}.", table(facts, sources, attacks)
 
 
 def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Sequence[str]) -> told.Explorer:
     """The first test images when clean and under each attack, from the smallest budget on, by classifier."""
     examples = tables["examples"]
-    facts, images = common.frame(examples), read_images(examples)
+    facts, images = _facts(examples), read_images(examples)
     adversarial = read_images(examples, "adversarial")
     facts["place"] = facts.index
     sources, attacks = common.in_order(sources, facts["source"]), common.in_order(attacks, facts["attack"])
@@ -234,7 +334,5 @@ def _attacked(images: common.Images, row: told.Row) -> told.Tile:
 
 STOPS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 """Shares of the fooled images that a slider over budgets stops at."""
-BALLS = ("linf", "l2", "l0")
-"""Norms in which a smallest change is sought."""
 SHOWN = 10
 """Images to look through."""

@@ -35,7 +35,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
     block = title + panels.height + 3
     page = common.Page(full, head + len(sources) * block + 1.5)
     page.heading(0, 0, full, "Confidence on mistakes", details)
-    pairs = facts.groupby(["source", "attack"])
+    pairs = facts[facts["learnt"]].groupby(["source", "attack"])
     top = max([1.0, *(height.max() for _, rows in pairs for height in _heights(rows))])
     for number, source in enumerate(sources):
         down = head + number * block
@@ -44,7 +44,10 @@ def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
             rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
             words = attack if rows.empty else f"{attack}: {common.threat(rows.iloc[0])}"
             axes = panels.axes(page, down + title, a, words)
-            _panel(axes, rows, top)
+            learnt = rows[rows["learnt"]]
+            if learnt.empty and len(rows):
+                common.note(axes, 0.02, 0.98, attacked.AT_CHANCE)
+            _panel(axes, learnt, top)
             if panels.first(a):
                 axes.set_ylabel("images (%)")
             if number == len(sources) - 1 and panels.last(a):
@@ -79,7 +82,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, top: float) -> None:
         axes.plot([mean, mean], [0, 1.08 * top], color=common.INK, linewidth=0.9)
         words = f"wrong {100 * wrong.mean():.1f} %,\nat {mean:.1f} % on average"
     else:
-        words = "no mistakes"
+        words = "" if rows.empty else "no mistakes"
     axes.text(0.02, 0.98, words, transform=axes.transAxes, va="top", size=5.5, color=common.VERMILLION, weight="bold")
 
 
@@ -94,10 +97,11 @@ def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> told.Find
     facts = attacked.examples(tables)
     facts = facts[facts["source"].isin(spec.sources) & facts["attack"].isin(spec.attacks)]
     rows: list[told.Row] = []
-    for (source, attack), one in facts.groupby(["source", "attack"], sort=False):
+    for (source, attack), one in facts[facts["learnt"]].groupby(["source", "attack"], sort=False):
         wrong = one[one["predicted"] != one["label"]]
         sure = told.mean_over_images(wrong, "confidence")
         counts = {"n": one["index"].nunique(), "wrong": len(wrong) / len(one), "seeds": one["source_seed"].nunique()}
+        counts["wrong_rounded"] = float((one["predicted_rounded"] != one["label"]).mean())
         rows.append({"source": source, "attack": attack, **counts, **told.columns_of("confidence", sure)})
     surest = sorted((row for row in rows if row["wrong"]), key=lambda row: -row["confidence"])
     parts = [

@@ -111,8 +111,9 @@ def _details(facts: pd.DataFrame) -> str:
     several = facts.groupby("source")["source_seed"].nunique().max() > 1
     words += ", accuracy under the same change unaimed"
     words += ", range over seeds; means over seeds" if several else ""
+    words += attacked.from_others(facts)
     free = facts["attack"].nunique() > len(attacked.bounded(facts, sorted(set(facts["attack"]))))
-    return words + ("; grey: median distance of attacks without a budget, not part of a worst case" if free else "")
+    return words + ("; grey: median distance of attacks without a budget" if free else "")
 
 
 def finding(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> told.Finding:

@@ -100,7 +100,7 @@ def _details(facts: pd.DataFrame) -> str:
     words = f"clean accuracy (open marks) and under every attack up to each eps ({_attacks(facts)}); "
     words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % Wilson intervals over images, thin: each net"
     words += ", dotted: under the same changes unaimed"
-    return words
+    return words + attacked.from_others(facts)
 
 
 def _attacks(facts: pd.DataFrame) -> str:
@@ -125,12 +125,14 @@ def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.
             for norm, mine in facts[facts["source"].isin(names) & facts["learnt"]].groupby("norm"):
                 eps = float(mine["eps"].max())
                 clean = attacked.accuracy(mine, "clean")
-                right = attacked.accuracy(attacked.under_all(mine, sorted(set(mine["attack"]))))
-                if clean is None or right is None:
+                every = attacked.under_all(mine, sorted(set(mine["attack"])))
+                right, rounded = attacked.accuracy(every), attacked.accuracy(every, "robust_rounded")
+                if clean is None or right is None or rounded is None:
                     continue
                 rows.append(
                     {"question": title, "line": line, "norm": norm, "eps": eps, "nets": len(right.nets), "n": right.n}
                     | {"clean": clean.mean, **told.columns_of("accuracy", (right.mean, right.low, right.high))}
+                    | {"accuracy_rounded": rounded.mean}
                 )
                 words.append(
                     f"{line} {told.share(right.mean, right.low, right.high)} at {common.NORMS[norm]} ≤ {eps:g} "
@@ -138,5 +140,6 @@ def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.
                 )
         if words:
             parts.append(f"{title}: {', '.join(words[:4])}")
-    sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {attacked.counts(facts)}."
+    counts = attacked.counts(facts) + attacked.from_others(facts)
+    sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {counts}."
     return told.Finding("Are discriminators robust?", sentence, rows)

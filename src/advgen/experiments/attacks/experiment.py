@@ -71,6 +71,23 @@ class AttackedFigure(FigureSpec):
                 yield Need("attacks", (source, attack), "examples")
 
 
+def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
+    """What transfer studies showed these nets, as it was crafted: it counts in their worst cases."""
+    for name, transfer in study.transfers.items():
+        nets = {(source, seed) for source in transfer.sources for seed in study.seeds_of(source)}
+        asked = {source: {(source, seed) for seed in study.seeds_of(source)} for source in sources}
+        met = (one in transfer.targets and any(nets - {own} for own in owns) for one, owns in asked.items())
+        if transfer.rms is None and any(met):  # amplified examples have left their ball
+            yield Need("transfers", (name,), "examples")
+
+
+class WorstCaseFigure(AttackedFigure):
+    """Base of those that show worst cases."""
+
+    def needs_also(self, study: Study) -> Iterator[Need]:
+        yield from met_from_others(study, self.sources)
+
+
 class AttackGalleryFigure(AttackedFigure):
     """Images, the perturbation magnified, and the adversarial examples."""
 
@@ -82,19 +99,19 @@ class AttackGalleryFigure(AttackedFigure):
         yield "images", study.evaluation.attack_examples, "attacked images (evaluation.attack_examples)"
 
 
-class RobustnessFigure(AttackedFigure):
+class RobustnessFigure(WorstCaseFigure):
     """Clean accuracy of each classifier and its accuracy under each attack, with intervals."""
 
     kind: Literal["robustness"] = Field(description="accuracy under attack")
 
 
-class AccuracyCurvesFigure(AttackedFigure):
+class AccuracyCurvesFigure(WorstCaseFigure):
     """Accuracy under attack against the attack's budget, a curve per classifier."""
 
     kind: Literal["accuracy_curves"] = Field(description="accuracy against eps")
 
 
-class ComplexityCurvesFigure(AttackedFigure):
+class ComplexityCurvesFigure(WorstCaseFigure):
     """Clean accuracy and accuracy under attack against the number of training images or of parameters."""
 
     kind: Literal["complexity_curves"] = Field(description="accuracy against training images or parameters")
@@ -113,7 +130,7 @@ class ConfidenceFigure(AttackedFigure):
     kind: Literal["confidence"] = Field(description="histograms of the confidence on mistakes")
 
 
-class DefenceTableFigure(AttackedFigure):
+class DefenceTableFigure(WorstCaseFigure):
     """Clean accuracy of each classifier and its accuracy under each attack, as a table with its defence."""
 
     kind: Literal["defence_table"] = Field(description="classifiers by attacks, in numbers")
@@ -137,24 +154,24 @@ class DiscriminatorsFigure(FigureSpec):
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown, of several eps")
 
     def needs(self) -> Iterator[Need]:
-        sources = [one for lines in self.panels.values() for names in lines.values() for one in names]
-        for source in dict.fromkeys(sources):
+        for source in self._sources():
             for attack in self.attacks:
                 yield Need("attacks", (source, attack), "examples")
 
+    def needs_also(self, study: Study) -> Iterator[Need]:
+        yield from met_from_others(study, self._sources())
 
-STRONG = ("pgd", "apgd", "ensemble")
-"""Kinds of attacks that tell what a net withstands, if they take several steps."""
+    def _sources(self) -> list[str]:
+        return list(dict.fromkeys(one for lines in self.panels.values() for names in lines.values() for one in names))
 
 
 def fgsm_alone(study: Study, attacks: Iterable[str]) -> Iterator[str]:
-    """What is wrong with showing these attacks: FGSM without a strong one of its eps."""
+    """What is wrong with showing these attacks: FGSM without an ensemble of its eps."""
     shown = {name: (study.attacks[name].kind, study.attacks[name].threat()) for name in attacks}
-    strong = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind in STRONG and threat.steps > 1}
+    ensembles = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind == "ensemble"}
     for name, (kind, threat) in shown.items():
-        if kind == "fgsm" and (threat.norm, threat.eps) not in strong:
-            remedy = f"add an ensemble, or apgd or pgd of several steps, of eps = {threat.eps:g}"
-            yield f": {name!r} is a single step, which a net can be fitted to; {remedy}"
+        if kind == "fgsm" and (threat.norm, threat.eps) not in ensembles:
+            yield f": {name!r} is a single step, which a net can be fitted to; add an ensemble of eps = {threat.eps:g}"
 
 
 class Attacks(Kind[AttackSpec]):
@@ -261,7 +278,7 @@ class Attacks(Kind[AttackSpec]):
         return self.jobs_on(planner, *need.names)
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        """No figure shows FGSM without a strong attack of its eps."""
+        """No figure shows FGSM without an ensemble of its eps."""
         for name, figure in study.figures.items():
             for message in fgsm_alone(study, getattr(figure, "attacks", ())):
                 yield ("figures", name, "attacks"), message

@@ -23,9 +23,10 @@ def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
     facts = attacked.examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
     attacks = common.in_order(spec.attacks, facts["attack"])
+    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = ["clean"]
     labels += [f"{attack}\n{common.threat(facts[facts['attack'] == attack].iloc[0])}" for attack in attacks]
-    worst = attacked.worst_cases(facts[facts["source"].isin(sources)], attacks)
+    worst = attacked.worst_cases(facts, attacks)
     labels += [f"{name}\n{common.counted(len(within), 'attack')} inside" for name, within in worst.items()]
 
     row = max(9.0, DODGE * len(sources) + 3)
@@ -94,7 +95,7 @@ def _control(axes: Axes, y: float, right: attacked.Accuracy | None, number: int)
 def _details(facts: pd.DataFrame) -> str:
     words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
     words += "crosses: the same change unaimed; dots: always naming the commonest class"
-    return words + attacked.seeds_shown(facts)
+    return words + attacked.seeds_shown(facts) + attacked.from_others(facts)
 
 
 def finding(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> told.Finding:

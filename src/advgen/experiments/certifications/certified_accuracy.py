@@ -34,7 +34,8 @@ def draw(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Figur
         if len(rows := certified[(certified["certification"] == certification) & (certified["source"] == source)])
     ]
     farthest = {norm: max(_reach(rows, examples) for rows, examples in of) for norm, of in _by_norm(shown).items()}
-    details = _details(certified) + attacked.left_out(facts[facts["source"].isin(spec.sources)])
+    named = facts[facts["source"].isin(spec.sources)]
+    details = _details(certified) + attacked.from_others(named) + attacked.left_out(named)
     head = common.heading_height(full, details)
     legend = common.legend_height(LINES, full)
     panels = common.Panels(max(1, len(shown)), full, 42.0, TALL, LEFT, FOOT)
@@ -148,17 +149,20 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> to
             same = same.merge(of[["seed", "index"]].rename(columns={"seed": "source_seed"}))
             eps = float(same["eps"].max()) if len(same) else 0.0
             proven = attacked.accuracy(_as_examples(of, eps), "clean")
-            left = attacked.accuracy(attacked.under_all(same, sorted(set(same["attack"]))))
+            every = attacked.under_all(same, sorted(set(same["attack"])))
+            left, rounded = attacked.accuracy(every), attacked.accuracy(every, "robust_rounded")
             assert proven is not None
             row = {"certification": certification, "source": source, "norm": of["norm"].iloc[0], "eps": eps}
             row |= {"n": proven.n, "seeds": len(proven.nets)}
             row |= told.columns_of("certified", (proven.mean, proven.low, proven.high))
             words = f"{source} is certified on {told.share(proven.mean, proven.low, proven.high)}"
-            if left is not None:
+            if left is not None and rounded is not None:
                 row |= told.columns_of("attacked", (left.mean, left.low, left.high))
+                row["attacked_rounded"] = rounded.mean
                 words += f" and right under attack on {told.share(left.mean, left.low, left.high)}"
             rows.append(row)
             parts.append(f"{words} at {common.NORMS[str(of['norm'].iloc[0])]} ≤ {eps:g}")
     n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
-    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])})."
+    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])}"
+    sentence += f"{attacked.from_others(facts[facts['source'].isin(spec.sources)])})."
     return told.Finding("What is proven, beside what attacks find", sentence, rows)

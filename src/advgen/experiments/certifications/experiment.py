@@ -11,7 +11,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
 from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
-from advgen.experiments.attacks.experiment import AttackedFigure
+from advgen.experiments.attacks.experiment import WorstCaseFigure
 from advgen.specs.base import Ascending, Count, Need, NonNegative, Positive, Ref, Spec
 from advgen.specs.networks import EnsembleNetwork
 
@@ -55,7 +55,7 @@ class Certify(ClassifierTask):
     radii: tuple[float, ...]
 
 
-class CertifiedAccuracyFigure(AttackedFigure):
+class CertifiedAccuracyFigure(WorstCaseFigure):
     """Clean, attacked and certified accuracy against eps, a panel for each classifier."""
 
     kind: Literal["certified_accuracy"] = Field(description="clean, attacked and certified accuracy against eps")

@@ -37,13 +37,14 @@ WORDS = {
 def draw(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Figure:
     """Two panels: what each arm has, and how far that is from its baseline."""
     full = common.inside(spec)
-    table = common.frame(tables["comparison"])
+    table = _table(tables)
     shown = pd.concat([_with_baseline_first(table[table["comparison"] == name]) for name in spec.comparisons])
     rows = [row for _, row in shown.iterrows()]
     labels = [_label(row) for row in rows]
     title, factor = WORDS[rows[0]["measure"]]
     of_arms = [_mark(place, row, "mean", factor) for place, row in enumerate(rows)]
-    beside = [_mark(place, row, "effect", factor) for place, row in enumerate(rows) if row["arm"] != row["baseline"]]
+    compared = [(place, row) for place, row in enumerate(rows) if row["arm"] != row["baseline"] and row["compared"]]
+    beside = [_mark(place, row, "effect", factor) for place, row in compared]
     measures = [
         strips.Measure(title, "mean of each arm", of_arms),
         strips.Measure("effect", f"{title}: arm − baseline", beside, zero=True),
@@ -51,15 +52,31 @@ def draw(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Figure:
     return strips.draw("Comparisons", _details(shown), labels, measures, [], full)
 
 
+def _table(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """Comparisons with whether each arm may be compared: neither it nor its baseline has a run at chance."""
+    table = common.frame(tables["comparison"])
+    chance = table["at_chance"].fillna(0) > 0
+    lost = set(table.loc[chance & (table["arm"] == table["baseline"]), "comparison"])
+    return table.assign(compared=~(chance | table["comparison"].isin(lost)))
+
+
+def _chance(row: pd.Series) -> str:
+    """What is said of an arm in which nets are at chance."""
+    runs, all_runs = row["at_chance"], row["seeds"]
+    some = "" if runs == all_runs else f"{runs:.0f} of {common.counted(all_runs, 'run')} "
+    return f"{some}at chance, not compared" if runs > 0 else ""
+
+
 def _with_baseline_first(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows[rows["arm"] == rows["baseline"]], rows[rows["arm"] != rows["baseline"]]])
 
 
 def _label(row: pd.Series) -> str:
+    chance = f"\n{words}" if (words := _chance(row)) else ""
     if row["arm"] == row["baseline"]:
-        return f"{row['comparison']}\n{row['arm']} (baseline)"
+        return f"{row['comparison']}\n{row['arm']} (baseline){chance}"
     confounds = f"\nalso differs in {row['besides']}" if row["besides"] else ""
-    return f"{row['arm']}{confounds}"
+    return f"{row['arm']}{confounds}{chance}"
 
 
 def _mark(place: int, row: pd.Series, what: str, factor: float) -> strips.Mark:
@@ -80,7 +97,7 @@ def _details(shown: pd.DataFrame) -> str:
 
 def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Finding:
     """Which arms differ from their baseline, by how much, and which were not told apart from it."""
-    table = common.frame(tables["comparison"])
+    table = _table(tables)
     rows: list[dict[str, Any]] = []
     parts = []
     for name in spec.comparisons:
@@ -90,10 +107,12 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Find
             low, high = factor * row["effect_low"], factor * row["effect_high"]
             verdict = "not told apart" if low <= 0 <= high else "more" if low > 0 else "less"
             effect = f"{told.value(factor * row['effect'], low, high)}, {verdict}"
+            if not row["compared"]:
+                effect = _chance(row) or "the baseline is at chance, not compared"
             besides = f" (also differs in {row['besides']})" if row["besides"] else ""
             parts.append(f"{row['arm']} against {row['baseline']}{besides}: {effect}")
-            kept = ("comparison", "arm", "baseline", "differs", "besides", "measure", "seeds", "n")
-            rows.append({key: row[key] for key in (*kept, "effect", "effect_low", "effect_high")})
+            kept = ("comparison", "arm", "baseline", "differs", "besides", "measure", "seeds", "n", "at_chance")
+            rows.append({key: row[key] for key in (*kept, "mean_rounded", "effect", "effect_low", "effect_high")})
     asked = table[table["comparison"].isin(spec.comparisons)]
     over = f"{common.n_is(asked['seeds'])} runs of each arm; 95 % intervals over runs and images"
     title = asked["asks"].iloc[0].rstrip("?.") if len(spec.comparisons) == 1 else "Comparisons"

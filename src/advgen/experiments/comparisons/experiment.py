@@ -102,6 +102,10 @@ class AccuracyComparison(ComparisonDefinition):
     def facts(self, study: Study, arm: str) -> list[Facts]:
         return [_facts(study, name) for name in self.arms[arm]]
 
+    def under_one_step(self, study: Study) -> bool:
+        """Whether all that it tells of robustness is what FGSM leaves."""
+        return self.measure == "robust_accuracy" and bool(study.attacks[self.attack].kind == "fgsm")
+
 
 class GanComparison(ComparisonDefinition):
     """One measure of the samples of GANs."""
@@ -303,9 +307,11 @@ class Comparisons(Kind[ComparisonDefinition]):
                 "besides": TEXT,
                 "seeds": INT,
                 "n": INT,
+                "at_chance": INT,
                 "mean": REAL64,
                 "mean_low": REAL64,
                 "mean_high": REAL64,
+                "mean_rounded": REAL64,
                 "effect": REAL64,
                 "effect_low": REAL64,
                 "effect_high": REAL64,
@@ -314,7 +320,7 @@ class Comparisons(Kind[ComparisonDefinition]):
             "Comparisons",
             "Comparisons",
             hidden=("effects",),
-            measured=("mean", "effect"),
+            measured=("mean", "mean_rounded", "effect"),
         ),
     }
     summaries = {"comparisons": Summary("comparison", "compare", "effects")}
@@ -347,6 +353,9 @@ class Comparisons(Kind[ComparisonDefinition]):
                 named = {name for names in comparison.arms.values() for name in names}
                 followed = study.linearities[comparison.linearity].sources
                 yield from _unknown(path, "arms", named, followed, comparison.linearity)
+            if isinstance(comparison, AccuracyComparison) and comparison.under_one_step(study):
+                message = "is a single step, which a net can be fitted to; compare under an ensemble"
+                yield (*path, "attack"), f" = {comparison.attack!r}: {message}"
             runs = {arm: sum(_runs(study, need) for need in comparison.needs(arm)) for arm in comparison.arms}
             if min(runs.values()) < LEAST_RUNS:
                 arm = min(runs, key=lambda one: runs[one])

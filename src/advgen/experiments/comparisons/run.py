@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from advgen.experiments.comparisons.experiment import Compare
 from advgen.experiments.linearities.summary import straightness
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.metrics.chance import has_learnt
 from advgen.metrics.intervals import over_runs
 
 
@@ -54,14 +56,25 @@ READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
 }
 
 
+def _under_attack(tables: list[pd.DataFrame]) -> dict[str, Any]:
+    """How many runs of an arm are at chance, and the mean of the arm where images have 256 grey levels."""
+    right = [(one["predicted_clean"] == one["label"]) & (one["predicted_rounded"] == one["label"]) for one in tables]
+    return {
+        "at_chance": sum(not has_learnt(one) for one in tables),
+        "mean_rounded": float(np.mean([one.mean() for one in right])),
+    }
+
+
 def run(job: Job[Compare]) -> None:
     """Mean of each arm and its effect, arm − baseline, with intervals over runs and images together."""
     spec, comparison, files = job.spec, job.spec.comparison, job.inputs["tables"]
-    values = {}
+    attacked = comparison.kind == "accuracy" and comparison.measure == "robust_accuracy"
+    values, facts = {}, {}
     for number, arm in enumerate(spec.arms):
         of_arm = files[number * spec.runs : (number + 1) * spec.runs]
-        tables = (read_table(file, images=False).to_pandas() for file in of_arm)
+        tables = [read_table(file, images=False).to_pandas() for file in of_arm]
         values[arm] = pd.concat([READ[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
+        facts[arm] = _under_attack(tables) if attacked else {"at_chance": None, "mean_rounded": None}
     base = values[comparison.baseline]
     shared = {"n": len(base), "seeds": spec.runs, "measure": comparison.measure}
     rate = comparison.kind == "accuracy" and comparison.measure != "validation_accuracy"
@@ -72,7 +85,7 @@ def run(job: Job[Compare]) -> None:
         mean, mean_low, mean_high = over_runs(of.to_numpy().T, rate)
         if rate:
             mean_low, mean_high = max(0.0, mean_low), min(1.0, mean_high)
-        told: dict[str, Any] = {"arm": arm, "mean": mean, "mean_low": mean_low, "mean_high": mean_high}
+        told: dict[str, Any] = {"arm": arm, **facts[arm], "mean": mean, "mean_low": mean_low, "mean_high": mean_high}
         if arm == comparison.baseline:
             told |= {"effect": None, "effect_low": None, "effect_high": None, "effects": []}
         else:

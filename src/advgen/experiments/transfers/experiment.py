@@ -108,11 +108,12 @@ class Transfers(Kind[TransferDefinition]):
                 "error": REAL64,
                 "error_low": REAL64,
                 "error_high": REAL64,
+                "error_rounded": REAL64,
                 "clean_error": REAL64,
             },
             "Transfer",
             "Adversarial lab",
-            measured=("rms", "error", "clean_error"),
+            measured=("rms", "error", "error_rounded", "clean_error"),
         ),
         "transferred": Table(
             ("study", "source", "source_seed", "attack", "target", "target_seed", "index"),

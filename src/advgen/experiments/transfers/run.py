@@ -60,7 +60,7 @@ def answers(model: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor) ->
 
 
 def cell(answer: dict[str, NDArray[Any]], labels: NDArray[Any]) -> dict[str, Any]:
-    """A target's error on adversarial images with its interval, and on the clean ones."""
+    """A target's error on adversarial images with its interval, in 256 grey levels, and on the clean ones."""
     wrong = int((answer["predicted"] != labels).sum())
     low, high = wilson(wrong, len(labels))
     return {
@@ -68,6 +68,7 @@ def cell(answer: dict[str, NDArray[Any]], labels: NDArray[Any]) -> dict[str, Any
         "error": wrong / len(labels),
         "error_low": low,
         "error_high": high,
+        "error_rounded": float((answer["predicted_rounded"] != labels).mean()),
         "clean_error": float((answer["predicted_clean"] != labels).mean()),
     }
 

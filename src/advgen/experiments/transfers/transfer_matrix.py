@@ -159,11 +159,12 @@ def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.
     rows: list[told.Row] = []
     away: dict[str, list[tuple[float, str]]] = {}
     for (attack, source, target), pairs in facts.groupby(["attack", "source", "target"]):
-        error, low, high = measured(itself(pairs, source == target))
+        counted = itself(pairs, source == target)
+        error, low, high = measured(counted)
         rows.append(
             {"attack": attack, "source": source, "target": target, "n": pairs["n"].min(), "rms": pairs["rms"].mean()}
             | told.columns_of("error", (error, low, high))
-            | {"clean_error": pairs["clean_error"].mean()}
+            | {"error_rounded": counted["error_rounded"].mean(), "clean_error": pairs["clean_error"].mean()}
         )
         if source != target:
             away.setdefault(str(attack), []).append((error, f"{source} → {target} {told.share(error, low, high)}"))

@@ -50,8 +50,9 @@ class Figures(Kind[FigureSpec]):
 
     def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         figure: FigureSpec = planner.study.figures[name]
+        needs = (*figure.needs(), *figure.needs_also(planner.study))
         inputs: dict[str, Files] = {
-            "tables": tuple(path for need in figure.needs() for path in planner.needed(need)),
+            "tables": tuple(path for need in needs for path in planner.needed(need)),
             "style": package_file("figures/advgen.mplstyle"),
         }
         return [planner.add(Draw(figure=figure), {"figure": name}, inputs)]
