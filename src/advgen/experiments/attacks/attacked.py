@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from advgen.experiments.attacks.summary import _met, _transferred
+from advgen.experiments.attacks.summary import from_other_nets, met_by
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance, commonest
 from advgen.metrics.intervals import wilson
-from advgen.metrics.worst_case import BALLS
+from advgen.metrics.worst_case import BALLS, SIZES, SLACK
 
 KINDS = {
     "fgsm": "FGSM",
@@ -41,10 +41,6 @@ KINDS = {
 
 AT_WORST = {"robust_at_worst": "robust", "robust_rounded_at_worst": "robust_rounded"}
 """What is right under all else in the ball, too, and what it is called where this counts."""
-SIZES = ("linf", "l2", "l0")
-"""Norms in which tables tell the size of every change."""
-SLACK = 1e-6
-"""By which float32 may stick out of a ball."""
 
 
 class Accuracy(NamedTuple):
@@ -95,7 +91,7 @@ def _with_others(facts: pd.DataFrame, tables: Mapping[str, pa.Table]) -> pd.Data
     free = facts[facts["eps"].isna()]
     met = pd.concat([free[free[norm] > 0].assign(norm=norm, eps=free[norm] - SLACK) for norm in SIZES])
     if "transferred" in tables:
-        met = pd.concat([met, _met(_transferred(tables["transferred"]), facts)])
+        met = pd.concat([met, met_by(from_other_nets(tables["transferred"]), facts)])
     balls = facts.loc[facts["norm"].isin(BALLS) & facts["eps"].notna(), [*key, "eps", "label"]].reset_index(names="row")
     both = balls.merge(met[[*key, "eps", "attack", "predicted", "predicted_rounded"]], on=key, suffixes=("", "_met"))
     both = both[both["eps_met"] <= both["eps"]]
