@@ -21,6 +21,7 @@ _OPEN = "{{"
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _FORMAT = re.compile(r"[-+ ]?,?(?:\.\d{1,2})?[defgsEG%]?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")  # a study's own names have hyphens
 _FIGURE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _EXAMPLE = "{{ result('transfer', 'error', source='fc100') | .1% }}"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -344,7 +345,10 @@ def _parse(body: str, line: int, name: str) -> LiveValue:
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "result"):
         raise _error(name, line, f"a live value calls result(…), not {expression!r}; write {_EXAMPLE}")
     names = [argument.value if isinstance(argument, ast.Constant) else None for argument in call.args]
-    if len(names) != 2 or not all(isinstance(item, str) and _NAME.fullmatch(item) for item in names):
+    shapes = (_TABLE, _NAME)
+    if len(names) != 2 or not all(
+        isinstance(item, str) and shape.fullmatch(item) for item, shape in zip(names, shapes, strict=True)
+    ):
         raise _error(name, line, "result(…) begins with the names of a table and a column in quotes, and no more")
     columns = [keyword.arg for keyword in call.keywords]
     if repeated := next((str(column) for column in columns if columns.count(column) > 1), None):

@@ -17,6 +17,12 @@ def test_a_reference_is_read_with_its_format_and_line():
     assert value == LiveValue("transfer", "error", where, ".1%", 8)
 
 
+def test_a_table_may_have_a_hyphen_in_its_name() -> None:
+    """As those of transfers have, which a study names."""
+    (value,) = find("{{ result('between-nets', 'error') | .1% }}")
+    assert (value.table, value.column) == ("between-nets", "error")
+
+
 @pytest.mark.parametrize(
     ("text", "format"),
     [
