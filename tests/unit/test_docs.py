@@ -23,7 +23,7 @@ def page(tmp_path: Path) -> Path:
         "effect": [None, -0.125, -3.0, 2.0],
         "effect_low": [None, -0.25, -4.0, 1.0],
         "effect_high": [None, 0.03, -2.0, 3.0],
-        "mean": [0.5, 1234.5, 0.0, 0.0],
+        "mean": [0.5, 1234.5, 0.0, 0.10000000149011612],
         "effects": [[], [0.0], [0.0], [0.0]],
     }
     write_table(tmp_path / "comparisons.parquet", arrow_table("comparison", {**blank, **told}), Stamp("x", {}, ""))
@@ -52,6 +52,10 @@ def test_a_number_is_that_of_its_table(what: str, column: str, arm: str, shape: 
 def test_a_table_may_have_one_interval(page: Path) -> None:
     told = with_numbers("{{ interval('inpaintings', 'mean', inpainting='one') | .2f }}", page)
     assert told.endswith("\n0.25 [0.12, 0.50]")
+
+
+def test_a_row_is_found_by_a_number_that_once_had_32_bits(page: Path) -> None:
+    assert with_numbers("{{ result('comparisons', 'effect', mean=0.1) | .1f }}", page) == f"{QUOTING}2.0"
 
 
 def test_seeds_are_averaged_with_students_interval(page: Path) -> None:

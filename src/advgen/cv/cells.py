@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from advgen.cv.live_values import LiveValue
@@ -31,6 +32,9 @@ def selected(wanted: LiveValue, path: Path) -> pa.Table:
             names = ", ".join(table.column_names)
             raise ValueError(f"table {wanted.table!r} has no column {column!r}; it has {names}")
     for column, value in wanted.where:
-        # numpy compares 0.1 with a column of 32 bits in 32 bits; Arrow would find no such number there
-        table = table.filter(pa.array(table[column].to_numpy() == value, pa.bool_()))
+        numbers = table[column].to_numpy()
+        # 0.1 is also what 32 bits, now or before, made of it
+        close = numbers.dtype.kind == "f" and isinstance(value, float)
+        same = np.isclose(numbers, value, rtol=1e-6, atol=0.0) if close else numbers == value
+        table = table.filter(pa.array(same, pa.bool_()))
     return table
