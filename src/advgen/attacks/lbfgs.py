@@ -66,7 +66,7 @@ class Objective:
     """What one search minimises; it keeps the best changes, those of the rows in work beside them."""
 
     def __init__(self, model: nn.Module, x_BP: Tensor, goal: Goal, c_B: Tensor, shape: torch.Size, best: Best):
-        self.model, self.shape, self.best = model, shape, best
+        self.model, self.shape = model, shape
         self.whole = self.part = Part(x_BP, goal, c_B, best)
         self.rows_B: Tensor | None = None
 
