@@ -56,7 +56,7 @@ def test_there_is_one_for_each_ball_that_several_attacks_lie_in() -> None:
 
 
 def test_the_figures_name_norm_and_eps() -> None:
-    facts = examples()
+    facts = examples().assign(others=0)
     assert attacked.worst_cases(facts, list(ATTACKS)) == {
         "worst case, L∞ ≤ 0.1": ["margin-small", "pgd-small"],
         "worst case, L∞ ≤ 0.25": ["fgsm", "margin-small", "pgd", "pgd-small"],
@@ -171,12 +171,18 @@ def test_what_does_not_belong_to_a_ball_is_left_out(told: dict[str, object]) -> 
     assert found.loc["worst linf 0.1", "accuracy"] == 0.8
 
 
+def drawn(facts: pd.DataFrame) -> pd.DataFrame:
+    """Facts as figures have them, of a net that is right when clean and met nothing else."""
+    right = facts["predicted"] == facts["label"]
+    names = ("robust", "robust_unaimed", "robust_rounded", "robust_at_worst", "robust_rounded_at_worst")
+    return facts.assign(clean=True, learnt=True, others=0, **dict.fromkeys(names, right))
+
+
 def test_curves_never_rise_with_eps() -> None:
     pytest.importorskip("matplotlib").use("Agg")
     from matplotlib.figure import Figure
 
-    facts = examples("pgd", "pgd-small").assign(clean=True, learnt=True)
-    facts["robust"] = facts["robust_unaimed"] = facts["predicted"] == facts["label"]
+    facts = drawn(examples("pgd", "pgd-small"))
     axes = Figure().subplots()
     assert points(axes, facts, 0, 0.0) == 0.0
     heights = next(line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 3)
@@ -188,6 +194,5 @@ def test_noise_of_another_size_is_other_noise() -> None:
     from matplotlib.figure import Figure
 
     large = examples("noise").assign(attack="more-noise", eps=0.3, predicted=0)
-    facts = pd.concat([examples("noise"), large], ignore_index=True).assign(clean=True, learnt=True)
-    facts["robust"] = facts["robust_unaimed"] = facts["predicted"] == facts["label"]
+    facts = drawn(pd.concat([examples("noise"), large], ignore_index=True))
     assert points(Figure().subplots(), facts, 0, 0.0) == 100
