@@ -17,9 +17,17 @@ from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
-from advgen.experiments.attacks import accuracy_curves, attack_gallery, attacked, confidence, defence_table, robustness
+from advgen.experiments.attacks import (
+    accuracy_curves,
+    attack_comparison,
+    attack_gallery,
+    attacked,
+    confidence,
+    defence_table,
+    robustness,
+)
 from advgen.experiments.attacks.complexity_curves import short
-from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
+from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
 from advgen.experiments.convergences.convergence import right_after
 from advgen.experiments.gans import gan_samples
@@ -404,15 +412,34 @@ def smallest_changes(lengths: list[float], right: list[bool]) -> dict[str, pa.Ta
     mask = pc.and_(pc.equal(table["source"], "net-a"), pc.equal(table["attack"], "deepfool"))
     table = table.filter(pc.and_(mask, pc.equal(table["source_seed"], 0))).slice(0, len(lengths))
     label = table["label"].to_numpy()
-    told_ = {
-        "l2": np.array(lengths),
-        "predicted_clean": label,
-        "predicted": np.where(right, label, (label + 1) % 10),
-    }
-    for name, values in told_.items():
+    predicted = np.where(right, label, (label + 1) % 10)
+    return {"examples": with_columns(table, l2=np.array(lengths), predicted_clean=label, predicted=predicted)}
+
+
+def with_columns(table: pa.Table, **columns: np.ndarray) -> pa.Table:
+    """A table with other values in some columns."""
+    for name, values in columns.items():
         place = table.column_names.index(name)
         table = table.set_column(place, table.field(place), pa.array(values).cast(table.field(place).type))
-    return {"examples": table}
+    return table
+
+
+def test_a_target_that_controls_reach_stands_beside_what_the_attack_reaches() -> None:
+    table = fake_table("examples")
+    for column, value in (("source", "net-a"), ("attack", "pgd-2"), ("source_seed", 0)):
+        table = table.filter(pc.equal(table[column], value))
+    label, place = table["label"].to_numpy(), np.arange(20)
+    target, other = (label + 1) % 10, (label + 2) % 10
+    predicted, controls = np.where(place < 12, target, other), np.where(place < 5, target, other)
+    table = with_columns(
+        table, target_label=target, predicted_clean=label, predicted=predicted, predicted_unaimed=controls
+    )
+    spec = AttackComparisonFigure(kind="attack_comparison", sources=("net-a",), attacks=("pgd-2",))
+    [row] = attack_comparison.finding({"examples": table}, spec).rows
+    assert (row["success"], row["success_unaimed"]) == (1, 1)
+    assert (row["success_target"], row["success_target_unaimed"]) == pytest.approx((0.6, 0.25))
+    words = [text.get_text() for text in attack_comparison.draw({"examples": table}, spec).texts]
+    assert {"target reached", "target reached unaimed"} <= set(words)
 
 
 def curves(tables: dict[str, pa.Table]) -> AccuracyCurvesFigure:
