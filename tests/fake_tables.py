@@ -65,6 +65,7 @@ AXES: dict[str, list[Any]] = {
     "epoch": [1, 2, 3],
     "level": [0.05, 0.25, 0.5, 0.75, 0.95],
     "eps": [-0.5, -0.25, 0.0, 0.25, 0.5],
+    "figure": ["beside-published"],
     "family": ["networks"],
     "preset": ["FC10"],
     "check": ["ball", "box"],

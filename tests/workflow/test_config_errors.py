@@ -283,6 +283,7 @@ IMPOSSIBLE = {
     "mask of another figure": ("mask: square}", "mask: pepper}", "figures.position.mask = 'pepper': is no square mask of inpainting 'restore' (square)"),
     "empty line of a panel": ("discriminator: [decision]", "discriminator: []", "figures.headline.panels.real or fake.discriminator = []: must hold at least 1"),
     "stranger in a published table": ("AE400-10: cnn", "AE400-10: con", "figures.published.names.AE400-10 = 'con': is no classifier or attack of transfer 'transfer'"),
+    "row of no published table": ("AE400-10: cnn", "AE400-11: cnn", "figures.published.names.AE400-11: is no row of 'szegedy2014-table-2'; name one of them (FC10(1e-4)"),
     "order of seeds": ("seeds: [0]", "seeds: [1, 0]", "seeds: 0 stands behind 1; nothing keeps this order, write [0, 1]"),
     "order of thresholds": ("[0.5, 2.0]", "[2.0, 0.5]", "truncations.narrow.thresholds: 0.5 stands behind 2.0"),
     "threshold twice": ("[0.5, 2.0]", "[2.0, 2.0]", "truncations.narrow.thresholds: 2.0 stands twice"),

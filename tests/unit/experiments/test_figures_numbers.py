@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,9 @@ from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
+from advgen.core.provenance import Stamp
+from advgen.experiments.agreements.experiment import Agree
+from advgen.experiments.agreements.run import run as agree
 from advgen.experiments.attacks import (
     accuracy_curves,
     attack_comparison,
@@ -39,13 +43,14 @@ from advgen.experiments.inversions import inversion_gallery
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
 from advgen.experiments.linearities.summary import straightness
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
-from advgen.experiments.transfers.published_transfer import _details as published_details
-from advgen.experiments.transfers.published_transfer import _ours, finding
+from advgen.experiments.transfers.published_transfer import beside, finding
+from advgen.experiments.transfers.published_transfer import draw as draw_published
 from advgen.experiments.transfers.transfer_matrix import learnt
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, told
-from advgen.io.tables import read_images
+from advgen.io.jobs import Job
+from advgen.io.tables import read_images, read_table, write_table
 from advgen.metrics.intervals import wilson
 from advgen.metrics.published import PUBLISHED, Published
 
@@ -387,16 +392,11 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     names = {name: spec.names[name] for name in ("FC100-100-10", "FC123-456-10")}
     spec = spec.model_copy(update={"names": names, "transfer": NAMES["transfers"][0]})
 
-    def told_of(changed: Published) -> tuple[str, str]:
+    def told_of(changed: Published) -> tuple[str, list[str]]:
         monkeypatch.setitem(PUBLISHED, spec.published, changed)
-        facts = learnt(tables)[0]
-        shown = facts[facts["study"] == spec.transfer]
-        [attack, *_] = sorted(set(shown["attack"]))
-        rows = list(names)
-        ours, _ = _ours(shown, names, rows, rows, attack)
-        theirs = np.array([[changed.error(row, column) for column in rows] for row in rows])
-        words = published_details(shown[shown["attack"] == attack], changed, (rows, rows), ours, theirs)
-        return finding(tables, spec).sentence, words
+        return finding(tables, spec).sentence, [
+            f"{one.tau} {one.median_difference}" for one in beside(tables, spec).ours
+        ]
 
     row, column = ("FC100-100-10", "FC123-456-10") if verified else ("FC123-456-10", "FC100-100-10")
     assert ((row, column) in table.verified) == verified
@@ -404,6 +404,33 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     before, after = told_of(table), told_of(replace(table, errors=errors))
     assert (before[0] == after[0]) != verified
     assert before[1] == after[1] or verified
+
+
+def test_the_table_of_agreement_has_the_numbers_of_the_figure_and_no_noise_in_them(tmp_path: Path) -> None:
+    """Noise is made for no net: with or without its row, the cells are the same."""
+    [spec] = [spec for label, spec in fake_specs(PublishedTransferFigure) if label == "full"]
+    spec = spec.model_copy(update={"transfer": NAMES["transfers"][0], "published": "szegedy2014-table-2"})
+    nets = {"FC10(1e-4)": "net-a", "FC100-100-10": "net-b"}
+    alone, with_noise = (spec.model_copy(update={"names": nets | more}) for more in ({}, {"Gaussian sd 0.1": "noise"}))
+    tables, files = fake_tables(), []
+    for kind in ("transfer", "transferred"):
+        files.append(tmp_path / f"{kind}.parquet")
+        write_table(files[-1], tables[kind], Stamp("made up", {}, ""))
+    task = Agree(figures={"a": alone, "b": with_noise})
+    agree(Job("agree", task, "", {"tables": files}, {"out": [tmp_path / "out.parquet"]}))
+    found = read_table(tmp_path / "out.parquet", "published").to_pandas().set_index(["figure", "attack"])
+    numbers = ["cells", "tau", "median_difference"]
+    shared = sorted(set(found.loc["b"].index))
+    assert "noise" not in shared and set(found["cells"]) == {2}
+    assert found.loc["a"].loc[shared, numbers].equals(found.loc["b"].loc[shared, numbers])
+    words = [text.get_text() for text in draw_published(tables, with_noise).texts]
+    told_ = finding(tables, with_noise).sentence
+    for attack, row in found.loc["b"].iterrows():
+        agreed = f"{row['tau']:.2f} (n\u00a0=\u00a02)".replace("-", "−")
+        assert any(f"made for another net: {agreed}" in one.replace("\n", " ") for one in words), attack
+    first, last = shared[0], shared[-1]
+    for attack in (first, last):
+        assert f"{attack} by {found.loc[('b', attack), 'median_difference']:.1f} points" in told_
 
 
 def smallest_changes(lengths: list[float], right: list[bool]) -> dict[str, pa.Table]:
