@@ -95,6 +95,7 @@ MAPS: dict[str, tuple[Any, Any]] = {
             "features": {"discriminators": ("net-a",), "classifiers": ("net-b",)},
         },
     ),
+    "published_nets": ({}, {"net-a": "FC10(1e-4)", "net-b": "maxout net with dropout, MNIST"}),
     # The published table is the first one for a minimal spec, the last one for a full one.
     "names": (
         {"FC10(1e-4)": "net-a", "AE400-10": "net-b"},

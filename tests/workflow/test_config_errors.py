@@ -284,6 +284,8 @@ IMPOSSIBLE = {
     "empty line of a panel": ("discriminator: [decision]", "discriminator: []", "figures.headline.panels.real or fake.discriminator = []: must hold at least 1"),
     "stranger in a published table": ("AE400-10: cnn", "AE400-10: con", "figures.published.names.AE400-10 = 'con': is no classifier or attack of transfer 'transfer'"),
     "row of no published table": ("AE400-10: cnn", "AE400-11: cnn", "figures.published.names.AE400-11: is no row of 'szegedy2014-table-2'; name one of them (FC10(1e-4)"),
+    "published net that is none": ("{fc100: FC100-100-10}", "{fc100: FC101}", "figures.test-errors.published_nets.fc100 = 'FC101': no test error of it is known; name one of FC10(1e-4)"),
+    "published net of no classifier shown": ("{fc100: FC100-100-10}", "{cnn: FC100-100-10}", "figures.test-errors.published_nets.cnn: is none of the figure's classifiers (fc100, little-none, little-some)"),
     "order of seeds": ("seeds: [0]", "seeds: [1, 0]", "seeds: 0 stands behind 1; nothing keeps this order, write [0, 1]"),
     "order of thresholds": ("[0.5, 2.0]", "[2.0, 0.5]", "truncations.narrow.thresholds: 0.5 stands behind 2.0"),
     "threshold twice": ("[0.5, 2.0]", "[2.0, 2.0]", "truncations.narrow.thresholds: 2.0 stands twice"),

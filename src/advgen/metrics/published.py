@@ -185,3 +185,10 @@ VALUES = (
     Value("D_det, CIFAR-10, clean accuracy", 44.0, "%", "ilyas2019adversarial", "results", False),
 )
 """Single numbers, in percent where they say so."""
+
+TEST_ERRORS = {
+    one.what.removesuffix(", test error"): one
+    for one in VALUES
+    if one.unit == "%" and one.what.endswith(", test error")
+}
+"""Published test errors (%) by net."""

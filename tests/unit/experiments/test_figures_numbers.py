@@ -33,6 +33,8 @@ from advgen.experiments.attacks import (
 from advgen.experiments.attacks.complexity_curves import short
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
+from advgen.experiments.classifiers import test_errors
+from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.experiments.convergences.convergence import right_after
 from advgen.experiments.gans import gan_samples
 from advgen.experiments.gans.experiment import GanSamplesFigure
@@ -51,8 +53,8 @@ from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, told
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
-from advgen.metrics.intervals import wilson
-from advgen.metrics.published import PUBLISHED, Published
+from advgen.metrics.intervals import over_runs, wilson
+from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
 
 def rows(**right: list[bool]) -> pd.DataFrame:
@@ -431,6 +433,31 @@ def test_the_table_of_agreement_has_the_numbers_of_the_figure_and_no_noise_in_th
     first, last = shared[0], shared[-1]
     for attack in (first, last):
         assert f"{attack} by {found.loc[('b', attack), 'median_difference']:.1f} points" in told_
+
+
+def test_a_test_error_has_an_interval_over_seeds_and_stands_beside_the_published_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = fake_table("classifier_quality")
+    table = table.filter(pc.or_(pc.equal(table["classifier"], "net-a"), pc.equal(table["seed"], 0)))
+    table = with_columns(table, error=np.array([0.07, 0.08, 0.02]), n=np.full(3, 500))
+    table = with_columns(table, error_low=np.array([0.05, 0.06, 0.01]), error_high=np.array([0.09, 0.1, 0.04]))
+    nets = {"net-a": "FC10(1e-4)", "net-b": "AE400-10"}
+    spec = ClassifierErrorsFigure(kind="test_errors", classifiers=("net-b", "net-a"), published_nets=nets)
+    recalled = TEST_ERRORS["AE400-10"]._replace(verified=False)
+    monkeypatch.setitem(TEST_ERRORS, "AE400-10", recalled)
+    b, a = test_errors.finding({"classifier_quality": table}, spec).rows
+    assert (b["classifier"], b["seeds"], a["seeds"]) == ("net-b", 1, 2)
+    assert [b[name] for name in ("error", "error_low", "error_high")] == pytest.approx([0.02, 0.01, 0.04])
+    mean, low, high = over_runs([[0.07], [0.08]])
+    assert [a[name] for name in ("error", "error_low", "error_high")] == pytest.approx([mean, low, high])
+    assert (a["published"], b["published"]) == pytest.approx((0.074, 0.019))
+    assert (a["verified"], b["verified"]) == (True, False)
+    figure = test_errors.draw({"classifier_quality": table}, spec)
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert {"7.50", "7.4", "2.00", "~1.9"} <= set(words)
+    hollow = [line.get_xdata() for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
+    assert np.ravel(hollow).tolist() == [1.9, 7.4]
 
 
 def smallest_changes(lengths: list[float], right: list[bool]) -> dict[str, pa.Table]:

@@ -8,8 +8,9 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, Planner
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import Task
+from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
-from advgen.metrics.published import PUBLISHED
+from advgen.metrics.published import PUBLISHED, TEST_ERRORS
 from advgen.specs.base import Spec
 
 
@@ -61,13 +62,20 @@ class Agreements(Kind[Spec]):
             planner.add(Agree(figures=figures), {}, {"tables": tables})
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        """No figure names what its published table does not have: it would be left out without a word."""
+        """No figure names what was not published, or what it does not show: it would be left out without a word."""
         for name, figure in study.figures.items():
             if isinstance(figure, PublishedTransferFigure):
                 known = PUBLISHED[figure.published].errors
                 for row in figure.names.keys() - known.keys():
                     message = f": is no row of {figure.published!r}; name one of them ({', '.join(known)})"
                     yield ("figures", name, "names", row), message
+            if isinstance(figure, ClassifierErrorsFigure):
+                for ours, net in figure.published_nets.items():
+                    path = ("figures", name, "published_nets", ours)
+                    if ours not in figure.classifiers:
+                        yield path, f": is none of the figure's classifiers ({', '.join(figure.classifiers)})"
+                    if net not in TEST_ERRORS:
+                        yield path, f" = {net!r}: no test error of it is known; name one of {', '.join(TEST_ERRORS)}"
 
 
 KIND = Agreements()
