@@ -65,6 +65,7 @@ AXES: dict[str, list[Any]] = {
     "epoch": [1, 2, 3],
     "level": [0.05, 0.25, 0.5, 0.75, 0.95],
     "eps": [-0.5, -0.25, 0.0, 0.25, 0.5],
+    "figure": ["beside-published"],
     "family": ["networks"],
     "preset": ["FC10"],
     "check": ["ball", "box"],
@@ -94,6 +95,7 @@ MAPS: dict[str, tuple[Any, Any]] = {
             "features": {"discriminators": ("net-a",), "classifiers": ("net-b",)},
         },
     ),
+    "published_nets": ({}, {"net-a": "FC10(1e-4)", "net-b": "maxout net with dropout, MNIST"}),
     # The published table is the first one for a minimal spec, the last one for a full one.
     "names": (
         {"FC10(1e-4)": "net-a", "AE400-10": "net-b"},

@@ -26,6 +26,7 @@ TABLES = {"numpy", "pyarrow"}
 NETWORKS = {"torch", *TABLES}
 INTERVALS = {"scipy.special"}
 BUDGET = {
+    "agree": {*TABLES, *INTERVALS, "pandas", "matplotlib", "PIL"},  # its numbers are those of a figure
     "certify": {*NETWORKS, *INTERVALS},
     "compare": {*TABLES, *INTERVALS, "pandas"},
     "cv-data": {*TABLES, "bibtexparser"},

@@ -208,8 +208,8 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     assert plan.has("count_parameters") == (plan.has("train_gan") or plan.has("train_autoencoder"))
     for report in plan.of("report_page"):
         assert report.inputs["figures"] == made("draw", "png")
-        roles = [("summarise", "table"), ("evaluate_classifiers", "table"), ("count_parameters", "table")]
-        roles += [("calibrate_judge", "calibration"), ("sanity_checks", "checks")]
+        roles = [("summarise", "table"), ("evaluate_classifiers", "table"), ("agree", "table")]
+        roles += [("count_parameters", "table"), ("calibrate_judge", "calibration"), ("sanity_checks", "checks")]
         assert report.inputs["tables"] == tuple(path for rule, role in roles for path in made(rule, role))
         kinds = {one.kind for one in defined.figures.values()}
         assert {Path(path).stem for path in report.inputs["captions"]} <= kinds

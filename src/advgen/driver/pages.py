@@ -146,7 +146,7 @@ def summarised() -> dict[str, str]:
     """The tables in results/tables/ with the kind of their rows."""
     summaries = {name: summary.table for name, summary in catalog.SUMMARIES.items()}
     fixed = {"classifiers": "classifier_quality", "models": "model", "sanity_checks": "sanity_checks"}
-    return {**summaries, "<transfer>": "transfer", **fixed}
+    return {**summaries, "<transfer>": "transfer", "published": "published", **fixed}
 
 
 def where() -> dict[str, list[str]]:

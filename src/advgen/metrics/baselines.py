@@ -120,19 +120,24 @@ def classes_are_counted_alike(quality: pa.Table) -> list[Check]:
 
 
 def attacks_beat_their_controls(examples: pa.Table) -> list[Check]:
-    """An attack fools a net more often than its controls do, if they do at all.
+    """An attack fools a net more often than its controls do, if they do at all; with a target, what reaches it counts.
 
     They are noise of its norms, a white or a black frame, or a pose at random (`advgen.attacks.trivial`).
     """
-    columns = [*NET, "attack", "kind", "label", "predicted_clean", "predicted", "predicted_unaimed"]
+    columns = [*NET, "attack", "kind", "label", "target_label", "predicted_clean", "predicted", "predicted_unaimed"]
     rows = examples.select(columns).to_pandas()
     rows = rows[(rows["predicted_clean"] == rows["label"]) & (rows["kind"] != "gaussian_noise")]
     checks = []
     for (source, seed, attack), one in rows.groupby([*NET, "attack"]):
-        aimed, unaimed = ((one[name] != one["label"]).to_numpy() for name in ("predicted", "predicted_unaimed"))
+        targeted = bool(one["target_label"].notna().any())
+        aimed, unaimed = (
+            (one[name] == one["target_label"] if targeted else one[name] != one["label"]).to_numpy()
+            for name in ("predicted", "predicted_unaimed")
+        )
         if unaimed.any():
             check, subject = "an attack beats its control", f"{attack} on {source} seed {seed}"
-            found = _below(check, subject, binary_difference(unaimed, aimed), len(one), "success")
+            unit = "targets reached" if targeted else "success"
+            found = _below(check, subject, binary_difference(unaimed, aimed), len(one), unit)
             checks.append({**found, "source": source})
     return checks
 

@@ -1,4 +1,4 @@
-"""Published figures that ours are compared with, and how well the two agree. Torch-free.
+"""Published figures that ours are compared with. Free of torch and numpy, for the plan checks what a figure names.
 
 Each has its source and its place there, a table's cell or a section. Verified is what agrees with a quotation or
 restatement of that place by others; the rest was recalled, is marked so wherever it is shown, and enters no statistic.
@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -189,17 +186,9 @@ VALUES = (
 )
 """Single numbers, in percent where they say so."""
 
-
-def kendall(ours: ArrayLike, published: ArrayLike) -> tuple[float, int]:
-    """Kendall's tau-b between two sets of cells, and how many both have; NaN in a cell leaves it out.
-
-    1: the same order, −1: the opposite one, about 0: none in common. NaN where fewer than two cells are left or one
-    side has no two different values [kendall1938new].
-    """
-    from scipy.stats import kendalltau  # importing it takes longer than drawing a figure
-
-    ours_N, published_N = (np.asarray(one, dtype=np.float64).ravel() for one in (ours, published))
-    both = np.isfinite(ours_N) & np.isfinite(published_N)
-    if both.sum() < 2:
-        return float("nan"), int(both.sum())
-    return float(kendalltau(ours_N[both], published_N[both]).statistic), int(both.sum())
+TEST_ERRORS = {
+    one.what.removesuffix(", test error"): one
+    for one in VALUES
+    if one.unit == "%" and one.what.endswith(", test error")
+}
+"""Published test errors (%) by net."""

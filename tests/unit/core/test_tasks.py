@@ -16,6 +16,7 @@ LOCAL = {
     "make_dataset",
     "summarise",
     "count_parameters",
+    "agree",
     "compare",
     "draw",
     "report_page",

@@ -28,7 +28,7 @@ def test_a_trajectory_ends_where_pgd_ends(model, norm):
         y = model(x).argmax(1)
     eps, step_size = (0.15, 0.03) if norm == "linf" else (1.0, 0.2)
     attack = PgdAttack(kind="pgd", eps=eps, steps=6, step_size=step_size, norm=norm)
-    losses, fooled = trajectory(model, x, y, attack, 3, list(range(N)), restart=0)
+    losses, fooled, _ = trajectory(model, x, y, attack, 3, list(range(N)), restart=0)
     assert losses.shape == (N, 7)
     assert 0 < (fooled >= 0).sum() < N
     first = torch.full((N,), -1)
@@ -41,8 +41,25 @@ def test_a_trajectory_ends_where_pgd_ends(model, norm):
         first[logits.argmax(1) != y] = steps
     late = fooled != 0
     assert torch.equal(fooled[late], first[late])
-    other, _ = trajectory(model, x, y, attack, 3, list(range(N)), restart=1)
+    other, *_ = trajectory(model, x, y, attack, 3, list(range(N)), restart=1)
     assert not torch.equal(other[:, 0], losses[:, 0])
+
+
+class JustAbove(torch.nn.Module):
+    """Class 1 from a quarter of a grey level above level 128 on."""
+
+    def forward(self, x_BCHW):
+        above_B = 255 * x_BCHW.flatten(1).mean(1) - 128.25
+        return torch.stack([torch.zeros_like(above_B), above_B], 1)
+
+
+@pytest.mark.parametrize(("levels", "fooled"), [(0.4, False), (0.9, True)])
+def test_what_rounding_undoes_after_the_last_step_fools_no_more(levels, fooled):
+    x, y = torch.full((2, 1, 4, 4), 128 / 255, dtype=torch.float64), torch.zeros(2).long()
+    attack = PgdAttack(kind="pgd", eps=levels / 255, steps=20, step_size=0.1 / 255)
+    _, first, rounded = trajectory(JustAbove(), x, y, attack, 3, [0, 1], restart=0)
+    assert (first >= 0).all()
+    assert rounded.tolist() == [fooled] * 2
 
 
 def test_a_cell_counts_errors_as_they_are_clean_and_rounded():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,10 +18,23 @@ from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
-from advgen.experiments.attacks import accuracy_curves, attack_gallery, attacked, confidence, defence_table, robustness
+from advgen.core.provenance import Stamp
+from advgen.experiments.agreements.experiment import Agree
+from advgen.experiments.agreements.run import run as agree
+from advgen.experiments.attacks import (
+    accuracy_curves,
+    attack_comparison,
+    attack_gallery,
+    attacked,
+    confidence,
+    defence_table,
+    robustness,
+)
 from advgen.experiments.attacks.complexity_curves import short
-from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
+from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
+from advgen.experiments.classifiers import test_errors
+from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.experiments.convergences.convergence import right_after
 from advgen.experiments.gans import gan_samples
 from advgen.experiments.gans.experiment import GanSamplesFigure
@@ -31,15 +45,16 @@ from advgen.experiments.inversions import inversion_gallery
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
 from advgen.experiments.linearities.summary import straightness
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
-from advgen.experiments.transfers.published_transfer import _details as published_details
-from advgen.experiments.transfers.published_transfer import _ours, finding
+from advgen.experiments.transfers.published_transfer import beside, finding
+from advgen.experiments.transfers.published_transfer import draw as draw_published
 from advgen.experiments.transfers.transfer_matrix import learnt
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, told
-from advgen.io.tables import read_images
-from advgen.metrics.intervals import wilson
-from advgen.metrics.published import PUBLISHED, Published
+from advgen.io.jobs import Job
+from advgen.io.tables import read_images, read_table, write_table
+from advgen.metrics.intervals import over_runs, wilson
+from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
 
 def rows(**right: list[bool]) -> pd.DataFrame:
@@ -379,16 +394,11 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     names = {name: spec.names[name] for name in ("FC100-100-10", "FC123-456-10")}
     spec = spec.model_copy(update={"names": names, "transfer": NAMES["transfers"][0]})
 
-    def told_of(changed: Published) -> tuple[str, str]:
+    def told_of(changed: Published) -> tuple[str, list[str]]:
         monkeypatch.setitem(PUBLISHED, spec.published, changed)
-        facts = learnt(tables)[0]
-        shown = facts[facts["study"] == spec.transfer]
-        [attack, *_] = sorted(set(shown["attack"]))
-        rows = list(names)
-        ours, _ = _ours(shown, names, rows, rows, attack)
-        theirs = np.array([[changed.error(row, column) for column in rows] for row in rows])
-        words = published_details(shown[shown["attack"] == attack], changed, (rows, rows), ours, theirs)
-        return finding(tables, spec).sentence, words
+        return finding(tables, spec).sentence, [
+            f"{one.tau} {one.median_difference}" for one in beside(tables, spec).ours
+        ]
 
     row, column = ("FC100-100-10", "FC123-456-10") if verified else ("FC123-456-10", "FC100-100-10")
     assert ((row, column) in table.verified) == verified
@@ -398,21 +408,92 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     assert before[1] == after[1] or verified
 
 
+def test_the_table_of_agreement_has_the_numbers_of_the_figure_and_no_noise_in_them(tmp_path: Path) -> None:
+    """Noise is made for no net: with or without its row, the cells are the same."""
+    [spec] = [spec for label, spec in fake_specs(PublishedTransferFigure) if label == "full"]
+    spec = spec.model_copy(update={"transfer": NAMES["transfers"][0], "published": "szegedy2014-table-2"})
+    nets = {"FC10(1e-4)": "net-a", "FC100-100-10": "net-b"}
+    alone, with_noise = (spec.model_copy(update={"names": nets | more}) for more in ({}, {"Gaussian sd 0.1": "noise"}))
+    tables, files = fake_tables(), []
+    for kind in ("transfer", "transferred"):
+        files.append(tmp_path / f"{kind}.parquet")
+        write_table(files[-1], tables[kind], Stamp("made up", {}, ""))
+    task = Agree(figures={"a": alone, "b": with_noise})
+    agree(Job("agree", task, "", {"tables": files}, {"out": [tmp_path / "out.parquet"]}))
+    found = read_table(tmp_path / "out.parquet", "published").to_pandas().set_index(["figure", "attack"])
+    numbers = ["cells", "tau", "median_difference"]
+    shared = sorted(set(found.loc["b"].index))
+    assert "noise" not in shared and set(found["cells"]) == {2}
+    assert found.loc["a"].loc[shared, numbers].equals(found.loc["b"].loc[shared, numbers])
+    words = [text.get_text() for text in draw_published(tables, with_noise).texts]
+    told_ = finding(tables, with_noise).sentence
+    for attack, row in found.loc["b"].iterrows():
+        agreed = f"{row['tau']:.2f} (n\u00a0=\u00a02)".replace("-", "−")
+        assert any(f"made for another net: {agreed}" in one.replace("\n", " ") for one in words), attack
+    first, last = shared[0], shared[-1]
+    for attack in (first, last):
+        assert f"{attack} by {found.loc[('b', attack), 'median_difference']:.1f} points" in told_
+
+
+def test_a_test_error_has_an_interval_over_seeds_and_stands_beside_the_published_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = fake_table("classifier_quality")
+    table = table.filter(pc.or_(pc.equal(table["classifier"], "net-a"), pc.equal(table["seed"], 0)))
+    table = with_columns(table, error=np.array([0.07, 0.08, 0.02]), n=np.full(3, 500))
+    table = with_columns(table, error_low=np.array([0.05, 0.06, 0.01]), error_high=np.array([0.09, 0.1, 0.04]))
+    nets = {"net-a": "FC10(1e-4)", "net-b": "AE400-10"}
+    spec = ClassifierErrorsFigure(kind="test_errors", classifiers=("net-b", "net-a"), published_nets=nets)
+    recalled = TEST_ERRORS["AE400-10"]._replace(verified=False)
+    monkeypatch.setitem(TEST_ERRORS, "AE400-10", recalled)
+    b, a = test_errors.finding({"classifier_quality": table}, spec).rows
+    assert (b["classifier"], b["seeds"], a["seeds"]) == ("net-b", 1, 2)
+    assert [b[name] for name in ("error", "error_low", "error_high")] == pytest.approx([0.02, 0.01, 0.04])
+    mean, low, high = over_runs([[0.07], [0.08]])
+    assert [a[name] for name in ("error", "error_low", "error_high")] == pytest.approx([mean, low, high])
+    assert (a["published"], b["published"]) == pytest.approx((0.074, 0.019))
+    assert (a["verified"], b["verified"]) == (True, False)
+    figure = test_errors.draw({"classifier_quality": table}, spec)
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert {"7.50", "7.4", "2.00", "~1.9"} <= set(words)
+    hollow = [line.get_xdata() for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
+    assert np.ravel(hollow).tolist() == [1.9, 7.4]
+
+
 def smallest_changes(lengths: list[float], right: list[bool]) -> dict[str, pa.Table]:
     """Examples of an attack on one net that seeks the smallest change in L2; images not right under it are fooled."""
     table = fake_table("examples")
     mask = pc.and_(pc.equal(table["source"], "net-a"), pc.equal(table["attack"], "deepfool"))
     table = table.filter(pc.and_(mask, pc.equal(table["source_seed"], 0))).slice(0, len(lengths))
     label = table["label"].to_numpy()
-    told_ = {
-        "l2": np.array(lengths),
-        "predicted_clean": label,
-        "predicted": np.where(right, label, (label + 1) % 10),
-    }
-    for name, values in told_.items():
+    predicted = np.where(right, label, (label + 1) % 10)
+    return {"examples": with_columns(table, l2=np.array(lengths), predicted_clean=label, predicted=predicted)}
+
+
+def with_columns(table: pa.Table, **columns: np.ndarray) -> pa.Table:
+    """A table with other values in some columns."""
+    for name, values in columns.items():
         place = table.column_names.index(name)
         table = table.set_column(place, table.field(place), pa.array(values).cast(table.field(place).type))
-    return {"examples": table}
+    return table
+
+
+def test_a_target_that_controls_reach_stands_beside_what_the_attack_reaches() -> None:
+    table = fake_table("examples")
+    for column, value in (("source", "net-a"), ("attack", "pgd-2"), ("source_seed", 0)):
+        table = table.filter(pc.equal(table[column], value))
+    label, place = table["label"].to_numpy(), np.arange(20)
+    target, other = (label + 1) % 10, (label + 2) % 10
+    predicted, controls = np.where(place < 12, target, other), np.where(place < 5, target, other)
+    table = with_columns(
+        table, target_label=target, predicted_clean=label, predicted=predicted, predicted_unaimed=controls
+    )
+    spec = AttackComparisonFigure(kind="attack_comparison", sources=("net-a",), attacks=("pgd-2",))
+    [row] = attack_comparison.finding({"examples": table}, spec).rows
+    assert (row["success"], row["success_unaimed"]) == (1, 1)
+    assert (row["success_target"], row["success_target_unaimed"]) == pytest.approx((0.6, 0.25))
+    words = [text.get_text() for text in attack_comparison.draw({"examples": table}, spec).texts]
+    assert {"target reached", "target reached unaimed"} <= set(words)
 
 
 def curves(tables: dict[str, pa.Table]) -> AccuracyCurvesFigure:

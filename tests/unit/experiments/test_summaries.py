@@ -146,13 +146,19 @@ def test_robustness_by_hand():
 
 
 def test_success_of_an_attack_with_a_target_is_any_wrong_class_and_success_target_that_one():
+    unaimed = {"predicted_unaimed": 2}
     rows = attacked("aimed", 0.1, [2, 1, 0, 2], [0.9] * 4, target="random", target_label=2)
-    rows += attacked("free", 0.1, [2, 1, 0, 2], [0.9] * 4)
+    rows[1] |= unaimed  # the control puts it into the class aimed at, the attack into another; the last was wrong clean
+    rows[3] |= unaimed
+    rows += attacked("free", 0.1, [2, 1, 0, 2], [0.9] * 4, **unaimed)
     found = pd.DataFrame(robustness.summarise({"examples": columns(rows)})).set_index("attack")
     assert (found.loc["aimed", "success"], found.loc["free", "success"]) == pytest.approx((2 / 3, 2 / 3))
     assert found.loc["aimed", "success_target"] == pytest.approx(1 / 3)
-    assert np.isnan(found.loc["free", "success_target"])
-    assert np.isnan(found.loc["worst linf 0.1", "success_target"])
+    assert found.loc["aimed", "success_target_unaimed"] == pytest.approx(1 / 3)
+    assert found.loc["free", "success_unaimed"] == 1
+    for name in ("success_target", "success_target_unaimed"):
+        assert np.isnan(found.loc["free", name])
+        assert np.isnan(found.loc["worst linf 0.1", name])
 
 
 def test_robustness_where_nothing_was_right_or_nothing_is_wrong():

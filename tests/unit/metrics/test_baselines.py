@@ -94,8 +94,25 @@ def test_a_distance_below_that_of_real_images_and_classes_of_one_classifier_give
     assert all(one["detail"].endswith("too few to judge") for one in check_baselines(gans(n=[100] * 2)))
 
 
+def test_an_attack_with_a_target_must_reach_it_more_often_than_its_controls_do():
+    """It fools twice as many as they do, and reaches its target no more often."""
+    facts = {"source": ["net"] * N, "source_seed": [1] * N, "attack": ["a"] * N, "kind": ["region"] * N}
+    answers = {"label": np.zeros(N), "predicted_clean": np.zeros(N), "target_label": np.full(N, 2.0)}
+    frames = np.where(np.arange(N) < 0.4 * N, 2.0, 0)
+    answers |= {"predicted": np.where(np.arange(N) < 0.4 * N, 2.0, 1), "predicted_unaimed": frames}
+    (one,) = check_baselines({"examples": pa.table({**facts, **answers})})
+    assert (one["kind"], one["holds"], one["estimate"]) == ("warning", False, 0)
+    assert "difference in targets reached" in one["detail"]
+    answers["predicted"] = np.full(N, 2.0)
+    (one,) = check_baselines({"examples": pa.table({**facts, **answers})})
+    assert (one["holds"], one["estimate"]) == (True, pytest.approx(-0.6))
+    answers["predicted_unaimed"] = np.ones(N)  # they fool all, and put none into that class
+    assert check_baselines({"examples": pa.table({**facts, **answers})}) == []
+
+
 def test_an_attack_must_beat_its_controls():
     facts = {"source": ["net"] * N, "source_seed": [1] * N, "attack": ["a"] * N, "kind": ["region"] * N}
+    facts["target_label"] = pa.nulls(N, pa.int32())
     answers = {"label": np.zeros(N), "predicted_clean": np.zeros(N), "predicted": np.ones(N)}
     white = (np.arange(N) < 0.6 * N).astype(float)
     (one,) = check_baselines({"examples": pa.table({**facts, **answers, "predicted_unaimed": white})})

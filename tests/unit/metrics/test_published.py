@@ -11,7 +11,8 @@ import pytest
 from tests.project import ROOT
 
 from advgen.commands.docs import published_page
-from advgen.metrics.published import MINIMUM_DISTORTION, PUBLISHED, VALUES, kendall
+from advgen.metrics.agreement import kendall
+from advgen.metrics.published import MINIMUM_DISTORTION, PUBLISHED, VALUES
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -213,8 +213,9 @@ def test_cells() -> None:
             ),
             **dict.fromkeys(["images", "parameters"], 1000),
             **dict.fromkeys(
-                ["success", "success_rounded", "success_unaimed", "success_target", "median_l0", "median_linf"], 0.5
+                ["success", "success_rounded", "success_unaimed", "success_target", "success_target_unaimed"], 0.5
             ),
+            **dict.fromkeys(["median_l0", "median_linf"], 0.5),
             **dict.fromkeys(["zero_gradients", "gradient_calls", "forward_calls"], 0.0),
             "attack": ["fgsm", "pgd"],
             **{

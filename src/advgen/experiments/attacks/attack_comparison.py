@@ -14,6 +14,14 @@ from advgen.experiments.attacks.experiment import AttackComparisonFigure
 from advgen.figures import common, strips, told
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
+SUCCESS = {
+    "success": ("success", "% of the images right when clean", "robust"),
+    "success_rounded": ("success as uint8", "% after rounding to k/255", "robust_rounded"),
+    "success_unaimed": ("success unaimed", "% by its controls", "robust_unaimed"),
+    "success_target": ("target reached", "% put into the class aimed at", "off_target"),
+    "success_target_unaimed": ("target reached unaimed", "% put there by its controls", "off_target_unaimed"),
+}
+"""Shares of the images that are right when clean: titles, and the column that says which an attack leaves."""
 SIZES = {
     "linf": ("largest change", "L∞, median of the fooled"),
     "l2": ("L2 distance", "median of the fooled"),
@@ -33,12 +41,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
     labels = [f"{name}\n{common.threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
     measures = [
         strips.Measure(title, note, _success(facts[facts[right].notna()], sources, attacks, right), False, (0, 100))
-        for title, note, right in (
-            ("success", "% of the images right when clean", "robust"),
-            ("success as uint8", "% after rounding to k/255", "robust_rounded"),
-            ("success unaimed", "% by its controls", "robust_unaimed"),
-            ("target reached", "% put into the class aimed at", "off_target"),
-        )
+        for title, note, right in SUCCESS.values()
         if facts[right].notna().any()
     ]
     for name, (title, note) in SIZES.items():
@@ -100,12 +103,15 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> tol
     attacks = common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     success = {(mark.group, mark.row): mark for mark in _success(facts, sources, attacks, "robust")}
-    rounded = {(m.group, m.row): m.value / 100 for m in _success(facts, sources, attacks, "robust_rounded")}
+    shares = {
+        name: {(m.group, m.row): m.value / 100 for m in _success(facts[facts[right].notna()], sources, attacks, right)}
+        for name, (*_, right) in SUCCESS.items()
+    }
     sizes = {name: {(m.group, m.row): m.value for m in _sizes(facts, sources, attacks, name)} for name in SIZES}
     rows: list[told.Row] = [
         {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
         | told.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
-        | {"success_rounded": rounded.get((s, a))}
+        | {name: values.get((s, a)) for name, values in shares.items() if name != "success"}
         | {name: values.get((s, a)) for name, values in sizes.items()}
         for (s, a), mark in success.items()
     ]

@@ -57,7 +57,8 @@ def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """The facts of all examples; `clean`: right on the clean image, `robust`: on the attacked one too.
 
     `robust_rounded`: on the attacked one as 256 grey levels show it; `robust_unaimed`: on the attack's controls
-    (`control`); `off_target`: not put into the class that the attack aims at; `learnt`: not by a net at chance.
+    (`control`); `off_target`: not put into the class that the attack aims at, and `off_target_unaimed` not by its
+    controls; `learnt`: not by a net at chance.
     `others`: how many attacks else gave examples that lie in the row's ball: on nets other than this one, which met
     them, too, and those without a budget.
     """
@@ -65,9 +66,10 @@ def examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     facts["clean"] = facts["predicted_clean"] == facts["label"]
     facts["robust"] = facts["clean"] & (facts["predicted"] == facts["label"])
     facts["robust_unaimed"] = facts["clean"] & (facts["predicted_unaimed"] == facts["label"])
-    aimed, reached = facts["target_label"].notna(), facts["predicted"] == facts["target_label"]
-    # NaN: attacks without a target
-    facts["off_target"] = (facts["clean"] & ~reached).astype(float).where(aimed)
+    for name, predicted in (("off_target", "predicted"), ("off_target_unaimed", "predicted_unaimed")):
+        reached = facts[predicted] == facts["target_label"]
+        # NaN: attacks without a target
+        facts[name] = (facts["clean"] & ~reached).astype(float).where(facts["target_label"].notna())
     facts["robust_rounded"] = facts["clean"] & (facts["predicted_rounded"] == facts["label"])
     chance = at_chance(facts)
     facts["learnt"] = [net not in chance for net in zip(facts["source"], facts["source_seed"], strict=True)]

@@ -18,7 +18,8 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     """Clean accuracy and accuracy under attack (right on both images), per source, seed and attack.
 
     Success is the share, of the images that are right when clean, that get any wrong class: as the attack leaves them,
-    in 256 grey levels (`_rounded`), under its controls (`_unaimed`); `_target`: that get the class it aims at, if any.
+    in 256 grey levels (`_rounded`), under its controls (`_unaimed`); `_target`: that get the class it aims at, if any,
+    from it and from its controls (`_target_unaimed`).
     Sizes are of the changes that fooled: one that found nothing, or left a wrong answer alone, measures no distance.
 
     A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
@@ -46,7 +47,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
             zero = float(own.drop_duplicates("index")["zero_gradient"].mean())
-            none = {"success_unaimed": None, "success_target": None}
+            none = dict.fromkeys(("success_unaimed", "success_target", "success_target_unaimed"))
             told = {**_robustness(worst), **none, "zero_gradients": zero, **spent.to_dict()}
             rows.append({**keys, **named, **threat, **told})
     return columns(rows)
@@ -86,7 +87,9 @@ def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
     unaimed = (examples["predicted_unaimed"] != examples["label"]).to_numpy()
     fooled = clean & ~right
     target = examples["target_label"]
-    reached_target = clean & (examples["predicted"] == target).to_numpy()
+    on_target, by_chance = (
+        clean & (examples[name] == target).to_numpy() for name in ("predicted", "predicted_unaimed")
+    )
     aimed = bool(clean.any() and target.notna().any())
     mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != examples["label"]).to_numpy()]
     low, high = wilson(int(right.sum()), len(right))
@@ -100,7 +103,8 @@ def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
         "success": float(fooled.sum() / clean.sum()) if clean.any() else None,
         "success_rounded": float((clean & ~still_right).sum() / clean.sum()) if clean.any() else None,
         "success_unaimed": float((clean & unaimed).sum() / clean.sum()) if clean.any() else None,
-        "success_target": float(reached_target.sum() / clean.sum()) if aimed else None,
+        "success_target": float(on_target.sum() / clean.sum()) if aimed else None,
+        "success_target_unaimed": float(by_chance.sum() / clean.sum()) if aimed else None,
         "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
         **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
         "mean_rms": float(reached["rms"].mean()) if len(reached) else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,8 +15,9 @@ from advgen.core.own_files import is_checkpoint, model_digest
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask, Varied
 from advgen.registry import AnyDefence, AnyNetwork
-from advgen.specs.base import Count, DatasetName, Shape, Spec, show_shape
+from advgen.specs.base import ClassifierName, Count, DatasetName, Need, Shape, Spec, show_shape
 from advgen.specs.defences import PoolDefence
+from advgen.specs.figures import FigureSpec
 from advgen.specs.networks import Channels, EnsembleNetwork, FileNetwork
 from advgen.specs.training import ClassifierTraining
 
@@ -146,6 +148,18 @@ def origin(study: Study, source: str) -> Origin:
     )
 
 
+class ClassifierErrorsFigure(FigureSpec):
+    """Test error of each classifier over its seeds, beside the published one where there is one."""
+
+    group = "Adversarial lab"
+    kind: Literal["test_errors"] = Field(description="test errors, beside published ones")
+    classifiers: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers and probes shown")
+    published_nets: dict[str, str] = Field({}, description="classifier: the published net that it is compared with")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("classifiers", self.classifiers, "table")
+
+
 class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
     """Classifiers to attack."""
 
@@ -180,6 +194,15 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
             measured=("error", "validation_error"),
         ),
     }
+
+    figures = (ClassifierErrorsFigure,)
+
+    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+        """A need is of what one training makes, or of the test errors of several models, in the table of all."""
+        if need.role != "table":
+            return super().needed(planner, need)
+        jobs = [job for name in need.names for job in planner.trained(name)]
+        return [replace(jobs[0], outputs=EvaluateClassifiers.outputs)]  # which is planned when all others are
 
     def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, definition = planner.study, self.defined(planner.study, name)

@@ -69,6 +69,7 @@ class Convergences(OnClassifiers[ConvergenceDefinition]):
                 "label": INT,
                 "right_clean": BOOL,
                 "fooled_step": INT,
+                "fooled_rounded": BOOL,
                 "losses": REALS,
             },
         ),

@@ -2,7 +2,7 @@
 
 import torch
 
-from advgen.attacks.common import aim, frozen
+from advgen.attacks.common import aim, frozen, rounded
 from advgen.attacks.pgd import Ball, random_start, step
 from advgen.data.images import load_choice
 from advgen.experiments.convergences.experiment import Converge
@@ -24,14 +24,16 @@ def run(job: Job[Converge]) -> None:
     images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
     batch = at_once(ROWS, device_of(model))
     right = predict(model, images)[0] == labels
-    losses, fooled, progress = [], [], Progress(job.label())
+    losses, fooled, still, progress = [], [], [], Progress(job.label())
     for restart in range(spec.restarts):
         for start in range(0, len(images), batch):
             rows = slice(start, start + batch)
             x_BCHW, y_B = images[rows].to(job.device), labels[rows].to(job.device)
-            losses_BT, fooled_B = trajectory(model, x_BCHW, y_B, spec.attack, spec.seed, indices[rows], restart)
+            of_rows = spec.attack, spec.seed, indices[rows], restart
+            losses_BT, fooled_B, still_B = trajectory(model, x_BCHW, y_B, *of_rows)
             losses.append(losses_BT.cpu())
             fooled.append(fooled_B.cpu())
+            still.append(still_B.cpu())
         progress(restart + 1, spec.restarts)
     columns = {
         "convergence": spec.name,
@@ -44,6 +46,7 @@ def run(job: Job[Converge]) -> None:
         "label": labels.tolist() * spec.restarts,
         "right_clean": right.tolist() * spec.restarts,
         "fooled_step": [None if step < 0 else step for step in torch.cat(fooled).tolist()],
+        "fooled_rounded": torch.cat(still).numpy(),
         "losses": torch.cat(losses).numpy(),
     }
     write_table(job.output(), arrow_table("convergence", columns), job.stamp)
@@ -57,8 +60,11 @@ def trajectory(
     seed: int,
     indices: list[int],
     restart: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss at the start and after each step (B, steps + 1), and the first step that reached the goal, else -1."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The loss at the start and after each step (B, steps + 1), and the first step that reached the goal, else -1.
+
+    And whether the image after the last step, with 256 grey levels, reaches the goal.
+    """
     with frozen(model), torch.no_grad():
         goal = aim(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
         x_adv_BCHW = random_start(x_BCHW, attack.norm, attack.eps, seed, indices, restart)
@@ -67,7 +73,8 @@ def trajectory(
             moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, attack)
             losses.append(goal.loss(attack.loss, logits_BK))
             reached.append(goal.reached(logits_BK))
-            x_adv_BCHW = moved_BCHW
+            last_BCHW, x_adv_BCHW = x_adv_BCHW, moved_BCHW
+        still_B = goal.reached(model(rounded(last_BCHW)))
     reached_BT = torch.stack(reached, dim=1)
     first_B = torch.where(reached_BT.any(1), reached_BT.int().argmax(1), -1)
-    return torch.stack(losses, dim=1), first_B
+    return torch.stack(losses, dim=1), first_B, still_B

@@ -4,33 +4,81 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
 from advgen.experiments.transfers.transfer_matrix import learnt, summary
 from advgen.figures import common, told
-from advgen.metrics.published import PUBLISHED, Published, kendall
+from advgen.metrics.agreement import kendall
+from advgen.metrics.published import PUBLISHED, Published
 
 SMALLEST, LARGEST, BETWEEN = 8.5, 17.0, 4.0
+
+
+class Ours(NamedTuple):
+    """Errors (%) under one attack of a transfer study, by published row and column, NaN where there are none.
+
+    Kendall's tau and the median difference are over the `cells` that may be compared: measured, verified, and of
+    examples made for another net; noise is made for none.
+    """
+
+    attack: str
+    facts: pd.DataFrame
+    errors: NDArray[np.float64]
+    intervals: Mapping[tuple[int, int], str]
+    cells: int
+    tau: float
+    median_difference: float
+
+
+class Beside(NamedTuple):
+    """A transfer study in the order of a published table: its rows, its columns, its errors and ours by attack."""
+
+    rows: list[str]
+    columns: list[str]
+    theirs: NDArray[np.float64]
+    ours: list[Ours]
+    left_out: str
+
+
+def beside(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Beside:
+    """The study of a figure beside its published table."""
+    own = {kind: tables[kind].filter(pc.equal(tables[kind]["study"], spec.transfer)) for kind in NEEDED}
+    facts, left_out = learnt(own)
+    published, attacks, controls = PUBLISHED[spec.published], set(facts["attack"]), set(spec.names.values())
+    rows = [name for name in published.errors if spec.names.get(name) in {*facts["source"], *attacks}]
+    columns = [name for name in published.targets if spec.names.get(name) in set(facts["target"])]
+    theirs = np.array([[published.error(row, column) for column in columns] for row in rows])
+    counts = [[published.counts(row, column) and spec.names[row] not in attacks for column in columns] for row in rows]
+    ours = []
+    for attack in sorted(attacks - controls) or sorted(attacks):
+        errors, intervals = _errors(facts, spec.names, rows, columns, attack)
+        compared = np.isfinite(errors) & np.array(counts, dtype=bool).reshape(errors.shape)
+        tau, cells = kendall(errors[compared], theirs[compared])
+        apart = float(np.median(np.abs(errors - theirs)[compared])) if cells else math.nan
+        ours.append(Ours(attack, facts[facts["attack"] == attack], errors, intervals, cells, tau, apart))
+    return Beside(rows, columns, theirs, ours, left_out)
+
+
+NEEDED = ("transfer", "transferred")
+"""The kinds of tables that it is made from."""
 
 
 @common.styled
 def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figure:
     """Three matrices per attack: published, ours, ours minus published; rows are sources and noise controls."""
     full = common.inside(spec)
-    facts, left_out = learnt(tables)
-    facts = facts[facts["study"] == spec.transfer]
     published = PUBLISHED[spec.published]
-    attacks, controls = set(facts["attack"]), set(spec.names.values())
-    rows = [name for name in published.errors if spec.names.get(name) in {*facts["source"], *attacks}]
-    columns = [name for name in published.targets if spec.names.get(name) in set(facts["target"])]
-    theirs = np.array([[published.error(row, column) for column in columns] for row in rows])
+    rows, columns, theirs, found, left_out = beside(tables, spec)
 
     margin = common.label_width([f"on {row}" for row in rows], 0.24 * full)
     room = full - margin
@@ -42,21 +90,14 @@ def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figur
     names = 2.8 * max(map(len, heads)) + 1
     title = 5.0
     block = title + names + tall * len(rows) + 3
-    shown = sorted(attacks - controls) or sorted(attacks)
-    found = {attack: _ours(facts, spec.names, rows, columns, attack) for attack in shown}
-    cells = {attack: ours for attack, (ours, _) in found.items()}
-    intervals = {attack: lines for attack, (_, lines) in found.items()}
-    details = [
-        _details(facts[facts["attack"] == attack], published, (rows, columns), ours, theirs) + left_out
-        for attack, ours in cells.items()
-    ]
+    details = [_details(ours, published) + left_out for ours in found]
     head = common.heading_height(full, *details)
-    page = common.Page(full, len(cells) * (head + math.ceil(3 / across) * block + common.GAP) - common.GAP - 2)
-    for number, (attack, ours) in enumerate(cells.items()):
+    page = common.Page(full, len(found) * (head + math.ceil(3 / across) * block + common.GAP) - common.GAP - 2)
+    for number, ours in enumerate(found):
         top = number * (head + math.ceil(3 / across) * block + common.GAP)
-        page.heading(0, top, full, f"{spec.transfer}, {attack}: {published.title}", details[number])
+        page.heading(0, top, full, f"{spec.transfer}, {ours.attack}: {published.title}", details[number])
         for k, (name, values) in enumerate(
-            (("published", theirs), ("ours", ours), ("ours − published", ours - theirs))
+            (("published", theirs), ("ours", ours.errors), ("ours − published", ours.errors - theirs))
         ):
             left = margin + k % across * (width + BETWEEN)
             down = top + head + k // across * block
@@ -67,7 +108,7 @@ def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figur
                 middle = left + (c + 0.5) * cell
                 page.text(middle, down - 0.8, "\n".join(words), ha="center", va="bottom", size=size, linespacing=1.1)
             place = (left, down, width, tall * len(rows))
-            _matrix(page, place, values, (rows, columns), published, k, intervals[attack])
+            _matrix(page, place, values, (rows, columns), published, k, ours.intervals)
             if k % across == 0:
                 page.row_labels(margin - 2, down, [_row(row) for row in rows], tall, margin - 2)
     return page.figure
@@ -107,7 +148,7 @@ def _matrix(
             axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=common.INK, linewidth=1.2))
 
 
-def _ours(
+def _errors(
     facts: pd.DataFrame, names: Mapping[str, str], rows: list[str], columns: list[str], attack: str
 ) -> tuple[np.ndarray, dict[tuple[int, int], str]]:
     """Our errors in percent in the published order, means over seeds, NaN where there are none; and their intervals."""
@@ -127,24 +168,18 @@ def _ours(
     return errors, intervals
 
 
-def _details(
-    facts: pd.DataFrame, published: Published, names: tuple[list[str], list[str]], ours: np.ndarray, theirs: np.ndarray
-) -> str:
+def _details(ours: Ours, published: Published) -> str:
+    facts = ours.facts
     words = f"error (%) of the column's net, {common.n_is(facts['n'])}, means over seeds; small: 95 % Wilson interval; "
-    agreed = _agreement(published, names, ours, theirs)
-    words += f"Kendall's tau of the cells that are neither outlined nor unverified: {agreed}"
+    words += f"Kendall's tau of the verified cells of examples made for another net: {_agreement(ours)}"
     rms = " to ".join(dict.fromkeys(common.number(one) for one in (facts["rms"].min(), facts["rms"].max())))
     words += f"; RMS of our changes {rms}, of the published ones, whose targets may be others, {_range(published)}"
     return words + ("; ~: recalled, not verified" if published.unverified else "")
 
 
-def _agreement(published: Published, names: tuple[list[str], list[str]], ours: np.ndarray, theirs: np.ndarray) -> str:
-    """Kendall's tau over the cells away from the diagonal; what was only recalled proves nothing."""
-    rows, columns = names
-    away = np.array([[published.counts(row, column) for column in columns] for row in rows])
-    tau, count = kendall(ours[away], theirs[away])
-    agreed = f"{tau:.2f}".replace("-", "−") if np.isfinite(tau) else "not defined"
-    return f"{agreed} (n\u00a0=\u00a0{count})"
+def _agreement(ours: Ours) -> str:
+    agreed = f"{ours.tau:.2f}".replace("-", "−") if np.isfinite(ours.tau) else "not defined"
+    return f"{agreed} (n\u00a0=\u00a0{ours.cells})"
 
 
 def _range(published: Published) -> str:
@@ -154,33 +189,24 @@ def _range(published: Published) -> str:
 
 def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> told.Finding:
     """How far our cells are from the published ones."""
-    facts, left_out = learnt(tables)
-    facts = facts[facts["study"] == spec.transfer]
     published = PUBLISHED[spec.published]
-    attacks, controls = set(facts["attack"]), set(spec.names.values())
-    rows_ = [name for name in published.errors if spec.names.get(name) in {*facts["source"], *attacks}]
-    columns = [name for name in published.targets if spec.names.get(name) in set(facts["target"])]
+    names, columns, theirs, found, left_out = beside(tables, spec)
     rows: list[told.Row] = []
     parts = []
-    for attack in sorted(attacks - controls) or sorted(attacks):
-        ours, intervals = _ours(facts, spec.names, rows_, columns, attack)
-        apart = []  # of the cells that were measured and verified
-        for (r, c), error in np.ndenumerate(ours):
+    for ours in found:
+        for (r, c), error in np.ndenumerate(ours.errors):
             if np.isfinite(error):
-                theirs = published.error(rows_[r], columns[c])
-                verified = published.counts(rows_[r], columns[c])
-                apart += [abs(error - theirs)] if verified else []
                 rows.append(
-                    {"attack": attack, "source": rows_[r], "target": columns[c], "published": theirs, "ours": error}
-                    | {"verified": verified, "interval": intervals[r, c]}
+                    {"attack": ours.attack, "source": names[r], "target": columns[c], "published": theirs[r, c]}
+                    | {"ours": error, "verified": published.counts(names[r], columns[c])}
+                    | {"interval": ours.intervals[r, c]}
                 )
-        if apart:
-            theirs_all = np.array([[published.error(row, column) for column in columns] for row in rows_])
-            agreed = _agreement(published, (rows_, columns), ours, theirs_all)
+        if ours.cells:
             parts.append(
-                f"{attack} by {np.median(apart):.1f} points in the median of {len(apart)} verified cells, in an order "
-                f"with Kendall's tau {agreed}"
+                f"{ours.attack} by {ours.median_difference:.1f} points in the median of {ours.cells} verified cells, "
+                f"in an order with Kendall's tau {_agreement(ours)}"
             )
+    facts = pd.concat([ours.facts for ours in found])
     sentence = (
         f"Errors differ from {published.title}: {told.listed(parts) if parts else 'nothing to compare'} "
         f"({common.n_is(facts['n'])}, {told.seeds(facts['source_seed'])}){left_out}."

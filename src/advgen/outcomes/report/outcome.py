@@ -51,6 +51,7 @@ class Report(Task):
 SHOWN = {
     "summarise": "table",
     "evaluate_classifiers": "table",
+    "agree": "table",
     "count_parameters": "table",
     "calibrate_judge": "calibration",
     "sanity_checks": "checks",

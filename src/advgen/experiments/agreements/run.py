@@ -1,0 +1,19 @@
+"""How transfer studies agree with published tables, in one table."""
+
+from advgen.experiments.agreements.experiment import Agree
+from advgen.experiments.transfers.published_transfer import beside
+from advgen.io.jobs import Job
+from advgen.io.tables import arrow_table, read_tables, write_table
+from advgen.metrics.grouping import columns
+
+
+def run(job: Job[Agree]) -> None:
+    """A row for each figure beside a published table and each attack in it."""
+    tables = read_tables(job.inputs["tables"], images=False)
+    rows = [
+        {"figure": name, "study": figure.transfer, "published": figure.published, "attack": ours.attack}
+        | {"cells": ours.cells, "tau": ours.tau, "median_difference": ours.median_difference}
+        for name, figure in job.spec.figures.items()
+        for ours in beside(tables, figure).ours
+    ]
+    write_table(job.output(), arrow_table("published", columns(rows)), job.stamp)
