@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from advgen.models.autoencoders import Autoencoder
 from advgen.models.layers import plain_weights
 from advgen.models.networks import Network
-from advgen.models.predict import features_and_probabilities
+from advgen.models.predict import device_of, features_and_probabilities, predict
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.networks import FcNetwork, NetworkSpec
 from advgen.specs.training import ClassifierTraining
@@ -37,18 +37,55 @@ def copy_body(probe: Network, model: Network | Autoencoder) -> None:
     probe.body.load_state_dict(plain_weights(body).state_dict())
 
 
-def decision(probe: Network, discriminator: Network, validation: tuple[Tensor, Tensor]) -> History:
-    """Make `probe`, of two outputs, decide as a discriminator of one logit l: its logits are -l/2 and l/2.
+def decision(
+    probe: Network,
+    discriminator: Network,
+    validation: tuple[Tensor, Tensor],
+    fitted_on: tuple[Tensor, Tensor] | None = None,
+) -> History:
+    """Make `probe`, of two outputs, decide as a discriminator of one logit l: its logits are (t - l)/2 and (l - t)/2.
 
-    So the probability of class 1, a real image, is the discriminator's sigmoid(l). Nothing is trained; the history is
-    one row, with the accuracy on `validation`.
+    So the probability of class 1, a real image, is sigmoid(l - t). The threshold t is 0, which makes it the
+    discriminator's own answer, or the `best_threshold` on the images `fitted_on`. No weight is trained. The history has
+    a row for 0, then one for the fitted t, each with the accuracy on `validation`.
     """
     copy_body(probe, discriminator)
     with torch.no_grad():
         for name, given in plain_weights(discriminator.head).named_parameters():
             probe.head.get_parameter(name).copy_(torch.cat([-given, given]) / 2)
     probe.eval()
-    return {"step": [1], "epoch": [0.0], "loss": [math.nan], "accuracy": [accuracy(probe, *validation)]}
+    thresholds, right = [0.0], [accuracy(probe, *validation)]
+    if fitted_on is not None:
+        _, logits_N2 = predict(probe, fitted_on[0])
+        thresholds.append(best_threshold(logits_N2[:, 1] - logits_N2[:, 0], fitted_on[1]))
+        with torch.no_grad():
+            probe.head.get_parameter("bias").add_(torch.tensor([0.5, -0.5], device=device_of(probe)) * thresholds[-1])
+        right.append(accuracy(probe, *validation))
+    steps = len(thresholds)
+    return {
+        "step": [*range(steps)],
+        "epoch": [0.0] * steps,
+        "loss": [math.nan] * steps,
+        "accuracy": right,
+        "threshold": thresholds,
+    }
+
+
+def best_threshold(logits_N: Tensor, labels_N: Tensor) -> float:
+    """The threshold t for which `logit > t` agrees with label 1 on most images.
+
+    It lies midway between two neighbouring logits, or .5 beyond the outermost. Of several as good, it is the one
+    nearest to 0, and of two as near the lower.
+    """
+    sorted_N, order_N = logits_N.double().cpu().sort()
+    real_N = labels_N.cpu()[order_N].long()
+    # the i lowest are called fake: of them the fakes are right, of the others the real ones
+    right_M = torch.cat([real_N.sum()[None], real_N.sum() + (1 - 2 * real_N).cumsum(0)])
+    edges = torch.cat([sorted_N[:1] - 1, sorted_N, sorted_N[-1:] + 1])
+    apart_M = edges[1:] > edges[:-1]  # equal logits fall on one side
+    middle_M, right_M = ((edges[1:] + edges[:-1]) / 2)[apart_M], right_M[apart_M]
+    best = middle_M[right_M == right_M.max()]
+    return float(best[best.abs().argmin()])
 
 
 class _Head(nn.Module):

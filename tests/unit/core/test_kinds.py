@@ -154,6 +154,7 @@ probes:
     ("probe", "message"),
     [
         ("of: net, part: decision, dataset: fake", ""),
+        ("of: net, part: decision, dataset: fake, threshold: zero", ""),
         ("of: net, part: features, body: random, dataset: mnist", ""),
         ("of: net, part: whole, dataset: mnist", ""),
         ("of: digits, part: features, dataset: mnist", ""),
@@ -163,6 +164,12 @@ probes:
         ("of: many, part: features, dataset: mnist", "probes.seen.of = 'many': must be a GAN, or for features or"),
         ("of: conv, part: features, dataset: mnist", "probes.seen.of = 'conv': must be a GAN, or for features or"),
         ("of: net, part: decision, body: random, dataset: fake", "probes.seen.body = 'random': a decision is"),
+        (
+            "of: net, part: features, dataset: mnist, threshold: zero",
+            "probes.seen.threshold = 'zero': only a decision has one, not 'features'; take it out",
+        ),
+        ("of: net, part: whole, dataset: mnist, threshold: fitted", "probes.seen.threshold = 'fitted': only a"),
+        ("of: net, part: decision, dataset: fake, threshold: 0.5", "probes.seen.threshold = 0.5"),
     ],
 )
 def test_what_a_probe_can_be_taken_out_of(probe: str, message: str, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ classifiers:
   half-body: {<<: *body, training: {epochs: 0.4785, batch: 128, lr: 4e-4, decay: false}}
 probes:
   decides: {of: gan, part: decision, dataset: fake}
+  decides-at-zero: {of: gan, part: decision, threshold: zero, dataset: fake}
   head: {of: gan, part: features, dataset: mnist}
   head-of-body: {of: body, part: features, dataset: mnist}
   head-at-random: {of: gan, part: features, body: random, dataset: mnist}
@@ -116,6 +117,8 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         DISCRIMINATOR,
         {**NETS, "arms": {"a": ["head"], "b": ["head-of-body"], "c": ["head-at-random"]}, "differs": ["of", "body"]},
         {**NETS, "attack": "step", "measure": "clean_accuracy"},  # it chooses the images alone
+        {**NETS, "arms": {"a": ["decides"], "b": ["decides-at-zero"]}, "differs": ["threshold"]},
+        {**DISCRIMINATOR, "measure": "clean_accuracy"},
         ERRORS,
         LINES,
         FILL,
@@ -132,6 +135,8 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         "a discriminator's steps see twice its batch",
         "heads",
         "clean accuracy",
+        "thresholds",
+        "clean accuracy of a discriminator, whose fitted threshold is as a classifier's",
         "validation accuracy",
         "linearities",
         "inpaintings",
@@ -171,6 +176,14 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
         "half of a discriminator's images": (
             {**DISCRIMINATOR, "arms": {"a": ["half-body"], "b": ["decides"]}},
             ["'training.batch' too (256 and 128)"],
+        ),
+        "a threshold that was not fitted": (
+            {**DISCRIMINATOR, "arms": {"a": ["body"], "b": ["decides-at-zero"]}},
+            ["'threshold' too (zero and fitted)"],
+        ),
+        "two thresholds": (
+            {"arms": {"a": ["decides"], "b": ["decides-at-zero"]}, "differs": []},
+            ["'threshold' too (zero and fitted)"],
         ),
         "an attack on all validation images": ({**ERRORS, "attack": "pgd"}, ["one.attack", "only if there is none"]),
         "no attack": ({**ERRORS, "measure": "clean_accuracy"}, ["one.attack", "only if it names the attack"]),

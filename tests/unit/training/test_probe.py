@@ -1,6 +1,7 @@
 """Classifiers out of discriminators and autoencoders."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from advgen.models.predict import predict
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import ClassifierTraining
-from advgen.training.probe import body_spec, copy_body, decision, train_head
+from advgen.training.probe import best_threshold, body_spec, copy_body, decision, train_head
 from advgen.training.state import Callbacks
 
 STAMP = Stamp("test", {}, "x")
@@ -54,9 +55,10 @@ def test_the_decision_is_the_discriminators(trained, tmp_path):
     probe = probe_of(trained, 2)
     history = decision(probe, trained, (images, real))
     assert {name: value for name, value in history.items() if name != "loss"} == {
-        "step": [1],
+        "step": [0],
         "epoch": [0.0],
         "accuracy": [1.0],
+        "threshold": [0.0],
     }
     assert math.isnan(history["loss"][0])
     save_model(tmp_path / "probe.safetensors", probe, STAMP)
@@ -64,6 +66,61 @@ def test_the_decision_is_the_discriminators(trained, tmp_path):
     logit = trained(images.float() / 255).flatten()
     torch.testing.assert_close(logits, torch.stack([-logit / 2, logit / 2], dim=1))
     torch.testing.assert_close(logits.softmax(1)[:, 1], logit.sigmoid())
+
+
+def test_a_fitted_threshold_moves_the_zero_of_the_decision_and_nothing_else(trained, tmp_path):
+    images, _ = data()
+    logit = trained(images.float() / 255).flatten().detach()
+    middle = logit.median()  # of 90 the 45th, so that 45 are above it
+    real = (logit > middle).long()
+    flipped = torch.where(torch.arange(len(real)) % 10 == 0, 1 - real, real)  # of both parts, in some order
+    probe = probe_of(trained, 2)
+    history = decision(probe, trained, (images, real), (images, flipped))
+    own = ((logit > 0) == real.bool()).double().mean().item()
+    assert history["step"] == [0, 1]
+    assert history["threshold"] == [0.0, pytest.approx(best_threshold(logit, flipped), rel=1e-4)]
+    assert history["accuracy"][0] == pytest.approx(own)
+    save_model(tmp_path / "probe.safetensors", probe, STAMP)
+    moved = logit - history["threshold"][1]
+    logits = load_model(tmp_path / "probe.safetensors")(images.float() / 255)
+    torch.testing.assert_close(logits, torch.stack([-moved / 2, moved / 2], dim=1), rtol=1e-4, atol=1e-5)
+    right = (logits.argmax(1) == real).double().mean().item()
+    assert history["accuracy"][1] == pytest.approx(right)
+    assert (logits.argmax(1) == flipped).sum() >= ((logit > 0) == flipped.bool()).sum()
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "threshold"),
+    [
+        ([1, 2, 4, 8], [0, 0, 1, 1], 3),  # midway
+        ([8, 1, 4, 2], [1, 0, 1, 0], 3),  # in any order
+        ([-9, -5, -4, -1], [0, 1, 0, 1], -2.5),  # -7 is as good, but farther from zero
+        ([-3, -1, 1, 3], [0, 1, 0, 1], -2),  # 2 is as good and as near; the lower
+        ([1, 1, 1, 3], [0, 1, 0, 1], 2),  # equal logits fall on one side
+        ([1, 2, 3], [1, 1, 1], 0.5),  # all real: below the lowest
+        ([1, 2, 3], [0, 0, 0], 3.5),  # all fake: above the highest
+        ([5, 5], [0, 1], 4.5),  # nothing to tell them apart by
+    ],
+)
+def test_the_best_threshold_by_hand(logits, labels, threshold):
+    assert best_threshold(torch.tensor(logits).float(), torch.tensor(labels)) == threshold
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_threshold_is_better_than_the_best(seed):
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 2, (60,), generator=random)
+    logits = (torch.randn(60, generator=random) + labels - 3).mul(4).round().div(4)  # many are equal
+    values = sorted({*logits.tolist()})
+    tried = [
+        values[0] - 0.5,
+        *[(low + high) / 2 for low, high in pairwise(values)],
+        values[-1] + 0.5,
+    ]
+    right = {t: int(((logits > t) == labels.bool()).sum()) for t in tried}
+    best = min((t for t in tried if right[t] == max(right.values())), key=lambda t: (abs(t), t))
+    assert best_threshold(logits, labels) == best
+    assert right[best] > int(((logits > 0) == labels.bool()).sum())  # zero says fake of nearly all
 
 
 TRAINING = ClassifierTraining(epochs=40, batch=10, lr=0.02)

@@ -23,7 +23,7 @@ def run(job: Job[EvaluateClassifiers]) -> None:
         predicted, _ = predict(model, images)
         wrong, n = int((predicted != labels).sum()), len(labels)
         low, high = wilson(wrong, n)
-        measured = [value for value in read_table(history, "training").column("accuracy").to_pylist() if value == value]
+        measured = [value for value in read_table(history).column("accuracy").to_pylist() if value == value]
         rows.append(
             {
                 **tested.model_dump(),

@@ -208,6 +208,7 @@ def _facts(study: Study, name: str) -> Facts:
     if isinstance(definition, ClassifierDefinition):
         images = definition.images or study.left(definition.dataset)
         told["model"] = definition.model.fit(shape).model_dump(mode="json")
+        told["threshold"] = "fitted"  # its bias is, by training
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
     elif isinstance(definition, ProbeDefinition) and definition.part == "decision":
         told |= _as_classifier(study, definition.of)

@@ -10,6 +10,7 @@ from pydantic import Field
 from advgen import registry
 from advgen.core.definitions import Mistake, Study, check_batch
 from advgen.core.kinds import Kind, PlannedJob, Planner
+from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.base import DatasetName, Ref, Seeds, Spec
@@ -30,6 +31,12 @@ class ProbeDefinition(Spec):
     )
     body: Literal["trained", "random"] = Field(
         "trained", description="random: the same body with new initial weights, the control of every probe"
+    )
+    threshold: Literal["fitted", "zero"] = Field(
+        "fitted",
+        description="of a decision, the logit above which an image counts as real; fitted: the one that gets most "
+        "training images right, as the bias of a trained classifier does; zero: what the discriminator says by itself, "
+        "though its losses settle zero only against the generator of that step",
     )
     dataset: DatasetName = Field(description="data set that it is trained, tested and attacked on")
     seeds: Seeds | None = Field(None, description="seeds of that model to take it out of; null: all")
@@ -57,6 +64,7 @@ class TrainProbe(DeviceTask):
     seed: int
     part: Literal["decision", "features", "whole"]
     body: Literal["trained", "random"]
+    threshold: Literal["fitted", "zero"]
     classes: int
     training: ClassifierTraining
     validation: int
@@ -74,6 +82,20 @@ class Probes(Kind[ProbeDefinition]):
     order = 34
     tasks = (TrainProbe,)
     attackable = True
+    tables = {
+        "probe_history": Table(
+            ("model", "seed", "step"),
+            {
+                "model": TEXT,
+                "seed": INT,
+                "step": INT,
+                "epoch": REAL64,
+                "loss": REAL,
+                "accuracy": REAL,
+                "threshold": REAL64,
+            },
+        ),
+    }
 
     def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, definition = planner.study, self.defined(planner.study, name)
@@ -88,6 +110,7 @@ class Probes(Kind[ProbeDefinition]):
                 seed=trained.seed,
                 part=definition.part,
                 body=definition.body,
+                threshold=definition.threshold,
                 classes=study.facts(definition.dataset).classes,
                 training=definition.training,
                 validation=study.validation(definition.dataset),
@@ -113,6 +136,9 @@ class Probes(Kind[ProbeDefinition]):
                 yield ("probes", name, "of"), f" = {probe.of!r}: {message}"
             if probe.part == "decision" and probe.body == "random":
                 yield ("probes", name, "body"), " = 'random': a decision is the trained discriminator's; take it out"
+            if probe.part != "decision" and "threshold" in probe.model_fields_set:
+                message = f" = {probe.threshold!r}: only a decision has one, not {probe.part!r}; take it out"
+                yield ("probes", name, "threshold"), message
             yield from check_batch(("probes", name, "training"), probe.training, study.left(probe.dataset))
             if probe.part == "decision" and facts.classes != 2:
                 message = f" = {probe.dataset!r}: a decision needs a data set of kind 'real_fake'"

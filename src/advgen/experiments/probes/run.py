@@ -19,14 +19,15 @@ def run(job: Job[TrainProbe]) -> None:
     (images, labels), validation = split(*load(job.input("data")), spec.validation)
     probe = fresh(build, "networks", body_spec(model), spec.classes, seed=spec.seed)
     if spec.part == "decision":
-        history = decision(probe.to(job.device), model.to(job.device), validation)
+        fitted_on = (images, labels) if spec.threshold == "fitted" else None
+        history = decision(probe.to(job.device), model.to(job.device), validation, fitted_on)
     else:
         train = train_head if spec.part == "features" else train_classifier
         if spec.body == "trained":
             copy_body(probe, model)
         callbacks = Callbacks(**job.callbacks())
         history = train(probe, images, labels, spec.training, spec.seed, validation, job.device, callbacks)
-    columns = {"model": spec.name, "seed": spec.seed, **history}
-    write_table(job.output("out-history"), arrow_table("training", columns), job.stamp)
+    columns = {"model": spec.name, "seed": spec.seed, "threshold": None, **history}
+    write_table(job.output("out-history"), arrow_table("probe_history", columns), job.stamp)
     save_model(job.output("out-model"), probe, job.stamp)
     job.finish()
