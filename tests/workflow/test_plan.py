@@ -123,7 +123,7 @@ def test_every_command_exists() -> None:
 def test_the_study_has_every_rule_and_few_jobs_of_each(study: str) -> None:
     loaded = load_file(ROOT / study)
     counts = Counter(job.rule for job in build(loaded).jobs)
-    # a comparison wants three seeds, and the default study has minutes for one
+    # a comparison wants five seeds, and the default study has minutes for one
     assert RULES.keys() - counts.keys() == ({"compare"} if study == "config/config.yaml" else set())
     definitions = sum(len(getattr(loaded.study, family)) for family in FAMILIES)
     assert counts.total() <= 2 * (definitions + len(RULES))
