@@ -294,6 +294,13 @@ def test_each_arm_tells_what_it_differs_in(tmp_path: Path) -> None:
     }
     [job] = [job for job in planned(asked, tmp_path).jobs if job.rule == "compare"]
     assert job.task.besides == {"a": (), "b": (), "c": ()}
+    heads = {"a": ["head-at-random"], "b": ["head"], "c": ["head-of-longer"]}
+    asked = {**NETS, "arms": heads, "differs": ["of", "body", "of.training.epochs"], "besides": ["of.steps"]}
+    [job] = [job for job in planned(asked, tmp_path).jobs if job.rule == "compare"]
+    assert job.task.differs == {"a": (), "b": ("of", "body"), "c": ("of", "body")}
+    assert job.task.besides == {"a": (), "b": (), "c": ()}
+    [job] = [job for job in planned({**asked, "baseline": "b"}, tmp_path).jobs if job.rule == "compare"]
+    assert (job.task.differs["c"], job.task.besides["c"]) == (("of.training.epochs",), ("of.steps",))
 
 
 def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -345,16 +345,17 @@ def _differences(comparison: ComparisonDefinition, study: Study) -> list[Differe
 def _told(comparison: ComparisonDefinition, study: Study) -> tuple[Told, Told]:
     """Of the names in `differs` and `besides`, those in which each arm differs from the baseline.
 
-    What only one of them has is told by the first name that stands for it, and is no confound if that is in `differs`.
+    A difference is told by the first name that stands for it, so that it is no confound if that is in `differs`.
     """
-    differs: Told = dict.fromkeys(comparison.arms, ())
-    besides: Told = dict.fromkeys(comparison.arms, ())
-    found = _differences(comparison, study)
-    for arm in comparison.arms:
-        own = [one for one in found if (one.arm, one.other) == (arm, comparison.baseline)]
-        differs[arm] = tuple(name for name in comparison.differs if any(one.named_by(name) for one in own))
-        rest = [one for one in own if not any(one.named_by(name) for name in comparison.differs)]
-        besides[arm] = tuple(name for name in comparison.besides if any(one.named_by(name) for one in rest))
+    told = {arm: set[str]() for arm in comparison.arms}
+    for one in _differences(comparison, study):
+        if one.other == comparison.baseline:
+            names = (*comparison.differs, *comparison.besides)
+            told[one.arm].add(next(name for name in names if one.named_by(name)))
+    differs, besides = (
+        {arm: tuple(name for name in names if name in told[arm]) for arm in told}
+        for names in (comparison.differs, comparison.besides)
+    )
     return differs, besides
 
 
