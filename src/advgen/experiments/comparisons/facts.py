@@ -80,6 +80,7 @@ def _trained(study: Study, name: str) -> dict[str, Any]:
         told["defence"] = {"norm": "linf", **told["defence"]}
     if isinstance(definition, ClassifierDefinition | ProbeDefinition):
         told["training"] |= CLASSIFIERS
+        told.setdefault("threshold", "fitted")  # to the training images, as a bias is
     if isinstance(definition, ClassifierDefinition | GanDefinition | AutoencoderDefinition | ProbeDefinition):
         images = getattr(definition, "images", None) or study.left(definition.dataset)
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
@@ -87,8 +88,6 @@ def _trained(study: Study, name: str) -> dict[str, Any]:
         told[key] = getattr(definition, key).fit(study.facts(definition.dataset).shape).model_dump(mode="json")
     if isinstance(definition, ProbeDefinition):
         told |= _taken(study, definition)
-        if told.get("threshold") == "fitted":  # to the training images, as a classifier's bias is
-            del told["threshold"]
     return told
 
 
