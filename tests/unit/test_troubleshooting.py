@@ -56,7 +56,7 @@ def study(old: str, new: str, *words: str) -> Callable[[], str]:
 
 def comparison() -> str:
     nets = "".join(
-        f"  {name}: {{dataset: mnist, model: cnn, seeds: [0, 1, 2], training: {{epochs: {epochs}}}{defence}}}\n"
+        f"  {name}: {{dataset: mnist, model: cnn, seeds: [0, 1, 2, 3, 4], training: {{epochs: {epochs}}}{defence}}}\n"
         for name, epochs, defence in (("plain", 3, ""), ("trained", 1, ", defence: {kind: fgsm, eps: 0.1}"))
     )
     asked = (

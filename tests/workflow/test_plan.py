@@ -123,7 +123,7 @@ def test_every_command_exists() -> None:
 def test_the_study_has_every_rule_and_few_jobs_of_each(study: str) -> None:
     loaded = load_file(ROOT / study)
     counts = Counter(job.rule for job in build(loaded).jobs)
-    # a comparison wants three seeds, a published table its own nets, and the default study has minutes for one
+    # a comparison wants five seeds, a published table its own nets, and the default study has minutes for one
     missing = {"compare", "agree"} if study == "config/config.yaml" else set()
     assert RULES.keys() - counts.keys() == missing
     definitions = sum(len(getattr(loaded.study, family)) for family in FAMILIES)

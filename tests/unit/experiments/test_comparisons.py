@@ -22,24 +22,33 @@ from advgen.core.errors import ConfigError
 from advgen.driver.plan import build
 from advgen.experiments.comparisons import comparison, run
 from advgen.experiments.comparisons.comparison import WORDS
-from advgen.experiments.comparisons.experiment import AnyComparison, ComparisonDefinition, ComparisonFigure, _flat
+from advgen.experiments.comparisons.experiment import AnyComparison, ComparisonDefinition, ComparisonFigure
+from advgen.experiments.comparisons.facts import flat
 from advgen.metrics.intervals import over_runs
 from advgen.study.load import load_file
 
 STUDY = """
-seeds: [0, 1, 2]
+seeds: [0, 1, 2, 3, 4]
 datasets:
   mnist: {kind: mnist}
   half: {kind: part, base: mnist, part: 0}
   seen: {kind: stimuli, base: mnist, stimulus: silhouette}
   fake: {kind: real_fake, base: mnist, gan: gan}
+  near: &near {kind: adversarial_labels, base: mnist, classifier: net, eps: 1, steps: 10}
+  far: {<<: *near, eps: 3}
+  robust: &features {kind: robust_features, base: mnist, classifier: trained}
+  not-robust: {<<: *features, classifier: net}
 gans:
   gan: &gan {dataset: mnist, generator: dcgan-generator, discriminator: dcgan-discriminator, training: {epochs: 1}}
   other: {<<: *gan, training: {epochs: 1, loss: mse}}
+  longer-gan: {<<: *gan, training: {epochs: 1.4}}
+  small: {<<: *gan, generator: {preset: dcgan-generator, latent: 20}}
   settled: {<<: *gan, generator: {preset: dcgan-generator, start: [64, 7, 7], image_channels: 1}}
 classifiers:
   net: &net {dataset: mnist, model: cnn, training: {epochs: 2}}
   trained: {<<: *net, defence: {kind: fgsm, eps: 0.25}}
+  pgd-trained: {<<: *net, defence: {kind: pgd, eps: 0.05, steps: 3}}
+  l2-trained: {<<: *net, defence: {kind: pgd, norm: l2, eps: 0.25, steps: 3}}
   longer: {<<: *net, training: {epochs: 3}}
   fewer: {<<: *net, images: 27500, training: {epochs: 4}}
   on-half: {<<: *net, dataset: half}
@@ -47,17 +56,31 @@ classifiers:
   shown-shapes: {<<: *net, tested_on: seen}
   on-both: {<<: *net, dataset: seen, tested_on: mnist}
   once: {<<: *net, seeds: [0]}
+  third: {<<: *net, seeds: [0, 1, 2]}
+  others: {<<: *net, seeds: [5, 6, 7, 8, 9]}
+  on-near: {<<: *net, dataset: near}
+  on-far: {<<: *net, dataset: far}
+  on-robust: {<<: *net, dataset: robust}
+  on-not-robust: {<<: *net, dataset: not-robust}
   body: &body
     dataset: fake
     model: dcgan-discriminator
     training: {epochs: 0.955, batch: 256, lr: 4e-4, decay: false}  # the discriminator's 430 steps
+  trained-body: {<<: *body, defence: {kind: fgsm, eps: 0.1}}
   half-body: {<<: *body, training: {epochs: 0.4785, batch: 128, lr: 4e-4, decay: false}}
 probes:
   decides: {of: gan, part: decision, dataset: fake}
   decides-at-zero: {of: gan, part: decision, threshold: zero, dataset: fake}
   head: {of: gan, part: features, dataset: mnist}
+  head-of-longer: {of: longer-gan, part: features, dataset: mnist}
   head-of-body: {of: body, part: features, dataset: mnist}
   head-at-random: {of: gan, part: features, body: random, dataset: mnist}
+encoders:
+  guess: {generator: gan, model: {kind: conv, channels: [8]}}
+inversions:
+  search: {generators: [gan]}
+  of-longer: {generators: [longer-gan]}
+  guessed: {generators: [gan], encoder: guess}
 linearities:
   lines: {sources: [net, trained]}
 attacks:
@@ -87,10 +110,14 @@ DISCRIMINATOR = {
     **NETS,
     "arms": {"a": ["body"], "b": ["decides"]},
     "differs": ["of", "part"],
-    "besides": ["images", "training.epochs", "training.beta1", "body"],
+    "besides": ["images", "training.epochs", "training.beta1"],
 }
 ERRORS = {**{key: value for key, value in NETS.items() if key != "attack"}, "measure": "validation_accuracy"}
 LINES = {**{key: value for key, value in NETS.items() if key != "attack"}, "kind": "linearities", "linearity": "lines"}
+SEARCHES = {"kind": "inversions", "asks": "?", "baseline": "a", "arms": {"a": ["search"], "b": ["guessed"]}} | {
+    "differs": ["encoder"]
+}
+THREE = {**NETS, "arms": {"a": ["third"], "b": ["third"]}, "differs": []}
 FILL = {"kind": "inpaintings", "asks": "?", "baseline": "a", "arms": {"a": "full", "b": "contextual"}} | {
     "inpainting": "restore",
     "mask": "square",
@@ -110,12 +137,27 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         {**NETS, "arms": {"a": ["net"], "b": ["longer"]}, "differs": ["training.epochs"], "besides": ["steps"]},
         {**NETS, "arms": {"a": ["net"], "b": ["fewer"]}, "differs": ["images", "training.epochs"]},  # as many steps
         {**NETS, "arms": {"z": ["net"], "a": ["trained"]}, "baseline": "z"},
-        {**NETS, "arms": {"a": ["once", "net"], "b": ["net", "once"]}, "differs": []},
+        {**NETS, "arms": {"a": ["net", "third"], "b": ["trained", "third"]}},
         {**NETS, "arms": {"a": ["net"], "b": ["on-both"]}, "differs": ["dataset"]},
+        {**NETS, "arms": {"a": ["on-near"], "b": ["on-far"]}, "differs": ["dataset.adversarial_labels.eps"]},
+        {
+            **NETS,
+            "arms": {"a": ["net"], "b": ["on-robust"], "c": ["on-not-robust"]},
+            "differs": ["dataset"],  # the defence of the features' net, too: only one arm has one
+        },
+        {**NETS, "arms": {"a": ["trained"], "b": ["pgd-trained"]}, "differs": ["defence"], "besides": ["defence.eps"]},
+        {**NETS, "arms": {"a": ["net"], "b": ["others"]}, "differs": [], "besides": ["seed"]},
+        {**THREE, "costly": True},
+        SEARCHES,
         GANS,
         {**GANS, "arms": {"a": ["gan"], "b": ["settled"]}, "differs": []},  # what the images settle is the same
         DISCRIMINATOR,
-        {**NETS, "arms": {"a": ["head"], "b": ["head-of-body"], "c": ["head-at-random"]}, "differs": ["of", "body"]},
+        {
+            **NETS,
+            "arms": {"a": ["head"], "b": ["head-of-body"], "c": ["head-at-random"]},
+            "differs": ["of", "body"],
+            "besides": ["of.training.epochs", "of.training.beta1", "of.images"],
+        },
         {**NETS, "attack": "step", "measure": "clean_accuracy"},  # it chooses the images alone
         {**NETS, "arms": {"a": ["decides"], "b": ["decides-at-zero"]}, "differs": ["threshold"]},
         {**DISCRIMINATOR, "measure": "clean_accuracy"},
@@ -130,6 +172,12 @@ def planned(comparison: dict[str, Any], folder: Path) -> Any:
         "labels in another order than words",
         "pooled",
         "same test images",
+        "a key of derived sets",
+        "kinds of derived sets",
+        "kinds of defences",
+        "seeds that are named",
+        "three costly runs",
+        "inversions",
         "gans",
         "settled",
         "a discriminator's steps see twice its batch",
@@ -151,7 +199,7 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
     of_last = job.inputs["tables"][-job.task.runs :]
     names = told.comparison.arms[told.arms[-1]]
     assert all(comparison["kind"] == "inpaintings" or re.search(f"/{names[-1]}(/|--)", file) for file in of_last[-1:])
-    assert job.task.runs >= 3
+    assert job.task.runs >= (3 if comparison.get("costly") else 5)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +216,45 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
             ["'test images' too (seen and mnist)"],
         ),
         "other test images": ({"arms": {"a": ["net"], "b": ["shown-shapes"]}, "differs": []}, ["'test images' too"]),
-        "one seed": ({"arms": {"a": ["net"], "b": ["once"]}}, ["'b' has 1 runs", "needs 3", "seeds"]),
-        "unequal runs": ({"arms": {"a": ["net", "once"], "b": ["trained"]}}, ["different numbers", "'a' 4, 'b' 3"]),
+        "one seed": ({"arms": {"a": ["net"], "b": ["once"]}}, ["'b' has 1 runs", "needs 5", "seeds"]),
+        "three seeds": (THREE, ["'a' has 3 runs", "needs 5, or 3 where", "`costly: true`", "seeds"]),
+        "two costly runs": (
+            {"arms": {"a": ["once", "once"], "b": ["net"]}, "costly": True},
+            ["'a' has 2 runs", "needs 3: give"],
+        ),
+        "unequal runs": ({"arms": {"a": ["net", "once"], "b": ["trained"]}}, ["different numbers", "'a' 6, 'b' 5"]),
+        "other seeds": (
+            {"arms": {"a": ["net"], "b": ["others"]}, "differs": []},
+            ["'b' and 'a' differ in 'seed' too (5 and 0)"],
+        ),
+        "an eps under `defence`": (
+            {"arms": {"a": ["trained"], "b": ["pgd-trained"]}},
+            ["'defence.eps' too (0.05 and 0.25)"],
+        ),
+        "a norm that only one of them names": (
+            {"arms": {"a": ["trained"], "b": ["l2-trained"]}},
+            ["'defence.norm' too (l2 and linf)"],
+        ),
+        "an eps of two arms that are no baseline": (
+            {"arms": {"a": ["net"], "b": ["trained"], "c": ["pgd-trained"]}},
+            ["'c' and 'b' differ in 'defence.eps' too (0.05 and 0.25)"],
+        ),
+        "latents under `generator`": (
+            {**GANS, "arms": {"a": ["gan"], "b": ["small"]}, "differs": ["generator"]},
+            ["'generator.latent' too (20 and 64)"],
+        ),
+        "epochs under `of`": (
+            {"arms": {"a": ["head"], "b": ["head-of-longer"]}, "differs": ["of"]},
+            ["'of.training.epochs' too (1.4 and 1.0)"],
+        ),
+        "epochs under `generators`": (
+            {**SEARCHES, "arms": {"a": ["search"], "b": ["of-longer"]}, "differs": ["generators"]},
+            ["'generators.training.epochs' too (1.4 and 1.0)"],
+        ),
+        "an eps under `dataset`": (
+            {"arms": {"a": ["on-near"], "b": ["on-far"]}, "differs": ["dataset"]},
+            ["'dataset.adversarial_labels.eps' too (3.0 and 1.0)"],
+        ),
         "no such arm": ({"baseline": "c"}, ["one.baseline", "'c'", "a, b"]),
         "no such key": ({"differs": ["defence", "defense"]}, ["one.differs", "'defense'", "defence"]),
         "no such net": ({"arms": {"a": ["net"], "b": ["traind"]}}, ["did you mean 'trained'"]),
@@ -204,6 +289,33 @@ def test_others_are_refused_in_one_line(change: dict[str, Any], words: list[str]
     assert "study.yaml" in str(error.value)
 
 
+def test_each_arm_tells_what_it_differs_in(tmp_path: Path) -> None:
+    """From the baseline: what only one of them has is no confound if the point of the comparison stands for it."""
+    asked = {
+        **DISCRIMINATOR,
+        "arms": {"a": ["body"], "b": ["decides"], "c": ["trained-body"]},
+        "differs": ["of", "part", "defence"],
+        "besides": ["images", "training.epochs", "training.beta1"],
+    }
+    [job] = [job for job in planned(asked, tmp_path).jobs if job.rule == "compare"]
+    assert job.task.differs == {"a": (), "b": ("of", "part"), "c": ("defence",)}
+    assert job.task.besides == {"a": (), "b": ("images", "training.epochs", "training.beta1"), "c": ()}
+    asked = {
+        **NETS,
+        "arms": {"a": ["net"], "b": ["trained"], "c": ["pgd-trained"]},
+        "besides": ["defence.eps"],
+    }
+    [job] = [job for job in planned(asked, tmp_path).jobs if job.rule == "compare"]
+    assert job.task.besides == {"a": (), "b": (), "c": ()}
+    heads = {"a": ["head-at-random"], "b": ["head"], "c": ["head-of-longer"]}
+    asked = {**NETS, "arms": heads, "differs": ["of", "body", "of.training.epochs"], "besides": ["of.steps"]}
+    [job] = [job for job in planned(asked, tmp_path).jobs if job.rule == "compare"]
+    assert job.task.differs == {"a": (), "b": ("of", "body"), "c": ("of", "body")}
+    assert job.task.besides == {"a": (), "b": (), "c": ()}
+    [job] = [job for job in planned({**asked, "baseline": "b"}, tmp_path).jobs if job.rule == "compare"]
+    assert (job.task.differs["c"], job.task.besides["c"]) == (("of.training.epochs",), ("of.steps",))
+
+
 def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two arms of three runs on four images, by hand."""
     random = np.random.default_rng(0)
@@ -219,7 +331,8 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(run, "write_table", lambda _, table, __: written.update(table=table.to_pandas()))
     asked = {**NETS, "arms": {"z": ["net"], "a": ["trained"]}, "baseline": "z"}
     comparison = TypeAdapter(AnyComparison).validate_json(json.dumps(asked, sort_keys=True))
-    spec = SimpleNamespace(name="one", comparison=comparison, arms=("z", "a"), runs=3)
+    differs, besides = {"z": (), "a": ("defence", "steps")}, {"z": (), "a": ()}
+    spec = SimpleNamespace(name="one", comparison=comparison, arms=("z", "a"), differs=differs, besides=besides, runs=3)
     run.run(
         SimpleNamespace(spec=spec, inputs={"tables": [Path(str(i)) for i in range(6)]}, output=lambda: None, stamp=None)
     )  # type: ignore[arg-type]
@@ -231,6 +344,7 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     assert found == pytest.approx(over_runs(difference, rate=True))
     assert list(arm["effects"]) == list(difference.mean(1))
     assert (arm["at_chance"], arm["mean_rounded"]) == (0, 1.0)
+    assert (base["differs"], arm["differs"], arm["besides"]) == ("", "defence, steps", "")
 
 
 def test_an_arm_knows_its_runs_at_chance_and_what_rounding_leaves() -> None:
@@ -238,7 +352,8 @@ def test_an_arm_knows_its_runs_at_chance_and_what_rounding_leaves() -> None:
     told = {"index": range(4), "label": [0, 0, 1, 2], "predicted": 0}
     flat = pd.DataFrame({**told, "predicted_clean": 0, "predicted_rounded": 0})
     net = pd.DataFrame({**told, "predicted_clean": [0, 0, 1, 2], "predicted_rounded": [0, 1, 1, 0]})
-    assert run._under_attack([flat, net]) == {"at_chance": 1, "mean_rounded": 0.5}
+    assert run._of_attacked([flat, net], "robust_accuracy") == {"at_chance": 1, "mean_rounded": 0.5}
+    assert run._of_attacked([flat, net], "clean_accuracy") == {"at_chance": 1, "mean_rounded": None}
 
 
 @pytest.mark.parametrize(
@@ -268,6 +383,17 @@ def test_an_arm_at_chance_stays_and_is_not_compared(chance: list[int], words: st
     assert any("at chance, not" in text.get_text().replace("\n", " ") for text in texts(figure))
 
 
+@pytest.mark.parametrize(("n", "over"), [(40, "over runs and images"), (1, "over runs")])
+def test_intervals_are_over_images_only_where_there_are_some(n: int, over: str) -> None:
+    table = fake_table("comparison")
+    place = table.column_names.index("n")
+    tables = {"comparison": table.set_column(place, table.schema.field(place), pa.array([n] * len(table), pa.int32()))}
+    spec = ComparisonFigure(kind="comparison", comparisons=("comparison-a",))
+    found = comparison.finding(tables, spec)
+    assert f"95 % intervals {over})" in found.sentence
+    assert any(f"95 % intervals {over};" in text.get_text() for text in texts(comparison.draw(tables, spec)))
+
+
 def marks(figure: Figure) -> list[Any]:
     """The two panels, of means and of effects."""
     return [axes for axes in figure.axes if axes.lines]
@@ -290,4 +416,4 @@ def test_every_measure_has_a_name() -> None:
 
 
 def test_nested_keys_are_dotted() -> None:
-    assert _flat({"a": {"b": 1, "c": {"d": None}}, "e": []}) == {"a.b": 1, "a.c.d": None, "e": []}
+    assert flat({"a": {"b": 1, "c": {"d": 0, "f": None}}, "e": []}) == {"a.b": 1, "a.c.d": 0, "e": []}

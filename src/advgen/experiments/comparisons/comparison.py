@@ -1,4 +1,4 @@
-"""Effects of arms beside their baselines: a row per arm, a tick per run, an interval over runs and images."""
+"""Effects of arms beside their baselines: a row per arm, a tick per run, an interval over runs and any images."""
 
 from __future__ import annotations
 
@@ -91,8 +91,13 @@ def _details(shown: pd.DataFrame) -> str:
     if n > 1:
         words += f", {common.n_is(shown['n'])} images"
     asked = [f"{row['comparison']}: {row['asks']}" for _, row in shown.drop_duplicates("comparison").iterrows()]
-    told = f"{words}; bars: 95 % intervals over runs and images; ticks: the pairs of runs"
+    told = f"{words}; bars: 95 % intervals over {_over(shown)}; ticks: the pairs of runs"
     return "\n".join([*asked, told])
+
+
+def _over(rows: pd.DataFrame) -> str:
+    """What intervals are over: what a model has once is no mean over images."""
+    return "runs and images" if rows["n"].max() > 1 else "runs"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Finding:
@@ -114,7 +119,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Find
             kept = ("comparison", "arm", "baseline", "differs", "besides", "measure", "seeds", "n", "at_chance")
             rows.append({key: row[key] for key in (*kept, "mean_rounded", "effect", "effect_low", "effect_high")})
     asked = table[table["comparison"].isin(spec.comparisons)]
-    over = f"{common.n_is(asked['seeds'])} runs of each arm; 95 % intervals over runs and images"
+    over = f"{common.n_is(asked['seeds'])} runs of each arm; 95 % intervals over {_over(asked)}"
     title = asked["asks"].iloc[0].rstrip("?.") if len(spec.comparisons) == 1 else "Comparisons"
     return told.Finding(title, f"Effect on {title_of(asked)}: {told.listed(parts)} ({over}).", rows)
 

@@ -1,4 +1,4 @@
-"""Comparisons: arms that differ in one thing that is named, all else held equal, with an interval over seeds."""
+"""Comparisons: arms that differ in one thing that is named, all else held equal, with an interval over runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL64, REALS64, TEXT, Table
 from advgen.core.tasks import Task
-from advgen.experiments.autoencoders.experiment import AutoencoderDefinition
-from advgen.experiments.classifiers.experiment import ClassifierDefinition
-from advgen.experiments.gans.experiment import GanDefinition
+from advgen.experiments.comparisons.facts import Difference, Facts, differences, of_inversion, of_model
 from advgen.experiments.inpaintings.experiment import InpaintingName, Method
 from advgen.experiments.inversions.experiment import InversionName
 from advgen.experiments.linearities.experiment import LinearityName
-from advgen.experiments.probes.experiment import ProbeDefinition
-from advgen.geometry.steps import steps_in
 from advgen.specs.base import (
     AttackName,
     AutoencoderName,
@@ -30,24 +26,21 @@ from advgen.specs.base import (
     Spec,
     WrongValue,
 )
-from advgen.specs.datasets import DerivedDataset
 from advgen.specs.figures import FigureSpec
-from advgen.specs.training import ClassifierTraining
 
 ComparisonName = Annotated[str, Ref(("comparisons",))]
-LEAST_RUNS = 3
-"""Of each arm: an interval over two seeds says next to nothing."""
-NO_POINT = ("seeds", "kind", "obfuscated_gradients", "tested_on")
-"""Keys of definitions in which arms may always differ."""
-Facts = dict[str, Any]
-"""What a comparison holds equal of one definition, by dotted key."""
+Told = dict[str, tuple[str, ...]]
+"""Names of keys, by arm."""
+LEAST_RUNS, LEAST_COSTLY = 5, 3
+"""Of each arm, and where a run costs a minute or more; an interval over two seeds says next to nothing."""
 
 
 class ComparisonDefinition(Spec):
     """Base of all comparisons: the question, the arms, and what they differ in.
 
-    Everything else must be equal, or the study is refused: keys of the definitions, and what follows from them, which
-    are the steps of training and the test images.
+    Everything else must be equal, or the study is refused: keys of the definitions and of those that they name, seeds,
+    and what follows from them, which are the steps of training and the test images. A name with keys below it stands
+    for the kind and for what only one arm has; a key that both have is named itself.
     """
 
     asks: Annotated[str, Field(min_length=1, max_length=200)] = Field(description="the question, in a sentence")
@@ -56,15 +49,18 @@ class ComparisonDefinition(Spec):
     besides: tuple[str, ...] = Field(
         (), description="further keys in which they differ: confounds that remain, told wherever the result is shown"
     )
+    costly: bool = Field(
+        False, description="a run of an arm costs a minute or more: three of each arm are enough then, and five else"
+    )
     arms: Mapping[str, Any] = Field(min_length=2, description="what is compared, by label")
 
     def needs(self, arm: str) -> Iterator[Need]:
         """The tables of an arm's runs."""
         raise NotImplementedError
 
-    def facts(self, study: Study, arm: str) -> list[Facts]:
-        """Those of an arm's definitions."""
-        raise NotImplementedError
+    def runs(self, study: Study, arm: str) -> list[Facts]:
+        """What is settled of each of an arm's runs, in the order of their tables."""
+        return [of_model(study, name) | {"seed": seed} for name in self.arms[arm] for seed in study.seeds_of(name)]
 
 
 Arms = Field(min_length=2, description="label: definitions, each with its seeds; the n-th runs of two arms are a pair")
@@ -99,9 +95,6 @@ class AccuracyComparison(ComparisonDefinition):
             else:
                 yield Need("attacks", (name, self.attack), "examples")
 
-    def facts(self, study: Study, arm: str) -> list[Facts]:
-        return [_facts(study, name) for name in self.arms[arm]]
-
     def under_one_step(self, study: Study) -> bool:
         """Whether all that it tells of robustness is what FGSM leaves."""
         return self.measure == "robust_accuracy" and bool(study.attacks[self.attack].kind == "fgsm")
@@ -120,9 +113,6 @@ class GanComparison(ComparisonDefinition):
         for name in self.arms[arm]:
             yield Need("gans", (name,), "quality")
 
-    def facts(self, study: Study, arm: str) -> list[Facts]:
-        return [_facts(study, name) for name in self.arms[arm]]
-
 
 class AutoencoderComparison(ComparisonDefinition):
     """One measure of autoencoders."""
@@ -137,9 +127,6 @@ class AutoencoderComparison(ComparisonDefinition):
         for name in self.arms[arm]:
             yield Need("autoencoders", (name,), "quality")
 
-    def facts(self, study: Study, arm: str) -> list[Facts]:
-        return [_facts(study, name) for name in self.arms[arm]]
-
 
 class InversionComparison(ComparisonDefinition):
     """Error of inversions of the same images."""
@@ -152,8 +139,13 @@ class InversionComparison(ComparisonDefinition):
         for name in self.arms[arm]:
             yield Need("inversions", (name,), "inversion")
 
-    def facts(self, study: Study, arm: str) -> list[Facts]:
-        return [_flat(study.inversions[name].model_dump(mode="json")) for name in self.arms[arm]]
+    def runs(self, study: Study, arm: str) -> list[Facts]:
+        return [
+            of_inversion(study, name, generator) | {"seed": seed}
+            for name in self.arms[arm]
+            for generator in study.inversions[name].generators
+            for seed in study.seeds_of(generator)
+        ]
 
 
 class LinearityComparison(ComparisonDefinition):
@@ -167,9 +159,6 @@ class LinearityComparison(ComparisonDefinition):
     def needs(self, arm: str) -> Iterator[Need]:
         for name in self.arms[arm]:
             yield Need("linearities", (self.linearity, name), "logits")
-
-    def facts(self, study: Study, arm: str) -> list[Facts]:
-        return [_facts(study, name) for name in self.arms[arm]]
 
 
 class InpaintingComparison(ComparisonDefinition):
@@ -185,8 +174,9 @@ class InpaintingComparison(ComparisonDefinition):
     def needs(self, arm: str) -> Iterator[Need]:
         yield Need("inpaintings", (self.inpainting,), "inpainting")
 
-    def facts(self, study: Study, arm: str) -> list[Facts]:
-        return [{"method": self.arms[arm]}]
+    def runs(self, study: Study, arm: str) -> list[Facts]:
+        generators = study.inpaintings[self.inpainting].generators
+        return [{"method": self.arms[arm], "seed": seed} for one in generators for seed in study.seeds_of(one)]
 
 
 AnyComparison = Annotated[
@@ -198,67 +188,6 @@ AnyComparison = Annotated[
     | InpaintingComparison,
     Field(discriminator="kind"),
 ]
-
-
-def _facts(study: Study, name: str) -> Facts:
-    """What a model is and was trained on, for how long and by what, and the images that it is tested on."""
-    definition = getattr(study, study.family_of(name))[name]
-    told: Facts = definition.model_dump(mode="json", exclude=set(NO_POINT))
-    shape = study.facts(definition.dataset).shape
-    if isinstance(definition, ClassifierDefinition):
-        images = definition.images or study.left(definition.dataset)
-        told["model"] = definition.model.fit(shape).model_dump(mode="json")
-        told["threshold"] = "fitted"  # its bias is, by training
-        told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
-    elif isinstance(definition, ProbeDefinition) and definition.part == "decision":
-        told |= _as_classifier(study, definition.of)
-    elif isinstance(definition, ProbeDefinition):
-        told |= {"of": _facts(study, definition.of)}
-    elif isinstance(definition, (GanDefinition, AutoencoderDefinition)):
-        for key in {"generator", "discriminator", "model"} & told.keys():
-            told[key] = getattr(definition, key).fit(shape).model_dump(mode="json")
-        images = study.left(definition.dataset)
-        told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
-    return _flat({**told, "test images": _images_of(study, study.tested_on(name))})
-
-
-def _as_classifier(study: Study, gan: str) -> Facts:
-    """A discriminator in the words of a classifier: its network and how that was trained, in `gan`."""
-    definition: GanDefinition = study.gans[gan]
-    training, images = definition.training, study.left(definition.dataset)
-    # a step sees as many generated images as real ones
-    told = ClassifierTraining(
-        epochs=training.epochs, batch=2 * training.batch, lr=training.lr_discriminator, decay=False
-    ).model_dump(mode="json")
-    # what classifiers have no key for counts where it is not as with them
-    plain = {"beta1": 0.9, "real_label": 1.0, "r1": 0.0, "gradient_penalty": 0.0, "adversarial_eps": 0.0}
-    told |= {key: getattr(training, key) for key, value in plain.items() if getattr(training, key) != value}
-    return {
-        "model": definition.discriminator.fit(study.facts(definition.dataset).shape).model_dump(mode="json"),
-        "training": told,
-        "images": images,
-        "steps": training.discriminator_steps * steps_in(training.epochs, training.batch, images),
-        "defence": None,
-    }
-
-
-def _images_of(study: Study, dataset: str) -> str:
-    """The data set whose test images another one has."""
-    spec = study.datasets[dataset]
-    made = isinstance(spec, DerivedDataset) and "test" not in spec.splits
-    return _images_of(study, spec.base) if made else dataset
-
-
-def _flat(value: Mapping[str, Any], above: str = "") -> Facts:
-    """Nested maps as one with dotted keys."""
-    flat: Facts = {}
-    for key, one in value.items():
-        flat |= _flat(one, f"{above}{key}.") if isinstance(one, Mapping) else {f"{above}{key}": one}
-    return flat
-
-
-def _covers(keys: tuple[str, ...], key: str) -> bool:
-    return any(f"{key}.".startswith(f"{one}.") for one in keys)
 
 
 class Compare(Task):
@@ -273,6 +202,8 @@ class Compare(Task):
     name: str
     comparison: AnyComparison
     arms: tuple[str, ...] = Field(description="in the order of their tables; a map in JSON has lost its own")
+    differs: Mapping[str, tuple[str, ...]] = Field(description="what each arm differs in from the baseline, of those")
+    besides: Mapping[str, tuple[str, ...]] = Field(description="and of the confounds")
     runs: int = Field(description="of each arm; the tables are those of the first arm's runs, then the second's, …")
 
 
@@ -280,7 +211,7 @@ class ComparisonFigure(FigureSpec):
     """The effect of each arm of some comparisons of one measure beside its baseline."""
 
     group = "Comparisons"
-    kind: Literal["comparison"] = Field(description="effects of some comparisons with their intervals over seeds")
+    kind: Literal["comparison"] = Field(description="effects of some comparisons with their intervals")
     comparisons: tuple[ComparisonName, ...] = Field(min_length=1, description="comparisons shown, of one measure")
 
     def needs(self) -> Iterator[Need]:
@@ -333,7 +264,8 @@ class Comparisons(Kind[ComparisonDefinition]):
             arm: [path for need in comparison.needs(arm) for path in planner.needed(need)] for arm in comparison.arms
         }
         runs = min(map(len, files.values()))
-        task = Compare(name=name, comparison=comparison, arms=tuple(files), runs=runs)
+        differs, besides = _told(comparison, planner.study)
+        task = Compare(name=name, comparison=comparison, arms=tuple(files), differs=differs, besides=besides, runs=runs)
         tables = tuple(path for paths in files.values() for path in paths)
         return [planner.add(task, {"comparison": name}, {"tables": tables})]
 
@@ -357,10 +289,13 @@ class Comparisons(Kind[ComparisonDefinition]):
             if isinstance(comparison, AccuracyComparison) and comparison.under_one_step(study):
                 message = "is a single step, which a net can be fitted to; compare under an ensemble"
                 yield (*path, "attack"), f" = {comparison.attack!r}: {message}"
-            runs = {arm: sum(_runs(study, need) for need in comparison.needs(arm)) for arm in comparison.arms}
-            if min(runs.values()) < LEAST_RUNS:
+            runs = {arm: len(comparison.runs(study, arm)) for arm in comparison.arms}
+            least = LEAST_COSTLY if comparison.costly else LEAST_RUNS
+            if min(runs.values()) < least:
                 arm = min(runs, key=lambda one: runs[one])
-                message = f": {arm!r} has {runs[arm]} runs; an interval over seeds needs {LEAST_RUNS}, better 5"
+                message = f": {arm!r} has {runs[arm]} runs; an interval over seeds needs {least}"
+                if runs[arm] >= LEAST_COSTLY:
+                    message += f", or {LEAST_COSTLY} where a run costs a minute or more, as `costly: true` says"
                 yield (*path, "arms"), f"{message}: give its definitions more `seeds:`"
                 continue
             if len(set(runs.values())) > 1:
@@ -384,41 +319,44 @@ def _unknown(
         yield (*path, key), f": {one!r} is not tried by {by!r} ({', '.join(known)}); add it"
 
 
-def _runs(study: Study, need: Need) -> int:
-    """How many tables a need stands for: one for each seed of each model behind it."""
-    name = need.names[1] if need.family == "linearities" else need.names[0]
-    if need.family in ("inversions", "inpaintings"):
-        definition = getattr(study, need.family)[name]
-        return sum(len(study.seeds_of(generator)) for generator in definition.generators)
-    return len(study.seeds_of(name))
-
-
-def _of_runs(comparison: ComparisonDefinition, study: Study, arm: str) -> list[Facts]:
-    """What is held equal of each run of an arm: that of its definition."""
-    pairs = zip(comparison.facts(study, arm), comparison.needs(arm), strict=True)
-    return [facts for facts, need in pairs for _ in range(_runs(study, need))]
-
-
 def _check_equal(path: tuple[str, ...], comparison: ComparisonDefinition, study: Study) -> Iterator[Mistake]:
     """What the arms differ in, and nobody named; what was named, and they do not differ in."""
-    facts = {arm: _of_runs(comparison, study, arm) for arm in comparison.arms}
-    found = set[str]()
-    for arm, own in facts.items():
-        for one, other in zip(own, facts[comparison.baseline], strict=True):
-            keys = [key for key in {**other, **one} if other.get(key) != one.get(key)]
-            found.update(keys)
-            unnamed = [key for key in keys if not _covers((*comparison.differs, *comparison.besides), key)]
-            if unnamed:
-                key = unnamed[0]
-                values = " and ".join(str(told.get(key, "nothing")) for told in (one, other))
-                message = f": {arm!r} and {comparison.baseline!r} differ in {key!r} too ({values}); make it equal, "
-                yield (*path, "arms"), f"{message}name it under `differs`, or under `besides` if it is a confound"
-                return
+    found = _differences(comparison, study)
+    names = (*comparison.differs, *comparison.besides)
+    for one in found:
+        if not any(one.named_by(name) for name in names):
+            values = " and ".join("nothing" if value is None else str(value) for value in one.values)
+            message = f": {one.arm!r} and {one.other!r} differ in {one.key!r} too ({values}); make it equal, "
+            yield (*path, "arms"), f"{message}name it under `differs`, or under `besides` if it is a confound"
+            return
     for where in ("differs", "besides"):
-        for one in getattr(comparison, where):
-            if not any(_covers((one,), key) for key in found):
-                known = ", ".join(sorted(found)) or "nothing"
-                yield (*path, where), f": the arms do not differ in {one!r} (but in {known}); take it out"
+        for name in getattr(comparison, where):
+            if not any(one.named_by(name) for one in found):
+                known = ", ".join(sorted({one.key for one in found})) or "nothing"
+                yield (*path, where), f": the arms do not differ in {name!r} (but in {known}); take it out"
+
+
+def _differences(comparison: ComparisonDefinition, study: Study) -> list[Difference]:
+    """All that any two arms differ in."""
+    runs = {arm: comparison.runs(study, arm) for arm in comparison.arms}
+    return list(differences(runs, comparison.baseline))
+
+
+def _told(comparison: ComparisonDefinition, study: Study) -> tuple[Told, Told]:
+    """Of the names in `differs` and `besides`, those in which each arm differs from the baseline.
+
+    A difference is told by the first name that stands for it, so that it is no confound if that is in `differs`.
+    """
+    told = {arm: set[str]() for arm in comparison.arms}
+    for one in _differences(comparison, study):
+        if one.other == comparison.baseline:
+            names = (*comparison.differs, *comparison.besides)
+            told[one.arm].add(next(name for name in names if one.named_by(name)))
+    differs, besides = (
+        {arm: tuple(name for name in names if name in told[arm]) for arm in told}
+        for names in (comparison.differs, comparison.besides)
+    )
+    return differs, besides
 
 
 KIND = Comparisons()

@@ -56,28 +56,29 @@ READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
 }
 
 
-def _under_attack(tables: list[pd.DataFrame]) -> dict[str, Any]:
-    """How many runs of an arm are at chance, and the mean of the arm where images have 256 grey levels."""
-    right = [(one["predicted_clean"] == one["label"]) & (one["predicted_rounded"] == one["label"]) for one in tables]
-    return {
-        "at_chance": sum(not has_learnt(one) for one in tables),
-        "mean_rounded": float(np.mean([one.mean() for one in right])),
-    }
+def _of_attacked(tables: list[pd.DataFrame], measure: str) -> dict[str, Any]:
+    """How many runs of an arm are at chance, and, under attack, its mean where images have 256 grey levels."""
+    told: dict[str, Any] = {"at_chance": sum(not has_learnt(one) for one in tables), "mean_rounded": None}
+    if measure == "robust_accuracy":
+        right = [
+            (one["predicted_clean"] == one["label"]) & (one["predicted_rounded"] == one["label"]) for one in tables
+        ]
+        told["mean_rounded"] = float(np.mean([one.mean() for one in right]))
+    return told
 
 
 def run(job: Job[Compare]) -> None:
-    """Mean of each arm and its effect, arm − baseline, with intervals over runs and images together."""
+    """Mean of each arm and its effect, arm − baseline, with intervals over runs and, if there are any, images."""
     spec, comparison, files = job.spec, job.spec.comparison, job.inputs["tables"]
-    attacked = comparison.kind == "accuracy" and comparison.measure == "robust_accuracy"
+    rate = comparison.kind == "accuracy" and comparison.measure != "validation_accuracy"
     values, facts = {}, {}
     for number, arm in enumerate(spec.arms):
         of_arm = files[number * spec.runs : (number + 1) * spec.runs]
         tables = [read_table(file, images=False).to_pandas() for file in of_arm]
         values[arm] = pd.concat([READ[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
-        facts[arm] = _under_attack(tables) if attacked else {"at_chance": None, "mean_rounded": None}
+        facts[arm] = _of_attacked(tables, comparison.measure) if rate else {"at_chance": None, "mean_rounded": None}
     base = values[comparison.baseline]
     shared = {"n": len(base), "seeds": spec.runs, "measure": comparison.measure}
-    rate = comparison.kind == "accuracy" and comparison.measure != "validation_accuracy"
     rows = []
     for arm, of in values.items():
         if not of.index.equals(base.index):
@@ -86,6 +87,7 @@ def run(job: Job[Compare]) -> None:
         if rate:
             mean_low, mean_high = max(0.0, mean_low), min(1.0, mean_high)
         told: dict[str, Any] = {"arm": arm, **facts[arm], "mean": mean, "mean_low": mean_low, "mean_high": mean_high}
+        told |= {"differs": ", ".join(spec.differs[arm]), "besides": ", ".join(spec.besides[arm])}
         if arm == comparison.baseline:
             told |= {"effect": None, "effect_low": None, "effect_high": None, "effects": []}
         else:
@@ -97,8 +99,6 @@ def run(job: Job[Compare]) -> None:
         "comparison": spec.name,
         "asks": comparison.asks,
         "baseline": comparison.baseline,
-        "differs": ", ".join(comparison.differs),
-        "besides": ", ".join(comparison.besides),
         **{name: [row[name] for row in rows] for name in rows[0]},
     }
     write_table(job.output(), arrow_table("comparison", columns), job.stamp)
