@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from math import hypot
 from pathlib import Path
 from typing import Any
@@ -40,17 +41,20 @@ def with_numbers(text: str, page: Path, study: Path = STUDY) -> str:
 
     - `interval(…)`: the same with its interval, that of the table or, of a share that has none there, Wilson's;
     - `seeds(…)`: the mean over rows of several seeds, with an interval over seeds and images (`over_seeds`);
+    - `difference(…, minus='another column')`: what the paired differences of two columns show, over seeds alone;
     - `each(…)`: the numbers of all rows, or of a list in one, in the table's order;
     - `effect(…)`: of a comparison's arm or a check, with its interval and `verdict(…)`, which stands alone too: higher,
       lower, not told apart, or that an arm at chance is not compared;
+    - `answer(…)`: the same as words for a sentence, with n and the number of seeds;
     - `arms('comparisons', 'effect', comparison=…)`: all arms of a comparison, its n and its seeds;
     - `size(…)`: n and the number of seeds of some rows;
-    - `failing('sanity_checks', 'subject', check=…, subject=…)`: of how many subjects that begin so a check fails;
+    - `failing('sanity_checks', 'subject', check=…, subject=…)`: of how many subjects a check does not hold;
     - `published('values', 'value', what=…)` or `published('szegedy2014-table-2', 'error', row=…, column=…)`: a number
       that was published, with ~ if it was not verified. Where several are called alike, `after=` names the one before;
     - `beside('between-nets', 'error', figure=…, attack=…)`: ours beside a published table, as in that figure;
     - `setting('gans.dcgan.training.epochs')`: a number of the study.
 
+    What selects several rows may have ? and * in its names, as those of files: `source='decides-?'`.
     ValueError, with file and line, for one that is none or that finds no cell.
     """
 
@@ -146,6 +150,10 @@ def verdict(live: LiveValue, path: Path) -> str:
     effect, low, high = _interval(live, path)
     if None in (effect, low, high):
         raise ValueError("that is no effect, but a baseline's; name another arm")
+    return _verdict(effect, low, high)
+
+
+def _verdict(effect: float, low: float, high: float) -> str:
     if low <= 0 <= high:
         return "not told apart"
     return "higher" if effect > 0 else "lower"
@@ -156,12 +164,30 @@ def effect(live: LiveValue, path: Path) -> str:
     return _at_chance(live, path) or f"{interval(live, path)}: {verdict(live, path)}"
 
 
+def answer(live: LiveValue, path: Path) -> str:
+    """What an effect shows, and in brackets the effect, its interval, n and the number of seeds."""
+    return f"{verdict(live, path)} ({interval(live, path)}; {size(live, path)})"
+
+
+def difference(live: LiveValue, path: Path) -> str:
+    """What the paired differences of two columns show, over seeds."""
+    [minus] = [str(value) for column, value in live.where if column == "minus"] or [""]
+    one = replace(live, where=tuple(pair for pair in live.where if pair[0] != "minus"))
+    rows = _several(one, path)
+    for column in (live.column, minus):
+        if column not in rows.column_names:
+            raise ValueError(f"table {live.table!r} has no column {column!r}")
+    apart = rows[live.column].to_numpy().astype(float) - rows[minus].to_numpy().astype(float)
+    mean, low, high = joined(float(apart.mean()), [apart], (0.0, 0.0), False)
+    return f"{_verdict(mean, low, high)} ({told(live, (mean, low, high))}; {size(one, path)})"
+
+
 def arms(live: LiveValue, path: Path) -> str:
     """All arms of a comparison, the baseline first, as lines of a table's cell."""
     rows = selected(live, path).to_pylist()
     if not rows or len({row["comparison"] for row in rows}) > 1:
         raise ValueError(f"{len(rows)} rows of {live.table!r} are no comparison; name one")
-    rows.sort(key=lambda row: row["arm"] != row["baseline"])
+    rows.sort(key=lambda row: (row["arm"] != row["baseline"], in_order(row["arm"])))
     lines = []
     for row in rows:
         one = replace(live, where=(("arm", row["arm"]), ("comparison", row["comparison"])))
@@ -173,19 +199,24 @@ def arms(live: LiveValue, path: Path) -> str:
     return "<br>".join([*lines, size(live, path)])
 
 
+def in_order(name: str) -> list[tuple[int, str]]:
+    """Names with numbers in the order of these."""
+    return [(int(part), "") if part.isdigit() else (10**9, part) for part in re.split(r"(\d+)", name) if part]
+
+
 def size(live: LiveValue, path: Path) -> str:
     """n, where it is more than one, and the number of seeds of some rows."""
-    rows = selected(live, path)
+    rows = _several(live, path)
     ns = sorted(set(rows["n"].to_pylist()))
-    runs = sorted(set(rows["seeds"].to_pylist())) if "seeds" in rows.column_names else [len(set(_seeds(rows)))]
-    several = [f"n = {' to '.join(f'{n:,}' for n in dict.fromkeys((ns[0], ns[-1])))}"] if ns[-1] > 1 else []
-    many = " to ".join(str(one) for one in dict.fromkeys((runs[0], runs[-1])))
-    return ", ".join([*several, f"{many} {'seed' if runs == [1] else 'seeds'}"])
+    told = [f"n = {' to '.join(f'{n:,}' for n in dict.fromkeys((ns[0], ns[-1])))}"] if ns[-1] > 1 else []
+    runs = set(rows["seeds"].to_pylist()) if "seeds" in rows.column_names else {len(set(_seeds(rows)))} - {0}
+    many = [" to ".join(str(one) for one in dict.fromkeys((min(runs), max(runs)))) if runs else ""]
+    return ", ".join([*told, *(f"{one} {'seed' if one == '1' else 'seeds'}" for one in many if one)])
 
 
 def each(live: LiveValue, path: Path) -> str:
     """All numbers of some rows."""
-    cells = selected(live, path)[live.column].to_pylist()
+    cells = _several(live, path)[live.column].to_pylist()
     numbers = [one for many in cells for one in (many if isinstance(many, list) else [many])]
     if not numbers:
         raise ValueError(f"0 rows of {live.table!r} have that")
@@ -194,14 +225,22 @@ def each(live: LiveValue, path: Path) -> str:
 
 
 def failing(live: LiveValue, path: Path) -> str:
-    """Of how many subjects a check does not hold, and how many there are; a subject is named by how it begins."""
-    given = dict(live.where)
-    start = str(given.pop("subject", ""))
-    rows = selected(replace(live, where=tuple(given.items())), path).to_pylist()
-    found = [row for row in rows if row["subject"].startswith(start)]
-    if not found:
-        raise ValueError(f"no subject of {given} begins with {start!r}")
-    return f"{sum(not row['holds'] for row in found)} of {len(found)}"
+    """Of how many subjects a check does not hold, and how many there are."""
+    holds = _several(live, path)["holds"].to_pylist()
+    if not holds:
+        raise ValueError(f"0 rows of {live.table!r} have that")
+    return f"{holds.count(False)} of {len(holds)}"
+
+
+def _several(live: LiveValue, path: Path) -> pa.Table:
+    """The rows that are selected, where ? and * in a name stand for others."""
+    patterns = [(column, value) for column, value in live.where if isinstance(value, str) and re.search(r"[?*]", value)]
+    rows = selected(replace(live, where=tuple({*live.where} - {*patterns})), path)
+    for column, pattern in patterns:
+        if column not in rows.column_names:
+            raise ValueError(f"table {live.table!r} has no column {column!r}")
+        rows = rows.filter(pa.array([fnmatchcase(str(one), pattern) for one in rows[column].to_pylist()], pa.bool_()))
+    return rows
 
 
 def seeds(live: LiveValue, path: Path) -> str:
@@ -210,8 +249,16 @@ def seeds(live: LiveValue, path: Path) -> str:
 
 
 def over_seeds(live: LiveValue, path: Path) -> Shown:
-    """Mean of a table's rows, one for each seed or pair of seeds, and a 95 % interval for new seeds and new images."""
-    rows = selected(live, path)
+    """Mean of a table's rows, one for each seed or pair of seeds, and a 95 % interval for new seeds and new images.
+
+    In a transfer a net's examples are not shown to itself, but to the same net of other seeds.
+    """
+    rows = _several(live, path)
+    if {"source", "target", "target_seed"} <= {*rows.column_names}:
+        nets = zip(
+            *(rows[name].to_pylist() for name in ("source", "source_seed", "target", "target_seed")), strict=True
+        )
+        rows = rows.filter(pa.array([one[:2] != one[2:] for one in nets], pa.bool_()))
     if len(rows) < 2 or len(set(_seeds(rows))) < len(rows):
         given = ", ".join(f"{column}={value!r}" for column, value in live.where)
         raise ValueError(f"{len(rows)} rows of {live.table!r} have {given}; name one for each of several seeds")
@@ -334,5 +381,6 @@ def _study(path: Path) -> Any:
 
 
 WAYS: dict[str, Callable[[LiveValue, Path], str]] = {
-    one.__name__: one for one in (result, interval, seeds, each, effect, verdict, arms, size, failing)
+    one.__name__: one
+    for one in (result, interval, seeds, difference, each, effect, answer, verdict, arms, size, failing)
 }
