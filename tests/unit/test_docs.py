@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ import numpy as np
 import pytest
 
 from advgen.commands.docs import TEMPLATE
-from advgen.commands.quoted import QUOTED, in_order, joined, with_numbers
+from advgen.commands.quoted import QUOTED, STUDY, in_order, joined, with_numbers
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
+from advgen.driver.plan import build
 from advgen.io.tables import arrow_table, write_table
 from advgen.metrics.intervals import wilson
 from advgen.metrics.published import PUBLISHED, VALUES
+from advgen.study.load import load_file
 
 PAGE = "one\nIt is {{{{ {}('comparisons', '{}', arm='{}') | {} }}}}, [2014, 3 %].\n"
 
@@ -92,6 +96,7 @@ def robustness(page: Path, **told: list[float]) -> None:
 def test_pairs_of_seeds_vary_on_both_sides(page: Path) -> None:
     """Standard errors over source and target seeds are .001 and .0005, Student's quantile 12.706; images reach .05."""
     transfers(page, [(0, 0, 0.2985), (0, 1, 0.2995), (1, 0, 0.3005), (1, 1, 0.3015)])
+    assert with_numbers("{{ size('between', 'error', source='one') }}", page) == "2 seeds"  # of each side
     told = with_numbers("{{ seeds('between', 'error', source='one') | .5f }}", page)
     half = math.sqrt((12.7062 * 0.001) ** 2 + (12.7062 * 0.0005) ** 2 + 0.05**2)
     assert told == f"0.30000 [{0.3 - half:.5f}, {0.3 + half:.5f}]"
@@ -255,6 +260,83 @@ def test_ours_stand_beside_published_ones(page: Path) -> None:
 def test_what_cannot_be_found_is_told_with_its_line(asked: str, words: str, page: Path) -> None:
     with pytest.raises(ValueError, match=f"page.md:3: .*{words}"):
         with_numbers(f"\n\n{{{{ {asked} }}}}", page)
+
+
+ROW = re.compile(r"A([1-9]|[12]\d|3[01])|G([1-9]|1\d|2[0-4])|quality")
+IN_BRACKETS = re.compile(r"\[[−+]?[\d.]")
+WITHOUT_INTERVAL = {
+    ("A1", "AE400-10"): "a mean over images of one net, of which the table has no interval",
+    ("A13", "median"): "medians; the figure has their intervals",
+    ("A22", "and gradients"): "what an attack costs is counted",
+    ("A7", "mean confidence"): "a mean over mistakes, of which the table has no interval",
+    ("A19", "concentric"): "simulated once",
+    ("G9", "cross-entropy, each seed"): "the runs themselves",
+    ("G9", "its classes"): "counts of each run",
+}
+
+
+def complaints(page: str, figures: Container[str], targets: Container[str]) -> list[str]:
+    """What is wrong with the rows of a page that name a question, an answer, a figure and a target."""
+    found = []
+    unused = dict(WITHOUT_INTERVAL)
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if not line.startswith("| ") or len(cells) != 5 or not cells[4].endswith(".parquet`"):
+            continue
+        row, question, answer, figure, target = cells
+        name = f"{row}, {question[:30]}"
+        found += [f"{name}: no such row"] if not ROW.fullmatch(row) else []
+        found += [f"{name}: no figure {one}" for one in re.findall("`(.*?)`", figure) if one not in figures]
+        found += [f"{name}: no figure" for one in [figure] if one != "–" and "`" not in one]
+        found += [f"{name}: no target {target}"] if f"results/{target.strip('`')}" not in targets else []
+        excused = [(a, start) for a, start in WITHOUT_INTERVAL if a == row and question.startswith(start)]
+        if not IN_BRACKETS.search(answer) and not excused:
+            found.append(f"{name}: no interval")
+        for one in excused:
+            unused.pop(one, None)
+    return found + [f"{row}, {start}: excused, but not there" for row, start in unused]
+
+
+@pytest.fixture(scope="module")
+def evening() -> tuple[set[str], set[str]]:
+    """The figures of the evening study, and all files that its plan makes."""
+    loaded = load_file(STUDY)
+    return set(loaded.study.figures), {path for job in build(loaded).jobs for path in job.outputs.values()}
+
+
+@pytest.fixture(scope="module")
+def results() -> str:
+    return with_numbers(TEMPLATE.read_text(encoding="utf-8"), TEMPLATE)
+
+
+def test_rows_name_figures_and_targets_and_have_intervals(results: str, evening: tuple[set[str], set[str]]) -> None:
+    assert complaints(results, *evening) == []
+    rows = set(re.findall(r"^\| ([AG]\d+) \|", results, flags=re.MULTILINE))
+    assert rows == {*(f"A{n}" for n in range(1, 32)), *(f"G{n}" for n in range(1, 25))}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("`budgets`", "`budget`", "no figure budget"),
+        ("`spatial`", "none", "no figure"),
+        ("`tables/linearity.parquet`", "`tables/linear.parquet`", "no target"),
+        (r"\| A14 \|", "| A32 |", "no such row"),
+        (r"(\| A14 \|.*?) \[.*?\]", r"\1", "no interval"),
+        (r"\| A19 \| concentric", "| A19 | some", "excused, but not there"),
+    ],
+)
+def test_a_wrong_row_is_told(
+    right: str, wrong: str, words: str, results: str, evening: tuple[set[str], set[str]]
+) -> None:
+    page, count = re.subn(right, wrong, results)
+    assert count and any(words in one for one in complaints(page, *evening))
+
+
+def test_files_that_the_page_names_are_there() -> None:
+    named = re.findall(r"`((?:tests|docs|benchmarks|config)/[\w./-]+)`", TEMPLATE.read_text(encoding="utf-8"))
+    assert len(named) >= 20
+    assert [one for one in named if not Path(one).exists()] == []
 
 
 def test_results_quote_numbers() -> None:

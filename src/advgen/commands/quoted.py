@@ -209,7 +209,9 @@ def size(live: LiveValue, path: Path) -> str:
     rows = _several(live, path)
     ns = sorted(set(rows["n"].to_pylist()))
     told = [f"n = {' to '.join(f'{n:,}' for n in dict.fromkeys((ns[0], ns[-1])))}"] if ns[-1] > 1 else []
-    runs = set(rows["seeds"].to_pylist()) if "seeds" in rows.column_names else {len(set(_seeds(rows)))} - {0}
+    # of a transfer each side has as many nets
+    each_side = {max(map(len, map(set, zip(*_seeds(rows), strict=True))), default=0)} - {0}
+    runs = set(rows["seeds"].to_pylist()) if "seeds" in rows.column_names else each_side
     many = [" to ".join(str(one) for one in dict.fromkeys((min(runs), max(runs)))) if runs else ""]
     return ", ".join([*told, *(f"{one} {'seed' if one == '1' else 'seeds'}" for one in many if one)])
 
