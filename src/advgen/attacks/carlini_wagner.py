@@ -95,6 +95,8 @@ class Descent:
     seen_B: Tensor
     """It at the last look."""
     going_B: Tensor
+    room: tuple[Tensor, Tensor]
+    """For the images and the changes of a step: written over and over, since new memory is slower."""
 
     @classmethod
     def begin(cls, x_BCHW: Tensor, goal: Goal, c_B: Tensor) -> Descent:
@@ -102,7 +104,8 @@ class Descent:
         u_BCHW, infinite_B = 2 * torch.atanh((2 * x_BCHW - 1) * (1 - 1e-6)), torch.full_like(c_B, math.inf)
         moments, going_B = (torch.zeros_like(u_BCHW), torch.zeros_like(u_BCHW)), torch.ones_like(c_B).bool()
         best = x_BCHW.clone(), infinite_B.clone()
-        return cls(x_BCHW, goal, c_B, u_BCHW, moments, *best, infinite_B.clone(), infinite_B, going_B)
+        room = torch.empty_like(u_BCHW), torch.empty_like(u_BCHW)
+        return cls(x_BCHW, goal, c_B, u_BCHW, moments, *best, infinite_B.clone(), infinite_B, going_B, room)
 
     def look(self) -> None:
         """Leave alone from now on what has not come further since the last look."""
@@ -113,21 +116,24 @@ class Descent:
         """The state of some images."""
         moments = self.moments[0][rows], self.moments[1][rows]
         tensors = (self.u_BCHW, self.best_BCHW, self.size_B, self.loss_B, self.seen_B, self.going_B)
-        u, *others = (one[rows] for one in tensors)
-        return Descent(self.x_BCHW[rows], self.goal.take(rows), self.c_B[rows], u, moments, *others)
+        u, best, size, loss, seen, going = (one[rows] for one in tensors)
+        room = torch.empty_like(u), torch.empty_like(u)
+        aimed = self.x_BCHW[rows], self.goal.take(rows), self.c_B[rows]
+        return Descent(*aimed, u, moments, best, size, loss, seen, going, room)
 
 
 def _advance(model: nn.Module, now: Descent, taken: Tensor, spec: CarliniWagnerAttack) -> Tensor:
     """One step of Adam; `taken` counts them."""
-    x_adv_BCHW = torch.sigmoid(now.u_BCHW)
+    x_adv_BCHW, change_BCHW = now.room
+    torch.sigmoid(now.u_BCHW, out=x_adv_BCHW)
     with torch.enable_grad():
-        logits_BK = model(x_adv_BCHW.requires_grad_())
+        shown_BCHW = x_adv_BCHW.detach().requires_grad_()
+        logits_BK = model(shown_BCHW)
     margin_B, slope_BK = now.goal.slope(logits_BK.detach())
     # the gradient of the hinge is handed to autograd, which would take longer to find it
     slope_BK *= (-now.c_B * (margin_B <= spec.confidence))[:, None]
-    (gradient_BCHW,) = torch.autograd.grad(logits_BK, x_adv_BCHW, slope_BK)
-    x_adv_BCHW = x_adv_BCHW.detach()
-    change_BCHW = x_adv_BCHW - now.x_BCHW
+    (gradient_BCHW,) = torch.autograd.grad(logits_BK, shown_BCHW, slope_BK)
+    torch.sub(x_adv_BCHW, now.x_BCHW, out=change_BCHW)
     norm_B = torch.linalg.vector_norm(change_BCHW, dim=(1, 2, 3))
     loss_B = norm_B.square().addcmul_(now.c_B, (spec.confidence - margin_B).clamp_min_(0))
     torch.minimum(now.loss_B, loss_B, out=now.loss_B)
@@ -135,10 +141,10 @@ def _advance(model: nn.Module, now: Descent, taken: Tensor, spec: CarliniWagnerA
     replace(now.best_BCHW, better_B, x_adv_BCHW)
     torch.where(better_B, norm_B, now.size_B, out=now.size_B)
     torch.add(gradient_BCHW, change_BCHW, alpha=2, out=change_BCHW)
-    slope_BCHW = torch.ops.aten.sigmoid_backward(change_BCHW, x_adv_BCHW)
+    torch.ops.aten.sigmoid_backward.grad_input(change_BCHW, x_adv_BCHW, grad_input=change_BCHW)
     adam(
         [now.u_BCHW],
-        [slope_BCHW],
+        [change_BCHW],
         [now.moments[0]],
         [now.moments[1]],
         [],

@@ -147,15 +147,15 @@ def _minimise(
             descent_BP = inverse.vector_BP
             if len(rows_B) == 0:
                 break
-        direction_BP = inverse.times_vector().mul_(free_BP)
-        trial_BP = torch.addcmul(z_BP, direction_BP, length_B[:, None], value=-1).clamp_(0, 1)
+        direction_BP = inverse.times_vector(length_B)
+        trial_BP = torch.addcmul(z_BP, direction_BP, free_BP, value=-1, out=direction_BP).clamp_(0, 1)
         trial_value_B, trial_gradient_BP, trial_reached_B = evaluate(trial_BP, rows_B)
-        predicted_B = torch.linalg.vecdot(descent_BP, trial_BP - z_BP)
+        predicted_B = torch.linalg.vecdot(descent_BP, torch.sub(trial_BP, z_BP, out=inverse.step_BP))
         accepted_B = going_B & (trial_value_B <= value_B + SUFFICIENT * predicted_B)
-        next_BP = replace(trial_BP, ~accepted_B, z_BP)
+        z_BP = replace(trial_BP, ~accepted_B, z_BP)
         next_gradient_BP = replace(trial_gradient_BP, ~accepted_B, gradient_BP)
-        inverse.learn((z_BP, next_BP), (gradient_BP, next_gradient_BP))
-        z_BP, gradient_BP = next_BP, next_gradient_BP
+        inverse.learn(next_gradient_BP, gradient_BP)
+        gradient_BP = next_gradient_BP
         length_B = torch.where(accepted_B, 1, length_B / 2)
         value_B = torch.where(accepted_B, trial_value_B, value_B)
         reached_B = torch.where(accepted_B, trial_reached_B, reached_B)
@@ -198,12 +198,15 @@ class InverseHessian:
             setattr(taken, name, getattr(self, name).index_select(0, rows))
         return taken
 
-    def learn(self, places: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor]) -> None:
-        """Add a step, from the first place (B, P) to the second, and the change of the gradient from there to here."""
-        slot = self.count % self.memory
+    @property
+    def step_BP(self) -> Tensor:
+        """Where the next step is to be written, before its change is learnt."""
+        return self.rows_BNP[:, self.count % self.memory]
+
+    def learn(self, gradient_BP: Tensor, before_BP: Tensor) -> None:
+        """Add the step that was written and what it changed of the gradient; a change of nothing has no weight."""
+        torch.sub(gradient_BP, before_BP, out=self.rows_BNP[:, self.memory + self.count % self.memory])
         self.count += 1
-        torch.sub(places[1], places[0], out=self.rows_BNP[:, slot])
-        torch.sub(gradients[1], gradients[0], out=self.rows_BNP[:, self.memory + slot])
 
     def _look(self) -> Tensor:
         """Take in the pair that was learnt last; products of the vector with all pairs and itself, (B, N)."""
@@ -222,8 +225,8 @@ class InverseHessian:
         self.products_BNM[:, slot, slot] = torch.where(learns_B, curvature_B, 1)
         return vector_BN
 
-    def times_vector(self) -> Tensor:
-        """The approximation times the vector; before any pair is known, the vector at length one."""
+    def times_vector(self, factor_B: Tensor) -> Tensor:
+        """The approximation times the vector and a factor; before any pair is known, the vector at length one."""
         memory, along_BN = self.memory, self._look()
         order_N, scale_B1 = self.orders[self.count % memory], self.scale_B[:, None].double()
         # of the steps with the changes, and of the changes with each other, the oldest first
@@ -239,4 +242,5 @@ class InverseHessian:
         weight_BN = torch.empty_like(along_BN).index_copy_(1, order_N, by_age_BN)
         alone_B = along_BN[:, -1].rsqrt().clamp_max_(1e12)
         weight_BN[:, -1] = torch.where(self.scale_B > 0, self.scale_B, alone_B)
+        weight_BN *= factor_B[:, None]
         return torch.bmm(weight_BN[:, None].to(self.rows_BNP.dtype), self.rows_BNP).squeeze(1)

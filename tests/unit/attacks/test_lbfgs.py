@@ -22,7 +22,13 @@ def updated(inverse, step, change):
 def times(approximation, vectors):
     """An approximation times vectors."""
     approximation.vector_BP.copy_(vectors)
-    return approximation.times_vector()
+    return approximation.times_vector(vectors.new_ones(len(vectors)))
+
+
+def learn(approximation, step, change):
+    """Have a pair learnt."""
+    approximation.step_BP.copy_(step)
+    approximation.learn(change, torch.zeros_like(change))
 
 
 def test_a_product_is_that_of_the_pairs_of_the_last_steps_scaled_by_the_latest():
@@ -37,8 +43,7 @@ def test_a_product_is_that_of_the_pairs_of_the_last_steps_scaled_by_the_latest()
         if turn == 4:
             change[1] = -step[1]  # along which the gradient fell: not learned
         accepted = torch.tensor([True, turn != 2])
-        moved = accepted[:, None] * torch.stack([step, change])
-        approximation.learn((vectors, vectors + moved[0]), (-vectors, moved[1] - vectors))
+        learn(approximation, step, accepted[:, None] * change)
         for row in range(2):
             useful = accepted[row] and step[row] @ change[row] > 0
             learned[row].append((step[row], change[row]) if useful else None)
@@ -52,6 +57,8 @@ def test_a_product_is_that_of_the_pairs_of_the_last_steps_scaled_by_the_latest()
     assert [pairs.count(None) for pairs in learned] == [0, 2]
     taken = approximation.take(torch.tensor([1]))
     torch.testing.assert_close(times(taken, vectors[1:]), times(approximation, vectors)[1:])
+    half = taken.times_vector(vectors.new_full((1,), 0.5))
+    torch.testing.assert_close(2 * half, times(approximation, vectors)[1:])
 
 
 def test_pairs_of_next_to_no_curvature_are_not_learned():
@@ -60,8 +67,8 @@ def test_pairs_of_next_to_no_curvature_are_not_learned():
     step[:, 0], change[:, 1] = 1, 1
     change[0, 0], change[1, 0] = 0.9e-8, 1.1e-8
     approximation = InverseHessian(step, 2)
-    approximation.learn((torch.zeros_like(step), step), (torch.zeros_like(step), change))
-    approximation.times_vector()
+    learn(approximation, step, change)
+    approximation.times_vector(step.new_ones(2))
     assert approximation.known_BN.sum(1).tolist() == [0, 2]
 
 
