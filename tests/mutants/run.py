@@ -61,6 +61,7 @@ TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         "metrics/chance.py": ("tests/unit/metrics/test_sanity.py", "tests/unit/metrics/test_traps.py"),
         "metrics/calibration.py": ("tests/unit/metrics/test_distribution.py",),
         "metrics/sanity.py": ("tests/unit/metrics/test_sanity.py", "tests/unit/metrics/test_sanity_by_hand.py"),
+        "metrics/paths.py": SUMMARIES,
         "metrics/published.py": ("tests/unit/metrics/test_published.py",),
         "metrics/score.py": ("tests/unit/metrics/test_score.py",),
         "metrics/worst_case.py": ("tests/unit/metrics/test_worst_case.py",),
