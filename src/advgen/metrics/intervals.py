@@ -75,6 +75,23 @@ def rank_correlation(
     return float(found_R[0]), float(low), float(high)
 
 
+def over_runs_and_images(
+    values: ArrayLike, images: tuple[float, float], share: bool = False, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of one number per run with an interval over runs and images together, (mean, low, high).
+
+    `images` is how far the interval over the images of one run reaches below and above: runs share their images, so it
+    does not shrink with runs. It is joined in quadrature with Student's half width over runs, of which one run has
+    none. A `share` stays within 0 and 1. Where each image is known in each run, `over_runs` is the sharper one.
+    """
+    values_R = np.asarray(values, dtype=np.float64)
+    mean, half = float(values_R.mean()), 0.0
+    if len(values_R) > 1:
+        half = over_runs(values_R[:, None], confidence=confidence)[2] - mean
+    low, high = mean - math.hypot(images[0], half), mean + math.hypot(images[1], half)
+    return (mean, max(0.0, low), min(1.0, high)) if share else (mean, low, high)
+
+
 def over_runs(values: ArrayLike, rate: bool = False, confidence: float = 0.95) -> tuple[float, float, float]:
     """Mean of `values` (runs, images) with an interval over runs and images together, (mean, low, high).
 
