@@ -62,7 +62,7 @@ def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
 
 def _measures(spec: GanComparisonFigure) -> list[str]:
     """Those asked for; the classes that the judge counts have beside them those that a second classifier finds, too."""
-    shown = list(spec.measures)
+    shown: list[str] = list(spec.measures)
     if "classes" in shown and "classes_both" not in shown:
         shown.insert(shown.index("classes") + 1, "classes_both")
     return shown
