@@ -70,6 +70,21 @@ def inversions_beat_trivial_ones(inversion: pa.Table) -> list[Check]:
     return checks
 
 
+def guesses_beat_random_starts(inversion: pa.Table) -> list[Check]:
+    """A search that begins at an encoder's guess ends nearer to its image than the same search from a random start."""
+    columns = ["inversion", "generator", "seed", "first_start", "start", "index", "mse"]
+    rows = inversion.select(columns).to_pandas()
+    rows = rows[rows["first_start"] == "encoder"]
+    checks = []
+    for (inversion_, name, seed), one in rows.groupby(["inversion", "generator", "seed"]):
+        starts = one.pivot(index="index", columns="start", values="mse")
+        if 1 in starts:
+            subject = f"{name} seed {seed} in {inversion_}"
+            guess, random = (starts[start].to_numpy(float) for start in (0, 1))
+            checks.append(_beaten("an encoder's guess beats a random start", subject, guess, random, "MSE"))
+    return checks
+
+
 def matched_moments_beat_a_fitted_gaussian(quality: pa.Table) -> list[Check]:
     """Draws from N(0, I) decode better where training has matched moments than draws fitted to what has not.
 
@@ -193,7 +208,7 @@ BASELINES: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("interpolation",): (paths_beat_a_pixel_blend,),
     ("gan_quality",): (distances_lie_above_real_images, classes_are_counted_alike),
     ("reconstructions",): (reconstructions_beat_trivial_ones,),
-    ("inversion",): (inversions_beat_trivial_ones,),
+    ("inversion",): (inversions_beat_trivial_ones, guesses_beat_random_starts),
     ("autoencoder_quality",): (matched_moments_beat_a_fitted_gaussian,),
 }
 """By the kinds of tables that they look at."""

@@ -55,8 +55,28 @@ def test_reconstructions_and_inversions_must_beat_what_needs_no_network():
     names = {"inversion": ["i"] * 2 * N, "generator": ["g"] * 2 * N, "seed": [0] * 2 * N}
     starts = {name: [*values, *values + 0.05] for name, values in errors.items()}
     starts["mse"] = [*errors["mse"], *errors["mse"] + 9]  # another start, which is not the best
+    names |= {"first_start": ["random"] * 2 * N, "index": [*range(N)] * 2, "start": [0] * N + [1] * N}
     found = check_baselines({"inversion": pa.table({**names, "best": [True] * N + [False] * N, **starts})})
     assert [(one["n"], one["holds"]) for one in found] == [(N, True), (N, False)]
+
+
+def test_an_encoders_guess_must_beat_a_random_start():
+    """Of each image in the same search; where there is but one start, nothing is compared."""
+    random = RANDOM.random(N)
+    search = {"inversion": ["i"] * 2 * N, "generator": ["g"] * 2 * N, "seed": [0] * 2 * N, "best": [True] * 2 * N}
+    search |= {"index": [*range(N), *range(N)], "start": [0] * N + [1] * N, "first_start": ["encoder"] * 2 * N}
+
+    def checked(guess, **changed):
+        errors = {"mse": [*guess, *random], "mse_principal": [9.0] * 2 * N, "mse_nearest": [9.0] * 2 * N}
+        found = check_baselines({"inversion": pa.table({**search, **errors, **changed})})
+        return [one for one in found if one["check"] == "an encoder's guess beats a random start"]
+
+    (one,) = checked(random - 0.1)
+    assert (one["subject"], one["kind"], one["holds"], one["n"]) == ("g seed 0 in i", "warning", True, N)
+    assert one["estimate"] == pytest.approx(-0.1)
+    assert not checked(random + 0.1)[0]["holds"]
+    assert checked(random - 0.1, first_start=["random"] * 2 * N) == []
+    assert checked(random - 0.1, start=[0] * 2 * N, index=[*range(2 * N)]) == []
 
 
 def test_matched_moments_must_beat_the_best_fitted_gaussian_of_their_size():
