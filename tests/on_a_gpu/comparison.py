@@ -35,6 +35,7 @@ TOLERANCES = {
     "interpolation_summary": Tolerance(0.1, 0.05),
     "inversion_summary": Tolerance(0.1, 0.05),
     "linearity_summary": Tolerance(0.05, 0.02),
+    "published": Tolerance(0.1, 0.1),
     "robustness": Tolerance(0.05, 0.1),
     "sanity_checks": Tolerance(0.1, 0.1),
     "transfer": Tolerance(0.05, 0.1),

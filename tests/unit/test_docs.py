@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from advgen.commands.docs import TEMPLATE
-from advgen.commands.quoted import QUOTED, STUDY, in_order, joined, with_numbers
+from advgen.commands.quoted import QUOTED, STUDY, in_order, with_numbers
 from advgen.core.catalog import TABLES
 from advgen.core.provenance import Stamp
 from advgen.driver.plan import build
 from advgen.io.tables import arrow_table, write_table
-from advgen.metrics.intervals import wilson
+from advgen.metrics.intervals import joined, wilson
 from advgen.metrics.published import PUBLISHED, VALUES
 from advgen.study.load import load_file
 

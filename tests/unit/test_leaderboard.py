@@ -106,6 +106,7 @@ def test_examples_of_other_nets_and_rounded_ones_stand_beside(tmp_path: Path) ->
     shown = {name: rows[name] for name in ("index", "label", "predicted_clean", "predicted_rounded")}
     shown |= {"study": "transfer", "source": "other", "source_seed": 0, "tested_on": "mnist", "norm": "linf"}
     shown |= {"target": "net", "target_seed": 0, "predicted": [1] * 3 + [0] * 5, **dict.fromkeys(SIZES, 0.1)}
+    shown |= {"predicted_unaimed": 0}
     for name, eps, amplified in (("pgd", 0.1, False), ("far", 0.3, False), ("loud", 0.1, True)):
         path = tmp_path / f"transferred/transfer/other--seed0--{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)

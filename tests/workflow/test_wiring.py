@@ -191,6 +191,7 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     judged += [
         ("invert", "inversion"),
         ("inpaint", "inpainting"),
+        ("interpolate", "interpolation"),
         ("transfer", "row"),
         ("transfer", "examples"),
         ("certify", "radii"),

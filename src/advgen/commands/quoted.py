@@ -6,19 +6,17 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from math import hypot
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import yaml
-from numpy.typing import ArrayLike
 
 from advgen.cv.cells import cell, selected
 from advgen.cv.live_values import LiveValue, find
 from advgen.io.tables import read_table
-from advgen.metrics.intervals import over_runs, wilson
+from advgen.metrics.intervals import joined, wilson
 from advgen.metrics.published import PUBLISHED, VALUES
 
 QUOTED = re.compile(r"\{\{\s*(?P<what>\w+)(?P<asked>\(.*?)\}\}")
@@ -291,22 +289,6 @@ def _over_seeds(live: LiveValue, rows: pa.Table) -> Shown:
         if len(means := [values_N[seeds_N == seed].mean() for seed in np.unique(seeds_N)]) > 1:
             of_seeds.append(means)
     return joined(mean, of_seeds, images, live.column in SHARES | OF_RIGHT)
-
-
-def joined(mean: float, of_seeds: Iterable[ArrayLike], images: tuple[float, float], share: bool) -> Shown:
-    """A mean with an interval over seeds and images.
-
-    `of_seeds` are the means of each seed, once for every kind of seed (of the source, of the target); `images` is how
-    far the interval over the images of one run reaches below and above. Runs share their images, so that does not
-    shrink with runs. Student's half widths over seeds and those over images are joined in quadrature.
-    """
-    halves = [mean_and_ends[2] - mean_and_ends[0] for mean_and_ends in (over_runs(_column(one)) for one in of_seeds)]
-    low, high = mean - hypot(images[0], *halves), mean + hypot(images[1], *halves)
-    return (mean, max(0.0, low), min(1.0, high)) if share else (mean, low, high)
-
-
-def _column(values: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.asarray(values, dtype=np.float64)[:, None]
 
 
 def published(live: LiveValue) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from advgen.metrics.chance import CONFIDENCE, LEAST_N, NET
 from advgen.metrics.intervals import paired_difference
+from advgen.metrics.paths import halfway, largest_steps
 from advgen.metrics.sanity import Check, Test, binary_difference, statistical, tested
 
 
@@ -66,6 +67,21 @@ def inversions_beat_trivial_ones(inversion: pa.Table) -> list[Check]:
         for baseline, words in TRIVIAL.items():
             subject = f"{name} seed {seed} in {inversion_}"
             checks.append(_beaten(f"inversion beats {words}", subject, one["mse"], one[baseline], "MSE"))
+    return checks
+
+
+def guesses_beat_random_starts(inversion: pa.Table) -> list[Check]:
+    """A search that begins at an encoder's guess ends nearer to its image than the same search from a random start."""
+    columns = ["inversion", "generator", "seed", "first_start", "start", "index", "mse"]
+    rows = inversion.select(columns).to_pandas()
+    rows = rows[rows["first_start"] == "encoder"]
+    checks = []
+    for (inversion_, name, seed), one in rows.groupby(["inversion", "generator", "seed"]):
+        starts = one.pivot(index="index", columns="start", values="mse")
+        if 1 in starts:
+            subject = f"{name} seed {seed} in {inversion_}"
+            guess, random = (starts[start].to_numpy(float) for start in (0, 1))
+            checks.append(_beaten("an encoder's guess beats a random start", subject, guess, random, "MSE"))
     return checks
 
 
@@ -142,6 +158,39 @@ def attacks_beat_their_controls(examples: pa.Table) -> list[Check]:
     return checks
 
 
+def transferred_examples_beat_noise(transferred: pa.Table) -> list[Check]:
+    """Examples of one net fool another more often than noise of the same norms does, if noise does at all."""
+    keys = ["study", "source", "source_seed", "attack", "target", "target_seed"]
+    columns = [*keys, "norm", "label", "predicted_clean", "predicted", "predicted_unaimed"]
+    rows = transferred.select(columns).to_pandas()
+    own = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
+    rows = rows[(rows["predicted_clean"] == rows["label"]) & (rows["norm"] != "none") & ~own]
+    checks = []
+    for (study, source, seed, attack, target, target_seed), one in rows.groupby(keys):
+        aimed, unaimed = ((one[name] != one["label"]).to_numpy() for name in ("predicted", "predicted_unaimed"))
+        if unaimed.any():
+            check = "transferred examples beat noise of the same norms"
+            subject = f"{attack} from {source} seed {seed} on {target} seed {target_seed} in {study}"
+            checks.append(_below(check, subject, binary_difference(unaimed, aimed), len(one), "success"))
+    return checks
+
+
+PATH = ["interpolation", "model", "seed"]
+
+
+def paths_beat_a_pixel_blend(interpolation: pa.Table) -> list[Check]:
+    """Paths through a latent space meet fewer third classes, and are smoother, than a blend of the two images is."""
+    columns = [*PATH, "pair", "frame", "label_from", "label_to", "judged", "change", "judged_blend", "change_blend"]
+    checks = []
+    for (name, model, seed), frames in interpolation.select(columns).to_pandas().groupby(PATH):
+        subject, middle, steps = f"{model} seed {seed} in {name}", halfway(frames), largest_steps(frames)
+        third = binary_difference(*(middle[column].to_numpy() for column in ("third", "third_blend")))
+        checks.append(_below("a third class is rarer than in pixel blends", subject, third, len(middle), "rate"))
+        jump, blend = (steps[column].to_numpy(float) for column in ("change", "change_blend"))
+        checks.append(_beaten("paths are smoother than pixel blends", subject, jump, blend, "the largest step"))
+    return checks
+
+
 def _beaten(check: str, subject: str, ours_N: Any, baseline_N: Any, unit: str) -> Check:
     """Our errors must be below those of a trivial baseline, by the paired interval; a warning where they are not."""
     return _below(
@@ -160,9 +209,11 @@ def _below(check: str, subject: str, difference: tuple[float, float, float], n: 
 BASELINES: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("inpainting",): (generators_beat_the_fill,),
     ("examples",): (attacks_beat_their_controls,),
+    ("transferred",): (transferred_examples_beat_noise,),
+    ("interpolation",): (paths_beat_a_pixel_blend,),
     ("gan_quality",): (distances_lie_above_real_images, classes_are_counted_alike),
     ("reconstructions",): (reconstructions_beat_trivial_ones,),
-    ("inversion",): (inversions_beat_trivial_ones,),
+    ("inversion",): (inversions_beat_trivial_ones, guesses_beat_random_starts),
     ("autoencoder_quality",): (matched_moments_beat_a_fitted_gaussian,),
 }
 """By the kinds of tables that they look at."""

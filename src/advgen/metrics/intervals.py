@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,37 @@ def rank_correlation(
     tail = (1 - confidence) / 2
     low, high = np.quantile(found_R[1:], [tail, 1 - tail])
     return float(found_R[0]), float(low), float(high)
+
+
+def over_runs_and_images(
+    values: ArrayLike, images: tuple[float, float], share: bool = False, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of one number per run with an interval over runs and images together, (mean, low, high).
+
+    See `joined`; one run has no interval over runs. Where each image is known in each run, `over_runs` is sharper.
+    """
+    values_R = np.asarray(values, dtype=np.float64)
+    return joined(float(values_R.mean()), [values_R] if len(values_R) > 1 else [], images, share, confidence)
+
+
+def joined(
+    mean: float,
+    of_runs: Iterable[ArrayLike],
+    images: tuple[float, float],
+    share: bool = False,
+    confidence: float = 0.95,
+) -> tuple[float, float, float]:
+    """A mean with an interval over runs and images together, (mean, low, high).
+
+    `of_runs` has one number for each run, once for every kind of run (nets that attack, nets that are attacked).
+    `images` is how far the interval over the images of one run reaches below and above: runs share their images, so it
+    does not shrink with runs. It is joined in quadrature with Student's half widths over runs. A `share` stays within
+    0 and 1.
+    """
+    intervals = (over_runs(np.asarray(one, dtype=np.float64)[:, None], confidence=confidence) for one in of_runs)
+    halves = [high - middle for middle, _, high in intervals]
+    low, high = mean - math.hypot(images[0], *halves), mean + math.hypot(images[1], *halves)
+    return (mean, max(0.0, low), min(1.0, high)) if share else (mean, low, high)
 
 
 def over_runs(values: ArrayLike, rate: bool = False, confidence: float = 0.95) -> tuple[float, float, float]:

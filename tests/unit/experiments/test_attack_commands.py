@@ -6,7 +6,7 @@ import torch
 
 from advgen.attacks.pgd import pgd
 from advgen.experiments.convergences.run import trajectory
-from advgen.experiments.transfers.run import cell
+from advgen.experiments.transfers.run import cell, fooled_mean, shuffled
 from advgen.io.checkpoints import build
 from advgen.specs.attacks import PgdAttack
 from advgen.specs.networks import FcNetwork
@@ -64,5 +64,24 @@ def test_what_rounding_undoes_after_the_last_step_fools_no_more(levels, fooled):
 
 def test_a_cell_counts_errors_as_they_are_clean_and_rounded():
     answer = {"predicted": [1, 1, 1, 0], "predicted_rounded": [1, 0, 0, 0], "predicted_clean": [0, 0, 0, 0]}
+    answer["predicted_unaimed"] = [0, 0, 1, 1]
     found = cell({name: np.array(told) for name, told in answer.items()}, np.zeros(4, int))
     assert (found["error"], found["error_rounded"], found["clean_error"]) == (0.75, 0.25, 0.0)
+    assert found["error_unaimed"] == 0.5
+
+
+def test_the_control_of_a_transfer_moves_each_change_to_other_pixels():
+    clean, change = torch.rand(3, 2, 4, 4), torch.randn(3, 2, 4, 4)
+    control = shuffled(clean, clean + change, 0, [5, 6, 7])
+    moved = (control - clean).flatten(2)
+    assert not torch.allclose(moved, change.flatten(2))
+    torch.testing.assert_close(moved.sort(2).values, change.flatten(2).sort(2).values, atol=1e-5, rtol=1e-4)
+    ratio = moved[:, 0] * moved[:, 1]  # channels move together, so their products stay
+    torch.testing.assert_close(ratio.sort(1).values, change.prod(1).flatten(1).sort(1).values, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(shuffled(clean[1:2], (clean + change)[1:2], 0, [6]), control[1:2])  # whatever the batch
+
+
+def test_sizes_are_of_the_changes_that_fooled_their_own_net():
+    own = {"predicted_clean": np.array([0, 0, 1, 0]), "predicted": np.array([1, 0, 1, 2])}
+    assert fooled_mean(np.array([0.1, 9, 9, 0.3]), own, np.zeros(4)) == pytest.approx(0.2)
+    assert fooled_mean(np.ones(4), {**own, "predicted": np.zeros(4)}, np.zeros(4)) is None

@@ -32,12 +32,14 @@ from advgen.experiments.attacks import (
 )
 from advgen.experiments.attacks.complexity_curves import short
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
+from advgen.experiments.autoencoders import reconstructions
+from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
 from advgen.experiments.classifiers import test_errors
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.experiments.convergences.convergence import right_after
-from advgen.experiments.gans import gan_samples
-from advgen.experiments.gans.experiment import GanSamplesFigure
+from advgen.experiments.gans import gan_comparison, gan_samples
+from advgen.experiments.gans.experiment import GanComparisonFigure, GanSamplesFigure
 from advgen.experiments.gans.gan_samples import _limit
 from advgen.experiments.gans.loss_curves import _scales, spans
 from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
@@ -53,7 +55,7 @@ from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, told
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
-from advgen.metrics.intervals import over_runs, wilson
+from advgen.metrics.intervals import over_runs, over_runs_and_images, wilson
 from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
 
@@ -88,6 +90,41 @@ def test_more_nets_do_not_make_the_interval_narrower() -> None:
     assert alone is not None and pooled is not None
     assert (pooled.low, pooled.high, pooled.n) == (alone.low, alone.high, 4)
     assert pooled.nets.tolist() == [0.5] * 3
+
+
+def test_nets_that_differ_make_the_interval_wider() -> None:
+    """As of a table's rows: Student's half width over nets, joined with Wilson's over images."""
+    one = rows(a=[True, True, False, False])
+    facts = pd.concat([one, one.assign(source_seed=1, robust=[True] * 3 + [False])])
+    found = attacked.accuracy(facts)
+    assert found is not None
+    low, high = np.mean([wilson(2, 4), wilson(3, 4)], axis=0)
+    assert (found.mean, found.low, found.high) == over_runs_and_images([0.5, 0.75], (0.625 - low, high - 0.625), True)
+    assert found.high - found.low > high - low
+
+
+def test_reconstructions_are_told_by_all_test_images_wherever_they_stand() -> None:
+    """Not by the few that are kept to be shown: picture, sentence and table have one number, with its n."""
+    tables = fake_tables()
+    quality = tables["autoencoder_quality"].to_pandas()
+    spec = ReconstructionsFigure(kind="reconstructions", autoencoders=("autoencoder-a", "autoencoder-b"))
+    found = reconstructions.finding(tables, spec)
+    expected = quality.groupby("autoencoder")[["mse", "mse_principal", "class_kept"]].mean()
+    for row in found.rows:
+        assert [row[name] for name in expected] == pytest.approx(list(expected.loc[row["autoencoder"]]))
+        assert row["n"] == 200
+    shown = {text.get_text() for text in reconstructions.draw(tables, spec).findobj(Text)}
+    for error in expected["mse"]:
+        assert any(f"MSE {common.number(error)}" in text for text in shown)
+
+
+def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
+    tables = fake_tables()
+    spec = GanComparisonFigure(kind="gan_comparison", gans=("gan-a",), measures=("classes", "recall"))
+    titles = {text.get_text() for text in gan_comparison.draw(tables, spec).findobj(Text)}
+    assert {"classes covered", "classes by both", "recall"} <= titles
+    (row,) = gan_comparison.finding(tables, spec).rows
+    assert {"classes_both", "classes_both_low", "agreement"} <= set(row)
 
 
 def test_no_rows_have_no_accuracy() -> None:

@@ -11,10 +11,10 @@ import torch
 from advgen import registry
 from advgen.experiments.interpolations import interpolation_strips
 from advgen.experiments.interpolations.run import changes, different_pairs
-from advgen.experiments.interpolations.summary import halfway, third_class
 from advgen.experiments.interpolations.summary import summarise as interpolations
 from advgen.interpolation import alphas, frames
 from advgen.io.checkpoints import build
+from advgen.metrics.paths import halfway, third_class
 from advgen.models.networks import Network
 
 
@@ -37,8 +37,8 @@ def test_ends_equal_the_decoded_latents_exactly(decode, pairs):
     assert not strips_BFCHW.requires_grad
 
 
-def strips(*judged: list[int], labels: tuple[int, int] = (7, 1)) -> pa.Table:
-    """The table of strips of one pair of labels each, with what the judge sees in each frame."""
+def strips(*judged: list[int], labels: tuple[int, int] = (7, 1), blends: list[list[int]] | None = None) -> pa.Table:
+    """The table of strips of one pair of labels each, with what the judge sees in each frame, of pixel blends too."""
     count, length = len(judged), len(judged[0])
     columns = {
         "interpolation": "walk",
@@ -54,6 +54,8 @@ def strips(*judged: list[int], labels: tuple[int, int] = (7, 1)) -> pa.Table:
         "judged": np.concatenate(judged),
         "confidence": 1.0,
         "change": np.tile([float("nan"), *[1 / (length - 1)] * (length - 1)], count),
+        "judged_blend": np.concatenate(blends or judged),
+        "change_blend": np.tile([float("nan"), 0.7, *[0.3 / (length - 2)] * (length - 2)], count),
     }
     return pa.table(pd.DataFrame(columns).sample(frac=1, random_state=0))
 
@@ -71,6 +73,7 @@ def test_figures_and_tables_tell_the_same_rate():
     """One of the third classes is halfway, one nearer to an end: the rate is of those halfway, wherever it stands."""
     table = strips([7, 7, 4, 1, 1], [7, 7, 7, 1, 1], [7, 7, 1, 1, 1], [7, 4, 1, 1, 1])
     assert interpolation_strips._details(table.to_pandas()).startswith("a third class halfway: 25.0 %")
+    assert ", in pixel blends 25.0 %" in interpolation_strips._details(table.to_pandas())
     middle = halfway(table.to_pandas())
     assert sorted(zip(middle["pair"], middle["third"], strict=True)) == [(0, True), (1, False), (2, False), (3, False)]
 
@@ -81,6 +84,14 @@ def test_a_badly_inverted_end_is_no_third_class():
     assert summary["third_class"] == [1 / 3]
     assert summary["ends_kept"] == [0]
     assert interpolations({"interpolation": strips([7, 7, 7, 1, 1], [7, 7, 8, 8, 8])})["ends_kept"] == [1 / 2]
+
+
+def test_a_pixel_blend_has_its_own_third_classes_and_steps():
+    """Its ends are the images themselves: a class that the model's path has at an end may be a third one there."""
+    table = strips([9, 9, 9, 1, 1], [7, 7, 1, 1, 1], blends=[[7, 7, 9, 1, 1], [7, 7, 7, 1, 1]])
+    found = interpolations({"interpolation": table})
+    assert (found["third_class"], found["third_class_blend"]) == ([0], [1 / 2])
+    assert (found["roughness"], found["roughness_blend"]) == ([1 / 4], [pytest.approx(0.7)])
 
 
 def test_frames_lie_at_equal_steps_on_the_line():

@@ -63,12 +63,14 @@ def test_interpolations_count_ends_thirds_and_the_largest_step():
         for frame in range(3):
             one = {"interpolation": "walk", "model": "m", "seed": 0, "pair": pair, "frame": frame}
             step = [np.nan, *change][frame]
+            one |= {"judged_blend": (7, 4, 1)[frame], "change_blend": [np.nan, 0.2 * pair, 1][frame]}
             rows.append({**one, "label_from": 7, "label_to": 1, "judged": judged[frame], "change": step})
     found = pd.DataFrame(interpolations.summarise({"interpolation": columns(rows)})).iloc[0]
     assert found["n"] == 3
     assert found["ends_kept"] == pytest.approx(2 / 3)
     assert found["third_class"] == pytest.approx(1 / 3)
     assert (found["third_class_low"], found["third_class_high"]) == wilson(1, 3)
+    assert (found["third_class_blend"], found["roughness_blend"]) == (1, 1)
     assert found["roughness"] == pytest.approx((0.5 + 0.9 + 0.7) / 3)
     assert (found["roughness_low"], found["roughness_high"]) == bootstrap_mean([0.5, 0.9, 0.7], 0)[1:]
 
@@ -198,6 +200,7 @@ def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
     for module in (inversions, interpolations, inpaintings, linearity):
         monkeypatch.setattr(module, "bootstrap_mean", lambda values, seed: (0.5, seed, seed))
     strip = {"interpolation": "w", "model": "m", "seed": 0, "pair": 0, "label_from": 7, "label_to": 1, "judged": 7}
+    strip |= {"judged_blend": 7, "change_blend": 0.5}
     strips = [{**strip, "frame": frame, "change": 0.5} for frame in range(3)]
     found = interpolations.summarise({"interpolation": columns(strips)})
     assert found["roughness_low"] == [0]

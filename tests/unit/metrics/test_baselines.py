@@ -55,8 +55,28 @@ def test_reconstructions_and_inversions_must_beat_what_needs_no_network():
     names = {"inversion": ["i"] * 2 * N, "generator": ["g"] * 2 * N, "seed": [0] * 2 * N}
     starts = {name: [*values, *values + 0.05] for name, values in errors.items()}
     starts["mse"] = [*errors["mse"], *errors["mse"] + 9]  # another start, which is not the best
+    names |= {"first_start": ["random"] * 2 * N, "index": [*range(N)] * 2, "start": [0] * N + [1] * N}
     found = check_baselines({"inversion": pa.table({**names, "best": [True] * N + [False] * N, **starts})})
     assert [(one["n"], one["holds"]) for one in found] == [(N, True), (N, False)]
+
+
+def test_an_encoders_guess_must_beat_a_random_start():
+    """Of each image in the same search; where there is but one start, nothing is compared."""
+    random = RANDOM.random(N)
+    search = {"inversion": ["i"] * 2 * N, "generator": ["g"] * 2 * N, "seed": [0] * 2 * N, "best": [True] * 2 * N}
+    search |= {"index": [*range(N), *range(N)], "start": [0] * N + [1] * N, "first_start": ["encoder"] * 2 * N}
+
+    def checked(guess, **changed):
+        errors = {"mse": [*guess, *random], "mse_principal": [9.0] * 2 * N, "mse_nearest": [9.0] * 2 * N}
+        found = check_baselines({"inversion": pa.table({**search, **errors, **changed})})
+        return [one for one in found if one["check"] == "an encoder's guess beats a random start"]
+
+    (one,) = checked(random - 0.1)
+    assert (one["subject"], one["kind"], one["holds"], one["n"]) == ("g seed 0 in i", "warning", True, N)
+    assert one["estimate"] == pytest.approx(-0.1)
+    assert not checked(random + 0.1)[0]["holds"]
+    assert checked(random - 0.1, first_start=["random"] * 2 * N) == []
+    assert checked(random - 0.1, start=[0] * 2 * N, index=[*range(2 * N)]) == []
 
 
 def test_matched_moments_must_beat_the_best_fitted_gaussian_of_their_size():
@@ -126,3 +146,48 @@ def test_an_attack_must_beat_its_controls():
     wrong = {**answers, "predicted_unaimed": white, "predicted_clean": np.where(np.arange(N) < 10, 1.0, 0)}
     (one,) = check_baselines({"examples": pa.table({**facts, **wrong})})
     assert one["n"] == N - 10
+
+
+def test_transferred_examples_must_beat_noise_of_their_norms():
+    """Of another net than their own, on the images that it gets right when clean; noise is no attack."""
+    facts = {
+        "study": ["s"] * N,
+        "source": ["a"] * N,
+        "source_seed": [0] * N,
+        "attack": ["pgd"] * N,
+        "norm": ["linf"] * N,
+    }
+    facts |= {"target": ["b"] * N, "target_seed": [1] * N, "label": np.zeros(N), "predicted_clean": np.zeros(N)}
+    rare, often = ((np.arange(N) < share * N).astype(float) for share in (0.1, 0.6))
+    fooled = {**facts, "predicted": often, "predicted_unaimed": rare}
+    (one,) = check_baselines({"transferred": pa.table(fooled)})
+    assert (one["check"], one["subject"]) == (
+        "transferred examples beat noise of the same norms",
+        "pgd from a seed 0 on b seed 1 in s",
+    )
+    assert (one["kind"], one["holds"], one["estimate"]) == ("warning", True, pytest.approx(-0.5))
+    (one,) = check_baselines({"transferred": pa.table({**fooled, "predicted": rare})})
+    assert not one["holds"]
+    own = {"source": ["b"] * N, "source_seed": [1] * N}
+    for none in (own, {"norm": ["none"] * N}, {"predicted_unaimed": np.zeros(N)}):
+        assert check_baselines({"transferred": pa.table({**fooled, **none})}) == []
+    (one,) = check_baselines({"transferred": pa.table({**fooled, "predicted_clean": rare[::-1].copy()})})
+    assert one["n"] == N - N // 10
+
+
+def test_paths_must_beat_a_pixel_blend():
+    """Three frames a pair: a third class in the middle of every blend, of few paths; and the longer step in blends."""
+    rows = [
+        {"interpolation": "walk", "model": "m", "seed": 2, "pair": pair, "frame": frame, "label_from": 7, "label_to": 1}
+        | {"judged": (7, 4 if pair < 20 else 7, 1)[frame], "judged_blend": (7, 4, 1)[frame]}
+        | {"change": (np.nan, 0.5, 0.5)[frame], "change_blend": (np.nan, 0.4, 0.6)[frame]}
+        for pair in range(N)
+        for frame in range(3)
+    ]
+    third, smooth = check_baselines({"interpolation": pa.Table.from_pylist(rows)})
+    assert (third["subject"], third["n"]) == ("m seed 2 in walk", N)
+    assert (third["kind"], third["holds"], third["estimate"]) == ("warning", True, pytest.approx(20 / N - 1))
+    assert (smooth["holds"], smooth["estimate"]) == (True, pytest.approx(-0.1))
+    swapped = {"judged": "judged_blend", "judged_blend": "judged", "change": "change_blend", "change_blend": "change"}
+    turned = [{swapped.get(name, name): value for name, value in row.items()} for row in rows]
+    assert [one["holds"] for one in check_baselines({"interpolation": pa.Table.from_pylist(turned)})] == [False, False]

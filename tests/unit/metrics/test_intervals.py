@@ -9,7 +9,14 @@ import pytest
 from scipy.stats import bootstrap, spearmanr, ttest_1samp
 
 from advgen.metrics import intervals
-from advgen.metrics.intervals import bootstrap_mean, over_runs, paired_difference, rank_correlation, wilson
+from advgen.metrics.intervals import (
+    bootstrap_mean,
+    over_runs,
+    over_runs_and_images,
+    paired_difference,
+    rank_correlation,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (7, 10), (10, 10), (9893, 10000)])
@@ -180,3 +187,26 @@ def test_over_runs_of_a_rate_that_never_varies():
     assert over_runs(np.zeros((3, 300)), rate=True) == (0, -0.01, 0.01)
     with pytest.raises(ValueError, match="two of them"):
         over_runs(np.zeros((1, 300)))
+
+
+def test_runs_and_images_are_joined_in_quadrature():
+    runs = [0.3, 0.4, 0.8]
+    half = ttest_1samp(runs, 0).confidence_interval().high - 0.5
+    mean, low, high = over_runs_and_images(runs, (0.03, 0.04))
+    assert (mean, mean - low, high - mean) == pytest.approx((0.5, math.hypot(half, 0.03), math.hypot(half, 0.04)))
+    assert over_runs_and_images(runs, (0.03, 0.04), share=True) == (pytest.approx(0.5), 0, 1)
+    assert over_runs_and_images([0.2], (0.01, 0.02)) == pytest.approx((0.2, 0.19, 0.22))
+
+
+def test_runs_and_images_joined_hold_the_mean_at_least_as_often_as_promised():
+    """Shares whose images are as hard for every run: what varies by images does not shrink with runs."""
+    random, n, runs = np.random.default_rng(0), 200, 5
+    held = []
+    for _ in range(400):
+        easy_N = random.beta(0.3, 0.3, n)
+        right_RN = random.random((runs, n)) < easy_N
+        ends = np.mean([wilson(int(one.sum()), n) for one in right_RN], axis=0)
+        mean = right_RN.mean()
+        _, low, high = over_runs_and_images(right_RN.mean(1), (mean - ends[0], ends[1] - mean), share=True)
+        held.append(low <= 0.5 <= high)
+    assert np.mean(held) > 0.93

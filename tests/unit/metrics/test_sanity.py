@@ -435,6 +435,7 @@ def transfer(errors, n=1000, eps=None, clean=0.02):
             "error_low": error,
             "error_high": error,
             "error_rounded": error,
+            "error_unaimed": error,
             "clean_error": clean,
         }
         for (source, target), error in errors.items()

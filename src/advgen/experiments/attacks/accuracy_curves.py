@@ -17,7 +17,6 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
 from advgen.figures import common, told
-from advgen.metrics.intervals import wilson
 from advgen.metrics.worst_case import BALLS
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
@@ -124,7 +123,7 @@ def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
 def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     """Share of the images that are right and whose smallest change found is longer than x, with its interval.
 
-    The interval is Wilson's for the number of images, as that of the points; a thin line for each of several nets.
+    The interval is over nets and images, as that of the points; a thin line for each of several nets.
     """
     if rows.empty:
         return
@@ -139,15 +138,16 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     for curve in curves if len(curves) > 1 else ():
         axes.plot(x, curve, color=common.colour(number), linewidth=0.5, alpha=0.6)
     n = int(nets.size().min())
-    ends = np.array([wilson(round(mean / 100 * n), n) for mean in curves.mean(0)])
-    axes.fill_between(x, 100 * ends[:, 0], 100 * ends[:, 1], color=common.colour(number), alpha=0.2, linewidth=0)
+    ends = np.array([attacked.over_nets(shares / 100, n) for shares in curves.T])
+    axes.fill_between(x, 100 * ends[:, 1], 100 * ends[:, 2], color=common.colour(number), alpha=0.2, linewidth=0)
     axes.plot(x, curves.mean(0), color=common.colour(number), linewidth=1.5)
     axes.plot(0, 100 * rows["clean"].mean(), common.marker(number)[0], color=common.colour(number), clip_on=False)
     axes.lines[-1].set_markerfacecolor("white")
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % Wilson intervals; grey dots: the commonest class"
+    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % intervals over nets and images"
+    words += "; grey dots: the commonest class"
     words += attacked.seeds_shown(facts, "thin lines")
     if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
         words += "; at each radius: right under all attacks of the panel up to it, dotted: under the same unaimed"

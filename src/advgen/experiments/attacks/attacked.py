@@ -15,7 +15,7 @@ from advgen.experiments.attacks.summary import from_other_nets, met_by
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance, commonest
-from advgen.metrics.intervals import wilson
+from advgen.metrics.intervals import over_runs_and_images, wilson
 from advgen.metrics.worst_case import BALLS, SIZES, SLACK
 
 KINDS = {
@@ -107,17 +107,23 @@ def accuracy(rows: pd.DataFrame, column: str = "robust") -> Accuracy | None:
     """Share of the images that are right in all rows about them, the mean over nets; None without rows.
 
     Under attack, nets at chance do not count: what says the same of all images is never fooled.
-    The interval is Wilson's for the number of images at that mean: nets share their images, so more of them do not
-    make it narrower.
+    The interval is over nets and images: nets share their images, so more of them do not make it narrower than Wilson's
+    for these.
     """
     rows = rows if column == "clean" else rows[rows["learnt"]]
     if rows.empty:
         return None
     right = rows.groupby(["source", "source_seed", "index"])[column].min()
     nets = right.groupby(["source", "source_seed"]).agg(["mean", "size"])
-    mean, n = float(nets["mean"].mean()), int(nets["size"].min())
-    low, high = wilson(round(mean * n), n)
-    return Accuracy(mean, low, high, n, nets["mean"].to_numpy(float))
+    each, n = nets["mean"].to_numpy(float), int(nets["size"].min())
+    return Accuracy(*over_nets(each, n), n, each)
+
+
+def over_nets(shares_R: NDArray[np.float64], n: int) -> tuple[float, float, float]:
+    """Mean of the nets' shares of the same `n` images with an interval over nets and images, (mean, low, high)."""
+    low, high = np.mean([wilson(round(share * n), n) for share in shares_R], axis=0)
+    mean = float(shares_R.mean())
+    return over_runs_and_images(shares_R, (mean - low, high - mean), share=True)
 
 
 def control(rows: pd.DataFrame) -> Accuracy | None:

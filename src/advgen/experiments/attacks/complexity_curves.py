@@ -102,8 +102,8 @@ def short(value: float) -> str:
 
 
 def _details(facts: pd.DataFrame, x: str) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
-    words += "dots: the commonest class"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; "
+    words += "bars: 95 % intervals over nets and images; dots: the commonest class"
     words += attacked.seeds_shown(facts)
     pooled = facts.groupby(["line", x])["source"].nunique().max() > 1
     return words + ("; classifiers alike in both are averaged" if pooled else "")

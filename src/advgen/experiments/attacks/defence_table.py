@@ -107,7 +107,8 @@ def _head(rows: pd.DataFrame, budget: bool) -> str:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; small: 95 % Wilson interval"
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image"
+    words += "; small: 95 % interval over nets and images"
     several = facts.groupby("source")["source_seed"].nunique().max() > 1
     words += ", accuracy under the same change unaimed"
     words += ", range over seeds; means over seeds" if several else ""

@@ -98,7 +98,7 @@ def _details(facts: pd.DataFrame) -> str:
     if facts.empty:
         return "no attack with a budget"
     words = f"clean accuracy (open marks) and under every attack up to each eps ({_attacks(facts)}); "
-    words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % Wilson intervals over images, thin: each net"
+    words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % intervals over nets and images, thin: each net"
     words += ", dotted: under the same changes unaimed"
     return words + attacked.from_others(facts)
 

@@ -93,7 +93,8 @@ def _control(axes: Axes, y: float, right: attacked.Accuracy | None, number: int)
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; bars: 95 % Wilson intervals; "
+    words = f"{attacked.counts(facts)}; right on the clean and the attacked image; "
+    words += "bars: 95 % intervals over nets and images; "
     words += "crosses: the same change unaimed; dots: always naming the commonest class"
     return words + attacked.seeds_shown(facts) + attacked.from_others(facts)
 

@@ -80,6 +80,7 @@ class ReconstructionsFigure(FigureSpec):
     def needs(self) -> Iterator[Need]:
         for name in self.autoencoders:
             yield Need("autoencoders", (name,), "reconstructions")
+            yield Need("autoencoders", (name,), "quality")
 
 
 class MomentCurvesFigure(FigureSpec):

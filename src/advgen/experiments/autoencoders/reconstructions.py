@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
+from advgen.metrics.intervals import over_runs_and_images
 
 SMALLEST = 9.0
 
@@ -27,8 +28,9 @@ def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
     images, restored = read_images(table), read_images(table, "reconstruction")
     names = common.in_order(spec.autoencoders, facts["autoencoder"])
     rows = {name: common.first_seed(facts[facts["autoencoder"] == name]) for name in names}
-    trivial = _trivial(rows, table)
-    labels = ["test image", *(f"{name}\nMSE {common.number(rows[name]['mse'].mean())}" for name in names)]
+    quality = _quality(tables)
+    trivial = _trivial(rows, table, quality)
+    labels = ["test image", *(f"{name}\nMSE {common.number(quality.loc[[name], 'mse'].mean())}" for name in names)]
     labels += [f"{name}\nMSE {common.number(error)}" for name, (error, *_) in trivial.items()]
     margin = common.label_width(labels, 0.25 * full)
 
@@ -38,7 +40,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
     width = min(room, 16.0 * columns)
     bands = [range(start, min(start + columns, count)) for start in range(0, count, columns)]
     height = common.grid_height(width, len(labels), columns, images.shape[1:])
-    details = _details(rows)
+    details = _details(quality.loc[names])
     head = common.heading_height(full, details)
     page = common.Page(full, head + len(bands) * (height + 3) - 2)
     page.heading(0, 0, full, "Reconstructions", details)
@@ -59,49 +61,59 @@ def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
     return page.figure
 
 
-def _trivial(rows: dict[str, pd.DataFrame], table: pa.Table) -> dict[str, tuple[float, pd.Index, NDArray[np.float32]]]:
+def _quality(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """What was measured on all test images, by autoencoder, a row per seed; only the first images are kept."""
+    return common.frame(tables["autoencoder_quality"].drop_columns(["spectrum"])).set_index("autoencoder")
+
+
+def _trivial(
+    rows: dict[str, pd.DataFrame], table: pa.Table, quality: pd.DataFrame
+) -> dict[str, tuple[float, pd.Index, NDArray[np.float32]]]:
     """By name, the error and pictures of what needs no autoencoder: principal components, as many as each size of z."""
-    first = next(iter(rows.values()))
+    name, first = next(iter(rows.items()))
+    error = float(quality.loc[[name], "mse_nearest"].mean())
     found = {}
     sizes = {name: len(one["z"].iloc[0]) for name, one in rows.items()}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         shown = rows[name]
         found[f"{size} principal components"] = (
-            float(shown["mse_principal"].mean()),
+            float(quality.loc[[name], "mse_principal"].mean()),
             shown.index,
             read_images(table, "principal"),
         )
-    nearest = float(first["mse_nearest"].mean()), first.index, read_images(table, "nearest")
-    return {**found, "nearest training image": nearest}
+    return {**found, "nearest training image": (error, first.index, read_images(table, "nearest"))}
 
 
-def _details(rows: dict[str, pd.DataFrame]) -> str:
-    n = common.n_is([len(one) for one in rows.values()])
-    return f"first test images, unselected; MSE over {n}; framed where the judge sees another class than the label"
+def _details(quality: pd.DataFrame) -> str:
+    seeds = quality.groupby(level=0).size().max()
+    words = f"first test images, unselected; MSE over {common.n_is(quality['n'])} test images"
+    words += f", means of up to {seeds} seeds, of which the first is pictured" if seeds > 1 else ""
+    return f"{words}; framed where the judge sees another class than the label"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> told.Finding:
-    """Error and class kept of each autoencoder, beside the mean image."""
-    table = tables["reconstructions"]
-    facts, images = common.frame(table), read_images(table).astype(float)
+    """Error and class kept of each autoencoder, over all test images, beside what needs none."""
+    kept_back, quality = common.frame(tables["reconstructions"]), _quality(tables)
+    names = common.in_order(spec.autoencoders, kept_back["autoencoder"])
     rows, parts = [], []
-    for name in common.in_order(spec.autoencoders, facts["autoencoder"]):
-        one = facts[facts["autoencoder"] == name]
-        mse, kept = told.mean_over_images(one, "mse"), told.kept(one)
+    for name in names:
+        one = quality.loc[[name]]
+        # how much images vary, by those that were kept
+        spread = float(kept_back.loc[kept_back["autoencoder"] == name, "mse"].std()) / math.sqrt(one["n"].min())
+        mse = over_runs_and_images(one["mse"], (1.96 * spread, 1.96 * spread))
+        class_kept, low, high = (float(one[f"class_kept{end}"].mean()) for end in ("", "_low", "_high"))
+        kept = over_runs_and_images(one["class_kept"], (class_kept - low, high - class_kept), share=True)
         rows.append(
-            {"autoencoder": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique()}
-            | told.columns_of("mse", mse)
-            | told.kept_columns(one)
-            | told.trivial_columns(one)
+            {"autoencoder": name, "seeds": one["seed"].nunique(), "n": one["n"].min()}
+            | {**told.columns_of("mse", mse), **told.columns_of("class_kept", kept)}
+            | {"class_kept_real": one["class_kept_real"].mean(), **told.trivial_columns(one)}
         )
         error = f"{name} with an MSE of {told.value(*mse)} ({told.trivial(one)})"
         parts.append(f"{error}, {told.share(*kept)} keep their class")
-    shown = images[common.first_seed(facts[facts["autoencoder"] == facts["autoencoder"].iloc[0]]).index]
-    blank = common.number(float(((shown - shown.mean(0)) ** 2).mean()))
-    n = common.n_is(facts.groupby(["autoencoder", "seed"]).size())
+    shown = quality.loc[names]
     sentence = (
-        f"Test images come back: {told.listed(parts)}; {told.of_originals(facts)}, and the mean image instead of each "
-        f"has {blank} ({n} test images, {told.seeds(facts['seed'])})."
+        f"Test images come back: {told.listed(parts)}; {common.percent(shown['class_kept_real'].mean())} of the "
+        f"originals are read rightly ({common.n_is(shown['n'])} test images, {told.seeds(shown['seed'])})."
     )
     return told.Finding("Reconstructions by autoencoders", sentence, rows)
 

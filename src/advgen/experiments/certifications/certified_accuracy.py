@@ -119,7 +119,8 @@ def _method(row: pd.Series) -> str:
 
 def _details(certified: pd.DataFrame) -> str:
     n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
-    words = f"{n} test images, the same for both lines; open marks: without attack; bars: 95 % Wilson intervals"
+    words = f"{n} test images, the same for both lines; open marks: without attack"
+    words += "; bars: 95 % intervals over nets and images"
     if certified["seed"].nunique() > 1:
         words += "; means over seeds"
     smoothed = certified[certified["smoothed"]]

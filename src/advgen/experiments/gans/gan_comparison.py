@@ -49,14 +49,23 @@ def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
     quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
     gans = common.in_order(spec.gans, quality["gan"])
     rows = {gan: quality[quality["gan"] == gan] for gan in gans}
-    measures = [_measure(name, rows) for name in spec.measures]
+    shown_measures = _measures(spec)
+    measures = [_measure(name, rows) for name in shown_measures]
     labels = [f"{gan}\n{_recipe(one)}" for gan, one in rows.items()]
     shown = pd.concat(list(rows.values()))
     figure = strips.draw("GANs compared", _details(shown), labels, measures, [], full)
-    for name in {"frechet_distance", "sharpness"} & set(spec.measures):
-        axes = figure.axes[spec.measures.index(name)]
+    for name in {"frechet_distance", "sharpness"} & set(shown_measures):
+        axes = figure.axes[shown_measures.index(name)]
         axes.axvline(shown[f"{name}_real"].mean(), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     return figure
+
+
+def _measures(spec: GanComparisonFigure) -> list[str]:
+    """Those asked for; the classes that the judge counts have beside them those that a second classifier finds, too."""
+    shown: list[str] = list(spec.measures)
+    if "classes" in shown and "classes_both" not in shown:
+        shown.insert(shown.index("classes") + 1, "classes_both")
+    return shown
 
 
 def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> strips.Measure:
@@ -106,9 +115,10 @@ def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> told.F
     for gan in common.in_order(spec.gans, quality["gan"]):
         one = quality[quality["gan"] == gan]
         rows.append({"gan": gan, "seeds": one["seed"].nunique(), "n": one["n"].min()})
-        for name in spec.measures:
+        for name in _measures(spec):
             rows[-1] |= told.columns_of(name, common.over_seeds(one[name].to_numpy(float)))
-        rows[-1] |= {name: one[name].mean() for name in ("frechet_distance_real", "classes_both", "agreement")}
+        others = ("frechet_distance_real", "classes_both", "agreement")
+        rows[-1] |= {name: one[name].mean() for name in others if name not in rows[-1]}
     first = spec.measures[0]
     order = sorted(rows, key=lambda row: row[first])
     several = quality.groupby("gan")["seed"].nunique().max() > 1

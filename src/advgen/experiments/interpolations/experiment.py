@@ -93,6 +93,7 @@ class Interpolations(Experiment[InterpolationDefinition]):
     subject_field = "model_name"
     wildcard = "model"
     tasks = (Interpolate,)
+    checked = (("interpolate", "interpolation"),)
     tables = {
         "interpolation_summary": Table(
             ("interpolation", "model", "seed"),
@@ -105,12 +106,14 @@ class Interpolations(Experiment[InterpolationDefinition]):
                 "third_class": REAL64,
                 "third_class_low": REAL64,
                 "third_class_high": REAL64,
+                "third_class_blend": REAL64,
                 "roughness": REAL64,
                 "roughness_low": REAL64,
                 "roughness_high": REAL64,
+                "roughness_blend": REAL64,
             },
             "Interpolation",
-            measured=("ends_kept", "third_class", "roughness"),
+            measured=("ends_kept", "third_class", "third_class_blend", "roughness", "roughness_blend"),
         ),
         "interpolation": Table(
             ("interpolation", "model", "seed", "pair", "frame"),
@@ -128,6 +131,8 @@ class Interpolations(Experiment[InterpolationDefinition]):
                 "judged": INT,
                 "confidence": REAL,
                 "change": REAL,
+                "judged_blend": INT,
+                "change_blend": REAL,
                 "image": Image("float32"),
             },
         ),

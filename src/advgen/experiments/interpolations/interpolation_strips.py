@@ -10,10 +10,10 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
-from advgen.experiments.interpolations.summary import ends_kept, halfway, third_class
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
+from advgen.metrics.paths import ends_kept, halfway, third_class
 
 SMALLEST, LARGEST, BETWEEN, WORDS, ALPHAS = 8.0, 14.0, 4.0, 4.4, 3.6
 
@@ -68,9 +68,10 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 
 
 def _details(rows: pd.DataFrame) -> str:
-    third = halfway(rows)["third"]
+    middle = halfway(rows)
+    third, blend = middle["third"], common.percent(middle["third_blend"].mean())
     kept = common.percent(ends_kept(rows).mean())
-    words = f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}"
+    words = f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}, in pixel blends {blend}"
     return f"{words}; both ends kept theirs in {kept}"
 
 
@@ -87,9 +88,16 @@ def third_classes(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
     for name, one in middles.groupby("model"):
         mean, n = float(one["third"].mean()), int(one.groupby("seed").size().min())
         rate = (mean, *wilson(round(mean * n), n))
-        rows.append({"model": name, "n": n, "seeds": one["seed"].nunique(), **told.columns_of("third_class", rate)})
+        blend = float(one["third_blend"].mean())
+        rows.append(
+            {"model": name, "n": n, "seeds": one["seed"].nunique(), **told.columns_of("third_class", rate)}
+            | {"third_class_blend": blend}
+        )
         kept = common.percent(ends_kept(paths[paths["model"] == name]).mean())
-        parts.append(f"{told.share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept}")
+        parts.append(
+            f"{told.share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends of "
+            f"the two images {common.percent(blend)})"
+        )
     pairs = common.n_is(middles.groupby(["model", "seed"]).size())
     sentence = (
         f"Halfway between two images the judge sees a class of neither end in {told.listed(parts)} "

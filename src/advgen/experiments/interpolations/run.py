@@ -22,7 +22,7 @@ Labels = np.ndarray[Any, Any]
 
 
 def run(job: Job[Interpolate]) -> None:
-    """Find both ends of each pair, decode the frames between, and judge every frame."""
+    """Find both ends of each pair, decode the frames between, and judge every frame, and those of a pixel blend."""
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
@@ -43,6 +43,9 @@ def run(job: Job[Interpolate]) -> None:
         z_from, z_to = z.to(job.device).chunk(2)
         strips = frames(decode, z_from, z_to, spec.frames).cpu()
     label, confidence = judge_labels(judge, strips.flatten(0, 1))
+    first, last = images.chunk(2)
+    blends = frames(lambda images_BCHW: images_BCHW, first, last, spec.frames).cpu()  # what needs no model
+    label_blend, _ = judge_labels(judge, blends.flatten(0, 1))
     count = len(pairs)
     columns = {
         "interpolation": spec.name,
@@ -59,6 +62,8 @@ def run(job: Job[Interpolate]) -> None:
         "judged": label,
         "confidence": confidence,
         "change": changes(judge, strips).flatten().numpy(),
+        "judged_blend": label_blend,
+        "change_blend": changes(judge, blends).flatten().numpy(),
         "image": strips.flatten(0, 1).numpy(),
     }
     write_table(job.output(), arrow_table("interpolation", columns), job.stamp)

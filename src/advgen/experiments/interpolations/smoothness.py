@@ -16,6 +16,7 @@ from advgen.experiments.interpolations.experiment import SmoothnessFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import bootstrap_mean
+from advgen.metrics.paths import largest_steps
 
 LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
 
@@ -30,7 +31,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
     path = ["model", "seed", "pair", "label_from", "label_to"]
     places = facts.reset_index().pivot(index=path, columns="frame", values="index")
     between = images[places[0]].astype(float) - images[places[steps]]
-    paths = facts.groupby(path)["change"].max().reset_index()
+    paths = facts.groupby(path)[["change", "change_blend"]].max().reset_index()
     paths["apart"] = np.sqrt((between**2).reshape(len(paths), -1).mean(1))
     classes = sorted({*paths["label_from"], *paths["label_to"]})
     blocks = {str(name): rows for name, rows in paths.groupby("model")}
@@ -97,6 +98,7 @@ def _summary(rows: pd.DataFrame) -> str:
     words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {common.n_is([len(values)])} pairs"
     seeds = rows["seed"].nunique()
     words += f", {seeds} seeds" if seeds > 1 else ""
+    words += f"; of pixel blends {common.percent(rows['change_blend'].mean())}"
     over_seeds = rows.groupby("pair")[["apart", "change"]].mean()
     return f"{words}; {common.correlation(over_seeds['apart'], over_seeds['change'])} with the distance of the ends"
 
@@ -107,7 +109,7 @@ def _details(steps: int) -> str:
     )
     return (
         f"{words}; {100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
-        "brackets: 95 % bootstrap intervals over pairs"
+        "brackets: 95 % bootstrap intervals over pairs; pixel blends of the two images need no model"
     )
 
 
@@ -117,12 +119,13 @@ def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> told.Find
     steps = int(facts["frame"].max())
     rows, parts = [], []
     for name, one in facts.groupby("model"):
-        largest = one.groupby(["seed", "pair"])["change"].max().groupby("pair").mean().to_numpy(float)
-        jump = bootstrap_mean(largest, 0)
+        steps_N = largest_steps(one)
+        jump, blend = bootstrap_mean(steps_N["change"].to_numpy(float), 0), float(steps_N["change_blend"].mean())
         rows.append(
-            {"model": name, "n": len(largest), "seeds": one["seed"].nunique()} | told.columns_of("largest_step", jump)
+            {"model": name, "n": len(steps_N), "seeds": one["seed"].nunique()}
+            | {**told.columns_of("largest_step", jump), "largest_step_blend": blend}
         )
-        parts.append(f"{told.share(*jump)} with {name}")
+        parts.append(f"{told.share(*jump)} with {name} (of pixel blends {common.percent(blend)})")
     sentence = (
         f"The largest of {steps} steps takes {told.listed(parts)} of a path's way, where an even path takes "
         f"{common.percent(1 / steps)} ({common.n_is([facts['pair'].nunique()])} pairs, {told.seeds(facts['seed'])})."

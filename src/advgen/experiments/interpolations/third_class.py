@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.interpolations.interpolation_strips import third_classes
-from advgen.experiments.interpolations.summary import ends_kept, halfway, third_class
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
+from advgen.metrics.paths import ends_kept, halfway, third_class
 
 ROW, FOOT, SMALLEST, LARGEST, BETWEEN, WORDS = 7.0, 12.5, 6.0, 13.0, 5.0, 4.4
 
@@ -80,6 +80,11 @@ def _surest(middles: pd.DataFrame, count: int) -> pd.DataFrame:
 
 def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
     for y, rows in enumerate(blocks.values()):
+        blend = rows.groupby("pair")["third_blend"].mean()
+        ends = [100 * bound for bound in wilson(round(blend.sum()), len(blend))]
+        axes.plot(ends, [y + 0.22] * 2, color=common.GREY, linewidth=1, solid_capstyle="butt", clip_on=False)
+        place, face = (100 * blend.mean(), y + 0.22), "white"
+        axes.plot(*place, "D", color=common.GREY, markerfacecolor=face, markersize=4, zorder=3, clip_on=False)
         seeds = rows.groupby("seed")["third"].mean()
         n = int(rows.groupby("seed").size().min())
         mean = float(seeds.mean())
@@ -103,7 +108,7 @@ def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
     axes.set_ylim(len(blocks) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    high = max(float(rows.groupby("seed")["third"].mean().max()) for rows in blocks.values())
+    high = max(float(rows.groupby("seed")[["third", "third_blend"]].mean().max().max()) for rows in blocks.values())
     axes.set_xlim(-1, 101 if high > 0.4 else max(10.0, 220 * high))
     axes.set_xlabel("pairs with a third class in the middle frame (%)")
 
@@ -113,6 +118,7 @@ def _details(middles: pd.DataFrame) -> str:
     words = f"{n} pairs of test images with different labels; bars: 95 % Wilson intervals over pairs"
     if middles["seed"].nunique() > 1:
         words += "; dots: means of the seeds, ticks: the seeds"
+    words += "; grey, hollow: a pixel blend of the two images, without a model"
     words += "; a third class is neither end's label nor what the judge sees there"
     return words + "; under each frame the judge's class, framed: the middle with its confidence"
 

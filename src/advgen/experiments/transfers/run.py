@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from advgen import seeds
 from advgen.attacks.common import rounded
 from advgen.attacks.run import distances
 from advgen.experiments.transfers.experiment import Transfer
@@ -18,21 +19,27 @@ from advgen.models.predict import predict
 
 
 def run(job: Job[Transfer]) -> None:
-    """Show each target the adversarial examples and the clean images behind them."""
+    """Show each target the adversarial examples, the clean images behind them, and noise of the same norms."""
     spec = job.spec
     table = read_table(job.input("examples"), "examples")
     facts = table.select(["source", "source_seed", "attack", "norm", "eps"]).slice(0, 1).to_pylist()[0]
     facts |= {"study": spec.study, "amplified": spec.rms is not None}
     labels = table.column("label").to_numpy()
     clean, adversarial = (torch.from_numpy(read_images(table, column).copy()) for column in ("image", "adversarial"))
-    if spec.rms is not None:
+    control_seed, indices = facts["source_seed"], table.column("index").to_pylist()
+    if spec.rms is None:
+        control = shuffled(clean, adversarial, control_seed, indices).clamp(0, 1)
+    else:  # out of the box, as the examples
         adversarial = amplified(clean, adversarial, spec.rms)
+        control = shuffled(clean, adversarial, control_seed, indices)
+    own = {name: table.column(name).to_numpy() for name in ("predicted_clean", "predicted")}
     sizes = {name: size.numpy() for name, size in distances(adversarial, clean).items()}
     rows, answered = [], []
     for name, seed, path in zip(spec.targets, spec.seeds, job.inputs["targets"], strict=True):
-        answered.append(answers(load_model(path).to(job.device), clean, adversarial))
+        answered.append(answers(load_model(path).to(job.device), clean, adversarial, control))
         counted = cell(answered[-1], labels)
-        rows.append({**facts, "rms": sizes["rms"].mean(), "target": name, "target_seed": seed, **counted})
+        size = fooled_mean(sizes["rms"], own, labels)
+        rows.append({**facts, "rms": size, "target": name, "target_seed": seed, **counted})
     columns = {column: [row[column] for row in rows] for column in rows[0]}
     write_table(job.output("out-row"), arrow_table("transfer", columns), job.stamp)
     of_examples = {
@@ -51,16 +58,19 @@ def run(job: Job[Transfer]) -> None:
     write_table(job.output("out-examples"), arrow_table("transferred", examples), job.stamp)
 
 
-def answers(model: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor) -> dict[str, NDArray[Any]]:
-    """What a target says of clean and adversarial images (N, C, H, W), of the latter as uint8 too, and how surely."""
+def answers(
+    model: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor, control: torch.Tensor
+) -> dict[str, NDArray[Any]]:
+    """What a target says of images (N, C, H, W): clean, adversarial and how surely, these as uint8, and a control."""
     shown = {"predicted_clean": clean, "predicted": adversarial, "predicted_rounded": rounded(adversarial).clamp(0, 1)}
+    shown["predicted_unaimed"] = control
     told = {column: predict(model, images) for column, images in shown.items()}
     answer = {column: predicted.numpy() for column, (predicted, _) in told.items()}
     return {**answer, "confidence": told["predicted"][1].softmax(1).amax(1).numpy()}
 
 
 def cell(answer: dict[str, NDArray[Any]], labels: NDArray[Any]) -> dict[str, Any]:
-    """A target's error on adversarial images with its interval, in 256 grey levels, and on the clean ones."""
+    """A target's error on adversarial images with its interval, in 256 grey levels, on the control and when clean."""
     wrong = int((answer["predicted"] != labels).sum())
     low, high = wilson(wrong, len(labels))
     return {
@@ -69,8 +79,22 @@ def cell(answer: dict[str, NDArray[Any]], labels: NDArray[Any]) -> dict[str, Any
         "error_low": low,
         "error_high": high,
         "error_rounded": float((answer["predicted_rounded"] != labels).mean()),
+        "error_unaimed": float((answer["predicted_unaimed"] != labels).mean()),
         "clean_error": float((answer["predicted_clean"] != labels).mean()),
     }
+
+
+def fooled_mean(size: NDArray[Any], own: dict[str, NDArray[Any]], labels: NDArray[Any]) -> float | None:
+    """Mean over the images that fooled the net they were crafted on, by its answers; none if none did."""
+    fooled = (own["predicted_clean"] == labels) & (own["predicted"] != labels)
+    return float(size[fooled].mean()) if fooled.any() else None
+
+
+def shuffled(clean: torch.Tensor, adversarial: torch.Tensor, seed: int, indices: list[int]) -> torch.Tensor:
+    """Noise of the same norms: each image with its own change at other pixels, in an order drawn for its index."""
+    change = (adversarial - clean).flatten(2)
+    order = seeds.uniform(seed, "shuffled", indices, change.shape[2]).argsort(1).to(change.device)
+    return clean + change.gather(2, order[:, None].expand_as(change)).view_as(clean)
 
 
 def amplified(clean: torch.Tensor, adversarial: torch.Tensor, rms: float) -> torch.Tensor:

@@ -37,7 +37,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     across = common.columns_that_fit(len(attacks), room + BETWEEN, SMALLEST * len(targets) + BETWEEN)
     width = min((room - (across - 1) * BETWEEN) / across, LARGEST * len(targets))
     cell = width / len(targets)
-    tall = 13.5 if several else 10.5
+    tall = 15.0 if several else 12.0
     heads = {target: common.wrapped(target, cell - 1) for target in targets}
     names = 3.0 * max(map(len, heads.values())) + 1
     height = tall * (len(sources) + CLEAN_GAP + 1)
@@ -127,6 +127,7 @@ def summary(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:
     pairs = counted
     mean, low, high = measured(pairs)
     lines = [f"{100 * low:.1f}–{100 * high:.1f}", *_spread(pairs["error"])]
+    lines.append(f"noise {100 * pairs['error_unaimed'].mean():.1f}")
     if len(others):
         lines.append(f"other seeds {100 * others['error'].mean():.1f}")
     return mean, lines
@@ -140,8 +141,9 @@ def _spread(errors: pd.Series) -> list[str]:
 
 
 def _threat(rows: pd.DataFrame) -> str:
-    scaled = "scaled to RMS" if rows["amplified"].any() else "RMS of the change"
-    return f"{common.threat(rows.iloc[0])}; {scaled} {common.number(rows['rms'].mean())}"
+    scaled = "scaled to RMS" if rows["amplified"].any() else "RMS of the changes that fooled their own net"
+    size = common.number(rows["rms"].mean()) if rows["rms"].notna().any() else "of none"
+    return f"{common.threat(rows.iloc[0])}; {scaled} {size}"
 
 
 def _details(facts: pd.DataFrame, several: bool) -> str:
@@ -149,7 +151,7 @@ def _details(facts: pd.DataFrame, several: bool) -> str:
     words = f"error of the column's net (%) on examples crafted on the row's, {n}; small: 95 % interval"
     if several:
         words += " for n examples, range over seeds"
-    return words + "; outlined: a net on its own examples"
+    return words + "; noise: the same changes, their pixels in a random order; outlined: a net on its own examples"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.Finding:
@@ -164,10 +166,13 @@ def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.
         rows.append(
             {"attack": attack, "source": source, "target": target, "n": pairs["n"].min(), "rms": pairs["rms"].mean()}
             | told.columns_of("error", (error, low, high))
-            | {"error_rounded": counted["error_rounded"].mean(), "clean_error": pairs["clean_error"].mean()}
+            | {"error_rounded": counted["error_rounded"].mean(), "error_unaimed": counted["error_unaimed"].mean()}
+            | {"clean_error": pairs["clean_error"].mean()}
         )
         if source != target:
-            away.setdefault(str(attack), []).append((error, f"{source} → {target} {told.share(error, low, high)}"))
+            noise = common.percent(counted["error_unaimed"].mean())
+            said = f"{source} → {target} {told.share(error, low, high)} (noise of these norms {noise})"
+            away.setdefault(str(attack), []).append((error, said))
     parts = []
     for attack in sorted(away, key=lambda name: name in controls):
         words = [words for _, words in sorted(away[attack], reverse=True)]
