@@ -37,6 +37,17 @@ def test_without_an_overshoot_it_ends_just_beyond_the_boundary():
     assert change(0, overshoot=0.0).norm().item() == pytest.approx(0.2 + BEYOND, abs=1e-12)
 
 
+def test_the_scale_of_the_logits_changes_nothing():
+    class Flat(Linear):
+        def forward(self, x_BCHW):
+            return 1e-3 * super().forward(x_BCHW)
+
+    x = torch.full((1, 1, 2, 2), 0.5, dtype=torch.float64)
+    spec = DeepFoolAttack(kind="deepfool")
+    found = deepfool(Flat(), x, torch.tensor([0]), spec, seed=0, indices=[0]) - x
+    torch.testing.assert_close(found.flatten(), change(0), atol=1e-12, rtol=0)
+
+
 def test_it_stops_at_the_first_wrong_label():
     assert torch.equal(change(0, steps=1), change(0, steps=9))
 
