@@ -85,12 +85,27 @@ def test_a_share_without_an_interval_has_wilsons(page: Path) -> None:
     assert told == "50.0\u00a0% [0.0, 100.0]"  # two seeds tell little
 
 
-def robustness(page: Path, **told: list[float]) -> None:
+def robustness(page: Path, **told: list[Any]) -> None:
     columns: dict[str, Any] = {
         name: "x" if kind == "string" else 1 for name, kind in TABLES["robustness"].columns.items()
     }
     columns |= {"source_seed": list(range(len(told["success"]))), "n": 100, **told}
     write_table(page.parent / "robustness.parquet", arrow_table("robustness", columns), Stamp("x", {}, ""))
+
+
+def test_a_portion_is_of_what_either_source_has(page: Path) -> None:
+    """Shape .6 and texture .2 of 100 images: 60 of 80 decisions, [64.5, 83.2] %; seeds of .75 and .5 tell little."""
+    robustness(page, source=["shape", "texture"], source_seed=[0, 0], clean_accuracy=[0.6, 0.2], success=[0, 0])
+    asked = "{{ portion('robustness', 'clean_accuracy', source='shape', beside='texture') | .1% }}"
+    assert with_numbers(asked, page) == "75.0\u00a0% [64.5, 83.2]"
+    seeds = {"source": ["shape", "shape", "texture", "texture"], "source_seed": [0, 1, 0, 1], "success": [0] * 4}
+    robustness(page, **seeds, clean_accuracy=[0.6, 0.4, 0.2, 0.4])
+    assert with_numbers(asked, page) == "62.5\u00a0% [0.0, 100.0]"
+    with pytest.raises(ValueError, match="2 and 0 rows of 'robustness'; name sources of the same seeds"):
+        with_numbers(asked.replace("'texture'", "'textures'"), page)
+    robustness(page, **seeds, clean_accuracy=[0.6, 0, 0.2, 0])
+    with pytest.raises(ValueError, match="nothing to share"):
+        with_numbers(asked, page)
 
 
 def test_pairs_of_seeds_vary_on_both_sides(page: Path) -> None:

@@ -40,6 +40,8 @@ def with_numbers(text: str, page: Path, study: Path = STUDY) -> str:
     - `interval(…)`: the same with its interval, that of the table or, of a share that has none there, Wilson's;
     - `seeds(…)`: the mean over rows of several seeds, with an interval over seeds and images (`over_seeds`);
     - `difference(…, minus='another column')`: what the paired differences of two columns show, over seeds alone;
+    - `portion(…, beside='another source')`: a share's own share of its sum with that of another source, over seeds and
+      the images that either is about (shape decisions among those by shape or by texture);
     - `each(…)`: the numbers of all rows, or of a list in one, in the table's order;
     - `effect(…)`: of a comparison's arm or a check, with its interval and `verdict(…)`, which stands alone too: higher,
       lower, not told apart, or that an arm at chance is not compared;
@@ -178,6 +180,24 @@ def difference(live: LiveValue, path: Path) -> str:
     apart = rows[live.column].to_numpy().astype(float) - rows[minus].to_numpy().astype(float)
     mean, low, high = joined(float(apart.mean()), [apart], (0.0, 0.0), False)
     return f"{_verdict(mean, low, high)} ({told(live, (mean, low, high))}; {size(one, path)})"
+
+
+def portion(live: LiveValue, path: Path) -> str:
+    """A share's own share of its sum with the same seeds' of another source, over seeds and images."""
+    [beside_] = [str(value) for column, value in live.where if column == "beside"] or [""]
+    one = replace(live, where=tuple(pair for pair in live.where if pair[0] != "beside"))
+    other = replace(one, where=tuple((name, beside_ if name == "source" else value) for name, value in one.where))
+    rows, others = ({row["source_seed"]: row for row in selected(way, path).to_pylist()} for way in (one, other))
+    if not rows or rows.keys() != others.keys():
+        raise ValueError(f"{len(rows)} and {len(others)} rows of {live.table!r}; name sources of the same seeds")
+    pairs = [(row[live.column], others[seed][live.column]) for seed, row in rows.items()]
+    if not all(sum(pair) for pair in pairs):
+        raise ValueError(f"of a seed of {beside_!r} neither column is above 0, so there is nothing to share")
+    shares_R = [mine / (mine + theirs) for mine, theirs in pairs]
+    mean = float(np.mean(shares_R))
+    decided = round(min(row["n"] for row in rows.values()) * float(np.mean([sum(pair) for pair in pairs])))
+    low, high = _wilson(mean, decided)
+    return told(live, joined(mean, [shares_R] if len(shares_R) > 1 else [], (mean - low, high - mean), True))
 
 
 def arms(live: LiveValue, path: Path) -> str:
@@ -366,5 +386,5 @@ def _study(path: Path) -> Any:
 
 WAYS: dict[str, Callable[[LiveValue, Path], str]] = {
     one.__name__: one
-    for one in (result, interval, seeds, difference, each, effect, answer, verdict, arms, size, failing)
+    for one in (result, interval, seeds, difference, portion, each, effect, answer, verdict, arms, size, failing)
 }

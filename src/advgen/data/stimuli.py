@@ -36,7 +36,8 @@ def stimuli(
     else:
         filled = textures(cues, classes, height, width, random)
         shown = filled if spec.stimulus == "texture" else np.where(ink, filled, 0)
-    return np.broadcast_to(shown, images_NCHW.shape).astype(np.uint8), labels_N, cues
+    named_N = cues if spec.label == "texture" else labels_N
+    return np.broadcast_to(shown, images_NCHW.shape).astype(np.uint8), named_N, cues
 
 
 def textures(cues_N: Array, classes: int, height: int, width: int, random: np.random.Generator) -> Array:

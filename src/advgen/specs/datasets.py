@@ -386,13 +386,22 @@ class Stimuli(DerivedDataset):
 
     `original`: each shape in the texture of its own class. `grey`: the images as they are. `silhouette`: black and
     white shapes. `edges`: outlines. `texture`: the texture alone, everywhere; the label is its class. `cue_conflict`:
-    the texture of another class. `random_texture`: the texture of a random class.
+    the texture of another class. `random_texture`: the texture of a random class. Where both cues disagree, the label
+    may be either: right is whoever names the shape, or the texture.
     """
 
     kind: Literal["stimuli"] = Field(description="shapes and textures that agree, disagree or stand alone")
     stimulus: Literal["original", "grey", "silhouette", "edges", "texture", "cue_conflict", "random_texture"] = Field(
         description="what is shown"
     )
+    label: Literal["shape", "texture"] = Field("shape", description="the cue whose class is the label")
+
+    @model_validator(mode="after")
+    def _disagree(self) -> Stimuli:
+        if self.label == "texture" and self.stimulus not in ("cue_conflict", "random_texture"):
+            message = f"says nothing where stimulus is {self.stimulus!r}; it is for cue_conflict and random_texture"
+            raise WrongValue("label", self.label, message)
+        return self
 
 
 class RealFake(DerivedDataset):

@@ -101,6 +101,30 @@ def test_stimuli(stimulus: str) -> None:
         assert (ground == 0).all()
 
 
+@pytest.mark.parametrize("stimulus", ["cue_conflict", "random_texture"])
+def test_either_cue_may_be_the_label_of_the_same_images(stimulus: str) -> None:
+    by_shape, by_texture = (
+        stimuli(
+            IMAGES,
+            LABELS,
+            Stimuli(kind="stimuli", base="mnist", stimulus=stimulus, label=label),
+            split="test",
+            seed=0,
+        )
+        for label in ("shape", "texture")
+    )
+    assert (by_shape[0] == by_texture[0]).all()
+    assert (by_shape[1] == LABELS).all()
+    assert (by_texture[1] == by_shape[2]).all()
+    assert (by_texture[1] != LABELS).any()
+
+
+@pytest.mark.parametrize("stimulus", ["original", "grey", "silhouette", "edges", "texture"])
+def test_the_texture_is_no_label_where_it_says_nothing_else(stimulus: str) -> None:
+    with pytest.raises(ValueError, match="label = texture: says nothing where stimulus is"):
+        Stimuli(kind="stimuli", base="mnist", stimulus=stimulus, label="texture")
+
+
 def test_a_class_has_one_texture_at_several_places() -> None:
     spec = Stimuli(kind="stimuli", base="mnist", stimulus="texture")
     images, _, cues = stimuli(IMAGES, LABELS, spec, split="train", seed=0)
