@@ -85,7 +85,7 @@ def test_a_share_without_an_interval_has_wilsons(page: Path) -> None:
     assert told == "50.0\u00a0% [0.0, 100.0]"  # two seeds tell little
 
 
-def robustness(page: Path, **told: list[Any]) -> None:
+def robustness(page: Path, **told: Any) -> None:
     columns: dict[str, Any] = {
         name: "x" if kind == "string" else 1 for name, kind in TABLES["robustness"].columns.items()
     }
@@ -96,12 +96,12 @@ def robustness(page: Path, **told: list[Any]) -> None:
 def test_a_portion_is_of_what_either_source_has(page: Path) -> None:
     """Shape .6 and texture .2 of 100 images: 60 of 80 decisions, [64.5, 83.2] %; seeds of .75 and .5 tell little."""
     robustness(page, source=["shape", "texture"], source_seed=[0, 0], clean_accuracy=[0.6, 0.2], success=[0, 0])
-    asked = "{{ portion('robustness', 'clean_accuracy', source='shape', beside='texture') | .1% }}"
+    asked = "{{ portion('robustness', 'clean_accuracy', source='shape', of='texture') | .1% }}"
     assert with_numbers(asked, page) == "75.0\u00a0% [64.5, 83.2]"
     seeds = {"source": ["shape", "shape", "texture", "texture"], "source_seed": [0, 1, 0, 1], "success": [0] * 4}
     robustness(page, **seeds, clean_accuracy=[0.6, 0.4, 0.2, 0.4])
     assert with_numbers(asked, page) == "62.5\u00a0% [0.0, 100.0]"
-    with pytest.raises(ValueError, match="2 and 0 rows of 'robustness'; name sources of the same seeds"):
+    with pytest.raises(ValueError, match="2 and 0 rows of 'robustness'; name two with the same seeds"):
         with_numbers(asked.replace("'texture'", "'textures'"), page)
     robustness(page, **seeds, clean_accuracy=[0.6, 0, 0.2, 0])
     with pytest.raises(ValueError, match="nothing to share"):
@@ -192,6 +192,12 @@ def test_two_columns_are_compared_in_pairs(page: Path) -> None:
     assert with_numbers(asked, page) == "not told apart (−2.0 [−14.7, +10.7]; n = 100, 2 seeds)"
     with pytest.raises(ValueError, match="no column 'none'"):
         with_numbers(asked.replace("'accuracy'", "'none'"), page)
+    names = {"source": ["one", "one", "two", "two"], "source_seed": [0, 1, 1, 0], "success": [0] * 4, "attack": "x"}
+    robustness(page, **names, clean_accuracy=[1.0, 2.0, 9.0, 9.0], accuracy=[9.0, 9.0, 5.0, 2.0])
+    asked = asked.replace("minus='accuracy'", "attack='x', minus='accuracy', of='two', source='one'")
+    assert with_numbers(asked, page) == "not told apart (−2.0 [−14.7, +10.7]; n = 100, 2 seeds)"
+    with pytest.raises(ValueError, match="2 and 0 rows of 'robustness'; name two with the same seeds"):
+        with_numbers(asked.replace("'two'", "'three'"), page)
 
 
 def test_a_net_is_not_another_one(page: Path) -> None:

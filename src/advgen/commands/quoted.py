@@ -23,11 +23,12 @@ QUOTED = re.compile(r"\{\{\s*(?P<what>\w+)(?P<asked>\(.*?)\}\}")
 STUDY = Path("config/evening.yaml")
 UNIT = "\u00a0%"
 SHARES = {
-    *("accuracy", "clean_accuracy", "error", "clean_error", "certified_accuracy"),
-    *("agreement", "ends_kept", "class_kept", "class_kept_real", "third_class", "precision", "recall"),
+    *("accuracy", "clean_accuracy", "error", "clean_error", "error_unaimed", "certified_accuracy"),
+    *("agreement", "ends_kept", "class_kept", "class_kept_real", "third_class", "third_class_blend"),
+    *("precision", "recall"),
 }
 """Columns that are shares of a row's n images, samples or pairs."""
-OF_RIGHT = {"success", "success_rounded", "success_unaimed", "success_target"}
+OF_RIGHT = {"success", "success_rounded", "success_unaimed", "success_target", "success_target_unaimed"}
 """Columns that are shares of those of a row's n images that are right without an attack."""
 Shown = tuple[float, float, float]
 
@@ -39,9 +40,10 @@ def with_numbers(text: str, page: Path, study: Path = STUDY) -> str:
 
     - `interval(…)`: the same with its interval, that of the table or, of a share that has none there, Wilson's;
     - `seeds(…)`: the mean over rows of several seeds, with an interval over seeds and images (`over_seeds`);
-    - `difference(…, minus='another column')`: what the paired differences of two columns show, over seeds alone;
-    - `portion(…, beside='another source')`: a share's own share of its sum with that of another source, over seeds and
-      the images that either is about (shape decisions among those by shape or by texture);
+    - `difference(…, minus='another column')`: what the paired differences of two columns show, over seeds alone; with
+      `of='another name'` that column is another net's of the same seeds;
+    - `portion(…, of='another name')`: a share's own share of its sum with another net's of the same seeds, over seeds
+      and images (decisions by shape among those by shape or by texture);
     - `each(…)`: the numbers of all rows, or of a list in one, in the table's order;
     - `effect(…)`: of a comparison's arm or a check, with its interval and `verdict(…)`, which stands alone too: higher,
       lower, not told apart, or that an arm at chance is not compared;
@@ -171,32 +173,49 @@ def answer(live: LiveValue, path: Path) -> str:
 
 def difference(live: LiveValue, path: Path) -> str:
     """What the paired differences of two columns show, over seeds."""
-    [minus] = [str(value) for column, value in live.where if column == "minus"] or [""]
-    one = replace(live, where=tuple(pair for pair in live.where if pair[0] != "minus"))
-    rows = _several(one, path)
-    for column in (live.column, minus):
-        if column not in rows.column_names:
+    one, (minus, of) = _without(live, "minus", "of")
+    mine, theirs = (_by_seed(way, path) for way in (one, _renamed(one, of, path) if of else one))
+    for rows, column in ((mine, live.column), (theirs, minus)):
+        if any(column not in row for row in rows.values()):
             raise ValueError(f"table {live.table!r} has no column {column!r}")
-    apart = rows[live.column].to_numpy().astype(float) - rows[minus].to_numpy().astype(float)
+    if not mine or mine.keys() != theirs.keys():
+        raise ValueError(f"{len(mine)} and {len(theirs)} rows of {live.table!r}; name two with the same seeds")
+    apart = np.array([float(row[live.column]) - float(theirs[seed][minus]) for seed, row in mine.items()])
     mean, low, high = joined(float(apart.mean()), [apart], (0.0, 0.0), False)
     return f"{_verdict(mean, low, high)} ({told(live, (mean, low, high))}; {size(one, path)})"
 
 
+def _without(live: LiveValue, *keys: str) -> tuple[LiveValue, list[str]]:
+    """A live value without some of what it asks for, and these."""
+    asked = {column: str(value) for column, value in live.where}
+    kept = tuple(pair for pair in live.where if pair[0] not in keys)
+    return replace(live, where=kept), [asked.get(key, "") for key in keys]
+
+
+def _renamed(live: LiveValue, name: str, path: Path) -> LiveValue:
+    """The same of another net, whose name is the first of the table's columns that is asked for."""
+    columns, asked = read_table(path).column_names, dict(live.where)
+    first = min((column for column in asked if column in columns), key=columns.index, default="")
+    return replace(live, where=tuple({**asked, first: name}.items()))
+
+
+def _by_seed(live: LiveValue, path: Path) -> dict[tuple[int, ...], dict[str, Any]]:
+    rows = _several(live, path)
+    return dict(zip(_seeds(rows), rows.to_pylist(), strict=True))
+
+
 def portion(live: LiveValue, path: Path) -> str:
-    """A share's own share of its sum with the same seeds' of another source, over seeds and images."""
-    [beside_] = [str(value) for column, value in live.where if column == "beside"] or [""]
-    one = replace(live, where=tuple(pair for pair in live.where if pair[0] != "beside"))
-    other = replace(one, where=tuple((name, beside_ if name == "source" else value) for name, value in one.where))
-    rows, others = ({row["source_seed"]: row for row in selected(way, path).to_pylist()} for way in (one, other))
-    if not rows or rows.keys() != others.keys():
-        raise ValueError(f"{len(rows)} and {len(others)} rows of {live.table!r}; name sources of the same seeds")
-    pairs = [(row[live.column], others[seed][live.column]) for seed, row in rows.items()]
-    if not all(sum(pair) for pair in pairs):
-        raise ValueError(f"of a seed of {beside_!r} neither column is above 0, so there is nothing to share")
-    shares_R = [mine / (mine + theirs) for mine, theirs in pairs]
-    mean = float(np.mean(shares_R))
-    decided = round(min(row["n"] for row in rows.values()) * float(np.mean([sum(pair) for pair in pairs])))
-    low, high = _wilson(mean, decided)
+    """A share's own share of its sum with that of another net of the same seeds, over seeds and images."""
+    one, [of] = _without(live, "of")
+    mine, theirs = (_by_seed(way, path) for way in (one, _renamed(one, of, path)))
+    if not mine or mine.keys() != theirs.keys():
+        raise ValueError(f"{len(mine)} and {len(theirs)} rows of {live.table!r}; name two with the same seeds")
+    pairs_R2 = np.array([(row[live.column], theirs[seed][live.column]) for seed, row in mine.items()])
+    if not pairs_R2.sum(1).all():
+        raise ValueError(f"with one of its seeds neither it nor {of!r} has any, so there is nothing to share")
+    shares_R = pairs_R2[:, 0] / pairs_R2.sum(1)
+    mean, fewest = float(shares_R.mean()), min(row["n"] for row in mine.values())
+    low, high = _wilson(mean, round(fewest * float(pairs_R2.sum(1).mean())))
     return told(live, joined(mean, [shares_R] if len(shares_R) > 1 else [], (mean - low, high - mean), True))
 
 
