@@ -243,7 +243,8 @@ def _certification(columns: dict[str, Any], rng: np.random.Generator) -> None:
 
 
 def _linearity(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    columns["logits"] = list(rng.normal(size=(len(columns["index"]), CLASSES)))
+    for name in ("logits", "logits_unaimed"):
+        columns[name] = list(rng.normal(size=(len(columns["index"]), CLASSES)))
 
 
 def _simulation(columns: dict[str, Any], rng: np.random.Generator) -> None:

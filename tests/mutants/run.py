@@ -62,6 +62,7 @@ TESTS: dict[str, dict[str, tuple[str, ...]]] = {
         "metrics/calibration.py": ("tests/unit/metrics/test_distribution.py",),
         "metrics/sanity.py": ("tests/unit/metrics/test_sanity.py", "tests/unit/metrics/test_sanity_by_hand.py"),
         "metrics/agreement.py": ("tests/unit/metrics/test_published.py",),
+        "metrics/lines.py": SUMMARIES,
         "metrics/paths.py": SUMMARIES,
         "metrics/published.py": ("tests/unit/metrics/test_published.py",),
         "metrics/score.py": ("tests/unit/metrics/test_score.py",),

@@ -73,7 +73,7 @@ EDITS = {
     ),
     "the columns that the page does not tell once for all rows": (
         "src/advgen/experiments/linearities/experiment.py",
-        'measured=("r_squared",)',
+        'measured=("r_squared", "r_squared_unaimed", "range", "range_unaimed")',
         "measured=()",
         {"report_page"},
     ),

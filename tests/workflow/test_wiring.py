@@ -194,6 +194,8 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
         ("interpolate", "interpolation"),
         ("transfer", "row"),
         ("transfer", "examples"),
+        ("linearity", "logits"),
+        ("converge", "steps"),
         ("certify", "radii"),
     ]
     judged += [("evaluate_classifiers", "table")] if plan.has("craft") else []

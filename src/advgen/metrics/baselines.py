@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from advgen.metrics.chance import CONFIDENCE, LEAST_N, NET
 from advgen.metrics.intervals import paired_difference
+from advgen.metrics.lines import straightness
 from advgen.metrics.paths import halfway, largest_steps
 from advgen.metrics.sanity import Check, Test, binary_difference, statistical, tested
 
@@ -175,6 +176,49 @@ def transferred_examples_beat_noise(transferred: pa.Table) -> list[Check]:
     return checks
 
 
+def lines_leave_random_ones_behind(linearity: pa.Table) -> list[Check]:
+    """Along the gradient's sign the label's logit goes further than along random signs, or it says nothing."""
+    checks = []
+    for (name, source, seed), points in linearity.to_pandas().groupby(["linearity", "source", "seed"]):
+        lines, subject = straightness(points), f"{source} seed {seed} in {name}"
+        aimed, unaimed = (lines[column].to_numpy(float) for column in ("range", "range_unaimed"))
+        checks.append(_beaten("a gradient moves logits further than random signs", subject, unaimed, aimed, "range"))
+    return checks
+
+
+def steps_beat_their_starts(convergence: pa.Table) -> list[Check]:
+    """PGD fools more images than the random points do from which it starts."""
+    keys = ["convergence", "source", "seed"]
+    columns = [*keys, "index", "right_clean", "fooled_step"]
+    rows = convergence.select(columns).to_pandas()
+    rows = rows[rows["right_clean"]].assign(aimed=rows["fooled_step"] >= 0, unaimed=rows["fooled_step"] == 0)
+    checks = []
+    for (name, source, seed), one in rows.groupby(keys):
+        fooled, subject = one.groupby("index")[["aimed", "unaimed"]].max(), f"{source} seed {seed} in {name}"
+        difference = binary_difference(fooled["unaimed"].to_numpy(), fooled["aimed"].to_numpy())
+        checks.append(_below("steps fool more than their random starts", subject, difference, len(fooled), "success"))
+    return checks
+
+
+def certificates_beat_a_constant_answer(certification: pa.Table) -> list[Check]:
+    """At the smallest radius above 0, more is proven than by naming the commonest class, which holds at every radius.
+
+    The smallest, since what is proven falls with the radius and the constant's share does not.
+    """
+    keys = ["certification", "source", "seed"]
+    rows = certification.select([*keys, "label", "predicted", "radius", "radii"]).to_pandas()
+    checks = []
+    for (name, source, seed), one in rows.groupby(keys):
+        radii = [eps for eps in one["radii"].iloc[0] if eps > 0]
+        if radii:
+            proven = ((one["predicted"] == one["label"]) & (one["radius"] >= min(radii))).to_numpy()
+            always = (one["label"] == one["label"].mode()[0]).to_numpy()
+            subject = f"{source} seed {seed} in {name}"
+            difference = binary_difference(always, proven)
+            checks.append(_below("certificates beat a constant answer", subject, difference, len(one), "share proven"))
+    return checks
+
+
 PATH = ["interpolation", "model", "seed"]
 
 
@@ -211,6 +255,9 @@ BASELINES: dict[tuple[str, ...], tuple[Test, ...]] = {
     ("examples",): (attacks_beat_their_controls,),
     ("transferred",): (transferred_examples_beat_noise,),
     ("interpolation",): (paths_beat_a_pixel_blend,),
+    ("linearity",): (lines_leave_random_ones_behind,),
+    ("convergence",): (steps_beat_their_starts,),
+    ("certification",): (certificates_beat_a_constant_answer,),
     ("gan_quality",): (distances_lie_above_real_images, classes_are_counted_alike),
     ("reconstructions",): (reconstructions_beat_trivial_ones,),
     ("inversion",): (inversions_beat_trivial_ones, guesses_beat_random_starts),

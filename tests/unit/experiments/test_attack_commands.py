@@ -6,6 +6,7 @@ import torch
 
 from advgen.attacks.pgd import pgd
 from advgen.experiments.convergences.run import trajectory
+from advgen.experiments.linearities.run import signs
 from advgen.experiments.transfers.run import cell, fooled_mean, shuffled
 from advgen.io.checkpoints import build
 from advgen.specs.attacks import PgdAttack
@@ -85,3 +86,22 @@ def test_sizes_are_of_the_changes_that_fooled_their_own_net():
     own = {"predicted_clean": np.array([0, 0, 1, 0]), "predicted": np.array([1, 0, 1, 2])}
     assert fooled_mean(np.array([0.1, 9, 9, 0.3]), own, np.zeros(4)) == pytest.approx(0.2)
     assert fooled_mean(np.ones(4), {**own, "predicted": np.zeros(4)}, np.zeros(4)) is None
+
+
+def test_lines_go_along_the_gradients_signs_and_along_random_ones_of_each_image(model):
+    x = torch.rand(N, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y, indices = torch.arange(N) % 4, list(range(10, 10 + N))
+    aimed, random = signs(model, x, y, 0, indices)
+    one_step = pgd(
+        model,
+        x,
+        y,
+        PgdAttack(kind="pgd", eps=1e-6, steps=1, step_size=1e-6, random_start=False),
+        seed=0,
+        indices=indices,
+    )
+    assert ((one_step - x).sign() == aimed).double().mean() > 0.99  # but for what leaves the box
+    assert set(random.unique().tolist()) == {-1.0, 1.0}
+    assert random.mean().abs() < 0.2
+    assert (aimed * random).mean().abs() < 0.2
+    assert torch.equal(signs(model, x[3:5], y[3:5], 0, indices[3:5])[1], random[3:5])

@@ -25,6 +25,7 @@ def test_what_is_wrong_is_not_certified_however_large_its_radius() -> None:
     found = pd.DataFrame(summarise({"certification": certified()}))
     assert found["eps"].tolist() == [0.0, 0.1, 0.2]
     assert found["certified_accuracy"].tolist() == [0.75, 0.5, 0.25]
+    assert found["commonest"].tolist() == [0.25] * 3
     assert tuple(found.loc[1, ["certified_accuracy_low", "certified_accuracy_high"]]) == wilson(2, 4)
     assert found["clean_accuracy"].tolist() == [0.75] * 3
     assert found["mean_radius"].tolist() == pytest.approx([0.1] * 3)

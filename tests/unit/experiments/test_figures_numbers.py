@@ -45,7 +45,6 @@ from advgen.experiments.gans.loss_curves import _scales, spans
 from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
 from advgen.experiments.inversions import inversion_gallery
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
-from advgen.experiments.linearities.summary import straightness
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
 from advgen.experiments.transfers.published_transfer import beside, finding
 from advgen.experiments.transfers.published_transfer import draw as draw_published
@@ -56,6 +55,7 @@ from advgen.figures import common, told
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
 from advgen.metrics.intervals import over_runs, over_runs_and_images, wilson
+from advgen.metrics.lines import straightness
 from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
 
@@ -355,12 +355,14 @@ def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
     lines = {0: [[x, 0.0] for x in eps], 1: [[2.0, x] for x in eps], 2: [[abs(x), 0.0] for x in eps]}
     facts = pd.DataFrame(
         [
-            {"seed": 0, "index": index, "label": 0, "eps": x, "logits": logits}
+            {"seed": 0, "index": index, "label": 0, "eps": x, "logits": logits, "logits_unaimed": [x, 9.0]}
             for index, line in lines.items()
             for x, logits in zip(eps, line, strict=True)
         ]
     )
     assert common.means_over_images(straightness(facts), "r_squared") == pytest.approx([1.0, 0.0, 0.0])
+    assert straightness(facts)["range"].tolist() == [1.0, 0.0, 0.5]
+    assert straightness(facts)[["r_squared_unaimed", "range_unaimed"]].to_numpy() == pytest.approx(np.ones((3, 2)))
 
 
 def test_snapshots_shown_begin_and_end_with_the_training() -> None:

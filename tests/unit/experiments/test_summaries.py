@@ -182,6 +182,7 @@ def test_linearity_is_the_share_that_a_line_explains():
     lines = [[2 * e + 1 for e in eps], [0.0, 1.0, 0.0, 5.0], [4.0] * 4]
     rows = [
         {"linearity": "l", "source": "s", "seed": 0, "index": n, "eps": e, "label": 1, "logits": [9.0 * e**3, logit]}
+        | {"logits_unaimed": [9.0, 0.25 * e]}
         for n, line in enumerate(lines)
         for e, logit in zip(eps, line, strict=True)
     ]
@@ -193,6 +194,8 @@ def test_linearity_is_the_share_that_a_line_explains():
     assert found["r_squared"] == pytest.approx((1 + second + 0) / 3)
     expected = bootstrap_mean([1, second, 0], 0)
     assert (found["r_squared_low"], found["r_squared_high"]) == pytest.approx(expected[1:])
+    assert found["range"] == pytest.approx((8 + 5 + 0) / 3)
+    assert (found["r_squared_unaimed"], found["range_unaimed"]) == pytest.approx((1, 1))
 
 
 def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
@@ -208,7 +211,7 @@ def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
     found = inpaintings.summarise({"inpainting": columns([{**image, **dict.fromkeys(inpaintings.MEASURES, 0.1)}])})
     assert found["low"] == [0] * len(inpaintings.MEASURES)
     point = {"linearity": "l", "source": "s", "seed": 0, "index": 0, "label": 0}
-    line = [{**point, "eps": eps, "logits": [eps]} for eps in (0.0, 1.0)]
+    line = [{**point, "eps": eps, "logits": [eps], "logits_unaimed": [0.0]} for eps in (0.0, 1.0)]
     assert linearity.summarise({"linearity": columns(line)})["r_squared_low"] == [0]
     start = {"inversion": "i", "generator": "g", "seed": 0, "optimizer": "adam", "lr": 0.1, "first_start": "r"}
     start |= {

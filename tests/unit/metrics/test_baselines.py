@@ -96,6 +96,53 @@ def test_matched_moments_must_beat_the_best_fitted_gaussian_of_their_size():
     assert one["holds"]
 
 
+def test_a_gradient_must_move_logits_further_than_random_signs():
+    def line(unaimed):
+        points = [
+            {"linearity": "l", "source": "s", "seed": 0, "index": index, "eps": eps, "label": 1}
+            | {"logits": [0.0, 2 * eps], "logits_unaimed": [0.0, unaimed * eps]}
+            for index in range(N)
+            for eps in (-0.5, 0.0, 0.5)
+        ]
+        return check_baselines({"linearity": pa.Table.from_pylist(points)})
+
+    ((held,), (failed,)) = line(0.5), line(2.0)
+    assert (held["subject"], held["kind"], held["holds"], held["n"]) == ("s seed 0 in l", "warning", True, N)
+    assert held["estimate"] == pytest.approx(-1.5)
+    assert not failed["holds"]
+
+
+def test_steps_must_fool_more_than_their_random_starts():
+    """Of each image by any of its starts; one that is wrong without an attack does not count."""
+
+    def converged(first, second):
+        rows = [
+            {"convergence": "c", "source": "s", "seed": 0, "index": index, "right_clean": index > 0}
+            | {"fooled_step": step}
+            for step in (first, second)
+            for index in range(N + 1)
+        ]
+        return check_baselines({"convergence": pa.Table.from_pylist(rows)})
+
+    ((held,), (failed,)) = converged(None, 3), converged(0, 3)
+    assert (held["subject"], held["kind"], held["holds"], held["n"]) == ("s seed 0 in c", "warning", True, N)
+    assert held["estimate"] == -1
+    assert (failed["holds"], failed["estimate"]) == (False, 0)
+
+
+def test_certificates_must_beat_a_constant_answer_at_the_smallest_radius():
+    def proven(radius, radii=(0.0, 0.1, 0.2)):
+        facts = {"certification": ["c"] * N, "source": ["s"] * N, "seed": [0] * N, "radius": [radius] * N}
+        labels = [index % 4 for index in range(N)]
+        table = pa.table({**facts, "label": labels, "predicted": labels, "radii": [list(radii)] * N})
+        return check_baselines({"certification": table})
+
+    ((held,), (failed,)) = proven(0.1), proven(0.05)
+    assert (held["subject"], held["kind"], held["holds"], held["n"]) == ("s seed 0 in c", "warning", True, N)
+    assert (held["estimate"], failed["estimate"], failed["holds"]) == (-0.75, 0.25, False)
+    assert proven(0.1, radii=(0.0,)) == []
+
+
 def gans(**numbers):
     shown = {"gan": ["a", "b"], "seed": [0, 1], "n": [5000] * 2, "frechet_distance": [60.0, 1.5]}
     shown |= {"frechet_distance_real": [1.8] * 2, "classes": [10, 9], "classes_both": [10, 8], "agreement": [0.7, 0.9]}

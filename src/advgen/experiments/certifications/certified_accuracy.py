@@ -99,6 +99,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, examples: pd.DataFrame, farthest: flo
         proven = attacked.accuracy(_as_examples(rows, eps), "clean")
         assert proven is not None
         common.interval(axes, eps, 100 * proven.mean, 100 * proven.low, 100 * proven.high, 1, **face)
+    always = rows["label"].value_counts(normalize=True).max()
+    axes.axhline(100 * always, color=common.RULE, linewidth=0.8, linestyle=":", zorder=0.5)
     axes.set_xlim(-0.03 * farthest, 1.03 * farthest)
 
 
@@ -120,7 +122,7 @@ def _method(row: pd.Series) -> str:
 def _details(certified: pd.DataFrame) -> str:
     n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
     words = f"{n} test images, the same for both lines; open marks: without attack"
-    words += "; bars: 95 % intervals over nets and images"
+    words += "; bars: 95 % intervals over nets and images; dotted: always naming the commonest class"
     if certified["seed"].nunique() > 1:
         words += "; means over seeds"
     smoothed = certified[certified["smoothed"]]

@@ -107,6 +107,7 @@ class Certifications(OnClassifiers[CertificationDefinition]):
                 "eps": REAL64,
                 "n": INT,
                 "clean_accuracy": REAL64,
+                "commonest": REAL64,
                 "abstained": REAL64,
                 "certified_accuracy": REAL64,
                 "certified_accuracy_low": REAL64,
@@ -115,7 +116,7 @@ class Certifications(OnClassifiers[CertificationDefinition]):
             },
             "Certified accuracy",
             "Adversarial lab",
-            measured=("clean_accuracy", "abstained", "certified_accuracy", "mean_radius"),
+            measured=("clean_accuracy", "commonest", "abstained", "certified_accuracy", "mean_radius"),
         ),
     }
     summaries = {"certified": Summary("certified", "certify", "radii", module="summary")}

@@ -13,7 +13,8 @@ KEYS = ["certification", "source", "seed", "method", "norm", "sigma"]
 def summarise(tables: dict[str, pa.Table]) -> Rows:
     """Share of the images that are right and proven to stay so within a radius, per classifier, seed and radius.
 
-    `mean_radius` counts 0 for what is wrong or not proven.
+    `mean_radius` counts 0 for what is wrong or not proven. `commonest` is the baseline: whoever always names the
+    commonest label is right as often, and that is proven for every radius.
     """
     rows = []
     for keys, images in groups(tables["certification"], KEYS):
@@ -27,6 +28,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     "eps": float(eps),
                     "n": n,
                     "clean_accuracy": float(right.mean()),
+                    "commonest": float(images["label"].value_counts(normalize=True).max()),
                     "abstained": float(images["predicted"].isna().mean()),
                     "certified_accuracy": held / n,
                     "certified_accuracy_low": low,

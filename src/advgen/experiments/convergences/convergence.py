@@ -136,14 +136,15 @@ def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> told.Fin
         starts = one["restart"].nunique()
         single = one[one["restart"] == one["restart"].min()]
         words = []
-        for effort, of, steps in (("no attack", single, 0), ("one start", single, total), ("all starts", one, total)):
+        efforts = (("no attack", single, -1), ("starts alone", one, 0), ("one start", single, total))
+        for effort, of, steps in (*efforts, ("all starts", one, total)):
             right = float(right_after(of, np.array([steps]))[0])
             ends = (right, *wilson(round(right * n), n))
-            rows.append(
-                {"source": source, "effort": effort, "steps": steps, "n": n, **told.columns_of("accuracy", ends)}
-            )
+            row: told.Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
+            rows.append({**row, **told.columns_of("accuracy", ends)})
             words.append(told.share(*ends))
-        parts.append(f"{source} falls from {words[0]} to {words[1]} after one start and {words[2]} after {starts}")
+        after = f"{words[2]} after one start and {words[3]} after {starts}, {words[1]} by these random starts alone"
+        parts.append(f"{source} falls from {words[0]} to {after}")
     first = facts.iloc[0]
     sentence = (
         f"Under {first['attack']} at eps {first['eps']:g}, {told.listed(parts)} "

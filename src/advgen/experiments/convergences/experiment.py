@@ -55,6 +55,7 @@ class Convergences(OnClassifiers[ConvergenceDefinition]):
     about = "attacks step by step"
     order = 47
     tasks = (Converge,)
+    checked = (("converge", "steps"),)
     tables = {
         "convergence": Table(
             ("convergence", "source", "seed", "index", "restart"),

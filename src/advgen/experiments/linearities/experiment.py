@@ -51,6 +51,7 @@ class Linearities(OnClassifiers[LinearityDefinition]):
     about = "logits along the gradient's sign"
     order = 46
     tasks = (Linearity,)
+    checked = (("linearity", "logits"),)
     tables = {
         "linearity": Table(
             ("linearity", "source", "seed", "index", "eps"),
@@ -63,6 +64,7 @@ class Linearities(OnClassifiers[LinearityDefinition]):
                 "label": INT,
                 "predicted": INT,
                 "logits": REALS,
+                "logits_unaimed": REALS,
             },
         ),
         "linearity_summary": Table(
@@ -75,10 +77,13 @@ class Linearities(OnClassifiers[LinearityDefinition]):
                 "r_squared": REAL64,
                 "r_squared_low": REAL64,
                 "r_squared_high": REAL64,
+                "r_squared_unaimed": REAL64,
+                "range": REAL64,
+                "range_unaimed": REAL64,
             },
             "Linearity",
             "Adversarial lab",
-            measured=("r_squared",),
+            measured=("r_squared", "r_squared_unaimed", "range", "range_unaimed"),
         ),
     }
     summaries = {"linearity": Summary("linearity_summary", "linearity", "logits", module="summary")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,12 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from advgen.experiments.linearities.experiment import LinearityFigure
-from advgen.experiments.linearities.summary import straightness
 from advgen.figures import common, told
 from advgen.metrics.intervals import bootstrap_mean
+from advgen.metrics.lines import LOGITS, straightness
 
 TALL, LEFT, FOOT, SHOWN = 36.0, 11.0, 10.0, 40
 
@@ -64,15 +66,16 @@ def _one(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _many(axes: Axes, rows: pd.DataFrame) -> None:
-    lines = {}
-    for index, one in rows.groupby("index"):
+    lines: dict[str, list[NDArray[np.float64]]] = {name: [] for name in LOGITS.values()}
+    for (_, one), name in product(rows.groupby("index"), lines):
         one = one.sort_values("eps")
-        logit = np.array([logits[label] for logits, label in zip(one["logits"], one["label"], strict=True)], float)
-        lines[index] = logit - logit[np.argmin(np.abs(one["eps"].to_numpy(float)))]
+        logit = np.array([logits[label] for logits, label in zip(one[name], one["label"], strict=True)], float)
+        lines[name].append(logit - logit[np.argmin(np.abs(one["eps"].to_numpy(float)))])
     eps = np.sort(rows["eps"].unique())
-    for line in list(lines.values())[:SHOWN]:
+    for line in lines["logits"][:SHOWN]:
         axes.plot(eps, line, color=common.PALE, linewidth=0.4, alpha=0.6)
-    axes.plot(eps, np.mean(list(lines.values()), axis=0), color=common.BLUE, linewidth=1.6)
+    axes.plot(eps, np.mean(lines["logits_unaimed"], axis=0), color=common.GREY, linewidth=1.2, linestyle="--")
+    axes.plot(eps, np.mean(lines["logits"], axis=0), color=common.BLUE, linewidth=1.6)
 
 
 def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
@@ -84,7 +87,7 @@ def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
     words += f" images, mean of {seeds} seeds)" if seeds > 1 else " images)"
     return (
         f"{words}; curves of seed {shown['seed'].iloc[0]}: blue the label (left) and the mean (right); "
-        "squares below: wrongly predicted"
+        "dashed the mean along random signs; squares below: wrongly predicted"
     )
 
 
@@ -94,10 +97,16 @@ def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> told.Findi
     facts = facts[facts["linearity"] == spec.linearity]
     rows, parts = [], []
     for name, one in facts.groupby("source"):
-        straight = bootstrap_mean(common.means_over_images(straightness(one), "r_squared"), 0)
+        lines = straightness(one)
+        straight = bootstrap_mean(common.means_over_images(lines, "r_squared"), 0)
         n, seeds = one["index"].nunique(), one["seed"].nunique()
-        rows.append({"source": name, "n": n, "seeds": seeds, **told.columns_of("r_squared", straight)})
-        parts.append(f"{told.value(*straight)} of the variance for {name}")
+        row = {"source": name, "n": n, "seeds": seeds, **told.columns_of("r_squared", straight)}
+        row |= {one: float(lines[one].mean()) for one in ("r_squared_unaimed", "range", "range_unaimed")}
+        rows.append(row)
+        parts.append(
+            f"{told.value(*straight)} of the variance for {name}, whose logit goes {common.number(row['range'])} "
+            f"far and along random signs {common.number(row['range_unaimed'])}"
+        )
     n = common.n_is(facts.groupby("source")["index"].nunique())
     sentence = (
         f"Along the sign of the gradient, eps from {facts['eps'].min():g} to {facts['eps'].max():g}, a straight line "

@@ -3,7 +3,9 @@
 from functools import partial
 
 import torch
+from torch import Tensor, nn
 
+from advgen import seeds
 from advgen.attacks.common import Goal, ascent, frozen
 from advgen.data.images import load_choice
 from advgen.experiments.linearities.experiment import Linearity
@@ -16,17 +18,18 @@ from advgen.models.predict import predict
 def run(job: Job[Linearity]) -> None:
     """Follow test images along the line of FGSM, from -eps to +eps, and keep the logits [goodfellow2015explaining].
 
-    The line leaves the box, as the paper's does: clipping would bend it before the network can.
+    The line leaves the box, as the paper's does: clipping would bend it before the network can. The baseline is the
+    line along signs drawn at random.
     """
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
     x_BCHW, y_B = images.to(job.device), labels.to(job.device)
-    with frozen(model), torch.no_grad():
-        gradient_BCHW, _ = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
-    sign_BCHW = gradient_BCHW.sign()
     eps = torch.linspace(-spec.eps, spec.eps, spec.points, dtype=torch.float64).tolist()
-    along = [predict(model, x_BCHW + step * sign_BCHW) for step in eps]
+    along, unaimed = (
+        [predict(model, x_BCHW + step * sign_BCHW) for step in eps]
+        for sign_BCHW in signs(model, x_BCHW, y_B, spec.seed, indices)
+    )
     columns = {
         "linearity": spec.name,
         "source": spec.source,
@@ -36,5 +39,14 @@ def run(job: Job[Linearity]) -> None:
         "label": labels.tolist() * spec.points,
         "predicted": torch.cat([predicted_B for predicted_B, _ in along]).tolist(),
         "logits": torch.cat([logits_BK for _, logits_BK in along]).numpy(),
+        "logits_unaimed": torch.cat([logits_BK for _, logits_BK in unaimed]).numpy(),
     }
     write_table(job.output(), arrow_table("linearity", columns), job.stamp)
+
+
+def signs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, seed: int, indices: list[int]) -> tuple[Tensor, Tensor]:
+    """The signs of the gradient of the cross-entropy at each image, and signs drawn at random, (B, C, H, W) each."""
+    with frozen(model), torch.no_grad():
+        gradient_BCHW, _ = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+    random_BCHW = seeds.uniform(seed, "signs", indices, *x_BCHW.shape[1:]) - 0.5
+    return gradient_BCHW.sign(), random_BCHW.sign().to(x_BCHW)
