@@ -165,6 +165,9 @@ def test_arms_at_chance_are_not_compared(baseline: int, arm: int, words: str, pa
     assert with_numbers("{{ effect('comparisons', 'effect', arm='b') | +.1f }}", page) == words
     told = with_numbers("{{ verdict('comparisons', 'effect', arm='b') }}", page)
     assert told == ("at chance, not compared" if "chance" in words else "higher")
+    told = with_numbers("{{ answer('comparisons', 'effect', arm='b') | +.1f }}", page)
+    said = words if "chance" in words else "higher"
+    assert told == f"{said} ({'' if 'chance' in words else '+2.0 [+1.0, +3.0]; '}n = 500, 3 seeds)"
     told = with_numbers("{{ arms('comparisons', 'effect', comparison='one') | +.1f }}", page)
     assert told == f"a 5.0 [4.0, 6.0]<br>b 7.0, {words}<br>n = 500, 3 seeds"
 

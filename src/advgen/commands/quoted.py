@@ -168,7 +168,8 @@ def effect(live: LiveValue, path: Path) -> str:
 
 def answer(live: LiveValue, path: Path) -> str:
     """What an effect shows, and in brackets the effect, its interval, n and the number of seeds."""
-    return f"{verdict(live, path)} ({interval(live, path)}; {size(live, path)})"
+    effect = [] if _at_chance(live, path) else [interval(live, path)]
+    return f"{_at_chance(live, path) or verdict(live, path)} ({'; '.join([*effect, size(live, path)])})"
 
 
 def difference(live: LiveValue, path: Path) -> str:
