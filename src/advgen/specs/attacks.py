@@ -310,7 +310,7 @@ class LbfgsAttack(MinimumNormAttack, TargetedAttack):
     steps: Count = Field(30, description="iterations for each c")
     searches: Count = Field(8, description="values of c tried for each image")
     memory: Count = Field(
-        4, description="pairs that the approximation of the Hessian keeps; more find no smaller changes"
+        3, description="pairs that the approximation of the Hessian keeps; more find no smaller changes"
     )
 
     def threat(self) -> Threat:
