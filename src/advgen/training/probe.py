@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from advgen.models.autoencoders import Autoencoder
 from advgen.models.layers import plain_weights
 from advgen.models.networks import Network
-from advgen.models.predict import device_of, features_and_probabilities, predict
+from advgen.models.predict import features_and_probabilities, predict
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.networks import FcNetwork, NetworkSpec
 from advgen.specs.training import ClassifierTraining
@@ -59,7 +59,8 @@ def decision(
         _, logits_N2 = predict(probe, fitted_on[0])
         thresholds.append(best_threshold(logits_N2[:, 1] - logits_N2[:, 0], fitted_on[1]))
         with torch.no_grad():
-            probe.head.get_parameter("bias").add_(torch.tensor([0.5, -0.5], device=device_of(probe)) * thresholds[-1])
+            for logit, share in zip(probe.head.get_parameter("bias"), (0.5, -0.5), strict=True):
+                logit.add_(share * thresholds[-1])
         right.append(accuracy(probe, *validation))
     steps = len(thresholds)
     return {
