@@ -203,14 +203,15 @@ def steps_beat_their_starts(convergence: pa.Table) -> list[Check]:
 def certificates_beat_a_constant_answer(certification: pa.Table) -> list[Check]:
     """At the smallest radius above 0, more is proven than by naming the commonest class, which holds at every radius.
 
-    The smallest, since what is proven falls with the radius and the constant's share does not.
+    The smallest, since what is proven falls with the radius and the constant's share does not. Images of one class tell
+    nothing.
     """
     keys = ["certification", "source", "seed"]
     rows = certification.select([*keys, "label", "predicted", "radius", "radii"]).to_pandas()
     checks = []
     for (name, source, seed), one in rows.groupby(keys):
         radii = [eps for eps in one["radii"].iloc[0] if eps > 0]
-        if radii:
+        if radii and one["label"].nunique() > 1:
             proven = ((one["predicted"] == one["label"]) & (one["radius"] >= min(radii))).to_numpy()
             always = (one["label"] == one["label"].mode()[0]).to_numpy()
             subject = f"{source} seed {seed} in {name}"

@@ -37,7 +37,9 @@ from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
 from advgen.experiments.classifiers import test_errors
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
+from advgen.experiments.convergences.convergence import finding as converged
 from advgen.experiments.convergences.convergence import right_after
+from advgen.experiments.convergences.experiment import ConvergenceFigure
 from advgen.experiments.gans import gan_comparison, gan_samples
 from advgen.experiments.gans.experiment import GanComparisonFigure, GanSamplesFigure
 from advgen.experiments.gans.gan_samples import _limit
@@ -348,6 +350,22 @@ def test_accuracy_after_steps() -> None:
     assert right_after(facts, np.array([0, 1, 3])) == pytest.approx([2 / 3, 1 / 3, 1 / 3])
     first = facts[facts["restart"] == 0]
     assert right_after(first, np.array([0, 2, 3])) == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+
+
+def test_steps_are_counted_from_the_random_starts_which_are_the_baseline() -> None:
+    """Two starts of three steps: of four images one is fooled by a start, one by a step, one is wrong before."""
+    facts = {"convergence": "c", "source": "net", "seed": 0, "attack": "pgd", "eps": 0.1}
+    columns = {"index": [0, 1, 2, 3] * 2, "restart": [0] * 4 + [1] * 4, "right_clean": [True, True, True, False] * 2}
+    fooled = {"fooled_step": [None, 3, None, 0, 0, None, None, 0], "losses": [[0.0, 1.0, 2.0, 3.0]] * 8}
+    table = pa.Table.from_pandas(pd.DataFrame({**facts, **columns, **fooled}))
+    found = converged({"convergence": table}, ConvergenceFigure(kind="convergence", convergence="c")).rows
+    told_ = {row["effort"]: (row["steps"], row["accuracy"]) for row in found}
+    assert told_ == {
+        "no attack": (0, 0.75),
+        "starts alone": (0, 0.5),
+        "one start": (3, 0.5),
+        "all starts": (3, 0.25),
+    }
 
 
 def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:

@@ -131,9 +131,9 @@ def test_steps_must_fool_more_than_their_random_starts():
 
 
 def test_certificates_must_beat_a_constant_answer_at_the_smallest_radius():
-    def proven(radius, radii=(0.0, 0.1, 0.2)):
+    def proven(radius, radii=(0.0, 0.1, 0.2), classes=4):
         facts = {"certification": ["c"] * N, "source": ["s"] * N, "seed": [0] * N, "radius": [radius] * N}
-        labels = [index % 4 for index in range(N)]
+        labels = [index % classes for index in range(N)]
         table = pa.table({**facts, "label": labels, "predicted": labels, "radii": [list(radii)] * N})
         return check_baselines({"certification": table})
 
@@ -141,6 +141,7 @@ def test_certificates_must_beat_a_constant_answer_at_the_smallest_radius():
     assert (held["subject"], held["kind"], held["holds"], held["n"]) == ("s seed 0 in c", "warning", True, N)
     assert (held["estimate"], failed["estimate"], failed["holds"]) == (-0.75, 0.25, False)
     assert proven(0.1, radii=(0.0,)) == []
+    assert proven(0.1, classes=1) == []
 
 
 def gans(**numbers):

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.attacks import attacked
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
 from advgen.figures import common, told
+from advgen.metrics.chance import commonest
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 LINES = ("right under all attacks up to eps", "right and certified for eps")
@@ -99,8 +100,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, examples: pd.DataFrame, farthest: flo
         proven = attacked.accuracy(_as_examples(rows, eps), "clean")
         assert proven is not None
         common.interval(axes, eps, 100 * proven.mean, 100 * proven.low, 100 * proven.high, 1, **face)
-    always = rows["label"].value_counts(normalize=True).max()
-    axes.axhline(100 * always, color=common.RULE, linewidth=0.8, linestyle=":", zorder=0.5)
+    axes.axhline(100 * commonest(rows["label"]), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
     axes.set_xlim(-0.03 * farthest, 1.03 * farthest)
 
 

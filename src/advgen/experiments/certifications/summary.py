@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from advgen.metrics.chance import commonest
 from advgen.metrics.grouping import Rows, columns, groups
 from advgen.metrics.intervals import wilson
 
@@ -28,7 +29,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     "eps": float(eps),
                     "n": n,
                     "clean_accuracy": float(right.mean()),
-                    "commonest": float(images["label"].value_counts(normalize=True).max()),
+                    "commonest": commonest(images["label"]),
                     "abstained": float(images["predicted"].isna().mean()),
                     "certified_accuracy": held / n,
                     "certified_accuracy_low": low,

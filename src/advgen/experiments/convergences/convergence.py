@@ -68,7 +68,7 @@ def right_after(rows: pd.DataFrame, steps: NDArray[np.int_]) -> NDArray[np.float
 
 
 def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
-    total = len(rows["losses"].iloc[0])
+    total = len(rows["losses"].iloc[0]) - 1  # the first is that of the start
     steps = np.arange(total + 1)
     colour = common.colour(number)
     single = np.mean([right_after(one, steps) for _, one in rows.groupby("restart")], axis=0)
@@ -82,7 +82,7 @@ def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
 
 
 def _restarts(axes: Axes, rows: pd.DataFrame, number: int) -> None:
-    total = np.array([len(rows["losses"].iloc[0])])
+    total = np.array([len(rows["losses"].iloc[0]) - 1])
     counts = np.arange(1, rows["restart"].nunique() + 1)
     order = sorted(set(rows["restart"]))
     shares = [float(right_after(rows[rows["restart"].isin(order[:count])], total)[0]) for count in counts]
@@ -126,13 +126,13 @@ def _details(facts: pd.DataFrame) -> str:
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> told.Finding:
-    """Accuracy after half of the steps, after all, and with all restarts."""
+    """Accuracy without an attack, after all random starts alone, and after all steps from one start and from all."""
     facts = common.frame(tables["convergence"])
     facts = facts[facts["convergence"] == spec.convergence]
     rows: list[told.Row] = []
     parts = []
     for source, one in facts.groupby("source"):
-        total, n = len(one["losses"].iloc[0]), int(one["index"].nunique())
+        total, n = len(one["losses"].iloc[0]) - 1, int(one["index"].nunique())
         starts = one["restart"].nunique()
         single = one[one["restart"] == one["restart"].min()]
         words = []
