@@ -175,13 +175,11 @@ def answer(live: LiveValue, path: Path) -> str:
 def difference(live: LiveValue, path: Path) -> str:
     """What the paired differences of two columns show, over seeds."""
     one, (minus, of) = _without(live, "minus", "of")
-    mine, theirs = (_by_seed(way, path) for way in (one, _renamed(one, of, path) if of else one))
-    for rows, column in ((mine, live.column), (theirs, minus)):
-        if any(column not in row for row in rows.values()):
+    pairs = _pairs(one, of, path)
+    for column in (live.column, minus):
+        if column not in pairs[0][0]:
             raise ValueError(f"table {live.table!r} has no column {column!r}")
-    if not mine or mine.keys() != theirs.keys():
-        raise ValueError(f"{len(mine)} and {len(theirs)} rows of {live.table!r}; name two with the same seeds")
-    apart = np.array([float(row[live.column]) - float(theirs[seed][minus]) for seed, row in mine.items()])
+    apart = np.array([float(mine[live.column]) - float(theirs[minus]) for mine, theirs in pairs])
     mean, low, high = joined(float(apart.mean()), [apart], (0.0, 0.0), False)
     return f"{_verdict(mean, low, high)} ({told(live, (mean, low, high))}; {size(one, path)})"
 
@@ -193,29 +191,31 @@ def _without(live: LiveValue, *keys: str) -> tuple[LiveValue, list[str]]:
     return replace(live, where=kept), [asked.get(key, "") for key in keys]
 
 
-def _renamed(live: LiveValue, name: str, path: Path) -> LiveValue:
-    """The same of another net, whose name is the first of the table's columns that is asked for."""
+def _pairs(live: LiveValue, of: str, path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows of a net and of another one, `of`, if there is one, seed by seed.
+
+    A net's name is the first of the table's columns that is asked for.
+    """
     columns, asked = read_table(path).column_names, dict(live.where)
-    first = min((column for column in asked if column in columns), key=columns.index, default="")
-    return replace(live, where=tuple({**asked, first: name}.items()))
-
-
-def _by_seed(live: LiveValue, path: Path) -> dict[tuple[int, ...], dict[str, Any]]:
-    rows = _several(live, path)
-    return dict(zip(_seeds(rows), rows.to_pylist(), strict=True))
+    name = min((column for column in asked if column in columns), key=columns.index, default="")
+    other = replace(live, where=tuple({**asked, name: of}.items())) if of else live
+    mine, theirs = (
+        dict(zip(_seeds(rows), rows.to_pylist(), strict=True)) for rows in (_several(live, path), _several(other, path))
+    )
+    if not mine or mine.keys() != theirs.keys():
+        raise ValueError(f"{len(mine)} and {len(theirs)} rows of {live.table!r}; name two with the same seeds")
+    return [(row, theirs[seed]) for seed, row in mine.items()]
 
 
 def portion(live: LiveValue, path: Path) -> str:
     """A share's own share of its sum with that of another net of the same seeds, over seeds and images."""
     one, [of] = _without(live, "of")
-    mine, theirs = (_by_seed(way, path) for way in (one, _renamed(one, of, path)))
-    if not mine or mine.keys() != theirs.keys():
-        raise ValueError(f"{len(mine)} and {len(theirs)} rows of {live.table!r}; name two with the same seeds")
-    pairs_R2 = np.array([(row[live.column], theirs[seed][live.column]) for seed, row in mine.items()])
+    pairs = _pairs(one, of, path)
+    pairs_R2 = np.array([[row[live.column] for row in pair] for pair in pairs])
     if not pairs_R2.sum(1).all():
         raise ValueError(f"with one of its seeds neither it nor {of!r} has any, so there is nothing to share")
     shares_R = pairs_R2[:, 0] / pairs_R2.sum(1)
-    mean, fewest = float(shares_R.mean()), min(row["n"] for row in mine.values())
+    mean, fewest = float(shares_R.mean()), min(mine["n"] for mine, _ in pairs)
     low, high = _wilson(mean, round(fewest * float(pairs_R2.sum(1).mean())))
     return told(live, joined(mean, [shares_R] if len(shares_R) > 1 else [], (mean - low, high - mean), True))
 

@@ -66,6 +66,7 @@ class Planner:
     def __init__(self, study: Study, kinds: tuple[Kind[Any], ...], file: str = "", varied: Varied | None = None):
         self.study, self.kinds, self.file, self.varied = study, kinds, file, varied or {}
         self.jobs: dict[Key, PlannedJob] = {}
+        self.planned: dict[tuple[str, ...], list[PlannedJob]] = {}
         self.makers = {kind.name: kind for kind in kinds}
         self.rules = {task.rule: task.outputs for kind in kinds for task in kind.tasks}
 
@@ -85,10 +86,11 @@ class Planner:
         """A kind by its name, for what it offers to others."""
         return self.makers[name]
 
-    def of(self, kind: str, name: str) -> list[PlannedJob]:
+    def of(self, kind: str, *names: str) -> list[PlannedJob]:
         """The jobs of one definition, one per seed, planned now if they are not yet."""
-        jobs: list[PlannedJob] = self.makers[kind].jobs(self, name)
-        return jobs
+        if (kind, *names) not in self.planned:
+            self.planned[kind, *names] = self.makers[kind].jobs(self, *names)
+        return self.planned[kind, *names]
 
     def trained(self, name: str) -> list[PlannedJob]:
         """The trainings of whatever model has this name."""
@@ -172,7 +174,7 @@ class Kind(Generic[D]):
 
     def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """The jobs that make what is needed of one definition: its own, or those of its other rules beside them."""
-        jobs = self.jobs(planner, *need.names)
+        jobs = planner.of(self.name, *need.names)
         if need.role in jobs[0].outputs:
             return jobs
         [rule] = [task.rule for task in self.tasks if need.role in task.outputs]

@@ -178,8 +178,10 @@ def transferred_examples_beat_noise(transferred: pa.Table) -> list[Check]:
 
 def lines_leave_random_ones_behind(linearity: pa.Table) -> list[Check]:
     """Along the gradient's sign the label's logit goes further than along random signs, or it says nothing."""
+    keys = ["linearity", "source", "seed"]
+    columns = [*keys, "index", "eps", "label", "logits", "logits_unaimed"]
     checks = []
-    for (name, source, seed), points in linearity.to_pandas().groupby(["linearity", "source", "seed"]):
+    for (name, source, seed), points in linearity.select(columns).to_pandas().groupby(keys):
         lines, subject = straightness(points), f"{source} seed {seed} in {name}"
         aimed, unaimed = (lines[column].to_numpy(float) for column in ("range", "range_unaimed"))
         checks.append(_beaten("a gradient moves logits further than random signs", subject, unaimed, aimed, "range"))

@@ -106,12 +106,13 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> tol
     shares = {
         name: {(m.group, m.row): m.value / 100 for m in _success(facts[facts[right].notna()], sources, attacks, right)}
         for name, (*_, right) in SUCCESS.items()
+        if name != "success"  # which has an interval, too
     }
     sizes = {name: {(m.group, m.row): m.value for m in _sizes(facts, sources, attacks, name)} for name in SIZES}
     rows: list[told.Row] = [
         {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
         | told.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
-        | {name: values.get((s, a)) for name, values in shares.items() if name != "success"}
+        | {name: values.get((s, a)) for name, values in shares.items()}
         | {name: values.get((s, a)) for name, values in sizes.items()}
         for (s, a), mark in success.items()
     ]

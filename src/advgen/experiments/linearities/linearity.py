@@ -101,7 +101,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> told.Findi
         straight = bootstrap_mean(common.means_over_images(lines, "r_squared"), 0)
         n, seeds = one["index"].nunique(), one["seed"].nunique()
         row = {"source": name, "n": n, "seeds": seeds, **told.columns_of("r_squared", straight)}
-        row |= {one: float(lines[one].mean()) for one in ("r_squared_unaimed", "range", "range_unaimed")}
+        row |= {column: float(lines[column].mean()) for column in ("r_squared_unaimed", "range", "range_unaimed")}
         rows.append(row)
         parts.append(
             f"{told.value(*straight)} of the variance for {name}, whose logit goes {common.number(row['range'])} "
