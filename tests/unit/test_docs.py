@@ -103,6 +103,8 @@ def test_a_portion_is_of_what_either_source_has(page: Path) -> None:
     assert with_numbers(asked, page) == "62.5\u00a0% [0.0, 100.0]"
     with pytest.raises(ValueError, match="2 and 0 rows of 'robustness'; name two with the same seeds"):
         with_numbers(asked.replace("'texture'", "'textures'"), page)
+    with pytest.raises(ValueError, match="a portion is of a sum of two; name the other with of="):
+        with_numbers(asked.replace(", of='texture'", ""), page)
     robustness(page, **seeds, clean_accuracy=[0.6, 0, 0.2, 0])
     with pytest.raises(ValueError, match="nothing to share"):
         with_numbers(asked, page)

@@ -210,6 +210,8 @@ def _pairs(live: LiveValue, of: str, path: Path) -> list[tuple[dict[str, Any], d
 def portion(live: LiveValue, path: Path) -> str:
     """A share's own share of its sum with that of another net of the same seeds, over seeds and images."""
     one, [of] = _without(live, "of")
+    if not of:
+        raise ValueError("a portion is of a sum of two; name the other with of=, as source='one', of='two'")
     pairs = _pairs(one, of, path)
     pairs_R2 = np.array([[row[live.column] for row in pair] for pair in pairs])
     if not pairs_R2.sum(1).all():
