@@ -26,6 +26,7 @@ WORDS = {
     "vanishing": ("vanishing gradient (% of steps)", 100.0),
     "frechet_distance_decoded": ("Fréchet distance of decoded N(0, I)", 1.0),
     "ks_dimension_mean": ("Kolmogorov–Smirnov distance per latent number", 1.0),
+    "sharpness_decoded": ("sharpness of decoded N(0, I)", 1.0),
     "mse": ("mean squared error", 1.0),
     "mse_missing": ("error per missing pixel", 1.0),
     "mse_whole": ("error of the whole image", 1.0),

@@ -119,7 +119,7 @@ class AutoencoderComparison(ComparisonDefinition):
 
     kind: Literal["autoencoders"] = Field(description="a measure of autoencoders")
     arms: dict[str, Annotated[tuple[AutoencoderName, ...], Field(min_length=1)]] = Arms
-    measure: Literal["frechet_distance_decoded", "mse", "ks_dimension_mean"] = Field(
+    measure: Literal["frechet_distance_decoded", "mse", "ks_dimension_mean", "sharpness_decoded"] = Field(
         "frechet_distance_decoded", description="what is compared"
     )
 
