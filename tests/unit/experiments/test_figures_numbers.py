@@ -35,6 +35,8 @@ from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackCo
 from advgen.experiments.autoencoders import reconstructions
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
 from advgen.experiments.autoencoders.latent_distribution import chosen
+from advgen.experiments.certifications import certified_accuracy
+from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
 from advgen.experiments.classifiers import test_errors
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.experiments.convergences.convergence import finding as converged
@@ -366,6 +368,16 @@ def test_steps_are_counted_from_the_random_starts_which_are_the_baseline() -> No
         "one start": (3, 0.5),
         "all starts": (3, 0.25),
     }
+
+
+def test_what_is_proven_stands_beside_a_constant_answer() -> None:
+    (_, spec), tables = next(fake_specs(CertifiedAccuracyFigure)), fake_tables()
+    certified = tables["certification"].to_pandas()
+    certified["label"] = np.where(certified["index"] % 4 == 0, 1, 7)
+    assert certified.groupby(["certification", "source", "seed"])["index"].nunique().min() % 4 == 0
+    found = certified_accuracy.finding({**tables, "certification": pa.Table.from_pandas(certified)}, spec)
+    assert "the commonest class is right on 75.0 % at every radius" in found.sentence
+    assert {row["commonest"] for row in found.rows} == {0.75}
 
 
 def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:

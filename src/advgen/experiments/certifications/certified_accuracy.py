@@ -156,7 +156,7 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> to
             left, rounded = attacked.accuracy(every), attacked.accuracy(every, "robust_rounded")
             assert proven is not None
             row = {"certification": certification, "source": source, "norm": of["norm"].iloc[0], "eps": eps}
-            row |= {"n": proven.n, "seeds": len(proven.nets)}
+            row |= {"n": proven.n, "seeds": len(proven.nets), "commonest": commonest(of["label"])}
             row |= told.columns_of("certified", (proven.mean, proven.low, proven.high))
             words = f"{source} is certified on {told.share(proven.mean, proven.low, proven.high)}"
             if left is not None and rounded is not None:
@@ -166,6 +166,8 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> to
             rows.append(row)
             parts.append(f"{words} at {common.NORMS[str(of['norm'].iloc[0])]} ≤ {eps:g}")
     n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
-    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])}"
+    constant = " or ".join(sorted({common.percent(row["commonest"]) for row in rows}))
+    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])}; "
+    sentence += f"always naming the commonest class is right on {constant} at every radius"
     sentence += f"{attacked.from_others(facts[facts['source'].isin(spec.sources)])})."
     return told.Finding("What is proven, beside what attacks find", sentence, rows)
