@@ -28,5 +28,6 @@ for name, width in {"report": 900, "cv": 640, "rules": 1200}.items():
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("RGB")
     picture.thumbnail((width, 2000), Image.Resampling.LANCZOS)
-    picture.quantize(32, dither=Image.Dither.NONE).save(Path("docs/images") / f"readme-{name}.png", optimize=True)
+    palette = {"method": Image.Quantize.MAXCOVERAGE, "kmeans": 4, "dither": Image.Dither.NONE}  # as in gallery.py
+    picture.quantize(64, **palette).save(Path("docs/images") / f"readme-{name}.png", optimize=True)
 PYTHON
