@@ -519,6 +519,7 @@ def test_a_test_error_has_an_interval_over_seeds_and_stands_beside_the_published
     assert (b["classifier"], b["seeds"], a["seeds"]) == ("net-b", 1, 2)
     assert [b[name] for name in ("error", "error_low", "error_high")] == pytest.approx([0.02, 0.01, 0.04])
     mean, low, high = over_runs([[0.07], [0.08]])
+    low, high = max(0, mean - math.hypot(mean - low, 0.02)), mean + math.hypot(high - mean, 0.02)
     assert [a[name] for name in ("error", "error_low", "error_high")] == pytest.approx([mean, low, high])
     assert (a["published"], b["published"]) == pytest.approx((0.074, 0.019))
     assert (a["verified"], b["verified"]) == (True, False)
@@ -563,6 +564,27 @@ def test_a_target_that_controls_reach_stands_beside_what_the_attack_reaches() ->
     assert (row["success_target"], row["success_target_unaimed"]) == pytest.approx((0.6, 0.25))
     words = [text.get_text() for text in attack_comparison.draw({"examples": table}, spec).texts]
     assert {"target reached", "target reached unaimed"} <= set(words)
+
+
+def test_more_nets_on_the_same_images_do_not_make_intervals_of_attacks_narrower() -> None:
+    tables = smallest_changes([0.5, 1.0, 1.5, 2.5, 9.0, 3.0], [False, False, False, False, True, False])
+    one = tables["examples"]
+    again = with_columns(one, source_seed=np.ones(len(one), int))
+    longer = with_columns(again, l2=again["l2"].to_numpy() * 1.2, rms=again["rms"].to_numpy() * 1.2)
+
+    def marks(table: pa.Table) -> dict[str, tuple[float, float, float]]:
+        facts = attacked.examples({"examples": table})
+        asked = {"l2": attack_comparison._sizes, "rms": attack_comparison._sizes, "robust": attack_comparison._success}
+        found = {name: of(facts, ["net-a"], ["deepfool"], name)[0] for name, of in asked.items()}
+        return {name: (mark.value, mark.low, mark.high) for name, mark in found.items()}
+
+    alone, alike, unlike = (marks(pa.concat_tables(tables)) for tables in ([one], [one, again], [one, longer]))
+    for name, (value, low, high) in alone.items():
+        assert low < value < high and alike[name] == pytest.approx((value, low, high))
+    for name in ("l2", "rms"):
+        value, low, high = alone[name]
+        assert unlike[name][0] == pytest.approx(1.1 * value)
+        assert unlike[name][1] == 0 and unlike[name][2] - unlike[name][0] > 1.5 * (high - value)
 
 
 def curves(tables: dict[str, pa.Table]) -> AccuracyCurvesFigure:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
 from advgen.figures import common, strips, told
-from advgen.metrics.intervals import bootstrap_mean, wilson
+from advgen.metrics.intervals import bootstrap_mean, over_runs_and_images
 
 SUCCESS = {
     "success": ("success", "% of the images right when clean", "robust"),
@@ -53,7 +54,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure
         marks = _calls(facts, sources, attacks, name)
         if marks:
             measures.append(strips.Measure(title, note, marks, log=True))
-    details = f"{attacked.counts(facts)}; bars: 95 % intervals over images (Wilson for success, bootstrap for the rest)"
+    details = f"{attacked.counts(facts)}; bars: 95 % intervals over nets and images"
     details += attacked.seeds_shown(facts)
     return strips.draw("Attacks compared", details, labels, measures, sources, full)
 
@@ -71,29 +72,38 @@ def _success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column
     for s, a, rows in _each(facts, sources, attacks):
         right = rows[rows["clean"]].groupby("source_seed")[column].agg(["mean", "size"])
         if len(right):
-            seeds = 100 * (1 - right["mean"].to_numpy(float))
-            n = int(right["size"].min())
-            low, high = wilson(round(seeds.mean() / 100 * n), n)
-            marks.append(strips.Mark(a, seeds.mean(), 100 * low, 100 * high, seeds, s))
+            seeds = 1 - right["mean"].to_numpy(float)
+            mean, low, high = attacked.over_nets(seeds, int(right["size"].min()))
+            marks.append(strips.Mark(a, 100 * mean, 100 * low, 100 * high, 100 * seeds, s))
     return marks
 
 
 def _sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
-    marks = []
-    for s, a, rows in _each(facts[facts["clean"] & ~facts["robust"]], sources, attacks):
-        middle = np.mean if name == "rms" else np.median
-        seeds = rows.groupby("source_seed")[name].apply(middle).to_numpy(float)
-        value, low, high = common.median(rows[name].to_numpy(float)) if name != "rms" else bootstrap_mean(rows[name], 0)
-        marks.append(strips.Mark(a, value, low, high, seeds, s))
-    return marks
+    found = _each(facts[facts["clean"] & ~facts["robust"]], sources, attacks)
+    return [_mark(s, a, rows, name, _mean if name == "rms" else common.median) for s, a, rows in found]
 
 
 def _calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
-    marks = []
-    for s, a, rows in _each(facts[facts[name].fillna(0) > 0], sources, attacks):
-        seeds = rows.groupby("source_seed")[name].mean().to_numpy(float)
-        marks.append(strips.Mark(a, *bootstrap_mean(rows[name], 0), seeds, s))
-    return marks
+    found = _each(facts[facts[name].fillna(0) > 0], sources, attacks)
+    return [_mark(s, a, rows, name, _mean) for s, a, rows in found]
+
+
+def _mean(values_N: NDArray[np.float64]) -> tuple[float, float, float]:
+    return bootstrap_mean(values_N, 0)
+
+
+def _mark(
+    s: int,
+    a: int,
+    rows: pd.DataFrame,
+    name: str,
+    estimate: Callable[[NDArray[np.float64]], tuple[float, float, float]],
+) -> strips.Mark:
+    """The mean over nets of what is estimated for each; its interval is over nets and images, which nets share."""
+    each = np.array([estimate(one.to_numpy(float)) for _, one in rows.groupby("source_seed")[name]])
+    mean, low, high = each.mean(axis=0)
+    mean, low, high = over_runs_and_images(each[:, 0], (mean - low, high - mean))
+    return strips.Mark(a, mean, max(0.0, low), high, each[:, 0], s)
 
 
 def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> told.Finding:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.figures import common, told
+from advgen.metrics.intervals import over_runs_and_images
 from advgen.metrics.published import TEST_ERRORS, Value
 
 ROW, FOOT, VALUE = 8.0, 10.0, 10.0
@@ -30,18 +31,17 @@ class Shown(NamedTuple):
 
 
 def shown(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> list[Shown]:
-    """The classifiers in order. Intervals are Student's over seeds; of one seed Wilson's over images."""
+    """The classifiers in order. Intervals are over seeds and images; of one seed Wilson's over images."""
     facts = common.frame(tables["classifier_quality"])
     found = []
     for name in common.in_order(spec.classifiers, facts["classifier"]):
         rows = facts[facts["classifier"] == name]
-        seeds = 100 * rows["error"].to_numpy(float)
-        error = common.over_seeds(seeds)
-        if len(rows) == 1:
-            [low], [high] = (100 * rows[f"error_{end}"].to_numpy(float) for end in ("low", "high"))
-            error = float(seeds[0]), float(low), float(high)
+        seeds = rows["error"].to_numpy(float)
+        mean, low, high = (float(rows[f"error{end}"].mean()) for end in ("", "_low", "_high"))
+        mean, low, high = over_runs_and_images(seeds, (mean - low, high - mean), share=True)
         net = spec.published_nets.get(name)
-        found.append(Shown(name, error, seeds, int(rows["n"].min()), TEST_ERRORS[net] if net else None))
+        published = TEST_ERRORS[net] if net else None
+        found.append(Shown(name, (100 * mean, 100 * low, 100 * high), 100 * seeds, int(rows["n"].min()), published))
     return found
 
 
@@ -109,10 +109,7 @@ def _label(row: Shown, spec: ClassifierErrorsFigure) -> str:
 
 
 def _details(rows: list[Shown]) -> str:
-    words = (
-        f"{common.n_is([row.n for row in rows])} test images; bars: 95 % intervals, Student's over seeds, of one seed "
-    )
-    words += "Wilson's over images"
+    words = f"{common.n_is([row.n for row in rows])} test images; bars: 95 % intervals over seeds and images"
     words += "; ticks: seeds" if max(len(row.seeds) for row in rows) > 1 else ""
     published = [row.published for row in rows if row.published]
     words += "; hollow, and grey below ours: published" if published else ""

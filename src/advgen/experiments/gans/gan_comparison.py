@@ -14,7 +14,7 @@ from advgen.figures import common, strips, told
 
 
 class Words(NamedTuple):
-    """How a measure is called, what is good, and the range that it cannot leave."""
+    """How a measure is called, what is good (`{real}`: what real images have), and the range that it cannot leave."""
 
     title: str
     note: str
@@ -24,7 +24,7 @@ class Words(NamedTuple):
 
 
 WORDS = {
-    "frechet_distance": Words("Fréchet distance", "log; less is better; dashes: real images", log=True),
+    "frechet_distance": Words("Fréchet distance", "log; less is better; real images: {real}, dashed", log=True),
     "classifier_score": Words("classifier score", "by the judge; more is better"),
     "precision": Words("precision", "k-NN; more is better", (0, 1)),
     "recall": Words("recall", "k-NN; more is better", (0, 1)),
@@ -38,7 +38,7 @@ WORDS = {
     "vanishing": Words("vanishing gradient", "% of steps; less is better", (0, 100), factor=100),
     "overpowered": Words("overpowering D", "% of steps; less is better", (0, 100), factor=100),
     "isolated_energy": Words("isolated pixels", "energy of salt and pepper; less is better"),
-    "sharpness": Words("sharpness", "Laplacian variance; dashes: real images"),
+    "sharpness": Words("sharpness", "Laplacian variance; real images: {real}, dashed"),
 }
 
 
@@ -54,10 +54,14 @@ def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
     labels = [f"{gan}\n{_recipe(one)}" for gan, one in rows.items()]
     shown = pd.concat(list(rows.values()))
     figure = strips.draw("GANs compared", _details(shown), labels, measures, [], full)
-    for name in {"frechet_distance", "sharpness"} & set(shown_measures):
+    for name in OF_REAL & set(shown_measures):
         axes = figure.axes[shown_measures.index(name)]
-        axes.axvline(shown[f"{name}_real"].mean(), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
+        axes.axvline(_real(name, shown), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     return figure
+
+
+def _real(name: str, rows: pd.DataFrame) -> float:
+    return float(rows[f"{name}_real"].mean())
 
 
 def _measures(spec: GanComparisonFigure) -> list[str]:
@@ -82,9 +86,14 @@ def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> strips.Measure:
         elif words.limits is not None:
             low, high = max(low, words.limits[0]), min(high, words.limits[1])
         marks.append(strips.Mark(number, mean, low, high, values))
-    return strips.Measure(words.title, words.note, marks, words.log, words.limits, reference=REAL.get(name))
+    real = common.number(_real(name, pd.concat(list(rows.values())))) if name in OF_REAL else ""
+    return strips.Measure(
+        words.title, words.note.format(real=real), marks, words.log, words.limits, reference=REAL.get(name)
+    )
 
 
+OF_REAL = {"frechet_distance", "sharpness"}
+"""Measures that real images have, too. Their line may lie far from all GANs, so it asks for no room."""
 REAL = {"density": 1.0, "variety": 1.0}
 """Measures that are relative to real images."""
 
