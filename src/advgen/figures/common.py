@@ -30,7 +30,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from advgen.metrics.intervals import rank_correlation, wilson
+from advgen.metrics.intervals import (
+    bootstrap_mean,
+    over_runs_and_images,
+    rank_correlation,
+    share_over_runs,
+    wilson,
+)
 from advgen.specs.figures import FigureSpec
 
 STYLE = Path(__file__).with_name("advgen.mplstyle")
@@ -484,10 +490,34 @@ def masks(facts: pd.DataFrame) -> list[str]:
     return list(missing.sort_values(kind="stable").index)
 
 
-def means_over_images(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
-    """A value per image: seeds share their images, so one counts once, with its mean over the seeds."""
-    values = rows.groupby("index")[column].mean().to_numpy(float)
-    return values[np.isfinite(values)]
+def mean_over_images(rows: pd.DataFrame, column: str, of: str = "index") -> tuple[float, float, float]:
+    """Mean of a column with its 95 % interval over seeds and images, which seeds share; of one seed, over images.
+
+    `of` tells images apart. Not a number where no image has one. What is nowhere negative has no negative end.
+    """
+    values = rows.groupby([_seed(rows), of])[column].mean().astype(float)
+    values = values[np.isfinite(values)]
+    if values.empty:
+        return math.nan, math.nan, math.nan
+    each = np.array([bootstrap_mean(one.to_numpy(), 0) for _, one in values.groupby(level=0)])
+    mean, low, high = each.mean(axis=0)
+    mean, low, high = over_runs_and_images(each[:, 0], (mean - low, high - mean))
+    return mean, low if values.min() < 0 else max(0.0, low), high
+
+
+def share_over_images(rows: pd.DataFrame, held: pd.Series, of: str = "index") -> tuple[float, float, float]:
+    """Share of rows for which something `held`, with its 95 % interval over seeds and images; of one seed Wilson's."""
+    seeds = rows.groupby(_seed(rows))
+    return share_over_runs(held.groupby(rows[_seed(rows)]).mean(), int(seeds[of].nunique().min()))
+
+
+def _seed(rows: pd.DataFrame) -> str:
+    return "source_seed" if "source_seed" in rows else "seed"
+
+
+def over_what(several: bool) -> str:
+    """What such an interval is over, of several seeds or of one."""
+    return "seeds and images" if several else "images"
 
 
 def over_seeds(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float, float]:

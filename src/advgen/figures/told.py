@@ -15,8 +15,7 @@ import pyarrow as pa
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
-from advgen.figures.common import counted, number, percent
-from advgen.metrics.intervals import bootstrap_mean, wilson
+from advgen.figures.common import counted, number, percent, share_over_images
 
 Row = Mapping[str, Any]
 NO_NAME: Any = {"Software": None}
@@ -172,17 +171,9 @@ def seeds(column: pd.Series) -> str:
     return counted(column.nunique(), "seed")
 
 
-def mean_over_images(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
-    """Mean of a column with its 95 % bootstrap interval over images; seeds share their images."""
-    values = rows.groupby("index")[column].mean().to_numpy(float)
-    values = values[np.isfinite(values)]
-    return bootstrap_mean(values, 0) if len(values) else (math.nan, math.nan, math.nan)
-
-
 def kept(rows: pd.DataFrame) -> tuple[float, float, float]:
-    """Share of the images whose class the judge still sees, with Wilson's interval for the number of images."""
-    mean, n = float((rows["judged"] == rows["label"]).mean()), int(rows["index"].nunique())
-    return mean, *wilson(round(mean * n), n)
+    """Share of the images whose class the judge still sees, with its interval over seeds and images."""
+    return share_over_images(rows, rows["judged"] == rows["label"])
 
 
 def kept_columns(rows: pd.DataFrame) -> dict[str, float]:

@@ -87,6 +87,14 @@ def over_runs_and_images(
     return joined(float(values_R.mean()), [values_R] if len(values_R) > 1 else [], images, share, confidence)
 
 
+def share_over_runs(shares_R: ArrayLike, n: int) -> tuple[float, float, float]:
+    """Mean of a share of the same `n` images in each run, with an interval over runs and images, (mean, low, high)."""
+    each = np.asarray(shares_R, dtype=np.float64)
+    low, high = np.mean([wilson(round(share * n), n) for share in each], axis=0)
+    mean = float(each.mean())
+    return over_runs_and_images(each, (mean - low, high - mean), share=True)
+
+
 def joined(
     mean: float,
     of_runs: Iterable[ArrayLike],

@@ -52,13 +52,13 @@ from advgen.experiments.inversions.experiment import InversionGalleryFigure
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
 from advgen.experiments.transfers.published_transfer import beside, finding
 from advgen.experiments.transfers.published_transfer import draw as draw_published
-from advgen.experiments.transfers.transfer_matrix import learnt
+from advgen.experiments.transfers.transfer_matrix import learnt, measured
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, told
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
-from advgen.metrics.intervals import over_runs, over_runs_and_images, wilson
+from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, wilson
 from advgen.metrics.lines import straightness
 from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
@@ -335,8 +335,38 @@ def test_the_interval_over_seeds_is_students() -> None:
 
 
 def test_an_image_counts_once_however_many_seeds_it_has() -> None:
-    facts = pd.DataFrame({"index": [0, 0, 1, 2], "mse": [1.0, 3.0, 5.0, math.nan]})
-    assert common.means_over_images(facts, "mse").tolist() == [2.0, 5.0]
+    one = pd.DataFrame({"seed": 0, "index": range(5), "mse": [1.0, 3.0, 5.0, 8.0, math.nan]})
+    alone = common.mean_over_images(one, "mse")
+    assert alone == pytest.approx(bootstrap_mean([1.0, 3.0, 5.0, 8.0], 0))
+    assert common.mean_over_images(pd.concat([one, one.assign(seed=1)]), "mse") == pytest.approx(alone)
+    other = one.assign(seed=1, mse=one["mse"] + 1)
+    reach = (alone[0] - alone[1], alone[2] - alone[0])
+    mean, low, high = over_runs_and_images([4.25, 5.25], reach)
+    both = pd.concat([one, other])
+    assert low < 0 and common.mean_over_images(both, "mse") == pytest.approx((mean, 0, high))
+    lower = common.mean_over_images(both.assign(mse=both["mse"] - 2), "mse")
+    assert lower == pytest.approx((mean - 2, low - 2, high - 2))
+    assert np.isnan(common.mean_over_images(one[4:], "mse")).all()
+
+
+def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
+    one = pd.DataFrame({"seed": 0, "pair": range(8)})
+    held = pd.Series([True] * 6 + [False] * 2)
+    assert common.share_over_images(one, held, "pair") == pytest.approx((0.75, *wilson(6, 8)))
+    both, alike = pd.concat([one, one.assign(seed=1)], ignore_index=True), pd.concat([held, held], ignore_index=True)
+    assert common.share_over_images(both, alike, "pair") == pytest.approx((0.75, *wilson(6, 8)))
+    mean, low, high = common.share_over_images(both, alike & (both.index < 10), "pair")
+    assert mean == 0.5 and (low, high) == (0.0, 1.0)
+
+
+def test_a_transferred_error_has_an_interval_over_the_seeds_of_both_nets_and_images() -> None:
+    pairs = pd.DataFrame({"source": "a", "target": "b", "source_seed": [0, 0, 1, 1], "target_seed": [0, 1, 0, 1]})
+    pairs = pairs.assign(error=[0.2, 0.4, 0.3, 0.5]).eval("error_low = error - .05 \n error_high = error + .06")
+    expected = joined(0.35, [[0.3, 0.4], [0.25, 0.45]], (0.05, 0.06), share=True)
+    assert measured(pairs) == pytest.approx(expected)
+    own = pairs.assign(target="a")[[True, False, False, True]]
+    assert measured(own) == pytest.approx(joined(0.35, [[0.2, 0.5]], (0.05, 0.06), share=True))
+    assert measured(pairs[:1]) == pytest.approx((0.2, 0.15, 0.26))
 
 
 def test_accuracy_after_steps() -> None:
@@ -390,7 +420,7 @@ def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
             for x, logits in zip(eps, line, strict=True)
         ]
     )
-    assert common.means_over_images(straightness(facts), "r_squared") == pytest.approx([1.0, 0.0, 0.0])
+    assert straightness(facts)["r_squared"].to_numpy() == pytest.approx([1.0, 0.0, 0.0])
     assert straightness(facts)["range"].tolist() == [1.0, 0.0, 0.5]
     assert straightness(facts)[["r_squared_unaimed", "range_unaimed"]].to_numpy() == pytest.approx(np.ones((3, 2)))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
 from advgen.figures import common, strips, told
-from advgen.metrics.intervals import bootstrap_mean, over_runs_and_images
+from advgen.metrics.intervals import bootstrap_mean, over_runs_and_images, share_over_runs
 
 SUCCESS = {
     "success": ("success", "% of the images right when clean", "robust"),
@@ -73,7 +73,7 @@ def _success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column
         right = rows[rows["clean"]].groupby("source_seed")[column].agg(["mean", "size"])
         if len(right):
             seeds = 1 - right["mean"].to_numpy(float)
-            mean, low, high = attacked.over_nets(seeds, int(right["size"].min()))
+            mean, low, high = share_over_runs(seeds, int(right["size"].min()))
             marks.append(strips.Mark(a, 100 * mean, 100 * low, 100 * high, 100 * seeds, s))
     return marks
 

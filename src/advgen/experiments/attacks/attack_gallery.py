@@ -17,7 +17,6 @@ from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackGalleryFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
-from advgen.metrics.intervals import wilson
 
 SMALLEST, LARGEST, BETWEEN, WORDS, FOOT = 9.5, 18.0, 4.0, 4.2, 9.0
 COLORMAP = "RdBu_r"
@@ -126,11 +125,9 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.F
             mine = facts[(facts["source"] == source) & (facts["attack"] == attack) & facts["clean"] & facts["learnt"]]
             if mine.empty:
                 continue
-            seeds = 1 - mine.groupby("source_seed")["robust"].mean()
-            n, mean = int(mine.groupby("source_seed").size().min()), float(seeds.mean())
-            fooled = (mean, *wilson(round(mean * n), n))
+            fooled, n = common.share_over_images(mine, ~mine["robust"]), int(mine.groupby("source_seed").size().min())
             rows.append(
-                {"source": source, "attack": attack, "seeds": len(seeds), "n": n}
+                {"source": source, "attack": attack, "seeds": mine["source_seed"].nunique(), "n": n}
                 | told.columns_of("fooled", fooled)
                 | {"fooled_rounded": 1 - float(mine.groupby("source_seed")["robust_rounded"].mean().mean())}
             )

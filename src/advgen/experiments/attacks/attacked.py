@@ -15,7 +15,7 @@ from advgen.experiments.attacks.summary import from_other_nets, met_by
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance, commonest
-from advgen.metrics.intervals import over_runs_and_images, wilson
+from advgen.metrics.intervals import share_over_runs
 from advgen.metrics.worst_case import BALLS, SIZES, SLACK
 
 KINDS = {
@@ -116,14 +116,7 @@ def accuracy(rows: pd.DataFrame, column: str = "robust") -> Accuracy | None:
     right = rows.groupby(["source", "source_seed", "index"])[column].min()
     nets = right.groupby(["source", "source_seed"]).agg(["mean", "size"])
     each, n = nets["mean"].to_numpy(float), int(nets["size"].min())
-    return Accuracy(*over_nets(each, n), n, each)
-
-
-def over_nets(shares_R: NDArray[np.float64], n: int) -> tuple[float, float, float]:
-    """Mean of the nets' shares of the same `n` images with an interval over nets and images, (mean, low, high)."""
-    low, high = np.mean([wilson(round(share * n), n) for share in shares_R], axis=0)
-    mean = float(shares_R.mean())
-    return over_runs_and_images(shares_R, (mean - low, high - mean), share=True)
+    return Accuracy(*share_over_runs(each, n), n, each)
 
 
 def control(rows: pd.DataFrame) -> Accuracy | None:

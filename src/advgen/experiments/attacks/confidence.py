@@ -99,7 +99,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> told.Find
     rows: list[told.Row] = []
     for (source, attack), one in facts[facts["learnt"]].groupby(["source", "attack"], sort=False):
         wrong = one[one["predicted"] != one["label"]]
-        sure = told.mean_over_images(wrong, "confidence")
+        sure = common.mean_over_images(wrong, "confidence")
         counts = {"n": one["index"].nunique(), "wrong": len(wrong) / len(one), "seeds": one["source_seed"].nunique()}
         counts["wrong_rounded"] = float((one["predicted_rounded"] != one["label"]).mean())
         rows.append({"source": source, "attack": attack, **counts, **told.columns_of("confidence", sure)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,6 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
 from advgen.figures import common, told
-from advgen.metrics.intervals import bootstrap_mean
 
 MEASURES = {
     "mse_whole": "MSE, whole image",
@@ -66,10 +66,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], metho
         colour = common.colour(m)
         for x, mask in enumerate(masks):
             chosen = rows[(rows["mask"] == mask) & (rows["method"] == method)]
-            values = common.means_over_images(chosen, measure)
-            if not len(values):
+            mean, low, high = common.mean_over_images(chosen, measure)
+            if math.isnan(mean):
                 continue
-            mean, low, high = bootstrap_mean(values, 0)
             common.interval(axes, x + shift, mean, low, high, m)
             if len(methods) <= 2:
                 axes.annotate(
@@ -84,7 +83,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], metho
     for x, mask in enumerate(masks):
         for fill, dashes in DASHES.items():
             filled = rows[(rows["mask"] == mask) & (rows["method"] == fill)]
-            mean, low, high = bootstrap_mean(common.means_over_images(filled, measure), 0)
+            mean, low, high = common.mean_over_images(filled, measure)
             axes.fill_between([x - 0.45, x + 0.45], low, high, color=common.SHADED, linewidth=0, zorder=0)
             axes.plot([x - 0.45, x + 0.45], [mean, mean], color=common.INK, linewidth=0.9, linestyle=dashes)
     axes.set_xlim(-0.6, len(masks) - 0.4)
@@ -99,7 +98,7 @@ def _top(rows: pd.DataFrame, kind: str) -> float:
         return 1.02
     measures = [measure for measure in MEASURES if measure.startswith(kind)]
     groups = [one for _, one in rows.groupby(["mask", "method"])]
-    ends = [bootstrap_mean(common.means_over_images(one, measure), 0)[2] for one in groups for measure in measures]
+    ends = [common.mean_over_images(one, measure)[2] for one in groups for measure in measures]
     return 1.06 * max(ends) or 1.0
 
 
@@ -107,7 +106,8 @@ def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     words = f"{common.n_is([rows['index'].nunique()])} images"
     words += f", mean of {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    return f"{words}; bars: 95 % bootstrap intervals over images; dashes: harmonic fill, dots: Poisson fill"
+    words += f"; bars: 95 % intervals over {common.over_what(seeds > 1)}"
+    return f"{words}; dashes: harmonic fill, dots: Poisson fill"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> told.Finding:
@@ -124,9 +124,9 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> tol
                 "seeds": one["seed"].nunique(),
             }
             for measure in MEASURES:
-                row |= told.columns_of(measure, told.mean_over_images(one, measure))
+                row |= told.columns_of(measure, common.mean_over_images(one, measure))
             rows.append(row)
-            words.append(f"{told.value(*told.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
+            words.append(f"{told.value(*common.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
         parts.append(f"{mask}: {', '.join(words)}")
     n = common.n_is([facts["index"].nunique()])
     hardest = parts[-1]

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
-from advgen.metrics.intervals import wilson
 from advgen.metrics.paths import ends_kept, halfway, third_class
 
 SMALLEST, LARGEST, BETWEEN, WORDS, ALPHAS = 8.0, 14.0, 4.0, 4.4, 3.6
@@ -86,8 +85,7 @@ def third_classes(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
     middles = halfway(paths)
     rows, parts = [], []
     for name, one in middles.groupby("model"):
-        mean, n = float(one["third"].mean()), int(one.groupby("seed").size().min())
-        rate = (mean, *wilson(round(mean * n), n))
+        rate, n = common.share_over_images(one, one["third"], "pair"), one["pair"].nunique()
         blend = float(one["third_blend"].mean())
         rows.append(
             {"model": name, "n": n, "seeds": one["seed"].nunique(), **told.columns_of("third_class", rate)}

@@ -15,8 +15,6 @@ from matplotlib.figure import Figure
 from advgen.experiments.interpolations.experiment import SmoothnessFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
-from advgen.metrics.intervals import bootstrap_mean
-from advgen.metrics.paths import largest_steps
 
 LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
 
@@ -93,9 +91,9 @@ def _matrix(axes: Axes, means: np.ndarray, limits: tuple[float, float], cell: fl
 
 
 def _summary(rows: pd.DataFrame) -> str:
-    values = rows.groupby("pair")["change"].mean().to_numpy(float)
-    mean, low, high = bootstrap_mean(values, 0)
-    words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {common.n_is([len(values)])} pairs"
+    mean, low, high = common.mean_over_images(rows, "change", "pair")
+    n = common.n_is([rows["pair"].nunique()])
+    words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {n} pairs"
     seeds = rows["seed"].nunique()
     words += f", {seeds} seeds" if seeds > 1 else ""
     words += f"; of pixel blends {common.percent(rows['change_blend'].mean())}"
@@ -109,7 +107,7 @@ def _details(steps: int) -> str:
     )
     return (
         f"{words}; {100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
-        "brackets: 95 % bootstrap intervals over pairs; pixel blends of the two images need no model"
+        "brackets: 95 % intervals over pairs and seeds; pixel blends of the two images need no model"
     )
 
 
@@ -119,10 +117,10 @@ def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> told.Find
     steps = int(facts["frame"].max())
     rows, parts = [], []
     for name, one in facts.groupby("model"):
-        steps_N = largest_steps(one)
-        jump, blend = bootstrap_mean(steps_N["change"].to_numpy(float), 0), float(steps_N["change_blend"].mean())
+        largest = one.groupby(["seed", "pair"], as_index=False)[["change", "change_blend"]].max()
+        jump, blend = common.mean_over_images(largest, "change", "pair"), float(largest["change_blend"].mean())
         rows.append(
-            {"model": name, "n": len(steps_N), "seeds": one["seed"].nunique()}
+            {"model": name, "n": largest["pair"].nunique(), "seeds": one["seed"].nunique()}
             | {**told.columns_of("largest_step", jump), "largest_step_blend": blend}
         )
         parts.append(f"{told.share(*jump)} with {name} (of pixel blends {common.percent(blend)})")

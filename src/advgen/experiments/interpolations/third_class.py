@@ -86,9 +86,8 @@ def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
         place, face = (100 * blend.mean(), y + 0.22), "white"
         axes.plot(*place, "D", color=common.GREY, markerfacecolor=face, markersize=4, zorder=3, clip_on=False)
         seeds = rows.groupby("seed")["third"].mean()
-        n = int(rows.groupby("seed").size().min())
-        mean = float(seeds.mean())
-        low, high = (100 * bound for bound in wilson(round(mean * n), n))
+        mean, *ends = common.share_over_images(rows, rows["third"], "pair")
+        low, high = (100 * end for end in ends)
         axes.plot([low, high], [y, y], color=common.BLUE, linewidth=1.4, solid_capstyle="butt", clip_on=False)
         if len(seeds) > 1:
             ticks = [y] * len(seeds)
@@ -115,7 +114,7 @@ def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
 
 def _details(middles: pd.DataFrame) -> str:
     n = common.n_is(middles.groupby(["model", "seed"]).size())
-    words = f"{n} pairs of test images with different labels; bars: 95 % Wilson intervals over pairs"
+    words = f"{n} pairs of test images with different labels; bars: 95 % intervals over pairs and seeds"
     if middles["seed"].nunique() > 1:
         words += "; dots: means of the seeds, ticks: the seeds"
     words += "; grey, hollow: a pixel blend of the two images, without a model"

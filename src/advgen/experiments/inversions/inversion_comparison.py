@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionComparisonFigure
 from advgen.figures import common, told
-from advgen.metrics.intervals import bootstrap_mean, wilson
 
 TALL, LEFT, FOOT, TITLE = 42.0, 14.0, 10.0, 5.0
 
@@ -64,15 +63,13 @@ def _lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: floa
         return
     counts = np.arange(1, int(rows["start"].max()) + 2)
     best = [_best(rows, int(count)) for count in counts]
-    means = [bootstrap_mean(common.means_over_images(one, "mse"), 0) for one in best]
-    shares = [float((one["judged"] == one["label"]).mean()) for one in best]
-    n = best[0]["index"].nunique()
+    means = [common.mean_over_images(one, "mse") for one in best]
+    shares = [told.kept(one) for one in best]
     colour = common.colour(number)
     error.plot(counts + shift, [mean for mean, *_ in means], color=colour)
-    kept.plot(counts + shift, [100 * share for share in shares], color=colour)
-    for x, (mean, low, high), share in zip(counts + shift, means, shares, strict=True):
-        common.interval(error, x, mean, low, high, number)
-        low, high = wilson(round(share * n), n)
+    kept.plot(counts + shift, [100 * share for share, *_ in shares], color=colour)
+    for x, mean, (share, low, high) in zip(counts + shift, means, shares, strict=True):
+        common.interval(error, x, *mean, number)
         common.interval(kept, x, 100 * share, 100 * low, 100 * high, number)
 
 
@@ -102,8 +99,8 @@ def _name(rows: pd.DataFrame) -> str:
 def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     n = common.n_is(rows.groupby(["inversion", "generator"])["index"].nunique())
-    words = f"{n} test images; bars: 95 % intervals over images (bootstrap; Wilson for shares)"
-    return words + (f"; an image counts with its mean over {seeds} seeds" if seeds > 1 else "")
+    words = f"{n} test images; bars: 95 % intervals over {common.over_what(seeds > 1)}"
+    return words + (f"; means of {seeds} seeds" if seeds > 1 else "")
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> told.Finding:
@@ -116,7 +113,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> 
         ends = []
         for starts in sorted({1, int(one["start"].max()) + 1}):
             best = _best(one, starts)
-            mse = told.mean_over_images(best, "mse")
+            mse = common.mean_over_images(best, "mse")
             steps = int(one["history_step"].iloc[0][-1])
             ends.append(f"{told.value(*mse)} after {common.counted(starts, 'start')}")
             rows.append(

@@ -117,7 +117,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> told
         one = one.assign(halfway=[history[half] for history in one["history_mse"]])
         best = one[one["best"]]
         end, before, single = (
-            told.mean_over_images(shown, column)
+            common.mean_over_images(shown, column)
             for shown, column in ((best, "mse"), (best, "halfway"), (one[one["start"] == 0], "mse"))
         )
         rows.append(

@@ -80,7 +80,7 @@ def found_again(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
     facts, images = common.frame(table), read_images(table).astype(float)
     rows, parts = [], []
     for name, one in facts[facts["best"]].groupby("generator"):
-        mse, kept = told.mean_over_images(one, "mse"), told.kept(one)
+        mse, kept = common.mean_over_images(one, "mse"), told.kept(one)
         targets = images[common.first_seed(one).index]
         blank = float(((targets - targets.mean(0)) ** 2).mean())
         rows.append(

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionKeepsFigure
 from advgen.figures import common, told
-from advgen.metrics.intervals import bootstrap_mean, wilson
 
 SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "mean intensity"}
 TALL, LEFT, FOOT = 36.0, 14.0, 10.0
@@ -64,9 +63,9 @@ def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
 
 
 def _change(rows: pd.DataFrame, name: str) -> tuple[float, float, float]:
-    """Mean change of a size with its interval over images."""
+    """Mean change of a size with its interval over seeds and images."""
     change = rows.assign(change=rows[f"{name}_found"].astype(float) - rows[name].astype(float))
-    return bootstrap_mean(common.means_over_images(change, "change"), 0)
+    return common.mean_over_images(change, "change")
 
 
 def _signed(value: float) -> str:
@@ -77,12 +76,10 @@ def _by_class(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
     labels = sorted(set(rows["label"]))
     for x, label in enumerate(labels):
         mine = rows[rows["label"] == label]
-        common.interval(error, x, *bootstrap_mean(common.means_over_images(mine, "mse"), 0), 0)
-        share, n = float((mine["judged"] == mine["label"]).mean()), mine["index"].nunique()
-        low, high = wilson(round(share * n), n)
+        common.interval(error, x, *common.mean_over_images(mine, "mse"), 0)
+        share, low, high = told.kept(mine)
         common.interval(kept, x, 100 * share, 100 * low, 100 * high, 0)
-    mean = common.means_over_images(rows, "mse").mean()
-    error.axhline(mean, color=common.INK, linewidth=0.8)
+    error.axhline(rows["mse"].mean(), color=common.INK, linewidth=0.8)
     kept.axhline(100 * (rows["judged"] == rows["label"]).mean(), color=common.INK, linewidth=0.8)
     error.set_ylim(bottom=0)
     kept.set_ylim(0, 102)
@@ -99,7 +96,8 @@ def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     words = f"{common.n_is([rows['index'].nunique()])} test images, the best start of each"
     words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    return words + "; on the line nothing changed; brackets and bars: 95 % intervals over images"
+    over = common.over_what(seeds > 1)
+    return f"{words}; on the line nothing changed; brackets and bars: 95 % intervals over {over}"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> told.Finding:
@@ -117,9 +115,9 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> told.
             mean, low, high = map(_signed, change)
             words.append(f"{title} by {mean} [{low}, {high}]")
         worst = int(one.groupby("label")["mse"].mean().idxmax())
-        error = told.mean_over_images(one[one["label"] == worst], "mse")
+        error = common.mean_over_images(one[one["label"] == worst], "mse")
         rows.append(row | {"worst_class": worst} | told.columns_of("mse_of_worst_class", error))
-        mean = common.number(common.means_over_images(one, "mse").mean())
+        mean = common.number(one["mse"].mean())
         parts.append(
             f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {told.value(*error)}, "
             f"where all classes have {mean}"

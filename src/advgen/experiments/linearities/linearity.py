@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from advgen.experiments.linearities.experiment import LinearityFigure
 from advgen.figures import common, told
-from advgen.metrics.intervals import bootstrap_mean
 from advgen.metrics.lines import LOGITS, straightness
 
 TALL, LEFT, FOOT, SHOWN = 36.0, 11.0, 10.0, 40
@@ -79,12 +78,11 @@ def _many(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
-    values = common.means_over_images(straightness(rows), "r_squared")
-    mean, low, high = bootstrap_mean(values, 0)
+    mean, low, high = common.mean_over_images(straightness(rows), "r_squared")
     seeds = rows["seed"].nunique()
-    words = f"R² of a straight line {mean:.2f} [{low:.2f}, {high:.2f}]"
-    words += f" (95 % bootstrap interval, {common.n_is([len(values)])}"
-    words += f" images, mean of {seeds} seeds)" if seeds > 1 else " images)"
+    words = f"R² of a straight line {mean:.2f} [{low:.2f}, {high:.2f}] "
+    words += f"(95 % interval over {common.over_what(seeds > 1)}, {common.n_is([rows['index'].nunique()])}"
+    words += f", mean of {seeds} seeds)" if seeds > 1 else ")"
     return (
         f"{words}; curves of seed {shown['seed'].iloc[0]}: blue the label (left) and the mean (right); "
         "dashed the mean along random signs; squares below: wrongly predicted"
@@ -98,7 +96,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> told.Findi
     rows, parts = [], []
     for name, one in facts.groupby("source"):
         lines = straightness(one)
-        straight = bootstrap_mean(common.means_over_images(lines, "r_squared"), 0)
+        straight = common.mean_over_images(lines, "r_squared")
         n, seeds = one["index"].nunique(), one["seed"].nunique()
         row = {"source": name, "n": n, "seeds": seeds, **told.columns_of("r_squared", straight)}
         row |= {column: float(lines[column].mean()) for column in ("r_squared_unaimed", "range", "range_unaimed")}

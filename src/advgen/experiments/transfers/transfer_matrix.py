@@ -16,7 +16,7 @@ from advgen.experiments.transfers.experiment import TransferMatrixFigure
 from advgen.figures import common, told
 from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance
-from advgen.metrics.intervals import wilson
+from advgen.metrics.intervals import joined
 
 SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
 
@@ -113,11 +113,11 @@ def itself(pairs: pd.DataFrame, same: bool) -> pd.DataFrame:
 
 
 def measured(pairs: pd.DataFrame) -> tuple[float, float, float]:
-    """Mean error over pairs of seeds, with its interval for the number of examples."""
-    mean, n = float(pairs["error"].mean()), int(pairs["n"].min())
-    if len(pairs) == 1:
-        return mean, float(pairs["error_low"].iloc[0]), float(pairs["error_high"].iloc[0])
-    return mean, *wilson(round(mean * n), n)
+    """Mean error over pairs of seeds, with its interval over both nets' seeds and over images."""
+    mean, low, high = (float(pairs[f"error{end}"].mean()) for end in ("", "_low", "_high"))
+    own = (pairs["source_seed"] == pairs["target_seed"]).all() and (pairs["source"] == pairs["target"]).all()
+    nets = [pairs.groupby(f"{net}_seed")["error"].mean() for net in (["target"] if own else ["source", "target"])]
+    return joined(mean, [one for one in nets if len(one) > 1], (mean - low, high - mean), share=True)
 
 
 def summary(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:
@@ -148,9 +148,8 @@ def _threat(rows: pd.DataFrame) -> str:
 
 def _details(facts: pd.DataFrame, several: bool) -> str:
     n = common.n_is(facts["n"])
-    words = f"error of the column's net (%) on examples crafted on the row's, {n}; small: 95 % interval"
-    if several:
-        words += " for n examples, range over seeds"
+    words = f"error of the column's net (%) on examples crafted on the row's, {n}; small: 95 % interval over "
+    words += common.over_what(several) + (", range over seeds" if several else "")
     return words + "; noise: the same changes, their pixels in a random order; outlined: a net on its own examples"
 
 
