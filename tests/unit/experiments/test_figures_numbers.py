@@ -47,6 +47,8 @@ from advgen.experiments.gans.experiment import GanComparisonFigure, GanSamplesFi
 from advgen.experiments.gans.gan_samples import _limit
 from advgen.experiments.gans.loss_curves import _scales, spans
 from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
+from advgen.experiments.interpolations import third_class
+from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.inversions import inversion_gallery
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
@@ -357,6 +359,14 @@ def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
     assert common.share_over_images(both, alike, "pair") == pytest.approx((0.75, *wilson(6, 8)))
     mean, low, high = common.share_over_images(both, alike & (both.index < 10), "pair")
     assert mean == 0.5 and (low, high) == (0.0, 1.0)
+
+
+def test_bars_of_third_classes_end_where_the_axis_does() -> None:
+    (_, spec), table = next(fake_specs(ThirdClassFigure)), fake_tables()["interpolation"]
+    none = with_columns(table, **{name: table["label_from"].to_numpy() for name in ("judged", "judged_blend")})
+    axes = third_class.draw({"interpolation": none}, spec).axes[0]
+    ends = [x for line in axes.lines for x in np.ravel(line.get_xdata())]
+    assert len(ends) > 4 and max(ends) <= axes.get_xlim()[1] and min(ends) >= 0
 
 
 def test_a_transferred_error_has_an_interval_over_the_seeds_of_both_nets_and_images() -> None:

@@ -79,6 +79,7 @@ def _surest(middles: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
+    farthest = 0.0
     for y, rows in enumerate(blocks.values()):
         blend = rows.groupby("pair")["third_blend"].mean()
         ends = [100 * bound for bound in wilson(round(blend.sum()), len(blend))]
@@ -86,16 +87,17 @@ def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
         place, face = (100 * blend.mean(), y + 0.22), "white"
         axes.plot(*place, "D", color=common.GREY, markerfacecolor=face, markersize=4, zorder=3, clip_on=False)
         seeds = rows.groupby("seed")["third"].mean()
-        mean, *ends = common.share_over_images(rows, rows["third"], "pair")
-        low, high = (100 * end for end in ends)
+        farthest = max(farthest, ends[1])
+        mean, low, high = (100 * one for one in common.share_over_images(rows, rows["third"], "pair"))
+        farthest = max(farthest, high, 100 * seeds.max())
         axes.plot([low, high], [y, y], color=common.BLUE, linewidth=1.4, solid_capstyle="butt", clip_on=False)
         if len(seeds) > 1:
             ticks = [y] * len(seeds)
             axes.plot(100 * seeds, ticks, "|", color=common.BLUE, markersize=6, markeredgewidth=0.8, clip_on=False)
-        axes.plot(100 * mean, y, "o", color=common.BLUE, markersize=5, zorder=3, clip_on=False)
-        right = mean < 0.55
+        axes.plot(mean, y, "o", color=common.BLUE, markersize=5, zorder=3, clip_on=False)
+        right = mean < 55
         axes.annotate(
-            f"{100 * mean:.1f}",
+            f"{mean:.1f}",
             (max(high, 100 * seeds.max()) if right else min(low, 100 * seeds.min()), y),
             (5 if right else -5, 0),
             textcoords="offset points",
@@ -107,8 +109,7 @@ def _rates(axes: Axes, blocks: Mapping[str, pd.DataFrame]) -> None:
     axes.set_ylim(len(blocks) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    high = max(float(rows.groupby("seed")[["third", "third_blend"]].mean().max().max()) for rows in blocks.values())
-    axes.set_xlim(-1, 101 if high > 0.4 else max(10.0, 220 * high))
+    axes.set_xlim(-1, min(101, max(10, 1.15 * farthest)))
     axes.set_xlabel("pairs with a third class in the middle frame (%)")
 
 
