@@ -32,7 +32,7 @@ from scipy.special import stdtrit
 
 from advgen.metrics.intervals import (
     bootstrap_mean,
-    over_runs_and_images,
+    of_runs,
     rank_correlation,
     share_over_runs,
     wilson,
@@ -499,9 +499,7 @@ def mean_over_images(rows: pd.DataFrame, column: str, of: str = "index") -> tupl
     values = values[np.isfinite(values)]
     if values.empty:
         return math.nan, math.nan, math.nan
-    each = np.array([bootstrap_mean(one.to_numpy(), 0) for _, one in values.groupby(level=0)])
-    mean, low, high = each.mean(axis=0)
-    mean, low, high = over_runs_and_images(each[:, 0], (mean - low, high - mean))
+    mean, low, high = of_runs([bootstrap_mean(one.to_numpy(), 0) for _, one in values.groupby(level=0)])
     return mean, low if values.min() < 0 else max(0.0, low), high
 
 

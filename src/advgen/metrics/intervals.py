@@ -89,10 +89,16 @@ def over_runs_and_images(
 
 def share_over_runs(shares_R: ArrayLike, n: int) -> tuple[float, float, float]:
     """Mean of a share of the same `n` images in each run, with an interval over runs and images, (mean, low, high)."""
-    each = np.asarray(shares_R, dtype=np.float64)
-    low, high = np.mean([wilson(round(share * n), n) for share in each], axis=0)
-    mean = float(each.mean())
-    return over_runs_and_images(each, (mean - low, high - mean), share=True)
+    return of_runs(
+        [(share, *wilson(round(share * n), n)) for share in np.asarray(shares_R, dtype=np.float64)], share=True
+    )
+
+
+def of_runs(runs_R3: ArrayLike, share: bool = False) -> tuple[float, float, float]:
+    """Mean of what each run has with its interval over images, (mean, low, high), with one over runs and images."""
+    each = np.asarray(runs_R3, dtype=np.float64)
+    mean, low, high = each.mean(axis=0)
+    return over_runs_and_images(each[:, 0], (mean - low, high - mean), share)
 
 
 def joined(

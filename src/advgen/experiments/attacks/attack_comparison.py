@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
 from advgen.figures import common, strips, told
-from advgen.metrics.intervals import bootstrap_mean, over_runs_and_images, share_over_runs
+from advgen.metrics.intervals import bootstrap_mean, of_runs, share_over_runs
 
 SUCCESS = {
     "success": ("success", "% of the images right when clean", "robust"),
@@ -101,8 +101,7 @@ def _mark(
 ) -> strips.Mark:
     """The mean over nets of what is estimated for each; its interval is over nets and images, which nets share."""
     each = np.array([estimate(one.to_numpy(float)) for _, one in rows.groupby("source_seed")[name]])
-    mean, low, high = each.mean(axis=0)
-    mean, low, high = over_runs_and_images(each[:, 0], (mean - low, high - mean))
+    mean, low, high = of_runs(each)
     return strips.Mark(a, mean, max(0.0, low), high, each[:, 0], s)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.figures import common, told
-from advgen.metrics.intervals import over_runs_and_images
+from advgen.metrics.intervals import of_runs
 from advgen.metrics.published import TEST_ERRORS, Value
 
 ROW, FOOT, VALUE = 8.0, 10.0, 10.0
@@ -36,12 +36,11 @@ def shown(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> list[
     found = []
     for name in common.in_order(spec.classifiers, facts["classifier"]):
         rows = facts[facts["classifier"] == name]
-        seeds = rows["error"].to_numpy(float)
-        mean, low, high = (float(rows[f"error{end}"].mean()) for end in ("", "_low", "_high"))
-        mean, low, high = over_runs_and_images(seeds, (mean - low, high - mean), share=True)
+        runs = rows[["error", "error_low", "error_high"]].to_numpy(float)
+        mean, low, high = (100 * one for one in of_runs(runs, share=True))
         net = spec.published_nets.get(name)
         published = TEST_ERRORS[net] if net else None
-        found.append(Shown(name, (100 * mean, 100 * low, 100 * high), 100 * seeds, int(rows["n"].min()), published))
+        found.append(Shown(name, (mean, low, high), 100 * runs[:, 0], int(rows["n"].min()), published))
     return found
 
 
