@@ -84,8 +84,8 @@ def _watch(arguments: argparse.Namespace) -> None:
             start = time.monotonic()
             try:
                 _make(arguments)
-                errors.unlink(missing_ok=True)
                 print(f"built in {time.monotonic() - start:.1f} s", flush=True)
+                errors.unlink(missing_ok=True)  # last: who waits for it to go finds all else done
             except (ValueError, OSError) as error:
                 print(error, file=sys.stderr, flush=True)
                 write_bytes(errors, f"{error}\n".encode())
