@@ -60,7 +60,7 @@ from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, told
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
-from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, wilson
+from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, share_over_runs, wilson
 from advgen.metrics.lines import straightness
 from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
@@ -389,9 +389,13 @@ def test_accuracy_after_steps() -> None:
             "fooled_step": [3, 1, None, None, None, None],
         }
     )
-    assert right_after(facts, np.array([0, 1, 3])) == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert right_after(facts, [0, 1, 3])[:, 0] == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert right_after(facts, [1])[0, 1:] == pytest.approx(wilson(1, 3))
     first = facts[facts["restart"] == 0]
-    assert right_after(first, np.array([0, 2, 3])) == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+    assert right_after(first, [0, 2, 3])[:, 0] == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+    # another net, which no image fools: nets differ more than three images can tell
+    both = pd.concat([facts, facts.assign(seed=1, fooled_step=None)])
+    assert right_after(both, [1])[0] == pytest.approx(share_over_runs([1 / 3, 2 / 3], 3))
 
 
 def test_steps_are_counted_from_the_random_starts_which_are_the_baseline() -> None:

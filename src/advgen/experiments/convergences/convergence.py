@@ -10,11 +10,11 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from advgen.experiments.convergences.experiment import ConvergenceFigure
 from advgen.figures import common, told
-from advgen.metrics.intervals import wilson
+from advgen.metrics.intervals import share_over_runs
 
 TALL, LEFT, FOOT = 40.0, 12.0, 10.0
 
@@ -56,41 +56,37 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
     return page.figure
 
 
-def right_after(rows: pd.DataFrame, steps: NDArray[np.int_]) -> NDArray[np.float64]:
+def right_after(rows: pd.DataFrame, steps: ArrayLike) -> NDArray[np.float64]:
     """Share of the images that are right when clean and not fooled within so many steps by any of the restarts.
 
-    Images of different seeds count as different ones.
+    Mean over seeds, with the ends of its 95 % interval over seeds and images: (steps, 3).
     """
     images = rows.groupby(["seed", "index"])
-    fooled = images["fooled_step"].min().fillna(np.inf).to_numpy(float)
-    clean = images["right_clean"].min().to_numpy(bool)
-    return np.array([(clean & (fooled > step)).mean() for step in steps])
+    last = images["fooled_step"].min().fillna(np.inf).where(images["right_clean"].min(), -np.inf)
+    shares_RS = np.array([(one.to_numpy()[:, None] > steps).mean(0) for _, one in last.groupby(level=0)])
+    return np.array([share_over_runs(shares_R, rows["index"].nunique()) for shares_R in shares_RS.T])
 
 
 def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     total = len(rows["losses"].iloc[0]) - 1  # the first is that of the start
     steps = np.arange(total + 1)
     colour = common.colour(number)
-    single = np.mean([right_after(one, steps) for _, one in rows.groupby("restart")], axis=0)
+    single = np.mean([right_after(one, steps)[:, 0] for _, one in rows.groupby("restart")], axis=0)
     axes.plot(steps, 100 * single, color=colour, linewidth=0.8)
-    every = right_after(rows, steps)
-    axes.plot(steps, 100 * every, color=colour, linewidth=1.6)
-    n = rows["index"].nunique()
-    bounds = np.array([wilson(round(share * n), n) for share in every])
-    axes.fill_between(steps, 100 * bounds[:, 0], 100 * bounds[:, 1], color=colour, alpha=0.15, linewidth=0)
+    every, low, high = 100 * right_after(rows, steps).T
+    axes.plot(steps, every, color=colour, linewidth=1.6)
+    axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xlim(0, total)
 
 
 def _restarts(axes: Axes, rows: pd.DataFrame, number: int) -> None:
-    total = np.array([len(rows["losses"].iloc[0]) - 1])
+    total = len(rows["losses"].iloc[0]) - 1
     counts = np.arange(1, rows["restart"].nunique() + 1)
     order = sorted(set(rows["restart"]))
-    shares = [float(right_after(rows[rows["restart"].isin(order[:count])], total)[0]) for count in counts]
-    axes.plot(counts, [100 * share for share in shares], color=common.colour(number))
-    n = rows["index"].nunique()
-    for count, share in zip(counts, shares, strict=True):
-        low, high = wilson(round(share * n), n)
-        common.interval(axes, count, 100 * share, 100 * low, 100 * high, number)
+    ends = [100 * right_after(rows[rows["restart"].isin(order[:count])], [total])[0] for count in counts]
+    axes.plot(counts, [share for share, _, _ in ends], color=common.colour(number))
+    for count, (share, low, high) in zip(counts, ends, strict=True):
+        common.interval(axes, count, share, low, high, number)
     axes.set_xlim(0.5, counts[-1] + 0.5)
 
 
@@ -121,7 +117,7 @@ def _details(facts: pd.DataFrame) -> str:
     seeds = facts.groupby("source")["seed"].nunique().max()
     words = f"{first['attack']}, eps {first['eps']:g}; {n} test images"
     words += f", means of up to {seeds} seeds" if seeds > 1 else ""
-    words += "; bars and bands: 95 % Wilson intervals over images"
+    words += f"; bars and bands: 95 % intervals over {common.over_what(seeds > 1)}"
     return words + "; spread: standard deviation of an image's losses, mean over images"
 
 
@@ -138,8 +134,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> told.Fin
         words = []
         efforts = (("no attack", single, -1), ("starts alone", one, 0), ("one start", single, total))
         for effort, of, steps in (*efforts, ("all starts", one, total)):
-            right = float(right_after(of, np.array([steps]))[0])
-            ends = (right, *wilson(round(right * n), n))
+            ends = tuple(right_after(of, [steps])[0])
             row: told.Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
             rows.append({**row, **told.columns_of("accuracy", ends)})
             words.append(told.share(*ends))
