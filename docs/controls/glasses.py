@@ -1,41 +1,51 @@
-"""How much of what glasses do is the attack's? The frame painted white or black, not optimised, beside the attack.
+"""Glasses of the evening study on turned and shifted images: made for one pose, made for many, and not optimised.
 
-    python docs/controls/glasses.py
-
-reads results/classifiers/cnn/seed0/classifier.safetensors and the test images of results/datasets/mnist (`make run`
-makes them) and prints how many of 500 test images that were right each frame turns wrong. Half a minute on one core.
+python docs/controls/glasses.py [--results FOLDER] [--poses N]
+after `snakemake --cores 2 --config study=config/evening.yaml -- results/tables/robustness.parquet`
 """
 
+import argparse
 from pathlib import Path
 
 import torch
 
-from advgen import load, registry
-from advgen.attacks.common import changeable
-from advgen.attacks.run import craft
-from advgen.data.images import load_choice
-from advgen.metrics.intervals import wilson
-from advgen.models.predict import predict
+from advgen.attacks.expectation import poses
+from advgen.attacks.spatial import turned
+from advgen.attacks.trivial import unaimed
+from advgen.io.checkpoints import load_model
+from advgen.io.tables import read_images, read_table
+from advgen.metrics.intervals import bootstrap_mean
+from advgen.specs.attacks import Expectation, RegionAttack
 
 
-def main() -> None:
-    """Print a row for each frame."""
+def main():
+    """Of images that are right in a pose, how many a frame fools there: mean over poses, interval over images."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--poses", type=int, default=20, help="of each image, other ones than the attack has seen")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model = load("results/classifiers/cnn/seed0/classifier.safetensors")
-    x, y, indices = load_choice(Path("results/datasets/mnist/test.parquet"), 500, 0)
-    spec = registry.parse("attacks", {"kind": "region", "region": {"kind": "glasses"}})
-    frame = changeable(spec, x, 0, indices)
-    found = craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=indices)
-    framed = {"white": torch.where(frame, 1.0, x), "black": torch.where(frame, 0.0, x)}
-    framed["optimised"] = torch.from_numpy(found["x_adv"])
-    right = predict(model, x)[0] == y
-    for name, images in framed.items():
-        fooled = int((right & (predict(model, images)[0] != y)).sum())
-        low, high = wilson(fooled, int(right.sum()))
-        share = fooled / int(right.sum())
-        print(
-            f"{name:10} {share:6.1%} [{100 * low:.1f}, {100 * high:.1f}] of {int(right.sum())} images that were right"
-        )
+    spec = RegionAttack(kind="region", region={"kind": "glasses"})
+    for net in ("cnn-plain", "robust-cnn"):
+        model = load_model(arguments.results / f"classifiers/{net}/seed0/classifier.safetensors").eval()
+        images = {}
+        for attack in ("glasses", "glasses-turned"):
+            table = read_table(arguments.results / f"attacks/{net}/seed0/{attack}.parquet")
+            images[attack] = torch.from_numpy(read_images(table, "adversarial").copy())
+        x = torch.from_numpy(read_images(table, "image").copy())
+        y, indices = torch.from_numpy(table["label"].to_numpy().copy()), table["index"].to_pylist()
+        frames = unaimed(x, images["glasses"], spec, seed=0, indices=indices)
+        images |= {f"plain frame {number}": frame for number, frame in enumerate(frames, 1)}
+        pose_NS3 = poses(Expectation(samples=arguments.poses), 1, 1, "control", indices, x)[:, 0]
+        with torch.no_grad():
+            right_NS = torch.stack([model(turned(x, pose)).argmax(1) == y for pose in pose_NS3.unbind(1)], 1)
+            print(f"{net}: {100 * right_NS.double().mean():.1f} % right without glasses")
+            for name, worn in images.items():
+                fooled_NS = torch.stack([model(turned(worn, pose)).argmax(1) != y for pose in pose_NS3.unbind(1)], 1)
+                some_N = right_NS.any(1)
+                share_N = (fooled_NS & right_NS).sum(1)[some_N] / right_NS.sum(1)[some_N]
+                mean, low, high = (100 * one for one in bootstrap_mean(share_N, 0))
+                print(f"  {name}: {mean:.1f} % [{low:.1f}, {high:.1f}]", flush=True)
 
 
 if __name__ == "__main__":
