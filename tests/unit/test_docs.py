@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from advgen.commands.docs import TEMPLATE
@@ -210,6 +211,26 @@ def test_a_net_is_not_another_one(page: Path) -> None:
     transfers(page, [(0, 0, 1.0), (0, 1, 0.3), (1, 0, 0.3), (1, 1, 1.0)], target="one")
     told = with_numbers("{{ seeds('between', 'error', source='one') | .2f }}", page)
     assert told == "0.30 [0.25, 0.35]"
+
+
+def test_pairs_of_nets_are_not_as_many_runs(page: Path) -> None:
+    """Differences of 0, 1, 2 and 3 of two sources and two targets: the seeds of both count, two and two."""
+    errors = [(0, 0, 0.0), (0, 1, 0.1), (1, 0, 0.2), (1, 1, 0.3)]
+    transfers(page, errors)
+    asked = "{{ difference('between', 'error', minus='clean_error', source='one') | +.3f }}"
+    mean, low, high = joined(-0.85, [[-0.95, -0.75], [-0.9, -0.8]], (0.0, 0.0))
+    told = f"({mean:+.3f} [{low:+.3f}, {high:+.3f}]; 2 seeds)".replace("-", "−")
+    assert with_numbers(asked, page) == f"not told apart {told}"
+    transfers(page, errors, target="one")  # its own examples are not shown to it
+    with pytest.raises(ValueError, match="0 and 0 rows of 'between'; name two"):
+        with_numbers(asked.replace("source='one'", "source='one', source_seed=0, target_seed=0"), page)
+
+
+def test_samples_are_not_told_as_images(page: Path) -> None:
+    table = pa.table({"seed": [0, 1], "n": [10_000] * 2, "mse": [0.1] * 2, "frechet_distance_decoded": [9.0] * 2})
+    write_table(page.parent / "coders.parquet", table, Stamp("x", {}, ""))
+    assert with_numbers("{{ size('coders', 'mse') }}", page) == "n = 10,000, 2 seeds"
+    assert with_numbers("{{ size('coders', 'frechet_distance_decoded') }}", page) == "2 seeds"
 
 
 def test_names_are_in_the_order_of_their_numbers() -> None:

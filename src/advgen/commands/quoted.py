@@ -173,14 +173,14 @@ def answer(live: LiveValue, path: Path) -> str:
 
 
 def difference(live: LiveValue, path: Path) -> str:
-    """What the paired differences of two columns show, over seeds."""
+    """What the paired differences of two columns show, over the seeds of all nets that they are of."""
     one, (minus, of) = _without(live, "minus", "of")
     pairs = _pairs(one, of, path)
     for column in (live.column, minus):
-        if column not in pairs[0][0]:
+        if column not in next(iter(pairs.values()))[0]:
             raise ValueError(f"table {live.table!r} has no column {column!r}")
-    apart = np.array([float(mine[live.column]) - float(theirs[minus]) for mine, theirs in pairs])
-    mean, low, high = joined(float(apart.mean()), [apart], (0.0, 0.0), False)
+    apart = np.array([float(mine[live.column]) - float(theirs[minus]) for mine, theirs in pairs.values()])
+    mean, low, high = joined(float(apart.mean()), _of_seeds(apart, [*pairs]), (0.0, 0.0))
     return f"{_verdict(mean, low, high)} ({told(live, (mean, low, high))}; {size(one, path)})"
 
 
@@ -191,8 +191,8 @@ def _without(live: LiveValue, *keys: str) -> tuple[LiveValue, list[str]]:
     return replace(live, where=kept), [asked.get(key, "") for key in keys]
 
 
-def _pairs(live: LiveValue, of: str, path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """The rows of a net and of another one, `of`, if there is one, seed by seed.
+def _pairs(live: LiveValue, of: str, path: Path) -> dict[tuple[int, ...], tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows of a net and of another one, `of`, if there is one, by their seeds.
 
     A net's name is the first of the table's columns that is asked for.
     """
@@ -200,11 +200,12 @@ def _pairs(live: LiveValue, of: str, path: Path) -> list[tuple[dict[str, Any], d
     name = min((column for column in asked if column in columns), key=columns.index, default="")
     other = replace(live, where=tuple({**asked, name: of}.items())) if of else live
     mine, theirs = (
-        dict(zip(_seeds(rows), rows.to_pylist(), strict=True)) for rows in (_several(live, path), _several(other, path))
+        dict(zip(_seeds(rows), rows.to_pylist(), strict=True))
+        for rows in (_of_others(_several(live, path)), _of_others(_several(other, path)))
     )
     if not mine or mine.keys() != theirs.keys():
         raise ValueError(f"{len(mine)} and {len(theirs)} rows of {live.table!r}; name two with the same seeds")
-    return [(row, theirs[seed]) for seed, row in mine.items()]
+    return {seeds: (row, theirs[seeds]) for seeds, row in mine.items()}
 
 
 def portion(live: LiveValue, path: Path) -> str:
@@ -212,7 +213,7 @@ def portion(live: LiveValue, path: Path) -> str:
     one, [of] = _without(live, "of")
     if not of:
         raise ValueError("a portion is of a sum of two; name the other with of=, as source='one', of='two'")
-    pairs = _pairs(one, of, path)
+    pairs = [*_pairs(one, of, path).values()]
     pairs_R2 = np.array([[row[live.column] for row in pair] for pair in pairs])
     if not pairs_R2.sum(1).all():
         raise ValueError(f"with one of its seeds neither it nor {of!r} has any, so there is nothing to share")
@@ -245,9 +246,12 @@ def in_order(name: str) -> list[tuple[int, str]]:
 
 
 def size(live: LiveValue, path: Path) -> str:
-    """n, where it is more than one, and the number of seeds of some rows."""
+    """n, where it is more than one, and the number of seeds of some rows.
+
+    What is measured on samples has the number of those for n, which is the study's and the same in all rows.
+    """
     rows = _several(live, path)
-    ns = sorted(set(rows["n"].to_pylist()))
+    ns = [1] if live.column.startswith("frechet_distance") else sorted(set(rows["n"].to_pylist()))
     told = [f"n = {' to '.join(f'{n:,}' for n in dict.fromkeys((ns[0], ns[-1])))}"] if ns[-1] > 1 else []
     # of a transfer each side has as many nets
     each_side = {max(map(len, map(set, zip(*_seeds(rows), strict=True))), default=0)} - {0}
@@ -295,25 +299,26 @@ def over_seeds(live: LiveValue, path: Path) -> Shown:
 
     In a transfer a net's examples are not shown to itself, but to the same net of other seeds.
     """
-    rows = _several(live, path)
-    if {"source", "target", "target_seed"} <= {*rows.column_names}:
-        nets = zip(
-            *(rows[name].to_pylist() for name in ("source", "source_seed", "target", "target_seed")), strict=True
-        )
-        rows = rows.filter(pa.array([one[:2] != one[2:] for one in nets], pa.bool_()))
+    rows = _of_others(_several(live, path))
     if len(rows) < 2 or len(set(_seeds(rows))) < len(rows):
         given = ", ".join(f"{column}={value!r}" for column, value in live.where)
         raise ValueError(f"{len(rows)} rows of {live.table!r} have {given}; name one for each of several seeds")
     return _over_seeds(live, rows)
 
 
+def _of_others(rows: pa.Table) -> pa.Table:
+    """Without the rows in which a net is shown its own examples."""
+    names = ("source", "source_seed", "target", "target_seed")
+    if not {*names} <= {*rows.column_names}:
+        return rows
+    nets = zip(*(rows[name].to_pylist() for name in names), strict=True)
+    return rows.filter(pa.array([one[:2] != one[2:] for one in nets], pa.bool_()))
+
+
 def _seeds(rows: pa.Table) -> list[tuple[int, ...]]:
     """The seeds of each row: of its net, or of its source and its target."""
-    return list(zip(*(rows[name].to_pylist() for name in _seed_columns(rows)), strict=True))
-
-
-def _seed_columns(rows: pa.Table) -> list[str]:
-    return [name for name in rows.column_names if name == "seed" or name.endswith("_seed")]
+    names = [name for name in rows.column_names if name == "seed" or name.endswith("_seed")]
+    return list(zip(*(rows[name].to_pylist() for name in names), strict=True))
 
 
 def _over_seeds(live: LiveValue, rows: pa.Table) -> Shown:
@@ -325,12 +330,14 @@ def _over_seeds(live: LiveValue, rows: pa.Table) -> Shown:
     elif live.column in SHARES | OF_RIGHT:
         low, high = _wilson(mean, _images(live, rows))
         images = mean - low, high - mean
-    of_seeds = []
-    for name in _seed_columns(rows):
-        seeds_N = rows[name].to_numpy()
-        if len(means := [values_N[seeds_N == seed].mean() for seed in np.unique(seeds_N)]) > 1:
-            of_seeds.append(means)
-    return joined(mean, of_seeds, images, live.column in SHARES | OF_RIGHT)
+    return joined(mean, _of_seeds(values_N, _seeds(rows)), images, live.column in SHARES | OF_RIGHT)
+
+
+def _of_seeds(values_N: np.ndarray[Any, np.dtype[np.float64]], seeds: list[tuple[int, ...]]) -> list[list[float]]:
+    """The means of each seed, once for every kind of seed of which there are several."""
+    kinds = [np.array(kind) for kind in zip(*seeds, strict=True)]
+    means = [[float(values_N[kind_N == seed].mean()) for seed in np.unique(kind_N)] for kind_N in kinds]
+    return [one for one in means if len(one) > 1]
 
 
 def published(live: LiveValue) -> str:

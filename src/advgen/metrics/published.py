@@ -149,6 +149,7 @@ VALUES = (
     ),
     Value("FC100-100-10 with a pool, test error, below", 1.2, "%", "szegedy2014intriguing", "section 4.2", True),
     Value("the same with weight decay alone", 1.6, "%", "szegedy2014intriguing", "section 4.2", True),
+    Value("the same with dropout, around", 1.3, "%", "szegedy2014intriguing", "section 4.2", True),
     Value(f"{_FGSM}error of a softmax regression", 99.9, "%", _FAST, "section 4", True),
     Value(f"{_FGSM}its mean confidence", 79.3, "%", _FAST, "section 4", True),
     Value(f"{_FGSM}error of a maxout net", 89.4, "%", _FAST, "section 4", True),
