@@ -41,7 +41,7 @@ def test_six_interruptions_in_a_row(undisturbed: dict[str, str], project: Callab
 def test_ctrl_c_keeps_what_a_training_has_done(undisturbed: dict[str, str], project: Callable[..., Project]) -> None:
     copy = project(cache=FOLDER)
     driver = started(copy)
-    while not list(copy.folder.glob("results/state/*.safetensors")) and driver.poll() is None:
+    while not list(copy.folder.glob("results/state/[!.]*.safetensors")) and driver.poll() is None:
         time.sleep(0.1)
     os.killpg(driver.pid, signal.SIGINT)
     _, said = driver.communicate(timeout=60)

@@ -100,7 +100,7 @@ class Site:
         state = self.project.folder / "results" / "state"
 
         def caught() -> Process | None:
-            found = self.cluster.working("train-classifier", "cnn") if any(state.glob("*.safetensors")) else []
+            found = self.cluster.working("train-classifier", "cnn") if any(state.glob("[!.]*.safetensors")) else []
             for process in found:
                 process.send(signal.SIGSTOP)
             return found[0] if found else None
