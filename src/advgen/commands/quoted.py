@@ -213,14 +213,14 @@ def portion(live: LiveValue, path: Path) -> str:
     one, [of] = _without(live, "of")
     if not of:
         raise ValueError("a portion is of a sum of two; name the other with of=, as source='one', of='two'")
-    pairs = [*_pairs(one, of, path).values()]
-    pairs_R2 = np.array([[row[live.column] for row in pair] for pair in pairs])
+    pairs = _pairs(one, of, path)
+    pairs_R2 = np.array([[row[live.column] for row in pair] for pair in pairs.values()])
     if not pairs_R2.sum(1).all():
         raise ValueError(f"with one of its seeds neither it nor {of!r} has any, so there is nothing to share")
     shares_R = pairs_R2[:, 0] / pairs_R2.sum(1)
-    mean, fewest = float(shares_R.mean()), min(mine["n"] for mine, _ in pairs)
+    mean, fewest = float(shares_R.mean()), min(mine["n"] for mine, _ in pairs.values())
     low, high = _wilson(mean, round(fewest * float(pairs_R2.sum(1).mean())))
-    return told(live, joined(mean, [shares_R] if len(shares_R) > 1 else [], (mean - low, high - mean), True))
+    return told(live, joined(mean, _of_seeds(shares_R, [*pairs]), (mean - low, high - mean), True))
 
 
 def arms(live: LiveValue, path: Path) -> str:
