@@ -128,7 +128,9 @@ def build(tree: Path, target: Path) -> list[Path]:
     [sdist] = target.glob("*.tar.gz")
     with tempfile.TemporaryDirectory() as temporary:
         with tarfile.open(sdist) as archive:
-            archive.extractall(temporary, filter="data")
+            if hasattr(tarfile, "data_filter"):  # since Python 3.11.4; this archive is our own
+                archive.extraction_filter = tarfile.data_filter
+            archive.extractall(temporary)
         [unpacked] = Path(temporary).iterdir()
         _backend(unpacked, "build_wheel", target)
     [wheel] = target.glob("*.whl")
