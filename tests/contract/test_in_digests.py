@@ -70,6 +70,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.io.devices:heed_resources",
         "advgen.io.devices:leases",
         "advgen.io.devices:refuse_unquoted_python",
+        "advgen.io.devices:use_one_thread",
         "advgen.io.devices:use_this_python",
         "advgen.io.jobs:sole_writer",
     ),
