@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 
 import pytest
 from tests.project import ROOT
@@ -119,6 +120,7 @@ def held() -> frozenset[Symbol]:
     return used(*sorted(targets))
 
 
+@cache
 def find_functions() -> set[Symbol]:
     """Every function and class at the top level of a module, and all names of `WHOLE` but the lists of entries."""
     found = set[Symbol]()

@@ -1,7 +1,7 @@
 """What was computed before: files by everything that shapes them, so that nothing is computed twice.
 
-An entry's name is the digest of a job's command, spec, code, versions, device, number of threads and the contents of its
-inputs. The names of definitions and files are no part of it where they only label rows: an entry is relabelled then.
+An entry's name is the digest of a job's command, spec, code, versions, device, threads and the contents of its inputs.
+The names of definitions and files are no part of it where they only label rows: an entry is relabelled then.
 ADVGEN_CACHE names the folder (to share it between clones), or is "off"; ADVGEN_CACHE_GB bounds it.
 """
 
