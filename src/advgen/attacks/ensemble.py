@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from advgen.attacks.apgd import apgd, climb
 from advgen.attacks.common import Attack, Goal, project, pure, where
-from advgen.attacks.fmn import fmn
+from advgen.attacks.fab import fab
 from advgen.attacks.pgd import random_start
 from advgen.attacks.square import square
-from advgen.specs.attacks import ApgdAttack, AttackSpec, EnsembleAttack, FmnAttack, SquareAttack
+from advgen.specs.attacks import ApgdAttack, AttackSpec, EnsembleAttack, FabAttack, SquareAttack
 
-MEMBERS: dict[type[AttackSpec], Attack] = {ApgdAttack: apgd, FmnAttack: fmn, SquareAttack: square}
+MEMBERS: dict[type[AttackSpec], Attack] = {ApgdAttack: apgd, FabAttack: fab, SquareAttack: square}
 CLOSE = 0.15
 """Share of its lead that a label has left at most where `quick` goes on: those with more hardly ever lose it."""
 
