@@ -83,7 +83,9 @@ def list_folder(folder: Path, classes: Classes = None, split: str = "train") -> 
     unknown = next((one for name, one in inside.items() if name not in names), None)
     if unknown is not None:
         where = "classes" if listed else splits["train"]
-        raise ValueError(f"{unknown}: the class {unknown.name!r} is not in {where}; add it there, or move the folder away")
+        raise ValueError(
+            f"{unknown}: the class {unknown.name!r} is not in {where}; add it there, or move the folder away"
+        )
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(names):
@@ -103,10 +105,7 @@ def list_folder(folder: Path, classes: Classes = None, split: str = "train") -> 
 
 def read_classes(classes: Classes) -> tuple[str, ...]:
     """The names of all classes in order of their labels, as listed or from a JSON file; none for None."""
-    if not isinstance(classes, str):
-        names = classes or ()
-    else:
-        names = _read_class_to_idx(classes)
+    names = _read_class_to_idx(classes) if isinstance(classes, str) else classes or ()
     double = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if double is not None:
         raise WrongValue("classes", classes, f"has {double!r} twice; name each class once")
@@ -172,7 +171,7 @@ def _list_class(folder: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
         skipped += [(Path(root, name), "hidden") for name in hidden]
         real = os.path.realpath(root)
         if real in visited:
-            skipped.append((Path(root), "a second link to one folder"))
+            skipped.append((Path(root), "second link to a folder"))
             folders.clear()
             continue
         visited.add(real)
@@ -184,7 +183,7 @@ def _list_class(folder: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
             elif path.suffix.lower() not in ENDINGS:
                 skipped.append((path, "not a supported image"))
             elif not path.exists():
-                skipped.append((path, "a broken link"))
+                skipped.append((path, "broken link"))
             else:
                 images.append(path)
     return sorted(images)
@@ -341,7 +340,7 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def check_image(path: Path, facts: ImageFacts, first: tuple[Path, ImageFacts], channels: int | None = None) -> None:
-    """ValueError in one line if an image has another size than the first one, or colours where one channel is wanted."""
+    """ValueError in one line if an image has another size than the first one, or colours where channels = 1."""
     place, other = first
     if (facts.height, facts.width) != (other.height, other.width):
         message = f"is of {_size(facts)} pixels and {place} of {_size(other)}; bring all to one size"
@@ -352,4 +351,3 @@ def check_image(path: Path, facts: ImageFacts, first: tuple[Path, ImageFacts], c
 
 def _size(facts: ImageFacts) -> str:
     return f"{facts.height}×{facts.width}{' (turned by its EXIF orientation)' if facts.turned else ''}"
-

@@ -165,7 +165,7 @@ def forget() -> None:
 
 def _folder(folder: Path, split: str, classes: Classes, background: str, channels: int | None) -> Contents:
     found = list_folder(folder, classes, split)
-    known, seen = _kept(), {}
+    known, seen = _kept(), dict[str, Any]()
     files: list[tuple[Path, int, str, ImageFacts]] = []
     last = time.monotonic()
     for path, label in zip(found.paths, found.labels, strict=True):

@@ -244,7 +244,8 @@ class OwnDataset(DatasetSpec):
         None, description="where the test images are; null: `test_share` of the others"
     )
     test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="share of the images that become the test split, a fixed choice, where there are no test images"
+        0.2,
+        description="share of the images that become the test split, a fixed choice, if no test images are given",
     )
     train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
     test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
@@ -253,10 +254,10 @@ class OwnDataset(DatasetSpec):
 class FolderDataset(OwnDataset):
     """A folder with a folder of images for each class, as torchvision's ImageFolder; PNG, JPEG and others, one size.
 
-    Labels are those of ImageFolder, which sorts the class folders as text: "10" comes before "2". If the folder is
-    divided into `train` and `test` (or `val`) folders of class folders, these are the splits. Images are turned as their
-    EXIF orientation says. Grey values of 16 or 32 bits are scaled by the range of their type; floats must be from 0 to
-    1. Hidden files and other formats are skipped, and each is named once.
+    Labels are those of ImageFolder, which sorts the class folders as text: "10" comes before "2". If the folder has
+    `train` and `test` (or `val`) folders of class folders, these are the splits. Images are turned as their EXIF
+    orientation says. Grey values of 16 or 32 bits are scaled by the range of their type; floats must be from 0 to 1.
+    Hidden files and other formats are skipped and named.
     """
 
     kind: Literal["folder"] = Field(description="a folder of class folders")
