@@ -136,10 +136,11 @@ def test_a_folder_has_the_classes_of_the_model(here: Path) -> None:
 
 def test_fractions_and_all_settings_stand_in_the_command() -> None:
     keys: dict[str, Any] = {"model": Path("a.pt2"), "data": "mnist", "eps": 8 / 255, "norm": "l2", "images": 50}
+    keys |= {"classes": "order.json"}
     keys |= {"ensemble": "quick", "factory": None, "mean": (0.5, 0.4), "std": None, "bounds": (-1.0, 1.0), "seed": 0}
     told = command(argparse.Namespace(**keys))
     assert told.startswith("python -m advgen audit a.pt2 --data mnist --eps 0.0313725")
-    assert told.endswith(" --norm=l2 --images=50 --mean=0.5,0.4 --bounds=-1,1")
+    assert told.endswith(" --classes=order.json --norm=l2 --images=50 --mean=0.5,0.4 --bounds=-1,1")
 
 
 def test_the_example_of_ones_own_attack_runs() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from advgen.core import catalog
 from advgen.core.definitions import Study
-from advgen.core.own_files import own_facts
+from advgen.core.own_files import own_facts, print_notes_once
 from advgen.specs.base import WrongValue
 from advgen.specs.datasets import DerivedDataset, OwnDataset
 from advgen.study.errors import allowed, fail, short
@@ -42,6 +42,10 @@ def _check_own_files(study: Study, source: Source) -> None:
         if isinstance(spec, OwnDataset):
             try:
                 own_facts(spec)
+                print_notes_once(spec)
+            except WrongValue as error:
+                message = f" = {short(error.value)}: {error.message}"
+                raise fail(source, ("datasets", name, error.key), message) from None
             except ValueError as error:
                 key = "test_path" if spec.test_path and str(error).startswith(spec.test_path) else "path"
                 raise fail(source, ("datasets", name, key), f" = {getattr(spec, key)!r}: {error}") from None
