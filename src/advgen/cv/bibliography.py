@@ -103,12 +103,21 @@ def names(path: Path) -> list[str]:
 
 
 def fields(path: Path) -> list[Any]:
-    """The type, key and sorted fields of every entry, in file order. Raises ValueError for what is no BibTeX."""
-    entries = _parse(mended_text(load_text(path), path)[0], path)
-    return [
-        (entry.entry_type.lower(), entry.key, sorted((one.key.lower(), str(one.value).split()) for one in entry.fields))
-        for entry in entries
+    """What a file says: the type, key and sorted fields of every entry, in file order, and how much had to be mended.
+
+    Raises ValueError for what is no BibTeX.
+    """
+    text, mended = mended_text(load_text(path), path)
+    read: list[Any] = [
+        (
+            entry.entry_type.lower(),
+            entry.key,
+            # a name that is no @string is an error, the same text in braces is none
+            sorted((one.key.lower(), str(one.value).split(), one.enclosing == "no-enclosing") for one in entry.fields),
+        )
+        for entry in _parse(text, path)
     ]
+    return [*read, len(mended)]
 
 
 def mended_text(text: str, path: Path) -> tuple[str, list[str]]:
