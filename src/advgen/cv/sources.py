@@ -6,13 +6,12 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from advgen.core.provenance import sha256_text
+from advgen.core.provenance import sha256_file, sha256_text
 from advgen.cv import bibliography, legacy, live_values
-from advgen.io.stamps import content
 
 
 def digest(path: Path) -> str:
-    """Digest of what YAML or BibTeX says, whatever its comments, order of keys and white space; else ``content``."""
+    """Digest of what YAML or BibTeX says, whatever its comments, order of keys and white space; else of its bytes."""
     with suppress(ValueError):
         if path.suffix in (".yaml", ".yml"):
             data = live_values.read(path).data
@@ -20,4 +19,4 @@ def digest(path: Path) -> str:
             return sha256_text(json.dumps(data, sort_keys=not legacy.recognised(data), default=repr))
         if path.suffix == ".bib":
             return sha256_text(json.dumps(bibliography.fields(path)))
-    return content(path)
+    return sha256_file(path)

@@ -62,7 +62,7 @@ class Plan:
         known = job.task.input_digests()
         if not known:
             return dict(job.inputs)
-        from snakemake.io import ancient
+        from snakemake.io import ancient  # type: ignore[import-untyped]
 
         # their digests stand in the spec, so Snakemake need not look at when they were written
         files = {flag: [one] if isinstance(one, str) else list(one) for flag, one in job.inputs.items()}

@@ -18,6 +18,7 @@ from advgen.cv.formats import render
 from advgen.cv.inline import escape, parse, plain
 from advgen.cv.names import Name, split_authors
 from advgen.cv.names import parse as parse_names
+from advgen.cv.sources import digest
 from advgen.cv.target import Unprintable
 from advgen.cv.tex import decode
 
@@ -350,3 +351,30 @@ def test_a_file_of_the_other_generator_builds_without_metrics(
         cv = build(tmp_path / "cv.yaml", tmp_path / "all.bib", None, lambda _: 1)
     assert cv["updated"][:4] in ("2020", "2024")
     assert sum("the CV has no date" in one for one in caplog.messages) == 1
+
+
+# what a study reruns for
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "same"),
+    [
+        ("x.yaml", "a: 1\nb: 2\n", "# remark\nb:   2\n\na: 1\n", True),
+        ("x.yaml", "a: 1\nb: 2\n", "a: 1\nb: 3\n", False),
+        ("x.yaml", "a: 2025-01-01\n", "a: '2025-01-01'\n", False),
+        # the other generator prints its links in their order
+        ("x.yaml", "name: {first: A}\nsocial: {x: a, y: b}\n", "name: {first: A}\nsocial: {y: b, x: a}\n", False),
+        ("x.bib", entry(), "% remark\n@comment{x}\n" + entry().replace("  title", "\n\ttitle"), True),
+        ("x.bib", entry(), entry(title="U"), False),
+        # errors that stop a build
+        ("x.bib", entry(), entry().replace("{J}", "J"), False),
+        ("x.bib", entry(), entry(more="year = {2020}"), False),
+        ("x.bib", entry(), "text\n" + entry(), False),
+    ],
+)
+def test_a_digest_follows_what_a_file_says(tmp_path: Path, name: str, old: str, new: str, same: bool):
+    path = tmp_path / name
+    path.write_text(old, encoding="utf-8")
+    before = digest(path)
+    path.write_text(new, encoding="utf-8")
+    assert (digest(path) == before) is same
