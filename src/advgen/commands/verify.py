@@ -121,7 +121,7 @@ def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str
     wanted = {os.path.relpath(one) for one in listed}
     if set(stamp.inputs) != wanted:
         yield f"was made from other files ({', '.join(sorted(set(stamp.inputs) ^ wanted)[:2])})"
-    for one in sorted(wanted & set(stamp.inputs)):
+    for one in sorted(wanted & set(stamp.inputs) - set(job.task.input_digests())):
         if one not in hashes:
             hashes[one] = _content(Path(one))
         if hashes[one] not in (stamp.inputs[one], DAMAGED):
