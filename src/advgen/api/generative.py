@@ -215,9 +215,9 @@ def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Dist
         shape = (channels, height, width)
         if shape != wanted:
             raise ValueError(f"the judge looks at {show_shape(wanted)} images, and these are {show_shape(shape)}")
-    features = [features_and_probabilities(judge, side)[0] for side in sides]
+    features_a, features_b = (features_and_probabilities(judge, side)[0] for side in sides)
     sizes = len(sides[0]), len(sides[1])
-    return Distance(frechet(*features), sizes, levels, *frechet_null(*features))
+    return Distance(frechet(features_a, features_b), sizes, levels, *frechet_null(features_a, features_b))
 
 
 def images(
