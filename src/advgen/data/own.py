@@ -23,7 +23,7 @@ from advgen.core.image_files import (
 )
 from advgen.core.provenance import sha256_file
 from advgen.data.choice import choose
-from advgen.io.tables import read_images, read_table
+from advgen.io.tables import read_images, read_table, table_kind
 from advgen.specs.datasets import RawDataset
 
 Array = np.ndarray[Any, Any]
@@ -150,16 +150,18 @@ def as_images(images: Any, what: str = "images") -> Array:
     try:
         array = np.asarray(images)
     except ValueError:
-        raise ValueError(f"{what} of several sizes cannot be attacked; bring all to one size") from None
+        raise ValueError(f"{what} of several sizes cannot be used; bring all to one size") from None
+    if 0 in array.shape:
+        raise ValueError(f"{what} of shape {array.shape} are empty; give at least one image")
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise ValueError(f"{what} of {array.dtype} cannot be attacked; give uint8, or floats from 0 to 1")
+        raise ValueError(f"{what} of {array.dtype} cannot be used; give uint8, or floats from 0 to 1")
     if array.ndim == 3:
         array = array[:, None]
     if array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
         array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or 0 in array.shape:
+    if array.ndim != 4:
         shape = tuple(np.shape(images))
-        raise ValueError(f"{what} of shape {shape} cannot be attacked; give (images, channels, height, width)")
+        raise ValueError(f"{what} of shape {shape} cannot be used; give (images, channels, height, width)")
     return np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32))
 
 
@@ -178,7 +180,13 @@ def as_labels(labels: Any, what: str = "labels") -> Array:
 def _parquet(path: Path, n: int | None, seed: int) -> Own:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    table = read_table(path, "dataset")
+    table = read_table(path)
+    if table_kind(table) != "dataset":
+        kind = table_kind(table)
+        told = f"holds a {kind!r} table" if kind else "is no table of advgen, or pandas wrote it again without its kind"
+        raise ValueError(
+            f"{path}: {told}; give a file of results/datasets/, or an .npz with the arrays images and labels"
+        )
     index, labels = (table.column(name).to_numpy().astype(np.int64) for name in ("index", "label"))
     rows = _rows(len(labels), n, seed)
     names = tuple(str(label) for label in range(int(labels.max()) + 1))

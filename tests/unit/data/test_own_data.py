@@ -137,7 +137,7 @@ WRONG: dict[str, tuple[Callable[[Path], str], str]] = {
         "labels of float64 are no classes; give integ",
     ),
     "flat": (lambda root: npz(root, images=GREY.reshape(12, 64), labels=LABELS), r"images of shape \(12, 64\) cannot"),
-    "integers": (lambda root: npz(root, images=GREY.astype(int), labels=LABELS), "images of int64 cannot be attacked"),
+    "integers": (lambda root: npz(root, images=GREY.astype(int), labels=LABELS), "images of int64 cannot be used"),
     "corrupt": (corrupt, r"dog/01.png: cannot be read as an image \(.*\); mend or remove it"),
     "cut": (cut, r"dog/01.png: cannot be read as an image \(.*\); mend or remove it"),
     "sizes": (sizes, "dog/01.png: is of 4×8 pixels and .*cat/00.png of 8×8; bring all to one size"),
