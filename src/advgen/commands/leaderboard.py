@@ -21,8 +21,8 @@ from advgen.core.provenance import Stamp, write_bytes
 from advgen.experiments.attacks.summary import from_other_nets, met_by
 from advgen.io.stamps import content, read_stamp
 from advgen.io.tables import read_images, read_table
-from advgen.metrics.intervals import wilson
 from advgen.metrics.chance import insufficient
+from advgen.metrics.intervals import wilson
 from advgen.metrics.sanity import CHANCE, binary_difference
 from advgen.metrics.worst_case import worst_cases
 from advgen.report.page import Section, Table, render, status

@@ -158,7 +158,9 @@ def test_a_few_zero_gradients_are_allowed_and_more_fail_at_any_n(zero, n, holds)
     (one,) = sanity.gradients_are_there(with_zero_gradients((zero, zero), n, used, used))
     assert (one["holds"], one["kind"], one["n"]) == (holds, "check", n)  # each image once, whatever the attacks
     assert (one["estimate"], one["low"], one["high"]) == (zero / n, *wilson(zero, n, 0.999))
-    assert one["detail"] == f"{zero} of {n} images have a gradient of exactly zero under all gradient attacks of a budget"
+    assert (
+        one["detail"] == f"{zero} of {n} images have a gradient of exactly zero under all gradient attacks of a budget"
+    )
     assert (one["subject"], one["source"]) == ("net seed 0", "net")
 
 
@@ -309,7 +311,7 @@ def test_the_interval_decides_from_thirty_examples_on(n, kind):
 
 
 def test_a_weak_attack_is_a_warning_where_the_worst_case_of_its_budget_is_strong():
-    """Of 200 images noise leaves 100 right and FGSM 150; PGD of the same budget leaves 10, of another one it is none."""
+    """Of 200 images noise leaves 100 right and FGSM 150; PGD of the same budget leaves 10."""
     noise = {"attack": "noise", "kind": "gaussian_noise", "norm": "none", "right": 100}
     weak = {"attack": "fgsm", "kind": "fgsm", "steps": 1, "right": 150}
     for strong, kind in (({"right": 10}, "warning"), ({"right": 140}, "check"), ({"right": 10, "eps": 0.2}, "check")):

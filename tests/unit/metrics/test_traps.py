@@ -72,7 +72,9 @@ def study(
             rows = pd.DataFrame({"index": index, "label": labels[index]})
             rows["predicted_clean"] = np.where(right, labels, wrong)[index]
             rows["predicted"] = np.where(right & ~fooled, labels, wrong)[index]
-            rows = rows.assign(source="net", source_seed=net, zero_gradient=False, unstable=False, found_by=None, **facts)
+            rows = rows.assign(
+                source="net", source_seed=net, zero_gradient=False, unstable=False, found_by=None, **facts
+            )
             parts.append(rows.assign(confidence=0.9, linf=0.1, l2=1.0, rms=0.05, gradient_calls=1.0, forward_calls=1.0))
     examples = pd.concat(parts, ignore_index=True).astype({"eps": float})
     return examples, pd.DataFrame(quality)
