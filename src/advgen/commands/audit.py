@@ -263,4 +263,5 @@ def _sentences(found: Evaluation) -> str:
         return f"{verdict}Evaluate more images.\n\n{told}{warnings}"
     if warnings:
         return f"{verdict}\n\n{told}{warnings}"
-    return f"{verdict}\n\n{told}All {len(found.checks)} checks pass. The number is an upper bound: other attacks may find more."
+    passed = f"All {len(found.checks)} checks pass. The number is an upper bound: other attacks may find more."
+    return f"{verdict}\n\n{told}{passed}"
