@@ -37,9 +37,15 @@ DATA is what the model has not been trained on:
 
 --eps is on the scale on which pixels are from 0 to 1: for 8 of 255 grey levels write 8/255.
 
+The exit status is 0 if the evaluation is sound, 3 if it is unsound (a check fails), 4 if the images are insufficient,
+1 if nothing could be evaluated. The page is written in the first three cases.
+
   python -m advgen audit net.pt2 --data mnist --eps 0.1
   python -m advgen audit net.safetensors --factory net.py:make --data photos --eps 8/255 --mean 0.5 --std 0.25
 """
+
+
+EXIT_STATUS = {"sound": 0, "unsound": 3, "insufficient": 4}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +91,10 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate and write a page and a folder of tables; nothing is written before all is computed."""
+    """Evaluate and write a page and a folder of tables; nothing is written before all is computed.
+
+    SystemExit with a status of its own if the evaluation is not sound.
+    """
     page: Path = arguments.out or Path(f"{arguments.model.stem}-audit.html")
     if page.suffix != ".html":
         raise ValueError(f"--out {page}: the page is an .html file")
@@ -130,6 +139,9 @@ def run(arguments: argparse.Namespace) -> None:
     write_bytes(page, html.encode())
     print(found)
     print(f"{page}: the page; {folder}{os.sep}: its tables")
+    if not found.sound:
+        sys.stdout.flush()
+        sys.exit(EXIT_STATUS[found.verdict])
 
 
 def _prepared() -> str:
@@ -270,8 +282,12 @@ def _sentences(found: Evaluation) -> str:
     )
     named = {status: ", ".join(rows["name"]) for status, rows in found.checks.groupby("status")}
     warnings = f" Have a look at the warnings: {named['warn']}." if "warn" in named else ""
-    if "fail" in named:
-        return f"{told}**Do not trust the robust accuracy yet**: checks fail ({named['fail']}).{warnings}"
+    verdict = f"**{found.verdict.capitalize()} evaluation**: {found.reason}. "
+    if found.verdict == "unsound":
+        return f"{verdict}Do not trust the robust accuracy yet; checks that fail: {named['fail']}.\n\n{told}{warnings}"
+    if found.verdict == "insufficient":
+        return f"{verdict}Evaluate more images.\n\n{told}{warnings}"
     if warnings:
-        return f"{told}No check fails.{warnings}"
-    return f"{told}All {len(found.checks)} checks pass. The number is an upper bound: other attacks may find more."
+        return f"{verdict}\n\n{told}{warnings}"
+    passed = f"All {len(found.checks)} checks pass. The number is an upper bound: other attacks may find more."
+    return f"{verdict}\n\n{told}{passed}"
