@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -55,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given[:1] == ["cv"] and (two := _CV.get(given[1] if len(given) > 1 else "")):
         given[:2] = [two]
     elif given[:1] == ["cv"] and not [*given, "-"][1].startswith("-"):
-        sys.exit(f"advgen cv: unknown {given[1]!r}; write {', '.join(_CV)}, or --profile …")
+        _refuse("advgen cv", f"unknown {given[1]!r}", given[1], list(_CV), f"write {', '.join(_CV)}, or --profile …")
+    elif given and not given[0].startswith(("-", "@")) and given[0] not in (*TOOLS, *TASKS):
+        unknown = f"unknown command {given[0]!r}"
+        _refuse("advgen", unknown, given[0], [*TOOLS, *TASKS], "advgen --help lists all commands")
     try:
         _command(given)
     except ModuleNotFoundError as error:
@@ -69,8 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _command(given: list[str]) -> None:
     passed: list[str] = []
     if given[:1] == ["run"] and given[1:2] not in (["-h"], ["--help"]):
-        own = 1 + bool(given[1:] and not given[1].startswith("-"))
-        given, passed = given[:own], given[own:]
+        given, passed = given[:1], given[1:]
     parsed = parser_of(given[0] if given else None).parse_args(given)
     parsed.passed = passed
     try:
@@ -94,6 +97,38 @@ def _command(given: list[str]) -> None:
         sys.exit(f"advgen {parsed.command}: interrupted")
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that names the nearest option in place of an unknown one, whatever else is wrong."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As argparse does, after a look at the options: exits with status 2 at the first unknown one."""
+        refuse_unknown_option(self, list(args or ()))
+        return super().parse_known_args(args, namespace)
+
+
+def refuse_unknown_option(
+    parser: argparse.ArgumentParser, words: Sequence[str], prog: str = "", documented_by: str = ""
+) -> None:
+    """Exit with status 2 and the nearest option if one of the words is an option that a parser does not have."""
+    prog = prog or parser.prog
+    options = sorted(parser._option_string_actions)
+    for word in words:
+        option = word.partition("=")[0]
+        if word == "--" or (not word.startswith("-") and parser._subparsers):
+            return  # the rest is not for this parser
+        if not option.startswith("--") or any(known.startswith(option) for known in options):
+            continue
+        advice = f"{documented_by or prog} --help lists all options"
+        _refuse(prog, f"unknown option {option}", option, options, advice)
+
+
+def _refuse(prog: str, message: str, word: str, known: Sequence[str], advice: str) -> NoReturn:
+    """Exit with status 2, as argparse does, in one line that names the nearest of the known words."""
+    near = difflib.get_close_matches(word, known, n=1)
+    print(f"{prog}: {message}; {f'did you mean {near[0]}? ({advice})' if near else advice}", file=sys.stderr)
+    sys.exit(2)
+
+
 def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -104,7 +139,7 @@ def _sentence(error: BaseException) -> str:
 
 def parser_of(command: str | None) -> argparse.ArgumentParser:
     """The parser of all commands, whole for one of them: the others' modules are not imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="advgen",
         description="Experiments with generative and adversarial vision models. "
         "The Snakefile calls these commands; each can be run by hand as printed there.",
