@@ -18,6 +18,7 @@ from advgen import __version__
 from advgen.core import plugins
 from advgen.core.catalog import TASKS
 from advgen.core.code import edited
+from advgen.core.provenance import FULL
 from advgen.core.tasks import Task
 from advgen.io import cache, devices
 from advgen.io.benchmarks import measured
@@ -62,7 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse("advgen", unknown, given[0], [*TOOLS, *TASKS], "advgen --help lists all commands")
     try:
         _command(given)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if "--traceback" not in given and any(words in str(error) for words in NO_MEMORY):
+            sys.exit(f"advgen {given[0]}: {_sentence(MemoryError())}")
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         package = (error.name or "").partition(".")[0]
         if package in ("", "advgen") or "--traceback" in given:
             raise
@@ -95,6 +100,10 @@ def _command(given: list[str]) -> None:
         sys.exit(f"advgen {parsed.command}: {_sentence(MemoryError())}")
     except KeyboardInterrupt:
         sys.exit(f"advgen {parsed.command}: interrupted")
+
+
+NO_MEMORY = ("failed to map segment", "annot allocate memory")
+"""How the loader of shared libraries says that there is no memory for one."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -130,8 +139,11 @@ def _refuse(prog: str, message: str, word: str, known: Sequence[str], advice: st
 
 
 def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and any(words in str(error) for words in NO_MEMORY):
+        error = MemoryError()
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        remedy = "; make room and run again" if error.errno in FULL else ""
+        return f"{error.filename}: {error.strerror}{remedy}" if error.filename else f"{error.strerror}{remedy}"
     if isinstance(error, MemoryError):
         return "out of memory; give the job more, or lower its batch or number of images"
     return str(error)
