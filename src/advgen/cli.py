@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,6 +17,7 @@ from advgen import __version__
 from advgen.core import plugins
 from advgen.core.catalog import TASKS
 from advgen.core.code import edited
+from advgen.core.options import Parser, refuse
 from advgen.core.provenance import FULL
 from advgen.core.tasks import Task
 from advgen.io import cache, devices
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given[:1] == ["cv"] and (two := _CV.get(given[1] if len(given) > 1 else "")):
         given[:2] = [two]
     elif given[:1] == ["cv"] and not [*given, "-"][1].startswith("-"):
-        _refuse("advgen cv", f"unknown {given[1]!r}", given[1], list(_CV), f"write {', '.join(_CV)}, or --profile …")
+        refuse("advgen cv", f"unknown {given[1]!r}", given[1], list(_CV), f"write {', '.join(_CV)}, or --profile …")
     elif given and not given[0].startswith(("-", "@")) and given[0] not in (*TOOLS, *TASKS):
         unknown = f"unknown command {given[0]!r}"
-        _refuse("advgen", unknown, given[0], [*TOOLS, *TASKS], "advgen --help lists all commands")
+        refuse("advgen", unknown, given[0], [*TOOLS, *TASKS], "advgen --help lists all commands")
     try:
         _command(given)
     except ImportError as error:
@@ -104,38 +104,6 @@ def _command(given: list[str]) -> None:
 
 NO_MEMORY = ("failed to map segment", "annot allocate memory")
 """How the loader of shared libraries says that there is no memory for one."""
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that names the nearest option in place of an unknown one, whatever else is wrong."""
-
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """As argparse does, after a look at the options: exits with status 2 at the first unknown one."""
-        refuse_unknown_option(self, list(args or ()))
-        return super().parse_known_args(args, namespace)
-
-
-def refuse_unknown_option(
-    parser: argparse.ArgumentParser, words: Sequence[str], prog: str = "", documented_by: str = ""
-) -> None:
-    """Exit with status 2 and the nearest option if one of the words is an option that a parser does not have."""
-    prog = prog or parser.prog
-    options = sorted(parser._option_string_actions)
-    for word in words:
-        option = word.partition("=")[0]
-        if word == "--" or (not word.startswith("-") and parser._subparsers):
-            return  # the rest is not for this parser
-        if not option.startswith("--") or any(known.startswith(option) for known in options):
-            continue
-        advice = f"{documented_by or prog} --help lists all options"
-        _refuse(prog, f"unknown option {option}", option, options, advice)
-
-
-def _refuse(prog: str, message: str, word: str, known: Sequence[str], advice: str) -> NoReturn:
-    """Exit with status 2, as argparse does, in one line that names the nearest of the known words."""
-    near = difflib.get_close_matches(word, known, n=1)
-    print(f"{prog}: {message}; {f'did you mean {near[0]}? ({advice})' if near else advice}", file=sys.stderr)
-    sys.exit(2)
 
 
 def _sentence(error: BaseException) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from advgen.cli import refuse_unknown_option
 from advgen.core.catalog import RULES
+from advgen.core.options import refuse_unknown_option
 from advgen.core.paths import RESULTS, check_file
 from advgen.io.devices import slots
 from advgen.study.errors import nearest
@@ -88,6 +88,6 @@ def _check_options(words: Sequence[str]) -> None:
                 f"{word}: the study alone is configured; edit the study, or name another: advgen run STUDY"
             )
     if any(word.startswith("--") for word in words):
-        from snakemake.cli import get_argument_parser  # takes half a second
+        from snakemake.cli import get_argument_parser  # type: ignore[import-untyped]  # takes half a second
 
         refuse_unknown_option(get_argument_parser(), words, "advgen run", "snakemake")
