@@ -10,6 +10,7 @@ from advgen.specs.base import (
     Count,
     Fraction,
     Index,
+    LearningRate,
     NonNegative,
     Positive,
     Shape,
@@ -403,7 +404,7 @@ class CarliniWagnerAttack(MinimumNormAttack, TargetedAttack):
     kind: Literal["carlini_wagner"] = Field(description="Carlini and Wagner's L2 attack")
     steps: Count = Field(200, description="Adam steps for each c")
     searches: Count = Field(5, description="values of c tried for each image")
-    lr: Positive = Field(0.05, description="Adam learning rate in tanh space")
+    lr: LearningRate = Field(0.05, description="Adam learning rate in tanh space")
     confidence: NonNegative = Field(0.0, description="margin that the wrong class must reach")
     initial_c: Positive = Field(0.1, description="first weight of the margin")
     early_stopping: bool = Field(

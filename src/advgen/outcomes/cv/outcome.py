@@ -152,7 +152,10 @@ def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[st
     files |= {("cv", "variants", name, "overlay"): variant.overlay for name, variant in cv.variants.items()}
     for key, path in files.items():
         if path is not None and not Path(path).is_file():
-            raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV", key)
+            place = (
+                f"paths are relative to the working folder, {Path.cwd()}: with --directory, copy the CV's files there"
+            )
+            raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV; {place}", key)
     cells, figures, more = dict[live_values.LiveValue, None](), dict[str, None](), dict[str, None]()
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:
