@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from advgen.attacks.common import Attack, Goal, Loss, aim, ascent, changeable, frozen, rounded
 from advgen.attacks.trivial import unaimed
 from advgen.models.graphs import recorded
+from advgen.models.own import UnusableOutput
 from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
 from advgen.specs.base import show_shape
@@ -183,7 +184,7 @@ def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) ->
     seen = f"on {show_shape((channels, height, width))} images of {_word(x_NCHW.dtype)}"
     try:
         _, logits_NK = predict(model, x_NCHW, max(1, min(batch, len(x_NCHW)) // 2))
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, UnusableOutput):
         raise
     except Exception as error:  # whatever somebody else's code may raise
         told = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}".removeprefix("RuntimeError: ")

@@ -52,6 +52,10 @@ QUANTIZED = (
 )
 
 
+class UnusableOutput(ValueError):
+    """A model returns what no attack can use, or cannot give a gradient; the message says what to do."""
+
+
 class Own(nn.Module):
     """A classifier with what prepares its inputs: it takes images (B, C, H, W) in [0, 1] and gives logits (B, K).
 
@@ -84,7 +88,7 @@ class Own(nn.Module):
         given_BCHW = x_BCHW
         needs_gradient = torch.is_grad_enabled() and given_BCHW.requires_grad
         if needs_gradient and self.is_quantized:
-            raise ValueError(QUANTIZED)
+            raise UnusableOutput(QUANTIZED)
         # a copy, which the net may change in place
         x_BCHW = x_BCHW.double() if self.is_double and x_BCHW.dtype != torch.float64 else x_BCHW.clone()
         for name, values in (("mean", self.mean), ("std", self.std)):
@@ -103,20 +107,20 @@ class Own(nn.Module):
 
 
 def _logits(output: Any) -> Tensor:
-    """The logits in what a model returns; RuntimeError that says how to wrap it if there are none."""
+    """The logits in what a model returns; UnusableOutput, which says how to wrap it, if there are none."""
     found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
     if isinstance(found, tuple) and len(found) == 1:
         found = found[0]
     if not isinstance(found, Tensor):
         keys = f" with {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
         place = repr(next(iter(output))) if isinstance(output, Mapping) and output else "0"
-        raise RuntimeError(
-            f"its output is of type {type(output).__name__}{keys}; "
+        raise UnusableOutput(
+            f"the model returns an output of type {type(output).__name__}{keys}; "
             f"wrap it in a module whose forward returns the logits alone, such as self.net(x)[{place}]"
         )
     if found.ndim == 1 or found.shape[1:] == (1,):
-        raise RuntimeError(
-            "it returns one number per image; if that is the logit z of class 1 of two, before any sigmoid, "
+        raise UnusableOutput(
+            "the model returns one number per image; if that is the logit z of class 1 of two, before any sigmoid, "
             "wrap it in a module whose forward returns torch.stack([0 * z.flatten(), z.flatten()], 1)"
         )
     return found

@@ -108,8 +108,9 @@ def test_quick_goes_on_with_labels_that_have_lost_most_of_their_lead(monkeypatch
     spec = EnsembleAttack(kind="ensemble", norm="l2", eps=0.2, effort="quick")
     member = []
     ensemble(Brightness(), X, Y, spec, seed=0, indices=INDICES, note=lambda row: member.extend(row.tolist()))
-    assert shown == [[14, 15, 92, 65, 35], [15, 65], [15, 65]]
-    assert member == [-1, 0, 2, -1, -1, -1]
+    # steps along the boundary are tried on all that are left
+    assert shown == [[14, 15, 92, 65, 35], [15, 65], [15, 92, 65, 35]]
+    assert member == [-1, 0, 2, -1, 2, -1]
 
 
 def test_quick_climbs_towards_its_targets_at_once():
