@@ -4,9 +4,9 @@
 
 Trains small classifiers in plain PyTorch (plain, PGD and TRADES training), keeps their weights in a folder, and prints
 the accuracy left by AutoAttack's standard version (`pip install --no-deps pyautoattack==0.2.0`), by `standard` and by
-`quick`, with CPU seconds, on one thread. The last column is `quick` on the same model with its logits multiplied by 100,
-which may change nothing but rounding. Members and settings were chosen on the development models and the first test
-images of MNIST; the test models are attacked on the last ones. Reads the images that `make run` has downloaded.
+`quick`, with CPU seconds, on one thread. The last column is `quick` on the same model with its logits multiplied by
+100, which may change nothing but rounding. Members and settings were chosen on the development models and the first
+test images of MNIST; the test models are attacked on the last ones. Reads the images that `make run` has downloaded.
 """
 
 from __future__ import annotations

@@ -472,8 +472,8 @@ class EnsembleAttack(AttackSpec):
     effort: Literal["standard", "quick"] = Field(
         "standard",
         description="standard: APGD on the cross-entropy and on the difference of logits ratio, APGD towards the "
-        "likeliest wrong classes, FAB and Square; quick: a small part of its cost, APGD with fewer steps on images whose "
-        "label came near to losing its lead, and in L2 and L1 FAB with fewer",
+        "likeliest wrong classes, FAB and Square; quick: a small part of its cost, APGD with fewer steps on images "
+        "whose label came near to losing its lead, and in L2 and L1 FAB with fewer",
     )
     norm: Literal["linf", "l2", "l1"] = Field("linf", description="norm of the ball")
     eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")

@@ -407,7 +407,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "tuple": (
         lambda: advgen.evaluate(Returns(lambda z: (z, z)), X, Y, eps=0.1),
-        r"the model returns an output of type tuple; wrap it in a module whose forward returns .*, such as self.net\(x\)\[0\]",
+        r"the model returns an output of type tuple; wrap it in a module .*, such as self.net\(x\)\[0\]",
     ),
     "other dict": (
         lambda: advgen.evaluate(Returns(lambda z: {"out": z, "aux": z}), X, Y, eps=0.1),

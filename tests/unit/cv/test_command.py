@@ -126,7 +126,7 @@ def test_a_section_that_is_not_shown_needs_no_tables_or_figures(files: Files, tm
 
 
 def test_a_word_that_no_command_is(capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit, match="^2$"):
+    with pytest.raises(SystemExit, match=r"^2$"):
         cli.main(["cv", "imprt", "cv.yaml"])
     assert "'imprt'" in (said := capsys.readouterr().err)
     assert "import" in said
