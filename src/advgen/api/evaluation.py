@@ -234,7 +234,8 @@ def evaluate(
         labels: (N,) integers from 0 on.
         eps: radius, on the scale on which pixels are from 0 to 1, whatever `bounds` is.
         norm: "linf" or "l2".
-        ensemble: "quick", or "standard" at ten times its cost, the stronger one.
+        ensemble: "quick", or "standard", the stronger one, which takes tens of times as long. Trust `quick` only
+            where gradients are not masked: on adversarially trained models attacked in another norm it can be far off.
         seed: of random starts.
         bounds: lowest and highest pixel that the images have and the model takes.
         mean: subtracted from the pixels before the model sees them, a number or one for each channel.
