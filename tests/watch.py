@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from advgen.core.code import DISPATCH, EFFECTS, Symbol, defines, module_at, used
+from advgen.core.code import EFFECTS, Symbol, defines, module_at, used
 from advgen.io.jobs import Job
 
 Run = Callable[[Job[Any]], None]
@@ -75,7 +75,7 @@ def gaps(job: Job[Any], called: Iterable[CodeType]) -> set[Symbol]:
 
         targets |= {target for path in files for target in architecture(path)}
     told = used(*sorted(targets))
-    return {(module, name) for module, name in names(called) - told if module not in DISPATCH}
+    return names(called) - told
 
 
 def names(called: Iterable[CodeType]) -> set[Symbol]:

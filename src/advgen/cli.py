@@ -163,6 +163,7 @@ def _tool(command: str):  # type: ignore[no-untyped-def]
 
 def run_task(parsed: argparse.Namespace) -> None:
     """Make the files of one job; SystemExit if the code is not what the plan was made with."""
+    devices.use_one_thread()
     task = TASKS[parsed.command]
     plugins.load(parsed.plugins)
     spec = task.model_validate_json(parsed.spec)

@@ -183,20 +183,33 @@ def load_target(target: str) -> Callable[..., Any]:
     return function
 
 
-def targets(spec: object) -> Iterator[str]:
-    """The code behind a spec and all that is nested in it, as "module:name": what is registered, and the classes."""
-    if type(spec) in _TARGETS:
-        yield _TARGETS[type(spec)]  # type: ignore[index]
-    if isinstance(spec, BaseModel):
+def nested_specs(value: object) -> Iterator[BaseModel]:
+    """Every spec in a value, which may be a spec or hold some in mappings, lists and tuples."""
+    inner: Iterable[object] = ()
+    if isinstance(value, BaseModel):
+        yield value
+        inner = (getattr(value, name) for name in type(value).model_fields)
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, (list, tuple)):
+        inner = value
+    for one in inner:
+        yield from nested_specs(one)
+
+
+def targets(value: object) -> Iterator[str]:
+    """The code behind all specs in a value, as "module:name": what is registered, and the classes."""
+    for spec in nested_specs(value):
+        if type(spec) in _TARGETS:
+            yield _TARGETS[type(spec)]  # type: ignore[index]
         yield f"{type(spec).__module__}:{type(spec).__qualname__}"
-        for name in type(spec).model_fields:
-            yield from targets(getattr(spec, name))
-    elif isinstance(spec, Mapping):
-        for value in spec.values():
-            yield from targets(value)
-    elif isinstance(spec, (list, tuple)):
-        for value in spec:
-            yield from targets(value)
+
+
+def entries(value: object) -> Iterator[tuple[str, str]]:
+    """The entries of the registry that the specs in a value use: name of the spec's class, and target."""
+    for spec in nested_specs(value):
+        if type(spec) in _TARGETS:
+            yield type(spec).__qualname__, _TARGETS[type(spec)]  # type: ignore[index]
 
 
 def parse(family: str, value: Any) -> Any:

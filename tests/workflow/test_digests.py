@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.project import Project
@@ -16,6 +17,14 @@ from advgen.study.load import load_file
 from advgen.driver.plan import build
 jobs = build(load_file(Path("config/evening.yaml"))).jobs
 print(json.dumps({f"{job.rule} {sorted(job.outputs.values())}": f"{job.code} {job.spec}" for job in jobs}))
+"""
+COMMAND = """
+import json
+from pathlib import Path
+from advgen.study.load import load_file
+from advgen.driver.plan import build
+[job] = build(load_file(Path("one.yaml"))).of("simulate")
+print(json.dumps([job.task.command, "--out", *job.outputs.values(), "--spec", job.spec, "--code", job.code]))
 """
 
 
@@ -78,6 +87,36 @@ EDITS = {
         {"report_page"},
     ),
 }
+UNREGISTERED = {"agree", "compare", "qa", "report_page", "summarise", "verify"}
+"""Rules whose jobs resolve no spec by the registry."""
+# a part of registry.py, what replaces it, and whether a job becomes stale, by its rule and outputs
+REGISTRY_EDITS: dict[str, tuple[str, str, Callable[[str], bool]]] = {
+    "what resolve returns": (
+        "return load_target(target(spec))",
+        'return load_target(target(spec).replace("pgd:pgd", "fgsm:fgsm"))',
+        lambda job: job.split()[0] not in UNREGISTERED,
+    ),
+    "what load_target returns": (
+        "getattr(importlib.import_module(module), name)",
+        'getattr(importlib.import_module(module), name.replace("pgd", "fgsm"))',
+        lambda job: True,
+    ),
+    "a statement that runs at import": (
+        "_TARGETS = {spec: target for",
+        '_TARGETS = {spec: target.replace("pgd:pgd", "fgsm:fgsm") for',
+        lambda job: True,
+    ),
+    "the entry of one mask": (
+        '"advgen.inpainting.masks.glasses:glasses"',
+        '"advgen.inpainting.masks.square:square"',
+        lambda job: job.startswith("craft ") and "glasses" in job,
+    ),
+    "an entry that no job uses": (
+        '    datasets.NpzDataset: "advgen.data.own_splits:own_splits",\n',
+        "",
+        lambda job: False,
+    ),
+}
 FULLY_CONNECTED = "autoencoders/ae400/"
 """Its class stands in the same file as that of the others, and is another."""
 DRAWN = {
@@ -126,6 +165,35 @@ def test_an_edit_makes_its_jobs_stale_and_no_others(copy: tuple[Project, dict[st
     found = changed(copy, path, edited(old, new))
     apart = FULLY_CONNECTED if "architectures" in name else "nothing"
     assert found == {job for job in copy[1] if job.split()[0] in expected and apart not in job}
+
+
+@pytest.mark.parametrize("name", REGISTRY_EDITS)
+def test_an_edit_of_the_registry_makes_stale_what_uses_it(copy: tuple[Project, dict[str, str]], name: str) -> None:
+    old, new, is_stale = REGISTRY_EDITS[name]
+    found = changed(copy, "src/advgen/registry.py", edited(old, new))
+    assert found == set(filter(is_stale, copy[1]))
+
+
+def test_an_edit_of_the_catalog_makes_all_jobs_stale(copy: tuple[Project, dict[str, str]]) -> None:
+    found = changed(copy, "src/advgen/core/catalog.py", edited("if _summary.module:", "if str(_summary.module):"))
+    assert found == set(copy[1])
+
+
+def test_verify_and_the_job_refuse_what_another_registry_made(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    study, made = "one.yaml", "results/simulations/balls.parquet"
+    balls = "{kind: spheres, dimensions: [5], hidden: 8, steps: 3, points: 40}"
+    (tmp_path / study).write_text(f"datasets: {{mnist: {{kind: mnist}}}}\nsimulations: {{balls: {balls}}}\n")
+    planned = project.run(sys.executable, "-c", COMMAND)
+    command = [sys.executable, "-m", "advgen", *json.loads(planned.stdout)]
+    assert project.run(*command).returncode == 0
+    assert project.advgen("verify", study, "--only", made).returncode == 0
+    project.edit("src/advgen/registry.py", *REGISTRY_EDITS["what resolve returns"][:2])
+    found = project.advgen("verify", study, "--only", made)
+    assert found.stdout == f"{made}: was made by other code; rule simulate makes it again\n"
+    refused = project.run(*command)
+    assert refused.returncode == 1
+    assert refused.stderr == "advgen simulate: the code was edited since this job was planned; run again\n"
 
 
 def test_the_random_streams_belong_to_all_who_draw_from_them(copy: tuple[Project, dict[str, str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,16 @@ def test_learning_rate_of_a_gan(finished: Project) -> None:
 def test_code_of_one_attack(finished: Project) -> None:
     finished.edit("src/advgen/attacks/fgsm.py", "spec.eps * gradient", "0.9 * spec.eps * gradient")
     assert changed(finished) == attacked("fgsm")
+
+
+def test_what_the_registry_resolves_to(finished: Project) -> None:
+    edit = ("return load_target(target(spec))", 'return load_target(target(spec).replace("pgd:pgd", "fgsm:fgsm"))')
+    finished.edit("src/advgen/registry.py", *edit)
+    planned = finished.snakemake(STUDY, "-n")
+    finished.edit("src/advgen/registry.py", *reversed(edit))
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", planned.stdout + planned.stderr, flags=re.MULTILINE))
+    assert {"make_dataset", "train_classifier", "craft", "transfer", "draw"} < counts.keys()
+    assert counts["craft"] == "3"
 
 
 def test_code_that_nothing_uses(finished: Project) -> None:

@@ -3,7 +3,7 @@
 A digest starts at the functions and classes that a job names and follows every name that their bodies use, through all
 modules of the package and of plug-ins. Docstrings, comments, layout, annotations of functions and descriptions of keys
 do not count: none can change a result. What is called by a name that stands in data (the targets of the registry) is
-named by the job; the registry and the catalog themselves, lists of everything that there is, are followed no further.
+named by the job. So the lists that hold such names do not count either; the code that reads the lists does.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from typing import Any, NamedTuple
 
 from advgen.core.provenance import sha256_text, write_bytes
 
-DISPATCH = ("advgen.registry", "advgen.core.catalog")
-"""Modules that look things up by name: what they may find is named by those who ask."""
-
 PLUGINS = "advgen_plugins"
 """The package that files of plug-ins are modules of; no folder holds it."""
 FILES: dict[str, Path] = {}
@@ -33,6 +30,8 @@ PACKAGES: set[str] = set()
 
 EFFECTS = ""
 """The key of what a module does when it is imported, beside defining names."""
+_EMPTY = sha256_text("")[:16]
+"""The digest of no statement."""
 
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, *COMPREHENSIONS)
@@ -40,6 +39,16 @@ SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, *COMP
 
 Symbol = tuple[str, str]
 """A module and a name at its top level; EFFECTS for its other statements."""
+
+_FAMILIES = ("DATASETS", "NETWORKS", "FROM_FILES", "GENERATORS", "AUTOENCODERS", "DEFENCES", "MASKS", "ATTACKS")
+LISTS: frozenset[Symbol] = frozenset(
+    {("advgen.registry", name) for name in (*_FAMILIES, "SIMULATIONS", "BASES")} | {("advgen.presets", "PRESETS")}
+)
+"""Lists of everything that can be chosen. They are in no digest, so that a new entry makes nothing stale.
+
+An entry that a job uses reaches its digest or its spec by another way: `Task.code` adds the target of each registered
+spec, and a preset is written out in the spec.
+"""
 
 
 class Definition(NamedTuple):
@@ -60,7 +69,9 @@ class Source(NamedTuple):
 @cache
 def code_digest(*targets: str) -> str:
     """Digest of everything that `targets` use; each is "module:name". ValueError for one that does not exist."""
-    parts = [f"{module}:{name} {source(module).definitions[name].digest}" for module, name in sorted(used(*targets))]
+    digests = [(module, name, source(module).definitions[name].digest) for module, name in sorted(used(*targets))]
+    # a module that does nothing when it is imported may be imported or not: the registry imports those of new entries
+    parts = [f"{module}:{name} {digest}" for module, name, digest in digests if name or digest != _EMPTY]
     return sha256_text("\n".join(parts))[:16]
 
 
@@ -90,31 +101,31 @@ def _next(module: str, name: str) -> tuple[Symbol, ...]:
     found = [symbol for dotted in here.definitions[name].uses for symbol in _resolve(dotted)]
     found.append((module, EFFECTS))
     if name == EFFECTS:
-        found += [(one, EFFECTS) for one in here.loads if one not in DISPATCH and _path(one)]
+        found += [(one, EFFECTS) for one in here.loads if _path(one)]
     return tuple(dict.fromkeys(found))
 
 
 @cache
 def _resolve(dotted: str) -> tuple[Symbol, ...]:
-    """What a dotted name stands for: one name, or all of a module that is used as a thing; none of `DISPATCH`.
+    """What a dotted name stands for: one name, or all of a module that is used as a thing; none of `LISTS`.
 
     With a colon at its end it stands for the effects of a module.
     """
     if dotted.endswith(":"):
         module = dotted.removesuffix(":")
-        return ((module, EFFECTS),) if module not in DISPATCH and _path(module) else ()
+        return ((module, EFFECTS),) if _path(module) else ()
     parts = dotted.split(".")
     size = next((size for size in range(len(parts), 0, -1) if _path(".".join(parts[:size]))), 0)
     module = ".".join(parts[:size])
-    if size == 0 or module in DISPATCH:
+    if size == 0:
         return ()
     here = source(module)
     if size == len(parts):
-        return tuple((module, name) for name in here.definitions)
+        return tuple((module, name) for name in here.definitions if (module, name) not in LISTS)
     name = parts[size]
     if name in here.imports:
         return _resolve(".".join([here.imports[name], *parts[size + 1 :]]))
-    return ((module, name),) if name in here.definitions else ()
+    return ((module, name),) if name in here.definitions and (module, name) not in LISTS else ()
 
 
 def edited(*targets: str) -> list[str]:
@@ -243,6 +254,8 @@ class _Bare(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
+        for one in _annotations(node.body):  # Python never evaluates the annotation of a local variable
+            one.annotation = ast.Constant(None)
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
@@ -310,6 +323,15 @@ class _Uses(ast.NodeVisitor):
     def _use(self, parts: list[str]) -> None:
         if dotted := self.scopes[-1].get(parts[0]):
             self.found.add(".".join([dotted, *parts[1:]]))
+
+
+def _annotations(trees: Iterable[ast.AST]) -> Iterator[ast.AnnAssign]:
+    """The annotated assignments of a function's own scope."""
+    for tree in trees:
+        if isinstance(tree, ast.AnnAssign):
+            yield tree
+        if not isinstance(tree, SCOPES):
+            yield from _annotations(ast.iter_child_nodes(tree))
 
 
 def _stored(trees: Iterable[ast.AST]) -> Iterator[str]:

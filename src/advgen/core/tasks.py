@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from advgen.core.code import code_digest
 from advgen.core.provenance import sha256_text
 from advgen.core.schema import TABLES
-from advgen.registry import targets
+from advgen.registry import entries, targets
 from advgen.specs.base import Seed, Spec
 
 TORCH = ("numpy", "pyarrow", "scipy", "torch")
@@ -79,10 +79,9 @@ class Task(Spec):
     def uses(self) -> set[str]:
         """The code that its result depends on, as "module:name": the command's and all that its spec names."""
         [told, *_] = [one for one in type(self).__mro__ if "command" in one.__dict__]  # the rule may be another
-        fields = [getattr(self, name) for name in type(self).model_fields]
         own = {"advgen.cli:compute", "advgen.io.jobs:Job", f"{self.module()}:run", f"{told.__module__}:{told.__name__}"}
-        own |= {"advgen.cli:prepare"} if self.torch else set()
-        return own | set(targets(fields))
+        own |= {"advgen.core.catalog:TASKS", *({"advgen.cli:prepare"} if self.torch else ())}
+        return own | set(targets(self._fields()))
 
     def input_digests(self) -> Mapping[str, str]:
         """Digests in the spec, by path, of inputs that count by what they say: a job does not rerun for their bytes."""
@@ -97,14 +96,22 @@ class Task(Spec):
         return self.tables
 
     def code(self) -> str:
-        """Digest of all that its result depends on beside its spec and inputs: code, and the columns of its tables."""
-        return _code(tuple(sorted(self.uses())), self.written())
+        """Digest of all that its result depends on beside its spec and inputs: code, and the columns of its tables.
+
+        Two swapped entries of the registry lead to the same code, so the digest says which spec leads to which code.
+        """
+        uses = self.uses()
+        used_entries = sorted({" ".join(entry) for entry in entries(self._fields()) if entry[1] in uses})
+        return _code(tuple(sorted(uses)), self.written(), tuple(used_entries))
+
+    def _fields(self) -> list[Any]:
+        return [getattr(self, name) for name in type(self).model_fields]
 
 
 @cache
-def _code(targets: tuple[str, ...], tables: tuple[str, ...]) -> str:
+def _code(targets: tuple[str, ...], tables: tuple[str, ...], entries: tuple[str, ...]) -> str:
     columns = [repr((name, TABLES[name].key, list(TABLES[name].columns.items()))) for name in tables]
-    return sha256_text("\n".join([code_digest(*targets), *columns]))[:16]
+    return sha256_text("\n".join([code_digest(*targets), *columns, *entries]))[:16]
 
 
 class DeviceTask(Task):

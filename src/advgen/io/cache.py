@@ -1,8 +1,8 @@
 """What was computed before: files by everything that shapes them, so that nothing is computed twice.
 
-An entry's name is the digest of a job's command, spec, code, versions, device and the contents of its inputs. The names
-of definitions and files are no part of it where they only label rows: an entry is relabelled then. ADVGEN_CACHE names
-the folder (to share it between clones), or is "off"; ADVGEN_CACHE_GB bounds it.
+An entry's name is the digest of a job's command, spec, code, versions, device, number of threads and the contents of its
+inputs. The names of definitions and files are no part of it where they only label rows: an entry is relabelled then.
+ADVGEN_CACHE names the folder (to share it between clones), or is "off"; ADVGEN_CACHE_GB bounds it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from advgen.core.provenance import FULL, Stamp, atomic, sha256_file, sha256_text
+from advgen.io.devices import thread_counts
 from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp, relabelled
 from advgen.specs.base import canonical_json
@@ -59,6 +60,7 @@ def key(job: Job[Any]) -> str:
         "files": job.stamp.command if labels is None else "",
         "versions": job.stamp.versions,
         "device": job.stamp.device,
+        "threads": thread_counts(),
     }
     return sha256_text(canonical_json(shapes))
 

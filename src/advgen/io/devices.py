@@ -149,14 +149,35 @@ def prepare(label: str = "", gpu: bool = True, tf32: bool = False) -> str:
         lease(label)
     import torch
 
-    # Snakemake sets OMP_NUM_THREADS from `threads:`; by hand, one thread keeps the bits of a job's result
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(thread_counts()["torch"])
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler
     torch.backends.cudnn.benchmark = False
     _without_compiler()
     # torch's own default is to round in convolutions, but not in matrix products
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     return "cuda" if gpu and torch.cuda.is_available() else "cpu"
+
+
+def use_one_thread() -> None:
+    """Have numpy and SciPy compute with one thread unless OMP_NUM_THREADS is set; call before they are imported.
+
+    Snakemake sets it for each job, and a command that is run by hand gives the same bits.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def thread_counts() -> dict[str, int]:
+    """How many threads torch and BLAS, which numpy and SciPy call, compute with: it decides the last bits of results.
+
+    ValueError if OMP_NUM_THREADS is no number of threads.
+    """
+    value = os.environ.get("OMP_NUM_THREADS", "1")
+    if not value.isdecimal() or int(value) == 0:
+        raise ValueError(f"OMP_NUM_THREADS={value}: must be a whole number from 1 on; unset it to use one thread")
+    # OpenBLAS takes the first of these that is a number of threads
+    values = (os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OPENBLAS", "GOTO"))
+    blas = next((int(one) for one in values if one.isdecimal() and int(one)), int(value))
+    return {"torch": int(value), "blas": blas}
 
 
 def _without_compiler() -> None:

@@ -178,7 +178,8 @@ class SavedState:
     def key(self) -> str:
         """Digest of everything that shapes the run."""
         inputs = sorted(self.job.digests.values())
-        return sha256_text("\n".join([self.job.spec.canonical(), self.job.code, *inputs]))
+        threads = str(devices.thread_counts())
+        return sha256_text("\n".join([self.job.spec.canonical(), self.job.code, threads, *inputs]))
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.stopped = signal.Signals(number).name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from advgen.core.code import code_digest, edited, source, used
+from advgen import registry
+from advgen.core.code import LISTS, code_digest, edited, source, used
 
 TOY = {
     "a": """
@@ -204,8 +206,61 @@ def test_a_class_holds_its_bases_and_the_types_of_its_fields(package: Path, file
     assert digest(package, "a:Own") != before
 
 
-def test_the_registry_is_followed_no_further(package: Path) -> None:
-    assert "advgen.registry" not in asked(package, "{module for module, _ in used('advgen.toy.b:f')}")
+REGISTRY = "advgen/registry.py"
+FGSM_LINE = '    attacks.FgsmAttack: "advgen.attacks.fgsm:fgsm",\n'
+
+
+def edit_registry(folder: Path, old: str, new: str) -> None:
+    path = folder / REGISTRY
+    text = path.read_text()
+    assert text.count(old) == 1, f"{text.count(old)} times {old!r}"
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    return load_target(target(spec))\n", "    return load_target(target(spec).replace('pgd', 'fgsm'))\n"),
+        ("    return _TARGETS[type(spec)]\n", "    return _TARGETS[type(spec)].replace('pgd', 'fgsm')\n"),
+        ("getattr(importlib.import_module(module), name)", "getattr(importlib.import_module(module), name.lower())"),
+        ("_TARGETS = {spec: target for", "_TARGETS = {spec: target.lower() for"),
+        ("    PARSERS[_family] = partial(parse, _family)\n", "    PARSERS[_family] = partial(parse, 'attacks')\n"),
+    ],
+)
+def test_it_holds_the_functions_and_statements_of_the_registry(package: Path, old: str, new: str) -> None:
+    before = digest(package, "b:f")
+    edit_registry(package, old, new)
+    assert digest(package, "b:f") != before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (FGSM_LINE, ""),
+        (FGSM_LINE, FGSM_LINE + '    attacks.NewAttack: "advgen.attacks.new:new",\n'),
+        ("from advgen.specs.base import", "from advgen.toy import b as new_specs\nfrom advgen.specs.base import"),
+    ],
+)
+def test_it_does_not_hold_the_lists_of_the_registry(package: Path, old: str, new: str) -> None:
+    before = digest(package, "b:f")
+    edit_registry(package, old, new)
+    assert digest(package, "b:f") == before
+
+
+def test_every_family_of_the_registry_is_a_list_without_a_digest() -> None:
+    kept = {name for module, name in LISTS if module == "advgen.registry"}
+    lists = [family for name, family in registry.FAMILIES.items() if name != "figures"]  # the catalog fills that one
+    for family in [*lists, registry.FROM_FILES, registry.BASES]:
+        assert [name for name in kept if getattr(registry, name) is family]
+    assert all(hasattr(importlib.import_module(module), name) for module, name in LISTS)
+
+
+def test_annotations_of_local_variables_do_not_count(package: Path) -> None:
+    edit(package, "tools", "return Size", "size: unused = Size\n    return size")
+    before = digest(package)
+    edit(package, "tools", "return 0", "return 1")
+    edit(package, "tools", "size: unused", "size: int")
+    assert digest(package) == before
 
 
 def test_what_is_said_of_a_key_does_not_count() -> None:

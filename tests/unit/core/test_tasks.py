@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from tests.project import ROOT
 
+from advgen import registry
 from advgen.core import catalog
 from advgen.core.paths import benchmark, log
 from advgen.driver.plan import build
+from advgen.specs.masks import PepperMask, SquareMask
 from advgen.study.load import load_file
 
 # seconds each: beside the driver on a cluster, without a GPU
@@ -79,3 +81,15 @@ def test_each_flag_is_given_its_input(study: str) -> None:
     for job in build(load_file(ROOT / study)).jobs:
         assert sorted(job.task.reads) == sorted(job.inputs), job.rule
         assert len(set(job.task.reads)) == len(job.task.reads)
+
+
+def test_two_swapped_entries_of_the_registry_change_the_digest_of_jobs_that_use_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = build(load_file(ROOT / "tests/slice.yaml"))
+    before = {tuple(job.outputs.values()): job.task.code() for job in plan.jobs}
+    pepper, square = registry._TARGETS[PepperMask], registry._TARGETS[SquareMask]
+    monkeypatch.setitem(registry._TARGETS, PepperMask, square)
+    monkeypatch.setitem(registry._TARGETS, SquareMask, pepper)
+    changed = {job.rule for job in plan.jobs if job.task.code() != before[tuple(job.outputs.values())]}
+    assert changed == {"inpaint"}

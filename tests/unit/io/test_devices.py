@@ -117,6 +117,23 @@ def test_a_job_chooses_its_device_once(
     assert given == [("train-classifier out-model", True, True)] * told
 
 
+def test_a_command_by_hand_uses_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    with pytest.raises(SystemExit, match="spec"):
+        cli.main(["qa", "--out", "qa.md", "--spec", "no JSON"])
+    assert os.environ["OMP_NUM_THREADS"] == "1"  # numpy reads it when it is imported
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    devices.use_one_thread()
+    assert devices.thread_counts() == {"torch": 3, "blas": 3}
+
+
+@pytest.mark.parametrize("value", ["0", "2,1", "many", ""])
+def test_what_is_no_number_of_threads_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    with pytest.raises(ValueError, match=rf"^OMP_NUM_THREADS={value}: must be a whole number from 1 on; unset it"):
+        devices.prepare(gpu=False)
+
+
 def test_tests_use_no_gpu_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = tmp_path / "nvidia-smi"
     driver.write_text("#!/bin/sh\necho GPU 0: one of this machine\n")

@@ -105,6 +105,15 @@ def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pyt
     assert SavedState(Job(job.command, job.spec, job.code, job.inputs, job.outputs)).load() is not None
 
 
+def test_state_of_another_number_of_threads_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    SavedState(job).save(lambda: {"step": torch.tensor(1)})
+    assert SavedState(job).load() is not None
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert SavedState(job).load() is None
+
+
 def on(device: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> Job[Qa]:
     """The same job on another device."""
     monkeypatch.setattr("advgen.io.devices.device_name", lambda _: device)

@@ -1,0 +1,171 @@
+"""Every function and class of the package is in the digest of some job, or listed here with the reason why not."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from tests.project import ROOT
+
+from advgen import registry
+from advgen.core import catalog
+from advgen.core.code import EFFECTS, LISTS, Symbol, module_at, package_folder, source, used
+from advgen.driver.plan import build
+from advgen.specs.datasets import RawDataset
+from advgen.study.load import load_file
+
+STUDIES = ("config/config.yaml", "config/evening.yaml", "config/smoke.yaml", "tests/gpu/every.yaml")
+COMPARED = "verify"
+"""The job that compares all artefacts with the plan. Its digest holds the planning code, whose effect is in specs."""
+
+OUTSIDE: dict[str, tuple[str, ...]] = {
+    "a person calls it, and it writes no artefact of a study": (
+        "advgen",
+        "advgen.api",
+        "advgen.commands",
+        "advgen.contracts",
+        "advgen.cv.diff",
+        "advgen.cv.refresh",
+        "advgen.cv.sources",
+        "advgen.cv.live_values:find",
+        "advgen.cv.live_values:scan",
+        "advgen.cv.live_values:Content",
+        "advgen.core.own_files:is_checkpoint",
+        "advgen.outcomes.figures.outcome:caption",
+    ),
+    "reads, checks and plans a study: what it decides is in the spec and the inputs of a job": (
+        "advgen.study",
+        "advgen.presets",
+        "advgen.core.definitions",
+        "advgen.core.errors",
+        "advgen.core.kinds",
+        "advgen.core.paths",
+        "advgen.core.catalog:FAMILIES",
+        "advgen.core.catalog:FIGURES",
+        "advgen.core.catalog:KEPT_NAMES",
+        "advgen.core.catalog:RULES",
+        "advgen.core.catalog:SUMMARIES",
+        "advgen.core.own_files:forget",
+        "advgen.cv.bibliography:fields",
+        "advgen.experiments.attacks.experiment:fgsm_alone",
+        "advgen.experiments.classifiers.experiment:_check_file",
+        "advgen.experiments.classifiers.experiment:_with_kind",
+        "advgen.experiments.comparisons.experiment:_check_equal",
+        "advgen.experiments.comparisons.experiment:_differences",
+        "advgen.experiments.comparisons.experiment:_told",
+        "advgen.experiments.comparisons.experiment:_unknown",
+        "advgen.experiments.comparisons.facts:Difference",
+        "advgen.experiments.comparisons.facts:differences",
+        "advgen.experiments.probes.experiment:_has",
+        "advgen.outcomes.cv.outcome:_template",
+        "advgen.outcomes.cv.outcome:cv_formats",
+        "advgen.outcomes.cv.outcome:named",
+        "advgen.outcomes.report.outcome:asked",
+    ),
+    "schedules jobs and runs them, and computes nothing": (
+        "advgen.cli",
+        "advgen.driver",
+        "advgen.server",
+        "advgen.io.benchmarks",
+        "advgen.io.devices:heed_resources",
+        "advgen.io.devices:leases",
+        "advgen.io.devices:refuse_unquoted_python",
+        "advgen.io.devices:use_one_thread",
+        "advgen.io.devices:use_this_python",
+        "advgen.io.jobs:sole_writer",
+    ),
+    "keeps results: tests/integration/test_cache.py compares their bytes with those of a run": (
+        "advgen.io.cache",
+        "advgen.io.headers:_joined",
+        "advgen.io.headers:restamp",
+        "advgen.io.stamps:relabelled",
+        "advgen.io.tables:relabel_table",
+    ),
+    "checks artefacts, and the job that calls it follows every change": (
+        "advgen.io.checkpoints:check_weights",
+        "advgen.io.headers:check_header",
+        "advgen.io.stamps:_check_seal",
+        "advgen.io.stamps:check_content",
+        "advgen.io.tables:check_table",
+        "advgen.outcomes.verify.outcome:Verify",
+    ),
+    "finds the files of the code and compares them with the plan": ("advgen.core.code",),
+    "tests compare what a job calls with its digest, and ask for the code of a model that it reads": (
+        "advgen.io.checkpoints:architecture",
+    ),
+    "plug-ins call it: the target that it registers is in the digest of a job that uses it": (
+        "advgen.registry:register",
+    ),
+    "is a type variable": ("advgen.core.catalog:T",),
+}
+"""Packages, modules and single names, by the reason why they need no digest."""
+WHOLE = ("advgen.registry", "advgen.core.catalog")
+"""Modules whose constants count like functions: they decide which code a name stands for."""
+
+
+@pytest.fixture(scope="module")
+def held() -> frozenset[Symbol]:
+    """All that the digests of jobs hold: those of large studies, and of jobs that use what is registered."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        jobs = [job for study in STUDIES for job in build(load_file(ROOT / study)).jobs]
+    targets = {target for job in jobs if job.rule != COMPARED for target in job.task.uses()}
+    for family in [*registry.FAMILIES.values(), registry.FROM_FILES]:
+        for spec, target in family.items():
+            if not spec.__module__.startswith("advgen."):  # registered by another test
+                continue
+            targets |= {target, f"{spec.__module__}:{spec.__qualname__}"}
+            targets |= {spec.reader, spec.intact} if issubclass(spec, RawDataset) else set()
+    return used(*sorted(targets))
+
+
+def find_functions() -> set[Symbol]:
+    """Every function and class at the top level of a module, and all names of `WHOLE` but the lists of entries."""
+    found = set[Symbol]()
+    for path in package_folder().rglob("*.py"):
+        module = module_at(path)
+        assert module is not None
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        found |= {(module, one.name) for one in ast.parse(path.read_bytes()).body if isinstance(one, kinds)}
+    names = {(module, name) for module in WHOLE for name in source(module).definitions if name != EFFECTS}
+    return found | (names - LISTS)
+
+
+def find_planning_classes() -> set[Symbol]:
+    """The class of each kind and of its definitions: they plan its jobs, and a job's spec holds what they decide."""
+    kinds = [(type(kind), kind.definition) for kind in catalog.KINDS]
+    return {(cls.__module__, cls.__qualname__) for pair in kinds for cls in pair if isinstance(cls, type)}
+
+
+def is_listed(symbol: Symbol, entry: str) -> bool:
+    """Whether an entry of `OUTSIDE` names a function, its module, or a package that holds the module."""
+    module, name = symbol
+    if ":" in entry or entry == "advgen":
+        return entry in (f"{module}:{name}", module)
+    return f"{module}.".startswith(f"{entry}.")
+
+
+def find_unlisted(held: frozenset[Symbol]) -> list[str]:
+    """The functions that no digest holds and that no reason lists."""
+    entries = [entry for some in OUTSIDE.values() for entry in some]
+    missing = find_functions() - find_planning_classes() - held
+    return sorted(":".join(one) for one in missing if not any(is_listed(one, entry) for entry in entries))
+
+
+def test_every_function_is_in_the_digest_of_a_job_or_listed_with_a_reason(held: frozenset[Symbol]) -> None:
+    assert find_unlisted(held) == [], "name it in the `uses()` of the task that calls it, or list it with a reason"
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [("advgen.models.layers", "count_parameters"), ("advgen.registry", "resolve"), ("advgen.core.catalog", "_unique")],
+)
+def test_a_function_that_no_digest_holds_is_found(held: frozenset[Symbol], symbol: Symbol) -> None:
+    assert symbol in held
+    assert find_unlisted(held - {symbol}) == [":".join(symbol)]
+
+
+def test_whatever_is_listed_is_there_and_in_no_digest(held: frozenset[Symbol]) -> None:
+    outside = find_functions() - held
+    for entry in (entry for some in OUTSIDE.values() for entry in some):
+        assert any(is_listed(symbol, entry) for symbol in outside), f"{entry}: is in digests, or is gone; unlist it"
