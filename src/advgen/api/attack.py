@@ -171,7 +171,8 @@ def transfer(
         fits(spec, what)
         crafted = adversarial(what, spec, seed, f"{attack} on {source}")
         labels_N, rms_N = np.asarray(what.labels), distances(crafted, what.images)["rms"].numpy()
-        control = shuffled(what.images, crafted, seed, list(range(len(labels_N)))).clamp(0, 1)
+        control = shuffled(what.images, crafted, seed, list(range(len(labels_N))))
+        control = control.clamp(0, 1) if spec.stays_in_box() else control
         said = {target: answers(other.model, what.images, crafted, control) for target, other in ready.items()}
         same = {"source": source, "rms": fooled_mean(rms_N, said[source], labels_N)}
         rows += [{**same, "target": target, **cell(answer, labels_N)} for target, answer in said.items()]

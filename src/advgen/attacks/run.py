@@ -130,7 +130,7 @@ def craft(
         "target_label": torch.cat(facts["target_label"]).numpy() if facts["target_label"] else None,
         "predicted_clean": clean_NK.argmax(1).numpy(),
         "predicted": predicted_N.numpy(),
-        "predicted_rounded": predict(model, rounded(x_adv_NCHW), batch)[0].numpy(),
+        "predicted_rounded": predict(model, rounded(x_adv_NCHW).clamp(0, 1), batch)[0].numpy(),
         "predicted_unaimed": unaimed_N.numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
@@ -218,7 +218,8 @@ def assert_allowed(
 ) -> None:
     """Fail if an attack left the box, its ball or its region."""
     threat = spec.threat()
-    assert x_adv_BCHW.min() >= 0 and x_adv_BCHW.max() <= 1, f"{attack.__name__} left the box"
+    in_box = x_adv_BCHW.min() >= 0 and x_adv_BCHW.max() <= 1
+    assert in_box or not spec.stays_in_box(), f"{attack.__name__} left the box"
     sizes = distances(x_adv_BCHW, x_BCHW)
     if threat.eps is not None and threat.norm in sizes:
         assert sizes[threat.norm].max() <= threat.eps + SLACK, f"{attack.__name__} left the {threat.norm} ball"

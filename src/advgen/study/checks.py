@@ -28,6 +28,7 @@ def check(study: Study, source: Source) -> None:
         _check_references,
         _check_bases,
         _check_attacks,
+        _check_unclipped,
         _check_shown,
     ):
         one(study, source)
@@ -140,6 +141,14 @@ def _check_attacks(study: Study, source: Source) -> None:
                 if others and others > left:
                     message = f" = {others}: {dataset!r} has {left} test images that are not attacked; lower it"
                     raise fail(source, ("attacks", name, "images"), message)
+
+
+def _check_unclipped(study: Study, source: Source) -> None:
+    """Refuse an attack whose images leave [0, 1] where its numbers would stand for robustness."""
+    for path, families, name in named(study):
+        if families == ("attacks",) and path[0] != "transfers" and not study.attacks[name].stays_in_box():
+            message = f" = {short(name)}: its images leave [0, 1], and only transfers may use it"
+            raise fail(source, path, f"{message}; name an attack with clipped: true")
 
 
 def _check_shown(study: Study, source: Source) -> None:
