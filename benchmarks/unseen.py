@@ -96,7 +96,10 @@ MODELS: dict[str, dict[str, Model]] = {
 def perturbed(model: nn.Module, x: Tensor, y: Tensor, norm: str, eps: float, trades: bool) -> Tensor:
     """Training examples after five steps on the cross-entropy, or on TRADES' divergence from the clean prediction."""
     clean = model(x).softmax(1).detach()
-    delta = 0.001 * torch.randn_like(x) if trades or norm == "l2" else eps * (2 * torch.rand_like(x) - 1)
+    if norm == "l2":
+        delta = 0.01 * torch.randn_like(x)
+    else:
+        delta = 0.001 * torch.randn_like(x) if trades else eps * (2 * torch.rand_like(x) - 1)
     for _ in range(5):
         tried = (x + delta).clamp(0, 1).requires_grad_()
         logits = model(tried)
@@ -114,11 +117,11 @@ def perturbed(model: nn.Module, x: Tensor, y: Tensor, norm: str, eps: float, tra
 def train(model: nn.Module, images: Tensor, labels: Tensor, spec: Model) -> None:
     """Adam with a one-cycle rate; eps grows over the first two fifths of the steps."""
     _, method, norm, eps, epochs, _ = spec
-    steps = epochs * (len(images) // 128)
+    steps = epochs * len(images) // 128
     adam = torch.optim.Adam(model.parameters(), 2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, 4e-3, total_steps=steps + 1)
-    for step in range(steps):
-        rows = torch.randint(len(images), (128,))
+    batches = (rows for _ in range(epochs + 1) for rows in torch.randperm(len(images)).split(128))
+    for step, rows in zip(range(steps), batches, strict=False):
         x, y = images[rows], labels[rows]
         if method == "plain":
             loss = cross_entropy(model(x), y)

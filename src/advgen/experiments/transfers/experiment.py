@@ -207,7 +207,10 @@ class Transfers(Kind[TransferDefinition]):
                         yield ("figures", name, "names", published), f"{message} ({', '.join(dict.fromkeys(known))})"
                     elif ours in transfer.attacks and study.attacks[ours].stays_in_box():
                         message = f" = {ours!r}: clipped noise brightens black pixels and cannot stand beside published"
-                        yield ("figures", name, "names", published), f"{message} noise; set attacks.{ours}.clipped = false"
+                        yield (
+                            ("figures", name, "names", published),
+                            f"{message} noise; set attacks.{ours}.clipped = false",
+                        )
 
 
 KIND = Transfers()
