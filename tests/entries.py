@@ -39,6 +39,7 @@ FAST: dict[str, dict[str, Any]] = {
     "bernoulli_model": {"dimension": 20, "sizes": [2], "trials": 2},
     "carlini_wagner": {"steps": 3, "searches": 2},
     "ensemble": {"effort": "quick"},
+    "fab": {"steps": 2, "targets": 2},
     "fmn": {"steps": 2},
     "gaussian_model": {"dimension": 20, "sizes": [2], "trials": 2},
     "hop_skip_jump": {"queries": 60, "draws": 4},

@@ -17,6 +17,8 @@ from advgen import __version__
 from advgen.core import plugins
 from advgen.core.catalog import TASKS
 from advgen.core.code import edited
+from advgen.core.options import Parser, refuse
+from advgen.core.provenance import FULL
 from advgen.core.tasks import Task
 from advgen.io import cache, devices
 from advgen.io.benchmarks import measured
@@ -55,10 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given[:1] == ["cv"] and (two := _CV.get(given[1] if len(given) > 1 else "")):
         given[:2] = [two]
     elif given[:1] == ["cv"] and not [*given, "-"][1].startswith("-"):
-        sys.exit(f"advgen cv: unknown {given[1]!r}; write {', '.join(_CV)}, or --profile …")
+        refuse("advgen cv", f"unknown {given[1]!r}", given[1], list(_CV), f"write {', '.join(_CV)}, or --profile …")
+    elif given and not given[0].startswith(("-", "@")) and given[0] not in (*TOOLS, *TASKS):
+        unknown = f"unknown command {given[0]!r}"
+        refuse("advgen", unknown, given[0], [*TOOLS, *TASKS], "advgen --help lists all commands")
     try:
         _command(given)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if "--traceback" not in given and any(words in str(error) for words in NO_MEMORY):
+            sys.exit(f"advgen {given[0]}: {_sentence(MemoryError())}")
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         package = (error.name or "").partition(".")[0]
         if package in ("", "advgen") or "--traceback" in given:
             raise
@@ -69,8 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _command(given: list[str]) -> None:
     passed: list[str] = []
     if given[:1] == ["run"] and given[1:2] not in (["-h"], ["--help"]):
-        own = 1 + bool(given[1:] and not given[1].startswith("-"))
-        given, passed = given[:own], given[own:]
+        given, passed = given[:1], given[1:]
     parsed = parser_of(given[0] if given else None).parse_args(given)
     parsed.passed = passed
     try:
@@ -94,9 +102,16 @@ def _command(given: list[str]) -> None:
         sys.exit(f"advgen {parsed.command}: interrupted")
 
 
+NO_MEMORY = ("failed to map segment", "annot allocate memory")
+"""How the loader of shared libraries says that there is no memory for one."""
+
+
 def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and any(words in str(error) for words in NO_MEMORY):
+        error = MemoryError()
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        remedy = "; make room and run again" if error.errno in FULL else ""
+        return f"{error.filename}: {error.strerror}{remedy}" if error.filename else f"{error.strerror}{remedy}"
     if isinstance(error, MemoryError):
         return "out of memory; give the job more, or lower its batch or number of images"
     return str(error)
@@ -104,7 +119,7 @@ def _sentence(error: BaseException) -> str:
 
 def parser_of(command: str | None) -> argparse.ArgumentParser:
     """The parser of all commands, whole for one of them: the others' modules are not imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="advgen",
         description="Experiments with generative and adversarial vision models. "
         "The Snakefile calls these commands; each can be run by hand as printed there.",

@@ -74,6 +74,7 @@ ATTACKS: dict[type[Spec], str] = {
     attacks.LbfgsAttack: "advgen.attacks.lbfgs:lbfgs",
     attacks.DeepFoolAttack: "advgen.attacks.deepfool:deepfool",
     attacks.FmnAttack: "advgen.attacks.fmn:fmn",
+    attacks.FabAttack: "advgen.attacks.fab:fab",
     attacks.JsmaAttack: "advgen.attacks.jsma:jsma",
     attacks.CarliniWagnerAttack: "advgen.attacks.carlini_wagner:carlini_wagner",
     attacks.SquareAttack: "advgen.attacks.square:square",

@@ -1,6 +1,8 @@
 """What a run prints, as a logger plugin of Snakemake, which finds it by the name of this package."""
 
+import logging
 import sys
+import traceback
 from dataclasses import dataclass, field
 from logging import LogRecord
 
@@ -33,6 +35,7 @@ class LogHandler(LogHandlerBase):
     has_formatter = True
 
     def __post_init__(self) -> None:
+        logging.raiseExceptions = False  # else a full disk shows a traceback per line of Snakemake's log
         told = self.common_settings
         plain = self.settings is not None and self.settings.plain  # type: ignore[attr-defined]
         self._plain = bool(plain or told.verbose or told.debug_dag)
@@ -55,7 +58,7 @@ class LogHandler(LogHandlerBase):
         try:
             self.console.handle(record)
         except Exception:
-            self.handleError(record)
+            traceback.print_exc()
 
     def _tick(self) -> None:
         with self.lock:  # type: ignore[union-attr]

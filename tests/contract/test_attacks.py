@@ -22,6 +22,8 @@ N, INDICES = contracts.N, contracts.INDICES
 FAST = {
     "apgd": {"steps": 10},
     "carlini_wagner": {"steps": 20, "searches": 3},
+    "ensemble": {"queries": 40},
+    "fab": {"steps": 10, "targets": 3},
     "fmn": {"steps": 10},
     "hop_skip_jump": {"queries": 200, "draws": 10},
     "lbfgs": {"steps": 10, "searches": 4},
@@ -47,8 +49,14 @@ WAYS = {
     "fmn l1": ("fmn", {"norm": "l1"}),
     "fmn l0": ("fmn", {"norm": "l0", "target": "random"}),
     "fmn rounded": ("fmn", {"rounded": True}),
+    "fab linf": ("fab", {"norm": "linf"}),
+    "fab l1": ("fab", {"norm": "l1", "within": 2.0}),
+    "square l2": ("square", {"norm": "l2", "eps": 1.0}),
+    "square l1": ("square", {"norm": "l1", "eps": 6.0}),
     "ensemble quick": ("ensemble", {"effort": "quick", "eps": 0.02}),
     "ensemble l2": ("ensemble", {"norm": "l2", "eps": 0.2}),
+    "ensemble l1": ("ensemble", {"norm": "l1", "eps": 2.0}),
+    "ensemble quick l2": ("ensemble", {"effort": "quick", "norm": "l2", "eps": 0.2}),
     "universal l2": ("universal", {"norm": "l2", "eps": 1.5}),
     "hop_skip_jump linf": ("hop_skip_jump", {"norm": "linf"}),
     "pgd expected": ("pgd", {"expectation": {"samples": 3}, "early_stopping": True}),
@@ -359,7 +367,7 @@ FREE = [kind for kind, spec in KINDS.items() if issubclass(spec, MinimumNormAtta
 @pytest.mark.parametrize("kind", FREE)
 def test_smallest_changes_can_be_asked_to_fool_as_uint8(model, x, y, kind):
     """In 256 grey levels, without being much longer; without the option they have values between the levels."""
-    assert {"lbfgs", "carlini_wagner", "deepfool", "fmn", "hop_skip_jump", "jsma"} <= set(FREE)
+    assert {"lbfgs", "carlini_wagner", "deepfool", "fab", "fmn", "hop_skip_jump", "jsma"} <= set(FREE)
     x = (255 * x).round() / 255
     y = logits(model, x).argmax(1)
     settings = {**FAST.get(kind, {}), **({"theta": 0.501} if kind == "jsma" else {})}

@@ -163,9 +163,10 @@ ITERATIONS: dict[str, list[tuple[dict[str, Any], Callable[[int], dict[str, Any]]
     "lbfgs": [({"searches": 1}, lambda n: {"steps": n})],
     "deepfool": [({}, lambda n: {"steps": n})],
     "fmn": [({"norm": norm}, lambda n: {"steps": n}) for norm in ("linf", "l2", "l1", "l0")],
+    "fab": [({"norm": norm, "targets": 1}, lambda n: {"steps": n}) for norm in ("linf", "l2", "l1")],
     "jsma": [({"target": 1}, lambda n: {"share": (2 * n + 0.5) / 784})],
     "carlini_wagner": [({"searches": 1}, lambda n: {"steps": n})],
-    "square": [({}, lambda n: {"queries": n + 1})],
+    "square": [({"norm": norm}, lambda n: {"queries": n + 1}) for norm in ("linf", "l2", "l1")],
     "hop_skip_jump": [  # queries for all starts and one iteration, or as many as until the first look
         ({"draws": 40, "norm": norm}, lambda n: {"queries": 71 if n == 1 else 3500}) for norm in ("linf", "l2")
     ],

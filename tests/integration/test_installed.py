@@ -14,6 +14,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from mypy.modulefinder import FindModuleCache, SearchPaths
+from mypy.options import Options
 from packaging.requirements import Requirement
 from tests import warm
 from tests.project import PARTS, ROOT
@@ -181,6 +183,13 @@ def test_from_another_folder(installed: Path, tmp_path: Path, snakefile: str) ->
     )
     assert result.returncode == 0, result.stderr
     assert "would run" in result.stdout + result.stderr or "draw" in result.stdout + result.stderr
+
+
+def test_type_checkers_see_the_hints(installed: Path) -> None:
+    """As mypy looks for a package in site-packages: one without py.typed counts as untyped."""
+    where = SearchPaths(python_path=(), mypy_path=(), package_path=(str(installed),), typeshed_path=())
+    found = FindModuleCache(where, None, Options()).find_module("advgen")
+    assert found == str(installed / "advgen/__init__.py")
 
 
 # --- a fresh environment ---

@@ -14,7 +14,7 @@ import pytest
 from tests.interruption import STUDY
 from tests.project import Project
 
-from advgen.core.provenance import Stamp
+from advgen.core.provenance import MAKE_ROOM, Stamp
 from advgen.io.checkpoints import build, save_model
 from advgen.specs.networks import FcNetwork
 from advgen.training.initial import fresh
@@ -54,7 +54,10 @@ def test_disk_full(small_disk: Callable[..., Path], project: Callable[..., Proje
     copy, disk = project(), small_disk("size=4m")
     result = make_dataset(copy, raw_mnist, disk)
     assert result.returncode == 1
-    assert result.stderr == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device\n"
+    assert (
+        result.stderr
+        == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device; make room and run again\n"
+    )
     assert list(disk.iterdir()) == []
     small_disk("size=100m")
     assert make_dataset(copy, raw_mnist, disk).returncode == 0
@@ -95,7 +98,10 @@ def test_disk_full_does_not_cost_what_is_kept(
     assert make_dataset(copy, raw_mnist, tmp_path / "out").returncode == 0
     before = sorted(kept.rglob("*"))
     result = make_dataset(copy, raw_mnist, disk)
-    assert result.stderr == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device\n"
+    assert (
+        result.stderr
+        == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device; make room and run again\n"
+    )
     assert sorted(kept.rglob("*")) == before
 
 
@@ -113,6 +119,32 @@ def test_disk_full_where_logs_lie(
     assert "results/logs/fetch" in result.stderr
     small_disk("size=100m,nr_inodes=1000")
     assert copy.snakemake(STUDY, target).returncode == 0
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        ("size=4k", "results/.lock: cannot be written (No space left on device)"),
+        ("size=1m,nr_inodes=6", "/.snakemake/"),
+        ("size=1m,nr_inodes=19", "results/datasets"),
+    ],
+    ids=["no room for the lock", "no room for Snakemake's folders", "no room for a job's folder"],
+)
+def test_disk_full_at_the_start(
+    options: str, file: str, small_disk: Callable[..., Path], project: Callable[..., Project]
+) -> None:
+    copy, disk = project(stubs=True), small_disk(options)
+    for name in ("results", ".snakemake"):
+        (disk / name).mkdir()
+        (copy.folder / name).symlink_to(disk / name)
+    result = copy.snakemake(STUDY, RAW)
+    assert result.returncode == 1
+    assert file in result.stderr and "Traceback" not in result.stderr and "File " not in result.stderr
+    *_, last = result.stderr.splitlines()
+    assert last.endswith(f"; {MAKE_ROOM}"), result.stderr
+    small_disk("size=10m,nr_inodes=1000")
+    assert copy.snakemake(STUDY, RAW).returncode == 0
 
 
 @needs_root

@@ -98,10 +98,24 @@ def test_the_same_audit_gives_the_same_bytes(here: Path) -> None:
     assert not list(here.rglob(".*partial*"))
 
 
-def test_an_unsound_one_says_so(here: Path) -> None:
-    main(["audit", "net.safetensors", "--data", "data.npz", "--eps", "0.1", "--factory", "net.py:Rounded"])
+def test_few_images_are_insufficient_on_the_page_in_the_status_and_on_the_leaderboard(here: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        audit("--images", "20")
+    assert caught.value.code == 4
     page = Path("net-audit.html").read_text()
-    assert "input gradients are not zero" in page.partition("Robustness</h2>")[0]
+    assert "<strong>Insufficient evaluation</strong>: 20 images, at least 30 are needed" in page
+    failed = {entry.failed for entry in entries_of(Path("net-audit"), {})}
+    assert failed == {("insufficient: 20 images, at least 30 are needed",)}
+
+
+def test_an_unsound_one_says_so(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["audit", "net.safetensors", "--data", "data.npz", "--eps", "0.1", "--factory", "net.py:Rounded"])
+    assert caught.value.code == 3
+    assert capfd.readouterr().out.startswith('Unsound evaluation: "input gradients are not zero" fails: ')
+    page = Path("net-audit.html").read_text()
+    verdict = page.partition("Robustness</h2>")[0]
+    assert "<strong>Unsound evaluation</strong>" in verdict and "input gradients are not zero" in verdict
     assert all(entry.failed for entry in entries_of(Path("net-audit"), {}))
 
 
@@ -136,10 +150,11 @@ def test_a_folder_has_the_classes_of_the_model(here: Path) -> None:
 
 def test_fractions_and_all_settings_stand_in_the_command() -> None:
     keys: dict[str, Any] = {"model": Path("a.pt2"), "data": "mnist", "eps": 8 / 255, "norm": "l2", "images": 50}
+    keys |= {"classes": "order.json"}
     keys |= {"ensemble": "quick", "factory": None, "mean": (0.5, 0.4), "std": None, "bounds": (-1.0, 1.0), "seed": 0}
     told = command(argparse.Namespace(**keys))
     assert told.startswith("python -m advgen audit a.pt2 --data mnist --eps 0.0313725")
-    assert told.endswith(" --norm=l2 --images=50 --mean=0.5,0.4 --bounds=-1,1")
+    assert told.endswith(" --classes=order.json --norm=l2 --images=50 --mean=0.5,0.4 --bounds=-1,1")
 
 
 def test_the_example_of_ones_own_attack_runs() -> None:
@@ -163,6 +178,8 @@ def test_the_example_of_a_cv_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    runpy.run_path(str(ROOT / "docs" / "examples" / "audit_resnet18.py"), run_name="__main__")
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(ROOT / "docs" / "examples" / "audit_resnet18.py"), run_name="__main__")
+    assert caught.value.code == 3
     assert "24 of 24 images" in Path("resnet18-audit.html").read_text()
-    assert "warn: the net is better than chance" in capfd.readouterr().out
+    assert "fail: the net is better than chance" in capfd.readouterr().out

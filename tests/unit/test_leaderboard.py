@@ -14,11 +14,13 @@ from advgen.commands.leaderboard import arenas, concerns, entries_of, ranking
 from advgen.core.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
-N = 8
+TIMES = 4
+N = 8 * TIMES
 SAME = {"dataset": "mnist", "tested_on": "mnist", "images": 100, "parameters": 5, "defence": "none", "target": "none"}
 SAME |= {"access": "white-box", "steps": 60, "restarts": 1, "step_size": None, "confidence": 1.0, "l2": 1.0, "l0": 4}
 SAME |= {"linf": 0.1, "rms": 0.1, "found_by": "", "zero_gradient": False, "unstable": False, "gradient_calls": 60.0}
 SAME |= {"forward_calls": 60.0, "predicted_unaimed": 0, "predicted_rounded": 0, "target_label": None}
+LABELS = [index % 2 for index in range(N)]
 
 
 def images(shift: float = 0.0) -> np.ndarray[Any, Any]:
@@ -26,10 +28,12 @@ def images(shift: float = 0.0) -> np.ndarray[Any, Any]:
 
 
 def attack(name: str, right: int, eps: float = 0.1, **keys: Any) -> dict[str, Any]:
-    """The rows of an attack that leaves so many of eight images right."""
-    answers = [0] * right + [1] * (N - right)
+    """The rows of an attack that leaves so many of eight images right, four times over, of two classes."""
+    answers = [0] * (TIMES * right) + [1] * (N - TIMES * right)
     told = {"attack": name, "kind": "ensemble", "norm": "linf", "eps": eps, "loss": "quick", "image": images(), **keys}
-    return {**told, "index": list(range(N)), "label": [0] * N, "predicted_clean": [0] * N, "predicted": answers}
+    labels = [index % 2 for index in range(N)]
+    predicted = [label ^ wrong for label, wrong in zip(labels, answers, strict=True)]
+    return {**told, "index": list(range(N)), "label": labels, "predicted_clean": labels, "predicted": predicted}
 
 
 def study(
@@ -101,11 +105,12 @@ def test_other_attacks_within_the_ball_stand_beside(tmp_path: Path) -> None:
 
 def test_examples_of_other_nets_and_rounded_ones_stand_beside(tmp_path: Path) -> None:
     """Crafted on another net within the ball, beyond it, and amplified; after rounding all but one image are right."""
-    rows = attack("quick", 6) | {"predicted_rounded": [0] * 7 + [1]}
+    rows = attack("quick", 6) | {"predicted_rounded": LABELS[: 7 * TIMES] + [1 - one for one in LABELS[7 * TIMES :]]}
     study(tmp_path, {"net": [rows]})
+    fooled = [1 - one for one in LABELS[: 3 * TIMES]] + LABELS[3 * TIMES :]
     shown = {name: rows[name] for name in ("index", "label", "predicted_clean", "predicted_rounded")}
     shown |= {"study": "transfer", "source": "other", "source_seed": 0, "tested_on": "mnist", "norm": "linf"}
-    shown |= {"target": "net", "target_seed": 0, "predicted": [1] * 3 + [0] * 5, **dict.fromkeys(SIZES, 0.1)}
+    shown |= {"target": "net", "target_seed": 0, "predicted": fooled, **dict.fromkeys(SIZES, 0.1)}
     shown |= {"predicted_unaimed": 0}
     for name, eps, amplified in (("pgd", 0.1, False), ("far", 0.3, False), ("loud", 0.1, True)):
         path = tmp_path / f"transferred/transfer/other--seed0--{name}.parquet"
@@ -114,7 +119,7 @@ def test_examples_of_other_nets_and_rounded_ones_stand_beside(tmp_path: Path) ->
         write_table(path, arrow_table("transferred", columns), Stamp("transfer", {}, "0"))
     [[entry]] = arenas(list(entries_of(tmp_path, {})))
     [row] = ranking([entry], several=False).to_pylist()
-    assert (row["accuracy_under_attack"], row["any_attack"], row["accuracy_rounded"]) == (6 / N, 3 / N, 7 / N)
+    assert (row["accuracy_under_attack"], row["any_attack"], row["accuracy_rounded"]) == (6 / 8, 3 / 8, 7 / 8)
     assert row["attacks"] == "pgd from other seed 0, quick"
 
 
@@ -143,6 +148,15 @@ def test_a_warning_is_told_and_nobodys_checks_are_none(tmp_path: Path) -> None:
     assert [entry.failed for entry in entries_of(tmp_path, {})] == [("nobody checked it",)]
 
 
+def test_few_images_have_no_rank(tmp_path: Path) -> None:
+    rows = attack("quick", 8)
+    few = {name: value[:29] if isinstance(value, list | np.ndarray) else value for name, value in rows.items()}
+    study(tmp_path, {"net": [few]})
+    assert [entry.failed for entry in entries_of(tmp_path, {})] == [
+        ("insufficient: 29 images, at least 30 are needed",)
+    ]
+
+
 def test_a_subject_is_a_whole_name() -> None:
     assert concerns("noise on cnn seed 0", "cnn seed 0") and concerns("proven of cnn seed 0", "cnn seed 0")
     assert concerns("cnn seed 0", "cnn seed 0")
@@ -166,7 +180,9 @@ def test_the_page_and_the_images_for_a_net_of_ones_own(tmp_path: Path, capsys: p
     ranks, apart = html.split('id="without-a-rank"')
     assert "bad seed 0" not in ranks and "bad seed 0" in apart and ">box<" in apart
     kept = np.load(npz)
-    assert np.array_equal(kept["images"], np.rint(255 * images()).astype(np.uint8)) and not kept["labels"].any()
+    assert (
+        np.array_equal(kept["images"], np.rint(255 * images()).astype(np.uint8)) and kept["labels"].tolist() == LABELS
+    )
 
 
 @pytest.mark.parametrize(

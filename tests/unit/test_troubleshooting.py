@@ -83,6 +83,20 @@ def images(*classes: str) -> Callable[[], str]:
     return said
 
 
+def sideways() -> str:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the orientation: turn by 90 degrees
+    for name, options in (("cats", {}), ("dogs", {"exif": exif})):
+        (Path("photos") / name).mkdir(parents=True)
+        Image.new("RGB", (6, 8)).save(f"photos/{name}/0.jpg", **options)
+    return study("{mnist: {kind: mnist}}", "{mnist: {kind: folder, path: photos}}")()
+
+
+def no_classes_file() -> str:
+    folder("cats", "dogs")
+    return study("{mnist: {kind: mnist}}", "{mnist: {kind: folder, path: photos, classes: classes.json}}")()
+
+
 def pickled() -> str:
     Path("net.pt").write_bytes(pickle.dumps({"weight": 1}))
     return cli("audit", "net.pt", "--data", "mnist", "--eps", "0.1")()
@@ -185,6 +199,8 @@ CASES: dict[str, Callable[..., str]] = {
     "no figure": study(STUDY[STUDY.index("figures:") :], "", "so-far", "my.yaml"),
     "no class folders": images("cats"),
     "images of two sizes": images("cats", "large"),
+    "photos of two orientations": sideways,
+    "no file of classes": no_classes_file,
     "a model is a pickle": pickled,
     "eps in grey levels": radius,
     "nothing can be downloaded": download,

@@ -48,7 +48,7 @@ def test_all_that_a_definition_names_is_there_and_nothing_else() -> None:
 def test_presets_are_called_by_their_names_and_defaults_left_out() -> None:
     whole, _ = report("config.yaml")
     assert written(whole.gans["m1-m3"])["generator"] == {"preset": "M1", "initial": "he"}
-    assert written(whole.gans["m1-m3-report"]) == {
+    assert written(whole.gans["m1-m3-unstable"]) == {
         **{"dataset": "mnist", "generator": "M1", "discriminator": "M3"},
         "training": {"epochs": 0.3, "batch": 24},
     }

@@ -379,3 +379,76 @@ def test_a_job_that_no_command_line_can_start_is_refused(tmp_path: Path) -> None
     )
     with pytest.raises(ConfigError, match=r"study.yaml: results/tables/classifiers.parquet would take [0-9,]+ letters"):
         build(load_file(path))
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"stduy": "a.yaml"}, "--config stduy=…: unknown key; did you mean 'study'?; name a study: --config study="),
+        ({"Study": "a.yaml"}, "--config Study=…: unknown key; did you mean 'study'?"),
+        ({"datsets": {}}, "--config datsets=…: unknown key; did you mean 'datasets'?"),
+        ({"study": "config/smoke.yaml", "stduy": 1}, "--config stduy=…: unknown key; did you mean 'study'?"),
+        ({"seeds": [3]}, "--config seeds=…: is one key of a study, which needs datasets, too; edit a study, and name"),
+        ({"study": "config/smoke.yaml", "seeds": [3]}, "--config seeds=…: study= names a whole study"),
+        ({"study": ["a"]}, "--config study=['a']: must be the path of a study"),
+        ({"study": ""}, "--config study='': must be the path of a study"),
+    ],
+)
+def test_keys_given_to_snakemake(config: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study(config)
+    assert str(caught.value).startswith(told)
+    assert "\n" not in str(caught.value)
+
+
+GAN = "gans: {{g: {{dataset: d, generator: dcgan-generator, discriminator: dcgan-discriminator, training: {{{}}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("definition", "told"),
+    [
+        (GAN.format("lr_generator: 1e30"), "lr_generator = 1e+30: must be at most 100"),
+        ("classifiers: {c: {dataset: d, model: cnn, training: {lr: 1e30}}}", "lr = 1e+30: must be at most 100"),
+        ("attacks: {a: {kind: pgd, norm: l2, eps: 1e308}}", "eps = 1e+308: must be at most 1,000,000"),
+        ("attacks: {a: {kind: carlini_wagner, lr: 1e30}}", "lr = 1e+30: must be at most 100"),
+        (GAN.format("r1: 1e308"), "r1 = 1e+308: must be at most 1,000,000"),
+    ],
+)
+def test_numbers_beyond_all_reason(definition: str, told: str, tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(f"datasets: {{d: {{kind: mnist}}}}\n{definition}\ncv: null\n")
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load_file(study)
+
+
+@pytest.mark.parametrize(
+    ("definition", "told"),
+    [
+        (
+            "training: {lr: -1}, sweep: {training.lr: {a: 0.1}}",
+            "study.yaml:2: classifiers.c.training.lr = -1: must be g",
+        ),
+        ("training: {lr: x}, sweep: {training.lr: {a: 0.1}}", "classifiers.c.training.lr = 'x': must be a number"),
+        ("training: 5, sweep: {training.lr: {a: 0.1}}", "classifiers.c.training = 5: must be"),
+        (
+            "training: {lr: 0.1, epochs: 0}, sweep: {training.lr: {a: 0.1}, training.epochs: [1, 2]}",
+            "classifiers.c.training.epochs = 0: must be greater than 0",
+        ),
+        ("sweep: {model: {a: cnn, b: cnm}}", "classifiers.c-b.model"),
+    ],
+)
+def test_a_value_that_a_sweep_replaces_is_checked(definition: str, told: str, tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        f"datasets: {{d: {{kind: mnist}}}}\nclassifiers: {{c: {{dataset: d, model: cnn, {definition}}}}}\n"
+    )
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load_file(study)
+
+
+def test_a_replaced_value_need_not_go_with_the_swept_ones(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    sweep = "{eps: {small: 0.2, large: 0.3}, step_size: {small: 0.4, large: 0.5}}"
+    attack = f"{{kind: pgd, eps: 0.1, step_size: 0.1, sweep: {sweep}}}"
+    study.write_text(f"datasets: {{d: {{kind: mnist}}}}\nattacks: {{a: {attack}}}\n")
+    assert len(load_file(study).study.attacks) == 4

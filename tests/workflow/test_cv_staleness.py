@@ -59,6 +59,17 @@ def test_one_talk_or_star_count_makes_every_cv_again_and_nothing_else(
     assert cv_jobs(finished) == EVERY
 
 
+def test_remarks_and_white_space_in_the_sources_plan_nothing(finished: Project) -> None:
+    for file, text in {
+        "config/cv/publications.bib": "\n% a remark\n@comment{another}\n\n",
+        "config/cv/profile.yaml": "\n# a remark\n",
+        "config/cv/metrics.yaml": "\n# counted again\n",
+        "private.yaml": "# a remark\n",
+    }.items():
+        finished.append(file, text)
+    assert finished.executed(STUDY) == set()
+
+
 def test_the_overlay_concerns_its_variant_alone(finished: Project) -> None:
     finished.append("private.yaml", "site: https://home.example.org\n")
     assert cv_jobs(finished) == PRIVATE
@@ -105,7 +116,7 @@ def test_experiments_that_the_cv_does_not_show(finished: Project) -> None:
 
 def test_the_cv_alone(finished: Project) -> None:
     """`snakemake cv` makes the CV and what it needs: no GAN."""
-    finished.append("config/cv/metrics.yaml", "\n# and again\n")
+    finished.edit("config/cv/metrics.yaml", "quillaker/ballpark: 19", "quillaker/ballpark: 20")
     finished.edit(STUDY, "lr_generator: 3e-4}", "lr_generator: 2e-4}")
     finished.log.write_text("")
     assert finished.snakemake(STUDY, "cv").returncode == 0

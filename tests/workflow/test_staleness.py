@@ -171,7 +171,9 @@ def test_talk_in_the_cv(finished: Project) -> None:
 
 
 def test_metrics_of_the_cv(finished: Project) -> None:
-    finished.append("config/cv/metrics.yaml", "\n# counted again\n")
+    finished.append("config/cv/metrics.yaml", "\n# a remark\n")
+    assert finished.executed(STUDY) == set()
+    finished.edit("config/cv/metrics.yaml", "quillaker/ballpark: 18", "quillaker/ballpark: 19")
     assert changed(finished) == CV
 
 

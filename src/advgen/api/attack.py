@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from advgen.attacks.run import craft, distances
 from advgen.experiments.transfers.run import answers, cell, fooled_mean, shuffled
 from advgen.io.jobs import Progress
 from advgen.models.own import Channels
-from advgen.specs.attacks import AttackSpec
+from advgen.specs.attacks import AttackSpec, MinimumNormAttack
 
 
 def attack(
@@ -35,6 +36,9 @@ def attack(
     **keys: Any,
 ) -> Tensor:
     """Adversarial images of one attack, (N, C, H, W) as float32 in `bounds`, on the CPU.
+
+    An attack that seeks the smallest change often ends so near the decision boundary that saving its images with 8 bits
+    per channel undoes them. A warning says how many; rounded=True gives images that fool after rounding.
 
     The model is left as it was, and computes where its weights lie. The same call gives the same images, whatever else
     drew random numbers before. A line on stderr tells the progress every five seconds.
@@ -64,7 +68,25 @@ def adversarial(what: Given, spec: AttackSpec, seed: int, label: str) -> Tensor:
     """Adversarial images (N, C, H, W) in [0, 1]."""
     attack, told = registry.resolve(spec), Progress(label, to=sys.stderr)
     found = craft(attack, what.model, what.images, what.labels, spec, seed=seed, indices=what.indices, progress=told)
+    _warn_of_rounding(spec, found, np.asarray(what.labels))
     return torch.from_numpy(found["x_adv"])
+
+
+def _warn_of_rounding(spec: AttackSpec, found: Mapping[str, Any], labels_N: np.ndarray[Any, Any]) -> None:
+    """Warn if images of the smallest changes stop fooling when they are saved as 8-bit images."""
+    if not isinstance(spec, MinimumNormAttack) or spec.rounded:
+        return
+    target_N = found["target_label"]
+    exact_N, rounded_N = (
+        predicted_N != labels_N if target_N is None else predicted_N == target_N
+        for predicted_N in (found["predicted"], found["predicted_rounded"])
+    )
+    if undone := int((exact_N & ~rounded_N).sum()):
+        warnings.warn(
+            f"{undone} of {exact_N.sum()} adversarial images no longer fool the model when they are saved with 8 bits "
+            "per channel (256 grey levels); give rounded=True for images that do",
+            stacklevel=4,
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +171,8 @@ def transfer(
         fits(spec, what)
         crafted = adversarial(what, spec, seed, f"{attack} on {source}")
         labels_N, rms_N = np.asarray(what.labels), distances(crafted, what.images)["rms"].numpy()
-        control = shuffled(what.images, crafted, seed, list(range(len(labels_N)))).clamp(0, 1)
+        control = shuffled(what.images, crafted, seed, list(range(len(labels_N))))
+        control = control.clamp(0, 1) if spec.stays_in_box() else control
         said = {target: answers(other.model, what.images, crafted, control) for target, other in ready.items()}
         same = {"source": source, "rms": fooled_mean(rms_N, said[source], labels_N)}
         rows += [{**same, "target": target, **cell(answer, labels_N)} for target, answer in said.items()]

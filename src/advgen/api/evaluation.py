@@ -36,6 +36,7 @@ from advgen.io.devices import device_name
 from advgen.io.jobs import Progress
 from advgen.io.tables import arrow_table, read_images, write_table
 from advgen.metrics import sanity
+from advgen.metrics.chance import insufficient
 from advgen.metrics.intervals import wilson
 from advgen.models.own import Channels
 from advgen.models.predict import device_of, predict
@@ -50,9 +51,13 @@ from advgen.specs.attacks import (
 )
 
 Interval = tuple[float, float]
+Verdict = Literal["sound", "unsound", "insufficient"]
 SOURCE = "model"
 CONTROL, ALL = "noise", "everything"
 """What every attack must beat, and an attack that may change all pixels as it likes: no net withstands it."""
+LOGITS = "outputs are logits"
+CAUSES = (LOGITS, sanity.CHANCE, sanity.GRADIENTS, sanity.ALIKE)
+"""Checks that name a cause, the first as the reason of a verdict; others often fail because of it."""
 STATUS = {(True, "check"): "pass", (True, "warning"): "pass", (False, "warning"): "warn", (False, "check"): "fail"}
 LEVEL = 1 / 255
 ALONE = 20
@@ -90,19 +95,43 @@ class Evaluation:
 
     @property
     def sound(self) -> bool:
-        """Whether no check fails."""
-        return not (self.checks["status"] == "fail").any()
+        """Whether the verdict is "sound"."""
+        return self.verdict == "sound"
+
+    @property
+    def verdict(self) -> Verdict:
+        """ "unsound" if a check fails, else "insufficient" with fewer than 30 images or one class, else "sound"."""
+        if (self.checks["status"] == "fail").any():
+            return "unsound"
+        return "insufficient" if self._insufficient() else "sound"
+
+    @property
+    def reason(self) -> str:
+        """Why the verdict is what it is, in one line."""
+        if self.verdict == "insufficient":
+            return self._insufficient()
+        failed = self.checks[self.checks["status"] == "fail"].set_index("name")["evidence"]
+        if failed.empty:
+            return "no check fails"
+        name = next((cause for cause in CAUSES if cause in failed), failed.index[0])
+        return f'"{name}" fails: {failed[name]}'
+
+    def _insufficient(self) -> str:
+        labels = self.facts.select(["index", "label"]).to_pandas().drop_duplicates("index")["label"]
+        return insufficient(labels)
 
     def __repr__(self) -> str:
-        """In ten lines at most: accuracies, the attacks inside, the checks and the worst of them."""
+        """In ten lines at most: the verdict and its reason, accuracies, attacks, the checks and the worst of them."""
         counts = self.checks["status"].value_counts()
         told = ", ".join(f"{counts.get(status, 0)} {status}" for status in ("pass", "warn", "fail"))
         lines = [
+            f"{self.verdict.capitalize()} evaluation: {self.reason}",
             f"Robustness of a classifier on {self.n:,} images, {NORMS[self.norm]} ≤ {self.eps:g}",
             f"  clean accuracy   {_percent(self.clean_accuracy, self.clean_interval)}",
             f"  robust accuracy  {_percent(self.robust_accuracy, self.interval)} under the worst of {self.inside}",
             f"  checks           {told}{'' if self.sound else ': do not trust these numbers yet'}",
         ]
+        lines = [line[:160] for line in lines]
         for check in self.checks[self.checks["status"] != "pass"].itertuples():
             lines.append(f"    {check.status}: {check.name}: {check.evidence}"[:160])
         return "\n".join(lines[:10])
@@ -192,17 +221,21 @@ def evaluate(
 ) -> Evaluation:
     """How many images a classifier gets right within a radius of `eps`, and whether the evaluation is sound.
 
+    Its `verdict` is "sound", "unsound" (a check fails) or "insufficient" (too few images), its `reason` says why.
+
     The worst of the attack ensemble, PGD and, in L∞, FGSM and Square counts. Beside them stand controls for the checks:
     noise, and an attack that no net withstands. A line on stderr tells the progress every five
     seconds. The model is left as it was, and computes where its weights lie.
 
     Args:
         model: images (B, C, H, W) to logits (B, K), a torch.nn.Module or the path of a file.
-        images: (N, C, H, W), (N, H, W, C) or (N, H, W): uint8, or floats in `bounds`. From 200 on, checks are judged.
+        images: (N, C, H, W), (N, H, W, C) or (N, H, W): uint8, or floats in `bounds`; 30 at least, of several classes,
+            or the verdict is "insufficient".
         labels: (N,) integers from 0 on.
         eps: radius, on the scale on which pixels are from 0 to 1, whatever `bounds` is.
         norm: "linf" or "l2".
-        ensemble: "quick", or "standard" at ten times its cost, the stronger one.
+        ensemble: "quick", or "standard", the stronger one, which takes tens of times as long. Trust `quick` only
+            where gradients are not masked: on adversarially trained models attacked in another norm it can be far off.
         seed: of random starts.
         bounds: lowest and highest pixel that the images have and the model takes.
         mean: subtracted from the pixels before the model sees them, a number or one for each channel.
@@ -236,6 +269,9 @@ def evaluate(
             best.add(table)
     rows = pa.concat_tables(facts)
     checks += sanity.check_tables({"examples": rows}) + sanity.check_invariants({"examples": rows})
+    for check in checks:
+        if check["check"] == sanity.CHANCE:  # a study may show such a model, but nothing is evaluated here
+            check["kind"] = "check"
     return _evaluation(what, battery, rows, best.table(), checks, seed)
 
 
@@ -313,7 +349,17 @@ def _own_checks(what: Given, eps: float, norm: str) -> list[sanity.Check]:
     blank = {"estimate": None, "low": None, "high": None, "source": SOURCE}
     blank |= {"kind": "warning", "subject": "the images"}
     checks = [{**blank, "check": check, "holds": holds, "n": n, "detail": detail} for check, holds, detail in rows]
-    return [*checks, {**blank, **_alone(what)}]
+    return [*checks, {**blank, **_alone(what)}, {**blank, **_gives_logits(what)}]
+
+
+def _gives_logits(what: Given) -> sanity.Check:
+    """Outputs that all lie between 0 and 1 come from a sigmoid, or from a softmax: their gradients vanish."""
+    low, high = (bound.item() for bound in what.logits.aminmax())
+    told = {"check": LOGITS, "subject": "the model", "kind": "check", "n": len(what.images)}
+    detail, holds = f"outputs are from {low:.3g} to {high:.3g}", low < 0 or high > 1
+    if not holds:
+        detail += ", like probabilities; return the values before the sigmoid or softmax, or scale logits by 100"
+    return {**told, "holds": holds, "detail": detail}
 
 
 def _alone(what: Given) -> sanity.Check:

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.api.given import checked, pixels, there
+from advgen.api.given import checked, pixels, there, to_batch
 from advgen.experiments.gans.evaluate import drawn
 from advgen.inpainting.restore import restore
 from advgen.inversion.search import SearchResult
 from advgen.inversion.search import search as latent_search
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Progress
-from advgen.io.tables import read_images, read_table
-from advgen.metrics.distribution import frechet
+from advgen.io.tables import read_bare_images, read_images, read_table
+from advgen.metrics.distribution import frechet, frechet_null
 from advgen.models.generators import Generator
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities
@@ -81,7 +81,7 @@ def inpaint(
 
     Args:
         generator: one of ours, or its checkpoint.
-        images: (N, C, H, W), uint8 or floats in [0, 1]; what is missing is not looked at.
+        images: (N, C, H, W), uint8 or floats in [0, 1]; missing pixels may hold anything, NaN too.
         mask: bool (H, W) or (N, H, W), true where a pixel is known; or a mask's keys, such as {"kind": "square"}.
         method: "full", "contextual" or "contextual_prior".
         discriminator: images to one logit each, for "contextual_prior"; or its checkpoint.
@@ -91,7 +91,9 @@ def inpaint(
     Raises:
         ValueError: a key, the method or the mask is wrong, or the search fails.
     """
-    net, x_NCHW = _generator(generator), pixels(images)
+    net, any_NCHW = _generator(generator), to_batch(images)
+    known_NHW = _known(mask, any_NCHW, seed)
+    x_NCHW = pixels(torch.where(known_NHW[:, None], any_NCHW, 0))
     if isinstance(discriminator, str | Path):
         discriminator = load_model(there(discriminator))
     if discriminator is not None and not isinstance(discriminator, nn.Module):
@@ -101,7 +103,7 @@ def inpaint(
     return restore(
         net,
         x_NCHW,
-        _known(mask, x_NCHW, seed),
+        known_NHW,
         method,
         checked(LatentSearch, keys, "inpaint"),
         seed=seed,
@@ -145,30 +147,48 @@ def _generator(generator: Generator | str | Path) -> Generator:
 
 @dataclass(frozen=True)
 class Distance:
-    """A Fréchet distance, and what the same judge says of images of known quality.
+    """A Fréchet distance, its bias at this number of images, and the judge's distances of images of known quality.
+
+    The distance is biased upwards, the more so the fewer images there are. `null_mean` and `null_sd` are its mean and
+    standard deviation for two samples of one distribution with these sizes; `excess` is the distance beyond that, near
+    0 for samples of one distribution at every size. If the distributions differ, the excess is slightly too small.
 
     `calibration` has a row per level: level, n, frechet_distance and more; it is empty where none stands beside the
-    judge. A distance says nothing but beside those of the same judge.
+    judge. Compare distances only if judge and number of images are the same.
     """
 
     value: float
     n: tuple[int, int]
     calibration: pd.DataFrame
+    null_mean: float
+    null_sd: float
+
+    @property
+    def excess(self) -> float:
+        """The distance without its bias at this number of images; negative values are chance."""
+        return self.value - self.null_mean
 
     def __float__(self) -> float:
         return self.value
 
     def __repr__(self) -> str:
-        lines = [f"Fréchet distance {self.value:.2f} of {self.n[0]:,} from {self.n[1]:,} images"]
+        lines = [
+            f"Fréchet distance {self.value:.2f} of {self.n[0]:,} from {self.n[1]:,} images",
+            f"two samples of one distribution, of these sizes: {self.null_mean:.2f} ± {self.null_sd:.2f} (sd)",
+            f"excess over that: {self.excess:.2f}",
+        ]
         if len(self.calibration):
-            lines.append("by the same judge, against the whole test split:")
+            lines.append("by the same judge, against the whole test split (fewer images, larger distance):")
             for row in self.calibration.sort_values("frechet_distance").itertuples():
                 lines.append(f"  {row.frechet_distance:10.2f}  {row.level} (n = {row.n:,})")
         return "\n".join(lines)
 
 
 def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Distance:
-    """The Fréchet distance between two sets of images by a judge's features, with its calibration [heusel2017gans].
+    """The Fréchet distance between two sets of images by a judge's features, its bias and calibration [heusel2017gans].
+
+    `float()` of the result is the distance itself, `.excess` the distance without its bias at this number of images,
+    estimated from random splits of both sets together.
 
     Args:
         a: images (N, C, H, W), uint8 or floats in [0, 1].
@@ -195,22 +215,39 @@ def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Dist
         shape = (channels, height, width)
         if shape != wanted:
             raise ValueError(f"the judge looks at {show_shape(wanted)} images, and these are {show_shape(shape)}")
-    features = [features_and_probabilities(judge, side)[0] for side in sides]
-    return Distance(frechet(*features), (len(sides[0]), len(sides[1])), levels)
+    features_a, features_b = (features_and_probabilities(judge, side)[0] for side in sides)
+    sizes = len(sides[0]), len(sides[1])
+    return Distance(frechet(features_a, features_b), sizes, levels, *frechet_null(features_a, features_b))
 
 
-def images(table: pa.Table | str | Path, column: str = "image") -> np.ndarray[Any, Any]:
+def images(
+    table: pa.Table | pd.DataFrame | str | Path, column: str = "image", *, shape: tuple[int, int, int] | None = None
+) -> np.ndarray[Any, Any]:
     """An image column of one of our tables, (N, C, H, W), of its own dtype: uint8, or float32 in [0, 1].
 
     Args:
-        table: the table, or the path of its Parquet file.
+        table: the table, or the path of its Parquet file; or the data frame that pandas made of it.
         column: "image", "adversarial", "reconstruction", "restored", …
+        shape: channels, height and width; needed where pandas or another library read the table or wrote it again,
+            since they keep an image's bytes and drop its shape. It is ignored where the table has one.
 
     Raises:
-        ValueError: the file is damaged, or has no such column; the message lists those there are.
+        ValueError: the file is damaged, or has no such column (the message lists those there are); the shape is missing
+            or does not fit.
     """
-    rows = table if isinstance(table, pa.Table) else read_table(there(table))
-    known = [field.name for field in rows.schema if b"shape" in (field.metadata or {})]
+    if isinstance(table, pd.DataFrame):
+        of_bytes = [name for name in table if len(table) and isinstance(table[name].iloc[0], bytes)]
+        rows = pa.Table.from_pandas(table[of_bytes], preserve_index=False)
+    else:
+        rows = table if isinstance(table, pa.Table) else read_table(there(table))
+    known = [field.name for field in rows.schema if "binary" in str(field.type)]
     if column not in known:
         raise ValueError(f"no image column {column!r}; the table has {', '.join(known) or 'none'}")
-    return read_images(rows, column).copy()
+    if b"shape" in (rows.schema.field(column).metadata or {}):
+        return read_images(rows, column).copy()
+    if shape is None:
+        raise ValueError(
+            f"image column {column!r} has lost its shape, as when pandas writes a table again; "
+            "give shape=(channels, height, width), or the original file"
+        )
+    return read_bare_images(rows.column(column).to_pylist(), shape).copy()

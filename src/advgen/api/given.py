@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.attacks.run import logits_of, refuse, refuse_pixels
+from advgen.attacks.run import logits_of, refuse
 from advgen.data.own import as_images, as_labels
 from advgen.models.own import Channels, Own, load_own
 from advgen.models.predict import at_once, device_of
@@ -73,20 +73,27 @@ def classifier(model: Model, bounds: Bounds = (0, 1), mean: Channels = None, std
 
 def pixels(images: Any, bounds: Bounds = (0, 1)) -> Tensor:
     """Images (N, C, H, W) as float32 in [0, 1]: uint8, or floats that lie in `bounds`."""
-    x_NCHW = torch.from_numpy(as_images(_array(images)))
+    x_NCHW = to_batch(images)
     if x_NCHW.dtype == torch.uint8:
         return x_NCHW.float() / 255
     low, high = _ends(bounds)
-    if (low, high) == (0, 1):
-        refuse_pixels(x_NCHW)
-        return x_NCHW
+    if not x_NCHW.isfinite().all():
+        raise ValueError("images have pixels that are no numbers; leave these images out")
     inside = (x_NCHW - low) / (high - low)
-    if inside.isfinite().all() and (inside.min() < -SLACK or inside.max() > 1 + SLACK):
+    if inside.min() < -SLACK or inside.max() > 1 + SLACK:
         least, most = (bound.item() for bound in x_NCHW.aminmax())
-        raise ValueError(
-            f"pixels are from {least:g} to {most:g}, outside of bounds = {tuple(bounds)}; set bounds to fit"
-        )
+        told = f"pixels are from {least:g} to {most:g}, outside of"
+        if (low, high) != (0, 1):
+            raise ValueError(f"{told} bounds = {tuple(bounds)}; set bounds to fit")
+        grey_levels = least >= 0 and most <= 255
+        remedy = "undo their normalisation (attack and evaluate take bounds, mean and std)"
+        raise ValueError(f"{told} 0 to 1; {'divide by 255, or give uint8' if grey_levels else remedy}")
     return inside.clamp(0, 1)
+
+
+def to_batch(images: Any) -> Tensor:
+    """Images (N, C, H, W) on the CPU: uint8, or float32 with any values."""
+    return torch.from_numpy(as_images(_array(images)))
 
 
 def _ends(bounds: Bounds) -> Bounds:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from advgen.attacks.common import WORTHWHILE, Goal, aim, looks, pure, replace, where
+from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, norms, pure, replace, where
 from advgen.models.graphs import captured, recorded
 from advgen.specs.attacks import CarliniWagnerAttack
 
@@ -25,6 +25,8 @@ def carlini_wagner(
     """The smallest change found by Adam in tanh space, with a binary search over c [carlini2017towards].
 
     It minimises ‖r‖² + c·max(confidence − margin, 0); c grows tenfold until an image succeeds and is bisected then.
+    After the first failure it is at least the one at which both terms pull alike at the linearised boundary, since with
+    small logits no small c can succeed.
     Images that have reached their goal already stay as they are, and so do those where no c succeeds.
     """
     goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
@@ -35,6 +37,7 @@ def carlini_wagner(
     x, goal = x_BCHW[left], goal.take(left)
     best, size = x.clone(), x.new_full((len(x),), math.inf)
     c = torch.full_like(size, spec.initial_c)
+    least = _balanced(model, x, goal)
     low, high = torch.zeros_like(c), torch.full_like(c, math.inf)
     for _ in range(spec.searches):
         found, found_size = _search(model, x, goal, c, spec)
@@ -42,9 +45,16 @@ def carlini_wagner(
         best, size = where(better, found, best), torch.where(better, found_size, size)
         succeeded = found_size.isfinite()
         low, high = torch.where(succeeded, low, c), torch.where(succeeded, c, high)
-        c = torch.where(high.isinf(), 10 * c, (low + high) / 2)
+        c = torch.where(high.isinf(), torch.maximum(10 * c, least), (low + high) / 2)
     result_BCHW[left] = best
     return result_BCHW
+
+
+def _balanced(model: nn.Module, x_BCHW: Tensor, goal: Goal) -> Tensor:
+    """The c (B,) at which the margin's pull equals that of the squared change at the linearised boundary."""
+    gradient_BCHW, logits_BK = ascent(model, x_BCHW, goal.margin)
+    # the boundary is |margin| / |gradient| away, where the squared change pulls with twice that distance
+    return 2 * goal.margin(logits_BK).abs() / norms(gradient_BCHW).flatten().square().clamp_min(1e-30).to(x_BCHW)
 
 
 def _search(

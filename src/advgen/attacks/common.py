@@ -27,11 +27,13 @@ from advgen.specs.attacks import AttackSpec, MinimumNormAttack, RegionAttack, Ta
 
 Attack = Callable[..., Tensor]
 Made = TypeVar("Made")
-Loss = Literal["cross_entropy", "margin", "dlr"]
+Loss = Literal["cross_entropy", "normalized_cross_entropy", "margin", "dlr"]
 LOOK = 20
 """Iterations between two looks at a device that computes while the host goes on."""
 WORTHWHILE = 0.75
 """Share of rows at work under which the others are set aside, where that costs a copy of much."""
+SPREAD = 20.0
+"""Difference of the largest and the smallest logit to which the normalized cross-entropy scales them."""
 LONGER, TRIES = 1.05, 60
 """By which a change grows until it fools when rounded, and how often: to eighteen times its length."""
 
@@ -150,12 +152,29 @@ class Goal(NamedTuple):
     def loss(self, kind: Loss, logits_BK: Tensor) -> Tensor:
         """What an attack climbs, (B,): it grows as the goal comes nearer."""
         if kind == "cross_entropy":
-            if self.target_B is None:
-                return cross_entropy(logits_BK, self.label_B, reduction="none")
-            return -cross_entropy(logits_BK, self.target_B, reduction="none")
+            return self._log_odds(logits_BK)
+        if kind == "normalized_cross_entropy":
+            spread_B1 = (logits_BK.amax(1, keepdim=True) - logits_BK.amin(1, keepdim=True)).detach()
+            return self._log_odds(logits_BK * (SPREAD / spread_B1.clamp_min(1e-30)))
         if kind == "margin":
             return self.margin(logits_BK)
         return self._dlr(logits_BK)
+
+    def cross_entropy(self, logits_BK: Tensor) -> Tensor:
+        """The cross-entropy of the label, or the negative one of the target, (B,)."""
+        if self.target_B is None:
+            return cross_entropy(logits_BK, self.label_B, reduction="none")
+        return -cross_entropy(logits_BK, self.target_B, reduction="none")
+
+    def _log_odds(self, logits_BK: Tensor) -> Tensor:
+        """log((1 - p) / p) of the label, or log(p / (1 - p)) of the target.
+
+        It rises with the cross-entropy -log p (falls with it for a target), so each step goes the same way. Unlike the
+        cross-entropy's, its gradient does not vanish where p rounds to one.
+        """
+        aim_B1 = (self.label_B if self.target_B is None else self.target_B)[:, None]
+        odds_B = logits_BK.scatter(1, aim_B1, -math.inf).logsumexp(1) - logits_BK.gather(1, aim_B1).squeeze(1)
+        return odds_B if self.target_B is None else -odds_B
 
     def _dlr(self, logits_BK: Tensor) -> Tensor:
         """The difference of logits ratio, which no scaling of the logits changes [croce2020reliable]."""
@@ -206,6 +225,17 @@ def ascent(
 def norms(delta_BCHW: Tensor) -> Tensor:
     """L2 norm of each example, (B, 1, 1, 1), in float64: a float32 sum over many pixels could miss the ball's edge."""
     return torch.linalg.vector_norm(delta_BCHW, dim=(1, 2, 3), keepdim=True, dtype=torch.float64)
+
+
+def lengths(delta_BCHW: Tensor, norm: str) -> Tensor:
+    """The norm of each change, (B,); in L0 the number of pixels that change in any channel."""
+    if norm == "l0":
+        return (delta_BCHW != 0).any(1).flatten(1).sum(1).to(delta_BCHW.dtype)
+    if norm == "linf":
+        return delta_BCHW.abs().amax((1, 2, 3))
+    if norm == "l1":
+        return delta_BCHW.abs().sum((1, 2, 3))
+    return norms(delta_BCHW).flatten().to(delta_BCHW.dtype)
 
 
 def project(x_adv_BCHW: Tensor, x_BCHW: Tensor, norm: str, eps: float) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import aim, ascent, looks, norms, pure, shrink_l1, where
+from advgen.attacks.common import aim, ascent, lengths, looks, norms, pure, shrink_l1, where
 from advgen.specs.attacks import FmnAttack
 
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": math.inf}
@@ -74,17 +74,6 @@ def _radius(
     missed_B = torch.where(smallest_B.isinf(), unknown_B, wider_B)
     next_B = torch.where(reached_B, torch.minimum(closer_B, smallest_B), missed_B)
     return next_B.clamp_min(1) if norm == "l0" else next_B
-
-
-def lengths(delta_BCHW: Tensor, norm: str) -> Tensor:
-    """The norm of each change, (B,); in L0 the number of pixels that change in any channel."""
-    if norm == "l0":
-        return (delta_BCHW != 0).any(1).flatten(1).sum(1).to(delta_BCHW.dtype)
-    if norm == "linf":
-        return delta_BCHW.abs().amax((1, 2, 3))
-    if norm == "l1":
-        return delta_BCHW.abs().sum((1, 2, 3))
-    return norms(delta_BCHW).flatten().to(delta_BCHW.dtype)
 
 
 def into_ball(delta_BCHW: Tensor, x_BCHW: Tensor, radius_B: Tensor, norm: str) -> Tensor:

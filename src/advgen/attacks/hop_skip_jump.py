@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import TRIES, Goal, looks, norms, pure, where
-from advgen.attacks.fmn import lengths
+from advgen.attacks.common import TRIES, Goal, lengths, looks, norms, pure, where
 from advgen.specs.attacks import HopSkipJumpAttack
 
 ROWS = 1000

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import Attack, Goal, aim, ascent, changeable, frozen, rounded
+from advgen.attacks.common import Attack, Goal, Loss, aim, ascent, changeable, frozen, rounded
 from advgen.attacks.trivial import unaimed
 from advgen.models.graphs import recorded
+from advgen.models.own import UnusableOutput
 from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
 from advgen.specs.base import show_shape
@@ -76,10 +77,10 @@ def craft(
     Returns, per example: `x_adv` (N, C, H, W) float32, `target_label` (None without targets), `predicted_clean`,
     `predicted`, `predicted_rounded` (after rounding to 256 grey levels), `predicted_unaimed` (of `trivial.unaimed`: of
     several controls the first that fools), `confidence` (of `predicted`), the perturbation's `linf`, `l2`, `l0` (pixels
-    changed) and `rms` on the [0, 1] scale, `zero_gradient`, `found_by`, the member of an ensemble (None without
-    members), and `unstable`: whether the clean image gets other logits in another batch. `gradient_calls` and
-    `forward_calls` are means over all examples: an attack that stops working on some does not say which rows of its
-    batches were whose.
+    changed) and `rms` on the [0, 1] scale, `zero_gradient` (of its loss at the clean image, of the margin unless that
+    is the cross-entropy), `found_by`, the member of an ensemble (None without members), and `unstable`: whether the
+    clean image gets other logits in another batch. `gradient_calls` and `forward_calls` are means over all examples: an
+    attack that stops working on some does not say which rows of its batches were whose.
 
     ValueError if the images, their labels or the model's outputs are none that an attack can work on.
     """
@@ -96,6 +97,8 @@ def craft(
         found_by.extend(members[member] for member in member_B.tolist())
 
     noting = {"note": note} if spec.members() else {}
+    # a margin does not saturate, and every ensemble climbs one
+    climbed: Loss = "cross_entropy" if "cross_entropy" in spec.threat().loss else "margin"
     if spec.others():
         other_images, other_labels = (images_NCHW, labels_N) if others is None else others
         with counted(model, calls):
@@ -108,7 +111,7 @@ def craft(
         assert_allowed(attack, x_adv_BCHW, x_BCHW, spec, seed, indices[rows])
         with frozen(model), torch.no_grad():
             goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
-            gradient_BCHW, logits_BK = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+            gradient_BCHW, logits_BK = ascent(model, x_BCHW, partial(Goal(y_B).loss, climbed))
         facts["x_adv"].append(x_adv_BCHW.cpu())
         facts["zero_gradient"].append((gradient_BCHW == 0).flatten(1).all(1).cpu())
         facts["unstable"].append(differ(logits_BK.cpu(), clean_NK[rows]))
@@ -127,7 +130,7 @@ def craft(
         "target_label": torch.cat(facts["target_label"]).numpy() if facts["target_label"] else None,
         "predicted_clean": clean_NK.argmax(1).numpy(),
         "predicted": predicted_N.numpy(),
-        "predicted_rounded": predict(model, rounded(x_adv_NCHW), batch)[0].numpy(),
+        "predicted_rounded": predict(model, rounded(x_adv_NCHW).clamp(0, 1), batch)[0].numpy(),
         "predicted_unaimed": unaimed_N.numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
         **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
@@ -181,7 +184,7 @@ def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) ->
     seen = f"on {show_shape((channels, height, width))} images of {_word(x_NCHW.dtype)}"
     try:
         _, logits_NK = predict(model, x_NCHW, max(1, min(batch, len(x_NCHW)) // 2))
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, UnusableOutput):
         raise
     except Exception as error:  # whatever somebody else's code may raise
         told = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}".removeprefix("RuntimeError: ")
@@ -215,7 +218,8 @@ def assert_allowed(
 ) -> None:
     """Fail if an attack left the box, its ball or its region."""
     threat = spec.threat()
-    assert x_adv_BCHW.min() >= 0 and x_adv_BCHW.max() <= 1, f"{attack.__name__} left the box"
+    in_box = x_adv_BCHW.min() >= 0 and x_adv_BCHW.max() <= 1
+    assert in_box or not spec.stays_in_box(), f"{attack.__name__} left the box"
     sizes = distances(x_adv_BCHW, x_BCHW)
     if threat.eps is not None and threat.norm in sizes:
         assert sizes[threat.norm].max() <= threat.eps + SLACK, f"{attack.__name__} left the {threat.norm} ball"

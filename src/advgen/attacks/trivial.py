@@ -28,4 +28,5 @@ def unaimed(
     change_BCP = (x_adv_BCHW - x_BCHW).flatten(2)
     order_BP = seeds.uniform(seed, "unaimed", indices, change_BCP.shape[2]).argsort(1).to(x_BCHW.device)
     shuffled_BCP = change_BCP.gather(2, order_BP[:, None].expand_as(change_BCP))
-    return ((x_BCHW + shuffled_BCP.view_as(x_BCHW)).clamp(0, 1),)
+    control_BCHW = x_BCHW + shuffled_BCP.view_as(x_BCHW)
+    return (control_BCHW.clamp(0, 1) if spec.stays_in_box() else control_BCHW,)

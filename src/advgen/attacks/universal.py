@@ -38,7 +38,8 @@ def universal(model: nn.Module, x_NCHW: Tensor, y_N: Tensor, spec: UniversalAtta
 
 
 def _clipped(goal: Goal, most: float, logits_BK: Tensor) -> Tensor:
-    return goal.loss("cross_entropy", logits_BK).clamp_max(most)
+    # the sizes of the images' gradients count here, so it has to be the cross-entropy itself
+    return goal.cross_entropy(logits_BK).clamp_max(most)
 
 
 def step(delta_CHW: Tensor, gradient_CHW: Tensor, spec: UniversalAttack) -> Tensor:

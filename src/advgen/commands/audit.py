@@ -29,16 +29,23 @@ MODEL is read without un-pickling anything:
 It takes images (B, C, H, W) and gives logits (B, K). Say with --mean, --std and --bounds how its pixels are prepared.
 
 DATA is what the model has not been trained on:
-  photos/           a folder with a folder of images for each class, in the order of the model's classes
+  photos/           a folder with a folder of images for each class, labelled as torchvision's ImageFolder does: sorted
+                    as text, or as --classes says; of train/ and test/ (or val/) folders in it, test is read
   data.npz          arrays images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in --bounds, and labels (N,)
   test.parquet      a table of a study
   mnist             or fashion_mnist, cifar10, ...: the test split, downloaded or from $ADVGEN_DATA
 
 --eps is on the scale on which pixels are from 0 to 1: for 8 of 255 grey levels write 8/255.
 
+The exit status is 0 if the evaluation is sound, 3 if it is unsound (a check fails), 4 if the images are insufficient,
+1 if nothing could be evaluated. The page is written in the first three cases.
+
   python -m advgen audit net.pt2 --data mnist --eps 0.1
   python -m advgen audit net.safetensors --factory net.py:make --data photos --eps 8/255 --mean 0.5 --std 0.25
 """
+
+
+EXIT_STATUS = {"sound": 0, "unsound": 3, "insufficient": 4}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("model", type=Path, metavar="MODEL", help="the file of a classifier; see below")
     parser.add_argument("--data", required=True, metavar="DATA", help="images with labels; see below")
+    parser.add_argument(
+        "--classes", metavar="JSON", help="a map of class folder to label, such as ImageFolder's class_to_idx"
+    )
     parser.add_argument("--eps", required=True, type=_number, metavar="E", help="radius, such as 0.1 or 8/255")
     parser.add_argument("--norm", choices=("linf", "l2"), default="linf", help="norm of the radius (default: linf)")
     parser.add_argument(
@@ -81,7 +91,10 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate and write a page and a folder of tables; nothing is written before all is computed."""
+    """Evaluate and write a page and a folder of tables; nothing is written before all is computed.
+
+    SystemExit with a status of its own if the evaluation is not sound.
+    """
     page: Path = arguments.out or Path(f"{arguments.model.stem}-audit.html")
     if page.suffix != ".html":
         raise ValueError(f"--out {page}: the page is an .html file")
@@ -102,8 +115,10 @@ def run(arguments: argparse.Namespace) -> None:
         device
     )
     told = Progress(f"read {arguments.data}", to=sys.stderr)
-    data = read_own(arguments.data, arguments.images, arguments.seed, told)
-    images = pixels(data.images, bounds)
+    data = read_own(arguments.data, arguments.images, arguments.seed, told, arguments.classes)
+    for note in data.notes:
+        print(note, file=sys.stderr)
+    images = _match_channels(model, pixels(data.images, bounds), arguments.data)
     _check_classes(model, images, data.names, arguments.data)
     eps = arguments.eps
     further = [eps / 4, eps / 2, *([2 * eps] if 2 * eps <= 1 or arguments.norm == "l2" else [])]
@@ -124,6 +139,9 @@ def run(arguments: argparse.Namespace) -> None:
     write_bytes(page, html.encode())
     print(found)
     print(f"{page}: the page; {folder}{os.sep}: its tables")
+    if not found.sound:
+        sys.stdout.flush()
+        sys.exit(EXIT_STATUS[found.verdict])
 
 
 def _prepared() -> str:
@@ -137,6 +155,25 @@ def _prepared() -> str:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     return device
+
+
+def _match_channels(model: Any, images: Any, data: str) -> Any:
+    """Grey images with as many channels as the model takes, one or three equal ones; others as they are."""
+    from advgen.models.predict import predict
+
+    def fit(some: Any) -> bool:
+        try:
+            predict(model, some[:2])
+        except Exception:
+            return False
+        return True
+
+    grey = bool((images == images[:, :1]).all())
+    other = images.expand(-1, 3, -1, -1).contiguous() if images.shape[1] == 1 else images[:, :1].contiguous()
+    if not grey or fit(images) or not fit(other):
+        return images
+    print(f"{data}: the images are grey; the model takes them with {other.shape[1]} channels", file=sys.stderr)
+    return other
 
 
 def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -> None:
@@ -159,6 +196,7 @@ def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -
 def _stamp(stamp: Stamp, arguments: argparse.Namespace) -> Stamp:
     """With the command and the digests of the files that it read."""
     files = [arguments.model, *([Path(arguments.data)] if Path(arguments.data).is_file() else [])]
+    files += [Path(arguments.classes)] if arguments.classes else []
     files += factory_files(arguments.factory)
     inputs = {os.path.relpath(path): sha256_file(path) for path in files}
     return replace(stamp, command=command(arguments), inputs=inputs)
@@ -175,7 +213,7 @@ def command(arguments: argparse.Namespace) -> str:
         f"{arguments.eps:g}" if float(f"{arguments.eps:g}") == arguments.eps else repr(arguments.eps),
     ]
     defaults = {"norm": "linf", "ensemble": "quick", "images": 1000, "seed": 0, "bounds": (0.0, 1.0)}
-    for name in ("norm", "ensemble", "images", "factory", "mean", "std", "bounds", "seed"):
+    for name in ("classes", "norm", "ensemble", "images", "factory", "mean", "std", "bounds", "seed"):
         value = getattr(arguments, name)
         if value is not None and value != defaults.get(name):
             text = ",".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)
@@ -244,8 +282,12 @@ def _sentences(found: Evaluation) -> str:
     )
     named = {status: ", ".join(rows["name"]) for status, rows in found.checks.groupby("status")}
     warnings = f" Have a look at the warnings: {named['warn']}." if "warn" in named else ""
-    if "fail" in named:
-        return f"{told}**Do not trust the robust accuracy yet**: checks fail ({named['fail']}).{warnings}"
+    verdict = f"**{found.verdict.capitalize()} evaluation**: {found.reason}. "
+    if found.verdict == "unsound":
+        return f"{verdict}Do not trust the robust accuracy yet; checks that fail: {named['fail']}.\n\n{told}{warnings}"
+    if found.verdict == "insufficient":
+        return f"{verdict}Evaluate more images.\n\n{told}{warnings}"
     if warnings:
-        return f"{told}No check fails.{warnings}"
-    return f"{told}All {len(found.checks)} checks pass. The number is an upper bound: other attacks may find more."
+        return f"{verdict}\n\n{told}{warnings}"
+    passed = f"All {len(found.checks)} checks pass. The number is an upper bound: other attacks may find more."
+    return f"{verdict}\n\n{told}{passed}"

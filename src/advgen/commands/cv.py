@@ -22,7 +22,7 @@ from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
 from advgen.cv.sources import digest
 from advgen.cv.target import Unprintable
-from advgen.io.stamps import seal
+from advgen.io.stamps import content, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 
@@ -214,7 +214,8 @@ def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str,
         command="advgen cv",
         spec={"sha256": sha256_text(choice)},
         code=code_digest("advgen.commands.cv:run"),
-        inputs={_relative(path): digest(path) for path in [*inputs, *tables] if path is not None},
+        inputs={_relative(path): digest(path) for path in inputs if path is not None}
+        | {_relative(path): content(path) for path in tables},
         versions={"python": platform.python_version(), "advgen": __version__, "typst": version("typst")},
     )
 

@@ -21,13 +21,13 @@ from advgen.core.provenance import Stamp, write_bytes
 from advgen.experiments.attacks.summary import from_other_nets, met_by
 from advgen.io.stamps import content, read_stamp
 from advgen.io.tables import read_images, read_table
+from advgen.metrics.chance import insufficient
 from advgen.metrics.intervals import wilson
-from advgen.metrics.sanity import LEAST_N, binary_difference
+from advgen.metrics.sanity import CHANCE, binary_difference
 from advgen.metrics.worst_case import worst_cases
 from advgen.report.page import Section, Table, render, status
 
 WORDS = {"linf": "L∞", "l2": "L2"}
-CHANCE = "the net is better than chance"
 CREDO = (
     "Nets stand in one table only if the same images were attacked, within the same norm and eps, by an ensemble of "
     "the same effort: no number is comparable to one of another table. A rank is that of the accuracy under the "
@@ -38,8 +38,8 @@ CREDO = (
     "at 95 %, over images and not over trainings."
 )
 APART = (
-    "A net whose checks fail, one that is no better than chance and one that nobody checked have no rank: their "
-    "accuracies under attack say nothing."
+    "A net whose checks fail, one that is no better than chance, one that nobody checked and one that was attacked on "
+    "fewer than 30 images have no rank: their accuracies under attack say nothing."
 )
 
 
@@ -200,7 +200,7 @@ def _entries(
             any_attack=int(others.groupby("index")["right"].min().sum()),
             attacks=", ".join(sorted(met)),
             facts=told,
-            failed=failed,
+            failed=(*failed, *([f"insufficient: {few}"] if (few := insufficient(rows["label"])) else [])),
             warned=warned,
         )
 
@@ -210,7 +210,7 @@ def _judged(checks: Sequence[dict[str, Any]] | None) -> tuple[tuple[str, ...], t
     if not checks:
         return ("nobody checked it",), ()
     counts = Counter((status(one), str(one["check"])) for one in checks)
-    chance = counts.pop(("warning", CHANCE), 0)
+    chance = [how for how in ("failed", "warning") if counts.pop((how, CHANCE), 0)]
     failed = [name for (how, name) in counts if how == "failed"] + (["no better than chance"] if chance else [])
     return tuple(failed), tuple(name for (how, name) in counts if how == "warning")
 
@@ -312,8 +312,6 @@ def page(entries: Sequence[Entry], stamp: Stamp) -> tuple[str, int, int]:
             title += f", images {first.images[:6]}"
         nets = "One net" if len(some) == 1 else f"{len(some)} nets"
         text = f"{nets}, {first.n:,} images of {data} (digest {first.images[:12]})."
-        if first.n < LEAST_N:
-            text += f" They are few: from {LEAST_N} on, checks are judged."
         sections.append(Section("Ranks", title, text, tables=[Table(title, ranking(some, several), measured=MEASURED)]))
     apart = [entry for entry in entries if entry.failed]
     if apart:

@@ -157,6 +157,8 @@ def tables_page(columns: Path = COLUMNS) -> str:
         "```",
         "",
         'Images are bytes with their shape in the schema; `advgen.images(FILE, "image")` gives them as an array.',
+        "pandas and polars keep the bytes and drop the shape: of a data frame, or of a file that they wrote again,",
+        '`advgen.images(FRAME, "image", shape=(channels, height, width))` gives the array.',
         "",
         "Which tables are there:",
         "",

@@ -20,32 +20,41 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from advgen.core.image_files import (
+    Classes,
+    ImageFacts,
+    check_image,
+    describe_classes,
+    describe_images,
+    describe_skipped,
+    find_splits,
+    list_folder,
+    read_classes,
+    read_image,
+)
 from advgen.core.provenance import sha256_file, sha256_text, write_bytes
 from advgen.specs.base import MOST, Shape, show_shape
-from advgen.specs.datasets import Facts, OwnDataset
+from advgen.specs.datasets import Facts, FolderDataset, OwnDataset
 
 KEPT = Path("results/state/files.json")
 PROGRESS_SECONDS = 5
 WHERE = "the folder that snakemake runs in"
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-"""Of the files that are taken for images."""
+READER = 2
+"""Version of what is kept of an image file; raise it when the facts or their meaning change."""
 
 
 class Contents(NamedTuple):
-    """What one file or folder of images holds: `names` are the classes', `digest` is of images and labels."""
+    """What one file or folder of images holds: `names` are the classes', `digest` is of images and labels.
+
+    Of a folder, `skipped` has pairs of a reason and a path, and `notes` are lines about its images.
+    """
 
     shape: Shape
     names: tuple[str, ...]
     images: int
     digest: str
-
-
-class Folder(NamedTuple):
-    """A folder of class folders: the images' paths, the label of each, the classes' names in order."""
-
-    paths: list[Path]
-    labels: list[int]
-    names: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def own_facts(spec: OwnDataset) -> Facts:
@@ -64,20 +73,60 @@ def _split(count: int, share: float) -> tuple[int, int]:
 
 def own_contents(spec: OwnDataset) -> tuple[Contents, Contents | None]:
     """What its file or folder holds, and that of its test images if they have one of their own."""
-    train = contents(spec.kind, spec.path)
-    if spec.test_path is None:
+    train = _contents_of(spec, spec.path, "train")
+    divided = isinstance(spec, FolderDataset) and bool(find_splits(Path(spec.path), read_classes(spec.classes)))
+    if spec.test_path is None and not divided:
         return train, None
-    test = contents(spec.kind, spec.test_path)
+    test_path = spec.test_path or spec.path
+    test = _contents_of(spec, test_path, "test")
+    if spec.kind == "folder" and train.shape[1:] == test.shape[1:]:  # colour if either is
+        shape = max(train.shape, test.shape)
+        train, test = train._replace(shape=shape), test._replace(shape=shape)
     if test.shape != train.shape:
         told = f"{show_shape(test.shape)} images, and {spec.path} {show_shape(train.shape)}"
-        raise ValueError(f"{spec.test_path}: holds {told}; bring all to one size")
+        raise ValueError(f"{test_path}: holds {told}; bring all to one size")
     if spec.kind == "folder" and test.names != train.names:
         other = sorted({*test.names} ^ {*train.names})[0]
-        raise ValueError(f"{spec.test_path}: the class {other!r} is not in both folders; give both the same classes")
+        raise ValueError(f"{test_path}: the class {other!r} is not in both folders; give both the same classes")
     if len(test.names) > len(train.names):
         told = f"{len(test.names)} classes, and {spec.path} {len(train.names)}"
-        raise ValueError(f"{spec.test_path}: has labels of {told}; give both the same classes")
+        raise ValueError(f"{test_path}: has labels of {told}; give both the same classes")
     return train, test
+
+
+def _contents_of(spec: OwnDataset, path: str, split: str) -> Contents:
+    if isinstance(spec, FolderDataset):
+        return contents(spec.kind, path, split, spec.classes, spec.background, spec.channels)
+    return contents(spec.kind, path)
+
+
+def own_notes(spec: OwnDataset) -> list[str]:
+    """Which label each class folder has, what was skipped, and what else of its images is worth a line."""
+    if not isinstance(spec, FolderDataset):
+        return []
+    train, test = own_contents(spec)
+    parts = [(spec.path, [train])]
+    if test is not None and spec.test_path is None:
+        parts = [(spec.path, [train, test])]
+    elif test is not None:
+        parts += [(str(spec.test_path), [test])]
+    lines = [describe_classes(spec.path, train.names)]
+    for path, found in parts:
+        lines += describe_skipped(path, [one for part in found for one in part.skipped])
+        lines += [line for part in found for line in part.notes]
+    return lines
+
+
+def print_notes_once(spec: OwnDataset) -> None:
+    """Print the notes of a data set on stderr, unless an earlier plan in this folder has printed the same ones."""
+    notes = own_notes(spec)
+    if not notes:
+        return
+    known, digest = _kept(), sha256_text("\n".join(notes))[:16]
+    printed = known.get(spec.path, {}).get("printed", [])
+    if digest not in printed:
+        print("\n".join(notes), file=sys.stderr, flush=True)
+        _keep(known, {spec.path: {"printed": [*printed, digest]}})
 
 
 def own_digest(spec: OwnDataset) -> str:
@@ -87,13 +136,23 @@ def own_digest(spec: OwnDataset) -> str:
 
 
 @cache
-def contents(kind: str, path: str) -> Contents:
-    """What a file or folder holds."""
+def contents(
+    kind: str,
+    path: str,
+    split: str = "train",
+    classes: Classes = None,
+    background: str = "white",
+    channels: int | None = None,
+) -> Contents:
+    """What a file or folder holds; what follows the path is for a folder alone."""
     there = Path(path).is_dir() if kind == "folder" else Path(path).is_file()
     if not there:
         what = {"folder": "folder of class folders", "npz": ".npz file", "parquet": "Parquet file"}[kind]
         raise ValueError(f"no such {what}; paths are relative to {WHERE}")
-    found = {"folder": _folder, "npz": _npz, "parquet": _parquet}[kind](Path(path))
+    if kind == "folder":
+        found = _folder(Path(path), split, classes, background, channels)
+    else:
+        found = {"npz": _npz, "parquet": _parquet}[kind](Path(path))
     if found.images > MOST:
         raise ValueError(f"{path}: holds {found.images:,} images, and {MOST:,} is the most; give a part of them")
     return found
@@ -104,71 +163,36 @@ def forget() -> None:
     contents.cache_clear()
 
 
-def _folder(folder: Path) -> Contents:
-    found = list_folder(folder)
-    known, seen = _kept(), {}
-    sizes: dict[tuple[int, int], Path] = {}
-    grey, lines, last = True, list[str](), time.monotonic()
+def _folder(folder: Path, split: str, classes: Classes, background: str, channels: int | None) -> Contents:
+    found = list_folder(folder, classes, split)
+    known, seen = _kept(), dict[str, Any]()
+    files: list[tuple[Path, int, str, ImageFacts]] = []
+    last = time.monotonic()
     for path, label in zip(found.paths, found.labels, strict=True):
         if time.monotonic() - last >= PROGRESS_SECONDS:
             last = time.monotonic()
-            print(f"{folder}: {len(lines):,} of {len(found.paths):,} images looked at", file=sys.stderr, flush=True)
-        told = seen[str(path)] = _told(path, known)
-        if "wrong" in told:
-            raise ValueError(f"{path}: cannot be read as an image ({told['wrong']}); mend or remove it")
-        sizes.setdefault((told["height"], told["width"]), path)
-        if len(sizes) > 1:
-            one, other = ("×".join(map(str, size)) for size in sizes)
-            raise ValueError(f"{path}: is of {other} pixels and {found.paths[0]} of {one}; bring all to one size")
-        grey &= told["grey"]
-        lines.append(f"{label} {told['digest']}")
+            print(f"{folder}: {len(files):,} of {len(found.paths):,} images looked at", file=sys.stderr, flush=True)
+        digest, facts = _look_at(path, known, seen)
+        files.append((path, label, digest, facts))
+        check_image(path, facts, (files[0][0], files[0][3]), channels)
     _keep(known, seen)
-    [(height, width)] = sizes
-    return Contents((1 if grey else 3, height, width), found.names, len(lines), sha256_text("\n".join(lines)))
+    first = files[0][3]
+    shape = (channels or max(facts.channels for *_, facts in files), first.height, first.width)
+    digest = sha256_text("\n".join(f"{label} {digest}" for _, label, digest, _ in files))
+    notes = describe_images(folder, files, background)
+    return Contents(shape, found.names, len(files), digest, tuple(found.skipped), tuple(notes))
 
 
-def list_folder(folder: Path) -> Folder:
-    """What a folder of class folders holds, in order of names, without looking into the images.
-
-    Classes count from 0 in order of their names; where all names are numbers from 0 on, they are the labels.
-    """
-    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
-    split = {one.name for one in classes} & {"train", "test", "val", "validation"}
-    if split and len(split) == len(classes):
-        raise ValueError(f"{folder}: holds {' and '.join(sorted(split))}; name one of them, as {folder / min(split)}")
-    if len(classes) < 2:
-        raise ValueError(f"{folder}: has {len(classes)} class folders; put the images of each class in one of its own")
-    if all(one.name.isdecimal() for one in classes):
-        classes.sort(key=lambda one: int(one.name))
-        if int(classes[0].name) == 0 and int(classes[-1].name) != len(classes) - 1:
-            there = {int(one.name) for one in classes}
-            lost = next(label for label in range(len(classes)) if label not in there)
-            raise ValueError(f"{folder}: has no class folder {lost}, yet {classes[-1].name}; number them 0, 1, 2, …")
-    paths, labels = [], []
-    for label, one in enumerate(classes):
-        inside = sorted(path for path in one.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-        if not inside:
-            raise ValueError(f"{one}: holds no images; fill the class, or remove its folder")
-        paths += inside
-        labels += [label] * len(inside)
-    return Folder(paths, labels, tuple(one.name for one in classes))
-
-
-def _told(path: Path, known: dict[str, Any]) -> dict[str, Any]:
-    """The digest of an image file, its size, and whether it is grey; or what is wrong with it."""
+def _look_at(path: Path, known: dict[str, Any], seen: dict[str, Any]) -> tuple[str, ImageFacts]:
+    """The digest of an image file and what it holds, from what is `known` if the file has not changed."""
     status = path.stat()
-    at = [status.st_size, status.st_mtime_ns]
-    if (before := known.get(str(path))) and before["at"] == at:
-        return dict(before)
-    from PIL import Image  # only who has such a folder pays for it
-
-    try:
-        with Image.open(path) as image:
-            image.load()  # a file that ends too early is noticed here, not hours later
-            facts = {"grey": image.mode in ("1", "L"), "height": image.height, "width": image.width}
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return {"wrong": str(error).splitlines()[0].replace(f"{str(path)!r}", "it") if str(error) else "damaged"}
-    return {"at": at, "digest": sha256_file(path), **facts}
+    at = [status.st_size, status.st_mtime_ns, READER]
+    entry = known.get(str(path))
+    if not entry or entry.get("at") != at:
+        facts = read_image(path)[1]  # neither the background nor the number of channels changes the facts
+        entry = {"at": at, "digest": sha256_file(path), "facts": list(facts)}
+    seen[str(path)] = entry
+    return entry["digest"], ImageFacts(*entry["facts"])
 
 
 def file_digest(path: Path) -> str:
@@ -176,7 +200,7 @@ def file_digest(path: Path) -> str:
     known, status = _kept(), path.stat()
     at = [status.st_size, status.st_mtime_ns]
     before = known.get(str(path))
-    if before and before["at"] == at:
+    if before and before.get("at") == at:
         return str(before["digest"])
     digest = sha256_file(path)
     _keep(known, {str(path): {"at": at, "digest": digest}})

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 RESULTS = "results"
+
+
+def check_file(path: Path) -> None:
+    """ValueError if a path leads to anything but a file: to read a pipe or a device may take for ever."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a pipe or a device"
+        raise ValueError(f"{path}: is {what}; name a file")
 
 
 def raw(dataset: str, file: str) -> str:

@@ -22,6 +22,8 @@ from advgen.specs.base import canonical_json
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How a file system says that there is no more room."""
+MAKE_ROOM = "make room and run again: finished files stay, and `advgen prune STUDY` lists files that are not needed"
+"""What to do then."""
 OPEN = 64 * "0"
 """A seal that is not closed yet; of the length of one that is."""
 

@@ -83,6 +83,10 @@ class Task(Spec):
         own |= {"advgen.core.catalog:TASKS", *({"advgen.cli:prepare"} if self.torch else ())}
         return own | set(targets(self._fields()))
 
+    def input_digests(self) -> Mapping[str, str]:
+        """Digests in the spec, by path, of inputs that count by what they say: a job does not rerun for their bytes."""
+        return {}
+
     def made_with(self) -> tuple[str, ...]:
         """The packages whose versions stand in the stamp."""
         return self.packages

@@ -24,11 +24,12 @@ from bibtexparser.splitter import Splitter
 
 from advgen.cv import dialects
 from advgen.cv.dialects import CITED, LINKS, NAMED_LINKS, NOISE, OWN, READ, VENUES, raw
+from advgen.cv.entities import entities_to_tex
 from advgen.cv.inline import Node, join, safe_url
 from advgen.cv.labels import LANGUAGES, Words, say, when
 from advgen.cv.live_values import load_text, unprintable
 from advgen.cv.names import Name, initials, parse, person_key, split_authors, without_others
-from advgen.cv.tex import balanced, decode
+from advgen.cv.tex import balanced, decode, encode
 
 log = logging.getLogger(__name__)
 # Everything that bibtexparser logs is raised here with file and line.
@@ -102,12 +103,21 @@ def names(path: Path) -> list[str]:
 
 
 def fields(path: Path) -> list[Any]:
-    """The type, key and sorted fields of every entry, in file order. Raises ValueError for what is no BibTeX."""
-    entries = _parse(mended_text(load_text(path), path)[0], path)
-    return [
-        (entry.entry_type.lower(), entry.key, sorted((one.key.lower(), str(one.value).split()) for one in entry.fields))
-        for entry in entries
+    """What a file says: the type, key and sorted fields of every entry, in file order, and how much had to be mended.
+
+    Raises ValueError for what is no BibTeX.
+    """
+    text, mended = mended_text(load_text(path), path)
+    read: list[Any] = [
+        (
+            entry.entry_type.lower(),
+            entry.key,
+            # a name that is no @string is an error, the same text in braces is none
+            sorted((one.key.lower(), str(one.value).split(), one.enclosing == "no-enclosing") for one in entry.fields),
+        )
+        for entry in _parse(text, path)
     ]
+    return [*read, len(mended)]
 
 
 def mended_text(text: str, path: Path) -> tuple[str, list[str]]:
@@ -219,6 +229,8 @@ def _parse(text: str, path: Path) -> list[Entry]:
     for entry in library.entries:
         for field in entry.fields:
             field.key = field.key.rsplit("\n", 1)[-1].strip()  # after a line of comment
+            if field.enclosing != "no-enclosing":
+                field.value = entities_to_tex(str(field.value))
     return library.entries
 
 
@@ -317,7 +329,8 @@ class _Reader:
         facts = self.facts(fields)
         shown = self.year(fields, year)
         full = self.style.get("citation") == "full"
-        venue, comma = _without_year(self.venue(block, kind, fields), shown)
+        printed = self.venue(block, kind, fields)
+        venue, comma = _without_year(printed, shown)
         return {
             "key": block.key,
             "type": entry_type,
@@ -333,8 +346,8 @@ class _Reader:
             "year": shown,
             "note": note[1:-1].strip() if re.fullmatch(r"\([^()]*\)", note) else note,
             "selected": self.selected(fields.get("selected")),
-            "tags": [tag for tag in re.split(r"\s*[,;]\s*", self.raw(fields.get("keywords"))) if tag],
-            "bibtex": self.bibtex(block, fields),
+            "tags": [_tag(tag) for tag in re.split(r"\s*[,;]\s*", self.raw(fields.get("keywords"))) if tag],
+            "bibtex": self.bibtex(block, fields, printed, shown),
         }
 
     def venue(self, block: Entry, kind: str, fields: dict[str, Field]) -> str:
@@ -400,12 +413,12 @@ class _Reader:
         return f"{before}{shown}," if shown and not month else f"{before}{shown}" if shown else ""
 
     def numbered(self, block: Entry, facts: dict[str, str]) -> list[dict[str, str]]:
-        named = {"doi": ("doi:", "https://doi.org/"), "arxiv": ("arXiv:", "https://arxiv.org/abs/")}
-        return [
-            {"label": f"{label}{facts[name]}", "url": self.safe(block, f"{url}{facts[name]}")}
-            for name, (label, url) in named.items()
-            if name in facts
-        ]
+        found = []
+        if doi := facts.get("doi"):
+            found.append({"label": f"doi:{doi}", "url": self.safe(block, dialects.doi_address(doi))})
+        if number := facts.get("arxiv"):
+            found.append({"label": f"arXiv:{number}", "url": self.safe(block, f"https://arxiv.org/abs/{number}")})
+        return found
 
     def links(self, fields: dict[str, Field]) -> list[dict[str, str]]:
         """The links behind the title: ours, and every other field that holds an address."""
@@ -430,13 +443,25 @@ class _Reader:
                 )
         return found
 
-    def bibtex(self, block: Entry, fields: dict[str, Field]) -> str:
-        """The entry for others to cite: standard fields only, in one order whatever that of the file."""
-        first = [name for name in ("title", "author") if name in fields]
-        ordered = [*first, *sorted(name for name in fields if name in CITED and name not in first)]
-        kept = {name: self.raw(fields[name]) for name in ordered if self.raw(fields[name])}
-        lines = [f"  {name} = {{{value}}},\n" for name, value in kept.items() if balanced(re.sub(r"\\.", "", value))]
-        return f"@{block.entry_type.lower()}{{{block.key},\n{''.join(lines)}}}\n"
+    def bibtex(self, block: Entry, fields: dict[str, Field], venue: str, year: int | str) -> str:
+        """The entry for others to cite: standard fields only, in one order whatever that of the file.
+
+        The field for the venue and the year, if the type requires them and they are given elsewhere, such as in
+        ``_venue`` or the arXiv number, are added.
+        """
+        entry_type = block.entry_type.lower()
+        kept = {name: self.raw(field) for name, field in fields.items() if name in CITED and self.raw(field)}
+        kept = {name: value for name, value in kept.items() if balanced(re.sub(r"\\.", "", value))}
+        places = dialects.REQUIRED_VENUES.get(entry_type, ("howpublished",))
+        required = entry_type in dialects.REQUIRED_VENUES or "_venue" in fields
+        if required and venue and not kept.keys() & {*places}:
+            kept[places[0]] = encode(venue)
+        if isinstance(year, int) and year and not kept.keys() & {"year", "date"}:
+            kept["year"] = str(year)
+        first = [name for name in ("title", "author") if name in kept]
+        ordered = [*first, *sorted(name for name in kept if name not in first)]
+        lines = [f"  {name} = {{{kept[name]}}},\n" for name in ordered]
+        return f"@{entry_type}{{{block.key},\n{''.join(lines)}}}\n"
 
     def raw(self, field: Field | None) -> str:
         """A field with white space as BibTeX reads it: any of it is one space."""
@@ -472,6 +497,7 @@ class _Reader:
 
     def url(self, field: Field) -> str:
         text = re.sub(r"\\([%&#_~])", r"\1", re.sub(r"\\url\s*\{(.*)\}", r"\1", self.raw(field)))
+        text = text.replace("<", "%3C").replace(">", "%3E")  # as in SICI numbers
         try:
             return safe_url(text)
         except ValueError as error:
@@ -491,19 +517,17 @@ class _Reader:
             if self.raw(fields.get(name)):
                 return self.url(fields[name])
         if doi := self.doi(fields):
-            return f"https://doi.org/{doi}"
+            return dialects.doi_address(doi)
         if found := dialects.arxiv(fields):
             return self.safe(block, f"https://arxiv.org/abs/{found}")
         found = dialects.address(fields)
         return self.safe(block, found) if found else None
 
     def doi(self, fields: dict[str, Field]) -> str:
-        if not self.raw(fields.get("doi")):
-            return ""
-        doi = re.sub(r"\\([%&#_])", r"\1", self.raw(fields["doi"]))
-        doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", doi, flags=re.IGNORECASE)
-        if not re.fullmatch(r"10\.\d{4,9}/[^\s<>\"\\^`{|}]+", doi):
-            self.fail(fields["doi"].start_line, f"{doi!r} is not a DOI; write it as 10.1000/182")
+        text = self.raw(fields.get("doi"))
+        doi = dialects.doi(text)
+        if text and not doi:
+            self.fail(fields["doi"].start_line, f"{text!r} is not a DOI; write it as 10.1000/182")
         return doi
 
     def selected(self, field: Field | None) -> bool:
@@ -567,6 +591,14 @@ class _Reader:
             line = next(b.start_line for b, e in pairs if {a["name"] for a in e["authors"]} & unknown)
             names = ", ".join(sorted(unknown)[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
             self.warn(line, f"co-authors without an address: {names}; add them to people")
+
+
+def _tag(text: str) -> str:
+    """A keyword as plain text; what programs write there may be no TeX."""
+    try:
+        return decode(text)
+    except ValueError:
+        return text
 
 
 def _without_year(venue: str, year: int | str) -> tuple[str, str]:

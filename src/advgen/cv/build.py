@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import logging
+import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
 
 STALE_DAYS = 180
+_DATED = r"(?<!\d)((?:19|20)\d\d)(?!\d)(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01]))?(?!\d))?"
 TITLES = get_args(Section)
 
 
@@ -316,13 +319,39 @@ class _Builder:
     def updated(self) -> datetime.date | None:
         as_of = self.metrics.as_of if self.metrics else None
         days = [day for day in (self.profile.updated, as_of) if day]
+        remedy = "add updated: or a metrics file with as_of"
         if not days:
-            self.errors.append(f"{self.document.path}:1: the CV has no date; add updated: or a metrics file with as_of")
-            return None
+            newest = self.newest()
+            if newest is None:
+                self.errors.append(f"{self.document.path}:1: the CV has no date; {remedy}")
+                return None
+            log.warning(
+                "%s:1: the CV has no date, so it bears that of its newest item, %s; %s",
+                self.document.path,
+                newest,
+                remedy,
+            )
+            return newest
         if as_of and (max(days) - as_of).days > STALE_DAYS:
             days_old = (max(days) - as_of).days
             log.warning("%s:1: the metrics are %d days older than the CV; count again", self.metrics_path, days_old)
         return max(days)
+
+    def newest(self) -> datetime.date | None:
+        """The first day of the latest year, month or day that an item or publication bears."""
+        own = [getattr(section, "items", ()) for section in self.profile.sections.values()]
+        items = [item for name in TITLES if name != "publications" for item in getattr(self.profile, name)]
+        items += [item for some in own for item in some]
+        texts = [str(getattr(item, key, "")) for item in items for key in ("date", "start", "end", "year")]
+        entries = [*self.entries, *(entry for some in self.others.values() for entry in some)]
+        texts += [str(entry["year"]) for entry in entries if isinstance(entry["year"], int)]
+        days = []
+        for year, month, day in (match for text in texts for match in re.findall(_DATED, text)):
+            first = datetime.date(int(year), int(month or 1), 1)
+            with suppress(ValueError):  # of February 31, the month
+                first = first.replace(day=int(day or 1))
+            days.append(first)
+        return max(days, default=None)
 
     def unordered(self) -> None:
         ordered = {item.section for item in self.profile.order}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from bibtexparser.library import Library
 from bibtexparser.model import Entry, Field
 
+from advgen.cv.entities import ENTITY, decode_entity
 from advgen.cv.tex import decode
 
 Fields = Mapping[str, Field]
@@ -44,6 +45,14 @@ NOISE = {
 }  # fmt: skip
 CITED = (READ - {"_venue", "_note", "selected", "keywords", "link", "crossref", "xdata", "ee"}) | {
     "isbn", "issn", "language",
+}  # fmt: skip
+
+# The field that BibTeX requires for where an entry of a type appeared, and those that biblatex takes in its place.
+REQUIRED_VENUES = {
+    "article": ("journal", "journaltitle"), "inproceedings": ("booktitle",), "conference": ("booktitle",),
+    "incollection": ("booktitle",), "phdthesis": ("school", "institution"), "mastersthesis": ("school", "institution"),
+    "thesis": ("institution", "school"), "techreport": ("institution",), "report": ("institution",),
+    "book": ("publisher",), "inbook": ("publisher", "booktitle"), "unpublished": ("note", "howpublished"),
 }  # fmt: skip
 
 _HOLDERS = ("proceedings", "mvproceedings", "collection", "mvcollection", "book", "mvbook", "reference", "periodical")
@@ -244,6 +253,36 @@ def remark(fields: Fields) -> str:
     """What a ``year`` says beside that a work is submitted or to appear, such as where a preprint is."""
     said = year(fields)[0] in _FORTHCOMING
     return raw(fields, "year").partition(",")[2].strip(" {}") if said else ""
+
+
+_DOI_PREFIX = re.compile(
+    r"(?P<address>(?:https?://)?(?:dx\.|www\.)?doi\.org/)|(?:info:|urn:)?doi[:/]?\s*(?=10\.)", re.IGNORECASE
+)
+_DOI_MACROS = {
+    "textless": "<", "textgreater": ">", "textunderscore": "_", "textbackslash": "\\", "textasciitilde": "~",
+    "textasciicircum": "^", "textbar": "|", "slash": "/", "lbrace": "{", "rbrace": "}",
+}  # fmt: skip
+
+
+def doi(text: str) -> str:
+    """The DOI in a field, without TeX and address: ``10.``, a number and printable signs; empty if there is none."""
+
+    def plain(match: re.Match[str]) -> str:
+        # a macro that stands for no sign makes the whole unprintable
+        return _DOI_MACROS.get(match["macro"], "\0") if match["macro"] else match["sign"] or ""
+
+    prefix = _DOI_PREFIX.match(text)
+    bare = re.sub(ENTITY, lambda m: decode_entity(m[0]), text[prefix.end() :] if prefix else text)
+    signs = r"\\(?P<macro>[A-Za-z]+)(?:\{\}|\s+)?|\\(?P<sign>[^A-Za-z\s])(?:\{\})?|\$(?=[<>]\$)|(?<=[<>])\$|[{}]"
+    bare = re.sub(signs, plain, bare)
+    if prefix and prefix["address"]:
+        bare = unquote(bare)
+    return bare if re.fullmatch(r"10\.\d{4,9}(?:\.\d+)*/\S+", bare) and bare.isprintable() else ""
+
+
+def doi_address(doi: str) -> str:
+    """Where a DOI leads to; signs that an address may not hold are percent-encoded."""
+    return "https://doi.org/" + quote(doi, safe="/:;()@!$'*,=")
 
 
 def _month(text: str) -> str:

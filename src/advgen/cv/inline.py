@@ -2,8 +2,8 @@
 
 A node is a string, ``{"em": nodes}``, ``{"strong": nodes}``, ``{"keep": nodes}`` (not broken across lines) or
 ``{"link": nodes, "url": address}``, so a list of nodes is JSON. Each target renders nodes with its own escaper; cv.typ
-walks the same nodes itself, and there text is data that Typst never reads as markup. A backslash before ``*``, ``[``,
-``]`` or a backslash takes its meaning away.
+walks the same nodes itself, and there text is data that Typst never reads as markup. HTML entities (``&eacute;``) stand
+for their characters. A backslash before ``*``, ``[``, ``]``, an entity or a backslash takes its meaning away.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from urllib.parse import quote, urlsplit
 from markupsafe import Markup
 from pylatexenc.latexencode import UnicodeToLatexEncoder
 
+from advgen.cv.entities import ENTITY, decode_entity
+
 # _latex_unknown answers for the characters it would warn about.
 logging.getLogger("pylatexenc.latexencode").setLevel(logging.ERROR)
 
@@ -27,7 +29,8 @@ Node = str | dict[str, Any]
 
 _BODY = r"(?:\\.|[^\\])"
 _TOKEN = re.compile(
-    rf"\\(?P<escaped>[\\*\[\]])"
+    rf"\\(?P<escaped>[\\*\[\]]|{ENTITY})"
+    rf"|(?P<entity>{ENTITY})"
     rf"|(?<![\w*])\*\*(?=[^\s*])(?P<strong>{_BODY}+?)(?<!\s)\*\*(?![\w*])"
     rf"|(?<![\w*])\*(?=[^\s*])(?P<em>{_BODY}+?)(?<![\s*])\*(?![\w*])"
     rf"|\[(?P<text>(?:\\.|[^\\\[\]])+)\]\((?P<url>(?:[^()\s]|\([^()\s]*\))*)\)"
@@ -62,6 +65,9 @@ def _parse(text: str) -> list[Node]:
         end = match.end()
         if match["escaped"]:
             nodes.append(match["escaped"])
+        elif match["entity"]:
+            in_address = re.search(r"://\S*$", text[: match.start()])
+            nodes.append(match[0] if in_address else decode_entity(match[0]))
         elif match["strong"]:
             nodes.append({"strong": _parse(match["strong"])})
         elif match["em"]:
@@ -85,7 +91,7 @@ def join(nodes: Iterable[Node]) -> list[Node]:
 
 def escape(text: str) -> str:
     """``text`` such that ``parse`` gives it back as plain text."""
-    return re.sub(r"([\\*\[\]])", r"\\\1", text)
+    return re.sub(rf"([\\*\[\]]|{ENTITY})", r"\\\1", text)
 
 
 def plain(nodes: Iterable[Node]) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from advgen.core.paths import check_file
+
 _OPEN = "{{"
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _FORMAT = re.compile(r"[-+ ]?,?(?:\.\d{1,2})?[defgsEG%]?")
@@ -125,6 +127,7 @@ def scan(path: Path, overlay: Path | None = None) -> Content:
 def load_text(path: Path) -> str:
     """The text of a file that a person wrote. Raises ValueError if it is none."""
     try:
+        check_file(path)
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); check the path") from error

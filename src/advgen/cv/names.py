@@ -18,6 +18,8 @@ _EAST = (
 )
 _EASTERN = re.compile(f"{_EAST}+")
 _KEYED = re.compile(r"\s*(family|given|prefix|suffix|given-i|useprefix)\s*=\s*(.*)", re.DOTALL)
+# BibTeX splits at "and" in any case between white space; one at either end can only be a slip if it is in small letters
+_AND = re.compile(r"(?<!\S)and(?!\S)|(?<=\s)(?i:and)(?=\s)")
 # DBLP numbers people of one name
 _NUMBERED = re.compile(r"\s+0\d{3}$")
 
@@ -63,7 +65,7 @@ def split_authors(text: str, unknown: Callable[[str], None] | None = None) -> li
 
 def parse(text: str, unknown: Callable[[str], None] | None = None) -> list[Name]:
     """The names of a BibTeX author list. Raises ValueError for what is no list of names."""
-    return [_author(part, unknown) for part in _split(text, re.compile(r"(?<!\S)and(?!\S)"))]
+    return [_author(part, unknown) for part in _split(text, _AND)]
 
 
 def without_others(text: str) -> tuple[str, bool]:
@@ -114,7 +116,10 @@ def _plain(text: str, mark: str) -> Name:
         return Name(words[1], words[0], mark=mark)
     suffix = words.pop() if len(words) > 2 and _JUNIOR.fullmatch(words[-1]) else ""
     last = len(words) - 1
-    start = next((index for index in range(1, last) if words[index].islower()), last)
+    # in a name in small letters, as "e. e. cummings" wrote his, initials are no particles
+    small = text.islower()
+    particles = (at for at in range(1, last) if words[at].islower() and not (small and words[at].endswith(".")))
+    start = next(particles, last)
     return Name(" ".join(words[:start]), " ".join(words[start:]).removesuffix(","), suffix, mark)
 
 
@@ -155,5 +160,7 @@ def _split(text: str, separator: re.Pattern[str]) -> list[str]:
         index += 1
     parts = [part.strip() for part in (*parts, text[start:])]
     if not all(parts):
-        raise ValueError("there is an empty name between two separators; remove one")
+        raise ValueError(
+            "there is an empty name between two separators; remove one, or put a name such as And in braces"
+        )
     return parts

@@ -6,6 +6,7 @@ import datetime
 import difflib
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from advgen.cv import legacy
 from advgen.cv.bibliography import person_key
+from advgen.cv.entities import decode_entities
 from advgen.cv.inline import safe_url
 from advgen.cv.labels import LANGUAGES, Words, span
 from advgen.cv.live_values import Document, Location, figures, load_text, merge, read
@@ -61,8 +63,8 @@ def _date(value: object) -> object:
         raise ValueError(f"is {_told(value)}; write a year from 1900 to 2100")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if type(value) is datetime.date:
-        return value.isoformat()
+    if type(day := _day(value)) is datetime.date:
+        return day.isoformat()
     if isinstance(value, str) and re.fullmatch(_MOMENT, value):
         return value
     raise ValueError(f"is {_told(value)}; write a year such as 2019, or 2019-09")
@@ -79,15 +81,31 @@ def _count(value: object) -> object:
 _MOMENT = r"(?:19|20)\d\d(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?"
 
 
+def _day(value: object) -> object:
+    """A day in quotes as YAML reads it without them; any other value as it is."""
+    if isinstance(value, datetime.datetime):
+        return value.date()
+    found = re.fullmatch(r"(\d{4})-(\d\d?)-(\d\d?)", value) if isinstance(value, str) else None
+    with suppress(ValueError):
+        return datetime.date(*map(int, found.groups())) if found else value
+    return value
+
+
+def _year(value: object) -> object:
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{4}", value) else value
+
+
 def _text(value: object) -> object:
-    return value.isoformat() if type(value) is datetime.date else str(value) if type(value) is int else value
+    day = _day(value)
+    return day.isoformat() if type(day) is datetime.date else str(value) if type(value) is int else value
 
 
 Text = Annotated[str, AfterValidator(_one_line)]
-Plain = Annotated[str, AfterValidator(_one_line), AfterValidator(_without_reference)]
+Plain = Annotated[str, AfterValidator(_one_line), AfterValidator(decode_entities), AfterValidator(_without_reference)]
+FilePath = Annotated[str, AfterValidator(_one_line), AfterValidator(_without_reference)]
 Url = Annotated[str, AfterValidator(safe_url)]
-Year = Annotated[int, Field(strict=True, ge=1900, le=2100)]
-Day = Annotated[datetime.date, Field(strict=True)]
+Year = Annotated[int, BeforeValidator(_year), Field(strict=True, ge=1900, le=2100)]
+Day = Annotated[datetime.date, BeforeValidator(_day), Field(strict=True)]
 Count = Annotated[int | str, BeforeValidator(_count)]
 
 
@@ -275,7 +293,7 @@ class Bibliography(_Section):
     """
 
     type: Literal["bibliography"]
-    file: Plain | None = None
+    file: FilePath | None = None
     types: list[Plain] = []
     tags: list[Plain] = []
     selected: bool = False
@@ -320,7 +338,7 @@ class Profile(_Model):
     paper: Literal["a4", "us-letter"] = "a4"
     theme: Literal["classic", "academic", "compact"] = "classic"
     fonts: list[Plain] = []
-    templates: Plain | None = None
+    templates: FilePath | None = None
     language: Literal["en", "de", "fr", "es", "it"] = "en"
     labels: dict[str, Plain] = {}
     style: Style = Style()
@@ -454,7 +472,7 @@ def _message(error: dict[str, Any], known: Location, document: Document, model: 
             given = _told(value.get("type") if isinstance(value, dict) else value)
             what = f"{key}.type is {given}; write entries, list, table, text or bibliography"
         case "date_type":
-            what = f"{key} is {given}, not a day; write it as 2025-01-31 without quotes"
+            what = f"{key} is {given}, not a day; write it as 2025-01-31"
         case "too_short":
             what = f"{key} is empty; write something or remove it"
         case "string_pattern_mismatch":

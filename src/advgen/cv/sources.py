@@ -6,16 +6,17 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from advgen.core.provenance import sha256_text
-from advgen.cv import bibliography, live_values
-from advgen.io.stamps import content
+from advgen.core.provenance import sha256_file, sha256_text
+from advgen.cv import bibliography, legacy, live_values
 
 
 def digest(path: Path) -> str:
-    """Digest of what YAML or BibTeX says, whatever its comments, order of keys and white space; else ``content``."""
+    """Digest of what YAML or BibTeX says, whatever its comments, order of keys and white space; else of its bytes."""
     with suppress(ValueError):
         if path.suffix in (".yaml", ".yml"):
-            return sha256_text(json.dumps(live_values.read(path).data, sort_keys=True, default=str))
+            data = live_values.read(path).data
+            # another generator's file shows some maps in their order
+            return sha256_text(json.dumps(data, sort_keys=not legacy.recognised(data), default=repr))
         if path.suffix == ".bib":
             return sha256_text(json.dumps(bibliography.fields(path)))
-    return content(path)
+    return sha256_file(path)

@@ -10,6 +10,8 @@ from typing import Any
 
 from pylatexenc import latex2text
 
+from advgen.cv.entities import TEX_SIGNS, entities_to_tex
+
 _SUBSCRIPTS = str.maketrans("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
 _SUPERSCRIPTS = str.maketrans("0123456789+-=()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
 _MATH = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])*)\$|\\ensuremath\s*\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
@@ -32,6 +34,7 @@ _SIGNS = {
     "varheart": "♥", "varheartsuit": "♥", "heartsuit": "♥", "spadesuit": "♠", "clubsuit": "♣", "diamondsuit": "♦",
     "S": "§", "P": "¶", "copyright": "©", "pounds": "£", "euro": "€", "SS": "ẞ", "slash": "/", "checkmark": "✓",
     "flqq": "«", "frqq": "»", "glqq": "„", "grqq": "“", "bigstar": "★", "faGithub": "", "xspace": "", "textcomma": ",",
+    "textasciicircum": "^",
 }  # fmt: skip
 # Journals as the Astrophysics Data System writes them.
 _SIGNS |= {
@@ -74,9 +77,10 @@ def decode(text: str, unknown: Callable[[str], None] | None = None) -> str:
     ``unknown`` is told each macro that is not known here, of which the argument is kept, or else the name; without
     ``unknown`` such a macro is an error too.
     """
+    text = entities_to_tex(text)
     if _PLACEHOLDER in text:
         raise ValueError("the private character U+E000 is not text; remove it")
-    text = _BOTH.sub(r"\1", text).replace(r"\&amp;", r"\&")  # as ACM's library exports it
+    text = _BOTH.sub(r"\1", text)
     text = _ACCENT.sub(lambda m: (m[2] or m[4]) + _ACCENTS[m[1]] + (m[3] or ""), text)
     if unknown is not None:
         text = _without_unknown(text, unknown)
@@ -92,6 +96,11 @@ def decode(text: str, unknown: Callable[[str], None] | None = None) -> str:
         raise ValueError("TeX that would lose a formula; write it in UTF-8")
     formulas = iter(math)
     return " ".join(re.sub(_PLACEHOLDER, lambda match: next(formulas), text).split())
+
+
+def encode(text: str) -> str:
+    """TeX, in UTF-8, for a plain text."""
+    return "".join(TEX_SIGNS.get(sign, sign) for sign in text)
 
 
 def _without_unknown(text: str, unknown: Callable[[str], None]) -> str:

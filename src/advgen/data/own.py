@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from advgen import registry
-from advgen.core.own_files import list_folder
+from advgen.core.image_files import (
+    Classes,
+    ImageFacts,
+    check_image,
+    describe_classes,
+    describe_images,
+    describe_skipped,
+    list_folder,
+    read_image,
+)
+from advgen.core.provenance import sha256_file
 from advgen.data.choice import choose
-from advgen.io.tables import read_images, read_table
+from advgen.io.tables import read_images, read_table, table_kind
 from advgen.specs.datasets import RawDataset
 
 Array = np.ndarray[Any, Any]
@@ -26,6 +35,7 @@ class Own(NamedTuple):
     """Images (N, C, H, W), uint8 or float32 in [0, 1], labels (N,) int64, what they are called, the classes' names.
 
     `indices` (N,) int64 are each image's place in the whole, of which they are a choice; `total` is how many there are.
+    `notes` are lines about a folder: which label each class has, what was skipped.
     """
 
     images: Array
@@ -33,17 +43,28 @@ class Own(NamedTuple):
     indices: Array
     names: tuple[str, ...]
     total: int
+    notes: tuple[str, ...] = ()
 
 
-def read_own(data: str, n: int | None = None, seed: int = 0, progress: Progress | None = None) -> Own:
+def read_own(
+    data: str,
+    n: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    classes: Classes = None,
+) -> Own:
     """All images of a data set, or a seeded choice of n, in order of their indices.
 
     `data` is a folder whose folders are the classes, an .npz file with the arrays `images` and `labels`, a Parquet file
     of ours, or the name of a data set (mnist, fashion_mnist: the test split). ValueError in one line for anything else.
+    Of a folder that is divided into train and test (or val), the test images are read. `classes` is for a folder alone:
+    the class folders in order of their labels, or a JSON file with ImageFolder's class_to_idx.
     """
     path = Path(data)
     if path.is_dir():
-        return _folder(path, n, seed, progress)
+        return _folder(path, n, seed, progress, classes)
+    if classes is not None:
+        raise ValueError(f"classes = {classes!r}: is for a folder of class folders, and {data} is none; leave it out")
     if path.suffix == ".npz":
         return _npz(path, n, seed)
     if path.suffix == ".parquet":
@@ -63,33 +84,46 @@ def named() -> list[str]:
     return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]
 
 
-def _folder(folder: Path, n: int | None, seed: int, progress: Progress | None) -> Own:
-    found = list_folder(folder)
+def _folder(folder: Path, n: int | None, seed: int, progress: Progress | None, classes: Classes) -> Own:
+    found = list_folder(folder, classes, "test")
     rows = _rows(len(found.paths), n, seed)
-    images = read_files([found.paths[row] for row in rows], progress)
+    images, facts = read_files([found.paths[row] for row in rows], progress=progress)
     labels = np.array(found.labels, np.int64)[rows]
-    return Own(images, labels, np.array(rows, np.int64), found.names, len(found.paths))
+    files = [
+        (found.paths[row], found.labels[row], sha256_file(found.paths[row]), one)
+        for row, one in zip(rows, facts, strict=True)
+    ]
+    notes = (
+        describe_classes(folder, found.names),
+        *describe_skipped(folder, found.skipped),
+        *describe_images(folder, files),
+    )
+    return Own(images, labels, np.array(rows, np.int64), found.names, len(found.paths), notes)
 
 
-def read_files(paths: Sequence[Path], progress: Progress | None = None) -> Array:
-    """Images of one size (N, C, H, W) uint8: one channel if all are grey, else three; ValueError names the file."""
+def read_files(
+    paths: Sequence[Path],
+    background: str = "white",
+    channels: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Array, list[ImageFacts]]:
+    """Images of one size (N, C, H, W) uint8, and what each file holds; ValueError names the file.
+
+    `channels` is 1, which refuses colours, 3, or None: one if all images are stored in grey.
+    """
     images: list[Array] = []
+    facts: list[ImageFacts] = []
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                images.append(np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB")))
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{path}: cannot be read as an image ({reason}); mend or remove it") from None
-        if images[-1].shape[:2] != images[0].shape[:2]:
-            sizes = " and ".join(f"{one.shape[0]}×{one.shape[1]}" for one in (images[0], images[-1]))
-            raise ValueError(f"{path}: images are of {sizes} pixels; bring all to one size")
+        image, found = read_image(path, background)
+        facts.append(found)
+        check_image(path, found, (paths[0], facts[0]), channels)
+        images.append(np.asarray(image))
         if progress is not None:
             progress(len(images), len(paths))
-    if all(image.ndim == 2 for image in images):
-        return np.stack(images)[:, None]
+    if (channels or max(one.channels for one in facts)) == 1:
+        return np.stack([image if image.ndim == 2 else image[:, :, 0] for image in images])[:, None], facts
     coloured = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2) for image in images]
-    return np.ascontiguousarray(np.stack(coloured).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(np.stack(coloured).transpose(0, 3, 1, 2)), facts
 
 
 def _npz(path: Path, n: int | None, seed: int) -> Own:
@@ -116,16 +150,18 @@ def as_images(images: Any, what: str = "images") -> Array:
     try:
         array = np.asarray(images)
     except ValueError:
-        raise ValueError(f"{what} of several sizes cannot be attacked; bring all to one size") from None
+        raise ValueError(f"{what} of several sizes cannot be used; bring all to one size") from None
+    if 0 in array.shape:
+        raise ValueError(f"{what} of shape {array.shape} are empty; give at least one image")
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise ValueError(f"{what} of {array.dtype} cannot be attacked; give uint8, or floats from 0 to 1")
+        raise ValueError(f"{what} of {array.dtype} cannot be used; give uint8, or floats from 0 to 1")
     if array.ndim == 3:
         array = array[:, None]
     if array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
         array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or 0 in array.shape:
+    if array.ndim != 4:
         shape = tuple(np.shape(images))
-        raise ValueError(f"{what} of shape {shape} cannot be attacked; give (images, channels, height, width)")
+        raise ValueError(f"{what} of shape {shape} cannot be used; give (images, channels, height, width)")
     return np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32))
 
 
@@ -144,7 +180,13 @@ def as_labels(labels: Any, what: str = "labels") -> Array:
 def _parquet(path: Path, n: int | None, seed: int) -> Own:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    table = read_table(path, "dataset")
+    table = read_table(path)
+    if table_kind(table) != "dataset":
+        kind = table_kind(table)
+        told = f"holds a {kind!r} table" if kind else "is no table of advgen, or pandas wrote it again without its kind"
+        raise ValueError(
+            f"{path}: {told}; give a file of results/datasets/, or an .npz with the arrays images and labels"
+        )
     index, labels = (table.column(name).to_numpy().astype(np.int64) for name in ("index", "label"))
     rows = _rows(len(labels), n, seed)
     names = tuple(str(label) for label in range(int(labels.max()) + 1))

@@ -13,11 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from errno import ENOSPC
 from logging import ERROR, WARNING, LogRecord
 from pathlib import Path
 from typing import Any, TextIO
 
 from advgen.core.paths import RESULTS
+from advgen.core.provenance import FULL, MAKE_ROOM
 from advgen.driver.runs import (
     JobState,
     Past,
@@ -43,6 +45,9 @@ VERDICT = Path(RESULTS) / "report" / "qa.md"
 FULL_LOG = "Complete log(s): "
 OURS = ("At least one job did not complete", "Exiting because a job execution failed")
 """What the end of a run says better."""
+
+FULL_DISK = re.compile(rf"({'|'.join(map(os.strerror, FULL))})(?:: '([^'\n]*)')?")
+"""How an error says that there is no more room, and for which file."""
 
 RED, YELLOW, DIM = "31", "33", "2"
 
@@ -70,7 +75,7 @@ class Console:
         self.logs: dict[int, str] = {}
         self.stats: dict[str, int] = {}
         self.planned: list[tuple[JobState, str]] = []
-        self.farewell = self.full_log = ""
+        self.farewell = self.full_log = self.full_disk = ""
         self.executing = self.interrupted = self.closed = False
         self.block = self.width = 0
         self.said = now()
@@ -138,15 +143,27 @@ class Console:
         job = self.run.jobs[log]
         self.say(self._dyed(f"FAILED {job.title} after {clock(job.seconds)}", RED))
         for path in record.log:
-            self.say(*(f"    {line}" for line in last_words(path)))
+            lines = last_words(path)
+            self.say(*(f"    {line}" for line in lines))
+            self._note_full_disk("\n".join(lines))
+        if not has_room():
+            self._note_full_disk(os.strerror(ENOSPC))
         self.say(f"  its log:  {' '.join(record.log)}", f"  by hand:  {command}")
         for name, value in record.aux.items():
             self.say(f"  {name}: {value}")
 
     def _trouble(self, record: LogRecord) -> None:
         text = record.getMessage().strip()
+        if self._note_full_disk(text):
+            return  # said once, when the run has ended
         if text and text != "None" and not (self.run.facts and any(one in text for one in OURS)):
             self.say(*(self._dyed(line, RED if record.levelno >= ERROR else YELLOW) for line in text.splitlines()))
+
+    def _note_full_disk(self, text: str) -> bool:
+        found = FULL_DISK.search(text)
+        if found and not self.full_disk:
+            self.full_disk = ": ".join(filter(None, (found[2], found[1])))
+        return found is not None
 
     def _remark(self, text: str) -> None:
         self.interrupted |= text.startswith(("Terminating processes", "Will exit after"))
@@ -174,12 +191,14 @@ class Console:
         self._erase()
         if self.dryrun and self.stats:
             self._dry_end()
-        if not self.run.facts:
-            return
-        self._event("ended")
-        if "all" not in self.quiet:
-            where = self.farewell or f"The full log, with every command: {self.full_log}"
-            self.say(*summary(self.run, self.past, self.interrupted), *flagged(self.run), where)
+        if self.run.facts:
+            self._event("ended")
+        if self.run.facts and "all" not in self.quiet:
+            self.say(*summary(self.run, self.past, self.interrupted), *flagged(self.run))
+            if not self.full_disk or self.full_log:  # else there is no log either
+                self.say(self.farewell or f"The full log, with every command: {self.full_log}")
+        if self.full_disk:
+            self.say(self._dyed(f"{self.full_disk}; {MAKE_ROOM}", RED))
 
     def tick(self) -> None:
         """Draw the block again, or through a pipe say what runs if nothing was said for long; show that we live."""
@@ -229,8 +248,8 @@ class Console:
         try:
             self.stream.write(text)
             self.stream.flush()
-        except (BrokenPipeError, ValueError):  # nobody reads any more: the run goes on
-            self.silent = True
+        except (OSError, ValueError) as error:  # nobody reads any more, or the disk is full: the run goes on
+            self.silent = getattr(error, "errno", None) not in FULL
 
     def _erase(self) -> None:
         if self.block:
@@ -252,6 +271,14 @@ class Console:
             inside = progress(job.log)[0]
             lines.append(f"  {job.title:<{width}}  {clock(self.now() - job.since):>7}  {inside}")
         return [self._dyed(line[: columns - 1].rstrip(), DIM) for line in lines]
+
+
+def has_room() -> bool:
+    """Whether a file can still be written where results lie, as far as the file system says."""
+    with suppress(OSError):
+        disk = os.statvfs(RESULTS)
+        return disk.f_bavail > 0 and (disk.f_favail > 0 or not disk.f_files)
+    return True
 
 
 def counted(words: Iterable[str]) -> str:

@@ -9,9 +9,10 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from advgen.core.paths import RESULTS
+from advgen.core.provenance import FULL, MAKE_ROOM
 
 _HELD: list[int] = []
 
@@ -26,14 +27,17 @@ def lock_results() -> None:
         path.parent.mkdir(exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        _stop(f"{path}: cannot be written ({error.strerror}); make {RESULTS}{os.sep} writable")
+        _stop_unwritable(path, error)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(handle, 100, 0).decode(errors="replace").strip() or "another process"
         _stop(f"another snakemake ({holder}) works in this folder; wait until it ends, or stop it")
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"process {os.getpid()}\n".encode(), 0)
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        _stop_unwritable(path, error)
     _HELD.append(handle)
 
 
@@ -49,10 +53,18 @@ def refuse_other_places(workflow: Any) -> None:
         sys.exit(f"{told}leave it out, and copy {here} when the run has ended")
     if workflow.modifier.path_modifier.replace_prefix(f"{RESULTS}/report", "output") != f"{RESULTS}/report":
         told = f"module advgen: prefix and replace_prefix: results come into {here} and nowhere else; leave them out, "
-        sys.exit(f"{told}and run a workflow with results of its own in another folder: snakemake --directory FOLDER")
+        sys.exit(
+            f"{told}and run a workflow with results of its own in another folder, with a copy of the files that the "
+            "study names: snakemake --directory FOLDER"
+        )
 
 
-def _stop(message: str) -> None:
+def _stop_unwritable(path: Path, error: OSError) -> NoReturn:
+    remedy = MAKE_ROOM if error.errno in FULL else f"make {RESULTS}{os.sep} writable"
+    _stop(f"{path}: cannot be written ({error.strerror}); {remedy}")
+
+
+def _stop(message: str) -> NoReturn:
     """End now: an exception inside onstart would be printed with a traceback."""
     print(message, file=sys.stderr, flush=True)
     os._exit(1)

@@ -83,7 +83,7 @@ def _cause(job: PlannedJob, made_again: set[str]) -> Due | None:
     written = min(os.stat(path).st_mtime for path in outputs)
     sums = record.get("input_checksums") or {}
     for path in read:
-        if path in made_again:
+        if path in made_again or os.path.relpath(path) in job.task.input_digests():
             continue
         if os.stat(path).st_mtime > written and sums.get(path) != f"sha256:{sha256_file(Path(path))}":
             return Due(job, "inputs changed")

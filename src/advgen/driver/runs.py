@@ -346,7 +346,8 @@ class Record:
     """The record of a run, written event by event."""
 
     def __init__(self) -> None:
-        FOLDER.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # without a record, a run only lacks its times
+            FOLDER.mkdir(parents=True, exist_ok=True)
         total = 0
         for old in reversed(records()):
             total += old.stat().st_size

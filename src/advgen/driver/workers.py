@@ -33,8 +33,12 @@ def start(jobs: int) -> None:
         return
     import subprocess
 
-    os.makedirs(os.path.dirname(LOG), exist_ok=True)
-    with open(LOG, "w") as log:
+    try:
+        os.makedirs(os.path.dirname(LOG), exist_ok=True)
+        log = open(LOG, "w")  # noqa: SIM115 - closed below
+    except OSError:  # the first job says why nothing can be written
+        return
+    with log:
         subprocess.Popen(
             [sys.executable, "-m", "advgen.server"],
             stdin=subprocess.PIPE,

@@ -66,7 +66,9 @@ class Job(Generic[T]):
     @cached_property
     def digests(self) -> dict[str, str]:
         """Digest of what each input holds, by its path relative to the working folder."""
-        return {os.path.relpath(path): content(path) for paths in self.inputs.values() for path in paths}
+        known = self.spec.input_digests()
+        read = [(os.path.relpath(path), path) for paths in self.inputs.values() for path in paths]
+        return {name: known[name] if name in known else content(path) for name, path in read}
 
     @cached_property
     def stamp(self) -> Stamp:

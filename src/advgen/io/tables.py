@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,21 @@ def read_images(table: pa.Table, column: str = "image") -> np.ndarray[Any, Any]:
     chunks = [_chunk_bytes(chunk, dtype) for chunk in table.column(column).chunks]
     flat = np.concatenate(chunks) if chunks else np.empty(0, dtype)
     return flat.reshape(table.num_rows, *shape)
+
+
+def read_bare_images(images: Sequence[bytes | None], shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
+    """Images (rows, channels, height, width) from their bytes alone: a byte per number is uint8, four are float32.
+
+    For columns that another library wrote again, which keep an image's bytes and drop its shape. ValueError if it does
+    not fit.
+    """
+    sizes = {0 if image is None else len(image) for image in images}
+    dtypes = {math.prod(shape) * dtype.itemsize: dtype for dtype in map(np.dtype, ("uint8", "float32"))}
+    if len(sizes) > 1 or not sizes <= dtypes.keys():
+        lengths = " or ".join(map(str, sorted(sizes)))
+        raise ValueError(f"shape = {shape}: does not fit images of {lengths} bytes, which are uint8 or float32")
+    dtype = dtypes[sizes.pop()] if sizes else np.dtype(np.uint8)
+    return np.frombuffer(b"".join(image or b"" for image in images), dtype).reshape(len(images), *shape)
 
 
 def _chunk_bytes(chunk: pa.Array, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from advgen.metrics.chance import CONFIDENCE, LEAST_N, NET
+from advgen.metrics.chance import CONFIDENCE, FEWEST, NET
 from advgen.metrics.intervals import paired_difference
 from advgen.metrics.lines import straightness
 from advgen.metrics.paths import halfway, largest_steps
-from advgen.metrics.sanity import Check, Test, binary_difference, statistical, tested
+from advgen.metrics.sanity import INTERVAL, Check, Test, binary_difference, statistical, tested
 
 
 def check_baselines(tables: Mapping[str, pa.Table]) -> list[Check]:
@@ -246,11 +246,12 @@ def _beaten(check: str, subject: str, ours_N: Any, baseline_N: Any, unit: str) -
 
 
 def _below(check: str, subject: str, difference: tuple[float, float, float], n: int, unit: str) -> Check:
-    """A difference from a baseline that must be negative, by its interval; with too few examples by its sign."""
+    """A difference from a baseline that must be negative, by its interval."""
     estimate, low, high = difference
     detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}] from the baseline, n = {n}"
-    holds = (estimate if n < LEAST_N else high) < 0
-    return statistical(check, subject, holds, detail, n, "warning", estimate=estimate, low=low, high=high)
+    if high >= 0 and n >= FEWEST:
+        detail += "; worse than the baseline" if low > 0 else f"; inconclusive: {INTERVAL} includes 0"
+    return statistical(check, subject, high < 0, detail, n, "warning", estimate=estimate, low=low, high=high)
 
 
 BASELINES: dict[tuple[str, ...], tuple[Test, ...]] = {

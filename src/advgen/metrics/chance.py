@@ -6,8 +6,10 @@ import pandas as pd
 
 from advgen.metrics.intervals import wilson
 
+FEWEST = 30
+"""Examples from which on intervals decide, and evaluations may be called sound."""
 LEAST_N = 200
-"""Examples from which on intervals decide."""
+"""Examples from which on a number without an interval decides."""
 CONFIDENCE = 0.999
 NET = ["source", "source_seed"]
 
@@ -25,13 +27,22 @@ def commonest(labels: pd.Series) -> float:
 def has_learnt(images: pd.DataFrame) -> bool:
     """Whether one net names several classes, and more often the right one than naming the commonest would.
 
-    With enough images by the interval; images of one class tell nothing.
+    That is at least 1 / K of K classes. By the interval, but with fewer than 30 images by the accuracy alone; images of
+    one class tell nothing.
     """
     right, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
     if images["label"].nunique() < 2:
         return True
-    least = right / n if n < LEAST_N else wilson(right, n, CONFIDENCE)[0]
+    least = right / n if n < FEWEST else wilson(right, n, CONFIDENCE)[0]
     return bool(images["predicted_clean"].nunique() > 1 and least > commonest(images["label"]))
+
+
+def insufficient(labels: pd.Series) -> str:
+    """Why so few images, or such images, show nothing about a net; empty if they may."""
+    n = len(labels)
+    if n < FEWEST:
+        return f"{n} {'image' if n == 1 else 'images'}, at least {FEWEST} are needed"
+    return "all images are of one class, at least 2 are needed" if labels.nunique() < 2 else ""
 
 
 def at_chance(examples: pd.DataFrame) -> list[tuple[str, int]]:

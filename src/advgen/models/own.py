@@ -46,11 +46,23 @@ _FORMULA = re.compile(r"(?!.*(__|\b[a-z_]\w*\s*\())(\w|[-+*/(),<>=&|~ ]|\d\.\d|'
 """What torch may evaluate: numbers, names, and functions with a capital letter; Python's own have a small one."""
 
 
+QUANTIZED = (
+    "the model is quantised (int8), so there are no gradients at its pixels; attack the float model that it was made "
+    "from, and give this one the adversarial images"
+)
+
+
+class UnusableOutput(ValueError):
+    """A model returns what no attack can use, or cannot give a gradient; the message says what to do."""
+
+
 class Own(nn.Module):
     """A classifier with what prepares its inputs: it takes images (B, C, H, W) in [0, 1] and gives logits (B, K).
 
     Pixels are stretched from [0, 1] to `bounds`, then `mean` is subtracted and the rest divided by `std`, each a number
     or one for each channel. Where nothing leads from the logits back to the pixels, the gradient is zero, not missing.
+
+    A model may change its input in place, compute in float64, or return its logits as `.logits` or `["logits"]`.
     """
 
     def __init__(
@@ -69,10 +81,16 @@ class Own(nn.Module):
         self.register_buffer("mean", subtracted.to(device_of(net)), persistent=False)
         self.register_buffer("std", divisor.to(device_of(net)), persistent=False)
         self.stretched, self.standardised = (self.low, high) != (0, 1), mean is not None or std is not None
+        self.is_double, self.is_quantized = _computes_in(net, torch.float64), _is_quantized(net)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Logits (B, K), or whatever the net gives."""
+        """Logits (B, K); ValueError if a gradient is wanted and a quantised net cannot have one."""
         given_BCHW = x_BCHW
+        needs_gradient = torch.is_grad_enabled() and given_BCHW.requires_grad
+        if needs_gradient and self.is_quantized:
+            raise UnusableOutput(QUANTIZED)
+        # a copy, which the net may change in place
+        x_BCHW = x_BCHW.double() if self.is_double and x_BCHW.dtype != torch.float64 else x_BCHW.clone()
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, x_BCHW.shape[1]):
                 raise ValueError(f"{name} has {len(values)} numbers for {x_BCHW.shape[1]} channels; give one for each")
@@ -80,14 +98,50 @@ class Own(nn.Module):
             x_BCHW = self.low + self.width * x_BCHW
         if self.standardised:
             x_BCHW = (x_BCHW - self.mean) / self.std
-        logits_BK: Tensor = self.net(x_BCHW)
-        if torch.is_grad_enabled() and given_BCHW.requires_grad and not _leads_back(logits_BK):
+        logits_BK = _logits(self.net(x_BCHW))
+        if logits_BK.dtype == torch.float64:
+            logits_BK = logits_BK.to(given_BCHW.dtype)
+        if needs_gradient and not logits_BK.requires_grad and logits_BK.ndim == 2:
             return logits_BK + 0 * given_BCHW.flatten(1).sum(1, keepdim=True)
         return logits_BK
 
 
-def _leads_back(logits_BK: Any) -> bool:
-    return not isinstance(logits_BK, Tensor) or logits_BK.requires_grad or logits_BK.ndim != 2
+def _logits(output: Any) -> Tensor:
+    """The logits in what a model returns; UnusableOutput, which says how to wrap it, if there are none."""
+    found = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", output)
+    if isinstance(found, tuple) and len(found) == 1:
+        found = found[0]
+    if not isinstance(found, Tensor):
+        keys = f" with {', '.join(map(str, output))}" if isinstance(output, Mapping) else ""
+        place = repr(next(iter(output))) if isinstance(output, Mapping) and output else "0"
+        raise UnusableOutput(
+            f"the model returns an output of type {type(output).__name__}{keys}; "
+            f"wrap it in a module whose forward returns the logits alone, such as self.net(x)[{place}]"
+        )
+    if found.ndim == 1 or found.shape[1:] == (1,):
+        raise UnusableOutput(
+            "the model returns one number per image; if that is the logit z of class 1 of two, before any sigmoid, "
+            "wrap it in a module whose forward returns torch.stack([0 * z.flatten(), z.flatten()], 1)"
+        )
+    return found
+
+
+def _computes_in(net: nn.Module, dtype: torch.dtype) -> bool:
+    """Whether all weights of a model, or all its buffers if it has no weights, have a floating-point type."""
+    for tensors in (net.parameters(), net.buffers()):
+        if found := {one.dtype for one in tensors if one.is_floating_point()}:
+            return found == {dtype}
+    return False
+
+
+def _is_quantized(net: nn.Module) -> bool:
+    """Whether a part of a model computes with quantised weights, for which torch has no gradients."""
+    if isinstance(net, torch.jit.ScriptModule):
+        try:
+            return "quantized::" in str(net.inlined_graph)
+        except RuntimeError:  # no forward
+            return False
+    return ".quantized." in f"{type(net).__module__}." or any(map(_is_quantized, net.children()))
 
 
 def _channels(name: str, values: Channels, default: float) -> Tensor:

@@ -10,6 +10,7 @@ from advgen.specs.base import (
     Count,
     Fraction,
     Index,
+    LearningRate,
     NonNegative,
     Positive,
     Shape,
@@ -53,6 +54,10 @@ class AttackSpec(Spec):
     def members(self) -> dict[str, AttackSpec]:
         """The attacks by name that it runs one after the other, if it is made of others; then it notes who did it."""
         return {}
+
+    def stays_in_box(self) -> bool:
+        """Whether its images keep to [0, 1]; if not, they serve transfer studies alone and no robustness number."""
+        return True
 
     def others(self) -> int:
         """How many images that are not attacked it learns from first, if any."""
@@ -149,7 +154,7 @@ class PgdAttack(TargetedAttack):
     )
     restarts: Count = Field(1, description="random starts; a point counts as safe only if all fail")
     random_start: bool = Field(True, description="start at a random point of the ball")
-    loss: Literal["cross_entropy", "margin", "dlr"] = Field(
+    loss: Literal["cross_entropy", "normalized_cross_entropy", "margin", "dlr"] = Field(
         "cross_entropy",
         description="what is climbed: cross-entropy, the margin of Carlini and Wagner, or the difference of logits "
         "ratio of Croce and Hein",
@@ -194,7 +199,9 @@ class ApgdAttack(TargetedAttack):
     norm: Literal["linf", "l2", "l1"] = Field("linf", description="norm of the ball")
     steps: Count = Field(100, description="gradient steps from each start")
     restarts: Count = Field(1, description="random starts; a point counts as safe only if all fail")
-    loss: Literal["cross_entropy", "margin", "dlr"] = Field("cross_entropy", description="what is climbed, as in pgd")
+    loss: Literal["cross_entropy", "normalized_cross_entropy", "margin", "dlr"] = Field(
+        "cross_entropy", description="what is climbed, as in pgd"
+    )
     targets: Count | None = Field(
         None,
         description="climb the loss towards each of so many likeliest wrong classes, one after the other, until one "
@@ -359,6 +366,28 @@ class FmnAttack(MinimumNormAttack, TargetedAttack):
         )
 
 
+class FabAttack(MinimumNormAttack):
+    """The smallest change, by projections onto linearised boundaries inside the box (Croce and Hein 2020)."""
+
+    kind: Literal["fab"] = Field(description="fast adaptive boundary attack, L∞, L2 or L1")
+    norm: Literal["linf", "l2", "l1"] = Field("l2", description="norm of the change that is made small")
+    steps: Count = Field(100, description="gradient steps towards each class")
+    targets: Count = Field(9, description="likeliest wrong classes towards which it walks, one after the other")
+    within: NonNegative = Field(
+        0.0, description="stop working on an image once it is fooled by so small a change; 0: seek the smallest"
+    )
+
+    def threat(self) -> Threat:
+        return Threat(
+            norm=self.norm,
+            eps=None,
+            steps=self.steps,
+            restarts=self.targets,
+            access="white-box",
+            loss="targeted margin",
+        )
+
+
 class JsmaAttack(MinimumNormAttack, TargetedAttack):
     """Pixels changed to the extreme one pair after the other, by a saliency map (Papernot et al. 2016)."""
 
@@ -379,7 +408,7 @@ class CarliniWagnerAttack(MinimumNormAttack, TargetedAttack):
     kind: Literal["carlini_wagner"] = Field(description="Carlini and Wagner's L2 attack")
     steps: Count = Field(200, description="Adam steps for each c")
     searches: Count = Field(5, description="values of c tried for each image")
-    lr: Positive = Field(0.05, description="Adam learning rate in tanh space")
+    lr: LearningRate = Field(0.05, description="Adam learning rate in tanh space")
     confidence: NonNegative = Field(0.0, description="margin that the wrong class must reach")
     initial_c: Positive = Field(0.1, description="first weight of the margin")
     early_stopping: bool = Field(
@@ -399,16 +428,26 @@ class CarliniWagnerAttack(MinimumNormAttack, TargetedAttack):
 
 
 class SquareAttack(AttackSpec):
-    """Random squares of ±eps, kept when they raise the loss; sees scores alone (Andriushchenko et al. 2020)."""
+    """Changes of random squares, kept when they raise the loss; sees scores alone (Andriushchenko et al. 2020)."""
 
-    kind: Literal["square"] = Field(description="Square attack, L∞, from scores alone")
-    eps: Size = Field(0.3, description="largest change of a pixel, on the [0, 1] scale")
+    kind: Literal["square"] = Field(description="Square attack, L∞, L2 or L1, from scores alone")
+    eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    norm: Literal["linf", "l2", "l1"] = Field("linf", description="norm of the ball")
     queries: Count = Field(1000, description="most queries per image")
     initial: Annotated[float, Field(gt=0, le=1)] = Field(0.8, description="share of the image in the first squares")
 
+    @model_validator(mode="after")
+    def _goes_together(self) -> SquareAttack:
+        check_ball(self.norm, self.eps, 0.0)
+        return self
+
+    def check(self, shape: Shape, classes: int) -> None:
+        if self.norm != "linf":
+            check_radius("eps", self.eps, shape, self.norm)
+
     def threat(self) -> Threat:
         return Threat(
-            norm="linf",
+            norm=self.norm,
             eps=self.eps,
             steps=self.queries,
             access="score-based",
@@ -437,11 +476,14 @@ class EnsembleAttack(AttackSpec):
     effort: Literal["standard", "quick"] = Field(
         "standard",
         description="standard: APGD on the cross-entropy and on the difference of logits ratio, APGD towards the "
-        "likeliest wrong classes, FMN and in L∞ Square; quick: a tenth of its cost, on images whose label came near to "
-        "losing its lead",
+        "likeliest wrong classes, FAB and Square; quick: a small part of its cost, APGD with fewer steps on images "
+        "whose label came near to losing its lead, and in L2 and L1 FAB with fewer",
     )
-    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
+    norm: Literal["linf", "l2", "l1"] = Field("linf", description="norm of the ball")
     eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
+    queries: Count = Field(
+        5000, description="standard: most queries of Square for each image that the other attacks leave correct"
+    )
 
     @model_validator(mode="after")
     def _goes_together(self) -> EnsembleAttack:
@@ -454,20 +496,22 @@ class EnsembleAttack(AttackSpec):
         def apgd(**keys: Any) -> ApgdAttack:
             return ApgdAttack(kind="apgd", eps=self.eps, norm=self.norm, **keys)
 
+        def fab(**keys: Any) -> FabAttack:
+            return FabAttack(kind="fab", norm=self.norm, within=self.eps, **keys)
+
+        # every member gives the same examples whatever the scale of the logits is
+        first = apgd(loss="normalized_cross_entropy", steps=8 if self.effort == "quick" else 100)
         if self.effort == "quick" and self.norm == "linf":
-            return {"APGD-CE": apgd(steps=8), "APGD-T": apgd(loss="margin", steps=20, targets=2)}
+            return {"APGD-CE": first, "APGD-T": apgd(loss="margin", steps=20, targets=2)}
         if self.effort == "quick":
-            fmn = FmnAttack(kind="fmn", norm=self.norm, within=self.eps, step_size=3.0, steps=20)
-            return {"APGD-CE": apgd(steps=8), "APGD-CE, longer": apgd(steps=20), "FMN": fmn}
-        found: dict[str, AttackSpec] = {
-            "APGD-CE": apgd(),
+            return {"APGD-CE": first, "APGD-margin": apgd(loss="margin", steps=20), "FAB": fab(steps=30, targets=3)}
+        return {
+            "APGD-CE": first,
             "APGD-DLR": apgd(loss="dlr" if classes >= LEAST_FOR_DLR else "margin"),
             "APGD-T": apgd(loss="margin", steps=60, targets=5),
-            "FMN": FmnAttack(kind="fmn", norm=self.norm, within=self.eps, step_size=3.0, steps=50),
+            "FAB": fab(steps=50, targets=5) if self.norm == "linf" else fab(),
+            "Square": SquareAttack(kind="square", norm=self.norm, eps=self.eps, queries=self.queries),
         }
-        if self.norm == "linf":
-            found["Square"] = SquareAttack(kind="square", eps=self.eps, queries=150)
-        return found
 
     def check(self, shape: Shape, classes: int) -> None:
         for member in self.members(classes).values():
@@ -538,8 +582,16 @@ class SpatialAttack(AttackSpec):
 class GaussianNoise(AttackSpec):
     """Gaussian noise of a given RMS: the control that every attack must beat."""
 
-    kind: Literal["gaussian_noise"] = Field(description="Gaussian noise, clipped to the box; no gradient is used")
+    kind: Literal["gaussian_noise"] = Field(description="Gaussian noise; no gradient is used")
     sd: Fraction = Field(0.3, description="standard deviation, on the [0, 1] scale of pixels")
+    clipped: bool = Field(
+        True,
+        description="clip to [0, 1], which brightens black pixels by 0.4 sd on average; false: as published noise, in "
+        "transfers alone",
+    )
+
+    def stays_in_box(self) -> bool:
+        return self.clipped
 
     def threat(self) -> Threat:
         return Threat(norm="none", eps=self.sd, steps=0, access="none")

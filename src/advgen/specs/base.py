@@ -13,8 +13,9 @@ from pydantic_core import CoreSchema
 
 MOST = 1_000_000
 """No count of a study is larger: ten times what any experiment here could want."""
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=MOST)]
+NonNegative = Annotated[float, Field(ge=0, le=MOST)]
+LearningRate = Annotated[float, Field(gt=0, le=100)]
 Epochs = Annotated[float, Field(gt=0, le=MOST)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=MOST)]

@@ -244,7 +244,8 @@ class OwnDataset(DatasetSpec):
         None, description="where the test images are; null: `test_share` of the others"
     )
     test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="share of the images that become the test split, a fixed choice"
+        0.2,
+        description="share of the images that become the test split, a fixed choice, if no test images are given",
     )
     train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
     test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
@@ -253,10 +254,24 @@ class OwnDataset(DatasetSpec):
 class FolderDataset(OwnDataset):
     """A folder with a folder of images for each class, as torchvision's ImageFolder; PNG, JPEG and others, one size.
 
-    Classes are in the order of their folders' names. Images are grey if all of them are, else in colour.
+    Labels are those of ImageFolder, which sorts the class folders as text: "10" comes before "2". If the folder has
+    `train` and `test` (or `val`) folders of class folders, these are the splits. Images are turned as their EXIF
+    orientation says. Grey values of 16 or 32 bits are scaled by the range of their type; floats must be from 0 to 1.
+    Hidden files and other formats are skipped and named.
     """
 
     kind: Literal["folder"] = Field(description="a folder of class folders")
+    classes: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=2)] | None = Field(
+        None,
+        description="the class folders in order of their labels, or a JSON file with a map of folder to label, such as "
+        "ImageFolder's class_to_idx; null: sorted as text",
+    )
+    background: Literal["white", "black"] = Field("white", description="what transparent pixels are set on")
+    channels: Literal[1, 3] | None = Field(
+        None,
+        description="1: grey, and an image with colours is refused; 3: colour, grey images in three equal channels; "
+        "null: 1 if all images are stored in grey, else 3",
+    )
 
 
 class NpzDataset(OwnDataset):

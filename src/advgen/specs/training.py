@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from advgen.specs.base import Count, Epochs, Fraction, NonNegative, Positive, Spec, WrongValue
+from advgen.specs.base import Count, Epochs, Fraction, LearningRate, NonNegative, Positive, Spec, WrongValue
 
 
 class ClassifierTraining(Spec):
@@ -15,7 +15,7 @@ class ClassifierTraining(Spec):
     epochs: Epochs = Field(5.0, description="passes over the training images")
     batch: Count = Field(100, description="images per step")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd uses momentum 0.9")
-    lr: Positive = Field(1e-3, description="learning rate")
+    lr: LearningRate = Field(1e-3, description="learning rate")
     weight_decay: NonNegative = Field(0.0, description="L2 penalty on the weights")
     decay: bool = Field(True, description="cosine decay of the learning rate to zero")
     shift: Annotated[int, Field(ge=0, le=16)] = Field(
@@ -29,7 +29,7 @@ class EncoderTraining(Spec):
 
     steps: Count = Field(1000, description="batches of fresh samples")
     batch: Count = Field(128, description="samples per batch")
-    lr: Positive = Field(1e-3, description="Adam learning rate")
+    lr: LearningRate = Field(1e-3, description="Adam learning rate")
 
 
 class GanTraining(Spec):
@@ -41,8 +41,8 @@ class GanTraining(Spec):
     )
     epochs: Epochs = Field(10.0, description="passes over the training images")
     batch: Count = Field(128, description="images per step")
-    lr_generator: Positive = Field(1e-4, description="Adam learning rate of the generator")
-    lr_discriminator: Positive = Field(4e-4, description="Adam learning rate of the discriminator")
+    lr_generator: LearningRate = Field(1e-4, description="Adam learning rate of the generator")
+    lr_discriminator: LearningRate = Field(4e-4, description="Adam learning rate of the discriminator")
     beta1: Fraction = Field(0.5, description="Adam's first-moment decay, both networks")
     generator_steps: Count = Field(1, description="generator updates per batch (the report's gs)")
     discriminator_steps: Count = Field(1, description="discriminator updates per batch (the report's ds)")
@@ -55,7 +55,7 @@ class GanTraining(Spec):
     real_label: Annotated[float, Field(gt=0.5, le=1)] = Field(
         1.0, description="target for real images; 0.9 is one-sided label smoothing"
     )
-    r1: Annotated[float, Field(ge=0)] = Field(
+    r1: NonNegative = Field(
         0.0, description="weight of R1, a penalty on the discriminator's gradient at real images; 0: none"
     )
     r1_every: Count = Field(8, description="steps from one such penalty to the next, which counts so many times")
@@ -102,5 +102,5 @@ class AutoencoderTraining(Spec):
 
     epochs: Epochs = Field(20.0, description="passes over the training images")
     batch: Count = Field(128, description="images per step")
-    lr: Positive = Field(1e-3, description="Adam learning rate")
+    lr: LearningRate = Field(1e-3, description="Adam learning rate")
     moments: MomentMatching | None = Field(None, description="moment matching of the latent vectors; null: none")

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from advgen.core import catalog
 from advgen.core.definitions import Study
-from advgen.core.own_files import own_facts
+from advgen.core.own_files import own_facts, print_notes_once
 from advgen.specs.base import WrongValue
 from advgen.specs.datasets import DerivedDataset, OwnDataset
 from advgen.study.errors import allowed, fail, short
@@ -28,6 +28,7 @@ def check(study: Study, source: Source) -> None:
         _check_references,
         _check_bases,
         _check_attacks,
+        _check_unclipped,
         _check_shown,
     ):
         one(study, source)
@@ -42,6 +43,10 @@ def _check_own_files(study: Study, source: Source) -> None:
         if isinstance(spec, OwnDataset):
             try:
                 own_facts(spec)
+                print_notes_once(spec)
+            except WrongValue as error:
+                message = f" = {short(error.value)}: {error.message}"
+                raise fail(source, ("datasets", name, error.key), message) from None
             except ValueError as error:
                 key = "test_path" if spec.test_path and str(error).startswith(spec.test_path) else "path"
                 raise fail(source, ("datasets", name, key), f" = {getattr(spec, key)!r}: {error}") from None
@@ -136,6 +141,14 @@ def _check_attacks(study: Study, source: Source) -> None:
                 if others and others > left:
                     message = f" = {others}: {dataset!r} has {left} test images that are not attacked; lower it"
                     raise fail(source, ("attacks", name, "images"), message)
+
+
+def _check_unclipped(study: Study, source: Source) -> None:
+    """Refuse an attack whose images leave [0, 1] where its numbers would stand for robustness."""
+    for path, families, name in named(study):
+        if families == ("attacks",) and path[0] != "transfers" and not study.attacks[name].stays_in_box():
+            message = f" = {short(name)}: its images leave [0, 1], and only transfers may use it"
+            raise fail(source, path, f"{message}; name an attack with clipped: true")
 
 
 def _check_shown(study: Study, source: Source) -> None:

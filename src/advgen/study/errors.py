@@ -42,9 +42,16 @@ def fail(source: Source, path: tuple[Any, ...], message: str) -> ConfigError:
     return ConfigError(f"{source.at(path)}{_dotted(path)}{message}")
 
 
-def explain(error: ValidationError, source: Source, tree: type[BaseModel]) -> str:
-    """The first of pydantic's errors in our words, and how many more there are."""
+def explain(error: ValidationError, source: Source, tree: type[BaseModel], at: tuple[Any, ...] = ()) -> str:
+    """The first of pydantic's errors in our words, and how many more there are.
+
+    With `at`, only errors of the value at that path count, not those of what goes with it; empty if there are none.
+    """
     errors = [one for one in error.errors(include_url=False) if one["type"] != "default_factory_not_called"]
+    if at:
+        errors = [one for one in errors if _real_path(one["loc"], tree)[0][: len(at)] == at and not _is_conflict(one)]
+        if not errors:
+            return ""
     first, [path, *others] = errors[0], dict.fromkeys(_real_path(one["loc"], tree)[0] for one in errors)
     _, model, annotation = _real_path(first["loc"], tree)
     kind, value = first["type"], first.get("input")
@@ -88,6 +95,10 @@ def explain(error: ValidationError, source: Source, tree: type[BaseModel]) -> st
     more = f"\n(and {len(others)} more like it)" if others else ""
     where = f"{_dotted(path)}{message}" if path else message.removeprefix(": ").strip()
     return f"{source.at(path)}{where}{more}"
+
+
+def _is_conflict(error: Any) -> bool:
+    return error["type"] == "value_error" and not isinstance(error["ctx"]["error"], UnknownName)
 
 
 BOUNDS = {

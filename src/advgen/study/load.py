@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from advgen.core import definitions, own_files, plugins
 from advgen.core.errors import ConfigError
 from advgen.study.checks import check
-from advgen.study.errors import explain, fail
-from advgen.study.sweeps import Varied, expand_sweeps, selected, values
+from advgen.study.errors import explain, fail, nearest
+from advgen.study.sweeps import Varied, expand_sweeps, overridden, selected, values
 from advgen.study.tree import FAMILIES, SWEPT, Study
 from advgen.study.yaml import DEFAULT_STUDY, Source, plain, read_yaml
 
@@ -40,9 +40,11 @@ def load_study(config: Mapping[str, Any] | None = None, files: Iterable[str | Pa
     whole = {key: value for key, value in config.items() if key != "study"}
     if whole and (holder := _holder(plain(whole), files)):
         config = {"study": config.get("study", holder)}
+    elif whole:
+        _check_keys(whole, "study" in config)
     if set(config) <= {"study"}:
         path = config.get("study", DEFAULT_STUDY)
-        if not isinstance(path, str):
+        if not isinstance(path, str) or not path:
             raise ConfigError(f"--config study={path!r}: must be the path of a study, e.g. study={DEFAULT_STUDY}")
         return load_file(Path(path))
     if "study" in config:
@@ -51,6 +53,20 @@ def load_study(config: Mapping[str, Any] | None = None, files: Iterable[str | Pa
     source = Source("the config given to Snakemake", {})
     _load_plugins(config, source, Path())
     return _check(plain(config), source, None, ())
+
+
+def _check_keys(config: Mapping[str, Any], names_study: bool) -> None:
+    """ConfigError at a key that is neither `study` nor one of a study, or if a few keys stand for a whole study."""
+    usual = f"name a study: --config study={DEFAULT_STUDY}"
+    for key in config:
+        if key not in Study.model_fields:
+            shown = key if key.isprintable() else repr(key)
+            raise ConfigError(f"--config {shown}=…: unknown key{nearest(key, ['study', *Study.model_fields])}; {usual}")
+    if "datasets" not in config and not names_study:
+        key = next(iter(config))
+        raise ConfigError(
+            f"--config {key}=…: is one key of a study, which needs datasets, too; edit a study, and {usual}"
+        )
 
 
 def _holder(study: dict[str, Any], files: Iterable[str | Path]) -> str | None:
@@ -106,8 +122,10 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, files: tuple[str, ...]) -> Loaded:
     own_files.forget()
+    written = data
     data, source, sweeps, varied = expand_sweeps(data, source)
     study = _validated(data, source)
+    _check_overridden(written, data, source)
     if sweeps:
         study = _validated(selected(data, study, sweeps), source)
     check(study, source)
@@ -117,6 +135,17 @@ def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, fil
         members = sweeps if family in SWEPT else {}
         roots[family] = tuple(member for name in named for member in members.get(name, (name,)))
     return Loaded(study=study, roots=roots, files=files, varied=values(study, varied), source=source)
+
+
+def _check_overridden(written: dict[str, Any], data: dict[str, Any], source: Source) -> None:
+    """Refuse a value in a definition that its sweep replaces everywhere, so that nothing else would check it."""
+    for path, definition in overridden(written):
+        family, name, *_ = path
+        try:
+            Study.model_validate({**data, family: {**data[family], name: definition}})
+        except ValidationError as error:
+            if message := explain(error, source, Study, path):
+                raise ConfigError(message) from None
 
 
 def _validated(data: dict[str, Any], source: Source) -> definitions.Study:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -73,6 +73,39 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
             sweeps[str(name)] = tuple(made)
         expanded[family] = members
     return Expanded(expanded, Source(source.name, source.lines, swept), sweeps, varied)
+
+
+def overridden(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Each value that a sweep replaces: its path, and the definition that keeps it, with all else that is swept.
+
+    `data` is a study whose sweeps could be expanded.
+    """
+    for family in SWEPT:
+        definitions = data.get(family)
+        for name, definition in definitions.items() if isinstance(definitions, dict) else ():
+            if not isinstance(definition, dict) or "sweep" not in definition:
+                continue
+            rest = {key: value for key, value in definition.items() if key != "sweep"}
+            for key in definition["sweep"]:
+                if (replaced := _replaced(rest, str(key).split("."))) is None:
+                    continue
+                kept = rest
+                for other, values in definition["sweep"].items():
+                    if other != key:
+                        first = next(iter(values.values() if isinstance(values, dict) else values))
+                        kept = _with(kept, str(other).split("."), first)
+                yield (family, str(name), *replaced), kept
+
+
+def _replaced(definition: Any, keys: list[str]) -> tuple[str, ...] | None:
+    """The path of the value that a swept key replaces, or of one above it that holds no keys; None if there is none."""
+    for place, key in enumerate(keys):
+        if not isinstance(definition, dict):
+            return None if isinstance(definition, str) else tuple(keys[:place])
+        if key not in definition:
+            return None
+        definition = definition[key]
+    return tuple(keys)
 
 
 def _axes(sweep: Any, path: tuple[Any, ...], source: Source) -> dict[str, list[tuple[str, Any]]]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import yaml
 
 from advgen.core.errors import ConfigError
+from advgen.core.paths import check_file
 from advgen.study.errors import nearest
 
 DEFAULT_STUDY = "config/config.yaml"
@@ -42,14 +43,19 @@ class Source:
 def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     """A study's data and where its keys stand; ConfigError if it is no YAML with unique keys."""
     try:
+        check_file(path)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         names = sorted(other.name for other in path.parent.glob("[!.]*.yaml"))
         others = f"; there: {', '.join(names)}" if names else "; the usual one is config/config.yaml"
         near = nearest(path.name, names) or others
         raise ConfigError(f"{path}: no such study{near}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     lines: dict[tuple[str, ...], tuple[str, int]] = {}
     try:
         loader = Loader(text)

@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tests.project import ROOT
@@ -20,8 +22,9 @@ import advgen
 from advgen import registry
 from advgen.attacks.run import craft
 from advgen.core.provenance import Stamp
+from advgen.data.own import read_own
 from advgen.io.checkpoints import build, save_model
-from advgen.io.tables import read_table
+from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.specs.generators import FcGenerator
 from advgen.specs.networks import FcNetwork
 
@@ -111,8 +114,77 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert torch.equal(advgen.attack(Stripes(), X, Y, "pgd", eps=np.float32(0.5), steps=np.int64(2)), expected)
 
 
+def test_what_is_behind_the_mask_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoints()
+    known = torch.ones(8, 8, dtype=torch.bool)
+    known[2:5, 2:5] = False
+    keys: dict[str, Any] = {"steps": 3, "starts": 2}
+    for images in (X[:3], (255 * X[:3]).to(torch.uint8)):
+        expected = advgen.inpaint("generator.safetensors", images, known, **keys)
+        for hidden in (255, float("nan"), -7.0) if images.is_floating_point() else (255,):
+            changed = torch.where(known, images, torch.tensor(hidden, dtype=images.dtype))
+            assert torch.equal(advgen.inpaint("generator.safetensors", changed, known, **keys), expected)
+    with pytest.raises(ValueError, match="images have pixels that are no numbers"):
+        advgen.inpaint("generator.safetensors", torch.where(known, torch.nan, X[:3]), known, **keys)
+
+
+@pytest.mark.parametrize("n", [20, 200])
+def test_the_excess_of_two_samples_of_one_distribution_is_near_zero(
+    n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoints()
+    random = torch.Generator().manual_seed(0)
+    images = torch.rand(10, 2 * n, 1, SIDE, SIDE, generator=random)
+    found = [advgen.frechet_distance(one[:n], one[n:], reference="judge.safetensors") for one in images]
+    excess, error, values = (
+        np.array([getattr(distance, name) for distance in found]) for name in ("excess", "null_sd", "value")
+    )
+    assert values.mean() > 2 * error.mean(), "there is no bias to correct"
+    assert (np.abs(excess) < 4 * error).all()
+    assert abs(excess.mean()) < 3 * error.mean() / len(found) ** 0.5
+    apart = advgen.frechet_distance(images[0, :n], images[0, n:] / 2, reference="judge.safetensors")
+    assert apart.excess > 4 * apart.null_sd
+    assert f"excess over that: {apart.excess:.2f}" in repr(apart) and f"{apart.null_mean:.2f} ± " in repr(apart)
+
+
+def test_images_that_pandas_wrote_again_are_read_with_their_shape(tmp_path: Path) -> None:
+    file, again = tmp_path / "test.parquet", tmp_path / "again.parquet"
+    levels = (255 * X[:5]).to(torch.uint8).numpy()
+    columns = {"index": list(range(5)), "label": Y[:5].tolist(), "cue": None, "image": levels}
+    write_table(file, arrow_table("dataset", columns), STAMP)
+    frame = pd.read_parquet(file)
+    frame.to_parquet(again)
+    for table in (frame, again, read_table(again)):
+        assert np.array_equal(advgen.images(table, shape=(1, 8, 8)), levels)
+        with pytest.raises(ValueError, match=r"'image' has lost its shape, .*; give shape=\(channels, height, width\)"):
+            advgen.images(table)
+        with pytest.raises(ValueError, match=r"shape = \(1, 9, 9\): does not fit images of 64 bytes"):
+            advgen.images(table, shape=(1, 9, 9))
+        with pytest.raises(ValueError, match="no image column 'label'; the table has image"):
+            advgen.images(table, "label")
+    frame["image"] = [image.tobytes() for image in X[:5].numpy()]
+    assert np.array_equal(advgen.images(frame, shape=(1, 8, 8)), X[:5].numpy())
+    assert np.array_equal(advgen.images(file), levels)
+    with pytest.raises(ValueError, match=r"again.parquet: .* pandas wrote it again without its kind; give .* \.npz"):
+        read_own(str(again))
+
+
 GENERATIVE: dict[str, tuple[Callable[[], Any], str]] = {
     "levels": (lambda: advgen.invert("generator.safetensors", X[:2] * 255), "divide by 255, or give uint8"),
+    "no images": (
+        lambda: advgen.invert("generator.safetensors", X[:0]),
+        r"^images of shape \(0, 1, 8, 8\) are empty; give at least one image$",
+    ),
+    "flat": (
+        lambda: advgen.frechet_distance(X.flatten(1), X, reference="judge.safetensors"),
+        r"^images of shape \(240, 64\) cannot be used; give \(images, channels, height, width\)$",
+    ),
+    "normalised": (
+        lambda: advgen.frechet_distance(X - 1, X, reference="judge.safetensors"),
+        r"^pixels are from -0.699999 to .*, outside of 0 to 1; undo their normalisation",
+    ),
     "no mask": (
         lambda: advgen.inpaint("generator.safetensors", X[:2], "square"),
         r"mask = 'square': give bool \(8, 8\), or",
@@ -192,6 +264,91 @@ def test_a_transfer_has_every_pair() -> None:
     assert "100.0 [98.4, 100.0]" in repr(matrix)
 
 
+class Returns(Stripes):
+    """The stripes' logits, returned in another form."""
+
+    def __init__(self, form: Callable[[Tensor], Any]):
+        super().__init__()
+        self.form = form
+
+    def forward(self, x: Tensor) -> Any:
+        return self.form(super().forward(x))
+
+
+class Output(NamedTuple):
+    """As Hugging Face and torchvision return it."""
+
+    loss: None
+    logits: Tensor
+
+
+class InPlace(Stripes):
+    """A model that changes its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(nn.functional.relu_(x.sub_(0.1)))
+
+
+class Double(Stripes):
+    """A model that computes in float64, as its weight does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(3, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.dtype == torch.float64
+        return super().forward(x) @ self.weight
+
+
+TAKEN: dict[str, Callable[[], nn.Module]] = {
+    ".logits": lambda: Returns(lambda z: Output(None, z)),
+    "dict": lambda: Returns(lambda z: {"loss": None, "logits": z}),
+    "tuple of one": lambda: Returns(lambda z: (z,)),
+    "float64": Double,
+    "input changed in place": InPlace,
+}
+
+
+@pytest.mark.parametrize("way", TAKEN)
+def test_a_model_of_another_form_is_attacked_like_the_plain_one(way: str) -> None:
+    images = X.clone()
+    found = advgen.attack(TAKEN[way](), images, Y, "pgd", eps=0.2, steps=5)
+    assert found.dtype == torch.float32 and torch.equal(images, X)
+    torch.testing.assert_close(found, advgen.attack(Stripes(), X, Y, "pgd", eps=0.2, steps=5))
+    assert advgen.evaluate(TAKEN[way](), images, Y, eps=0.2).robust_accuracy == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", ["module", "nested", "TorchScript file"])
+def test_a_quantised_model_is_refused_with_a_remedy(form: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    model: Any = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
+    if form == "nested":
+        model = nn.Sequential(nn.Identity(), model)
+    if form == "TorchScript file":
+        torch.jit.save(torch.jit.trace(model, X[:2]), tmp_path / "int8.pt")
+        model = tmp_path / "int8.pt"
+    for call in (lambda: advgen.attack(model, X, Y, "pgd"), lambda: advgen.evaluate(model, X, Y, eps=0.1)):
+        with pytest.raises(ValueError, match=r"quantised \(int8\), .*; attack the float model that it was") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_smallest_changes_that_rounding_undoes_are_counted_in_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"of 240 adversarial images no longer fool .*; give rounded=True") as caught:
+        found = advgen.attack(Stripes(), X, Y, "deepfool", overshoot=1e-4)
+    assert caught[0].filename == __file__
+    undone = (Stripes()((255 * found).round() / 255).argmax(1) == Y).sum()
+    assert str(caught[0].message).startswith(f"{undone} of 240 ") and undone > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = advgen.attack(Stripes(), X, Y, "deepfool", overshoot=1e-4, rounded=True)
+        advgen.attack(Stripes(), X, Y, "fgsm", eps=0.2)
+    assert (Stripes()((255 * found).round() / 255).argmax(1) != Y).all()
+
+
 class Raises(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise RuntimeError("sizes do not match\nmore")
@@ -240,6 +397,30 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "too few": (lambda: advgen.evaluate(Stripes(), X, Y[:9], eps=0.1), "240 images came with labels of shape .9,."),
     "flat": (lambda: advgen.evaluate(Stripes(), X.flatten(1), Y, eps=0.1), r"images of shape \(240, 64\) cannot be"),
     "levels as floats": (lambda: advgen.evaluate(Stripes(), X * 255, Y, eps=0.1), "divide by 255, or give uint8"),
+    "normalised": (
+        lambda: advgen.evaluate(Stripes(), (X - 0.4) / 0.1, Y, eps=0.1),
+        r"outside of 0 to 1; undo their normalisation \(attack and evaluate take bounds, mean and std\)",
+    ),
+    "no images": (
+        lambda: advgen.attack(Stripes(), X[:0], Y[:0], "fgsm"),
+        r"images of shape \(0, 1, 8, 8\) are empty; give at least one image",
+    ),
+    "tuple": (
+        lambda: advgen.evaluate(Returns(lambda z: (z, z)), X, Y, eps=0.1),
+        r"the model returns an output of type tuple; wrap it in a module .*, such as self.net\(x\)\[0\]",
+    ),
+    "other dict": (
+        lambda: advgen.evaluate(Returns(lambda z: {"out": z, "aux": z}), X, Y, eps=0.1),
+        r"type dict with out, aux; wrap it in .*, such as self.net\(x\)\['out'\]",
+    ),
+    "single logit": (
+        lambda: advgen.attack(Returns(lambda z: z[:, :1]), X, Y % 2, "fgsm"),
+        r"one number per image; .* returns torch.stack\(\[0 \* z.flatten\(\), z.flatten\(\)\], 1\)",
+    ),
+    "flat logit": (
+        lambda: advgen.attack(Returns(lambda z: z[:, 0]), X, Y % 2, "fgsm"),
+        r"one number per image; .* returns torch.stack",
+    ),
     "outside bounds": (lambda: advgen.evaluate(Stripes(), 3 * X, Y, eps=0.1, bounds=(-1, 1)), "outside of bounds = "),
     "no pair": (
         lambda: advgen.attack(Stripes(), X, Y, "fgsm", bounds="01"),
@@ -247,7 +428,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "sizes": (
         lambda: advgen.attack(Stripes(), [np.zeros((8, 8)), np.zeros((9, 9))], Y[:2], "fgsm"),
-        "images of several sizes cannot be attacked; bring all to one size",
+        "images of several sizes cannot be used; bring all to one size",
     ),
     "one radius": (
         lambda: advgen.evaluate(Stripes(), X, Y, eps=0.1, radii=0.2),

@@ -7,7 +7,7 @@ from advgen.attacks import ensemble as module
 from advgen.attacks.apgd import apgd
 from advgen.attacks.ensemble import ensemble
 from advgen.attacks.run import craft
-from advgen.specs.attacks import ApgdAttack, EnsembleAttack, FmnAttack, SquareAttack
+from advgen.specs.attacks import ApgdAttack, EnsembleAttack, FabAttack, SquareAttack
 
 
 class Brightness(torch.nn.Module):
@@ -59,7 +59,7 @@ def test_each_member_works_on_what_those_before_it_have_left(shown):
 
 def test_the_table_names_who_found_an_example(shown):
     facts = craft(ensemble, Brightness(), X, Y, SPEC, seed=0, indices=INDICES)
-    assert facts["found_by"] == [None, "APGD-CE", "APGD-T", None, "FMN", None]
+    assert facts["found_by"] == [None, "APGD-CE", "APGD-T", None, "FAB", None]
     assert facts["predicted"].tolist() == [1, 1, 1, 0, 1, 0]
 
 
@@ -76,7 +76,7 @@ def test_of_two_classes_there_is_no_ratio(classes, loss, monkeypatch):
     y = model(X).argmax(1)
     SPEC.check((1, 2, 2), classes)
     ensemble(model, X, y, SPEC, seed=0, indices=INDICES)
-    assert [spec.loss for spec in met if isinstance(spec, ApgdAttack)] == ["cross_entropy", loss, "margin"]
+    assert [spec.loss for spec in met if isinstance(spec, ApgdAttack)] == ["normalized_cross_entropy", loss, "margin"]
 
 
 def test_others_have_no_members():
@@ -84,17 +84,17 @@ def test_others_have_no_members():
     assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES)["found_by"] is None
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 @pytest.mark.parametrize("effort", ["standard", "quick"])
 def test_members_stay_in_one_ball_and_the_cheapest_come_first(norm, effort):
     members = list(EnsembleAttack(kind="ensemble", norm=norm, eps=0.1, effort=effort).members().values())
     for member in members:
-        if isinstance(member, FmnAttack):
+        if isinstance(member, FabAttack):
             assert (member.norm, member.within) == (norm, 0.1)
         else:
             assert (member.threat().norm, member.threat().eps) == (norm, 0.1)
     assert isinstance(members[0], ApgdAttack)
-    assert any(isinstance(member, SquareAttack) for member in members) == (norm == "linf" and effort == "standard")
+    assert any(isinstance(member, SquareAttack) for member in members) == (effort == "standard")
     threats = [member.threat() for member in members if isinstance(member, ApgdAttack)]
     costs = [threat.steps * threat.restarts for threat in threats]
     assert costs == sorted(costs)
@@ -103,12 +103,13 @@ def test_members_stay_in_one_ball_and_the_cheapest_come_first(norm, effort):
 def test_quick_goes_on_with_labels_that_have_lost_most_of_their_lead(monkeypatch):
     """Leads of .04, .12, .3, .16 and .8 at first; the first member takes .06 from each."""
     shown = []
-    monkeypatch.setattr(module, "MEMBERS", {ApgdAttack: moved(0.03, shown), FmnAttack: moved(0.07, shown)})
+    monkeypatch.setattr(module, "MEMBERS", {ApgdAttack: moved(0.03, shown), FabAttack: moved(0.07, shown)})
     monkeypatch.setattr(module, "CLOSE", 0.7)
     spec = EnsembleAttack(kind="ensemble", norm="l2", eps=0.2, effort="quick")
     member = []
     ensemble(Brightness(), X, Y, spec, seed=0, indices=INDICES, note=lambda row: member.extend(row.tolist()))
-    assert shown == [[14, 15, 92, 65, 35], [15, 65], [15, 65]]
+    # steps along the boundary are tried on all that are left
+    assert shown == [[14, 15, 92, 65, 35], [15, 65], [15, 92, 65, 35]]
     assert member == [-1, 0, 2, -1, -1, -1]
 
 
@@ -130,3 +131,42 @@ def test_quick_climbs_towards_its_targets_at_once():
     assert net(found).argmax(1).tolist() == [2, 0]
     assert net(first).argmax(1).tolist() == [0, 0]
     assert torch.equal(found[1:], alone)
+
+
+class Scaled(torch.nn.Module):
+    """A model whose logits are multiplied by a number, which changes no prediction."""
+
+    def __init__(self, model, scale):
+        super().__init__()
+        self.model, self.scale = model, scale
+
+    def forward(self, x_BCHW):
+        return self.scale * self.model(x_BCHW)
+
+
+@pytest.mark.parametrize("scale", [2.0**14, 2.0**-14])
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.03), ("l2", 0.2), ("l1", 0.6)])
+def test_the_scale_of_the_logits_changes_no_example(norm, eps, scale, model, x, y, indices):
+    """Powers of two are exact, so `quick` must choose the same images and take the same steps."""
+    spec = EnsembleAttack(kind="ensemble", norm=norm, eps=eps, effort="quick")
+    first, second = [], []
+    found = ensemble(model, x, y, spec, seed=0, indices=indices, note=first.append)
+    scaled = ensemble(Scaled(model, scale), x, y, spec, seed=0, indices=indices, note=second.append)
+    assert torch.equal(found, scaled)
+    assert torch.equal(first[0], second[0])
+    assert 1 < (first[0] >= 0).sum() + (model(x).argmax(1) != y).sum() < len(x)
+
+
+def test_every_member_alone_ignores_the_scale_of_the_logits(model, x, y, indices):
+    for norm, eps in (("linf", 0.03), ("l2", 0.2), ("l1", 0.6)):
+        for effort in ("standard", "quick"):
+            spec = EnsembleAttack(kind="ensemble", norm=norm, eps=eps, effort=effort, queries=30)
+            for name, member in spec.members().items():
+                if not isinstance(member, SquareAttack):
+                    member = member.model_copy(update={"steps": 8})
+                attack = module.MEMBERS[type(member)]
+                found, scaled = (
+                    attack(one, x, y, member, seed=0, indices=indices) for one in (model, Scaled(model, 2.0**14))
+                )
+                assert torch.equal(found, scaled), (name, norm, effort)
+                assert not torch.equal(found, x), (name, norm, effort)

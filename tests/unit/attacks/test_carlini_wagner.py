@@ -21,6 +21,10 @@ def plain(model, x, label, target, spec):
     """Minimises the squared change + c · max(confidence − lead, 0); the values of c that were tried, and the best."""
     low, high, c, tried = 0.0, math.inf, spec.initial_c, []
     best, smallest = x, math.inf
+    start = x.clone().requires_grad_()
+    first = lead(model(start[None])[0], label, target)
+    (gradient,) = torch.autograd.grad(first, start)
+    least = 2 * first.abs().item() / gradient.norm().item() ** 2
     for _ in range(spec.searches):
         tried.append(c)
         w = torch.atanh((2 * x - 1) * (1 - 1e-6)).requires_grad_()
@@ -41,7 +45,7 @@ def plain(model, x, label, target, spec):
             high = c
         else:
             low = c
-        c = 10 * c if math.isinf(high) else (low + high) / 2
+        c = max(10 * c, least) if math.isinf(high) else (low + high) / 2
     return best, tried
 
 
@@ -77,7 +81,30 @@ def test_early_stopping_spares_gradients_and_finds_changes_as_small(model, x, y,
         spent[stops], norms[stops] = calls.gradient, (found - x).flatten(1).norm(dim=1)
     attacked = norms[False] > 0
     assert attacked.sum() >= len(x) - 1
-    assert spent[False] == 400 * 6 * attacked.sum()
+    assert spent[False] == (400 * 6 + 1) * attacked.sum()  # one gradient at the image itself
     assert spent[True] < 0.8 * spent[False]
     assert ((norms[True] > 0) == attacked).all()
     assert (norms[True] <= 1.01 * norms[False]).all()
+
+
+def test_small_logits_keep_no_image_from_being_fooled(model, x, y, indices):
+    """With logits of a ten-thousandth, five values of c that grow tenfold are all too small."""
+    y = model(x).argmax(1)
+    spec = CarliniWagnerAttack(kind="carlini_wagner", steps=60, searches=5)
+    found = carlini_wagner(model, x, y, spec, seed=0, indices=indices)
+    scaled = carlini_wagner(Scaled(model, 1e-4), x, y, spec, seed=0, indices=indices)
+    assert (model(found).argmax(1) != y).all()
+    assert (model(scaled).argmax(1) != y).all()
+    sizes = [(one - x).flatten(1).norm(dim=1).median() for one in (found, scaled)]
+    assert sizes[1] <= 1.3 * sizes[0]
+
+
+class Scaled(torch.nn.Module):
+    """A model whose logits are multiplied by a number."""
+
+    def __init__(self, model, scale):
+        super().__init__()
+        self.model, self.scale = model, scale
+
+    def forward(self, x_BCHW):
+        return self.scale * self.model(x_BCHW)

@@ -57,8 +57,21 @@ def test_margin(label, target, value):
 
 def test_cross_entropy_climbs_from_the_label_or_towards_the_target():
     total = math.log(sum(math.exp(one) for one in Z))
-    assert loss("cross_entropy", 2) == pytest.approx(total - 2)
-    assert loss("cross_entropy", 2, 3) == pytest.approx(3 - total)
+    z = torch.tensor([Z], dtype=torch.float64)
+    for label, target in ((2, None), (2, 3)):
+        goal = Goal(torch.tensor([label]), None if target is None else torch.tensor([target]))
+        expected = total - 2 if target is None else 3 - total
+        assert goal.cross_entropy(z).item() == pytest.approx(expected)
+        # what is climbed goes the same way: the log-odds of the same probability
+        climbed = loss("cross_entropy", 2) if target is None else loss("cross_entropy", 2, 3)
+        sign = 1 if target is None else -1
+        assert climbed == pytest.approx(sign * math.log(math.exp(sign * expected) - 1))
+
+
+def test_the_climbed_cross_entropy_keeps_its_gradient_where_the_label_leads_by_far():
+    z = torch.tensor([[1000.0, 0.0, -5.0]], requires_grad=True)
+    Goal(torch.tensor([0])).loss("cross_entropy", z).sum().backward()
+    assert z.grad[0].tolist() == pytest.approx([-1, 0.9933, 0.0067], abs=1e-4)
 
 
 def test_the_goal_is_reached_by_any_other_class_or_by_the_target_alone():

@@ -23,6 +23,10 @@ SPECS = {
     ],
     "carlini_wagner": [{"steps": 45, "searches": 3, "initial_c": 0.02}],
     "deepfool": [{}],
+    "fab": [
+        {"norm": norm, "steps": 45, "targets": 2, "within": size}
+        for norm, size in (("linf", 0.1), ("l2", 0.5), ("l1", 2))
+    ],
     "fmn": [
         {"norm": norm, "steps": 45, "within": size} for norm, size in (("linf", 0.1), ("l2", 0.5), ("l1", 2), ("l0", 4))
     ],
@@ -36,7 +40,11 @@ SPECS = {
     ],
     "region": [{"region": {"kind": "square", "size": 3}, "steps": 45, "step_size": 0.01}],
     "spatial": [{"search": "random", "tries": 45}, {"search": "first_order", "tries": 45}, {"angles": 9, "shifts": 3}],
-    "square": [{"queries": 60, "eps": 0.04}],
+    "square": [
+        {"queries": 60, "eps": 0.04},
+        {"queries": 60, "eps": 0.3, "norm": "l2"},
+        {"queries": 60, "eps": 1, "norm": "l1"},
+    ],
 }
 
 

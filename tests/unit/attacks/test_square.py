@@ -83,3 +83,28 @@ def test_a_right_label_by_a_tie_is_attacked_and_one_query_is_the_stripes(model, 
     stripes = square(Flat(), 0 * x + 0.5, 0 * y, spec, seed=4, indices=indices)
     assert sorted({round(value, 9) for value in stripes.unique().tolist()}) == [0.4, 0.6]
     assert torch.equal(stripes, stripes[:, :, :1].expand_as(stripes))
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("l2", 0.4), ("l1", 1.5)])
+def test_in_l2_and_l1_it_uses_the_whole_ball_and_more_queries_fool_more(norm, eps, model, x, y, indices):
+    """The box cuts nothing off the norm of the change."""
+    order, leads = 2 if norm == "l2" else 1, []
+    for queries in (1, 400):
+        spec = SquareAttack(kind="square", norm=norm, eps=eps, queries=queries)
+        found = square(model, x, y, spec, seed=4, indices=indices)
+        size = (found - x).flatten(1).norm(order, dim=1)
+        assert (size <= eps * (1 + 1e-9)).all()
+        assert (size >= 0.98 * eps).all()
+        leads.append([margin(model, found[row], int(y[row])) for row in range(len(x))])
+    assert sum(leads[1]) > sum(leads[0]) + 0.1
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.3), ("l2", 1.5), ("l1", 6.0)])
+def test_it_needs_no_gradient(norm, eps, model, x, y, indices):
+    class Quantized(torch.nn.Module):
+        def forward(self, x_BCHW):
+            return model((8 * x_BCHW).round() / 8)
+
+    spec = SquareAttack(kind="square", norm=norm, eps=eps, queries=300)
+    found = square(Quantized(), x, y, spec, seed=4, indices=indices)
+    assert (Quantized()(found).argmax(1) != y).float().mean() > 0.8

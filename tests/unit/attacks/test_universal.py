@@ -58,11 +58,11 @@ def test_images_beyond_the_clip_do_not_pull():
     assert wrong[0] < 1
     assert wrong[1:].min() > 9
     changes = {}
-    for clip in (9.0, 1e9):
+    for clip in (9.0, 1e6):
         spec = UniversalAttack(kind="universal", eps=0.01, epochs=3, clip=clip)
         changes[clip] = universal(Switched(), x, y, spec, seed=0)(Switched(), x, y, spec, seed=0, indices=[0]) - x
     assert (changes[9.0][0, 0, :, 0] > 0).all()
-    assert (changes[1e9][0, 0, :, 0] < 0).all()
+    assert (changes[1e6][0, 0, :, 0] < 0).all()
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

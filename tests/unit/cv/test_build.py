@@ -133,9 +133,34 @@ def test_without_metrics_nothing_is_counted(files: Files):
 def test_the_date_is_the_newest_of_the_inputs(files: Files):
     files.write(metrics=METRICS.replace("2025-03-01", "2025-04-30"))
     assert files.build()["updated"] == "2025-04-30"
-    files.write(profile=PROFILE.replace("updated: 2025-03-04\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("talk", "day"),
+    [
+        ("2023", "2024-01-01"),  # of publications
+        ("2025", "2025-01-01"),
+        ("2025-09", "2025-09-01"),
+        ("'2025-09-17'", "2025-09-17"),
+        ("2025-02-31", "2025-02-01"),
+        ("Spring 2026", "2026-01-01"),
+    ],
+)
+def test_a_cv_without_a_date_bears_that_of_its_newest_item(
+    files: Files, caplog: pytest.LogCaptureFixture, talk: str, day: str
+):
+    talk = f'"{talk}"' if talk == "2025-02-31" else talk
+    profile = PROFILE.replace("updated: 2025-03-04\n", "").replace("Nowhere, date: 2024", f"Nowhere, date: {talk}")
+    files.write(profile=profile)
+    with caplog.at_level("WARNING"):
+        assert build(files.profile, files.bibliography, None, lambda value: 0.5)["updated"] == day
+    assert any(f"no date, so it bears that of its newest item, {day}; add updated:" in one for one in caplog.messages)
+
+
+def test_a_cv_in_which_nothing_has_a_date_is_refused(files: Files):
+    files.write(profile="name: Ádám Próba\norder: [reviewing]\nreviewing: [Journal of Tests]\n")
     with pytest.raises(ValueError, match="has no date; add updated"):
-        build(files.profile, files.bibliography, None, lambda value: 0.5)
+        build(files.profile, None, None, lambda value: 0.5)
 
 
 def test_an_empty_bibliography(files: Files):

@@ -243,6 +243,7 @@ def test_years_are_of_two_centuries():
     years = TypeAdapter(Year)
     for year in (1900, 2100):
         assert years.validate_python(year) == year
-    for year in (1899, 2101, "2000", 2000.5):
+    assert years.validate_python("2000") == 2000  # in quotes
+    for year in (1899, 2101, "1899", "20 00", "02000", 2000.5):
         with pytest.raises(ValidationError):
             years.validate_python(year)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from advgen.core.provenance import MAKE_ROOM
 from advgen.driver import console
 from advgen.driver.console import Console
 from advgen.driver.runs import records
@@ -292,3 +293,55 @@ def test_silence_keeps_the_record_alone() -> None:
     assert told.stream.getvalue() == ""
     events = [json.loads(line)["event"] for line in records()[0].read_text().splitlines()]
     assert events == ["begun", *["started", "finished"] * 3, "ended"]
+
+
+def test_a_full_disk_ends_in_one_line_with_the_remedy() -> None:
+    told = Watched()
+    told.begin(*JOBS)
+    told.start(JOBS[0], 0, "advgen train-gan: results/gans/x: No space left on device; make room and run again\n")
+    told.tell("job_error", jobid=0, log=[f"results/logs/{JOBS[0]}.log"], shellcmd="", aux={})
+    for trouble in (
+        "Traceback (most recent call last):\n\nOSError: [Errno 28] No space left on device: 'results/logs/a.log'",
+        "WorkflowError:\nError recording metadata ([Errno 28] No space left on device: '/x/metadata').",
+        "OSError in file Snakefile, line 90:\n[Errno 122] Disk quota exceeded\n  File locking.py, line 36",
+    ):
+        assert told.tell("error", trouble, logging.ERROR, exception="OSError") == ""
+    assert told.end().splitlines()[-1] == f"No space left on device; {MAKE_ROOM}"
+
+
+def test_a_full_disk_before_there_are_jobs() -> None:
+    told = Watched()
+    told.tell("error", "OSError: [Errno 28] No space left on device: '.snakemake/shadow'", logging.ERROR)
+    assert told.end() == f".snakemake/shadow: No space left on device; {MAKE_ROOM}\n"
+
+
+def test_a_job_without_room_for_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Watched()
+    told.begin(*JOBS)
+    told.start(JOBS[0], 0)
+    monkeypatch.setattr(console, "has_room", lambda: False)
+    told.tell("job_error", jobid=0, log=[f"results/logs/{JOBS[0]}.log"], shellcmd="", aux={})
+    assert told.end().splitlines()[-1] == f"No space left on device; {MAKE_ROOM}"
+
+
+def test_a_full_disk_where_the_output_goes_costs_only_lines() -> None:
+    class Full(io.StringIO):
+        full = True
+
+        def write(self, text: str) -> int:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            return super().write(text)
+
+    stream = Full()
+    told = Watched(stream)
+    assert told.begin(*JOBS) == ""
+    stream.full = False
+    assert "jobs done" in told.end()
+
+
+def test_a_record_that_cannot_be_written_costs_only_the_record() -> None:
+    Path(".snakemake").write_text("a file where the folder should be")
+    told = Watched()
+    assert told.begin(*JOBS).startswith("3 jobs to do")
+    assert "0 of 3 jobs done" in told.end()

@@ -77,7 +77,7 @@ WRONG = {
     ),
     "no logits": (
         {"gives": "logits.argmax(1)"},
-        r"fails on 1×28×28 images of float32: IndexError: .*; it must give logits, \(images, classes\)",
+        r"the model returns one number per image; .* wrap it in a module whose forward returns torch.stack",
     ),
     "on another device": (
         {"gives": "logits.to('meta')"},

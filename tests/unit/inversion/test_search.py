@@ -217,7 +217,7 @@ def test_user_errors_end_in_a_sentence():
         search(
             generator,
             reachable(generator, 1),
-            LatentSearch(lr=1e38, steps=5, optimizer="sgd"),
+            LatentSearch(steps=5, optimizer="sgd").model_copy(update={"lr": 1e38}),
             seed=0,
             indices=[0],
             loss=lambda x_BCHW, rows_B: 1e6 * x_BCHW.square().sum((1, 2, 3)) * float("inf"),

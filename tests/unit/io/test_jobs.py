@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from advgen import cli
+from advgen.cli import main
 from advgen.driver import locking
 from advgen.io import jobs
 from advgen.io.jobs import Job, Progress, SavedState, clock
@@ -231,3 +232,21 @@ def test_one_process_at_a_time_makes_an_artefact(tmp_path: Path) -> None:
     first, second = sorted(spans)
     assert first[1] <= second[0]
     assert not list(tmp_path.glob(".a.*"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        ImportError("libc10.so: cannot allocate memory in static TLS block"),
+        OSError("/lib/libgomp.so: failed to map segment from shared object"),
+    ],
+)
+def test_too_little_address_space_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("advgen.commands.plan.run", fail)
+    with pytest.raises(SystemExit) as caught:
+        main(["plan"])
+    assert str(caught.value.code).startswith("advgen plan: out of memory; give the job more")

@@ -34,13 +34,32 @@ def test_a_generator_must_fill_better_than_a_membrane():
     )
     few, _ = check_baselines(inpainting(10, harmonic=hard, contextual=better))
     assert few["holds"]
-    assert few["detail"].endswith("too few to judge")
+    assert few["detail"].endswith("n = 10")
     assert check_baselines(inpainting(contextual=better)) == []
     checks = check_baselines(inpainting(harmonic=hard, poisson=hard - 0.1, contextual=better))
     found = {one["check"]: one["holds"] for one in checks}
     ends = ("", ", with Poisson blending")
     expected = {f"inpainting beats {fill} fill{end}": True for fill in ("harmonic", "Poisson") for end in ends}
     assert found == {**expected, "inpainting beats Poisson fill": False}
+
+
+@pytest.mark.parametrize(
+    ("shift", "n", "words"),
+    [
+        (0.05, 64, "; worse than the baseline"),
+        (0.0, 64, "; inconclusive: the 99.9 % interval includes 0"),
+        (0.05, 20, "; inconclusive with fewer than 30 examples"),
+        (-0.05, 64, "n = 64"),
+    ],
+)
+def test_the_interval_decides_what_is_said_of_a_baseline(shift, n, words):
+    """Few images are enough where the whole interval is on the wrong side."""
+    random = np.random.default_rng(1)
+    hard = random.random(n)
+    ours = hard + shift + 0.02 * random.standard_normal(n)
+    (one, _) = check_baselines(inpainting(n, harmonic=hard, contextual=ours))
+    assert (one["kind"], one["holds"], one["n"]) == ("warning", shift < 0, n)
+    assert one["detail"].endswith(words)
 
 
 def test_reconstructions_and_inversions_must_beat_what_needs_no_network():
@@ -159,7 +178,8 @@ def test_a_distance_below_that_of_real_images_and_classes_of_one_classifier_give
     assert distances[1]["detail"] == "Fréchet distance 1.50, of as many real training images 1.80"
     assert [(one["kind"], one["holds"]) for one in (alike, other)] == [("warning", True), ("warning", False)]
     assert other["detail"] == "9 classes by the judge, 8 by both; they agree on 90.0%"
-    assert all(one["detail"].endswith("too few to judge") for one in check_baselines(gans(n=[100] * 2)))
+    few = "inconclusive with fewer than 200 examples"
+    assert all(one["detail"].endswith(few) for one in check_baselines(gans(n=[100] * 2)))
 
 
 def test_an_attack_with_a_target_must_reach_it_more_often_than_its_controls_do():

@@ -191,3 +191,16 @@ def test_ten_images_repeated_have_collapsed_however_even_their_classes():
     assert variety == pytest.approx(1, abs=0.2)
     assert not collapsed([0.1] * 10, variety)
     assert not collapsed([0.1] * 10, support(real, 0.5 * RANDOM.normal(size=(400, 6))).variety)
+
+
+@pytest.mark.parametrize(("steps", "ends_span"), [(4, False), (5, False), (6, True)])
+def test_a_spike_of_five_steps_does_not_end_a_span_and_one_of_six_does(steps, ends_span):
+    """The number stands here again, so that a change of SPIKE or of its comparison is noticed."""
+    spike = slice(100, 100 + steps)
+    gradient, real = np.full(300, 1e-4), np.full(300, 9.0)
+    gradient[spike], real[spike] = 3.0, 0.0
+    expected = np.ones(300, dtype=bool)
+    expected[spike] = not ends_span
+    assert np.array_equal(vanishing(gradient, np.full(300, 0.7)), expected)
+    assert np.array_equal(vanishing(gradient / 1e4, np.arange(300.0)), expected), "a dead generator, its loss moving"
+    assert np.array_equal(overpowered(real, np.full(300, -9.0)), expected)

@@ -141,7 +141,6 @@ def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
         "two passes give the same logits",
         "the steps reach the ball's border",
         "an attack without a budget leaves nothing right",
-        "one step is nearly as strong as several",
         "facts are numbers",
         "attacks meet the same images",
         "attacks meet the same net",
@@ -154,19 +153,29 @@ def without(table, *attacks):
     return table.filter(np.isin(table.column("attack").to_numpy(), attacks, invert=True))
 
 
-@pytest.mark.parametrize("trap", ["large", "coarse"])
-def test_traps_are_caught(tables, trap):
-    checked = sanity.check_tables({"examples": without(tables[trap], "pgd-margin")})
+def test_gradients_that_the_input_hides_are_caught(tables):
+    checked = sanity.check_tables({"examples": without(tables["coarse"], "pgd-margin")})
     assert "a gradient attack leaves no more right than Square" in broken(checked)
     assert "eps = 1 leaves nothing right" in broken(checked)
-    assert "input gradients are not zero" in broken(checked, "warning")
+    assert "input gradients are not zero" in broken(checked)
     [zeros] = [check for check in checked if check["check"] == "input gradients are not zero"]
     assert zeros["estimate"] > 0.9
 
 
-def test_a_loss_that_sees_through_large_logits_is_flagged_beside_one_that_does_not(tables):
-    assert "losses agree within 3 points" in broken(found(tables, "large"), "warning")
-    assert "losses agree within 3 points" not in broken(found(tables, "coarse"), "warning")  # all are blind there
+def test_every_loss_sees_through_large_logits(tables):
+    assert broken(found(tables, "large")) == broken(found(tables, "sound")) == set()
+    assert "losses agree within 3 points" not in broken(found(tables, "large"), "warning")
+
+
+def test_a_loss_that_finds_less_than_another_one_is_flagged(tables):
+    """Where all are blind, they agree."""
+    table = tables["sound"]
+    is_pgd = np.isin(table.column("attack").to_numpy(), ["pgd", "pgd-long"])
+    unmoved = np.where(is_pgd, table.column("predicted_clean").to_numpy(), table.column("predicted").to_numpy())
+    place = table.schema.get_field_index("predicted")
+    blind = table.set_column(place, table.schema.field(place), pa.array(unmoved, table.schema.field(place).type))
+    assert "losses agree within 3 points" in broken(found({"blind": blind}, "blind"), "warning")
+    assert "losses agree within 3 points" not in broken(found(tables, "coarse"), "warning")
 
 
 def with_images(table, column, images):
@@ -314,6 +323,7 @@ def honest(n=3000):
     for attack, loss, steps, share in (("short", "cross_entropy", 20, 0.5), ("long", "margin", 40, 0.53)):
         right = np.arange(n) < share * n
         one = {**facts, "attack": attack, "loss": loss, "steps": steps, "source": "net", "source_seed": 0}
+        one["found_by"] = None
         rows.append(pd.DataFrame({**one, "index": np.arange(n), "label": 0, "predicted_clean": 0, "predicted": ~right}))
     return pd.concat(rows, ignore_index=True).astype({"predicted": int})
 
@@ -393,12 +403,11 @@ def test_masked_classifiers_get_flags_instead(tables, net, tmp_path, monkeypatch
     assert len(invariant) > 4 * len(ATTACKS) and set(invariant["kind"]) == {"check"}
 
 
-def test_few_examples_give_flags(tables):
-    few = tables["coarse"].filter(tables["coarse"].column("index").to_numpy() < 100)
-    checked = sanity.attacks_in_order(few)
-    statistical = [check for check in checked if check["check"] != "eps = 1 leaves nothing right"]
-    assert {check["kind"] for check in statistical} == {"warning"}
-    assert broken(statistical, "warning") >= {"a gradient attack leaves no more right than Square"}
+@pytest.mark.parametrize(("n", "kind"), [(100, "check"), (29, "warning")])
+def test_few_examples_give_flags(tables, n, kind):
+    few = tables["coarse"].filter(tables["coarse"].column("index").to_numpy() < n)
+    found = sanity.attacks_in_order(few)
+    assert "a gradient attack leaves no more right than Square" in broken(found, kind)
 
 
 def test_the_interval_of_shares_is_the_paired_bootstraps():
@@ -468,7 +477,8 @@ def test_a_stronger_transfer_is_broken(entry, place):
     errors = {**SOUND, ("a", "a"): 0.5, entry: 0.7}
     assert broken(sanity.white_box_is_strongest(transfer(errors))) == {f"white box leads its {place}"}
     few = sanity.white_box_is_strongest(transfer(errors, n=100))
-    assert broken(few) == set() and broken(few, "warning") == {f"white box leads its {place}"}
+    assert [one for one in few if not one["holds"]] == []  # 0.2 of 100 images may be chance
+    assert any("; inconclusive: the 99.9 % interval includes 0; not paired" in one["detail"] for one in few)
     slight = {**errors, entry: 0.51}
     assert broken(sanity.white_box_is_strongest(transfer(slight))) == set()
 

@@ -168,7 +168,7 @@ def test_weight_decay_shrinks_weights():
 
 
 def test_divergence_is_an_error_that_says_what_to_do():
-    training = ClassifierTraining(epochs=5, batch=10, optimizer="sgd", lr=1e30)
+    training = ClassifierTraining(epochs=5, batch=10, optimizer="sgd").model_copy(update={"lr": 1e30})
     with pytest.raises(ValueError, match="lower lr"):
         train(fresh(FC), training)
 

@@ -26,6 +26,7 @@ KINDS = {
     "lbfgs": "L-BFGS",
     "deepfool": "DeepFool",
     "fmn": "FMN",
+    "fab": "FAB",
     "jsma": "JSMA",
     "carlini_wagner": "Carlini–Wagner",
     "square": "Square",

@@ -46,7 +46,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             threat |= {"access": "ensemble", "target": "none", "loss": "none"}
             # each of them was run, whichever of them it was that an image fell to
             spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
-            zero = float(own.drop_duplicates("index")["zero_gradient"].mean())
+            zero = float(own.groupby("index")["zero_gradient"].min().mean())
             none = dict.fromkeys(("success_unaimed", "success_target", "success_target_unaimed"))
             told = {**_robustness(worst), **none, "zero_gradients": zero, **spent.to_dict()}
             rows.append({**keys, **named, **threat, **told})

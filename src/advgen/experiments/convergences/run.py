@@ -71,7 +71,8 @@ def trajectory(
         ball, losses, reached = Ball.around(x_BCHW, attack.eps), [], []
         for _ in range(attack.steps + 1):
             moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, attack)
-            losses.append(goal.loss(attack.loss, logits_BK))
+            crosses = attack.loss == "cross_entropy"
+            losses.append(goal.cross_entropy(logits_BK) if crosses else goal.loss(attack.loss, logits_BK))
             reached.append(goal.reached(logits_BK))
             last_BCHW, x_adv_BCHW = x_adv_BCHW, moved_BCHW
         still_B = goal.reached(model(rounded(last_BCHW)))

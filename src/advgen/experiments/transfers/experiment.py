@@ -205,6 +205,12 @@ class Transfers(Kind[TransferDefinition]):
                     if ours not in known:
                         message = f" = {ours!r}: is no classifier or attack of transfer {figure.transfer!r}"
                         yield ("figures", name, "names", published), f"{message} ({', '.join(dict.fromkeys(known))})"
+                    elif ours in transfer.attacks and study.attacks[ours].stays_in_box():
+                        message = f" = {ours!r}: clipped noise brightens black pixels and cannot stand beside published"
+                        yield (
+                            ("figures", name, "names", published),
+                            f"{message} noise; set attacks.{ours}.clipped = false",
+                        )
 
 
 KIND = Transfers()

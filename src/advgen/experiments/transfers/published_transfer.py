@@ -90,7 +90,7 @@ def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figur
     names = 2.8 * max(map(len, heads)) + 1
     title = 5.0
     block = title + names + tall * len(rows) + 3
-    details = [_details(ours, published) + left_out for ours in found]
+    details = [_details(ours, published, rows) + left_out for ours in found]
     head = common.heading_height(full, *details)
     page = common.Page(full, len(found) * (head + math.ceil(3 / across) * block + common.GAP) - common.GAP - 2)
     for number, ours in enumerate(found):
@@ -115,7 +115,11 @@ def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figur
 
 
 def _row(name: str) -> str:
-    return f"under {name}" if name.startswith("Gaussian") else f"on {name}"
+    return f"under {name}" if _is_noise(name) else f"on {name}"
+
+
+def _is_noise(name: str) -> bool:
+    return name.startswith("Gaussian")
 
 
 def _matrix(
@@ -168,11 +172,12 @@ def _errors(
     return errors, intervals
 
 
-def _details(ours: Ours, published: Published) -> str:
+def _details(ours: Ours, published: Published, rows: list[str]) -> str:
     facts = ours.facts
     words = f"error (%) of the column's net, {common.n_is(facts['n'])}, means over seeds; small: 95 % Wilson interval; "
     words += f"Kendall's tau of the verified cells of examples made for another net: {_agreement(ours)}"
     rms = " to ".join(dict.fromkeys(common.number(one) for one in (facts["rms"].min(), facts["rms"].max())))
+    words += "; our noise is not clipped to [0, 1]" if any(map(_is_noise, rows)) else ""
     words += f"; RMS of our changes {rms}, of the published ones, whose targets may be others, {_range(published)}"
     return words + ("; ~: recalled, not verified" if published.unverified else "")
 

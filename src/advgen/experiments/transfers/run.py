@@ -27,11 +27,11 @@ def run(job: Job[Transfer]) -> None:
     labels = table.column("label").to_numpy()
     clean, adversarial = (torch.from_numpy(read_images(table, column).copy()) for column in ("image", "adversarial"))
     control_seed, indices = facts["source_seed"], table.column("index").to_pylist()
-    if spec.rms is None:
-        control = shuffled(clean, adversarial, control_seed, indices).clamp(0, 1)
-    else:  # out of the box, as the examples
+    if spec.rms is not None:
         adversarial = amplified(clean, adversarial, spec.rms)
-        control = shuffled(clean, adversarial, control_seed, indices)
+    control = shuffled(clean, adversarial, control_seed, indices)
+    if stays_in_box(adversarial):
+        control = control.clamp(0, 1)
     own = {name: table.column(name).to_numpy() for name in ("predicted_clean", "predicted")}
     sizes = {name: size.numpy() for name, size in distances(adversarial, clean).items()}
     rows, answered = [], []
@@ -95,6 +95,11 @@ def shuffled(clean: torch.Tensor, adversarial: torch.Tensor, seed: int, indices:
     change = (adversarial - clean).flatten(2)
     order = seeds.uniform(seed, "shuffled", indices, change.shape[2]).argsort(1).to(change.device)
     return clean + change.gather(2, order[:, None].expand_as(change)).view_as(clean)
+
+
+def stays_in_box(images: torch.Tensor) -> bool:
+    """Whether no pixel leaves [0, 1], as those of amplified examples and of unclipped noise do."""
+    return bool(images.min() >= 0 and images.max() <= 1)
 
 
 def amplified(clean: torch.Tensor, adversarial: torch.Tensor, rms: float) -> torch.Tensor:

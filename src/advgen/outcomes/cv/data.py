@@ -1,10 +1,12 @@
 """The CV as one JSON file."""
 
 import json
+from pathlib import Path
 
 from advgen.core.provenance import write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.cells import cell
+from advgen.cv.sources import digest
 from advgen.io.jobs import Job
 from advgen.outcomes.cv.outcome import CvData
 
@@ -13,6 +15,9 @@ def run(job: Job[CvData]) -> None:
     """Build the normalised CV; live values come from the tables."""
     tables = {path.stem: path for path in job.inputs["tables"]}
     spec = job.spec
+    for path, planned in spec.sources.items():
+        if digest(Path(path)) != planned:
+            raise ValueError(f"{path}: was edited since this job was planned; run again")
     cv = build(
         job.input("profile"),
         next(iter(job.inputs["bibliography"]), None),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from advgen.core.code import package_file
@@ -43,6 +45,11 @@ class CvData(Task):
     selected: bool = False
     tags: tuple[str, ...] = ()
     sections: tuple[SectionName, ...] = ()
+    sources: dict[str, str] = {}
+
+    def input_digests(self) -> Mapping[str, str]:
+        """Of YAML and BibTeX, so that comments and white space cost nothing."""
+        return self.sources
 
 
 class CvRender(Task):
@@ -83,6 +90,9 @@ class Cv(Kind[Spec]):
         cv = planner.study.cv
         if cv is None:
             return
+        # a parser of BibTeX, which no other job needs
+        from advgen.cv.sources import digest
+
         cells, figures, bibliographies = named(cv)
         tables = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
         used = []
@@ -104,7 +114,13 @@ class Cv(Kind[Spec]):
                 "metrics": (cv.metrics,) if cv.metrics else (),
                 "tables": tuple(dict.fromkeys(used)),
             }
-            chosen = CvData(selected=variant.selected, tags=variant.tags, sections=variant.sections)
+            read = [cv.profile, overlay, cv.bibliography, *bibliographies, cv.metrics]
+            chosen = CvData(
+                selected=variant.selected,
+                tags=variant.tags,
+                sections=variant.sections,
+                sources={os.path.relpath(path): digest(Path(path)) for path in read if path},
+            )
             data = planner.add(chosen, {"variant": name}, inputs)
             for format_ in variant.formats or cv.formats or cv_formats():
                 rendered: dict[str, Files] = {
@@ -136,7 +152,10 @@ def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[st
     files |= {("cv", "variants", name, "overlay"): variant.overlay for name, variant in cv.variants.items()}
     for key, path in files.items():
         if path is not None and not Path(path).is_file():
-            raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV", key)
+            place = (
+                f"paths are relative to the working folder, {Path.cwd()}: with --directory, copy the CV's files there"
+            )
+            raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV; {place}", key)
     cells, figures, more = dict[live_values.LiveValue, None](), dict[str, None](), dict[str, None]()
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:

@@ -21,6 +21,7 @@ class SanityChecks(Task):
     torch = True
     packages = (*TORCH, "pandas")
     obfuscated: tuple[str, ...]
+    unclipped: tuple[str, ...] = Field((), description="attacks whose images may leave [0, 1]: controls, not attacks")
     datasets: tuple[str, ...] = Field((), description="those whose test images were attacked, in the order of --data")
 
 
@@ -66,6 +67,7 @@ class Sanity(Kind[Spec]):
         study = planner.study
         families = (study.classifiers, study.probes)
         obfuscated = tuple(name for family in families for name, one in family.items() if one.obfuscated_gradients)
+        unclipped = tuple(name for name, attack in study.attacks.items() if not attack.stays_in_box())
         crafted = [job for job in planner.jobs.values() if job.rule == "craft"]
         attacked = tuple(sorted({job.task.origin.tested_on for job in crafted}))  # type: ignore[attr-defined]
         data = tuple(planner.test_images(name) for name in attacked)
@@ -76,7 +78,7 @@ class Sanity(Kind[Spec]):
             "data": data,
             "models": tuple(str(job.inputs["model"]) for job in crafted),  # in the order of their examples
         }
-        planner.add(SanityChecks(obfuscated=obfuscated, datasets=attacked), {}, inputs)
+        planner.add(SanityChecks(obfuscated=obfuscated, unclipped=unclipped, datasets=attacked), {}, inputs)
         planner.add(Qa(), {}, {"checks": planner.made("sanity_checks", "checks")})
 
 

@@ -1,0 +1,353 @@
+"""Image files in class folders: which files count, which labels they have, and how each becomes 8-bit pixels.
+
+A plan and the job that reads the pixels use the same code. Pillow and numpy are imported only where an image is opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from advgen.specs.base import WrongValue
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ENDINGS = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".tif", ".tiff", ".webp", ".avif"),
+)
+"""Of the files that are read as images, in lower case."""
+HIDDEN = ("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
+"""Names that operating systems leave behind; names that start with a dot are hidden, too."""
+SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+"""Names of the folders of training and of test images, in order of preference."""
+NAMED = 3
+"""How many files a note names."""
+SHOWN_CLASSES = 12
+
+Classes = str | tuple[str, ...] | None
+"""The classes in order of their labels, a JSON file with them, or None: sorted by name."""
+
+
+class Folder(NamedTuple):
+    """The images in class folders: their paths, the label of each, the names of the classes, what was skipped and why.
+
+    `skipped` has pairs of a reason and a path relative to the folder.
+    """
+
+    paths: list[Path]
+    labels: list[int]
+    names: tuple[str, ...]
+    skipped: list[tuple[str, str]]
+
+
+class ImageFacts(NamedTuple):
+    """What one image file holds: `channels` as it is stored, `grey` whether all of its pixels are grey."""
+
+    height: int
+    width: int
+    channels: int
+    grey: bool
+    transparent: bool
+    turned: bool
+    """Whether its EXIF orientation swapped height and width."""
+    frames: int
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def list_folder(folder: Path, classes: Classes = None, split: str = "train") -> Folder:
+    """The images of a folder of class folders, by label, without opening them; ValueError in one line.
+
+    Labels are those of torchvision's ImageFolder, which sorts names as text ("10" before "2"), or follow `classes`. Of
+    a folder that is divided into train and test (or val), the images of `split` are listed, with the labels of train.
+    """
+    listed = read_classes(classes)
+    splits = find_splits(folder, listed)
+    place = splits.get(split, folder)
+    names = listed or tuple(one.name for one in _subfolders(splits.get("train", folder)))
+    if len(names) < 2:
+        raise ValueError(f"{folder}: has {len(names)} class folders; put the images of each class in one of its own")
+    skipped: list[tuple[Path, str]] = []
+    if splits:
+        beside = f"beside {' and '.join(f'{one.name}/' for one in splits.values())}"
+        skipped += [(one, _reason(one, beside)) for one in folder.iterdir() if one not in splits.values()]
+    inside = {one.name: one for one in _subfolders(place, listed)}
+    skipped += [(one, _reason(one, "beside the class folders")) for one in place.iterdir() if one.name not in inside]
+    unknown = next((one for name, one in inside.items() if name not in names), None)
+    if unknown is not None:
+        where = "classes" if listed else splits["train"]
+        raise ValueError(
+            f"{unknown}: the class {unknown.name!r} is not in {where}; add it there, or move the folder away"
+        )
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        if name not in inside:
+            continue
+        found = _list_class(inside[name], skipped)
+        if not found:
+            files = sorted(one.name for one in inside[name].iterdir())
+            there = f" that can be read, but {_shorten(files)}" if files else ""
+            raise ValueError(f"{inside[name]}: holds no images{there}; fill the class, or remove its folder")
+        paths += found
+        labels += [label] * len(found)
+    if not paths:
+        raise ValueError(f"{place}: has a folder of none of the {len(names)} classes; name the folders as in classes")
+    return Folder(paths, labels, names, sorted((reason, str(one.relative_to(folder))) for one, reason in skipped))
+
+
+def read_classes(classes: Classes) -> tuple[str, ...]:
+    """The names of all classes in order of their labels, as listed or from a JSON file; none for None."""
+    names = _read_class_to_idx(classes) if isinstance(classes, str) else classes or ()
+    double = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if double is not None:
+        raise WrongValue("classes", classes, f"has {double!r} twice; name each class once")
+    if len(names) == 1:
+        raise WrongValue("classes", classes, f"has the class {names[0]!r} alone; name at least two")
+    return names
+
+
+def _read_class_to_idx(file: str) -> tuple[str, ...]:
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = "no such file; give a list of class folders, or a JSON file with ImageFolder's class_to_idx"
+        raise WrongValue("classes", file, message) from None
+    except (OSError, ValueError) as error:
+        raise WrongValue("classes", file, f"is not a JSON file ({str(error).splitlines()[0]})") from None
+    if isinstance(content, list) and content and all(isinstance(name, str) for name in content):
+        return tuple(content)
+    if not isinstance(content, dict) or not content or not all(type(label) is int for label in content.values()):
+        raise WrongValue("classes", file, 'must hold a map of folder to label, such as {"cat": 0, "dog": 1}')
+    names = {label: name for name, label in content.items()}
+    if sorted(names) != list(range(len(content))):
+        message = f"gives {len(content)} classes other labels than 0 to {len(content) - 1}; number them so, each once"
+        raise WrongValue("classes", file, message)
+    return tuple(names[label] for label in range(len(content)))
+
+
+def find_splits(folder: Path, classes: Sequence[str] = ()) -> dict[str, Path]:
+    """The folders of training and of test images in a folder; none where it holds the class folders themselves."""
+    possible = {one.name.lower(): one for one in _subfolders(folder) if one.name not in classes}
+    found = {}
+    for split, names in SPLITS.items():
+        divided = [possible[name] for name in names if name in possible and _subfolders(possible[name])]
+        if divided:
+            found[split] = divided[0]
+    if len(found) == 1:
+        [(split, place)] = found.items()
+        other = "test/ or val/" if split == "train" else "train/"
+        remedy = f"name {place} instead, or list the classes if it is one"
+        raise ValueError(f"{folder}: holds {place.name}/ with folders in it and no such {other}; {remedy}")
+    return found
+
+
+def _subfolders(folder: Path, listed: Sequence[str] = ()) -> list[Path]:
+    """The folders that may be classes, in ImageFolder's order."""
+    inside = (one for one in folder.iterdir() if one.is_dir() and (one.name in listed or not _is_hidden(one.name)))
+    return sorted(inside, key=lambda one: one.name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in HIDDEN
+
+
+def _reason(path: Path, otherwise: str) -> str:
+    return "hidden" if _is_hidden(path.name) else otherwise
+
+
+def _list_class(folder: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
+    """The images below a class folder; links to folders are followed, as ImageFolder does, but no folder twice."""
+    images, visited = [], set[str]()
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=_fail):
+        hidden = [name for name in folders if _is_hidden(name)]
+        skipped += [(Path(root, name), "hidden") for name in hidden]
+        real = os.path.realpath(root)
+        if real in visited:
+            skipped.append((Path(root), "second link to a folder"))
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = [name for name in folders if name not in hidden]
+        for name in files:
+            path = Path(root, name)
+            if _is_hidden(name):
+                skipped.append((path, "hidden"))
+            elif path.suffix.lower() not in ENDINGS:
+                skipped.append((path, "not a supported image"))
+            elif not path.exists():
+                skipped.append((path, "broken link"))
+            else:
+                images.append(path)
+    return sorted(images)
+
+
+def _fail(error: OSError) -> None:
+    raise ValueError(f"{error.filename}: {error.strerror}; make it readable, or move it away") from None
+
+
+# --- notes -----------------------------------------------------------------------------------------------------------
+
+
+def describe_classes(folder: Path | str, names: Sequence[str]) -> str:
+    """Which folder has which label, in one line."""
+    pairs = [f"{name} → {label}" for label, name in enumerate(names)]
+    if len(pairs) > SHOWN_CLASSES:
+        pairs[SHOWN_CLASSES - 2 : -1] = ["…"]
+    numbers = [int(name) for name in names if name.isdecimal()]
+    as_text = len(numbers) == len(names) and list(names) == sorted(names) and numbers != sorted(numbers)
+    order = "; sorted as text, as ImageFolder does: list `classes` for another order" if as_text else ""
+    return f"{folder}: {len(names)} classes (folder → label): {', '.join(pairs)}{order}"
+
+
+def describe_skipped(folder: Path | str, skipped: Sequence[tuple[str, str]]) -> list[str]:
+    """What was not read and why, in one line; none if all was read."""
+    reasons: dict[str, list[str]] = {}
+    for reason, path in dict.fromkeys(skipped):
+        reasons.setdefault(reason, []).append(path)
+    groups = [f"{len(paths):,} {reason} ({_shorten(paths)})" for reason, paths in reasons.items()]
+    return [f"{folder}: skipped {'; '.join(groups)}"] if groups else []
+
+
+def describe_images(
+    folder: Path, files: Sequence[tuple[Path, int, str, ImageFacts]], background: str = "white"
+) -> list[str]:
+    """What of images is not shown as it is stored, and files that stand in two classes: a line each."""
+
+    def shorten(paths: Sequence[Path]) -> str:
+        return _shorten([os.path.relpath(path, folder) for path in paths])
+
+    lines = []
+    if transparent := [path for path, _, _, facts in files if facts.transparent]:
+        lines.append(
+            f"{folder}: {len(transparent):,} with transparent pixels, shown on {background} ({shorten(transparent)})"
+        )
+    if several := [path for path, _, _, facts in files if facts.frames > 1]:
+        lines.append(f"{folder}: {len(several):,} with several frames, the first of which is read ({shorten(several)})")
+    first: dict[str, tuple[Path, int]] = {}
+    doubles = [
+        (first[digest][0], path)
+        for path, label, digest, _ in files
+        if first.setdefault(digest, (path, label))[1] != label
+    ]
+    if doubles:
+        one, other = (os.path.relpath(path, folder) for path in doubles[0])
+        more = f", and {len(doubles) - 1:,} more such files" if len(doubles) > 1 else ""
+        remedy = "keep each image in one class"
+        lines.append(f"{folder}: {one} and {other} are the same file in two classes{more}; {remedy}")
+    return lines
+
+
+def _shorten(names: Sequence[str]) -> str:
+    return ", ".join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+def read_image(path: Path, background: str = "white") -> tuple[Image.Image, ImageFacts]:
+    """An image as 8-bit grey (mode L) or colour (RGB), and what its file holds; ValueError in one line.
+
+    It is turned as its EXIF orientation says, transparent pixels are set on the background, and grey values of more
+    than 8 bits are scaled by the range of their type.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            file.load()  # a file that ends too early is noticed here
+            frames = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
+            tags: Mapping[int, Any] = getattr(file, "tag_v2", {})
+            upright = ImageOps.exif_transpose(file)
+            turned = upright.size != file.size
+            if file.mode == "F" or file.mode.startswith("I"):
+                image, transparent = _scale(upright, tags, background)
+            else:
+                image, transparent = _flatten(upright, background)
+            stored_grey = file.mode in ("1", "L", "LA", "La", "F") or file.mode.startswith("I")
+            has_palette = file.mode in ("P", "PA")
+    except _OutOfRange as error:
+        raise ValueError(f"{path}: {error}") from None
+    except Exception as error:  # Pillow raises errors of many types for damaged files
+        reason = str(error).splitlines()[0].replace(repr(str(path)), "it") if str(error) else type(error).__name__
+        raise ValueError(f"{path}: cannot be read as an image ({reason}); mend or remove it") from None
+    grey = _is_grey(image)
+    if grey and (stored_grey or has_palette):
+        image = image if image.mode == "L" else image.getchannel(0)
+    channels = 1 if image.mode == "L" else 3
+    return image, ImageFacts(image.height, image.width, channels, grey, transparent, turned, frames)
+
+
+class _OutOfRange(ValueError):
+    """Pixel values that no range explains."""
+
+
+def _scale(image: Image.Image, tags: Mapping[int, Any], background: str) -> tuple[Image.Image, bool]:
+    """Grey values of 16 or 32 bits or floats as 8-bit grey, and whether some are transparent."""
+    from PIL import Image
+
+    np = importlib.import_module("numpy")  # only for such images
+    values = np.asarray(image)
+    [bits], [sample] = _tuple(tags.get(258, 16)), _tuple(tags.get(339, 1))  # BitsPerSample, SampleFormat of TIFF
+    if image.mode == "F":
+        full: float = 1
+    else:
+        values = values.view(np.uint32) if (bits, sample) == (32, 1) and values.itemsize == 4 else values
+        full = 2 ** (bits - (sample == 2)) - 1
+    low, high = values.min(), values.max()
+    if not 0 <= low <= high <= full:
+        remedy = "divide by the largest possible value" if full == 1 else "save it as 8-bit grey"
+        raise _OutOfRange(f"has pixels from {low:g} to {high:g}, which are not from 0 to {full:g}; {remedy}")
+    pixels = np.round(values.astype(np.float64) * 255 / full).astype(np.uint8)
+    if high > 0 and not pixels.any():
+        raise _OutOfRange(f"has pixels up to {high:g} of {full:g}, all of which become black; save it as 8-bit grey")
+    if tags.get(262) == 0:  # a TIFF in which 0 is white; Pillow turns only 8 bits
+        pixels = 255 - pixels
+    hidden = values == image.info.get("transparency", -1)
+    pixels[hidden] = 255 if background == "white" else 0
+    return Image.fromarray(pixels), bool(hidden.any())
+
+
+def _tuple(value: Any) -> tuple[int, ...]:
+    return tuple(value)[:1] if isinstance(value, (tuple, list)) else (value,)
+
+
+def _flatten(image: Image.Image, background: str) -> tuple[Image.Image, bool]:
+    """An image of 8 bits as grey or colour on a background, and whether some pixels are transparent."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image.convert("L" if image.mode in ("1", "L") else "RGB"), False
+    layer = image.convert("RGBA")
+    transparent = layer.getchannel("A").getextrema() != (255, 255)
+    return Image.alpha_composite(Image.new("RGBA", layer.size, background), layer).convert("RGB"), transparent
+
+
+def _is_grey(image: Image.Image) -> bool:
+    from PIL import ImageChops
+
+    if image.mode == "L":
+        return True
+    red, green, blue = image.split()
+    return not any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
+
+
+def check_image(path: Path, facts: ImageFacts, first: tuple[Path, ImageFacts], channels: int | None = None) -> None:
+    """ValueError in one line if an image has another size than the first one, or colours where channels = 1."""
+    place, other = first
+    if (facts.height, facts.width) != (other.height, other.width):
+        message = f"is of {_size(facts)} pixels and {place} of {_size(other)}; bring all to one size"
+        raise ValueError(f"{path}: {message}")
+    if channels == 1 and not facts.grey:
+        raise ValueError(f"{path}: is in colour where channels = 1; write channels: 3, or convert it to grey")
+
+
+def _size(facts: ImageFacts) -> str:
+    return f"{facts.height}×{facts.width}{' (turned by its EXIF orientation)' if facts.turned else ''}"

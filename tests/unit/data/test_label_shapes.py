@@ -1,0 +1,84 @@
+"""Labels are whole numbers, one for each image: other shapes are refused wherever labels come in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.workflow.test_config_errors import message
+
+import advgen
+from advgen.core import own_files
+from advgen.core.own_files import own_facts
+from advgen.data.own import as_labels, read_own
+from advgen.registry import parse
+
+N = 12
+IMAGES = np.random.default_rng(0).integers(0, 256, (N, 1, 8, 8), dtype=np.uint8)
+LABELS = np.arange(N) % 2
+STUDY = "datasets:\n  mine: {kind: npz, path: data.npz}\nclassifiers:\n  net: {dataset: mine, model: FC10}\n"
+
+# as many numbers as images in some, one row for each image in others, one column in others still
+MISSHAPEN: dict[str, Any] = {
+    "no dimension": np.array(1),
+    "none in each row": np.zeros((N, 0), int),
+    "two columns": np.zeros((N, 2), int),
+    "as many, in two columns": LABELS.reshape(N // 2, 2),
+    "one row": LABELS[None],
+    "three dimensions": LABELS[:, None, None],
+    "scores": np.eye(N, dtype=int),
+}
+
+
+class Linear(torch.nn.Module):
+    """Ten classes from 64 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x.flatten(1))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own_files.forget()
+
+
+@pytest.mark.parametrize("shape", MISSHAPEN)
+def test_misshapen_labels_are_refused(shape: str) -> None:
+    labels = MISSHAPEN[shape]
+    told = re.escape(f"labels are of shape {labels.shape}; give one whole number for each image")
+    for read in (
+        lambda: as_labels(labels),
+        lambda: advgen.attack(Linear(), IMAGES, labels, "fgsm"),
+        lambda: advgen.evaluate(Linear(), IMAGES, torch.from_numpy(labels), eps=0.1),
+    ):
+        with pytest.raises(ValueError, match=told) as caught:
+            read()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", MISSHAPEN)
+def test_misshapen_labels_of_a_data_set_are_refused_in_the_plan_and_when_read(shape: str) -> None:
+    labels = MISSHAPEN[shape]
+    np.savez("data.npz", images=IMAGES, labels=labels)
+    with pytest.raises(ValueError, match=r"data\.npz: labels are of shape .*; give one whole number for each image"):
+        read_own("data.npz")
+    Path("study.yaml").write_text(STUDY)
+    found = message(Path("study.yaml"))
+    assert "study.yaml:2: datasets.mine.path = 'data.npz': data.npz: labels of <i8 and shape" in found
+    assert found.endswith(f"shape {labels.shape} are no classes; give integers from 0 on, one for each"), found
+    assert "\n" not in found
+
+
+def test_one_column_of_labels_is_as_good_as_a_list() -> None:
+    np.testing.assert_array_equal(as_labels(LABELS[:, None]), LABELS)
+    np.savez("data.npz", images=IMAGES, labels=LABELS[:, None])
+    assert own_facts(parse("datasets", {"kind": "npz", "path": "data.npz"})).classes == 2
