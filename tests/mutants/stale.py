@@ -47,6 +47,21 @@ TEXTS = (".j2", ".css", ".typ", ".mplstyle", ".rst")
 APART = {"verify"}  # about the stamps of all artefacts: it follows every change
 CLOSED = "http://127.0.0.1:9"  # nobody listens there: no fault makes a job download
 
+REGISTRY, CATALOG = f"{PACKAGE}/registry.py", f"{PACKAGE}/core/catalog.py"
+SWAP = '.replace("pgd:pgd", "fgsm:fgsm")'
+PLANTED = (
+    (REGISTRY, "    return load_target(target(spec))", f"    return load_target(target(spec){SWAP})"),
+    (REGISTRY, "    return _TARGETS[type(spec)]", f"    return _TARGETS[type(spec)]{SWAP}"),
+    (REGISTRY, "    module, name = target.split(", f"    module, name = target{SWAP}.split("),
+    (REGISTRY, "_TARGETS = {spec: target for", f"_TARGETS = {{spec: target{SWAP} for"),
+    (REGISTRY, '"advgen.attacks.pgd:pgd"', '"advgen.attacks.fgsm:fgsm"'),
+    (CATALOG, "    return tuple(sorted(found, key", "    return tuple(sorted(found[::-1], key"),
+    (CATALOG, "        if _summary.module:", "        if not _summary.module:"),
+    (CATALOG, "for name, (one, _) in found.items()}", "for name, (one, _) in reversed(found.items())}"),
+)
+"""Faults of the modules that look code up by name, which no change of a number or of an operator makes: file, text,
+what replaces it."""
+
 Fault = Mutant | Edit
 Job = dict[str, Any]
 """The words of its command, its inputs, outputs and code; of the unharmed code also what came out and was loaded."""
@@ -275,6 +290,10 @@ def drawn(known: dict[str, Job], lines: set[tuple[str, int]], parts: list[str], 
         elif path.suffix in TEXTS and file in read:
             groups[path.suffix] += edits(file, path.read_text(encoding="utf-8"))
 
+    for file, old, new in PLANTED:
+        if not parts or any(part in file for part in parts):
+            groups[f"planted {file}"].append(planted(file, old, new))
+
     def rank(words: str) -> bytes:
         return hashlib.sha256(f"{seed}\n{words}".encode()).digest()
 
@@ -282,6 +301,17 @@ def drawn(known: dict[str, Job], lines: set[tuple[str, int]], parts: list[str], 
         group.sort(key=lambda one: rank(f"{one.file}\n{one.line}\n{one.change}"))
     for turn in zip_longest(*(groups[name] for name in sorted(groups, key=rank))):
         yield from (one for one in turn if one and one.text())
+
+
+def planted(file: str, old: str, new: str) -> Edit:
+    """One of the faults of `PLANTED`; ValueError if its text is not in the file exactly once."""
+    source = (ROOT / file).read_text(encoding="utf-8")
+    if source.count(old) != 1:
+        raise ValueError(f"{file}: has {source.count(old)} times {old!r}; update PLANTED")
+    start = source.index(old)
+    at = source.count("\n", 0, start) + 1
+    line = source.splitlines()[at - 1].strip()
+    return Edit(file, source, at, line, f"{old.strip()} -> {new.strip()}", start, start + len(old), new)
 
 
 def results_of(

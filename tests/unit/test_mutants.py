@@ -6,6 +6,7 @@ import pytest
 import yaml
 from tests.mutants.operators import edits, mutants
 from tests.mutants.run import TESTS
+from tests.mutants.stale import PLANTED, planted
 from tests.project import ROOT
 
 
@@ -69,6 +70,13 @@ def test_what_is_listed_is_still_a_mutant_and_says_why() -> None:
         for one in some:
             assert (one["line"], one["change"]) in made, f"{file}: {one}"
             assert len(one["why"].split()) > 2
+
+
+def test_faults_are_planted_in_the_registry_and_the_catalog() -> None:
+    found = [planted(*one) for one in PLANTED]
+    assert {one.file for one in found} == {"src/advgen/registry.py", "src/advgen/core/catalog.py"}
+    for one in found:
+        compile(one.text(), one.file, "exec")
 
 
 def test_every_file_and_test_of_the_table_is_there() -> None:
