@@ -11,7 +11,7 @@ they say what to look at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise, permutations
 from typing import Any, NamedTuple
 
@@ -100,8 +100,11 @@ def _check(check: str, subject: str, holds: bool, detail: str, n: int, kind: str
     }
 
 
-def ball_and_box(examples: pa.Table) -> list[Check]:
-    """Every saved example and its clean image are made of numbers and lie in the box; its change lies in the ball."""
+def ball_and_box(examples: pa.Table, unclipped: Collection[str] = ()) -> list[Check]:
+    """Every saved example and its clean image are made of numbers and lie in the box; its change lies in the ball.
+
+    Examples of `unclipped` attacks may leave the box.
+    """
     images, clean = (read_images(examples, column).astype(np.float64) for column in ("adversarial", "image"))
     change = np.abs(images - clean).reshape(len(images), -1)
     rows = examples.select(["source", "source_seed", "attack", "norm", "eps"]).to_pandas()
@@ -117,7 +120,8 @@ def ball_and_box(examples: pa.Table) -> list[Check]:
         checks.append(_check("finite", subject, strange == 0, detail, n, source=source))
         outside = group["outside"].to_numpy().max()  # NaN if any is, unlike pandas' own
         detail = f"pixels leave [0, 1] by {max(outside, 0):.1e}"
-        checks.append(_check("box", subject, bool(outside <= SLACK), detail, n, source=source))
+        if attack not in unclipped:
+            checks.append(_check("box", subject, bool(outside <= SLACK), detail, n, source=source))
         if norm in NORMS and not np.isnan(eps):  # an attack that seeks the smallest change has no ball
             over = group[norm].to_numpy().max() - eps
             detail = f"largest {norm} change is {over + eps:.6f}, eps is {eps:g}"
