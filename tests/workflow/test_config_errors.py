@@ -241,7 +241,7 @@ IMPOSSIBLE = {
     "list of names alone": ("masks: [pepper, square]", "masks: pepper", "inpaintings.restore.masks = 'pepper': must be a list (each text); write [pepper]"),
     "eps of an attack": (PGD, "{kind: pgd, eps: 8}", f"attacks.pgd.eps = 8.0: {BOX}"),
     "eps of FGSM": ("{kind: fgsm, eps: 0.1}", "{kind: fgsm, eps: 8}", f"attacks.fgsm.eps = 8: {BOX}"),
-    "eps of squares": (PGD, "{kind: square, eps: 8}", f"attacks.pgd.eps = 8: {BOX}"),
+    "eps of squares": (PGD, "{kind: square, eps: 8}", f"attacks.pgd.eps = 8.0: {BOX}"),
     "deviation of noise": (PGD, "{kind: gaussian_noise, sd: 8}", f"attacks.pgd.sd = 8: {BOX}"),
     "L2 radius": (PGD, "{kind: pgd, norm: l2, eps: 80}", "attacks.pgd.eps = 80.0: no two 1×28×28 images are farther apart than 28"),
     "step in grey levels": (PGD, "{kind: pgd, eps: 0.03, step_size: 2}", "attacks.pgd.step_size = 2.0: is longer than a ball of eps = 0.03 is wide"),

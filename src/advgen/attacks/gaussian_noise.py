@@ -13,8 +13,8 @@ def gaussian_noise(
 ) -> Tensor:
     """The images plus noise of standard deviation `spec.sd`.
 
-    Where `spec.clipped`, it is clipped to the box. That lowers the RMS and, on black or white pixels, shifts the mean by
-    0.4 sd: on MNIST a softmax regression errs more under that shift than under the noise.
+    Where `spec.clipped`, it is clipped to the box. That lowers the RMS and, on black or white pixels, shifts the mean
+    by 0.4 sd: on MNIST a softmax regression errs more under that shift than under the noise.
     """
     noise_BCHW = seeds.normal(seed, "noise", indices, *x_BCHW.shape[1:]).to(x_BCHW)
     noisy_BCHW = x_BCHW + spec.sd * noise_BCHW
