@@ -85,19 +85,23 @@ def _move_squares(
     current = _onto_sphere(delta_BCHW, x_BCHW, spec)
     result_BCHW, goal, x = current.clone(), Goal(y_B), x_BCHW
     left = torch.arange(len(y_B), device=y_B.device)
+    sides = [
+        min(max(_side(query, spec, height, width), 3) // 2 * 2 + 1, height, width) for query in range(spec.queries)
+    ]
+    bumps = {side: _bump(side, side, spec.norm).to(x_BCHW, non_blocking=True) for side in set(sides)}
     margin = goal.margin(model(current))
     for query in range(spec.queries - 1):
         if looks(query, x_BCHW):
             stay = (margin <= 0).nonzero().flatten()
             if len(stay) < len(left):
                 result_BCHW[left] = current
-                left, current, margin, x, draws_BQN = (one[stay] for one in (left, current, margin, x, draws_BQN))
+                left, current, margin, x = (one[stay] for one in (left, current, margin, x))
                 goal = goal.take(stay)
             if len(left) == 0:
                 break
-        side = min(max(_side(query, spec, height, width), 3) // 2 * 2 + 1, height, width)
-        draw_BN, bump = draws_BQN[:, query], _bump(side, side, spec.norm).to(x)
-        to_BCSS, from_BCSS = (_places(draw_BN[:, axis : axis + 2], side, x.shape).to(x.device) for axis in (0, 2))
+        side, draw_BN = sides[query], draws_BQN[left, query]
+        to_BCSS, from_BCSS = (_places(draw_BN[:, axis : axis + 2], side, x.shape) for axis in (0, 2))
+        bump = bumps[side]
         delta = (current - x).flatten(1)
         size_B1 = torch.linalg.vector_norm(delta, order, dim=1, keepdim=True)
         moved = delta.gather(1, to_BCSS.flatten(1)).view(to_BCSS.shape)
