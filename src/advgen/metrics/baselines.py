@@ -153,7 +153,7 @@ def attacks_beat_their_controls(examples: pa.Table) -> list[Check]:
         )
         if unaimed.any():
             check, subject = "an attack beats its control", f"{attack} on {source} seed {seed}"
-            unit = "targets reached" if targeted else "success"
+            unit = "share of targets missed" if targeted else "share not fooled"
             found = _below(check, subject, binary_difference(unaimed, aimed), len(one), unit)
             checks.append({**found, "source": source})
     return checks
@@ -172,7 +172,7 @@ def transferred_examples_beat_noise(transferred: pa.Table) -> list[Check]:
         if unaimed.any():
             check = "transferred examples beat noise of the same norms"
             subject = f"{attack} from {source} seed {seed} on {target} seed {target_seed} in {study}"
-            checks.append(_below(check, subject, binary_difference(unaimed, aimed), len(one), "success"))
+            checks.append(_below(check, subject, binary_difference(unaimed, aimed), len(one), "share not fooled"))
     return checks
 
 
@@ -198,7 +198,7 @@ def steps_beat_their_starts(convergence: pa.Table) -> list[Check]:
     for (name, source, seed), one in rows.groupby(keys):
         fooled, subject = one.groupby("index")[["aimed", "unaimed"]].max(), f"{source} seed {seed} in {name}"
         difference = binary_difference(fooled["unaimed"].to_numpy(), fooled["aimed"].to_numpy())
-        checks.append(_below("steps fool more than their random starts", subject, difference, len(fooled), "success"))
+        checks.append(_below("steps fool more than their random starts", subject, difference, len(fooled), "share not fooled"))
     return checks
 
 
@@ -218,7 +218,7 @@ def certificates_beat_a_constant_answer(certification: pa.Table) -> list[Check]:
             always = (one["label"] == one["label"].mode()[0]).to_numpy()
             subject = f"{source} seed {seed} in {name}"
             difference = binary_difference(always, proven)
-            checks.append(_below("certificates beat a constant answer", subject, difference, len(one), "share proven"))
+            checks.append(_below("certificates beat a constant answer", subject, difference, len(one), "share not proven"))
     return checks
 
 

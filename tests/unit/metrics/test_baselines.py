@@ -190,7 +190,7 @@ def test_an_attack_with_a_target_must_reach_it_more_often_than_its_controls_do()
     answers |= {"predicted": np.where(np.arange(N) < 0.4 * N, 2.0, 1), "predicted_unaimed": frames}
     (one,) = check_baselines({"examples": pa.table({**facts, **answers})})
     assert (one["kind"], one["holds"], one["estimate"]) == ("warning", False, 0)
-    assert "difference in targets reached" in one["detail"]
+    assert "difference in share of targets missed" in one["detail"]
     answers["predicted"] = np.full(N, 2.0)
     (one,) = check_baselines({"examples": pa.table({**facts, **answers})})
     assert (one["holds"], one["estimate"]) == (True, pytest.approx(-0.6))
