@@ -198,7 +198,9 @@ def steps_beat_their_starts(convergence: pa.Table) -> list[Check]:
     for (name, source, seed), one in rows.groupby(keys):
         fooled, subject = one.groupby("index")[["aimed", "unaimed"]].max(), f"{source} seed {seed} in {name}"
         difference = binary_difference(fooled["unaimed"].to_numpy(), fooled["aimed"].to_numpy())
-        checks.append(_below("steps fool more than their random starts", subject, difference, len(fooled), "share not fooled"))
+        checks.append(
+            _below("steps fool more than their random starts", subject, difference, len(fooled), "share not fooled")
+        )
     return checks
 
 
@@ -218,7 +220,9 @@ def certificates_beat_a_constant_answer(certification: pa.Table) -> list[Check]:
             always = (one["label"] == one["label"].mode()[0]).to_numpy()
             subject = f"{source} seed {seed} in {name}"
             difference = binary_difference(always, proven)
-            checks.append(_below("certificates beat a constant answer", subject, difference, len(one), "share not proven"))
+            checks.append(
+                _below("certificates beat a constant answer", subject, difference, len(one), "share not proven")
+            )
     return checks
 
 
