@@ -384,10 +384,22 @@ def test_a_job_that_no_command_line_can_start_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ({"stduy": "a.yaml"}, "--config stduy=…: unknown key; did you mean 'study'?; name a study: --config study="),
-        ({"Study": "a.yaml"}, "--config Study=…: unknown key; did you mean 'study'?"),
-        ({"datsets": {}}, "--config datsets=…: unknown key; did you mean 'datasets'?"),
-        ({"study": "config/smoke.yaml", "stduy": 1}, "--config stduy=…: unknown key; did you mean 'study'?"),
+        (
+            {"stduy": "a.yaml"},
+            "--config stduy=…: unknown key; name a study: --config study=config/config.yaml; did you mean 'study'?",
+        ),
+        (
+            {"Study": "a.yaml"},
+            "--config Study=…: unknown key; name a study: --config study=config/config.yaml; did you mean 'study'?",
+        ),
+        (
+            {"datsets": {}},
+            "--config datsets=…: unknown key; name a study: --config study=config/config.yaml; did you mean 'datasets'?",
+        ),
+        (
+            {"study": "config/smoke.yaml", "stduy": 1},
+            "--config stduy=…: unknown key; name a study: --config study=config/config.yaml; did you mean 'study'?",
+        ),
         ({"seeds": [3]}, "--config seeds=…: is one key of a study, which needs datasets, too; edit a study, and name"),
         ({"study": "config/smoke.yaml", "seeds": [3]}, "--config seeds=…: study= names a whole study"),
         ({"study": ["a"]}, "--config study=['a']: must be the path of a study"),

@@ -61,7 +61,7 @@ def _check_keys(config: Mapping[str, Any], names_study: bool) -> None:
     for key in config:
         if key not in Study.model_fields:
             shown = key if key.isprintable() else repr(key)
-            raise ConfigError(f"--config {shown}=…: unknown key{nearest(key, ['study', *Study.model_fields])}; {usual}")
+            raise ConfigError(f"--config {shown}=…: unknown key; {usual}{nearest(key, ['study', *Study.model_fields])}")
     if "datasets" not in config and not names_study:
         key = next(iter(config))
         raise ConfigError(

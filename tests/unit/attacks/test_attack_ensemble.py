@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.scaled import Scaled
 
 from advgen.attacks import ensemble as module
 from advgen.attacks.apgd import apgd
@@ -131,17 +132,6 @@ def test_quick_climbs_towards_its_targets_at_once():
     assert net(found).argmax(1).tolist() == [2, 0]
     assert net(first).argmax(1).tolist() == [0, 0]
     assert torch.equal(found[1:], alone)
-
-
-class Scaled(torch.nn.Module):
-    """A model whose logits are multiplied by a number, which changes no prediction."""
-
-    def __init__(self, model, scale):
-        super().__init__()
-        self.model, self.scale = model, scale
-
-    def forward(self, x_BCHW):
-        return self.scale * self.model(x_BCHW)
 
 
 @pytest.mark.parametrize("scale", [2.0**14, 2.0**-14])

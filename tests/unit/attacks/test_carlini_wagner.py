@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from tests.scaled import Scaled
 
 from advgen.attacks.carlini_wagner import carlini_wagner
 from advgen.attacks.run import Calls, counted
@@ -97,14 +98,3 @@ def test_small_logits_keep_no_image_from_being_fooled(model, x, y, indices):
     assert (model(scaled).argmax(1) != y).all()
     sizes = [(one - x).flatten(1).norm(dim=1).median() for one in (found, scaled)]
     assert sizes[1] <= 1.3 * sizes[0]
-
-
-class Scaled(torch.nn.Module):
-    """A model whose logits are multiplied by a number."""
-
-    def __init__(self, model, scale):
-        super().__init__()
-        self.model, self.scale = model, scale
-
-    def forward(self, x_BCHW):
-        return self.scale * self.model(x_BCHW)
