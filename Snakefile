@@ -14,11 +14,11 @@ gc.freeze()
 gc.set_threshold(100_000, 20, 100)
 
 try:
-    from advgen.driver.interrupts import in_one_line
+    from advgen.driver.interrupts import print_interruption
 except ModuleNotFoundError:  # deployed from a repository, say
     sys.exit("advgen: is not installed beside Snakemake, as its jobs want it; pip install 'advgen[lab]'")
 
-sys.excepthook = in_one_line  # Ctrl-C while the study is read, too
+sys.excepthook = print_interruption  # Ctrl-C while the study is read, too
 
 from advgen.core import catalog, paths
 from advgen.core.errors import ConfigError
@@ -29,7 +29,7 @@ from advgen.driver.recovery import doubt
 from advgen.driver.runs import announce
 from advgen.driver.workers import start
 from advgen.io.cache import shrink
-from advgen.io.devices import heed_resources, refuse_unquoted_python, use_this_python
+from advgen.io.devices import limit_gpus, refuse_unquoted_python, use_this_python
 from advgen.study.load import load_study
 
 use_this_python()
@@ -84,7 +84,7 @@ include: "workflow/rules/verify.smk"
 onstart:
     refuse_unquoted_python(workflow)
     lock_results()
-    heed_resources(workflow)
+    limit_gpus(workflow)
     save_digest_cache()
     if workflow.local_exec:
         start(len(list(workflow.dag.needrun_jobs())))

@@ -17,10 +17,10 @@ from PIL import Image
 
 from advgen import registry
 from advgen.cli import main
-from advgen.core.own_files import own_digest
 from advgen.core.provenance import Stamp
+from advgen.core.user_files import user_file_digest
 from advgen.io.tables import arrow_table, write_table
-from advgen.specs.datasets import DrawnFacesDataset, FashionMnistDataset, MnistDataset, OwnDataset, SymbolsDataset
+from advgen.specs.datasets import CustomDataset, DrawnFacesDataset, FashionMnistDataset, MnistDataset, SymbolsDataset
 from tests import layouts
 
 NAMED = {"name": "one", "seed": 0}
@@ -147,9 +147,9 @@ def autoencoder(kind: str, moments: dict[str, Any] | None = None, **keys: Any) -
 def dataset(kind: str, **told: Any) -> None:
     """Make one: from raw files in the layout that they are published in, or from another data set."""
     cls, made = registry.kinds("datasets")[kind], {"out_train": "made-train.parquet", "out_test": "made-test.parquet"}
-    if issubclass(cls, OwnDataset):
+    if issubclass(cls, CustomDataset):
         spec = cls(path=own(kind), **one_of(kind, **told))
-        keys = {"dataset": spec.model_dump(), "content": own_digest(spec)}
+        keys = {"dataset": spec.model_dump(), "content": user_file_digest(spec)}
         return command("make-dataset", keys, raw=[], **made)
     if kind in LAYOUTS:
         with pytest.MonkeyPatch.context() as patch:

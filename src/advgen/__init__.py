@@ -42,10 +42,10 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
 
     Raises ValueError if there is no such file, or if it is damaged or not one of ours.
     """
-    from advgen.api.given import there
+    from advgen.api.inputs import existing_file
     from advgen.io.checkpoints import load_model
 
-    module: nn.Module = load_model(there(path))
+    module: nn.Module = load_model(existing_file(path))
     return module
 
 

@@ -25,7 +25,7 @@ from advgen.commands.leaderboard import page as ranked
 from advgen.core.provenance import Stamp
 from advgen.cv.build import build
 from advgen.cv.formats import render
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.report import page
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def drawn(kind: str) -> page.Figure:
         dark=dark.getvalue(),
         title=finding.title,
         sentence=finding.sentence,
-        rows=pa.Table.from_pylist(told.plain(finding.rows)),
+        rows=pa.Table.from_pylist(findings.plain(finding.rows)),
         asked=f"figures:\n  {kind}: {{kind: {kind}}}\n",
         command=f"snakemake --cores 1 results/figures/{kind}.png",
         inputs={"results/tables/x.parquet": "0123456789abcdef" * 4},

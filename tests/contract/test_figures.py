@@ -28,7 +28,7 @@ from matplotlib.text import Text
 from tests.fake_tables import fake_specs, fake_tables
 
 from advgen import registry
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.outcomes.figures.outcome import caption
 from advgen.report.page import alt_text, rst_html
 
@@ -59,7 +59,7 @@ DRAW = f"""
 import hashlib, io, sys
 from tests.fake_tables import fake_specs, fake_tables
 from advgen import registry
-from advgen.figures import common, told
+from advgen.figures import common, findings
 tables = fake_tables()
 for kind, cls in registry.kinds("figures").items():
     spec, pdf, png = dict(fake_specs(cls))["full"], io.BytesIO(), io.BytesIO()
@@ -206,7 +206,7 @@ def test_a_finding_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
         assert re.search(r"\d", finding.sentence) and finding.sentence.endswith(".")
         assert not re.search(r"nan|None|  |\bn = 0\b", finding.sentence)
         assert len(finding.sentence) < 900
-        rows = json.loads(json.dumps(told.plain(finding.rows), allow_nan=False))
+        rows = json.loads(json.dumps(findings.plain(finding.rows), allow_nan=False))
         assert rows and len({tuple(row) for row in rows}) <= 2  # an interval may be missing, a name may not
         if hasattr(module, "explorer"):
             looks_through(module.explorer(fakes, spec).packed())

@@ -112,7 +112,7 @@ REGISTRY_EDITS: dict[str, tuple[str, str, Callable[[str], bool]]] = {
         lambda job: job.startswith("craft ") and "glasses" in job,
     ),
     "an entry that no job uses": (
-        '    datasets.NpzDataset: "advgen.data.own_splits:own_splits",\n',
+        '    datasets.NpzDataset: "advgen.data.custom_splits:custom_splits",\n',
         "",
         lambda job: False,
     ),

@@ -5,7 +5,7 @@ src/advgen/outcomes/<kind>/outcome.py; docs/rules.md lists all of them. The rule
 """
 
 for TASK in catalog.RULES.values():
-    if TASK.own_rule:
+    if TASK.has_custom_rule:
         continue
 
     rule:

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from advgen import registry
-from advgen.api.given import Bounds, Given, Model, attack_of, fits, given
+from advgen.api.inputs import Bounds, Model, PreparedInputs, attack_spec, check_attack_fits, prepare_inputs
 from advgen.attacks.run import craft, distances
 from advgen.experiments.transfers.run import answers, cell, fooled_mean, shuffled
 from advgen.io.jobs import Progress
-from advgen.models.own import Channels
+from advgen.models.custom import Channels
 from advgen.specs.attacks import AttackSpec, MinimumNormAttack
 
 
@@ -58,13 +58,13 @@ def attack(
     Raises:
         ValueError: a key, the model, an image or a label is none that the attack can work on; one line says which.
     """
-    spec, what = attack_of(attack, keys), given(model, images, labels, bounds, mean, std)
-    fits(spec, what)
+    spec, what = attack_spec(attack, keys), prepare_inputs(model, images, labels, bounds, mean, std)
+    check_attack_fits(spec, what)
     low, high = bounds
     return low + (high - low) * adversarial(what, spec, seed, attack)
 
 
-def adversarial(what: Given, spec: AttackSpec, seed: int, label: str) -> Tensor:
+def adversarial(what: PreparedInputs, spec: AttackSpec, seed: int, label: str) -> Tensor:
     """Adversarial images (N, C, H, W) in [0, 1]."""
     attack, told = registry.resolve(spec), Progress(label, to=sys.stderr)
     found = craft(attack, what.model, what.images, what.labels, spec, seed=seed, indices=what.indices, progress=told)
@@ -164,11 +164,11 @@ def transfer(
     named = dict(models) if isinstance(models, Mapping) else {str(number): one for number, one in enumerate(models)}
     if len(named) < 2:
         raise ValueError(f"a transfer needs two models, and there are {len(named)}; attack does with one")
-    spec = attack_of(attack, keys)
-    ready = {name: given(model, images, labels, bounds, mean, std) for name, model in named.items()}
+    spec = attack_spec(attack, keys)
+    ready = {name: prepare_inputs(model, images, labels, bounds, mean, std) for name, model in named.items()}
     rows = []
     for source, what in ready.items():
-        fits(spec, what)
+        check_attack_fits(spec, what)
         crafted = adversarial(what, spec, seed, f"{attack} on {source}")
         labels_N, rms_N = np.asarray(what.labels), distances(crafted, what.images)["rms"].numpy()
         control = shuffled(what.images, crafted, seed, list(range(len(labels_N))))

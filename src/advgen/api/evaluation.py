@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
-from advgen.api.given import Bounds, Given, Model, checked, fits, given
+from advgen.api.inputs import Bounds, Model, PreparedInputs, check_attack_fits, prepare_inputs, validate_spec
 from advgen.attacks.run import differ
 from advgen.core.catalog import TABLES
 from advgen.core.code import code_digest
@@ -38,7 +38,7 @@ from advgen.io.tables import arrow_table, read_images, write_table
 from advgen.metrics import sanity
 from advgen.metrics.chance import insufficient
 from advgen.metrics.intervals import wilson
-from advgen.models.own import Channels
+from advgen.models.custom import Channels
 from advgen.models.predict import device_of, predict
 from advgen.specs.attacks import (
     ApgdAttack,
@@ -245,10 +245,10 @@ def evaluate(
     Raises:
         ValueError: the model, an image, a label or a radius is none that attacks can work on; one line says which.
     """
-    what = given(model, images, labels, bounds, mean, std)
+    what = prepare_inputs(model, images, labels, bounds, mean, std)
     battery = _battery(eps, norm, ensemble, radii)
     for spec in battery.values():
-        fits(spec, what)
+        check_attack_fits(spec, what)
     facts, checks = [], _own_checks(what, eps, norm)
     best = _Best(what, norm)
     for name, spec in battery.items():
@@ -283,7 +283,7 @@ def _battery(eps: float, norm: str, ensemble: str, radii: Sequence[float]) -> di
 
     def whole(radius: float) -> EnsembleAttack:
         keys = {"kind": "ensemble", "effort": ensemble, "norm": norm, "eps": radius}
-        return checked(EnsembleAttack, keys, "evaluate")
+        return validate_spec(EnsembleAttack, keys, "evaluate")
 
     main = whole(eps)
     try:
@@ -310,7 +310,7 @@ def _battery(eps: float, norm: str, ensemble: str, radii: Sequence[float]) -> di
 class _Best:
     """Of each image the smallest change that fools, or what the first attack made of it."""
 
-    def __init__(self, what: Given, norm: str):
+    def __init__(self, what: PreparedInputs, norm: str):
         self.norm = norm
         self.size = np.full(len(what.images), np.inf)
         self.rows: dict[str, pa.Table] = {}
@@ -334,7 +334,7 @@ class _Best:
         return pa.concat_tables([rows for rows in self.rows.values() if rows.num_rows]).sort_by("index")
 
 
-def _own_checks(what: Given, eps: float, norm: str) -> list[sanity.Check]:
+def _own_checks(what: PreparedInputs, eps: float, norm: str) -> list[sanity.Check]:
     """What can be wrong with the images themselves, or the radius beside them."""
     low, high = (bound.item() for bound in what.images.aminmax())
     n = len(what.images)
@@ -352,7 +352,7 @@ def _own_checks(what: Given, eps: float, norm: str) -> list[sanity.Check]:
     return [*checks, {**blank, **_alone(what)}, {**blank, **_gives_logits(what)}]
 
 
-def _gives_logits(what: Given) -> sanity.Check:
+def _gives_logits(what: PreparedInputs) -> sanity.Check:
     """Outputs that all lie between 0 and 1 come from a sigmoid, or from a softmax: their gradients vanish."""
     low, high = (bound.item() for bound in what.logits.aminmax())
     told = {"check": LOGITS, "subject": "the model", "kind": "check", "n": len(what.images)}
@@ -362,7 +362,7 @@ def _gives_logits(what: Given) -> sanity.Check:
     return {**told, "holds": holds, "detail": detail}
 
 
-def _alone(what: Given) -> sanity.Check:
+def _alone(what: PreparedInputs) -> sanity.Check:
     """An image gives the same logits by itself as among others: two large batches have nearly the same statistics."""
     few = min(ALONE, len(what.images))
     try:
@@ -375,7 +375,7 @@ def _alone(what: Given) -> sanity.Check:
 
 
 def _evaluation(
-    what: Given,
+    what: PreparedInputs,
     battery: Mapping[str, AttackSpec],
     facts: pa.Table,
     best: pa.Table,
@@ -432,7 +432,7 @@ def _kind(name: str, facts: pa.Table) -> pa.Table:
     return arrow_table(name, summarise({"examples": facts}))
 
 
-def _stamp(what: Given, battery: Mapping[str, AttackSpec], seed: int) -> Stamp:
+def _stamp(what: PreparedInputs, battery: Mapping[str, AttackSpec], seed: int) -> Stamp:
     packages = ("advgen", "torch", "numpy", "pyarrow")
     return Stamp(
         command="advgen.evaluate",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.api.given import checked, pixels, there, to_batch
+from advgen.api.inputs import existing_file, pixels, to_batch, validate_spec
 from advgen.experiments.gans.evaluate import drawn
 from advgen.inpainting.restore import restore
 from advgen.inversion.search import SearchResult
@@ -64,7 +64,9 @@ def invert(generator: Generator | str | Path, images: Any, *, seed: int = 0, **k
     """
     net, x_NCHW = _generator(generator), pixels(images)
     told, numbers = Progress("invert", to=sys.stderr), list(range(len(x_NCHW)))
-    return latent_search(net, x_NCHW, checked(LatentSearch, keys, "invert"), seed=seed, indices=numbers, progress=told)
+    return latent_search(
+        net, x_NCHW, validate_spec(LatentSearch, keys, "invert"), seed=seed, indices=numbers, progress=told
+    )
 
 
 def inpaint(
@@ -95,7 +97,7 @@ def inpaint(
     known_NHW = _known(mask, any_NCHW, seed)
     x_NCHW = pixels(torch.where(known_NHW[:, None], any_NCHW, 0))
     if isinstance(discriminator, str | Path):
-        discriminator = load_model(there(discriminator))
+        discriminator = load_model(existing_file(discriminator))
     if discriminator is not None and not isinstance(discriminator, nn.Module):
         raise ValueError(
             f"the discriminator is of type {type(discriminator).__name__}; give a module, or its checkpoint"
@@ -105,7 +107,7 @@ def inpaint(
         x_NCHW,
         known_NHW,
         method,
-        checked(LatentSearch, keys, "inpaint"),
+        validate_spec(LatentSearch, keys, "inpaint"),
         seed=seed,
         indices=list(range(len(x_NCHW))),
         discriminator=discriminator,
@@ -120,7 +122,7 @@ def _known(mask: Any, x_NCHW: Tensor, seed: int) -> Tensor:
         kinds = registry.kinds("masks")
         if (kind := mask.get("kind")) not in kinds:
             raise ValueError(f"mask: kind {kind!r} is unknown; one of {', '.join(kinds)}")
-        spec = checked(kinds[kind], mask, "mask")
+        spec = validate_spec(kinds[kind], mask, "mask")
         assert isinstance(spec, MaskSpec)
         missing = spec.missing((channels, height, width))
         if not 0 < missing < height * width:
@@ -139,7 +141,7 @@ def _known(mask: Any, x_NCHW: Tensor, seed: int) -> Tensor:
 
 
 def _generator(generator: Generator | str | Path) -> Generator:
-    found = load_model(there(generator)) if isinstance(generator, str | Path) else generator
+    found = load_model(existing_file(generator)) if isinstance(generator, str | Path) else generator
     if not isinstance(found, Generator):
         raise ValueError(f"the generator is of type {type(found).__name__}; give one of ours, or its checkpoint")
     return found
@@ -201,7 +203,7 @@ def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Dist
     """
     judge, levels = reference, pd.DataFrame()
     if isinstance(reference, str | Path):
-        judge = load_model(there(reference))
+        judge = load_model(existing_file(reference))
         beside = Path(reference).with_name("calibration.parquet")
         if beside.is_file():
             levels = read_table(beside, "calibration").to_pandas()
@@ -239,7 +241,7 @@ def images(
         of_bytes = [name for name in table if len(table) and isinstance(table[name].iloc[0], bytes)]
         rows = pa.Table.from_pandas(table[of_bytes], preserve_index=False)
     else:
-        rows = table if isinstance(table, pa.Table) else read_table(there(table))
+        rows = table if isinstance(table, pa.Table) else read_table(existing_file(table))
     known = [field.name for field in rows.schema if "binary" in str(field.type)]
     if column not in known:
         raise ValueError(f"no image column {column!r}; the table has {', '.join(known) or 'none'}")

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from advgen.attacks.common import Attack, Goal, Loss, aim, ascent, changeable, frozen, rounded
 from advgen.attacks.trivial import unaimed
+from advgen.models.custom import UnusableOutput
 from advgen.models.graphs import recorded
-from advgen.models.own import UnusableOutput
 from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
 from advgen.specs.attacks import AttackSpec, RegionAttack
 from advgen.specs.base import show_shape

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from advgen.core.own_files import factory_files
 from advgen.core.provenance import Stamp, sha256_file, write_bytes
+from advgen.core.user_files import factory_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,17 +105,17 @@ def run(arguments: argparse.Namespace) -> None:
     device = _prepared()
 
     from advgen.api.evaluation import evaluate
-    from advgen.api.given import pixels
-    from advgen.data.own import read_own
+    from advgen.api.inputs import pixels
+    from advgen.data.custom import read_custom
     from advgen.io.jobs import Progress
-    from advgen.models.own import load_own
+    from advgen.models.custom import load_custom_model
 
     bounds = arguments.bounds
-    model = load_own(arguments.model, arguments.factory, bounds=bounds, mean=arguments.mean, std=arguments.std).to(
-        device
-    )
+    model = load_custom_model(
+        arguments.model, arguments.factory, bounds=bounds, mean=arguments.mean, std=arguments.std
+    ).to(device)
     told = Progress(f"read {arguments.data}", to=sys.stderr)
-    data = read_own(arguments.data, arguments.images, arguments.seed, told, arguments.classes)
+    data = read_custom(arguments.data, arguments.images, arguments.seed, told, arguments.classes)
     for note in data.notes:
         print(note, file=sys.stderr)
     images = _match_channels(model, pixels(data.images, bounds), arguments.data)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from advgen import presets, registry
-from advgen.core.own_files import own_facts
+from advgen.core.user_files import dataset_facts
 from advgen.specs.base import MOST, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
 from advgen.specs.cv import CvFormat, SectionName
-from advgen.specs.datasets import DerivedDataset, Facts, OwnDataset
+from advgen.specs.datasets import CustomDataset, DerivedDataset, Facts
 from advgen.specs.training import ClassifierTraining
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
@@ -125,8 +125,8 @@ class Study(Spec):
     def facts(self, dataset: str) -> Facts:
         """Shape, classes and sizes of a data set, through all that it is made from."""
         spec = self.datasets[dataset]
-        if isinstance(spec, OwnDataset):
-            return own_facts(spec)
+        if isinstance(spec, CustomDataset):
+            return dataset_facts(spec)
         facts: Facts = spec.facts(self.facts(spec.base) if isinstance(spec, DerivedDataset) else None)
         return facts
 
@@ -167,7 +167,7 @@ def check_fits(path: tuple[Any, ...], model: Any, shape: Shape) -> Iterator[Mist
         yield path, f": {error}; choose another model or data set"
 
 
-def check_told(path: tuple[Any, ...], check: Callable[..., None], *facts: Any) -> Iterator[Mistake]:
+def check_spec(path: tuple[Any, ...], check: Callable[..., None], *facts: Any) -> Iterator[Mistake]:
     """What a spec's own `check` says of the data that it meets."""
     try:
         check(*facts)

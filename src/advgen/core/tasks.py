@@ -26,9 +26,9 @@ class Task(Spec):
     `reads` are the flags of its inputs, `outputs` its files' patterns by role. The module `run` of the room that the
     class stands in has the function `run(job)`. `torch` tasks compute with torch, on a GPU if they are neither `on_cpu`
     nor `local`, which take seconds and stay beside the driver on a cluster; `private` ones keep their spec out of
-    stamps, `own_rule` ones have a rule written by hand. `tables` are the kinds of tables that it writes; the catalog
-    fills in those of its kind. `labels` are the keys of its spec that only fill a column of its tables, with that
-    column; given, nothing else of what it makes depends on how definitions and files are named.
+    stamps, `has_custom_rule` ones have a rule written by hand. `tables` are the kinds of tables that it writes; the
+    catalog fills in those of its kind. `labels` are the keys of its spec that only fill a column of its tables, with
+    that column; given, nothing else of what it makes depends on how definitions and files are named.
     """
 
     command: ClassVar[str]
@@ -42,7 +42,7 @@ class Task(Spec):
     tables: ClassVar[tuple[str, ...]] = ()
     labels: ClassVar[Mapping[str, str] | None] = None
     private: ClassVar[bool] = False
-    own_rule: ClassVar[bool] = False
+    has_custom_rule: ClassVar[bool] = False
     priority: ClassVar[int] = 0
     packages: ClassVar[tuple[str, ...]] = ("numpy", "pyarrow")
 
@@ -58,13 +58,13 @@ class Task(Spec):
         return cls.run if "." in cls.run else f"{cls.__module__.rpartition('.')[0]}.{cls.run}"
 
     @classmethod
-    def asks_for_gpu(cls) -> bool:
+    def requests_gpu(cls) -> bool:
         """Whether its jobs compute on a GPU where there is one."""
         return cls.torch and not (cls.local or cls.on_cpu)
 
     def takes_gpu(self) -> bool:
         """Whether this job does."""
-        return self.asks_for_gpu()
+        return self.requests_gpu()
 
     @classmethod
     def sentence(cls) -> str:

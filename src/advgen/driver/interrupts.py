@@ -4,7 +4,7 @@ import sys
 from types import TracebackType
 
 
-def in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def print_interruption(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """An exception hook that tells an interruption in one line, and everything else as ever."""
     if kind is KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -73,7 +73,7 @@ def _facts(task: type[Task]) -> list[str]:
     flags += "".join(f" --{flag} FILE" for flag in task.writes().values())
     if task.rule == "verify":
         flags = "STUDY --out FILE"
-    asks = "a GPU where there is one" if task.asks_for_gpu() else "a core"
+    asks = "a GPU where there is one" if task.requests_gpu() else "a core"
     where = "; on a cluster it runs beside the driver" if task.local else ""
     outputs = _shown(task) or ["`results/datasets/<dataset>/raw/*`"]
     return [

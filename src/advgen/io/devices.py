@@ -57,7 +57,7 @@ def slots() -> list[str]:
     return gpus() * jobs_per_gpu()
 
 
-def heed_resources(workflow: Any) -> None:
+def limit_gpus(workflow: Any) -> None:
     """Without GPUs at `--resources gpu=0`; a line if `--resources gpu=N` promises more places than there are."""
     if not workflow.local_exec or "gpu" not in workflow.global_resources:
         return

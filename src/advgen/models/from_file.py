@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from advgen.core.own_files import model_digest
-from advgen.models.own import load_own
+from advgen.core.user_files import model_digest
+from advgen.models.custom import load_custom_model
 from advgen.specs.networks import FileNetwork
 
 
@@ -20,7 +20,7 @@ class FromFile(nn.Module):
         super().__init__()
         if model_digest(spec.path, spec.factory) != spec.content:
             raise ValueError(f"{spec.path}: is no longer the model that the study was planned with; run again")
-        self.model = load_own(Path(spec.path), spec.factory, bounds=spec.bounds, mean=spec.mean, std=spec.std)
+        self.model = load_custom_model(Path(spec.path), spec.factory, bounds=spec.bounds, mean=spec.mean, std=spec.std)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Logits (B, outputs) of float images in [0, 1]."""

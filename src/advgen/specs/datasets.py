@@ -235,7 +235,7 @@ class SymbolsDataset(RawDataset):
         return f"symbols: {drawn[self.style]}, scaled down and set on white"
 
 
-class OwnDataset(DatasetSpec):
+class CustomDataset(DatasetSpec):
     """Images and labels of the user's own, in files. Shape, classes and sizes are what the files hold."""
 
     kind: str = Field(description="what they are in")
@@ -251,7 +251,7 @@ class OwnDataset(DatasetSpec):
     test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
 
 
-class FolderDataset(OwnDataset):
+class FolderDataset(CustomDataset):
     """A folder with a folder of images for each class, as torchvision's ImageFolder; PNG, JPEG and others, one size.
 
     Labels are those of ImageFolder, which sorts the class folders as text: "10" comes before "2". If the folder has
@@ -274,7 +274,7 @@ class FolderDataset(OwnDataset):
     )
 
 
-class NpzDataset(OwnDataset):
+class NpzDataset(CustomDataset):
     """numpy's arrays `images`, uint8 or floats from 0 to 1, and `labels`, whole numbers from 0 on, in one .npz file.
 
     Images are (N, H, W), (N, C, H, W) or (N, H, W, C). Floats are rounded to 255 grey levels.
@@ -283,7 +283,7 @@ class NpzDataset(OwnDataset):
     kind: Literal["npz"] = Field(description="arrays of images and labels")
 
 
-class ParquetDataset(OwnDataset):
+class ParquetDataset(CustomDataset):
     """A data set that a study has made: its train.parquet, or its test.parquet."""
 
     kind: Literal["parquet"] = Field(description="a Parquet file of advgen")

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from advgen.core import catalog
 from advgen.core.definitions import Study
-from advgen.core.own_files import own_facts, print_notes_once
+from advgen.core.user_files import dataset_facts, print_notes_once
 from advgen.specs.base import WrongValue
-from advgen.specs.datasets import DerivedDataset, OwnDataset
+from advgen.specs.datasets import CustomDataset, DerivedDataset
 from advgen.study.errors import allowed, fail, short
 from advgen.study.names import named
 from advgen.study.tree import FAMILIES
@@ -40,9 +40,9 @@ def check(study: Study, source: Source) -> None:
 def _check_own_files(study: Study, source: Source) -> None:
     """Refuse data of the user's own that cannot be used, before their shape and classes are asked for."""
     for name, spec in study.datasets.items():
-        if isinstance(spec, OwnDataset):
+        if isinstance(spec, CustomDataset):
             try:
-                own_facts(spec)
+                dataset_facts(spec)
                 print_notes_once(spec)
             except WrongValue as error:
                 message = f" = {short(error.value)}: {error.message}"

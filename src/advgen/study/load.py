@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from advgen.core import definitions, own_files, plugins
+from advgen.core import definitions, plugins, user_files
 from advgen.core.errors import ConfigError
 from advgen.study.checks import check
 from advgen.study.errors import explain, fail, nearest
@@ -121,7 +121,7 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, files: tuple[str, ...]) -> Loaded:
-    own_files.forget()
+    user_files.forget()
     written = data
     data, source, sweeps, varied = expand_sweeps(data, source)
     study = _validated(data, source)

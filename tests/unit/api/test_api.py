@@ -22,7 +22,7 @@ import advgen
 from advgen import registry
 from advgen.attacks.run import craft
 from advgen.core.provenance import Stamp
-from advgen.data.own import read_own
+from advgen.data.custom import read_custom
 from advgen.io.checkpoints import build, save_model
 from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.specs.generators import FcGenerator
@@ -168,7 +168,7 @@ def test_images_that_pandas_wrote_again_are_read_with_their_shape(tmp_path: Path
     assert np.array_equal(advgen.images(frame, shape=(1, 8, 8)), X[:5].numpy())
     assert np.array_equal(advgen.images(file), levels)
     with pytest.raises(ValueError, match=r"again.parquet: .* pandas wrote it again without its kind; give .* \.npz"):
-        read_own(str(again))
+        read_custom(str(again))
 
 
 GENERATIVE: dict[str, tuple[Callable[[], Any], str]] = {

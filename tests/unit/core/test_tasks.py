@@ -31,9 +31,9 @@ LOCAL |= {"cv_data", "cv_render"}
 
 def test_where_rules_run() -> None:
     assert {task.rule for task in catalog.RULES.values() if task.local} == LOCAL
-    asking = {task.rule for task in catalog.RULES.values() if task.asks_for_gpu()}
+    asking = {task.rule for task in catalog.RULES.values() if task.requests_gpu()}
     assert asking == catalog.RULES.keys() - LOCAL - {"simulate"}
-    assert {task.rule for task in catalog.RULES.values() if task.own_rule} == {"fetch", "draw", "verify"}
+    assert {task.rule for task in catalog.RULES.values() if task.has_custom_rule} == {"fetch", "draw", "verify"}
     assert {task.rule: task.priority for task in catalog.RULES.values() if task.priority} == {"qa": -10}
     assert {task.rule for task in catalog.RULES.values() if task.private} == {"cv_data", "cv_render"}
 

@@ -17,12 +17,12 @@ from torchvision.datasets import ImageFolder
 
 from advgen.cli import main
 from advgen.commands.audit import _match_channels
-from advgen.core import own_files
+from advgen.core import user_files
 from advgen.core.errors import ConfigError
 from advgen.core.image_files import list_folder, read_image
-from advgen.core.own_files import own_digest, own_facts, own_notes
-from advgen.data.own import read_own
-from advgen.data.own_splits import own_splits
+from advgen.core.user_files import dataset_facts, dataset_notes, user_file_digest
+from advgen.data.custom import read_custom
+from advgen.data.custom_splits import custom_splits
 from advgen.io.tables import read_table
 from advgen.registry import parse
 from advgen.specs.datasets import Facts
@@ -37,7 +37,7 @@ TWELVE = tuple(str(number) for number in range(12))
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    own_files.forget()
+    user_files.forget()
 
 
 def save(path: str, pixels: Any = GREY, mode: str | None = None, **options: Any) -> Path:
@@ -56,13 +56,13 @@ def classes(root: str, names: tuple[str, ...] = ("cat", "dog"), each: int = 3) -
 
 
 def notes(**keys: Any) -> str:
-    own_files.forget()
-    return "\n".join(own_notes(parse("datasets", {"kind": "folder", **keys})))
+    user_files.forget()
+    return "\n".join(dataset_notes(parse("datasets", {"kind": "folder", **keys})))
 
 
 def facts(**keys: Any) -> Facts:
-    own_files.forget()
-    return own_facts(parse("datasets", {"kind": "folder", **keys}))
+    user_files.forget()
+    return dataset_facts(parse("datasets", {"kind": "folder", **keys}))
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -140,9 +140,9 @@ def test_classes_give_another_order() -> None:
     classes("data", ("1", "2", "10"))
     for listed in (("1", "2", "10"), "order.json"):
         Path("order.json").write_text('{"2": 1, "10": 2, "1": 0}')
-        own = read_own("data", classes=listed)
+        own = read_custom("data", classes=listed)
         assert own.names == ("1", "2", "10") and own.images[own.labels == 2, 0, 0, 0].tolist() == [40, 41, 42]
-    few = read_own("data", classes=("0", "1", "2", "10", "11"))
+    few = read_custom("data", classes=("0", "1", "2", "10", "11"))
     assert (few.names, sorted(set(few.labels))) == (("0", "1", "2", "10", "11"), [1, 2, 3])
 
 
@@ -164,7 +164,7 @@ def test_classes_that_do_not_fit_are_refused(listed: Any, message: str) -> None:
     Path("index.json").write_text('{"0": ["n01440764", "tench"]}')
     Path("holes.json").write_text('{"cat": 0, "dog": 2}')
     with pytest.raises(ValueError, match=message) as caught:
-        read_own("data", classes=listed)
+        read_custom("data", classes=listed)
     assert "\n" not in str(caught.value)
 
 
@@ -174,8 +174,8 @@ def test_classes_from_a_file_are_an_input_of_the_job() -> None:
 
     def digest(content: str) -> str:
         Path("order.json").write_text(content)
-        own_files.forget()
-        return own_digest(spec)
+        user_files.forget()
+        return user_file_digest(spec)
 
     before = digest('{"cat": 0, "dog": 1}')
     assert digest('{"dog": 1,   "cat": 0}') == before != digest('{"cat": 1, "dog": 0}')
@@ -221,7 +221,7 @@ def read(path: str, background: str = "white") -> np.ndarray[Any, Any]:
 def test_16_bits_are_scaled_and_stay_grey(name: str) -> None:
     save(f"data/a/{name}", WIDE)
     save("data/b/0.png")
-    own = read_own("data")
+    own = read_custom("data")
     assert own.images.shape == (2, 1, 8, 8) and own.images.dtype == np.uint8
     np.testing.assert_array_equal(own.images[0, 0], SCALED)
 
@@ -259,11 +259,11 @@ def test_a_grey_palette_and_grey_with_alpha_have_one_channel() -> None:
     save("data/a/palette.gif", GREY, "P")
     save("data/b/alpha.png", GREY, "LA")
     save("data/b/bits.png", (GREY > 99), "1")
-    own = read_own("data")
+    own = read_custom("data")
     assert own.images.shape == (4, 1, 8, 8)
     assert all(np.array_equal(image[0], GREY) for image in own.images[[0, 1, 2]])
     save("data/a/colours.png", Image.fromarray(COLOUR).quantize(64))
-    assert read_own("data").images.shape == (5, 3, 8, 8)
+    assert read_custom("data").images.shape == (5, 3, 8, 8)
 
 
 def test_grey_rgb_has_as_many_channels_as_the_data_set_wants() -> None:
@@ -271,7 +271,7 @@ def test_grey_rgb_has_as_many_channels_as_the_data_set_wants() -> None:
     assert facts(path="data", test_share=0.5) == Facts((3, 8, 8), 2, 1, 1)
     assert facts(path="data", test_share=0.5, channels=1) == Facts((1, 8, 8), 2, 1, 1)
     spec = parse("datasets", {"kind": "folder", "path": "data", "test_share": 0.5, "channels": 1})
-    (train, _), (test, _) = own_splits(spec, own_digest(spec))
+    (train, _), (test, _) = custom_splits(spec, user_file_digest(spec))
     assert train.shape == test.shape == (1, 1, 8, 8)
     assert {int(train.sum()), int(test.sum())} == {int(GREY.sum()), int((GREY // 2).sum())}
     save("data/b/1.png", COLOUR)
@@ -285,7 +285,7 @@ def test_grey_training_and_coloured_test_images_are_all_in_colour(channels: int 
     keys = {"kind": "folder", "path": "train", "test_path": "test", "channels": channels}
     assert facts(**keys) == Facts((3, 8, 8), 2, 6, 2)
     spec = parse("datasets", keys)
-    (train, _), (test, _) = own_splits(spec, own_digest(spec))
+    (train, _), (test, _) = custom_splits(spec, user_file_digest(spec))
     assert train.shape == (6, 3, 8, 8) and np.array_equal(test[0], COLOUR.transpose(2, 0, 1))
 
 
@@ -333,7 +333,7 @@ def test_phone_photos_of_one_shape_are_read_and_others_are_named() -> None:
     exif[ORIENTATION] = 6
     save("data/b/1.jpg", np.zeros((8, 6, 3), np.uint8), exif=exif)
     message = r"data/b/1\.jpg: is of 6×8 \(turned by its EXIF orientation\) pixels and data/a/0\.jpg of 8×6; bring all"
-    for attempt in (lambda: facts(path="data"), lambda: read_own("data")):
+    for attempt in (lambda: facts(path="data"), lambda: read_custom("data")):
         with pytest.raises(ValueError, match=message):
             attempt()
 
@@ -357,21 +357,21 @@ def test_what_is_skipped_is_named_in_one_line() -> None:
     (root / "dog/lost.png").symlink_to("nowhere.png")
     (root / "dog/loop").symlink_to(root.absolute() / "dog")
     save("data/photo.png")
-    assert len(read_own("data").labels) == 6 and facts(path="data").classes == 2
+    assert len(read_custom("data").labels) == 6 and facts(path="data").classes == 2
     [line] = [line for line in notes(path="data").splitlines() if "skipped" in line]
     assert line.startswith("data: skipped ") and "; 1 broken link (dog/lost.png)" in line
     assert "beside the class folders (LICENCE, photo.png)" in line
     assert "4 hidden (.DS_Store, __MACOSX, cat/._0.png, …)" in line
     assert "2 not a supported image (cat/notes.txt, dog/a.heic)" in line
     assert "1 second link to a folder (dog/loop)" in line
-    assert line in read_own("data").notes
+    assert line in read_custom("data").notes
 
 
 @pytest.mark.parametrize("name", ["A.JFIF", "a.avif", "a.JPEG", "a.bmp", "a.webp", "a.jpe"])
 def test_every_ending_of_an_image_counts(name: str) -> None:
     classes("data", each=1)
     save(f"data/cat/{name}", GREY, "RGB", format="JPEG" if name.endswith("JFIF") else None)
-    assert len(read_own("data").labels) == 3
+    assert len(read_custom("data").labels) == 3
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_a_damaged_file_is_named(name: str, write: Callable[[Path], Any]) -> Non
     classes("data")
     path = save(f"data/dog/{name}", np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8))
     write(path)
-    for attempt in (lambda: facts(path="data"), lambda: read_own("data")):
+    for attempt in (lambda: facts(path="data"), lambda: read_custom("data")):
         with pytest.raises(ValueError, match=rf"data/dog/{name}: cannot be read as an image \(.*\); mend or") as caught:
             attempt()
         assert "\n" not in str(caught.value)
@@ -399,14 +399,14 @@ def test_a_class_of_other_files_alone_is_named() -> None:
     Path("data/owl/a.heic").write_text("x")
     classes("data")
     with pytest.raises(ValueError, match=r"data/owl: holds no images that can be read, but a\.heic; fill the class"):
-        read_own("data")
+        read_custom("data")
 
 
 def test_the_same_file_in_two_classes_is_named() -> None:
     classes("data")
     Path("data/dog/copy.png").write_bytes(Path("data/cat/1.png").read_bytes())
     line = "data: cat/1.png and dog/copy.png are the same file in two classes; keep each image in one class"
-    assert line in notes(path="data").splitlines() and line in read_own("data").notes
+    assert line in notes(path="data").splitlines() and line in read_custom("data").notes
 
 
 def test_transparent_images_and_frames_are_named() -> None:
@@ -430,10 +430,10 @@ def test_train_and_test_folders_are_the_splits(test: str) -> None:
     classes("data/extra")
     assert facts(path="data") == Facts((1, 8, 8), 3, 12, 2)
     spec = parse("datasets", {"kind": "folder", "path": "data"})
-    (train, labels), (images, test_labels) = own_splits(spec, own_digest(spec))
+    (train, labels), (images, test_labels) = custom_splits(spec, user_file_digest(spec))
     assert sorted(labels) == [0] * 4 + [1] * 4 + [2] * 4 and len(train) == 12
     assert test_labels.tolist() == [1, 2] and (images[1] == 99).all()
-    audited = read_own("data")
+    audited = read_custom("data")
     assert audited.labels.tolist() == [1, 2] and audited.names == names
     assert f"data: skipped 1 beside train/ and {test}/ (extra)" in notes(path="data").splitlines()
     assert f"data: skipped 1 beside train/ and {test}/ (extra)" in audited.notes
@@ -463,4 +463,4 @@ def test_splits_with_other_classes_and_half_splits_are_refused() -> None:
 
 def test_classes_may_be_called_train_and_test() -> None:
     classes("data", ("plane", "test", "train"))
-    assert read_own("data").names == ("plane", "test", "train")
+    assert read_custom("data").names == ("plane", "test", "train")

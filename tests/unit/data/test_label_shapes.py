@@ -12,9 +12,9 @@ import torch
 from tests.workflow.test_config_errors import message
 
 import advgen
-from advgen.core import own_files
-from advgen.core.own_files import own_facts
-from advgen.data.own import as_labels, read_own
+from advgen.core import user_files
+from advgen.core.user_files import dataset_facts
+from advgen.data.custom import as_labels, read_custom
 from advgen.registry import parse
 
 N = 12
@@ -48,7 +48,7 @@ class Linear(torch.nn.Module):
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    own_files.forget()
+    user_files.forget()
 
 
 @pytest.mark.parametrize("shape", MISSHAPEN)
@@ -70,7 +70,7 @@ def test_misshapen_labels_of_a_data_set_are_refused_in_the_plan_and_when_read(sh
     labels = MISSHAPEN[shape]
     np.savez("data.npz", images=IMAGES, labels=labels)
     with pytest.raises(ValueError, match=r"data\.npz: labels are of shape .*; give one whole number for each image"):
-        read_own("data.npz")
+        read_custom("data.npz")
     Path("study.yaml").write_text(STUDY)
     found = message(Path("study.yaml"))
     assert "study.yaml:2: datasets.mine.path = 'data.npz': data.npz: labels of <i8 and shape" in found
@@ -81,4 +81,4 @@ def test_misshapen_labels_of_a_data_set_are_refused_in_the_plan_and_when_read(sh
 def test_one_column_of_labels_is_as_good_as_a_list() -> None:
     np.testing.assert_array_equal(as_labels(LABELS[:, None]), LABELS)
     np.savez("data.npz", images=IMAGES, labels=LABELS[:, None])
-    assert own_facts(parse("datasets", {"kind": "npz", "path": "data.npz"})).classes == 2
+    assert dataset_facts(parse("datasets", {"kind": "npz", "path": "data.npz"})).classes == 2

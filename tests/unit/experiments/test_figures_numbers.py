@@ -57,7 +57,7 @@ from advgen.experiments.transfers.published_transfer import draw as draw_publish
 from advgen.experiments.transfers.transfer_matrix import learnt, measured
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
 from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, share_over_runs, wilson
@@ -281,7 +281,7 @@ def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
 def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
     examples, shown = (fake_table(kind) for kind in ("examples", "transferred"))
     mine = examples.filter(pc.equal(examples["source"], "net-b"))
-    found = told.names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
+    found = findings.names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
     assert {"net-b", "pgd-2"} <= set(found) and "net-a" not in found
 
 
@@ -486,17 +486,20 @@ def test_missing_pixels_are_tinted() -> None:
 
 def test_equal_images_stand_once_in_a_sheet() -> None:
     one, other = np.zeros((1, 2, 3), np.float32), np.ones((1, 2, 3), np.float32)
-    strips: told.Strips = {(0,): [told.Tile(one, "a"), told.Tile(other, "b", True)], (1,): [told.Tile(one, "c")] * 2}
-    packed = told.Explorer("about", [told.Choice("which", ("first", "second"))], strips).packed()
+    strips: findings.Strips = {
+        (0,): [findings.Tile(one, "a"), findings.Tile(other, "b", True)],
+        (1,): [findings.Tile(one, "c")] * 2,
+    }
+    packed = findings.Explorer("about", [findings.Choice("which", ("first", "second"))], strips).packed()
     assert packed["strips"] == {"0": [[0, "a", 0], [1, "b", 1]], "1": [[0, "c", 0], [0, "c", 0]]}
     assert (packed["across"], packed["down"], packed["size"]) == (2, 1, [2, 3])
 
 
 def test_many_parts_are_told_by_their_ends() -> None:
-    assert told.listed(["a 1"]) == "a 1"
-    assert told.listed(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
-    assert told.listed(["a, 1", "b"]) == "a, 1; b"
-    assert told.listed(list("abcde")) == "a, … and e (5 compared)"
+    assert findings.listed(["a 1"]) == "a 1"
+    assert findings.listed(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
+    assert findings.listed(["a, 1", "b"]) == "a, 1; b"
+    assert findings.listed(list("abcde")) == "a, … and e (5 compared)"
 
 
 @pytest.mark.parametrize("verified", [False, True])

@@ -146,9 +146,9 @@ def test_tests_use_no_gpu_of_this_machine(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_no_gpus_are_told_to_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    devices.heed_resources(promising(1))
+    devices.limit_gpus(promising(1))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-    devices.heed_resources(promising(0))
+    devices.limit_gpus(promising(0))
     assert devices.gpus() == []
 
 
@@ -191,11 +191,11 @@ def test_more_gpus_promised_than_present_is_told(
 ) -> None:
     monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    devices.heed_resources(promising(2))
+    devices.limit_gpus(promising(2))
     assert capsys.readouterr().err.startswith("--resources gpu=2, but this machine has 1")
-    devices.heed_resources(promising(1))
+    devices.limit_gpus(promising(1))
     monkeypatch.setenv("ADVGEN_GPU_SLOTS", "")
-    devices.heed_resources(promising(2))
+    devices.limit_gpus(promising(2))
     assert capsys.readouterr().err == ""
 
 

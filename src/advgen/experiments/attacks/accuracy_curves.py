@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.metrics.intervals import share_over_runs
 from advgen.metrics.worst_case import BALLS
 
@@ -158,7 +158,7 @@ def _details(facts: pd.DataFrame) -> str:
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> findings.Finding:
     """What is left of the clean accuracy of each classifier where least is left; how far smallest changes reach."""
     facts = attacked.examples(tables)
     sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
@@ -174,21 +174,21 @@ def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.
             halves[source, attack] = common.median(fooled[norm].to_numpy(float))
             parts.append(
                 f"{attack} fools {common.percent(len(fooled) / len(mine))} of what {source} has right, half of these "
-                f"within {common.NORMS[norm]} {told.value(*halves[source, attack])} ({n})"
+                f"within {common.NORMS[norm]} {findings.value(*halves[source, attack])} ({n})"
             )
     none = (math.nan, math.nan, math.nan)
     rows = [
-        {**row, **told.columns_of("half_within", halves.get((str(row["source"]), str(row["under"])), none))}
+        {**row, **findings.columns_of("half_within", halves.get((str(row["source"]), str(row["under"])), none))}
         for row in attacked.table(facts, sources, attacks)
     ]
     reached = "; ".join(parts[:4])
     if bounded:
         sentence, _ = attacked.against_clean(facts, sources, bounded)
-        return told.Finding(title, f"{sentence} {reached}.".removesuffix(" ."), rows)
-    words = f"{reached or 'Nothing is fooled'}; {told.seeds(facts['source_seed'])}{attacked.left_out(facts)}."
-    return told.Finding(title, words, rows)
+        return findings.Finding(title, f"{sentence} {reached}.".removesuffix(" ."), rows)
+    words = f"{reached or 'Nothing is fooled'}; {findings.seeds(facts['source_seed'])}{attacked.left_out(facts)}."
+    return findings.Finding(title, words, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> findings.Explorer:
     """The images behind the numbers."""
     return attacked.explorer(tables, spec.sources, spec.attacks)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
-from advgen.figures import common, strips, told
+from advgen.figures import common, findings, strips
 from advgen.metrics.intervals import bootstrap_mean, of_runs, share_over_runs
 
 SUCCESS = {
@@ -105,7 +105,7 @@ def _mark(
     return strips.Mark(a, mean, max(0.0, low), high, each[:, 0], s)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> findings.Finding:
     """How often each attack succeeds, the strongest first, with the noise control where there is one."""
     facts = attacked.examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
@@ -118,9 +118,9 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> tol
         if name != "success"  # which has an interval, too
     }
     sizes = {name: {(m.group, m.row): m.value for m in _sizes(facts, sources, attacks, name)} for name in SIZES}
-    rows: list[told.Row] = [
+    rows: list[findings.Row] = [
         {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
-        | told.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
+        | findings.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
         | {name: values.get((s, a)) for name, values in shares.items()}
         | {name: values.get((s, a)) for name, values in sizes.items()}
         for (s, a), mark in success.items()
@@ -129,16 +129,16 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> tol
     control = {str(attack) for attack in facts.loc[facts["norm"] == "none", "attack"]}
     parts = [
         f"{row['attack']}{' (the control)' if row['attack'] in control else ''} on {row['source']} "
-        + told.share(*(row[name] for name in ("success", "success_low", "success_high")))
+        + findings.share(*(row[name] for name in ("success", "success_low", "success_high")))
         for row in order
     ]
     n = common.n_is(facts[facts["clean"]].groupby(["source", "source_seed", "attack"]).size())
-    words = f"Share fooled of the images right when clean: {told.listed(parts, 6)}; {n}"
-    words += f", {told.seeds(facts['source_seed'])}"
+    words = f"Share fooled of the images right when clean: {findings.listed(parts, 6)}; {n}"
+    words += f", {findings.seeds(facts['source_seed'])}"
     sentence = f"{words}, at budgets that differ, see the rows{attacked.left_out(facts)}."
-    return told.Finding("What attacks achieve, and at what cost", sentence, rows)
+    return findings.Finding("What attacks achieve, and at what cost", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> findings.Explorer:
     """The images behind the numbers."""
     return attacked.explorer(tables, spec.sources, spec.attacks)

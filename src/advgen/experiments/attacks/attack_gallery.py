@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import AttackGalleryFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 
 SMALLEST, LARGEST, BETWEEN, WORDS, FOOT = 9.5, 18.0, 4.0, 4.2, 9.0
@@ -115,10 +115,10 @@ def _details(rows: pd.DataFrame) -> str:
     return f"{common.threat(rows.iloc[0])}; {fooled if rows['learnt'].all() else attacked.AT_CHANCE}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> findings.Finding:
     """Of the images that were right, how many each attack turns."""
     facts = attacked.examples(tables)
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for source in common.in_order(spec.sources, facts["source"]):
         for attack in common.in_order(spec.attacks, facts["attack"]):
@@ -128,17 +128,17 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.F
             fooled, n = common.share_over_images(mine, ~mine["robust"]), int(mine.groupby("source_seed").size().min())
             rows.append(
                 {"source": source, "attack": attack, "seeds": mine["source_seed"].nunique(), "n": n}
-                | told.columns_of("fooled", fooled)
+                | findings.columns_of("fooled", fooled)
                 | {"fooled_rounded": 1 - float(mine.groupby("source_seed")["robust_rounded"].mean().mean())}
             )
-            parts.append(f"{attack} fools {source} on {told.share(*fooled)}")
-    counts = f"{common.n_is([row['n'] for row in rows] or [0])}, {told.seeds(facts['source_seed'])}"
+            parts.append(f"{attack} fools {source} on {findings.share(*fooled)}")
+    counts = f"{common.n_is([row['n'] for row in rows] or [0])}, {findings.seeds(facts['source_seed'])}"
     shown = facts[facts["source"].isin(spec.sources) & facts["attack"].isin(spec.attacks)]
-    found = f"Of the images that are right when clean, {told.listed(parts)} ({counts})"
+    found = f"Of the images that are right when clean, {findings.listed(parts)} ({counts})"
     sentence = f"{found}{attacked.left_out(shown)}."
-    return told.Finding("Adversarial examples", sentence, rows)
+    return findings.Finding("Adversarial examples", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> findings.Explorer:
     """The images with and without their perturbation."""
     return attacked.explorer(tables, spec.sources, spec.attacks)

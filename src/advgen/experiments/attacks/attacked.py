@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from advgen.experiments.attacks.summary import from_other_nets, met_by
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance, commonest
 from advgen.metrics.intervals import share_over_runs
@@ -219,9 +219,9 @@ def seeds_shown(facts: pd.DataFrame, mark: str = "ticks") -> str:
     return f"; means of up to {seeds} seeds, {mark}: the seeds" if seeds > 1 else ""
 
 
-def table(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> list[told.Row]:
+def table(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> list[findings.Row]:
     """Accuracy of each classifier when clean, under each attack and in each worst case, as rows of numbers."""
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     worst = worst_cases(facts[facts["source"].isin(sources)], attacks)
     for source in sources:
         mine = facts[facts["source"] == source]
@@ -234,7 +234,7 @@ def table(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -
     return rows
 
 
-def _under(source: str, name: str, rows: pd.DataFrame) -> told.Row | None:
+def _under(source: str, name: str, rows: pd.DataFrame) -> findings.Row | None:
     """Accuracy of a classifier under an attack or in a worst case; None where it met none, or is at chance."""
     right, rounded = accuracy(rows), accuracy(rows, "robust_rounded")
     if right is None or rounded is None:
@@ -242,16 +242,18 @@ def _under(source: str, name: str, rows: pd.DataFrame) -> told.Row | None:
     return _row(source, name, right, rounded.mean, control(rows))
 
 
-def _row(source: str, name: str, right: Accuracy, rounded: float, unaimed: Accuracy | None) -> told.Row:
+def _row(source: str, name: str, right: Accuracy, rounded: float, unaimed: Accuracy | None) -> findings.Row:
     return {
         **{"source": source, "under": name, "seeds": len(right.nets), "n": right.n},
-        **told.columns_of("accuracy", (right.mean, right.low, right.high)),
+        **findings.columns_of("accuracy", (right.mean, right.low, right.high)),
         "accuracy_rounded": rounded,
         "accuracy_unaimed": unaimed.mean if unaimed else math.nan,
     }
 
 
-def against_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> tuple[str, list[told.Row]]:
+def against_clean(
+    facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]
+) -> tuple[str, list[findings.Row]]:
     """What each classifier keeps of its clean accuracy where all of them met the same, most left first."""
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     clauses = []
@@ -263,18 +265,18 @@ def against_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence
             if clean is None or row is None:
                 continue
             ends = (row["accuracy"], row["accuracy_low"], row["accuracy_high"])
-            words = f"{source} {told.share(*ends)} under {name} ({common.percent(clean.mean)} clean"
+            words = f"{source} {findings.share(*ends)} under {name} ({common.percent(clean.mean)} clean"
             if not math.isnan(row["accuracy_unaimed"]):
                 words += f", {common.percent(row['accuracy_unaimed'])} under the same unaimed"
             parts.append((row["accuracy"], f"{words})"))
         if parts:
-            clauses.append(told.listed([words for _, words in sorted(parts, reverse=True)]))
+            clauses.append(findings.listed([words for _, words in sorted(parts, reverse=True)]))
     n = common.n_is(facts.groupby(["source", "source_seed", "attack"]).size())
-    words = f"Right at worst: {'; '.join(clauses) or 'none'}; {n} test images, {told.seeds(facts['source_seed'])}"
+    words = f"Right at worst: {'; '.join(clauses) or 'none'}; {n} test images, {findings.seeds(facts['source_seed'])}"
     return f"{words}{from_others(facts)}{left_out(facts)}.", table(facts, sources, attacks)
 
 
-def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Sequence[str]) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Sequence[str]) -> findings.Explorer:
     """The first test images when clean and under each attack, from the smallest budget on, by classifier."""
     examples = tables["examples"]
     facts, images = _facts(examples), read_images(examples)
@@ -285,7 +287,7 @@ def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Se
     attacks = sorted(attacks, key=lambda attack: (first[attack]["norm"], first[attack]["eps"]))
     shared = set.intersection(*(set(rows["index"]) for _, rows in facts.groupby(["source", "attack"])))
     stops = [(attack, radius) for attack in attacks for radius in _radii(facts[facts["attack"] == attack])]
-    strips: told.Strips = {}
+    strips: findings.Strips = {}
     for s, source in enumerate(sources):
         for a, (attack, radius) in enumerate(stops, 1):
             rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
@@ -307,8 +309,8 @@ def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Se
     about = "Slide from the clean images over the attacks, smaller budgets first; label → prediction, framed: wrong."
     if any(radius is not None for _, radius in stops):
         about += " Where an attack seeks the smallest change, each budget shows those that it has found within it."
-    choices = [told.Choice("classifier", sources), told.Choice("under", ["clean", *names], "slider")]
-    return told.Explorer(about, choices, strips)
+    choices = [findings.Choice("classifier", sources), findings.Choice("under", ["clean", *names], "slider")]
+    return findings.Explorer(about, choices, strips)
 
 
 def _radii(rows: pd.DataFrame) -> list[float | None]:
@@ -320,14 +322,14 @@ def _radii(rows: pd.DataFrame) -> list[float | None]:
     return sorted(set(np.quantile(found[norm].to_numpy(float), STOPS).tolist()))
 
 
-def _clean(images: common.Images, row: told.Row) -> told.Tile:
+def _clean(images: common.Images, row: findings.Row) -> findings.Tile:
     words = f"{row['label']} → {row['predicted_clean']}"
-    return told.Tile(images[row["place"]], words, row["predicted_clean"] != row["label"])
+    return findings.Tile(images[row["place"]], words, row["predicted_clean"] != row["label"])
 
 
-def _attacked(images: common.Images, row: told.Row) -> told.Tile:
+def _attacked(images: common.Images, row: findings.Row) -> findings.Tile:
     words = f"{row['label']} → {row['predicted']}, {100 * row['confidence']:.0f} %"
-    return told.Tile(images[row["place"]], words, row["predicted"] != row["label"])
+    return findings.Tile(images[row["place"]], words, row["predicted"] != row["label"])
 
 
 STOPS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import ComplexityCurvesFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 X = {"images": "training images (log scale)", "parameters": "parameters (log scale)"}
@@ -109,9 +109,9 @@ def _details(facts: pd.DataFrame, x: str) -> str:
     return words + ("; classifiers alike in both are averaged" if pooled else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> findings.Finding:
     """What is left of the clean accuracy of each classifier where least is left."""
     facts = attacked.examples(tables)
     sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    return told.Finding("Accuracy under attack against size", *attacked.against_clean(facts, sources, attacks))
+    return findings.Finding("Accuracy under attack against size", *attacked.against_clean(facts, sources, attacks))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import ConfidenceFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT = 24.0, 10.0, 5.5
 EDGES = np.linspace(0, 100, 21)
@@ -92,25 +92,25 @@ def _details(facts: pd.DataFrame) -> str:
     return words + "; filled: wrong under attack, line: their mean; outline: right under attack"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> findings.Finding:
     """How sure each classifier is of its mistakes, by attack."""
     facts = attacked.examples(tables)
     facts = facts[facts["source"].isin(spec.sources) & facts["attack"].isin(spec.attacks)]
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     for (source, attack), one in facts[facts["learnt"]].groupby(["source", "attack"], sort=False):
         wrong = one[one["predicted"] != one["label"]]
         sure = common.mean_over_images(wrong, "confidence")
         counts = {"n": one["index"].nunique(), "wrong": len(wrong) / len(one), "seeds": one["source_seed"].nunique()}
         counts["wrong_rounded"] = float((one["predicted_rounded"] != one["label"]).mean())
-        rows.append({"source": source, "attack": attack, **counts, **told.columns_of("confidence", sure)})
+        rows.append({"source": source, "attack": attack, **counts, **findings.columns_of("confidence", sure)})
     surest = sorted((row for row in rows if row["wrong"]), key=lambda row: -row["confidence"])
     parts = [
         f"{row['source']} under {row['attack']} "
-        + told.share(row["confidence"], row["confidence_low"], row["confidence_high"])
+        + findings.share(row["confidence"], row["confidence_low"], row["confidence_high"])
         for row in surest
     ]
-    words = told.listed(parts) if parts else "none was made"
+    words = findings.listed(parts) if parts else "none was made"
     sentence = (
-        f"Mean confidence in wrong answers: {words}; {attacked.counts(facts)}, {told.seeds(facts['source_seed'])}."
+        f"Mean confidence in wrong answers: {words}; {attacked.counts(facts)}, {findings.seeds(facts['source_seed'])}."
     )
-    return told.Finding("Confidence on mistakes", sentence, rows)
+    return findings.Finding("Confidence on mistakes", sentence, rows)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import DefenceTableFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 LARGEST, SMALLEST = 24.0, 10.0
 NEUTRAL = (0.95, 0.95, 0.95, 1.0)
@@ -117,9 +117,9 @@ def _details(facts: pd.DataFrame) -> str:
     return words + ("; grey: median distance of attacks without a budget" if free else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> findings.Finding:
     """What is left of the clean accuracy of each classifier where least is left."""
     facts = attacked.examples(tables)
     sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    return told.Finding("What defences keep under attack", *attacked.against_clean(facts, sources, attacks))
+    return findings.Finding("What defences keep under attack", *attacked.against_clean(facts, sources, attacks))

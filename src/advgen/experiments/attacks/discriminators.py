@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.accuracy_curves import dodge, points
 from advgen.experiments.attacks.experiment import DiscriminatorsFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT, RIGHT, NOTE = 52.0, 11.0, 10.0, 9.0, 3.4
 
@@ -113,11 +113,11 @@ def _attacks(facts: pd.DataFrame) -> str:
     return ", ".join(kinds)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> findings.Finding:
     """Accuracy of each line when clean and under all attacks of the largest eps, by question."""
     facts = attacked.examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & (facts["norm"] != "none") & facts["eps"].notna()]
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for title, panel in spec.panels.items():
         words = []
@@ -131,15 +131,15 @@ def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> told.
                     continue
                 rows.append(
                     {"question": title, "line": line, "norm": norm, "eps": eps, "nets": len(right.nets), "n": right.n}
-                    | {"clean": clean.mean, **told.columns_of("accuracy", (right.mean, right.low, right.high))}
+                    | {"clean": clean.mean, **findings.columns_of("accuracy", (right.mean, right.low, right.high))}
                     | {"accuracy_rounded": rounded.mean}
                 )
                 words.append(
-                    f"{line} {told.share(right.mean, right.low, right.high)} at {common.NORMS[norm]} ≤ {eps:g} "
+                    f"{line} {findings.share(right.mean, right.low, right.high)} at {common.NORMS[norm]} ≤ {eps:g} "
                     f"({common.percent(clean.mean)} clean, {common.counted(len(right.nets), 'net')})"
                 )
         if words:
             parts.append(f"{title}: {', '.join(words[:4])}")
     counts = attacked.counts(facts) + attacked.from_others(facts)
     sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {counts}."
-    return told.Finding("Are discriminators robust?", sentence, rows)
+    return findings.Finding("Are discriminators robust?", sentence, rows)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.attacks.experiment import RobustnessFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 FOOT, DODGE = 10.0, 3.0
 
@@ -99,14 +99,14 @@ def _details(facts: pd.DataFrame) -> str:
     return words + attacked.seeds_shown(facts) + attacked.from_others(facts)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> findings.Finding:
     """What is left of the clean accuracy of each classifier where least is left."""
     facts = attacked.examples(tables)
     sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    return told.Finding("Accuracy under attack", *attacked.against_clean(facts, sources, attacks))
+    return findings.Finding("Accuracy under attack", *attacked.against_clean(facts, sources, attacks))
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> findings.Explorer:
     """The images behind the numbers."""
     return attacked.explorer(tables, spec.sources, spec.attacks)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtr
 
 from advgen.experiments.autoencoders.experiment import LatentDistributionFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT, SHOWN, REACH = 26.0, 4.0, 5.0, 5, 3.2
 
@@ -82,10 +82,10 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_yticks([0, 0.5, 1])
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> findings.Finding:
     """How far the pooled latent numbers are from normal ones at the first and the last epoch."""
     facts = common.frame(tables["latent_snapshots"])
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for name in common.in_order(spec.autoencoders, facts["autoencoder"]):
         one = facts[facts["autoencoder"] == name]
@@ -97,6 +97,6 @@ def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> t
         parts.append(f"{name} from {ends[0]:.2f} to {ends[1]:.2f}")
     sentence = (
         f"The share of latent numbers below x is off that of {NORMAL}, which is the aim, by at most: "
-        f"{told.listed(parts)} from the first epoch to the last ({told.seeds(facts['seed'])})."
+        f"{findings.listed(parts)} from the first epoch to the last ({findings.seeds(facts['seed'])})."
     )
-    return told.Finding("Do latent numbers become normal?", sentence, rows)
+    return findings.Finding("Do latent numbers become normal?", sentence, rows)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.autoencoders.experiment import LatentSpectrumFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 
 TALL, LEFT, FOOT, LARGEST, FLOOR = 44.0, 13.0, 10.0, 12.0, 1e-4
@@ -99,7 +99,7 @@ def _details(quality: pd.DataFrame) -> str:
     return words + "; pictures: the decoder on draws from N(0, I), unselected"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> findings.Finding:
     """How unequal the eigenvalues are, and what the decoder makes of normal draws."""
     quality = tables["autoencoder_quality"].to_pandas()
     rows, parts = [], []
@@ -110,7 +110,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> told.
         distance = common.over_seeds(one["frechet_distance_decoded"].to_numpy(float))
         rows.append(
             {"autoencoder": name, "seeds": len(one), "n": one["n"].min(), "largest": largest, "smallest": smallest}
-            | told.columns_of("frechet_distance_decoded", distance)
+            | findings.columns_of("frechet_distance_decoded", distance)
             | {name: one[name].mean() for name in ("frechet_distance_fitted", "frechet_distance_real")}
         )
         parts.append(
@@ -120,7 +120,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> told.
             f"{common.number(one['frechet_distance_real'].mean())})"
         )
     sentence = (
-        f"Eigenvalues of the latent covariance, all 1 for N(0, I): {told.listed(parts)}; "
-        f"{common.n_is(quality['n'])}, {told.seeds(quality['seed'])}."
+        f"Eigenvalues of the latent covariance, all 1 for N(0, I): {findings.listed(parts)}; "
+        f"{common.n_is(quality['n'])}, {findings.seeds(quality['seed'])}."
     )
-    return told.Finding("Covariance of latent vectors", sentence, rows)
+    return findings.Finding("Covariance of latent vectors", sentence, rows)

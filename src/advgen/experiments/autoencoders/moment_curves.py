@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.autoencoders.experiment import MomentCurvesFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 SERIES = {"loss": "MSE", "moment_loss": "moment loss", "moment_factor": "its factor"}
 TALL, LEFT, FOOT, NAMES = 42.0, 13.0, 10.0, 17.0
@@ -84,7 +84,7 @@ def _details(history: pd.DataFrame) -> str:
     return words + (f"; thick: mean of up to {seeds} seeds, thin: the seeds" if seeds > 1 else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> findings.Finding:
     """Moment loss and error at the end of the training, over its last tenth."""
     history = common.frame(tables["autoencoder_history"])
     rows, parts = [], []
@@ -95,11 +95,10 @@ def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> told.Fi
         rows.append(
             {"autoencoder": name, "seeds": len(last), "final_mse": last["loss"].mean()}
             | {"minimised": bool(one["moment_factor"].any())}
-            | told.columns_of("final_moment_loss", moment)
+            | findings.columns_of("final_moment_loss", moment)
         )
         how = "" if one["moment_factor"].any() else ", where it is not minimised"
         parts.append(f"{common.number(moment[0])} with {name} (MSE {common.number(last['loss'].mean())}){how}")
-    sentence = (
-        f"The moment loss ends at {told.listed(parts)}; {told.seeds(history['seed'])}, the last tenth of the steps."
-    )
-    return told.Finding("Moment matching over training", sentence, rows)
+    seeds = findings.seeds(history["seed"])
+    sentence = f"The moment loss ends at {findings.listed(parts)}; {seeds}, the last tenth of the steps."
+    return findings.Finding("Moment matching over training", sentence, rows)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import over_runs_and_images
 
@@ -91,7 +91,7 @@ def _details(quality: pd.DataFrame) -> str:
     return f"{words}; framed where the judge sees another class than the label"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> findings.Finding:
     """Error and class kept of each autoencoder, over all test images, beside what needs none."""
     kept_back, quality = common.frame(tables["reconstructions"]), _quality(tables)
     names = common.in_order(spec.autoencoders, kept_back["autoencoder"])
@@ -105,32 +105,32 @@ def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> told
         kept = over_runs_and_images(one["class_kept"], (class_kept - low, high - class_kept), share=True)
         rows.append(
             {"autoencoder": name, "seeds": one["seed"].nunique(), "n": one["n"].min()}
-            | {**told.columns_of("mse", mse), **told.columns_of("class_kept", kept)}
-            | {"class_kept_real": one["class_kept_real"].mean(), **told.trivial_columns(one)}
+            | {**findings.columns_of("mse", mse), **findings.columns_of("class_kept", kept)}
+            | {"class_kept_real": one["class_kept_real"].mean(), **findings.trivial_columns(one)}
         )
-        error = f"{name} with an MSE of {told.value(*mse)} ({told.trivial(one)})"
-        parts.append(f"{error}, {told.share(*kept)} keep their class")
+        error = f"{name} with an MSE of {findings.value(*mse)} ({findings.trivial(one)})"
+        parts.append(f"{error}, {findings.share(*kept)} keep their class")
     shown = quality.loc[names]
     sentence = (
-        f"Test images come back: {told.listed(parts)}; {common.percent(shown['class_kept_real'].mean())} of the "
-        f"originals are read rightly ({common.n_is(shown['n'])} test images, {told.seeds(shown['seed'])})."
+        f"Test images come back: {findings.listed(parts)}; {common.percent(shown['class_kept_real'].mean())} of the "
+        f"originals are read rightly ({common.n_is(shown['n'])} test images, {findings.seeds(shown['seed'])})."
     )
-    return told.Finding("Reconstructions by autoencoders", sentence, rows)
+    return findings.Finding("Reconstructions by autoencoders", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> findings.Explorer:
     """The same test images before and after each autoencoder."""
     table = tables["reconstructions"]
     facts, images, restored = common.frame(table), read_images(table), read_images(table, "reconstruction")
     names = common.in_order(spec.autoencoders, facts["autoencoder"])
-    strips: told.Strips = {}
+    strips: findings.Strips = {}
     for number, name in enumerate(("", *names)):
         rows = common.first_seed(facts[facts["autoencoder"] == (name or names[0])]).iloc[: spec.images]
         strips[(number,)] = [
-            told.Tile(restored[row.Index], f"{row.label} → {row.judged}", row.judged != row.label)
+            findings.Tile(restored[row.Index], f"{row.label} → {row.judged}", row.judged != row.label)
             if name
-            else told.Tile(images[row.Index], f"{row.label}")
+            else findings.Tile(images[row.Index], f"{row.label}")
             for row in rows.itertuples()
         ]
     about = "Flip between test images and what is left of them; label → class by the judge, framed where they differ."
-    return told.Explorer(about, [told.Choice("shown", ("test image", *names))], strips)
+    return findings.Explorer(about, [findings.Choice("shown", ("test image", *names))], strips)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import attacked
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.metrics.chance import commonest
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
@@ -135,13 +135,13 @@ def _details(certified: pd.DataFrame) -> str:
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> findings.Finding:
     """What is proven and what attacks left at the largest eps attacked, by classifier."""
     certified = common.frame(tables["certification"])
     certified["right"] = certified["predicted"] == certified["label"]
     facts = attacked.examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & facts["eps"].notna()]
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for certification in spec.certifications:
         for source in spec.sources:
@@ -157,17 +157,17 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> to
             assert proven is not None
             row = {"certification": certification, "source": source, "norm": of["norm"].iloc[0], "eps": eps}
             row |= {"n": proven.n, "seeds": len(proven.nets), "commonest": commonest(of["label"])}
-            row |= told.columns_of("certified", (proven.mean, proven.low, proven.high))
-            words = f"{source} is certified on {told.share(proven.mean, proven.low, proven.high)}"
+            row |= findings.columns_of("certified", (proven.mean, proven.low, proven.high))
+            words = f"{source} is certified on {findings.share(proven.mean, proven.low, proven.high)}"
             if left is not None and rounded is not None:
-                row |= told.columns_of("attacked", (left.mean, left.low, left.high))
+                row |= findings.columns_of("attacked", (left.mean, left.low, left.high))
                 row["attacked_rounded"] = rounded.mean
-                words += f" and right under attack on {told.share(left.mean, left.low, left.high)}"
+                words += f" and right under attack on {findings.share(left.mean, left.low, left.high)}"
             rows.append(row)
             parts.append(f"{words} at {common.NORMS[str(of['norm'].iloc[0])]} ≤ {eps:g}")
     n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
     constant = " or ".join(sorted({common.percent(row["commonest"]) for row in rows}))
-    sentence = f"{told.listed(parts)} ({n} test images, {told.seeds(certified['seed'])}; "
+    sentence = f"{findings.listed(parts)} ({n} test images, {findings.seeds(certified['seed'])}; "
     sentence += f"always naming the commonest class is right on {constant} at every radius"
     sentence += f"{attacked.from_others(facts[facts['source'].isin(spec.sources)])})."
-    return told.Finding("What is proven, beside what attacks find", sentence, rows)
+    return findings.Finding("What is proven, beside what attacks find", sentence, rows)

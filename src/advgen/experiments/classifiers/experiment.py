@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from advgen.core.definitions import Definition, FilePath, Mistake, Study, check_batch, check_fits, check_told
+from advgen.core.definitions import Definition, FilePath, Mistake, Study, check_batch, check_fits, check_spec
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.own_files import is_checkpoint, model_digest
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask, Varied
+from advgen.core.user_files import is_checkpoint, model_digest
 from advgen.registry import AnyDefence, AnyNetwork
 from advgen.specs.base import ClassifierName, Count, DatasetName, Need, Shape, Spec, show_shape
 from advgen.specs.defences import PoolDefence
@@ -268,7 +268,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
                 message = ": an ensemble is trained by the defence 'bayesian' alone, and that defence needs an ensemble"
                 yield ("classifiers", name, "model"), message
             if definition.defence is not None:
-                yield from check_told(("classifiers", name, "defence"), definition.defence.check, facts.shape)
+                yield from check_spec(("classifiers", name, "defence"), definition.defence.check, facts.shape)
             left = study.left(definition.dataset)
             if definition.images is not None and definition.images > left:
                 message = f" = {definition.images}: only {left} training images are left beside validation"

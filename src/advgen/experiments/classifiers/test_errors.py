@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.metrics.intervals import of_runs
 from advgen.metrics.published import TEST_ERRORS, Value
 
@@ -115,20 +115,23 @@ def _details(rows: list[Shown]) -> str:
     return words + ("; ~: recalled, not verified" if any(not one.verified for one in published) else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> findings.Finding:
     """The error of each classifier beside the published one."""
     found = shown(tables, spec)
-    rows: list[told.Row] = [
+    rows: list[findings.Row] = [
         {"classifier": row.name, "seeds": len(row.seeds), "n": row.n}
-        | {name: one / 100 for name, one in told.columns_of("error", row.error).items()}
+        | {name: one / 100 for name, one in findings.columns_of("error", row.error).items()}
         | {"published": row.published.value / 100 if row.published else None}
         | {"verified": row.published.verified if row.published else None}
         for row in found
     ]
     parts = [
-        f"{row.name} {told.value(*row.error)}" + (f" (published {_published(row.published)})" if row.published else "")
+        f"{row.name} {findings.value(*row.error)}"
+        + (f" (published {_published(row.published)})" if row.published else "")
         for row in found
     ]
     seeds = pd.Series([len(row.seeds) for row in found])
-    sentence = f"Test error in percent: {told.listed(parts, 8)} ({common.n_is([row.n for row in found])} test images, "
-    return told.Finding("Test errors", f"{sentence}{common.counted(int(seeds.max()), 'seed')} at most).", rows)
+    sentence = (
+        f"Test error in percent: {findings.listed(parts, 8)} ({common.n_is([row.n for row in found])} test images, "
+    )
+    return findings.Finding("Test errors", f"{sentence}{common.counted(int(seeds.max()), 'seed')} at most).", rows)

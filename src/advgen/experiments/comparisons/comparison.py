@@ -11,7 +11,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.comparisons.experiment import ComparisonFigure
-from advgen.figures import common, strips, told
+from advgen.figures import common, findings, strips
 
 WORDS = {
     "robust_accuracy": ("accuracy under attack (%)", 100.0),
@@ -101,7 +101,7 @@ def _over(rows: pd.DataFrame) -> str:
     return "runs and images" if rows["n"].max() > 1 else "runs"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> findings.Finding:
     """Which arms differ from their baseline, by how much, and which were not told apart from it."""
     table = _table(tables)
     rows: list[dict[str, Any]] = []
@@ -112,7 +112,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Find
             factor = WORDS[row["measure"]][1]
             low, high = factor * row["effect_low"], factor * row["effect_high"]
             verdict = "not told apart" if low <= 0 <= high else "more" if low > 0 else "less"
-            effect = f"{told.value(factor * row['effect'], low, high)}, {verdict}"
+            effect = f"{findings.value(factor * row['effect'], low, high)}, {verdict}"
             if not row["compared"]:
                 effect = _chance(row) or "the baseline is at chance, not compared"
             besides = f" (also differs in {row['besides']})" if row["besides"] else ""
@@ -122,7 +122,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> told.Find
     asked = table[table["comparison"].isin(spec.comparisons)]
     over = f"{common.n_is(asked['seeds'])} runs of each arm; 95 % intervals over {_over(asked)}"
     title = asked["asks"].iloc[0].rstrip("?.") if len(spec.comparisons) == 1 else "Comparisons"
-    return told.Finding(title, f"Effect on {title_of(asked)}: {told.listed(parts)} ({over}).", rows)
+    return findings.Finding(title, f"Effect on {title_of(asked)}: {findings.listed(parts)} ({over}).", rows)
 
 
 def title_of(rows: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from advgen.experiments.convergences.experiment import ConvergenceFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.metrics.intervals import share_over_runs
 
 TALL, LEFT, FOOT = 40.0, 12.0, 10.0
@@ -121,11 +121,11 @@ def _details(facts: pd.DataFrame) -> str:
     return words + "; spread: standard deviation of an image's losses, mean over images"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> findings.Finding:
     """Accuracy without an attack, after all random starts alone, and after all steps from one start and from all."""
     facts = common.frame(tables["convergence"])
     facts = facts[facts["convergence"] == spec.convergence]
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for source, one in facts.groupby("source"):
         total, n = len(one["losses"].iloc[0]) - 1, int(one["index"].nunique())
@@ -135,14 +135,14 @@ def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> told.Fin
         efforts = (("no attack", single, -1), ("starts alone", one, 0), ("one start", single, total))
         for effort, of, steps in (*efforts, ("all starts", one, total)):
             ends = tuple(right_after(of, [steps])[0])
-            row: told.Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
-            rows.append({**row, **told.columns_of("accuracy", ends)})
-            words.append(told.share(*ends))
+            row: findings.Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
+            rows.append({**row, **findings.columns_of("accuracy", ends)})
+            words.append(findings.share(*ends))
         after = f"{words[2]} after one start and {words[3]} after {starts}, {words[1]} by these random starts alone"
         parts.append(f"{source} falls from {words[0]} to {after}")
     first = facts.iloc[0]
     sentence = (
-        f"Under {first['attack']} at eps {first['eps']:g}, {told.listed(parts)} "
-        f"({common.n_is(facts.groupby('source')['index'].nunique())} test images, {told.seeds(facts['seed'])})."
+        f"Under {first['attack']} at eps {first['eps']:g}, {findings.listed(parts)} "
+        f"({common.n_is(facts.groupby('source')['index'].nunique())} test images, {findings.seeds(facts['seed'])})."
     )
-    return told.Finding("Does more effort find more?", sentence, rows)
+    return findings.Finding("Does more effort find more?", sentence, rows)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.datasets.experiment import DatasetSamplesFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
 
@@ -41,14 +41,14 @@ def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
     return page.figure
 
 
-def finding(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> findings.Finding:
     """How many images of each class there are, and what always naming the commonest is right in."""
     labels = common.frame(tables["dataset"])["label"]
     counts = labels.value_counts().sort_index()
     rows = [{"class": label, "n": count, "share": count / len(labels)} for label, count in counts.items()]
-    commonest = told.share(counts.max() / len(labels), *wilson(int(counts.max()), len(labels)))
+    commonest = findings.share(counts.max() / len(labels), *wilson(int(counts.max()), len(labels)))
     sentence = (
         f"{len(labels):,} test images of {common.counted(len(counts), 'class', 'classes')}, {counts.min():,} to "
         f"{counts.max():,} of each; always naming the commonest class is right in {commonest} of them."
     )
-    return told.Finding(f"Images of {spec.dataset}", sentence, rows)
+    return findings.Finding(f"Images of {spec.dataset}", sentence, rows)

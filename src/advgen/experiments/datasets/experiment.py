@@ -8,15 +8,15 @@ from typing import Literal
 from pydantic import Field
 
 from advgen import registry
-from advgen.core.definitions import Mistake, Study, check_told
+from advgen.core.definitions import Mistake, Study, check_spec
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
-from advgen.core.own_files import own_digest
 from advgen.core.paths import raw
 from advgen.core.schema import INT, Image, Table
 from advgen.core.tasks import DeviceTask, Task
+from advgen.core.user_files import user_file_digest
 from advgen.registry import AnyDataset
 from advgen.specs.base import Count, DatasetName, Need
-from advgen.specs.datasets import DatasetSpec, DerivedDataset, LearntImages, OwnDataset, RawDataset, RobustFeatures
+from advgen.specs.datasets import CustomDataset, DatasetSpec, DerivedDataset, LearntImages, RawDataset, RobustFeatures
 from advgen.specs.figures import FigureSpec
 
 
@@ -26,7 +26,7 @@ class Fetch(Task):
     command = "fetch"
     run = "fetch"
     local = True
-    own_rule = True
+    has_custom_rule = True
     dataset: AnyDataset = Field(description="data set to download")
 
 
@@ -48,14 +48,14 @@ class MakeDataset(Task):
 
     def uses(self) -> set[str]:
         """Where the files came from does not matter, only how they are read."""
-        if isinstance(self.dataset, OwnDataset):
+        if isinstance(self.dataset, CustomDataset):
             return super().uses()
         assert isinstance(self.dataset, RawDataset)
         return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader, self.dataset.intact}
 
     def made_with(self) -> tuple[str, ...]:
         """Also what draws or opens the images."""
-        if isinstance(self.dataset, OwnDataset):
+        if isinstance(self.dataset, CustomDataset):
             return *super().made_with(), "pillow"
         assert isinstance(self.dataset, RawDataset)
         return *super().made_with(), *self.dataset.packages
@@ -116,8 +116,8 @@ class Datasets(Kind[DatasetSpec]):
         if isinstance(dataset, DerivedDataset):
             return [self._derived(planner, name, dataset)]
         seed = 0 if dataset.train is None and dataset.test is None else planner.study.evaluation.seed  # type: ignore[attr-defined]
-        if isinstance(dataset, OwnDataset):
-            own = MakeDataset(dataset=dataset, seed=seed, content=own_digest(dataset))
+        if isinstance(dataset, CustomDataset):
+            own = MakeDataset(dataset=dataset, seed=seed, content=user_file_digest(dataset))
             return [planner.add(own, {"raw": name}, {"raw": ()})]
         assert isinstance(dataset, RawDataset)
         files = {file: raw(name, file) for file in dataset.files()}
@@ -160,7 +160,7 @@ class Datasets(Kind[DatasetSpec]):
                 message = f" = {dataset.images}: only {left} training images are left beside validation"
                 yield ("datasets", name, "images"), message
             if isinstance(dataset, DerivedDataset):
-                yield from check_told(("datasets", name), dataset.check, facts.shape)
+                yield from check_spec(("datasets", name), dataset.check, facts.shape)
             if not study.validation(name):
                 message = f": data set {name!r} has {facts.train} images to train, too few to set some apart"
                 yield ("evaluation", "validation"), message

@@ -9,13 +9,13 @@ from advgen.data.choice import choose
 from advgen.experiments.datasets.experiment import MakeDataset
 from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
-from advgen.specs.datasets import OwnDataset, RawDataset
+from advgen.specs.datasets import CustomDataset, RawDataset
 
 
 def run(job: Job[MakeDataset]) -> None:
     """Read raw files, keep the part asked for, write both splits."""
     spec = job.spec.dataset
-    if isinstance(spec, OwnDataset):
+    if isinstance(spec, CustomDataset):
         splits = registry.resolve(spec)(spec, job.spec.content, Progress(job.label()))
         wanted = tuple(n or len(labels) for n, (_, labels) in zip((spec.train, spec.test), splits, strict=True))
     else:

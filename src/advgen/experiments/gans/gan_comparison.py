@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.gans.experiment import GanComparisonFigure
-from advgen.figures import common, strips, told
+from advgen.figures import common, findings, strips
 
 
 class Words(NamedTuple):
@@ -117,7 +117,7 @@ def _details(quality: pd.DataFrame) -> str:
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> findings.Finding:
     """The best and the worst GAN by the first measure that the figure shows, and every measure of each."""
     quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
     rows: list[dict[str, Any]] = []
@@ -125,7 +125,7 @@ def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> told.F
         one = quality[quality["gan"] == gan]
         rows.append({"gan": gan, "seeds": one["seed"].nunique(), "n": one["n"].min()})
         for name in _measures(spec):
-            rows[-1] |= told.columns_of(name, common.over_seeds(one[name].to_numpy(float)))
+            rows[-1] |= findings.columns_of(name, common.over_seeds(one[name].to_numpy(float)))
         others = ("frechet_distance_real", "classes_both", "agreement")
         rows[-1] |= {name: one[name].mean() for name in others if name not in rows[-1]}
     first = spec.measures[0]
@@ -137,5 +137,5 @@ def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> told.F
         interval = f" [{common.number(low)}, {common.number(high)}]" if several else ""
         parts.append(f"{row['gan']} {common.number(row[first])}{interval}")
     over = "95 % Student intervals over seeds" if several else "one seed each, so without intervals"
-    sentence = f"{WORDS[first].title}, smallest first: {told.listed(parts)} ({common.n_is(quality['n'])}; {over})."
-    return told.Finding("GANs compared", sentence, rows)
+    sentence = f"{WORDS[first].title}, smallest first: {findings.listed(parts)} ({common.n_is(quality['n'])}; {over})."
+    return findings.Finding("GANs compared", sentence, rows)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.gans.experiment import GanSamplesFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 
 WIDEST = 3.5
@@ -112,7 +112,7 @@ def _details(quality: pd.DataFrame, shown: int) -> str:
     return f"{words}; first {shown} samples, unselected"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> findings.Finding:
     """Classes covered and Fréchet distance of each GAN."""
     quality = tables["gan_quality"].drop_columns(["class_share"]).to_pandas()
     rows, parts = [], []
@@ -128,45 +128,45 @@ def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Find
                 "classes": classes,
                 **{name: one[name].mean() for name in ("classes_both", "agreement", "frechet_distance_real")},
                 "collapsed": int(one["collapsed"].sum()),
-                **told.columns_of("frechet_distance", distance),
+                **findings.columns_of("frechet_distance", distance),
             }
         )
-        words = common.number(distance[0]) if len(one) < 2 else told.value(*distance)
+        words = common.number(distance[0]) if len(one) < 2 else findings.value(*distance)
         gone = ", collapsed" if one["collapsed"].all() else ""
         both = f"{one['classes_both'].mean():.3g} of them by a second classifier too, which agrees on "
         both += common.percent(one["agreement"].mean())
         parts.append(f"{gan} covers {classes:.3g} classes ({both}) at a Fréchet distance of {words}{gone}")
     most = tables["gan_quality"].column("class_share")[0]
     sentence = (
-        f"Of {len(most)} classes {told.listed(parts)}; as many real images lie at "
+        f"Of {len(most)} classes {findings.listed(parts)}; as many real images lie at "
         f"{common.number(quality['frechet_distance_real'].mean())} ({common.n_is(quality['n'])}, "
-        f"{told.seeds(quality['seed'])})."
+        f"{findings.seeds(quality['seed'])})."
     )
-    return told.Finding("Samples of the generators", sentence, rows)
+    return findings.Finding("Samples of the generators", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> findings.Explorer:
     """The same latent vectors over the steps of training, to the end."""
     table = tables["gan_snapshots"]
     facts, images = common.frame(table), read_images(table)
     gans = common.in_order(spec.gans, facts["gan"])
     shown = {gan: common.first_seed(facts[facts["gan"] == gan]) for gan in gans}
     stops = max(rows["step"].nunique() for rows in shown.values())
-    strips: told.Strips = {}
+    strips: findings.Strips = {}
     for g, rows in enumerate(shown.values()):
         steps = sorted(set(rows["step"]))
         for s in range(stops):
             # counted from the end: of a short training the first stops are alike
             step = steps[max(0, len(steps) - stops + s)]
             now = rows[rows["step"] == step].sort_values("index").index
-            strips[g, s] = [told.Tile(images[place], f"step {step:,}") for place in now]
+            strips[g, s] = [findings.Tile(images[place], f"step {step:,}") for place in now]
     about = (
         "Slide from the untrained generator to the trained one: the same latent vectors, the first ones of the samples "
         "above, each stop after twice as many steps as the one before."
     )
     names = ["before training", *(_fraction(stops - 2 - stop) for stop in range(stops - 1))]
-    choices = [told.Choice("GAN", gans), told.Choice("trained for", names, "slider", len(names) - 1)]
-    return told.Explorer(about, choices, strips)
+    choices = [findings.Choice("GAN", gans), findings.Choice("trained for", names, "slider", len(names) - 1)]
+    return findings.Explorer(about, choices, strips)
 
 
 def _fraction(halvings: int) -> str:

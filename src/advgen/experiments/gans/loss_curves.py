@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import NDArray
 
 from advgen.experiments.gans.experiment import LossCurvesFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, TOP, BOTTOM, LEFT, RIGHT = 38.0, 12.0, 18.0, 12.0, 24.0
 
@@ -180,10 +180,10 @@ def _equilibrium(rows: pd.DataFrame) -> tuple[str, tuple[float, float]] | None:
     return name, EQUILIBRIA[name]
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> findings.Finding:
     """How the losses end, and how often the generator's gradient vanished."""
     history = common.frame(tables["gan_history"])
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     for gan in common.in_order(spec.gans, history["gan"]):
         for seed, one in history[history["gan"] == gan].groupby("seed"):
             last = one.sort_values("step").tail(max(1, len(one) // 10))
@@ -207,6 +207,6 @@ def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> told.Find
     ]
     sentence = (
         "Iterations in which the generator's gradient vanished, and in which the discriminator overpowered it: "
-        f"{told.listed(parts)} ({told.seeds(history['seed'])} each)."
+        f"{findings.listed(parts)} ({findings.seeds(history['seed'])} each)."
     )
-    return told.Finding("Losses of generator and discriminator", sentence, rows)
+    return findings.Finding("Losses of generator and discriminator", sentence, rows)

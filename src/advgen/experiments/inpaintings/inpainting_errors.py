@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 MEASURES = {
     "mse_whole": "MSE, whole image",
@@ -110,10 +110,10 @@ def _details(rows: pd.DataFrame) -> str:
     return f"{words}; dashes: harmonic fill, dots: Poisson fill"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> findings.Finding:
     """Error on the missing pixels by mask and method, that without a generator among them."""
     facts = common.frame(tables["inpainting"])
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for mask in common.masks(facts):
         words = []
@@ -124,13 +124,13 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> tol
                 "seeds": one["seed"].nunique(),
             }
             for measure in MEASURES:
-                row |= told.columns_of(measure, common.mean_over_images(one, measure))
+                row |= findings.columns_of(measure, common.mean_over_images(one, measure))
             rows.append(row)
-            words.append(f"{told.value(*common.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
+            words.append(f"{findings.value(*common.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
         parts.append(f"{mask}: {', '.join(words)}")
     n = common.n_is([facts["index"].nunique()])
     hardest = parts[-1]
     sentence = (
-        f"MSE on the missing pixels, {hardest} ({n} images, {told.seeds(facts['seed'])}; the mask that takes most)."
+        f"MSE on the missing pixels, {hardest} ({n} images, {findings.seeds(facts['seed'])}; the mask that takes most)."
     )
-    return told.Finding("Error of restored images, by mask and method", sentence, rows)
+    return findings.Finding("Error of restored images, by mask and method", sentence, rows)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingGalleryFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 
 SMALLEST, LARGEST, BETWEEN = 9.0, 16.0, 4.0
@@ -78,35 +78,35 @@ def _details(rows: pd.DataFrame) -> str:
     return f"seed {rows['seed'].iloc[0]}, the first of {images}, unselected; {framed}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> findings.Finding:
     """Of how many restored images the class can be seen, by mask and method."""
     facts = common.frame(tables["inpainting"])
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for mask in common.masks(facts):
         kept = {}
         for method in common.methods(facts):
             one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
-            kept[method] = told.kept(one)
+            kept[method] = findings.kept(one)
             rows.append(
                 {"mask": mask, "missing": one["missing"].mean(), "method": common.METHODS[method]}
                 | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
-                | told.kept_columns(one)
+                | findings.kept_columns(one)
             )
         best = max((method for method in kept if method not in common.FILLS), key=kept.__getitem__)
-        parts.append(f"behind {mask} {told.share(*kept[best])} by {common.METHODS[best]}")
+        parts.append(f"behind {mask} {findings.share(*kept[best])} by {common.METHODS[best]}")
         fill = max((method for method in kept if method in common.FILLS), key=kept.__getitem__)
-        parts[-1] += f" ({told.share(*kept[fill])} by {common.METHODS[fill]})"
+        parts[-1] += f" ({findings.share(*kept[fill])} by {common.METHODS[fill]})"
     guess = common.percent(facts.drop_duplicates("index")["label"].value_counts(normalize=True).max())
     n = common.n_is([facts["index"].nunique()])
     sentence = (
-        f"The judge sees the right class in restored images at best {told.listed(parts)}; naming the commonest class "
-        f"alone gives {guess}, and {told.of_originals(facts)} ({n} images, {told.seeds(facts['seed'])})."
+        f"The judge sees the right class in restored images at best {findings.listed(parts)}; naming the commonest "
+        f"class alone gives {guess}, and {findings.of_originals(facts)} ({n} images, {findings.seeds(facts['seed'])})."
     )
-    return told.Finding("Images restored from behind masks", sentence, rows)
+    return findings.Finding("Images restored from behind masks", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> findings.Explorer:
     """Original, masked and restored images by mask and method."""
     table = tables["inpainting"]
     facts = common.frame(table)
@@ -120,14 +120,14 @@ def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> t
         "known pixels put back": np.where(known, images, restored),
     }
     masks, methods = common.masks(facts), common.methods(facts)
-    strips: told.Strips = {}
+    strips: findings.Strips = {}
     for m, mask in enumerate(masks):
         for k, method in enumerate(methods):
             rows = facts[(facts["mask"] == mask) & (facts["method"] == method)].sort_values("index").iloc[: spec.images]
             for s, (name, pictures) in enumerate(shown.items()):
                 judged = name == "restored"
                 strips[m, k, s] = [
-                    told.Tile(
+                    findings.Tile(
                         pictures[row.Index],
                         f"{row.label} → {row.judged}" if judged else f"{row.label}",
                         judged and row.judged != row.label,
@@ -136,8 +136,8 @@ def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> t
                 ]
     about = "Flip between the original, what the search was shown, and what it restored; coloured: missing pixels."
     choices = [
-        told.Choice("mask", masks),
-        told.Choice("method", [common.METHODS[method] for method in methods]),
-        told.Choice("shown", list(shown)),
+        findings.Choice("mask", masks),
+        findings.Choice("method", [common.METHODS[method] for method in methods]),
+        findings.Choice("shown", list(shown)),
     ]
-    return told.Explorer(about, choices, strips)
+    return findings.Explorer(about, choices, strips)

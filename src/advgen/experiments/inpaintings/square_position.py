@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inpaintings.experiment import SquarePositionFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT, BAR = 38.0, 13.0, 10.0, 13.0
 BINS = 7
@@ -121,23 +121,23 @@ def _details(rows: pd.DataFrame) -> str:
     return words + f"95 % intervals over {common.over_what(seeds > 1)}, {beyond} of the images lie beyond the axis"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> findings.Finding:
     """How the error goes with the intensity that the square covers."""
     facts = common.frame(tables["inpainting"])
     facts = facts[(facts["inpainting"] == spec.inpainting) & (facts["mask"] == spec.mask)]
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for (generator, method), one in facts.groupby(["generator", "method"]):
         mse = common.mean_over_images(one, "mse_missing")
         related = common.correlation(one["intensity_missing"], one["mse_missing"])
         rows.append(
             {"generator": generator, "method": common.METHODS[str(method)], "n": one["index"].nunique()}
-            | {"seeds": one["seed"].nunique(), **told.columns_of("mse_missing", mse), "with_intensity": related}
+            | {"seeds": one["seed"].nunique(), **findings.columns_of("mse_missing", mse), "with_intensity": related}
         )
-        parts.append(f"{common.METHODS[str(method)]} {told.value(*mse)} ({related})")
+        parts.append(f"{common.METHODS[str(method)]} {findings.value(*mse)} ({related})")
     n = common.n_is([facts["index"].nunique()])
     sentence = (
-        f"MSE of the pixels under {spec.mask}, and how it goes with the intensity covered: {told.listed(parts)}; "
-        f"{n} images, {told.seeds(facts['seed'])}."
+        f"MSE of the pixels under {spec.mask}, and how it goes with the intensity covered: {findings.listed(parts)}; "
+        f"{n} images, {findings.seeds(facts['seed'])}."
     )
-    return told.Finding("Where a missing square hurts", sentence, rows)
+    return findings.Finding("Where a missing square hurts", sentence, rows)

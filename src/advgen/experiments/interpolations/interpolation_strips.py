@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 from advgen.metrics.paths import ends_kept, halfway, third_class
 
@@ -74,12 +74,12 @@ def _details(rows: pd.DataFrame) -> str:
     return f"{words}; both ends kept theirs in {kept}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> findings.Finding:
     """Rate of a third class halfway, by model."""
     return third_classes(tables, "Paths between two test images")
 
 
-def third_classes(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
+def third_classes(tables: Mapping[str, pa.Table], title: str) -> findings.Finding:
     """How many pairs of each model have a third class halfway."""
     paths = common.frame(tables["interpolation"])
     middles = halfway(paths)
@@ -88,39 +88,41 @@ def third_classes(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
         rate, n = common.share_over_images(one, one["third"], "pair"), one["pair"].nunique()
         blend = float(one["third_blend"].mean())
         rows.append(
-            {"model": name, "n": n, "seeds": one["seed"].nunique(), **told.columns_of("third_class", rate)}
+            {"model": name, "n": n, "seeds": one["seed"].nunique(), **findings.columns_of("third_class", rate)}
             | {"third_class_blend": blend}
         )
         kept = common.percent(ends_kept(paths[paths["model"] == name]).mean())
         parts.append(
-            f"{told.share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends of "
-            f"the two images {common.percent(blend)})"
+            f"{findings.share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends "
+            f"of the two images {common.percent(blend)})"
         )
     pairs = common.n_is(middles.groupby(["model", "seed"]).size())
     sentence = (
-        f"Halfway between two images the judge sees a class of neither end in {told.listed(parts)} "
-        f"({pairs} pairs, {told.seeds(middles['seed'])})."
+        f"Halfway between two images the judge sees a class of neither end in {findings.listed(parts)} "
+        f"({pairs} pairs, {findings.seeds(middles['seed'])})."
     )
-    return told.Finding(title, sentence, rows)
+    return findings.Finding(title, sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> findings.Explorer:
     """All pairs at once, frame by frame."""
     table = tables["interpolation"]
     facts, images = common.frame(table), read_images(table)
     facts["third"] = third_class(facts)
     models = sorted(set(facts["model"]))
     alphas = sorted(set(facts["alpha"]))
-    strips: told.Strips = {}
+    strips: findings.Strips = {}
     for m, model in enumerate(models):
         rows = common.first_seed(facts[facts["model"] == model]).sort_values("pair")
         for a, alpha in enumerate(alphas):
             strips[m, a] = [
-                told.Tile(images[row.Index], f"{row.label_from} → {row.label_to}: {row.judged}", bool(row.third))
+                findings.Tile(images[row.Index], f"{row.label_from} → {row.label_to}: {row.judged}", bool(row.third))
                 for row in rows[rows["alpha"] == alpha].itertuples()
             ]
     about = (
         "Slide along the paths: α = 0 and 1 are the ends. Below each pair what the judge sees, framed: a third class."
     )
     stops = [f"α = {alpha:.3g}" for alpha in alphas]
-    return told.Explorer(about, [told.Choice("model", models), told.Choice("along the path", stops, "slider")], strips)
+    return findings.Explorer(
+        about, [findings.Choice("model", models), findings.Choice("along the path", stops, "slider")], strips
+    )

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import SmoothnessFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 
 LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
@@ -111,7 +111,7 @@ def _details(steps: int) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> findings.Finding:
     """The largest share of a path's way that lies in one step, by model."""
     facts = common.frame(tables["interpolation"])
     steps = int(facts["frame"].max())
@@ -121,11 +121,12 @@ def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> told.Find
         jump, blend = common.mean_over_images(largest, "change", "pair"), float(largest["change_blend"].mean())
         rows.append(
             {"model": name, "n": largest["pair"].nunique(), "seeds": one["seed"].nunique()}
-            | {**told.columns_of("largest_step", jump), "largest_step_blend": blend}
+            | {**findings.columns_of("largest_step", jump), "largest_step_blend": blend}
         )
-        parts.append(f"{told.share(*jump)} with {name} (of pixel blends {common.percent(blend)})")
+        parts.append(f"{findings.share(*jump)} with {name} (of pixel blends {common.percent(blend)})")
     sentence = (
-        f"The largest of {steps} steps takes {told.listed(parts)} of a path's way, where an even path takes "
-        f"{common.percent(1 / steps)} ({common.n_is([facts['pair'].nunique()])} pairs, {told.seeds(facts['seed'])})."
+        f"The largest of {steps} steps takes {findings.listed(parts)} of a path's way, where an even path "
+        f"takes {common.percent(1 / steps)} ({common.n_is([facts['pair'].nunique()])} pairs, "
+        f"{findings.seeds(facts['seed'])})."
     )
-    return told.Finding("Smoothness of paths between images", sentence, rows)
+    return findings.Finding("Smoothness of paths between images", sentence, rows)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.interpolations.interpolation_strips import third_classes
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
 from advgen.metrics.paths import ends_kept, halfway, third_class
@@ -123,6 +123,6 @@ def _details(middles: pd.DataFrame) -> str:
     return words + "; under each frame the judge's class, framed: the middle with its confidence"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> findings.Finding:
     """Rate of a third class halfway, by model."""
     return third_classes(tables, "A third class between two images")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionComparisonFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT, TITLE = 42.0, 14.0, 10.0, 5.0
 
@@ -64,7 +64,7 @@ def _lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: floa
     counts = np.arange(1, int(rows["start"].max()) + 2)
     best = [_best(rows, int(count)) for count in counts]
     means = [common.mean_over_images(one, "mse") for one in best]
-    shares = [told.kept(one) for one in best]
+    shares = [findings.kept(one) for one in best]
     colour = common.colour(number)
     error.plot(counts + shift, [mean for mean, *_ in means], color=colour)
     kept.plot(counts + shift, [100 * share for share, *_ in shares], color=colour)
@@ -76,7 +76,7 @@ def _lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: floa
 def _baselines(error: Axes, rows: pd.DataFrame) -> None:
     """What as many principal components as z has numbers, and the nearest training image, are off by."""
     first = rows[rows["start"] == 0].drop_duplicates("index")
-    for number, (column, words) in enumerate(told.TRIVIAL.items()):
+    for number, (column, words) in enumerate(findings.TRIVIAL.items()):
         level = float(first[column].mean())
         error.axhline(level, color=common.INK, linewidth=0.9, linestyle=((0, (2.5, 1.5)), (0, (1, 1.5)))[number])
         where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
@@ -103,11 +103,11 @@ def _details(rows: pd.DataFrame) -> str:
     return words + (f"; means of {seeds} seeds" if seeds > 1 else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> findings.Finding:
     """Error of each search after its first start and after all of them."""
     facts = common.frame(tables["inversion"])
     facts = facts[facts["inversion"].isin(spec.inversions)]
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for (generator, inversion), one in facts.groupby(["generator", "inversion"]):
         ends = []
@@ -115,15 +115,17 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> 
             best = _best(one, starts)
             mse = common.mean_over_images(best, "mse")
             steps = int(one["history_step"].iloc[0][-1])
-            ends.append(f"{told.value(*mse)} after {common.counted(starts, 'start')}")
+            ends.append(f"{findings.value(*mse)} after {common.counted(starts, 'start')}")
             rows.append(
                 {"generator": generator, "inversion": inversion, "starts": starts, "steps": steps}
                 | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
-                | told.columns_of("mse", mse)
-                | told.kept_columns(best)
-                | told.trivial_columns(best)
+                | findings.columns_of("mse", mse)
+                | findings.kept_columns(best)
+                | findings.trivial_columns(best)
             )
-        parts.append(f"{inversion} on {generator} has an MSE of {', '.join(ends)} ({told.trivial(one)})")
+        parts.append(f"{inversion} on {generator} has an MSE of {', '.join(ends)} ({findings.trivial(one)})")
     n = common.n_is(facts.groupby(["inversion", "generator"])["index"].nunique())
-    sentence = f"{'; '.join(parts[:4])} ({n} images, {told.seeds(facts['seed'])}; the searches differ in their steps)."
-    return told.Finding("How much do restarts help an inversion?", sentence, rows)
+    sentence = (
+        f"{'; '.join(parts[:4])} ({n} images, {findings.seeds(facts['seed'])}; the searches differ in their steps)."
+    )
+    return findings.Finding("How much do restarts help an inversion?", sentence, rows)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionCurvesFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 
 LEFT, BOTTOM, TALL, THUMB = 11.0, 6.0, 31.0, 8.5
@@ -107,7 +107,7 @@ def _details(rows: pd.DataFrame) -> str:
     return f"{words}; dashes: as many principal components of training images as z has numbers, dots: the nearest one"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> findings.Finding:
     """How far the best start of each image comes, what half of the steps had found, and what one start alone finds."""
     facts = common.frame(tables["inversion"])
     rows, parts = [], []
@@ -127,16 +127,16 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> told
                 "halfway_at": int(at[half]),
                 "mse_principal": best["mse_principal"].mean(),
             }
-            | told.columns_of("mse", end)
-            | told.columns_of("mse_halfway", before)
-            | told.columns_of("mse_first_start", single)
+            | findings.columns_of("mse", end)
+            | findings.columns_of("mse_halfway", before)
+            | findings.columns_of("mse_first_start", single)
         )
         parts.append(
             f"in {name} the best of {common.counted(one['start'].nunique(), 'start')} reaches an MSE of "
-            f"{told.value(*end)} after {common.counted(last, 'step')} and had {told.value(*before)} after {at[half]}; "
-            f"the first start alone reaches {told.value(*single)}, as many principal components as z has numbers "
-            f"{common.number(best['mse_principal'].mean())}"
+            f"{findings.value(*end)} after {common.counted(last, 'step')} and had {findings.value(*before)} after "
+            f"{at[half]}; the first start alone reaches {findings.value(*single)}, as many principal components as z "
+            f"has numbers {common.number(best['mse_principal'].mean())}"
         )
     n = common.n_is([facts["index"].nunique()])
-    sentence = f"{'; '.join(parts)} ({n} test images, {told.seeds(facts['seed'])})."
-    return told.Finding("Searches in latent space, step by step", sentence[:1].upper() + sentence[1:], rows)
+    sentence = f"{'; '.join(parts)} ({n} test images, {findings.seeds(facts['seed'])})."
+    return findings.Finding("Searches in latent space, step by step", sentence[:1].upper() + sentence[1:], rows)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 
 LABELS = ("target", "best found", "|difference|")
@@ -65,39 +65,41 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure
 def _details(rows: pd.DataFrame) -> str:
     kept = common.share_of((rows["judged"] == rows["label"]).sum(), len(rows), "images")
     mse = common.number(rows["mse"].mean())
-    words = f"mean MSE {mse} ({told.trivial(rows)}); class kept in {kept} ({told.of_originals(rows)})"
+    words = f"mean MSE {mse} ({findings.trivial(rows)}); class kept in {kept} ({findings.of_originals(rows)})"
     return f"{words}; framed where the judge sees another class"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> findings.Finding:
     """Error and class kept of the best start of each image, beside the mean image."""
     return found_again(tables, "Test images found again in latent space")
 
 
-def found_again(tables: Mapping[str, pa.Table], title: str) -> told.Finding:
+def found_again(tables: Mapping[str, pa.Table], title: str) -> findings.Finding:
     """What an inversion found, by generator."""
     table = tables["inversion"]
     facts, images = common.frame(table), read_images(table).astype(float)
     rows, parts = [], []
     for name, one in facts[facts["best"]].groupby("generator"):
-        mse, kept = common.mean_over_images(one, "mse"), told.kept(one)
+        mse, kept = common.mean_over_images(one, "mse"), findings.kept(one)
         targets = images[common.first_seed(one).index]
         blank = float(((targets - targets.mean(0)) ** 2).mean())
         rows.append(
             {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "mse_of_mean_image": blank}
-            | told.columns_of("mse", mse)
-            | told.kept_columns(one)
-            | told.trivial_columns(one)
+            | findings.columns_of("mse", mse)
+            | findings.kept_columns(one)
+            | findings.trivial_columns(one)
         )
         parts.append(
-            f"{name} comes as near as an MSE of {told.value(*mse)} ({told.trivial(one)}, the mean image "
-            f"{common.number(blank)}); {told.share(*kept)} keep their class, {told.of_originals(one)}"
+            f"{name} comes as near as an MSE of {findings.value(*mse)} ({findings.trivial(one)}, the mean image "
+            f"{common.number(blank)}); {findings.share(*kept)} keep their class, {findings.of_originals(one)}"
         )
     n = common.n_is([facts["index"].nunique()])
-    return told.Finding(title, f"{told.listed(parts)} ({n} test images, {told.seeds(facts['seed'])}).", rows)
+    return findings.Finding(
+        title, f"{findings.listed(parts)} ({n} test images, {findings.seeds(facts['seed'])}).", rows
+    )
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> told.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> findings.Explorer:
     """Targets and what each start has found after some steps, over the restarts and the steps."""
     facts, way = common.frame(tables["inversion"]), common.frame(tables["inversion_steps"])
     images, found = read_images(tables["inversion"]), read_images(tables["inversion"], "reconstruction")
@@ -105,23 +107,25 @@ def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> to
     generators, starts = sorted(set(facts["generator"])), sorted(set(facts["start"]))
     steps = sorted(set(way["step"]))
     last = int(facts["history_step"].iloc[0][-1])
-    strips: told.Strips = {}
+    strips: findings.Strips = {}
     for g, generator in enumerate(generators):
         early = common.first_seed(way[way["generator"] == generator])
         shown = sorted(set(early["index"]))[: spec.images]
         rows = common.first_seed(facts[facts["generator"] == generator]).sort_values("index")
         rows = rows[rows["index"].isin(shown)]
-        targets = [told.Tile(images[row.Index], f"{row.label}") for row in rows.drop_duplicates("index").itertuples()]
+        targets = [
+            findings.Tile(images[row.Index], f"{row.label}") for row in rows.drop_duplicates("index").itertuples()
+        ]
         for s, start in enumerate(starts):
             strips[g, s, 0] = targets
             mine = early[(early["start"] == start) & early["index"].isin(shown)].sort_values("index")
             for k, step in enumerate(steps, 1):
                 strips[g, s, k] = [
-                    told.Tile(between[row.Index], common.number(row.mse))
+                    findings.Tile(between[row.Index], common.number(row.mse))
                     for row in mine[mine["step"] == step].itertuples()
                 ]
             strips[g, s, len(steps) + 1] = [
-                told.Tile(found[row.Index], common.number(row.mse), bool(row.best))
+                findings.Tile(found[row.Index], common.number(row.mse), bool(row.best))
                 for row in rows[rows["start"] == start].itertuples()
             ]
     about = (
@@ -130,8 +134,8 @@ def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> to
     )
     stops = ("target", *(f"after {common.counted(step, 'step')}" for step in (*steps, last)))
     choices = [
-        told.Choice("generator", generators),
-        told.Choice("restart", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
-        told.Choice("step", stops, "slider", len(stops) - 1),
+        findings.Choice("generator", generators),
+        findings.Choice("restart", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
+        findings.Choice("step", stops, "slider", len(stops) - 1),
     ]
-    return told.Explorer(about, choices, strips)
+    return findings.Explorer(about, choices, strips)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionKeepsFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "mean intensity"}
 TALL, LEFT, FOOT = 36.0, 14.0, 10.0
@@ -77,7 +77,7 @@ def _by_class(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
     for x, label in enumerate(labels):
         mine = rows[rows["label"] == label]
         common.interval(error, x, *common.mean_over_images(mine, "mse"), 0)
-        share, low, high = told.kept(mine)
+        share, low, high = findings.kept(mine)
         common.interval(kept, x, 100 * share, 100 * low, 100 * high, 0)
     error.axhline(rows["mse"].mean(), color=common.INK, linewidth=0.8)
     kept.axhline(100 * (rows["judged"] == rows["label"]).mean(), color=common.INK, linewidth=0.8)
@@ -100,28 +100,28 @@ def _details(rows: pd.DataFrame) -> str:
     return f"{words}; on the line nothing changed; brackets and bars: 95 % intervals over {over}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> findings.Finding:
     """How width, height and intensity change, and the class that is held worst."""
     facts = common.frame(tables["inversion"])
     facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for name, one in facts.groupby("generator"):
         row: dict[str, Any] = {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique()}
         words = []
         for size, title in SIZES.items():
             change = _change(one, size)
-            row |= told.columns_of(f"change_of_{size}", change)
+            row |= findings.columns_of(f"change_of_{size}", change)
             mean, low, high = map(_signed, change)
             words.append(f"{title} by {mean} [{low}, {high}]")
         worst = int(one.groupby("label")["mse"].mean().idxmax())
         error = common.mean_over_images(one[one["label"] == worst], "mse")
-        rows.append(row | {"worst_class": worst} | told.columns_of("mse_of_worst_class", error))
+        rows.append(row | {"worst_class": worst} | findings.columns_of("mse_of_worst_class", error))
         mean = common.number(one["mse"].mean())
         parts.append(
-            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {told.value(*error)}, "
+            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {findings.value(*error)}, "
             f"where all classes have {mean}"
         )
     n = common.n_is([facts["index"].nunique()])
-    sentence = f"{'; '.join(parts)} ({n} test images, {told.seeds(facts['seed'])}; no change is 0)."
-    return told.Finding("What an inversion keeps of an image", sentence, rows)
+    sentence = f"{'; '.join(parts)} ({n} test images, {findings.seeds(facts['seed'])}; no change is 0)."
+    return findings.Finding("What an inversion keeps of an image", sentence, rows)

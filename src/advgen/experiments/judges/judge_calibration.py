@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.judges.experiment import JudgeCalibrationFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 ROW, TOP, VALUE = 6.0, 7.0, 10.0
 COLUMNS = ("precision", "recall", "coverage", "agreement")
@@ -115,7 +115,7 @@ def _details(calibration: pd.DataFrame) -> str:
     return f"{n} images a level; {judge}; agreement: of the two; diamonds are generators, bars their seeds"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> findings.Finding:
     """Between which damages of real images each generator lies."""
     rows = measured(tables, spec)
     levels, generators = rows[~rows["generator"]], rows[rows["generator"]]
@@ -128,10 +128,12 @@ def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> tol
     n = common.n_is(common.frame(tables["calibration"])["n"])
     sentence = f"The control, {best['name']}, lies at a Fréchet distance of {common.number(best['frechet_distance'])}"
     real = common.percent(best["agreement"])
-    sentence += f"; the generators: {told.listed(parts)}" if parts else ""
+    sentence += f"; the generators: {findings.listed(parts)}" if parts else ""
     sentence += f"; on {best['name']} images the two classifiers agree in {real}"
     if len(generators):
         sentence += f", on samples in {common.percent(generators['agreement'].min())} or more"
     sentence += f"; {n} images a level."
     columns = ["name", "generator", "seeds", "frechet_distance", *COLUMNS]
-    return told.Finding(f"How bad is a Fréchet distance on {spec.dataset}?", sentence, rows[columns].to_dict("records"))
+    return findings.Finding(
+        f"How bad is a Fréchet distance on {spec.dataset}?", sentence, rows[columns].to_dict("records")
+    )

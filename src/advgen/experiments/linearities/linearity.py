@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from advgen.experiments.linearities.experiment import LinearityFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.metrics.lines import LOGITS, straightness
 
 TALL, LEFT, FOOT, SHOWN = 36.0, 11.0, 10.0, 40
@@ -89,7 +89,7 @@ def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> findings.Finding:
     """How well a straight line explains the label's logit along the gradient's sign."""
     facts = common.frame(tables["linearity"])
     facts = facts[facts["linearity"] == spec.linearity]
@@ -98,16 +98,16 @@ def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> told.Findi
         lines = straightness(one)
         straight = common.mean_over_images(lines, "r_squared")
         n, seeds = one["index"].nunique(), one["seed"].nunique()
-        row = {"source": name, "n": n, "seeds": seeds, **told.columns_of("r_squared", straight)}
+        row = {"source": name, "n": n, "seeds": seeds, **findings.columns_of("r_squared", straight)}
         row |= {column: float(lines[column].mean()) for column in ("r_squared_unaimed", "range", "range_unaimed")}
         rows.append(row)
         parts.append(
-            f"{told.value(*straight)} of the variance for {name}, whose logit goes {common.number(row['range'])} "
+            f"{findings.value(*straight)} of the variance for {name}, whose logit goes {common.number(row['range'])} "
             f"far and along random signs {common.number(row['range_unaimed'])}"
         )
     n = common.n_is(facts.groupby("source")["index"].nunique())
     sentence = (
         f"Along the sign of the gradient, eps from {facts['eps'].min():g} to {facts['eps'].max():g}, a straight line "
-        f"explains {told.listed(parts)} ({n} images, {told.seeds(facts['seed'])}; 1 is a straight line)."
+        f"explains {findings.listed(parts)} ({n} images, {findings.seeds(facts['seed'])}; 1 is a straight line)."
     )
-    return told.Finding("Are logits linear along the gradient's sign?", sentence.replace(" -", " −"), rows)
+    return findings.Finding("Are logits linear along the gradient's sign?", sentence.replace(" -", " −"), rows)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.simulations.experiment import SimulationFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT = 44.0, 13.0, 10.0
 
@@ -61,7 +61,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, series: list[str]) -> None:
     axes.set_ylabel(str(rows["y_name"].iloc[0]))
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> findings.Finding:
     """The first and the last point of each series."""
     facts = common.frame(tables["simulation"])
     names = common.in_order(spec.simulations, facts["simulation"])
@@ -70,7 +70,7 @@ def finding(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> told.Find
     for (_, series), one in facts.groupby(["simulation", "series"], sort=False):
         one = one.sort_values("x")
         ends = [
-            f"{told.value(point.y, point.y_low, point.y_high)} at {point.x:g}"
+            f"{findings.value(point.y, point.y_low, point.y_high)} at {point.x:g}"
             for point in (next(one.itertuples()), list(one.itertuples())[-1])
         ]
         parts.append(f"{series}: {' against '.join(ends)}")
@@ -78,4 +78,4 @@ def finding(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> told.Find
     what = f"{first['y_name']} by {first['x_name']}"
     sentence = f"{what[:1].upper()}{what[1:]}, {'; '.join(parts[:3])} ({common.n_is(facts['n'])} each)."
     columns = ["simulation", "series", "x", "y", "y_low", "y_high", "n"]
-    return told.Finding("Simulations on known distributions", sentence, facts[columns].to_dict("records"))
+    return findings.Finding("Simulations on known distributions", sentence, facts[columns].to_dict("records"))

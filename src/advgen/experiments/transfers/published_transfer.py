@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
 from advgen.experiments.transfers.transfer_matrix import learnt, summary
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.metrics.agreement import kendall
 from advgen.metrics.published import PUBLISHED, Published
 
@@ -192,11 +192,11 @@ def _range(published: Published) -> str:
     return " to ".join(dict.fromkeys(f"{one:g}" for one in (min(values), max(values))))
 
 
-def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> findings.Finding:
     """How far our cells are from the published ones."""
     published = PUBLISHED[spec.published]
     names, columns, theirs, found, left_out = beside(tables, spec)
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for ours in found:
         for (r, c), error in np.ndenumerate(ours.errors):
@@ -213,7 +213,7 @@ def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> to
             )
     facts = pd.concat([ours.facts for ours in found])
     sentence = (
-        f"Errors differ from {published.title}: {told.listed(parts) if parts else 'nothing to compare'} "
-        f"({common.n_is(facts['n'])}, {told.seeds(facts['source_seed'])}){left_out}."
+        f"Errors differ from {published.title}: {findings.listed(parts) if parts else 'nothing to compare'} "
+        f"({common.n_is(facts['n'])}, {findings.seeds(facts['source_seed'])}){left_out}."
     )
-    return told.Finding("Transfer beside a published table", sentence, rows)
+    return findings.Finding("Transfer beside a published table", sentence, rows)

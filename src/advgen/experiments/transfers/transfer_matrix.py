@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import TransferMatrixFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 from advgen.io.tables import read_images
 from advgen.metrics.chance import at_chance
 from advgen.metrics.intervals import joined
@@ -153,40 +153,40 @@ def _details(facts: pd.DataFrame, several: bool) -> str:
     return words + "; noise: the same changes, their pixels in a random order; outlined: a net on its own examples"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> findings.Finding:
     """Error of other nets on each source's examples, beside noise and no attack."""
     facts, left_out = learnt(tables)
     controls = set(facts.loc[facts["norm"] == "none", "attack"])
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     away: dict[str, list[tuple[float, str]]] = {}
     for (attack, source, target), pairs in facts.groupby(["attack", "source", "target"]):
         counted = itself(pairs, source == target)
         error, low, high = measured(counted)
         rows.append(
             {"attack": attack, "source": source, "target": target, "n": pairs["n"].min(), "rms": pairs["rms"].mean()}
-            | told.columns_of("error", (error, low, high))
+            | findings.columns_of("error", (error, low, high))
             | {"error_rounded": counted["error_rounded"].mean(), "error_unaimed": counted["error_unaimed"].mean()}
             | {"clean_error": pairs["clean_error"].mean()}
         )
         if source != target:
             noise = common.percent(counted["error_unaimed"].mean())
-            said = f"{source} → {target} {told.share(error, low, high)} (noise of these norms {noise})"
+            said = f"{source} → {target} {findings.share(error, low, high)} (noise of these norms {noise})"
             away.setdefault(str(attack), []).append((error, said))
     parts = []
     for attack in sorted(away, key=lambda name: name in controls):
         words = [words for _, words in sorted(away[attack], reverse=True)]
-        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {told.listed(words, 2)}")
+        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {findings.listed(words, 2)}")
     clean = common.percent(facts["clean_error"].mean())
     found = "; ".join(parts) or "no other net was asked"
     sentence = (
         f"Error of nets on examples made for another: {found}; without attack {clean} ({common.n_is(facts['n'])}, "
-        f"{told.seeds(facts['source_seed'])})"
+        f"{findings.seeds(facts['source_seed'])})"
     )
     sentence += f"{left_out}."
-    return told.Finding("Do adversarial examples transfer?", sentence, rows)
+    return findings.Finding("Do adversarial examples transfer?", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told.Explorer | None:
+def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> findings.Explorer | None:
     """Point at a cell to see examples of the row's net and what the column's net makes of them."""
     facts, _ = learnt(tables)
     if facts["amplified"].any():  # the examples as they were shown, scaled, are not kept
@@ -200,7 +200,7 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told
     )
     made = list(dict.fromkeys(zip(ordered["attack"], ordered["source"], strict=True)))
     targets = sorted(set(facts["target"]))
-    strips: told.Strips = {}
+    strips: findings.Strips = {}
     cells = {}
     for r, (attack, source) in enumerate(made):
         mine = crafted[(crafted["attack"] == attack) & (crafted["source"] == source)]
@@ -216,7 +216,7 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told
             said = said.set_index("index").loc[rows["index"]]
             for s, (pictures, seen) in enumerate(((adversarial, "predicted"), (images, "predicted_clean"))):
                 strips[r, t, s] = [
-                    told.Tile(pictures[place], f"{label} → {one}", one != label)
+                    findings.Tile(pictures[place], f"{label} → {one}", one != label)
                     for place, label, one in zip(rows.index, rows["label"], said[seen], strict=True)
                 ]
     about = (
@@ -224,12 +224,12 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> told
         "framed: wrong."
     )
     choices = [
-        told.Choice("examples", [f"{attack} on {source}" for attack, source in made]),
-        told.Choice("shown to", targets),
-        told.Choice("image", ("adversarial", "original")),
+        findings.Choice("examples", [f"{attack} on {source}" for attack, source in made]),
+        findings.Choice("shown to", targets),
+        findings.Choice("image", ("adversarial", "original")),
     ]
     what = "Error of the column's net on examples that were made on the row's"
-    return told.Explorer(about, choices, strips, cells, what)
+    return findings.Explorer(about, choices, strips, cells, what)
 
 
 SHOWN = 10

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.truncations.experiment import TruncationFigure
-from advgen.figures import common, told
+from advgen.figures import common, findings
 
 TALL, LEFT, FOOT, NAMES = 40.0, 12.0, 10.0, 17.0
 
@@ -89,10 +89,10 @@ def _details(rows: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> told.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> findings.Finding:
     """Precision, recall and Fréchet distance at the narrowest and the widest truncation."""
     quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
-    rows: list[told.Row] = []
+    rows: list[findings.Row] = []
     parts = []
     for name, one in quality.groupby("generator"):
         measures = ["precision", "recall", "frechet_distance", "frechet_distance_real", "classes_both", "agreement"]
@@ -108,7 +108,7 @@ def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> told.Find
         ends.append(f"{all_of_z['precision']:.2f} and {all_of_z['recall']:.2f} untruncated")
         parts.append(f"{name} {' against '.join(ends)}")
     sentence = (
-        f"Precision and recall where z is truncated: {told.listed(parts)} ({common.n_is(quality['n'])} samples at each "
-        f"threshold, {told.seeds(quality['seed'])})."
+        f"Precision and recall where z is truncated: {findings.listed(parts)} ({common.n_is(quality['n'])} samples at "
+        f"each threshold, {findings.seeds(quality['seed'])})."
     )
-    return told.Finding("Truncation: fidelity against variety", sentence, rows)
+    return findings.Finding("Truncation: fidelity against variety", sentence, rows)

@@ -29,7 +29,7 @@ class Draw(Task):
         "shown": "results/figures/{figure}.json",
     }
     local = True
-    own_rule = True
+    has_custom_rule = True
     packages = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy")
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
 

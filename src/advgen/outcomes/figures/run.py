@@ -6,7 +6,7 @@ from typing import Any
 
 from advgen import registry
 from advgen.core.provenance import atomic, write_bytes
-from advgen.figures import told
+from advgen.figures import findings
 from advgen.figures.common import darkened, save
 from advgen.io.jobs import Job
 from advgen.io.tables import read_tables
@@ -23,12 +23,12 @@ def run(job: Job[Draw]) -> None:
     with atomic(job.output("out-dark")) as dark:
         save(darkened(figure), None, dark, token)
     module = importlib.import_module(registry.target(spec).split(":")[0])
-    shown: dict[str, Any] = {"names": told.names_in(tables)}
+    shown: dict[str, Any] = {"names": findings.names_in(tables)}
     if hasattr(module, "finding"):
-        finding: told.Finding = module.finding(tables, spec)
-        shown |= {"title": finding.title, "sentence": finding.sentence, "rows": told.plain(finding.rows)}
+        finding: findings.Finding = module.finding(tables, spec)
+        shown |= {"title": finding.title, "sentence": finding.sentence, "rows": findings.plain(finding.rows)}
     if hasattr(module, "explorer"):
-        explorer: told.Explorer | None = module.explorer(tables, spec)
+        explorer: findings.Explorer | None = module.explorer(tables, spec)
         shown["explorer"] = explorer.packed() if explorer is not None else None
     text = json.dumps({"provenance": token, **shown}, ensure_ascii=False, indent=1)
     write_bytes(job.output("out-shown"), f"{text}\n".encode())

@@ -15,7 +15,7 @@ class Verify(Task):
     reads = ("artefacts",)
     outputs = {"verdict": "results/report/verify.md"}
     local = True
-    own_rule = True
+    has_custom_rule = True
     study: str
 
 

@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 SHOWN = 5
 
 
-class Own(NamedTuple):
+class CustomData(NamedTuple):
     """Images (N, C, H, W), uint8 or float32 in [0, 1], labels (N,) int64, what they are called, the classes' names.
 
     `indices` (N,) int64 are each image's place in the whole, of which they are a choice; `total` is how many there are.
@@ -46,13 +46,13 @@ class Own(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_own(
+def read_custom(
     data: str,
     n: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     classes: Classes = None,
-) -> Own:
+) -> CustomData:
     """All images of a data set, or a seeded choice of n, in order of their indices.
 
     `data` is a folder whose folders are the classes, an .npz file with the arrays `images` and `labels`, a Parquet file
@@ -84,7 +84,7 @@ def named() -> list[str]:
     return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]
 
 
-def _folder(folder: Path, n: int | None, seed: int, progress: Progress | None, classes: Classes) -> Own:
+def _folder(folder: Path, n: int | None, seed: int, progress: Progress | None, classes: Classes) -> CustomData:
     found = list_folder(folder, classes, "test")
     rows = _rows(len(found.paths), n, seed)
     images, facts = read_files([found.paths[row] for row in rows], progress=progress)
@@ -98,7 +98,7 @@ def _folder(folder: Path, n: int | None, seed: int, progress: Progress | None, c
         *describe_skipped(folder, found.skipped),
         *describe_images(folder, files),
     )
-    return Own(images, labels, np.array(rows, np.int64), found.names, len(found.paths), notes)
+    return CustomData(images, labels, np.array(rows, np.int64), found.names, len(found.paths), notes)
 
 
 def read_files(
@@ -126,7 +126,7 @@ def read_files(
     return np.ascontiguousarray(np.stack(coloured).transpose(0, 3, 1, 2)), facts
 
 
-def _npz(path: Path, n: int | None, seed: int) -> Own:
+def _npz(path: Path, n: int | None, seed: int) -> CustomData:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     try:
@@ -142,7 +142,7 @@ def _npz(path: Path, n: int | None, seed: int) -> Own:
         raise ValueError(f"{path}: has {len(images)} images and {len(labels)} labels; give one for each")
     rows = _rows(len(labels), n, seed)
     names = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return Own(images[rows], labels[rows], np.array(rows, np.int64), names, len(labels))
+    return CustomData(images[rows], labels[rows], np.array(rows, np.int64), names, len(labels))
 
 
 def as_images(images: Any, what: str = "images") -> Array:
@@ -177,7 +177,7 @@ def as_labels(labels: Any, what: str = "labels") -> Array:
     return array.astype(np.int64)
 
 
-def _parquet(path: Path, n: int | None, seed: int) -> Own:
+def _parquet(path: Path, n: int | None, seed: int) -> CustomData:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     table = read_table(path)
@@ -190,10 +190,10 @@ def _parquet(path: Path, n: int | None, seed: int) -> Own:
     index, labels = (table.column(name).to_numpy().astype(np.int64) for name in ("index", "label"))
     rows = _rows(len(labels), n, seed)
     names = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return Own(read_images(table)[rows], labels[rows], index[rows], names, len(labels))
+    return CustomData(read_images(table)[rows], labels[rows], index[rows], names, len(labels))
 
 
-def _published(name: str, n: int | None, seed: int) -> Own:
+def _published(name: str, n: int | None, seed: int) -> CustomData:
     """The test split of a data set known by its name, from its raw files."""
     spec = registry.parse("datasets", {"kind": name})
     with tempfile.TemporaryDirectory() as folder:
@@ -203,7 +203,7 @@ def _published(name: str, n: int | None, seed: int) -> Own:
         rows = _rows(len(labels), n, seed)
         chosen = np.asarray(images[rows])
     names = tuple(str(label) for label in range(spec.classes))
-    return Own(chosen, np.asarray(labels)[rows].astype(np.int64), np.array(rows, np.int64), names, len(labels))
+    return CustomData(chosen, np.asarray(labels)[rows].astype(np.int64), np.array(rows, np.int64), names, len(labels))
 
 
 def _rows(count: int, n: int | None, seed: int) -> list[int]:

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from tests.entries import write_images
 
-from advgen.core import own_files
+from advgen.core import user_files
 from advgen.core.errors import ConfigError
-from advgen.core.own_files import factory_files, model_digest, own_digest, own_facts
-from advgen.data.own import read_own
-from advgen.data.own_splits import own_splits
+from advgen.core.user_files import dataset_facts, factory_files, model_digest, user_file_digest
+from advgen.data.custom import read_custom
+from advgen.data.custom_splits import custom_splits
 from advgen.registry import parse
 from advgen.specs.base import MOST
 from advgen.specs.datasets import Facts
@@ -52,15 +52,15 @@ def arrays(path: str, told: list[int], **keys: np.ndarray) -> None:
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    own_files.forget()
+    user_files.forget()
     folder("photos")
     Path("net.safetensors").write_bytes(b"weights")
     Path("net.py").write_text("def net():\n    return 1\n")
 
 
 def facts(**keys: object) -> Facts:
-    own_files.forget()
-    return own_facts(parse("datasets", keys))
+    user_files.forget()
+    return dataset_facts(parse("datasets", keys))
 
 
 def test_a_folder_tells_shape_classes_and_counts() -> None:
@@ -91,24 +91,24 @@ def test_a_parquet_file_of_ours_tells_the_same() -> None:
 def test_what_is_read_is_what_was_told() -> None:
     arrays("mine.npz", [0, 1] * 10, images=images(20).astype(np.float32) / 255)
     spec = parse("datasets", {"kind": "npz", "path": "mine.npz"})
-    (train, labels), (test, _) = own_splits(spec, own_digest(spec))
+    (train, labels), (test, _) = custom_splits(spec, user_file_digest(spec))
     assert (train.shape, test.shape, train.dtype) == ((16, 3, 8, 8), (4, 3, 8, 8), np.uint8)
     both = np.concatenate([train, test]).reshape(20, -1)
     told = images(20).transpose(0, 3, 1, 2).reshape(20, -1)
     np.testing.assert_array_equal(both[np.lexsort(both.T)], told[np.lexsort(told.T)])
     assert set(labels.tolist()) == {0, 1}
     with pytest.raises(ValueError, match=r"mine\.npz: was changed since this job was planned; run again"):
-        own_splits(spec, "another")
+        custom_splits(spec, "another")
     arrays("mine.npz", [0, 1] * 10, images=images(20).astype(np.float32))
-    own_files.forget()
+    user_files.forget()
     with pytest.raises(ValueError, match=r"pixels are from 0 to 255; give uint8, or floats from 0 to 1"):
-        own_splits(spec, own_digest(spec))
+        custom_splits(spec, user_file_digest(spec))
 
 
 def test_content_counts_and_names_do_not() -> None:
     def digest(path: str) -> str:
-        own_files.forget()
-        return own_digest(parse("datasets", {"kind": "folder", "path": path}))
+        user_files.forget()
+        return user_file_digest(parse("datasets", {"kind": "folder", "path": path}))
 
     before = digest("photos")
     Path("photos").rename("moved")
@@ -158,7 +158,7 @@ def test_the_code_of_a_model_is_all_that_it_imports_from_its_own_folder() -> Non
 def test_a_large_folder_tells_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_files, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(user_files, "PROGRESS_SECONDS", 0)
     facts(kind="folder", path="photos")
     assert capsys.readouterr().err.splitlines()[-1] == "photos: 11 of 12 images looked at"
 
@@ -167,7 +167,7 @@ def test_a_hundred_thousand_images_are_planned_and_a_choice_of_them_is_read() ->
     labels = np.arange(100_000) % 3
     np.savez("many.npz", images=np.zeros((100_000, 4, 4), np.uint8), labels=labels)
     assert facts(kind="npz", path="many.npz") == Facts((1, 4, 4), 3, 80_000, 20_000)
-    few = read_own("many.npz", 1000)
+    few = read_custom("many.npz", 1000)
     assert (few.images.shape, few.total) == ((1000, 1, 4, 4), 100_000)
     n = MOST + 1
     np.savez("more.npz", images=np.zeros((n, 1, 1), np.uint8), labels=np.arange(n) % 2)
@@ -179,7 +179,7 @@ def test_a_hundred_thousand_images_are_planned_and_a_choice_of_them_is_read() ->
 
 def test_a_file_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = facts(kind="folder", path="photos")
-    monkeypatch.setattr(own_files, "sha256_file", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(user_files, "sha256_file", lambda path: pytest.fail("read again"))
     assert facts(kind="folder", path="photos") == first
 
 

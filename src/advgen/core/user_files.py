@@ -34,7 +34,7 @@ from advgen.core.image_files import (
 )
 from advgen.core.provenance import sha256_file, sha256_text, write_bytes
 from advgen.specs.base import MOST, Shape, show_shape
-from advgen.specs.datasets import Facts, FolderDataset, OwnDataset
+from advgen.specs.datasets import CustomDataset, Facts, FolderDataset
 
 KEPT = Path("results/state/files.json")
 PROGRESS_SECONDS = 5
@@ -57,9 +57,9 @@ class Contents(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def own_facts(spec: OwnDataset) -> Facts:
+def dataset_facts(spec: CustomDataset) -> Facts:
     """Shape, classes and sizes of a data set of one's own; ValueError says in one line what is wrong with its files."""
-    train, test = own_contents(spec)
+    train, test = dataset_contents(spec)
     count, left = (train.images, test.images) if test else _split(train.images, spec.test_share)
     if not left or not count:
         raise ValueError(f"{train.images} images are too few to set test images apart; name those with test_path")
@@ -71,7 +71,7 @@ def _split(count: int, share: float) -> tuple[int, int]:
     return count - test, test
 
 
-def own_contents(spec: OwnDataset) -> tuple[Contents, Contents | None]:
+def dataset_contents(spec: CustomDataset) -> tuple[Contents, Contents | None]:
     """What its file or folder holds, and that of its test images if they have one of their own."""
     train = _contents_of(spec, spec.path, "train")
     divided = isinstance(spec, FolderDataset) and bool(find_splits(Path(spec.path), read_classes(spec.classes)))
@@ -94,17 +94,17 @@ def own_contents(spec: OwnDataset) -> tuple[Contents, Contents | None]:
     return train, test
 
 
-def _contents_of(spec: OwnDataset, path: str, split: str) -> Contents:
+def _contents_of(spec: CustomDataset, path: str, split: str) -> Contents:
     if isinstance(spec, FolderDataset):
         return contents(spec.kind, path, split, spec.classes, spec.background, spec.channels)
     return contents(spec.kind, path)
 
 
-def own_notes(spec: OwnDataset) -> list[str]:
+def dataset_notes(spec: CustomDataset) -> list[str]:
     """Which label each class folder has, what was skipped, and what else of its images is worth a line."""
     if not isinstance(spec, FolderDataset):
         return []
-    train, test = own_contents(spec)
+    train, test = dataset_contents(spec)
     parts = [(spec.path, [train])]
     if test is not None and spec.test_path is None:
         parts = [(spec.path, [train, test])]
@@ -117,9 +117,9 @@ def own_notes(spec: OwnDataset) -> list[str]:
     return lines
 
 
-def print_notes_once(spec: OwnDataset) -> None:
+def print_notes_once(spec: CustomDataset) -> None:
     """Print the notes of a data set on stderr, unless an earlier plan in this folder has printed the same ones."""
-    notes = own_notes(spec)
+    notes = dataset_notes(spec)
     if not notes:
         return
     known, digest = _kept(), sha256_text("\n".join(notes))[:16]
@@ -129,9 +129,9 @@ def print_notes_once(spec: OwnDataset) -> None:
         _keep(known, {spec.path: {"printed": [*printed, digest]}})
 
 
-def own_digest(spec: OwnDataset) -> str:
+def user_file_digest(spec: CustomDataset) -> str:
     """Of all images and labels, by content."""
-    train, test = own_contents(spec)
+    train, test = dataset_contents(spec)
     return sha256_text(f"{train.digest} {test.digest if test else ''}")[:16]
 
 

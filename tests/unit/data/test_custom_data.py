@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from advgen.core.provenance import Stamp
-from advgen.data.own import read_own
+from advgen.data.custom import read_custom
 from advgen.io.tables import arrow_table, write_table
 
 GREY = np.arange(12 * 64, dtype=np.uint8).reshape(12, 8, 8)
@@ -28,7 +28,7 @@ def folders(root: Path, names: tuple[str, ...] = ("cat", "dog", "owl"), mode: st
 def test_class_folders_are_read_in_order_of_names(tmp_path: Path) -> None:
     (tmp_path / "data" / ".git").mkdir(parents=True)
     (tmp_path / "data" / "README").write_text("x")
-    own = read_own(str(folders(tmp_path / "data")))
+    own = read_custom(str(folders(tmp_path / "data")))
     order = np.argsort(LABELS, kind="stable")
     assert own.names == ("cat", "dog", "owl") and own.images.dtype == np.uint8
     assert np.array_equal(own.images, GREY[order][:, None]) and np.array_equal(own.labels, LABELS[order])
@@ -36,18 +36,18 @@ def test_class_folders_are_read_in_order_of_names(tmp_path: Path) -> None:
 
 
 def test_a_choice_is_the_same_each_time_and_of_all_classes(tmp_path: Path) -> None:
-    whole, some = read_own(str(folders(tmp_path / "data"))), read_own(str(tmp_path / "data"), 8)
+    whole, some = read_custom(str(folders(tmp_path / "data"))), read_custom(str(tmp_path / "data"), 8)
     assert np.array_equal(some.images, whole.images[some.indices]) and len(some.labels) == 8
-    assert np.array_equal(some.indices, read_own(str(tmp_path / "data"), 8).indices)
+    assert np.array_equal(some.indices, read_custom(str(tmp_path / "data"), 8).indices)
     assert set(some.labels) == {0, 1, 2}
-    assert len(read_own(str(tmp_path / "data"), 100).labels) == 12
+    assert len(read_custom(str(tmp_path / "data"), 100).labels) == 12
 
 
 def test_one_coloured_image_makes_all_coloured(tmp_path: Path) -> None:
     folders(tmp_path / "data")
     colour = np.full((8, 8, 3), (9, 8, 7), np.uint8)
     Image.fromarray(colour).save(tmp_path / "data" / "cat" / "00.png")
-    own = read_own(str(tmp_path / "data"))
+    own = read_custom(str(tmp_path / "data"))
     assert own.images.shape == (12, 3, 8, 8)
     assert (own.images[0] == colour.transpose(2, 0, 1)).all() and (own.images[1, 0] == own.images[1, 2]).all()
 
@@ -59,13 +59,13 @@ def npz(path: Path, **arrays: Any) -> str:
 
 @pytest.mark.parametrize("shape", [(12, 8, 8), (12, 1, 8, 8), (12, 8, 8, 1)])
 def test_arrays_of_every_layout_are_taken(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    own = read_own(npz(tmp_path, images=GREY.reshape(shape), labels=LABELS.astype(np.uint8)[:, None]))
+    own = read_custom(npz(tmp_path, images=GREY.reshape(shape), labels=LABELS.astype(np.uint8)[:, None]))
     assert np.array_equal(own.images, GREY[:, None]) and np.array_equal(own.labels, LABELS)
 
 
 def test_colours_may_stand_last_and_pixels_be_floats(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((12, 8, 8, 3))
-    own = read_own(npz(tmp_path, images=images, labels=LABELS))
+    own = read_custom(npz(tmp_path, images=images, labels=LABELS))
     assert own.images.dtype == np.float32
     np.testing.assert_allclose(own.images, images.transpose(0, 3, 1, 2), rtol=1e-6)
 
@@ -73,13 +73,13 @@ def test_colours_may_stand_last_and_pixels_be_floats(tmp_path: Path) -> None:
 def test_a_table_of_ours_is_read(tmp_path: Path) -> None:
     columns = {"index": np.arange(12) + 50, "label": LABELS.astype(np.int32), "cue": None, "image": GREY[:, None]}
     write_table(tmp_path / "test.parquet", arrow_table("dataset", columns), Stamp("x", {}, ""))
-    own = read_own(str(tmp_path / "test.parquet"), 5)
+    own = read_custom(str(tmp_path / "test.parquet"), 5)
     assert np.array_equal(own.images, GREY[own.indices - 50][:, None])
 
 
 def test_mnist_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch, raw_mnist: Path) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(raw_mnist.parent))
-    own = read_own("mnist", 100)
+    own = read_custom("mnist", 100)
     assert own.images.shape == (100, 1, 28, 28) and own.total == 10_000 and own.names == tuple("0123456789")
     assert len(set(own.labels)) == 10
 
@@ -151,5 +151,5 @@ WRONG: dict[str, tuple[Callable[[Path], str], str]] = {
 def test_data_that_cannot_be_read_are_told_in_one_line(tmp_path: Path, way: str) -> None:
     make, message = WRONG[way]
     with pytest.raises(ValueError, match=message) as caught:
-        read_own(make(tmp_path))
+        read_custom(make(tmp_path))
     assert "\n" not in str(caught.value)

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from advgen.core.own_files import factory_files
+from advgen.core.user_files import factory_files
 from advgen.io.checkpoints import load_model
 from advgen.io.headers import HEADER
 from advgen.models.predict import device_of
@@ -56,7 +56,7 @@ class UnusableOutput(ValueError):
     """A model returns what no attack can use, or cannot give a gradient; the message says what to do."""
 
 
-class Own(nn.Module):
+class CustomModel(nn.Module):
     """A classifier with what prepares its inputs: it takes images (B, C, H, W) in [0, 1] and gives logits (B, K).
 
     Pixels are stretched from [0, 1] to `bounds`, then `mean` is subtracted and the rest divided by `std`, each a number
@@ -152,7 +152,7 @@ def _channels(name: str, values: Channels, default: float) -> Tensor:
         raise ValueError(f"{name} = {values!r}: must be a number, or one for each channel") from None
 
 
-def load_own(
+def load_custom_model(
     path: Path,
     factory: str | None = None,
     *,
@@ -164,13 +164,14 @@ def load_own(
 
     `path` is an exported program, TorchScript, safetensors, or a checkpoint of ours. `factory` is the code that makes
     the module whose weights are in a safetensors file, "module:function" or "path.py:function": it takes nothing.
-    `bounds`, `mean` and `std` are as in `Own`. ValueError in one line for any other file, and for a factory that fails.
+    `bounds`, `mean` and `std` are as in `CustomModel`. ValueError in one line for any other file, and for a factory
+    that fails.
     """
     net = _load(path, factory)
     elsewhere = device_of(net)
     if elsewhere.type != "cpu":
         net = _on_the_cpu(net, path, elsewhere)
-    return Own(net, bounds, mean, std).eval()
+    return CustomModel(net, bounds, mean, std).eval()
 
 
 def _on_the_cpu(net: nn.Module, path: Path, device: torch.device) -> nn.Module:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from advgen.attacks.fgsm import fgsm
-from advgen.models.own import Own, kind_of, load_own, made
+from advgen.models.custom import CustomModel, kind_of, load_custom_model, made
 from advgen.models.predict import predict
 from advgen.specs.attacks import FgsmAttack
 
@@ -68,7 +68,7 @@ def test_every_kind_of_file_gives_the_same_logits_and_gradients(net: nn.Module) 
         ("net.safetensors", "mine.py:make"),
         ("net.safetensors", "mine:make"),
     ):
-        model = load_own(Path(path), factory)
+        model = load_custom_model(Path(path), factory)
         torch.testing.assert_close(predict(model, X)[1], net(X).detach())
         torch.testing.assert_close(
             fgsm(model, X, torch.zeros(7).long(), spec, seed=0, indices=list(range(7))), attacked
@@ -111,13 +111,13 @@ def test_one_that_was_exported_on_a_gpu_is_told_so_where_there_is_none(
             parts[name] = content.replace(b'"type": "cpu"', b'"type": "cuda"') if name.endswith(".json") else content
 
     with pytest.raises(ValueError, match=r"net\.pt2: was exported on a GPU, and there is none; export model\.cpu\(\)"):
-        load_own(repack(export(net), on_a_gpu))
+        load_custom_model(repack(export(net), on_a_gpu))
     assert capfd.readouterr().err == ""
 
 
 def test_images_are_prepared_as_the_model_wants_them(net: nn.Module) -> None:
     path = export(net)
-    model = load_own(path, bounds=(-1, 1), mean=[0.1], std=0.5)
+    model = load_custom_model(path, bounds=(-1, 1), mean=[0.1], std=0.5)
     torch.testing.assert_close(model(X), net((2 * X - 1 - 0.1) / 0.5))
 
 
@@ -127,7 +127,7 @@ def test_a_missing_gradient_is_zero(net: nn.Module) -> None:
             return net((x > 0.5).float()).detach()
 
     x = X.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(Own(Hard())(x).sum(), x)
+    (gradient,) = torch.autograd.grad(CustomModel(Hard())(x).sum(), x)
     assert torch.equal(gradient, torch.zeros_like(X))
 
 
@@ -188,13 +188,13 @@ def test_an_exported_program_with_code_inside_is_refused_unread(
 ) -> None:
     path = repack(export(net), plant)
     with pytest.raises(ValueError, match=r"^net.pt2: .*; export it again: ") as caught:
-        load_own(path)
+        load_custom_model(path)
     assert "\n" not in str(caught.value)
     assert not Path("boom").exists()
 
 
 def test_repacking_alone_is_no_reason_to_refuse(net: nn.Module) -> None:
-    model = load_own(repack(export(net), lambda parts: None))
+    model = load_custom_model(repack(export(net), lambda parts: None))
     torch.testing.assert_close(predict(model, X)[1], net(X).detach())
 
 
@@ -203,7 +203,7 @@ def test_a_pickle_is_refused_unread_with_the_way_to_export(net: nn.Module) -> No
     torch.save(net.state_dict(), "old.pth", _use_new_zipfile_serialization=False)
     for name in ("boom.pt", "old.pth"):
         with pytest.raises(ValueError, match=rf"^{name}: is a pickle.* torch.export.save\(") as caught:
-            load_own(Path(name))
+            load_custom_model(Path(name))
         assert "\n" not in str(caught.value)
     assert not Path("boom").exists()
 
@@ -260,13 +260,13 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(net: nn.Module, way: 
     prepare, path, factory, message = WRONG[way]
     prepare()
     with pytest.raises(ValueError, match=message) as caught:
-        load_own(Path(path), factory)
+        load_custom_model(Path(path), factory)
     assert "\n" not in str(caught.value)
 
 
 def test_a_factory_is_for_weights_alone(net: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"holds its own code; leave the factory mine.py:make out"):
-        load_own(export(net), "mine.py:make")
+        load_custom_model(export(net), "mine.py:make")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_factory_is_for_weights_alone(net: nn.Module) -> None:
 )
 def test_wrong_numbers_are_told_in_one_line(net: nn.Module, keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Own(net, **keys)(X)
+        CustomModel(net, **keys)(X)
 
 
 def test_kinds_are_told_by_content(net: nn.Module) -> None:

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from advgen import registry
 from advgen.attacks.run import logits_of, refuse
-from advgen.data.own import as_images, as_labels
-from advgen.models.own import Channels, Own, load_own
+from advgen.data.custom import as_images, as_labels
+from advgen.models.custom import Channels, CustomModel, load_custom_model
 from advgen.models.predict import at_once, device_of
 from advgen.specs.attacks import AttackSpec
 from advgen.specs.base import Spec, WrongValue
 from advgen.study.errors import allowed, explain
 
 Model = nn.Module | str | Path
-"""A module, or the file of one (`models/own.py`)."""
+"""A module, or the file of one (`models/custom.py`)."""
 Bounds = tuple[float, float]
 SLACK = 1e-6
 ELSEWHERE = ("meta", "mps")
@@ -30,7 +30,7 @@ ELSEWHERE = ("meta", "mps")
 S = TypeVar("S", bound=Spec)
 
 
-class Given(NamedTuple):
+class PreparedInputs(NamedTuple):
     """A classifier of images in [0, 1], images (N, C, H, W) as float32 in [0, 1] and labels (N,), on the CPU."""
 
     model: nn.Module
@@ -51,24 +51,26 @@ class Given(NamedTuple):
         return list(range(len(self.images)))
 
 
-def given(
+def prepare_inputs(
     model: Model, images: Any, labels: Any, bounds: Bounds = (0, 1), mean: Channels = None, std: Channels = None
-) -> Given:
+) -> PreparedInputs:
     """What was given, made ready; ValueError in one line if no attack can work on it."""
     net, x_NCHW, y_N = classifier(model, bounds, mean, std), pixels(images, bounds), torch.from_numpy(classes(labels))
     refuse(net, x_NCHW, y_N, list(range(len(x_NCHW))))
-    return Given(net, x_NCHW, y_N, _finite(logits_of(net, x_NCHW, y_N, at_once(250, device_of(net)))))
+    return PreparedInputs(net, x_NCHW, y_N, _finite(logits_of(net, x_NCHW, y_N, at_once(250, device_of(net)))))
 
 
 def classifier(model: Model, bounds: Bounds = (0, 1), mean: Channels = None, std: Channels = None) -> nn.Module:
     """A model behind what prepares its inputs; it takes images in [0, 1]."""
     if isinstance(model, str | Path):
-        return load_own(Path(model), bounds=bounds, mean=mean, std=std)
+        return load_custom_model(Path(model), bounds=bounds, mean=mean, std=std)
     if not isinstance(model, nn.Module):
-        raise ValueError(f"the model is {_a(model)}; give a torch.nn.Module, or the path of a file that holds one")
+        raise ValueError(
+            f"the model is {_describe_type(model)}; give a torch.nn.Module, or the path of a file that holds one"
+        )
     if (device := device_of(model).type) in ELSEWHERE:
         raise ValueError(f"the model's weights lie on {device}, where nothing is computed here; give model.to('cpu')")
-    return Own(model, _ends(bounds), mean, std)
+    return CustomModel(model, _ends(bounds), mean, std)
 
 
 def pixels(images: Any, bounds: Bounds = (0, 1)) -> Tensor:
@@ -104,7 +106,7 @@ def _ends(bounds: Bounds) -> Bounds:
         raise ValueError(f"bounds = {bounds!r}: must be the lowest and the highest pixel, such as (0, 1)") from None
 
 
-def there(path: str | os.PathLike[str]) -> Path:
+def existing_file(path: str | os.PathLike[str]) -> Path:
     """The path of a file; ValueError if there is none."""
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file")
@@ -128,17 +130,17 @@ def _finite(logits_NK: Tensor) -> Tensor:
     return logits_NK
 
 
-def attack_of(name: str, keys: Mapping[str, Any]) -> AttackSpec:
+def attack_spec(name: str, keys: Mapping[str, Any]) -> AttackSpec:
     """The spec of an attack of the registry, its keys checked as in a study; ValueError in one line."""
     known = registry.kinds("attacks")
     if name not in known:
         raise ValueError(f"attack {name!r} is unknown{allowed(str(name), list(known))}")
-    spec = checked(known[name], {"kind": name, **keys}, f"attack {name!r}")
+    spec = validate_spec(known[name], {"kind": name, **keys}, f"attack {name!r}")
     assert isinstance(spec, AttackSpec)
     return spec
 
 
-def fits(spec: AttackSpec, what: Given) -> None:
+def check_attack_fits(spec: AttackSpec, what: PreparedInputs) -> None:
     """ValueError if an attack cannot work on images of this shape, or with so many classes."""
     try:
         spec.check(what.shape, what.logits.shape[1])
@@ -146,7 +148,7 @@ def fits(spec: AttackSpec, what: Given) -> None:
         raise ValueError(str(wrong)) from None
 
 
-def checked(kind: type[S], keys: Mapping[str, Any], about: str) -> S:
+def validate_spec(kind: type[S], keys: Mapping[str, Any], about: str) -> S:
     """A spec from its keys; ValueError in the words of a study's errors, in one line."""
     try:
         # numpy's numbers are numbers, too
@@ -167,5 +169,5 @@ class _Call:
         return f"{self.about}: "
 
 
-def _a(value: object) -> str:
+def _describe_type(value: object) -> str:
     return f"of type {type(value).__name__}"

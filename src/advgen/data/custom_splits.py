@@ -9,36 +9,36 @@ from typing import Any
 import numpy as np
 
 from advgen.core.image_files import list_folder
-from advgen.core.own_files import own_contents, own_digest, own_facts, own_notes
+from advgen.core.user_files import dataset_contents, dataset_facts, dataset_notes, user_file_digest
 from advgen.data.choice import choose
-from advgen.data.own import Progress, read_files, read_own
-from advgen.specs.datasets import FolderDataset, OwnDataset
+from advgen.data.custom import Progress, read_custom, read_files
+from advgen.specs.datasets import CustomDataset, FolderDataset
 
 Array = np.ndarray[Any, Any]
 Arrays = tuple[Array, Array]
 
 
-def own_splits(spec: OwnDataset, content: str, progress: Progress | None = None) -> tuple[Arrays, Arrays]:
+def custom_splits(spec: CustomDataset, content: str, progress: Progress | None = None) -> tuple[Arrays, Arrays]:
     """(images (N, C, H, W) uint8, labels (N,)) for training and for test; ValueError if the files have changed."""
-    if own_digest(spec) != content:
+    if user_file_digest(spec) != content:
         raise ValueError(f"{spec.path}: was changed since this job was planned; run again")
-    for note in own_notes(spec):
+    for note in dataset_notes(spec):
         print(note, file=sys.stderr)
     images, labels = _read(spec, spec.path, "train", progress)
-    if own_contents(spec)[1] is not None:
+    if dataset_contents(spec)[1] is not None:
         return (images, labels), _read(spec, spec.test_path or spec.path, "test", progress)
     bare = spec.model_copy(update={"train": None, "test": None})
-    test = choose(len(labels), own_facts(bare).test, 0, "test images")
+    test = choose(len(labels), dataset_facts(bare).test, 0, "test images")
     train = np.setdiff1d(np.arange(len(labels)), test)
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def _read(spec: OwnDataset, path: str, split: str, progress: Progress | None) -> Arrays:
+def _read(spec: CustomDataset, path: str, split: str, progress: Progress | None) -> Arrays:
     if isinstance(spec, FolderDataset):
         found = list_folder(Path(path), spec.classes, split)
-        channels = own_contents(spec)[0].shape[0]
+        channels = dataset_contents(spec)[0].shape[0]
         return read_files(found.paths, spec.background, channels, progress)[0], np.array(found.labels, np.int64)
-    images, labels, *_ = read_own(path, progress=progress)
+    images, labels, *_ = read_custom(path, progress=progress)
     if images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())
         if not 0 <= low <= high <= 1:
