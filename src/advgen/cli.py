@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from advgen import __version__
 from advgen.core import plugins
 from advgen.core.catalog import TASKS
-from advgen.core.code import edited
+from advgen.core.code import edited_modules
 from advgen.core.options import Parser, refuse
-from advgen.core.provenance import FULL
+from advgen.core.provenance import DISK_FULL_ERRORS
 from advgen.core.tasks import Task
 from advgen.io import cache, devices
-from advgen.io.benchmarks import measured
+from advgen.io.benchmarks import record_benchmark
 from advgen.io.jobs import Job, sole_writer
 from advgen.io.stamps import seal
 from advgen.registry import load_target
@@ -82,7 +82,7 @@ def _command(given: list[str]) -> None:
     parsed = parser_of(given[0] if given else None).parse_args(given)
     parsed.passed = passed
     try:
-        with measured(parsed.benchmark):
+        with record_benchmark(parsed.benchmark):
             _tool(parsed.command).run(parsed) if parsed.command in TOOLS else run_task(parsed)
     except ValidationError as error:
         from advgen.study.errors import explain  # no job that runs needs them
@@ -110,7 +110,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and any(words in str(error) for words in NO_MEMORY):
         error = MemoryError()
     if isinstance(error, OSError) and error.strerror:
-        remedy = "; make room and run again" if error.errno in FULL else ""
+        remedy = "; make room and run again" if error.errno in DISK_FULL_ERRORS else ""
         return f"{error.filename}: {error.strerror}{remedy}" if error.filename else f"{error.strerror}{remedy}"
     if isinstance(error, MemoryError):
         return "out of memory; give the job more, or lower its batch or number of images"
@@ -135,11 +135,11 @@ def parser_of(command: str | None) -> argparse.ArgumentParser:
     for name, task in TASKS.items():
         if name in TOOLS:
             continue
-        help_ = task.sentence()
+        help_ = task.help_text()
         sub = commands.add_parser(name, help=help_, description=help_, fromfile_prefix_chars="@")
         for flag in task.reads:
             sub.add_argument(f"--{flag}", nargs="*", type=Path, default=[], metavar="FILE", help="read")
-        for flag in task.writes().values():
+        for flag in task.output_flags().values():
             sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
         sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
         sub.add_argument("--plugins", nargs="*", type=Path, default=[], metavar="FILE", help="with kinds of one's own")
@@ -178,10 +178,10 @@ def run_task(parsed: argparse.Namespace) -> None:
         for path in paths:
             if not path.exists():
                 raise ValueError(f"--{flag} {path}: no such file")
-    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()), parsed.plugins)
+    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.output_flags().values()), parsed.plugins)
     with sole_writer(job.outputs):
         # what is kept for another device is another result; on the CPU, what is kept spares the import of torch
-        early = spec.takes_gpu() and bool(devices.gpus())
+        early = spec.uses_gpu() and bool(devices.gpus())
         if early:
             prepare(job)
         if not cache.restore(job):
@@ -195,25 +195,25 @@ def run_task(parsed: argparse.Namespace) -> None:
 @contextmanager
 def told_code(spec: Task) -> Iterator[None]:
     """ValueError if what is executed is not the code that the digest is of."""
-    targets = sorted(spec.uses())
+    targets = sorted(spec.code_targets())
     for target in targets:
         importlib.import_module(target.partition(":")[0])
     loaded = set(sys.modules)
-    if edited(*targets):
+    if edited_modules(*targets):
         raise ValueError("the code was edited when this job started; run again")
     yield
-    if late := [module for module in edited(*targets) if module in set(sys.modules) - loaded]:
+    if late := [module for module in edited_modules(*targets) if module in set(sys.modules) - loaded]:
         raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was needed; run again")
 
 
 def prepare(job: Job[Any]) -> None:
     """Choose the device that a job computes on."""
-    job.device = devices.prepare(job.label(), job.spec.takes_gpu(), getattr(job.spec, "tf32", False))
+    job.device = devices.prepare(job.label(), job.spec.uses_gpu(), getattr(job.spec, "tf32", False))
 
 
 def compute(job: Job[Any]) -> None:
     """Make the files of a job."""
-    run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
+    run: Callable[[Job[Any]], None] = load_target(f"{job.spec.run_module()}:run")
     if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
         run = load_target(around)(run)
     run(job)

@@ -19,11 +19,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
 from advgen.core import plugins
-from advgen.core.provenance import Stamp, sha256_text, temporaries
+from advgen.core.provenance import Stamp, leftover_temporaries, sha256_text
 from advgen.core.tasks import Task
 from advgen.driver.runs import clock
 from advgen.io import devices
-from advgen.io.stamps import content
+from advgen.io.stamps import content_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +68,7 @@ class Job(Generic[T]):
         """Digest of what each input holds, by its path relative to the working folder."""
         known = self.spec.input_digests()
         read = [(os.path.relpath(path), path) for paths in self.inputs.values() for path in paths]
-        return {name: known[name] if name in known else content(path) for name, path in read}
+        return {name: known[name] if name in known else content_digest(path) for name, path in read}
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -81,8 +81,8 @@ class Job(Generic[T]):
             inputs=self.digests,
             versions={
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("advgen", *self.spec.made_with())},
-                **plugins.versions(self.spec.uses()),
+                **{name: version(name) for name in ("advgen", *self.spec.stamped_packages())},
+                **plugins.versions(self.spec.code_targets()),
             },
             seed=spec.get("seed"),
             device=self.made_on() if self.spec.torch else "cpu",
@@ -158,7 +158,7 @@ def sole_writer(outputs: Mapping[str, Sequence[Path]]) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         for paths in outputs.values():
             for path in paths:
-                for left in temporaries(path):
+                for left in leftover_temporaries(path):
                     left.unlink(missing_ok=True)
         yield
 
@@ -188,7 +188,7 @@ class SavedState:
         """What an interrupted run of the very same job left; not on a GPU what a CPU began, nor the other way."""
         from advgen.io.checkpoints import load_state, state_device
 
-        for left in temporaries(self.path):
+        for left in leftover_temporaries(self.path):
             left.unlink(missing_ok=True)
         state = load_state(self.path, self.key)
         if state is None:
