@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from advgen import contracts, registry
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build, load_model, save_model
 from advgen.models.layers import count_parameters, plain_weights
 from advgen.models.predict import features_and_probabilities, predict

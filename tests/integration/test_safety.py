@@ -21,9 +21,9 @@ from tests.project import ROOT, Project
 import advgen
 from advgen.commands.verify import problems
 from advgen.core.errors import ConfigError
-from advgen.core.provenance import Stamp
 from advgen.cv import live_values
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io import tables
 from advgen.io.checkpoints import load_state, save_state
 from advgen.io.stamps import read_stamp

@@ -14,7 +14,7 @@ import pytest
 from tests.interruption import STUDY
 from tests.project import Project
 
-from advgen.core.provenance import MAKE_ROOM, Stamp
+from advgen.files.provenance import MAKE_ROOM, Stamp
 from advgen.io.checkpoints import build, save_model
 from advgen.specs.networks import FcNetwork
 from advgen.training.initial import fresh

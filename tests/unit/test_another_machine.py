@@ -11,8 +11,8 @@ from tests.project import ROOT
 
 from advgen.cli import main
 from advgen.core.kinds import PlannedJob
-from advgen.core.provenance import Stamp
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io import cache, checkpoints, devices
 from advgen.io.jobs import Job
 from advgen.io.stamps import content

@@ -15,8 +15,8 @@ import pytest
 from advgen.commands.docs import TEMPLATE
 from advgen.commands.quoted import QUOTED, STUDY, in_order, with_numbers
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import Stamp
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 from advgen.metrics.intervals import joined, wilson
 from advgen.metrics.published import PUBLISHED, VALUES

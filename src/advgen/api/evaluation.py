@@ -23,7 +23,6 @@ from advgen.api.inputs import Bounds, Model, PreparedInputs, check_attack_fits, 
 from advgen.attacks.run import differ
 from advgen.core.catalog import TABLES
 from advgen.core.code import code_digest
-from advgen.core.provenance import Stamp
 from advgen.experiments.attacks.accuracy_curves import draw as draw_curves
 from advgen.experiments.attacks.attack_gallery import draw as draw_gallery
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackGalleryFigure, Craft, RobustnessFigure
@@ -32,6 +31,7 @@ from advgen.experiments.attacks.run import examples as attacked
 from advgen.experiments.attacks.summary import summarise
 from advgen.experiments.classifiers.experiment import Origin
 from advgen.figures.common import NORMS
+from advgen.files.provenance import Stamp
 from advgen.io.devices import device_name
 from advgen.io.jobs import Progress
 from advgen.io.tables import arrow_table, read_images, write_table

@@ -16,12 +16,12 @@ from typing import Any
 
 from advgen import __version__
 from advgen.core.code import code_digest
-from advgen.core.provenance import Stamp, atomic, sha256_text, write_bytes
 from advgen.cv.build import Choice, build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
 from advgen.cv.sources import digest
 from advgen.cv.target import Unprintable
+from advgen.files.provenance import Stamp, atomic, sha256_text, write_bytes
 from advgen.io.stamps import content, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json

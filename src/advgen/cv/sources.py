@@ -6,8 +6,8 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from advgen.core.provenance import sha256_file, sha256_text
 from advgen.cv import bibliography, legacy, live_values
+from advgen.files.provenance import sha256_file, sha256_text
 
 
 def digest(path: Path) -> str:

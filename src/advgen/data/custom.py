@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from advgen import registry
-from advgen.core.image_files import (
+from advgen.data.choice import choose
+from advgen.files.image_files import (
     Classes,
     ImageFacts,
     check_image,
@@ -21,8 +22,7 @@ from advgen.core.image_files import (
     list_folder,
     read_image,
 )
-from advgen.core.provenance import sha256_file
-from advgen.data.choice import choose
+from advgen.files.provenance import sha256_file
 from advgen.io.tables import read_images, read_table, table_kind
 from advgen.specs.datasets import RawDataset
 

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from advgen.core.user_files import factory_files
+from advgen.files.user_files import factory_files
 from advgen.io.checkpoints import load_model
 from advgen.io.headers import HEADER
 from advgen.models.predict import device_of

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from advgen import cli
-from advgen.core.provenance import OPEN
 from advgen.cv.cells import cell
 from advgen.cv.live_values import LiveValue
+from advgen.files.provenance import OPEN
 from advgen.io.stamps import read_stamp
 from advgen.outcomes.cv.outcome import cv_formats
 

@@ -18,7 +18,6 @@ from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
-from advgen.core.provenance import Stamp
 from advgen.experiments.agreements.experiment import Agree
 from advgen.experiments.agreements.run import run as agree
 from advgen.experiments.attacks import (
@@ -58,6 +57,7 @@ from advgen.experiments.transfers.transfer_matrix import learnt, measured
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, findings
+from advgen.files.provenance import Stamp
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
 from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, share_over_runs, wilson

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
-from advgen.core.provenance import Stamp
 from advgen.figures.common import save
+from advgen.files.provenance import Stamp
 from advgen.io.archives import DOCX_STAMP, pack
 from advgen.io.checkpoints import build, save_model
 from advgen.io.stamps import check_content, content, read_stamp, relabelled, seal

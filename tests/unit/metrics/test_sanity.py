@@ -11,8 +11,8 @@ import torch
 from advgen import registry
 from advgen.attacks.run import craft
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import Stamp
 from advgen.core.schema import TEXT, Image
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table

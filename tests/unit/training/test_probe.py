@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build, load_model, save_model
 from advgen.models.layers import plain_weights
 from advgen.models.predict import predict
