@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from advgen import registry
 from advgen.attacks.common import frozen
-from advgen.attacks.run import Calls, counted
+from advgen.attacks.run import CallCounts, count_calls
 from advgen.data.images import load_choice
 from advgen.io.checkpoints import load_model
 from advgen.specs.attacks import (
@@ -160,8 +160,8 @@ def compare(name: str, contenders: dict[str, Run], model: nn.Module, x: Tensor, 
     for _ in range(repeats):
         for who, run in contenders.items():
             few = slice(SCIPY_IMAGES if who == "scipy" else None)
-            calls = Calls()
-            with counted(model, calls):
+            calls = CallCounts()
+            with count_calls(model, calls):
                 start = time.process_time()
                 found = run(x[few], y[few])
                 seconds[who].append((time.process_time() - start) / len(y[few]))

@@ -11,7 +11,7 @@ from tests.gpu.device import CUDA, OnGpu, PretendedGpu
 from tests.gpu.test_numbers import CLASSES, GENERATOR, NETWORK, TRAININGS, N, data, numbers, on_gpu
 
 from advgen import registry
-from advgen.attacks.common import LOOK
+from advgen.attacks.common import CHECK_INTERVAL
 from advgen.attacks.run import craft
 from advgen.inversion.search import search
 from advgen.io import devices
@@ -162,9 +162,9 @@ def test_a_training_that_is_replayed_finds_the_numbers_of_a_plain_one(name, repl
     [
         ("pgd", {"steps": 8, "loss": "dlr", "restarts": 2}),
         ("pgd", {"steps": 8, "norm": "l2", "eps": 1.0, "step_size": 0.2}),
-        ("region", {"steps": 2 * LOOK + 5, "region": {"kind": "square", "size": 3}, "step_size": 0.02}),
+        ("region", {"steps": 2 * CHECK_INTERVAL + 5, "region": {"kind": "square", "size": 3}, "step_size": 0.02}),
         ("carlini_wagner", {"steps": 12, "searches": 2, "initial_c": 10, "lr": 0.05}),
-        ("carlini_wagner", {"steps": 2 * LOOK + 10, "searches": 2, "initial_c": 1, "lr": 0.05}),  # some leave early
+        ("carlini_wagner", {"steps": 2 * CHECK_INTERVAL + 10, "searches": 2, "initial_c": 1, "lr": 0.05}),
     ],
 )
 def test_an_attack_that_is_replayed_finds_the_same_examples(kind, keys, replays, monkeypatch):

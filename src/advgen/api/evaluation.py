@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from advgen.api.inputs import Bounds, Model, PreparedInputs, check_attack_fits, prepare_inputs, validate_spec
-from advgen.attacks.run import differ
+from advgen.attacks.run import logits_differ
 from advgen.core.catalog import TABLES
 from advgen.core.code import code_digest
 from advgen.experiments.attacks.accuracy_curves import draw as draw_curves
@@ -366,7 +366,7 @@ def _alone(what: PreparedInputs) -> sanity.Check:
     """An image gives the same logits by itself as among others: two large batches have nearly the same statistics."""
     few = min(ALONE, len(what.images))
     try:
-        other = int(differ(predict(what.model, what.images[:few], 1)[1], what.logits[:few]).sum())
+        other = int(logits_differ(predict(what.model, what.images[:few], 1)[1], what.logits[:few]).sum())
     except RuntimeError:  # norms over the batch have nothing to go by
         other = few
     told = {"check": "two passes give the same logits", "subject": "one image at a time", "kind": "check", "n": few}

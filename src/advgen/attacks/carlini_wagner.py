@@ -10,7 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, norms, pure, replace, where
+from advgen.attacks.common import (
+    WORTHWHILE,
+    Goal,
+    input_gradient,
+    is_check_due,
+    l2_norms,
+    pure,
+    replace,
+    resolve_goal,
+    where,
+)
 from advgen.models.graphs import captured, recorded
 from advgen.specs.attacks import CarliniWagnerAttack
 
@@ -29,7 +39,7 @@ def carlini_wagner(
     small logits no small c can succeed.
     Images that have reached their goal already stay as they are, and so do those where no c succeeds.
     """
-    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     result_BCHW = x_BCHW.clone()
     left = (goal.margin(model(x_BCHW)) <= spec.confidence).nonzero().flatten()
     if len(left) == 0:
@@ -52,9 +62,9 @@ def carlini_wagner(
 
 def _balanced(model: nn.Module, x_BCHW: Tensor, goal: Goal) -> Tensor:
     """The c (B,) at which the margin's pull equals that of the squared change at the linearised boundary."""
-    gradient_BCHW, logits_BK = ascent(model, x_BCHW, goal.margin)
+    gradient_BCHW, logits_BK = input_gradient(model, x_BCHW, goal.margin)
     # the boundary is |margin| / |gradient| away, where the squared change pulls with twice that distance
-    return 2 * goal.margin(logits_BK).abs() / norms(gradient_BCHW).flatten().square().clamp_min(1e-30).to(x_BCHW)
+    return 2 * goal.margin(logits_BK).abs() / l2_norms(gradient_BCHW).flatten().square().clamp_min(1e-30).to(x_BCHW)
 
 
 def _search(
@@ -74,7 +84,7 @@ def _search(
         if not spec.early_stopping or number % max(spec.steps // 10, 1):
             continue
         now.look()
-        stay = now.going_B.nonzero().flatten() if looks(number, x_BCHW) else left
+        stay = now.going_B.nonzero().flatten() if is_check_due(number, x_BCHW) else left
         if len(stay) < WORTHWHILE * len(left):
             best_BCHW[left], size_B[left] = now.best_BCHW, now.size_B
             left, now = left[stay], now.take(stay)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from advgen.attacks.common import frozen, norms
+from advgen.attacks.common import frozen, l2_norms
 from advgen.data.choice import permutation
 from advgen.models.networks import Network
 from advgen.models.predict import device_of, unit
@@ -59,6 +59,6 @@ def _match(classifier: Network, start_BCHW: Tensor, x_BCHW: Tensor, spec: Robust
             start_BCHW = start_BCHW.detach().requires_grad_()
             distance_B = (classifier.features(start_BCHW) - wanted_BF).flatten(1).norm(dim=1)
             (gradient_BCHW,) = torch.autograd.grad(distance_B.sum(), start_BCHW)
-            direction_BCHW = gradient_BCHW / norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW)
+            direction_BCHW = gradient_BCHW / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW)
             start_BCHW = (start_BCHW.detach() - spec.step_size * direction_BCHW).clamp(0, 1)
     return start_BCHW

@@ -139,7 +139,7 @@ def classes_are_counted_alike(quality: pa.Table) -> list[Check]:
 def attacks_beat_their_controls(examples: pa.Table) -> list[Check]:
     """An attack fools a net more often than its controls do, if they do at all; with a target, what reaches it counts.
 
-    They are noise of its norms, a white or a black frame, or a pose at random (`advgen.attacks.trivial`).
+    They are noise of its norms, a white or a black frame, or a pose at random (`advgen.attacks.controls`).
     """
     columns = [*NET, "attack", "kind", "label", "target_label", "predicted_clean", "predicted", "predicted_unaimed"]
     rows = examples.select(columns).to_pandas()

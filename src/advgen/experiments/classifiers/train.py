@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import registry
-from advgen.attacks.run import logits_of
+from advgen.attacks.run import compute_clean_logits
 from advgen.data.choice import choose, split
 from advgen.data.images import load
 from advgen.experiments.classifiers.experiment import TrainClassifier
@@ -57,7 +57,7 @@ def run(job: Job[TrainClassifier]) -> None:
 def judged(model: nn.Module, images: Tensor, labels: Tensor, path: str, classes: int) -> dict[str, Any]:
     """The one line of the history of a model from a file; ValueError if it does not name the classes of the images."""
     try:
-        logits = logits_of(model, unit(images), torch.zeros_like(labels), ROWS)  # labels are judged below
+        logits = compute_clean_logits(model, unit(images), torch.zeros_like(labels), ROWS)  # labels are judged below
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if logits.shape[1] != classes:

@@ -2,7 +2,7 @@
 
 import torch
 
-from advgen.attacks.common import aim, frozen, rounded
+from advgen.attacks.common import frozen, quantize, resolve_goal
 from advgen.attacks.pgd import Ball, random_start, step
 from advgen.data.images import load_choice
 from advgen.experiments.convergences.experiment import Converge
@@ -66,16 +66,16 @@ def trajectory(
     And whether the image after the last step, with 256 grey levels, reaches the goal.
     """
     with frozen(model), torch.no_grad():
-        goal = aim(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
+        goal = resolve_goal(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
         x_adv_BCHW = random_start(x_BCHW, attack.norm, attack.eps, seed, indices, restart)
         ball, losses, reached = Ball.around(x_BCHW, attack.eps), [], []
         for _ in range(attack.steps + 1):
             moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, attack)
             crosses = attack.loss == "cross_entropy"
             losses.append(goal.cross_entropy(logits_BK) if crosses else goal.loss(attack.loss, logits_BK))
-            reached.append(goal.reached(logits_BK))
+            reached.append(goal.is_reached(logits_BK))
             last_BCHW, x_adv_BCHW = x_adv_BCHW, moved_BCHW
-        still_B = goal.reached(model(rounded(last_BCHW)))
+        still_B = goal.is_reached(model(quantize(last_BCHW)))
     reached_BT = torch.stack(reached, dim=1)
     first_B = torch.where(reached_BT.any(1), reached_BT.int().argmax(1), -1)
     return torch.stack(losses, dim=1), first_B, still_B

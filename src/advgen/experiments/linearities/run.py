@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, ascent, frozen
+from advgen.attacks.common import Goal, frozen, input_gradient
 from advgen.data.images import load_choice
 from advgen.experiments.linearities.experiment import Linearity
 from advgen.io.checkpoints import load_model
@@ -47,6 +47,6 @@ def run(job: Job[Linearity]) -> None:
 def signs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, seed: int, indices: list[int]) -> tuple[Tensor, Tensor]:
     """The signs of the gradient of the cross-entropy at each image, and signs drawn at random, (B, C, H, W) each."""
     with frozen(model), torch.no_grad():
-        gradient_BCHW, _ = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+        gradient_BCHW, _ = input_gradient(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
     random_BCHW = seeds.uniform(seed, "signs", indices, *x_BCHW.shape[1:]) - 0.5
     return gradient_BCHW.sign(), random_BCHW.sign().to(x_BCHW)

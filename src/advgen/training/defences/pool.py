@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import norms
+from advgen.attacks.common import l2_norms
 from advgen.attacks.deepfool import deepfool
 from advgen.models.predict import unit
 from advgen.specs.attacks import DeepFoolAttack
@@ -70,6 +70,6 @@ class Pool(Defence):
         found_QCHW = deepfool(self.model, x_QCHW, y_Q, self.search, seed=self.seed, indices=places)
         delta_QCHW = found_QCHW - x_QCHW
         # As the network grows robust, the smallest change that misleads it comes to mislead people too.
-        cut_Q111 = (self.spec.largest / norms(delta_QCHW).clamp_min(1e-12)).clamp_max(1)
+        cut_Q111 = (self.spec.largest / l2_norms(delta_QCHW).clamp_min(1e-12)).clamp_max(1)
         pool_QCHW.copy_(x_QCHW + delta_QCHW * cut_Q111.to(delta_QCHW))
         self.extras["pool_labels"][part * PART : (part + 1) * PART] = y_Q
