@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from advgen import seeds
 from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
 from advgen.attacks.expectation import Logits, at, averaged, poses
-from advgen.models.graphs import captured
+from advgen.models.graphs import capture_step
 from advgen.specs.attacks import PgdAttack
 
 
@@ -77,7 +77,7 @@ def climb(
         def move(x_adv_BCHW: Tensor, pose_BS3: Tensor | None) -> Tensor:
             return step(averaged(model, pose_BS3), x_adv_BCHW, ball, goal, spec)[0]
 
-        advance = captured(move, x_BCHW.device)
+        advance = capture_step(move, x_BCHW.device)
         for number in range(spec.steps):
             x_adv_BCHW = advance(x_adv_BCHW, at(pose_BNS3, number, left))
         return x_adv_BCHW

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from advgen.attacks.common import aim, ascent, changeable, looks, pure, where
 from advgen.attacks.expectation import at, averaged, poses
-from advgen.models.graphs import captured
+from advgen.models.graphs import capture_step
 from advgen.specs.attacks import RegionAttack
 
 
@@ -37,7 +37,7 @@ def region(
         result_BCHW[left] = where(missed, moved, x_adv)
         return missed
 
-    advance = captured(advance, x_BCHW.device)
+    advance = capture_step(advance, x_BCHW.device)
     for number in range(1, spec.steps + 1):
         missed = advance(left, at(pose_BNS3, number - 1, left))
         if looks(number, x_BCHW):
