@@ -33,7 +33,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.core.options",
         "advgen.files.user_files:is_checkpoint",
         "advgen.io.tables:read_bare_images",
-        "advgen.metrics.chance:insufficient",
+        "advgen.metrics.chance:why_insufficient",
         "advgen.metrics.distribution:frechet_null",
         "advgen.outcomes.figures.outcome:caption",
     ),

@@ -36,7 +36,7 @@ from advgen.io.devices import device_name
 from advgen.io.jobs import Progress
 from advgen.io.tables import arrow_table, read_images, write_table
 from advgen.metrics import sanity
-from advgen.metrics.chance import insufficient
+from advgen.metrics.chance import why_insufficient
 from advgen.metrics.intervals import wilson
 from advgen.models.custom import Channels
 from advgen.models.predict import device_of, predict
@@ -118,7 +118,7 @@ class Evaluation:
 
     def _insufficient(self) -> str:
         labels = self.facts.select(["index", "label"]).to_pandas().drop_duplicates("index")["label"]
-        return insufficient(labels)
+        return why_insufficient(labels)
 
     def __repr__(self) -> str:
         """In ten lines at most: the verdict and its reason, accuracies, attacks, the checks and the worst of them."""

@@ -21,7 +21,7 @@ from advgen.attacks.common import (
     resolve_goal,
     where,
 )
-from advgen.models.graphs import captured, recorded
+from advgen.models.graphs import capture_step, uses_cuda_graphs
 from advgen.specs.attacks import CarliniWagnerAttack
 
 EPSILON = 1e-8  # Adam's
@@ -78,7 +78,7 @@ def _search(
     best_BCHW, size_B = x_BCHW.clone(), x_BCHW.new_full((len(x_BCHW),), math.inf)
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
     now, taken = Descent.begin(x_BCHW, goal, c_B), torch.zeros((), device=x_BCHW.device)
-    advance = captured(partial(_advance, model, now, taken, spec), x_BCHW.device)
+    advance = capture_step(partial(_advance, model, now, taken, spec), x_BCHW.device)
     for number in range(1, spec.steps + 1):
         advance()
         if not spec.early_stopping or number % max(spec.steps // 10, 1):
@@ -90,7 +90,7 @@ def _search(
             left, now = left[stay], now.take(stay)
             if len(left) == 0:
                 return best_BCHW, size_B
-            advance = captured(partial(_advance, model, now, taken, spec), x_BCHW.device)
+            advance = capture_step(partial(_advance, model, now, taken, spec), x_BCHW.device)
     best_BCHW[left], size_B[left] = now.best_BCHW, now.size_B
     return best_BCHW, size_B
 
@@ -170,7 +170,7 @@ def _advance(model: nn.Module, now: Descent, taken: Tensor, spec: CarliniWagnerA
         [],
         [taken],
         fused=True,
-        capturable=recorded(now.u_BCHW.device),
+        capturable=uses_cuda_graphs(now.u_BCHW.device),
         amsgrad=False,
         beta1=0.9,
         beta2=0.999,

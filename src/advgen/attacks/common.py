@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import registry, seeds
-from advgen.models.few_channels import faster
-from advgen.models.predict import evaluating
+from advgen.models.few_channels import accelerate_convolutions
+from advgen.models.predict import eval_mode
 from advgen.specs.attacks import AttackSpec, MinimumNormAttack, RegionAttack, TargetedAttack
 
 Attack = Callable[..., Tensor]
@@ -45,7 +45,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
     Parameters that need no gradient save the forward pass what only their gradients would use.
     """
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    with evaluating(model):
+    with eval_mode(model):
         try:
             for parameter, _ in wanted:
                 parameter.requires_grad_(False)
@@ -64,7 +64,7 @@ def pure(attack: Callable[..., Made]) -> Callable[..., Made]:
     @wraps(attack)
     def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, **keys: Any) -> Made:
         with frozen(model), torch.no_grad():
-            fast = faster(model)
+            fast = accelerate_convolutions(model)
             made = attack(fast, x_BCHW, y_B, spec, **keys)
             if not (isinstance(spec, MinimumNormAttack) and spec.rounded):
                 return made

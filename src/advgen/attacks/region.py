@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from advgen.attacks.common import input_gradient, is_check_due, pure, region_mask, resolve_goal, where
 from advgen.attacks.expectation import average_logits, poses_at, sample_poses
-from advgen.models.graphs import captured
+from advgen.models.graphs import capture_step
 from advgen.specs.attacks import RegionAttack
 
 
@@ -39,7 +39,7 @@ def region(
         result_BCHW[left] = where(missed, moved, x_adv)
         return missed
 
-    advance = captured(advance, x_BCHW.device)
+    advance = capture_step(advance, x_BCHW.device)
     for number in range(1, spec.steps + 1):
         missed = advance(left, poses_at(pose_BNS3, number - 1, left))
         if is_check_due(number, x_BCHW):

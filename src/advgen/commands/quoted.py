@@ -16,7 +16,7 @@ import yaml
 from advgen.cv.cells import cell, selected
 from advgen.cv.live_values import LiveValue, find
 from advgen.io.tables import read_table
-from advgen.metrics.intervals import joined, wilson
+from advgen.metrics.intervals import combine_intervals, wilson
 from advgen.metrics.published import PUBLISHED, VALUES
 
 QUOTED = re.compile(r"\{\{\s*(?P<what>\w+)(?P<asked>\(.*?)\}\}")
@@ -180,7 +180,7 @@ def difference(live: LiveValue, path: Path) -> str:
         if column not in next(iter(pairs.values()))[0]:
             raise ValueError(f"table {live.table!r} has no column {column!r}")
     apart = np.array([float(mine[live.column]) - float(theirs[minus]) for mine, theirs in pairs.values()])
-    mean, low, high = joined(float(apart.mean()), _of_seeds(apart, [*pairs]), (0.0, 0.0))
+    mean, low, high = combine_intervals(float(apart.mean()), _of_seeds(apart, [*pairs]), (0.0, 0.0))
     return f"{_verdict(mean, low, high)} ({told(live, (mean, low, high))}; {size(one, path)})"
 
 
@@ -220,7 +220,7 @@ def portion(live: LiveValue, path: Path) -> str:
     shares_R = pairs_R2[:, 0] / pairs_R2.sum(1)
     mean, fewest = float(shares_R.mean()), min(mine["n"] for mine, _ in pairs.values())
     low, high = _wilson(mean, round(fewest * float(pairs_R2.sum(1).mean())))
-    return told(live, joined(mean, _of_seeds(shares_R, [*pairs]), (mean - low, high - mean), True))
+    return told(live, combine_intervals(mean, _of_seeds(shares_R, [*pairs]), (mean - low, high - mean), True))
 
 
 def arms(live: LiveValue, path: Path) -> str:
@@ -330,7 +330,7 @@ def _over_seeds(live: LiveValue, rows: pa.Table) -> Shown:
     elif live.column in SHARES | OF_RIGHT:
         low, high = _wilson(mean, _images(live, rows))
         images = mean - low, high - mean
-    return joined(mean, _of_seeds(values_N, _seeds(rows)), images, live.column in SHARES | OF_RIGHT)
+    return combine_intervals(mean, _of_seeds(values_N, _seeds(rows)), images, live.column in SHARES | OF_RIGHT)
 
 
 def _of_seeds(values_N: np.ndarray[Any, np.dtype[np.float64]], seeds: list[tuple[int, ...]]) -> list[list[float]]:

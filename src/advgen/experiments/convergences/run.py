@@ -4,12 +4,12 @@ import torch
 
 from advgen.attacks.common import frozen, quantize, resolve_goal
 from advgen.attacks.pgd import Ball, random_start, step
-from advgen.data.images import load_choice
+from advgen.data.images import load_subset
 from advgen.experiments.convergences.experiment import Converge
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
-from advgen.models.predict import at_once, device_of, predict
+from advgen.models.predict import device_of, predict, scale_batch_size
 from advgen.specs.attacks import PgdAttack
 
 ROWS = 250
@@ -21,8 +21,8 @@ def run(job: Job[Converge]) -> None:
     spec = job.spec
     assert isinstance(spec.attack, PgdAttack)
     model = load_model(job.input("model")).to(job.device)
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
-    batch = at_once(ROWS, device_of(model))
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
+    batch = scale_batch_size(ROWS, device_of(model))
     right = predict(model, images)[0] == labels
     losses, fooled, still, progress = [], [], [], Progress(job.label())
     for restart in range(spec.restarts):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from advgen import seeds
 from advgen.attacks.common import Goal, frozen, input_gradient
-from advgen.data.images import load_choice
+from advgen.data.images import load_subset
 from advgen.experiments.linearities.experiment import Linearity
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
@@ -23,7 +23,7 @@ def run(job: Job[Linearity]) -> None:
     """
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
     x_BCHW, y_B = images.to(job.device), labels.to(job.device)
     eps = torch.linspace(-spec.eps, spec.eps, spec.points, dtype=torch.float64).tolist()
     along, unaimed = (
