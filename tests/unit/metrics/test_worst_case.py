@@ -175,7 +175,7 @@ def drawn(facts: pd.DataFrame) -> pd.DataFrame:
     """Facts as figures have them, of a net that is right when clean and met nothing else."""
     right = facts["predicted"] == facts["label"]
     names = ("robust", "robust_unaimed", "robust_rounded", "robust_at_worst", "robust_rounded_at_worst")
-    return facts.assign(clean=True, learnt=True, others=0, **dict.fromkeys(names, right))
+    return facts.assign(clean=True, above_chance=True, other_attacks=0, **dict.fromkeys(names, right))
 
 
 def test_curves_never_rise_with_eps() -> None:
