@@ -27,7 +27,7 @@ from advgen.experiments.attacks.accuracy_curves import draw as draw_curves
 from advgen.experiments.attacks.attack_gallery import draw as draw_gallery
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackGalleryFigure, Craft, RobustnessFigure
 from advgen.experiments.attacks.robustness import draw as draw_robustness
-from advgen.experiments.attacks.run import examples as attacked
+from advgen.experiments.attacks.run import craft_examples
 from advgen.experiments.attacks.summary import summarise
 from advgen.experiments.classifiers.experiment import Origin
 from advgen.figures.common import NORMS
@@ -262,7 +262,7 @@ def evaluate(
             choice=seed,
         )
         told = Progress(f"evaluate, {name}", to=sys.stderr)
-        table = arrow_table("examples", attacked(what.model, what.images, what.labels, what.indices, task, told))
+        table = arrow_table("examples", craft_examples(what.model, what.images, what.labels, what.indices, task, told))
         checks += sanity.ball_and_box(table) + sanity.predictions_are_repeated(table, what.model)
         facts.append(table.drop_columns(["image", "adversarial"]))
         if spec.threat().norm == norm and (spec.threat().eps or 2) <= eps:

@@ -17,8 +17,13 @@ import pandas as pd
 import pyarrow as pa
 
 from advgen.core import catalog  # noqa: F401  (fills TABLES)
+<<<<<<< HEAD
 from advgen.experiments.attacks.summary import from_other_nets, met_by
 from advgen.files.provenance import Stamp, write_bytes
+=======
+from advgen.core.provenance import Stamp, write_bytes
+from advgen.experiments.attacks.summary import match_transferred, select_transferred
+>>>>>>> lab
 from advgen.io.stamps import content, read_stamp
 from advgen.io.tables import read_images, read_table
 from advgen.metrics.chance import why_insufficient
@@ -135,7 +140,7 @@ def entries_of(folder: Path, read: dict[str, str]) -> Iterator[Entry]:
         yield from _entries(folder, name, data, facts, digests, checks, [])
         return
     others = sorted((folder / "transferred").glob("*/*.parquet"))
-    transferred = from_other_nets(pa.concat_tables(_table(path, read) for path in others)) if others else None
+    transferred = select_transferred(pa.concat_tables(_table(path, read) for path in others)) if others else None
     for net in sorted({path.parent for path in (folder / "attacks").glob("*/seed*/*.parquet")}):
         tables = {path: read_table(path) for path in sorted(net.glob("*.parquet"))}
         if not any(
@@ -147,7 +152,7 @@ def entries_of(folder: Path, read: dict[str, str]) -> Iterator[Entry]:
         light = [table.drop_columns(["image", "adversarial"]) for table in tables.values()]
         facts = pa.concat_tables(light, promote_options="permissive").to_pandas()
         if transferred is not None:
-            facts = pd.concat([facts, met_by(transferred, facts)], ignore_index=True)
+            facts = pd.concat([facts, match_transferred(transferred, facts)], ignore_index=True)
         who = f"{net.parent.name} {net.name.replace('seed', 'seed ')}"
         about = None if checks is None else [one for one in checks if concerns(str(one["subject"]), who)]
         proofs = [one for one in certified if f"{one['source']} seed {one['seed']}" == who]

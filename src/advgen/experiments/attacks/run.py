@@ -22,11 +22,11 @@ def run(job: Job[Craft]) -> None:
     chosen = load_subset(job.input("data"), spec.examples, spec.choice)
     others = spec.attack.others()
     learnt_from = load_subset(job.input("data"), others, spec.choice, skip=spec.examples)[:2] if others else None
-    columns = examples(model, *chosen, spec, Progress(job.label()), learnt_from)
+    columns = craft_examples(model, *chosen, spec, Progress(job.label()), learnt_from)
     write_table(job.output(), arrow_table("examples", columns), job.stamp)
 
 
-def examples(
+def craft_examples(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,

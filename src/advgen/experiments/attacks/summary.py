@@ -33,9 +33,9 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     rows = []
     for keys, one in group_rows(examples, keys_of):
         rows.append({**keys, "inside": keys["attack"], **_robustness(_judged(one)), **_effort(one)})
-    transferred = from_other_nets(tables["transferred"]) if "transferred" in tables else None
+    transferred = select_transferred(tables["transferred"]) if "transferred" in tables else None
     for keys, own in group_rows(examples, [*SOURCE]):
-        group = own if transferred is None else pd.concat([own, met_by(transferred, own)], ignore_index=True)
+        group = own if transferred is None else pd.concat([own, match_transferred(transferred, own)], ignore_index=True)
         for case in list_worst_cases(group):
             within = _judged(group[is_inside(group, case)])
             images = within.sort_values(["index", "right"]).groupby("index")
@@ -53,7 +53,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     return to_columns(rows)
 
 
-def from_other_nets(examples: pa.Table) -> pd.DataFrame:
+def select_transferred(examples: pa.Table) -> pd.DataFrame:
     """Examples crafted on other nets than the one they are shown to, which is their `source` here.
 
     Amplified ones have left their ball. What several studies show to a net is one and the same.
@@ -66,7 +66,7 @@ def from_other_nets(examples: pa.Table) -> pd.DataFrame:
     return met.drop_duplicates(["source", "source_seed", "attack", "index"])
 
 
-def met_by(transferred: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+def match_transferred(transferred: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Those that a net met, of the images that it was attacked on itself."""
     shared = ["source", "source_seed", "tested_on", "index", "label"]
     return transferred.merge(own[shared].drop_duplicates(), on=shared)[transferred.columns.intersection(own.columns)]

@@ -28,7 +28,11 @@ def run(job: Job[TrainClassifier]) -> None:
     (images, labels), validation = split_validation(*load_images(job.input("data")), spec.validation)
     if isinstance(spec.model, FileNetwork):
         model = build("files", spec.model, spec.classes).to(job.device)
-        columns = {"model": spec.name, "seed": spec.seed, **judged(model, *validation, spec.model.path, spec.classes)}
+        columns = {
+            "model": spec.name,
+            "seed": spec.seed,
+            **evaluate_file_model(model, *validation, spec.model.path, spec.classes),
+        }
         write_table(job.output("out-history"), arrow_table("training", columns), job.stamp)
         return save_model(job.output("out-model"), model, job.stamp)
     assert spec.training is not None
@@ -54,7 +58,7 @@ def run(job: Job[TrainClassifier]) -> None:
     job.finish()
 
 
-def judged(model: nn.Module, images: Tensor, labels: Tensor, path: str, classes: int) -> dict[str, Any]:
+def evaluate_file_model(model: nn.Module, images: Tensor, labels: Tensor, path: str, classes: int) -> dict[str, Any]:
     """The one line of the history of a model from a file; ValueError if it does not name the classes of the images."""
     try:
         logits = compute_clean_logits(

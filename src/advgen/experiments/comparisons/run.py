@@ -46,7 +46,7 @@ def _inpaintings(rows: pd.DataFrame, comparison: Any, arm: str) -> pd.Series:
     return tried.set_index("index")[comparison.measure].astype(float)
 
 
-READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
+READERS: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
     "accuracy": _accuracy,
     "gans": _of_model,
     "autoencoders": _of_model,
@@ -56,7 +56,7 @@ READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
 }
 
 
-def _of_attacked(tables: list[pd.DataFrame], measure: str) -> dict[str, Any]:
+def _describe_runs(tables: list[pd.DataFrame], measure: str) -> dict[str, Any]:
     """How many runs of an arm are at chance, and, under attack, its mean where images have 256 grey levels."""
     told: dict[str, Any] = {"at_chance": sum(not is_better_than_chance(one) for one in tables), "mean_rounded": None}
     if measure == "robust_accuracy":
@@ -75,8 +75,8 @@ def run(job: Job[Compare]) -> None:
     for number, arm in enumerate(spec.arms):
         of_arm = files[number * spec.runs : (number + 1) * spec.runs]
         tables = [read_table(file, images=False).to_pandas() for file in of_arm]
-        values[arm] = pd.concat([READ[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
-        facts[arm] = _of_attacked(tables, comparison.measure) if rate else {"at_chance": None, "mean_rounded": None}
+        values[arm] = pd.concat([READERS[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
+        facts[arm] = _describe_runs(tables, comparison.measure) if rate else {"at_chance": None, "mean_rounded": None}
     base = values[comparison.baseline]
     shared = {"n": len(base), "seeds": spec.runs, "measure": comparison.measure}
     rows = []

@@ -30,7 +30,7 @@ def run(job: Job[Converge]) -> None:
             rows = slice(start, start + batch)
             x_BCHW, y_B = images[rows].to(job.device), labels[rows].to(job.device)
             of_rows = spec.attack, spec.seed, indices[rows], restart
-            losses_BT, fooled_B, still_B = trajectory(model, x_BCHW, y_B, *of_rows)
+            losses_BT, fooled_B, still_B = record_trajectory(model, x_BCHW, y_B, *of_rows)
             losses.append(losses_BT.cpu())
             fooled.append(fooled_B.cpu())
             still.append(still_B.cpu())
@@ -52,7 +52,7 @@ def run(job: Job[Converge]) -> None:
     write_table(job.output(), arrow_table("convergence", columns), job.stamp)
 
 
-def trajectory(
+def record_trajectory(
     model: torch.nn.Module,
     x_BCHW: torch.Tensor,
     y_B: torch.Tensor,
