@@ -17,13 +17,8 @@ import pandas as pd
 import pyarrow as pa
 
 from advgen.core import catalog  # noqa: F401  (fills TABLES)
-<<<<<<< HEAD
-from advgen.experiments.attacks.summary import from_other_nets, met_by
-from advgen.files.provenance import Stamp, write_bytes
-=======
-from advgen.core.provenance import Stamp, write_bytes
 from advgen.experiments.attacks.summary import match_transferred, select_transferred
->>>>>>> lab
+from advgen.files.provenance import Stamp, write_bytes
 from advgen.io.stamps import content, read_stamp
 from advgen.io.tables import read_images, read_table
 from advgen.metrics.chance import why_insufficient

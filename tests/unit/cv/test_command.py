@@ -15,12 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from advgen import cli
-<<<<<<< HEAD
-from advgen.cv.cells import cell
-=======
-from advgen.core.provenance import OPEN
 from advgen.cv.cells import read_cell
->>>>>>> cv
 from advgen.cv.live_values import LiveValue
 from advgen.files.provenance import OPEN
 from advgen.io.stamps import read_stamp
