@@ -5,8 +5,8 @@ from pathlib import Path
 
 from advgen.commands.quoted import with_numbers
 from advgen.commands.reference import commands_page, gallery_page, tables_page
-from advgen.core.provenance import write_bytes
 from advgen.driver.pages import WRITTEN, results_page, rules_page
+from advgen.files.provenance import write_bytes
 from advgen.metrics.published import PUBLISHED, VALUES
 from advgen.study.reference import reference, schema_text
 

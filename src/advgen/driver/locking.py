@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from advgen.core.paths import RESULTS
-from advgen.core.provenance import DISK_FULL_ADVICE, DISK_FULL_ERRORS
+from advgen.files.provenance import DISK_FULL_ADVICE, DISK_FULL_ERRORS
 
 _HELD: list[int] = []
 

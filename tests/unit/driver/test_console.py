@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from advgen.core.provenance import DISK_FULL_ADVICE
 from advgen.driver import console
 from advgen.driver.console import Console
 from advgen.driver.runs import records
+from advgen.files.provenance import DISK_FULL_ADVICE
 
 JOBS = ["train_gan/dcgan/seed0", "craft/fc/seed0/pgd", "qa/qa"]
 
