@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tools.docs import TEMPLATE
+from tools.live_numbers import QUOTED, STUDY, in_order, with_numbers
 
-from advgen.commands.docs import TEMPLATE
-from advgen.commands.quoted import QUOTED, STUDY, in_order, with_numbers
 from advgen.core.catalog import TABLES
 from advgen.driver.plan import build
 from advgen.files.provenance import Stamp
