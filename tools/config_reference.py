@@ -7,7 +7,7 @@ from typing import Any
 
 from advgen.presets import PRESETS
 from advgen.specs.base import MAX_COUNT
-from advgen.study.sweeps import MOST_MEMBERS
+from advgen.study.sweeps import MAX_MEMBERS
 from advgen.study.tree import SWEPT, Study
 
 SWEEP = {
@@ -53,7 +53,7 @@ def reference() -> str:
         "A definition with a key `sweep` stands for several. `sweep` maps a key of the definition, written with dots,",
         "to a list of whole numbers or words, or to a map from label to value (names hold no decimals). Each",
         "combination becomes a definition named after it and its labels; a list that selects the sweep selects all. No",
-        f"label and no value may stand twice, and all sweeps together may make {MOST_MEMBERS:,} definitions:",
+        f"label and no value may stand twice, and all sweeps together may make {MAX_MEMBERS:,} definitions:",
         "",
         "```yaml",
         "gans:",
