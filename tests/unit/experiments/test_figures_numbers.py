@@ -58,8 +58,8 @@ from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, findings
 from advgen.files.provenance import Stamp
-from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, share_over_runs, wilson
 from advgen.metrics.lines import straightness
 from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published

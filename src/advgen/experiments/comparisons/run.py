@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from advgen.experiments.comparisons.experiment import Compare
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.chance import has_learnt
 from advgen.metrics.intervals import over_runs
 from advgen.metrics.lines import straightness
