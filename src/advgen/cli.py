@@ -35,7 +35,7 @@ TOOLS = {
     "check-plugin": "Check that attacks, masks, networks … of one's own keep the contract of their family.",
     "so-far": "Write the report of what there is, after a failure or in the middle of a run.",
     "trace": "Print where a file comes from, back to the raw data.",
-    "docs": "Write the pages that the code tells, such as config/README.md, docs/rules.md and docs/reference/.",
+    "docs": "Deprecated: run `python -m tools.docs` in a clone of the repository instead.",
 }
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 

@@ -132,7 +132,7 @@ def test_python_tags_in_yaml(tag: str, trace: Path, tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     profile.write_text(f"name: {value}\n")
     with suppress(ValueError):  # refused, or read as the plain list that it looks like
-        live_values.scan(profile, None)
+        live_values.scan_profile(profile, None)
     assert not trace.exists()
 
 

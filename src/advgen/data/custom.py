@@ -69,7 +69,7 @@ def read_custom(
         return _npz(path, n, seed)
     if path.suffix == ".parquet":
         return _parquet(path, n, seed)
-    known = named()
+    known = list_published_datasets()
     if data in known:
         return _published(data, n, seed)
     what = "no such file or folder" if not path.exists() else "is no data"
@@ -78,7 +78,7 @@ def read_custom(
     )
 
 
-def named() -> list[str]:
+def list_published_datasets() -> list[str]:
     """The data sets that are known by name alone: all that their files must be told is in their spec."""
     kinds = registry.kinds("datasets").items()
     return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]

@@ -133,7 +133,7 @@ class EvaluateClassifiers(DeviceTask):
     varied: Varied = {}
 
 
-def origin(study: Study, source: str) -> Origin:
+def find_origin(study: Study, source: str) -> Origin:
     """What tables say of a classifier or probe beside its name."""
     dataset = study.dataset_of(source)
     definition: ClassifierDefinition | FileClassifier | None = study.classifiers.get(source)
@@ -239,7 +239,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
         tested, data = [], []
         for job in trained:
             name: str = job.task.name  # type: ignore[attr-defined]
-            facts = origin(planner.study, name)
+            facts = find_origin(planner.study, name)
             tested.append(Tested(classifier=name, seed=job.seed, **facts.model_dump()))
             data.append(planner.test_images(facts.tested_on))
         inputs: dict[str, Files] = {
