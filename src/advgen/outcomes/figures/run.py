@@ -8,8 +8,8 @@ from advgen import registry
 from advgen.figures import findings
 from advgen.figures.common import darkened, save
 from advgen.files.provenance import atomic, write_bytes
-from advgen.io.jobs import Job
 from advgen.io.tables import read_tables
+from advgen.jobs.job import Job
 from advgen.outcomes.figures.outcome import Draw
 
 
