@@ -40,7 +40,7 @@ def rules_page(study: Path) -> str:
     ]
     for kind in catalog.KINDS:
         for task in kind.tasks:
-            lines += ["", f"## {task.rule}", "", task.sentence(), "", *_facts(task)]
+            lines += ["", f"## {task.rule}", "", task.help_text(), "", *_facts(task)]
     return "\n".join(lines) + "\n"
 
 
@@ -70,10 +70,10 @@ def direct(found: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 def _facts(task: type[Task]) -> list[str]:
     flags = " ".join([*(f"--{flag} FILE…" for flag in task.reads), "--spec JSON --code DIGEST"])
-    flags += "".join(f" --{flag} FILE" for flag in task.writes().values())
+    flags += "".join(f" --{flag} FILE" for flag in task.output_flags().values())
     if task.rule == "verify":
         flags = "STUDY --out FILE"
-    asks = "a GPU where there is one" if task.requests_gpu() else "a core"
+    asks = "a GPU where there is one" if task.can_use_gpu() else "a core"
     where = "; on a cluster it runs beside the driver" if task.local else ""
     outputs = _shown(task) or ["`results/datasets/<dataset>/raw/*`"]
     return [
@@ -81,7 +81,7 @@ def _facts(task: type[Task]) -> list[str]:
         f"- makes: {', '.join(outputs)}",
         f"- takes: {asks}{where}",
         f"- command: `python -m advgen {task.command} {flags}`",
-        f"- code: `src/{task.module().replace('.', '/')}.py`",
+        f"- code: `src/{task.run_module().replace('.', '/')}.py`",
     ]
 
 
@@ -110,7 +110,7 @@ def results_page() -> str:
         "| path | what |",
         "|---|---|",
         "| `datasets/<dataset>/raw/` | verified downloads; `make clean` leaves them |",
-        *(f"| {', '.join(_shown(task, 'results/'))} | {task.sentence()} |" for task in tasks),
+        *(f"| {', '.join(_shown(task, 'results/'))} | {task.help_text()} |" for task in tasks),
         "| `logs/<rule>/`, `benchmarks/<rule>/` | what each job said, and its time and memory |",
         "| `cache/` | what was computed once, by everything that shapes it; `make clean` leaves it |",
         "| `state/` | unfinished trainings, to continue from; digests of code |",
