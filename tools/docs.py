@@ -13,7 +13,7 @@ from pathlib import Path
 from advgen.core.provenance import write_bytes
 from advgen.metrics.published import PUBLISHED, VALUES
 from tools.config_reference import reference, schema_text
-from tools.live_numbers import with_numbers
+from tools.live_numbers import insert_numbers
 from tools.plan_pages import WRITTEN, results_page, rules_page
 from tools.reference import commands_page, gallery_page, tables_page
 
@@ -44,7 +44,7 @@ def pages() -> dict[Path, str]:
         Path("docs/reference/tables.md"): tables_page(),
         Path("docs/gallery.md"): gallery_page(),
         Path("docs/published.md"): published_page(),
-        RESULTS: QUOTING + with_numbers(TEMPLATE.read_text(encoding="utf-8"), TEMPLATE),
+        RESULTS: QUOTING + insert_numbers(TEMPLATE.read_text(encoding="utf-8"), TEMPLATE),
     }
 
 
