@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
+from advgen.files.provenance import write_bytes
 from advgen.metrics.published import PUBLISHED, VALUES
 from tools.config_reference import reference, schema_text
 from tools.live_numbers import insert_numbers

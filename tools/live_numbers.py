@@ -16,7 +16,7 @@ import yaml
 from advgen.cv.cells import cell, selected
 from advgen.cv.live_values import LiveValue, find
 from advgen.io.tables import read_table
-from advgen.metrics.intervals import joined, wilson
+from advgen.metrics.intervals import combine_intervals, wilson
 from advgen.metrics.published import PUBLISHED, VALUES
 
 EXPRESSION = re.compile(r"\{\{\s*(?P<function>\w+)(?P<arguments>\(.*?)\}\}")
@@ -193,7 +193,9 @@ def format_difference(live: LiveValue, path: Path) -> str:
         if column not in next(iter(pairs.values()))[0]:
             raise ValueError(f"table {live.table!r} has no column {column!r}")
     differences_R = np.array([float(first[live.column]) - float(second[minus]) for first, second in pairs.values()])
-    mean, low, high = joined(float(differences_R.mean()), group_means_by_seed(differences_R, [*pairs]), (0.0, 0.0))
+    mean, low, high = combine_intervals(
+        float(differences_R.mean()), group_means_by_seed(differences_R, [*pairs]), (0.0, 0.0)
+    )
     return f"{describe_sign(mean, low, high)} ({format_interval(live, (mean, low, high))}; {format_size(rest, path)})"
 
 
@@ -234,7 +236,7 @@ def format_portion(live: LiveValue, path: Path) -> str:
     mean, n = float(shares_R.mean()), min(first["n"] for first, _ in pairs.values())
     low, high = wilson_of_share(mean, round(n * float(pairs_R2.sum(1).mean())))
     by_seed = group_means_by_seed(shares_R, [*pairs])
-    return format_interval(live, joined(mean, by_seed, (mean - low, high - mean), True))
+    return format_interval(live, combine_intervals(mean, by_seed, (mean - low, high - mean), True))
 
 
 def format_arms(live: LiveValue, path: Path) -> str:
@@ -354,7 +356,7 @@ def average_rows(live: LiveValue, rows: pa.Table) -> Interval:
     elif is_share:
         low, high = wilson_of_share(mean, count_images(live, rows))
         images = mean - low, high - mean
-    return joined(mean, group_means_by_seed(values_N, read_seeds(rows)), images, is_share)
+    return combine_intervals(mean, group_means_by_seed(values_N, read_seeds(rows)), images, is_share)
 
 
 def group_means_by_seed(values_N: np.ndarray, seeds: list[tuple[int, ...]]) -> list[list[float]]:

@@ -18,8 +18,8 @@ from advgen.core import plugins
 from advgen.core.catalog import TASKS
 from advgen.core.code import edited
 from advgen.core.options import Parser, refuse
-from advgen.core.provenance import FULL
 from advgen.core.tasks import Task
+from advgen.files.provenance import FULL
 from advgen.io import cache, devices
 from advgen.io.benchmarks import measured
 from advgen.io.jobs import Job, sole_writer

@@ -15,10 +15,10 @@ from tools.docs import TEMPLATE
 from tools.live_numbers import EXPRESSION, STUDY, insert_numbers, natural_order
 
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import Stamp
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
-from advgen.metrics.intervals import joined, wilson
+from advgen.metrics.intervals import combine_intervals, wilson
 from advgen.metrics.published import VALUES
 from advgen.study.load import load_file
 
@@ -169,7 +169,7 @@ def test_intervals_over_seeds_and_images_hold_new_ones(runs: int, of_runs: float
         shares_R = (random.random((runs, images)) < 1 / (1 + np.exp(-odds_RN))).mean(1)
         mean = float(shares_R.mean())
         low, high = wilson(round(mean * images), images)
-        _, low, high = joined(mean, [shares_R], (mean - low, high - mean), True)
+        _, low, high = combine_intervals(mean, [shares_R], (mean - low, high - mean), True)
         held += low <= truth <= high
     assert held / times >= 0.95
 
@@ -222,7 +222,7 @@ def test_a_models_own_examples_are_left_out(page: Path) -> None:
 def test_pairs_of_models_do_not_count_as_independent_runs(page: Path) -> None:
     """Differences of 0, 1, 2 and 3 of two sources and two targets: the seeds of both count, two and two."""
     write_transfers(page, ERRORS)
-    mean, low, high = joined(-0.85, [[-0.95, -0.75], [-0.9, -0.8]], (0.0, 0.0))
+    mean, low, high = combine_intervals(-0.85, [[-0.95, -0.75], [-0.9, -0.8]], (0.0, 0.0))
     text = insert("difference('between', 'error', minus='clean_error', source='one') | +.3f", page)
     numbers = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
     assert text == f"not significantly different ({numbers}; 2 seeds)"

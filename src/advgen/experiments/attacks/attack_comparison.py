@@ -10,10 +10,10 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
 from advgen.figures import common, findings, strips
-from advgen.metrics.intervals import bootstrap_mean, of_runs, share_over_runs
+from advgen.metrics.intervals import average_runs, bootstrap_mean, rate_over_runs
 
 SUCCESS = {
     "success": ("success", "% of the images right when clean", "robust"),
@@ -35,55 +35,57 @@ SIZES = {
 def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure:
     """A row per attack, a colour per classifier."""
     full = common.inside(spec)
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
     attacks = common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = [f"{name}\n{common.threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
     measures = [
-        strips.Measure(title, note, _success(facts[facts[right].notna()], sources, attacks, right), False, (0, 100))
+        strips.Measure(
+            title, note, _measure_success(facts[facts[right].notna()], sources, attacks, right), False, (0, 100)
+        )
         for title, note, right in SUCCESS.values()
         if facts[right].notna().any()
     ]
     for name, (title, note) in SIZES.items():
-        measures.append(strips.Measure(title, note, _sizes(facts, sources, attacks, name), log=name == "l0"))
+        measures.append(strips.Measure(title, note, _measure_sizes(facts, sources, attacks, name), log=name == "l0"))
     for name, title, note in (
         ("gradient_calls", "gradients", "calls per image, mean; log"),
         ("forward_calls", "predictions", "calls per image, mean; log"),
     ):
-        marks = _calls(facts, sources, attacks, name)
+        marks = _measure_calls(facts, sources, attacks, name)
         if marks:
             measures.append(strips.Measure(title, note, marks, log=True))
-    details = f"{attacked.counts(facts)}; bars: 95 % intervals over nets and images"
-    details += attacked.seeds_shown(facts)
+    details = f"{accuracies.describe_counts(facts)}; bars: 95 % intervals over nets and images"
+    details += accuracies.describe_seeds(facts)
     return strips.draw("Attacks compared", details, labels, measures, sources, full)
 
 
 def _each(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[tuple[int, int, pd.DataFrame]]:
     """Group, row and examples of every classifier and attack that was tried."""
-    facts = facts[facts["learnt"]]
+    facts = facts[facts["above_chance"]]
     pairs = [(s, a) for s in range(len(sources)) for a in range(len(attacks))]
     rows = [(s, a, facts[(facts["source"] == sources[s]) & (facts["attack"] == attacks[a])]) for s, a in pairs]
     return [(s, a, one) for s, a, one in rows if len(one)]
 
 
-def _success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column: str) -> list[strips.Mark]:
+def _measure_success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column: str) -> list[strips.Mark]:
     marks = []
     for s, a, rows in _each(facts, sources, attacks):
         right = rows[rows["clean"]].groupby("source_seed")[column].agg(["mean", "size"])
         if len(right):
             seeds = 1 - right["mean"].to_numpy(float)
-            mean, low, high = share_over_runs(seeds, int(right["size"].min()))
+            mean, low, high = rate_over_runs(seeds, int(right["size"].min()))
             marks.append(strips.Mark(a, 100 * mean, 100 * low, 100 * high, 100 * seeds, s))
     return marks
 
 
-def _sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
+def _measure_sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
     found = _each(facts[facts["clean"] & ~facts["robust"]], sources, attacks)
     return [_mark(s, a, rows, name, _mean if name == "rms" else common.median) for s, a, rows in found]
 
 
-def _calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
+def _measure_calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
     found = _each(facts[facts[name].fillna(0) > 0], sources, attacks)
     return [_mark(s, a, rows, name, _mean) for s, a, rows in found]
 
@@ -101,23 +103,26 @@ def _mark(
 ) -> strips.Mark:
     """The mean over nets of what is estimated for each; its interval is over nets and images, which nets share."""
     each = np.array([estimate(one.to_numpy(float)) for _, one in rows.groupby("source_seed")[name]])
-    mean, low, high = of_runs(each)
+    mean, low, high = average_runs(each)
     return strips.Mark(a, mean, max(0.0, low), high, each[:, 0], s)
 
 
 def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> findings.Finding:
     """How often each attack succeeds, the strongest first, with the noise control where there is one."""
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     sources = common.in_order(spec.sources, facts["source"])
     attacks = common.in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    success = {(mark.group, mark.row): mark for mark in _success(facts, sources, attacks, "robust")}
+    success = {(mark.group, mark.row): mark for mark in _measure_success(facts, sources, attacks, "robust")}
     shares = {
-        name: {(m.group, m.row): m.value / 100 for m in _success(facts[facts[right].notna()], sources, attacks, right)}
+        name: {
+            (m.group, m.row): m.value / 100
+            for m in _measure_success(facts[facts[right].notna()], sources, attacks, right)
+        }
         for name, (*_, right) in SUCCESS.items()
         if name != "success"  # which has an interval, too
     }
-    sizes = {name: {(m.group, m.row): m.value for m in _sizes(facts, sources, attacks, name)} for name in SIZES}
+    sizes = {name: {(m.group, m.row): m.value for m in _measure_sizes(facts, sources, attacks, name)} for name in SIZES}
     rows: list[findings.Row] = [
         {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
         | findings.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
@@ -135,10 +140,10 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> fin
     n = common.n_is(facts[facts["clean"]].groupby(["source", "source_seed", "attack"]).size())
     words = f"Share fooled of the images right when clean: {findings.listed(parts, 6)}; {n}"
     words += f", {findings.seeds(facts['source_seed'])}"
-    sentence = f"{words}, at budgets that differ, see the rows{attacked.left_out(facts)}."
+    sentence = f"{words}, at budgets that differ, see the rows{accuracies.describe_excluded(facts)}."
     return findings.Finding("What attacks achieve, and at what cost", sentence, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> findings.Explorer:
     """The images behind the numbers."""
-    return attacked.explorer(tables, spec.sources, spec.attacks)
+    return accuracies.explorer(tables, spec.sources, spec.attacks)
