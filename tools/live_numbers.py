@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from advgen.cv.cells import cell, selected
-from advgen.cv.live_values import LiveValue, find
+from advgen.cv.cells import read_cell, select_rows
+from advgen.cv.live_values import LiveValue, find_live_values
 from advgen.io.tables import read_table
 from advgen.metrics.intervals import combine_intervals, wilson
 from advgen.metrics.published import PUBLISHED, VALUES
@@ -71,7 +71,7 @@ def insert_numbers(text: str, page: Path, study: Path = STUDY) -> str:
             if function not in {*FUNCTIONS, "published", "with_published"}:
                 known = ", ".join([*FUNCTIONS, "published", "with_published", "setting"])
                 raise ValueError(f"unknown function {function!r}; a page can use {known}")
-            [live] = find(f"{{{{ result{match['arguments']}}}}}", line)
+            [live] = find_live_values(f"{{{{ result{match['arguments']}}}}}", line)
             if function == "published":
                 return read_published(live)
             table = page.parent / f"{live.table}.parquet"
@@ -100,7 +100,7 @@ def format_number(live: LiveValue, number: object) -> str:
 
 def format_cell(live: LiveValue, path: Path) -> str:
     """Format one cell."""
-    return format_interval(live, [cell(live, path)])
+    return format_interval(live, [read_cell(live, path)])
 
 
 def format_cell_interval(live: LiveValue, path: Path) -> str:
@@ -110,11 +110,11 @@ def format_cell_interval(live: LiveValue, path: Path) -> str:
 
 def read_interval(live: LiveValue, path: Path) -> Interval:
     """Return a cell and its interval: that of the column or of the table, otherwise Wilson's interval of a share."""
-    middle: Any = cell(live, path)
-    rows = selected(live, path)
+    middle: Any = read_cell(live, path)
+    rows = select_rows(live, path)
     if not (ends := find_interval_columns(live, rows)) and live.column in SHARES | SHARES_OF_CORRECT:
         return middle, *wilson_of_share(middle, count_images(live, rows))
-    low, high = (cell(replace(live, column=end), path) for end in ends or ["low", "high"])
+    low, high = (read_cell(replace(live, column=end), path) for end in ends or ["low", "high"])
     return middle, low, high  # type: ignore[return-value]
 
 
@@ -143,7 +143,7 @@ def explain_chance(live: LiveValue, path: Path) -> str:
     table = read_table(path)
     if live.column != "effect" or "at_chance" not in table.column_names:
         return ""
-    [row] = selected(live, path).to_pylist()
+    [row] = select_rows(live, path).to_pylist()
     if row["at_chance"]:
         some = "" if row["at_chance"] == row["seeds"] else f"{row['at_chance']} of {row['seeds']} runs "
         return f"{some}at chance, not compared"
@@ -216,7 +216,7 @@ def pair_by_seed(live: LiveValue, of: str, path: Path) -> dict[tuple[int, ...], 
     other = replace(live, where=tuple({**conditions, name: of}.items())) if of else live
     first, second = (
         dict(zip(read_seeds(rows), rows.to_pylist(), strict=True))
-        for rows in (drop_own_examples(select_rows(live, path)), drop_own_examples(select_rows(other, path)))
+        for rows in (drop_own_examples(match_rows(live, path)), drop_own_examples(match_rows(other, path)))
     )
     if not first or first.keys() != second.keys():
         raise ValueError(f"{len(first)} and {len(second)} rows of {live.table!r}; name two with the same seeds")
@@ -241,7 +241,7 @@ def format_portion(live: LiveValue, path: Path) -> str:
 
 def format_arms(live: LiveValue, path: Path) -> str:
     """Format all arms of a comparison as lines of a table's cell, the baseline first."""
-    rows = selected(live, path).to_pylist()
+    rows = select_rows(live, path).to_pylist()
     if len({row["comparison"] for row in rows}) != 1:
         raise ValueError(f"{len(rows)} rows of {live.table!r} do not belong to one comparison; name one")
     rows.sort(key=lambda row: (row["arm"] != row["baseline"], natural_order(row["arm"])))
@@ -266,7 +266,7 @@ def format_size(live: LiveValue, path: Path) -> str:
 
     A Fréchet distance is measured on samples; their number is a setting of the study, so it is left out.
     """
-    rows = select_rows(live, path)
+    rows = match_rows(live, path)
     sizes = [1] if live.column.startswith("frechet_distance") else sorted(set(rows["n"].to_pylist()))
     parts = [f"n = {format_range(sizes, ',')}"] if sizes[-1] > 1 else []
     if "seeds" in rows.column_names:
@@ -285,7 +285,7 @@ def format_range(numbers: Collection[int], spec: str = "") -> str:
 
 def format_each(live: LiveValue, path: Path) -> str:
     """Format the numbers of all rows."""
-    cells = select_rows(live, path)[live.column].to_pylist()
+    cells = match_rows(live, path)[live.column].to_pylist()
     numbers = [number for one in cells for number in (one if isinstance(one, list) else [one])]
     if not numbers:
         raise ValueError(f"0 rows of {live.table!r} match")
@@ -295,16 +295,16 @@ def format_each(live: LiveValue, path: Path) -> str:
 
 def count_failing(live: LiveValue, path: Path) -> str:
     """Format the number of subjects for which a check fails, and the number of all subjects."""
-    holds = select_rows(live, path)["holds"].to_pylist()
+    holds = match_rows(live, path)["holds"].to_pylist()
     if not holds:
         raise ValueError(f"0 rows of {live.table!r} match")
     return f"{holds.count(False)} of {len(holds)}"
 
 
-def select_rows(live: LiveValue, path: Path) -> pa.Table:
+def match_rows(live: LiveValue, path: Path) -> pa.Table:
     """Return the rows that match the conditions, in which ? and * are wildcards."""
     patterns = [(column, value) for column, value in live.where if isinstance(value, str) and re.search(r"[?*]", value)]
-    rows = selected(replace(live, where=tuple({*live.where} - {*patterns})), path)
+    rows = select_rows(replace(live, where=tuple({*live.where} - {*patterns})), path)
     for column, pattern in patterns:
         if column not in rows.column_names:
             raise ValueError(f"table {live.table!r} has no column {column!r}")
@@ -322,7 +322,7 @@ def mean_over_seeds(live: LiveValue, path: Path) -> Interval:
 
     In a transfer, rows where a model is evaluated on its own examples are left out.
     """
-    rows = drop_own_examples(select_rows(live, path))
+    rows = drop_own_examples(match_rows(live, path))
     if len(rows) < 2 or len(set(read_seeds(rows))) < len(rows):
         conditions = ", ".join(f"{column}={value!r}" for column, value in live.where)
         raise ValueError(
