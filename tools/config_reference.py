@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from advgen.presets import PRESETS
-from advgen.specs.base import MOST
+from advgen.specs.base import MAX_COUNT
 from advgen.study.sweeps import MOST_MEMBERS
 from advgen.study.tree import SWEPT, Study
 
@@ -46,7 +46,7 @@ def reference() -> str:
         "`config.yaml` is the default study; `snakemake --config study=PATH` runs another one. A study maps names of",
         "your choice (lower-case letters, digits, single hyphens) to definitions; lists refer to these names. An",
         "unknown key is an error. Files follow YAML 1.2: `3e-3` is a number and `no` is a word. The largest integer is",
-        f"{MOST:,}.",
+        f"{MAX_COUNT:,}.",
         "",
         "A figure shows items in the order of its list. In an experiment, the order of a list (sources, masks) has no",
         "effect: tables and figures sort by name, and masks and methods from simple to complex. Write lists of numbers",
@@ -54,8 +54,8 @@ def reference() -> str:
         "",
         "A definition with the key `sweep` creates several definitions. `sweep` maps a key of the definition, with",
         "dots for nested keys, to a list of integers or words, or to a map from label to value (names contain no",
-        "decimals). Each combination becomes a definition, named after the original and the labels. A list that selects the",
-        "original selects all combinations. Labels and values are unique, and all sweeps of a study can create",
+        "decimals). Each combination becomes a definition, named after the original and the labels. A list that",
+        "selects the original selects all combinations. Labels and values are unique, and all sweeps of a study can create",
         f"{MOST_MEMBERS:,} definitions:",
         "",
         "```yaml",
@@ -130,5 +130,5 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
         "null": "null",
     }
     limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {field[limit]:g}" for limit, sign in limits.items() if field.get(limit, MOST) != MOST]
+    bounds = [f"{sign} {field[limit]:g}" for limit, sign in limits.items() if field.get(limit, MAX_COUNT) != MAX_COUNT]
     return " ".join([names.get(kind or "", "anything"), ", ".join(bounds)]).strip()

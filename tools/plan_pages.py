@@ -40,7 +40,7 @@ def rules_page(study: Path) -> str:
     ]
     for kind in catalog.KINDS:
         for task in kind.tasks:
-            lines += ["", f"## {task.rule}", "", task.sentence(), "", *describe_task(task)]
+            lines += ["", f"## {task.rule}", "", task.help_text(), "", *describe_task(task)]
     return "\n".join(lines) + "\n"
 
 
@@ -71,10 +71,10 @@ def reduce(found: set[tuple[str, str]]) -> set[tuple[str, str]]:
 def describe_task(task: type[Task]) -> list[str]:
     """Return the list items about a task: its files, its device, its command and its code."""
     flags = " ".join([*(f"--{flag} FILE…" for flag in task.reads), "--spec JSON --code DIGEST"])
-    flags += "".join(f" --{flag} FILE" for flag in task.writes().values())
+    flags += "".join(f" --{flag} FILE" for flag in task.output_flags().values())
     if task.rule == "verify":
         flags = "STUDY --out FILE"
-    device = "a GPU if one is available" if task.requests_gpu() else "one core"
+    device = "a GPU if one is available" if task.can_use_gpu() else "one core"
     where = "; on a cluster it runs in the process that submits jobs" if task.local else ""
     outputs = format_outputs(task) or ["`results/datasets/<dataset>/raw/*`"]
     return [
@@ -82,7 +82,7 @@ def describe_task(task: type[Task]) -> list[str]:
         f"- writes: {', '.join(outputs)}",
         f"- runs on: {device}{where}",
         f"- command: `python -m advgen {task.command} {flags}`",
-        f"- code: `src/{task.module().replace('.', '/')}.py`",
+        f"- code: `src/{task.run_module().replace('.', '/')}.py`",
     ]
 
 
@@ -111,7 +111,7 @@ def results_page() -> str:
         "| path | contents |",
         "|---|---|",
         "| `datasets/<dataset>/raw/` | verified downloads; `make clean` keeps them |",
-        *(f"| {', '.join(format_outputs(task, 'results/'))} | {task.sentence()} |" for task in tasks),
+        *(f"| {', '.join(format_outputs(task, 'results/'))} | {task.help_text()} |" for task in tasks),
         "| `logs/<rule>/`, `benchmarks/<rule>/` | the output of each job, its time and its memory |",
         "| `cache/` | results of earlier jobs, by a digest of everything they depend on; `make clean` keeps it |",
         "| `state/` | checkpoints of unfinished training runs; digests of code |",

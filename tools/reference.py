@@ -77,7 +77,7 @@ def commands_page() -> str:
     for name, task in catalog.TASKS.items():
         if name not in tools:
             keys = ", ".join(f"`{key}`" for key in task.model_fields)
-            lines.append(f"| `{name}` | {escape(task.sentence())} | {keys or 'none'} |")
+            lines.append(f"| `{name}` | {escape(task.help_text())} | {keys or 'none'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -58,8 +58,8 @@ from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, findings
 from advgen.files.provenance import Stamp
-from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.intervals import (
     bootstrap_mean,
     combine_intervals,

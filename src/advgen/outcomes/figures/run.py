@@ -7,9 +7,9 @@ from typing import Any
 from advgen import registry
 from advgen.figures import findings
 from advgen.figures.common import darkened, save
-from advgen.files.provenance import atomic, write_bytes
-from advgen.io.jobs import Job
+from advgen.files.provenance import atomic_write, write_bytes
 from advgen.io.tables import read_tables
+from advgen.jobs.job import Job
 from advgen.outcomes.figures.outcome import Draw
 
 
@@ -18,9 +18,9 @@ def run(job: Job[Draw]) -> None:
     spec, tables = job.spec.figure, read_tables(job.inputs["tables"])
     figure = registry.resolve(spec)(tables, spec)
     token = job.stamp.token()
-    with atomic(job.output("out-pdf")) as pdf, atomic(job.output("out-png")) as png:
+    with atomic_write(job.output("out-pdf")) as pdf, atomic_write(job.output("out-png")) as png:
         save(figure, pdf, png, token)
-    with atomic(job.output("out-dark")) as dark:
+    with atomic_write(job.output("out-dark")) as dark:
         save(darkened(figure), None, dark, token)
     module = importlib.import_module(registry.target(spec).split(":")[0])
     shown: dict[str, Any] = {"names": findings.names_in(tables)}
