@@ -54,6 +54,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.experiments.attacks.experiment:check_single_steps",
         "advgen.experiments.classifiers.experiment:_check_file",
         "advgen.experiments.classifiers.experiment:_with_kind",
+        "advgen.experiments.classifiers.experiment:FileClassifier",
+        "advgen.experiments.classifiers.experiment:find_origin",
         "advgen.experiments.comparisons.experiment:_check_equal",
         "advgen.experiments.comparisons.experiment:_find_differences",
         "advgen.experiments.comparisons.experiment:_list_differences",
