@@ -15,7 +15,7 @@ from torch import Tensor
 
 from advgen import registry
 from advgen.api.inputs import Bounds, Model, PreparedInputs, attack_spec, check_attack_fits, prepare_inputs
-from advgen.attacks.run import craft, distances
+from advgen.attacks.run import craft, measure_perturbations
 from advgen.experiments.transfers.run import average_over_fooled, measure_errors, predict_variants, shuffle_perturbation
 from advgen.io.jobs import Progress
 from advgen.models.custom import Channels
@@ -170,7 +170,7 @@ def transfer(
     for source, what in ready.items():
         check_attack_fits(spec, what)
         crafted = adversarial(what, spec, seed, f"{attack} on {source}")
-        labels_N, rms_N = np.asarray(what.labels), distances(crafted, what.images)["rms"].numpy()
+        labels_N, rms_N = np.asarray(what.labels), measure_perturbations(crafted, what.images)["rms"].numpy()
         control = shuffle_perturbation(what.images, crafted, seed, list(range(len(labels_N))))
         control = control.clamp(0, 1) if spec.stays_in_box() else control
         said = {target: predict_variants(other.model, what.images, crafted, control) for target, other in ready.items()}

@@ -31,10 +31,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from advgen.metrics.intervals import (
+    average_runs,
     bootstrap_mean,
-    of_runs,
     rank_correlation,
-    share_over_runs,
+    rate_over_runs,
     wilson,
 )
 from advgen.specs.figures import FigureSpec
@@ -499,14 +499,14 @@ def mean_over_images(rows: pd.DataFrame, column: str, of: str = "index") -> tupl
     values = values[np.isfinite(values)]
     if values.empty:
         return math.nan, math.nan, math.nan
-    mean, low, high = of_runs([bootstrap_mean(one.to_numpy(), 0) for _, one in values.groupby(level=0)])
+    mean, low, high = average_runs([bootstrap_mean(one.to_numpy(), 0) for _, one in values.groupby(level=0)])
     return mean, low if values.min() < 0 else max(0.0, low), high
 
 
 def share_over_images(rows: pd.DataFrame, held: pd.Series, of: str = "index") -> tuple[float, float, float]:
     """Share of rows for which something `held`, with its 95 % interval over seeds and images; of one seed Wilson's."""
     seeds = rows.groupby(_seed(rows))
-    return share_over_runs(held.groupby(rows[_seed(rows)]).mean(), int(seeds[of].nunique().min()))
+    return rate_over_runs(held.groupby(rows[_seed(rows)]).mean(), int(seeds[of].nunique().min()))
 
 
 def _seed(rows: pd.DataFrame) -> str:

@@ -24,7 +24,7 @@ from advgen.experiments.comparisons import comparison, run
 from advgen.experiments.comparisons.comparison import MEASURES
 from advgen.experiments.comparisons.experiment import AnyComparison, ComparisonDefinition, ComparisonFigure
 from advgen.experiments.comparisons.facts import flatten
-from advgen.metrics.intervals import over_runs
+from advgen.metrics.intervals import interval_over_runs
 from advgen.study.load import load_file
 
 STUDY = """
@@ -341,7 +341,7 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     assert np.isnan(base["effect"])
     difference = right[1] - right[0]
     found = tuple(arm[f"effect{part}"] for part in ("", "_low", "_high"))
-    assert found == pytest.approx(over_runs(difference, rate=True))
+    assert found == pytest.approx(interval_over_runs(difference, rate=True))
     assert list(arm["effects"]) == list(difference.mean(1))
     assert (arm["at_chance"], arm["mean_rounded"]) == (0, 1.0)
     assert (base["differs"], arm["differs"], arm["besides"]) == ("", "defence, steps", "")

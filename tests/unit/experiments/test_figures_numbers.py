@@ -18,7 +18,6 @@ from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
-from advgen.core.provenance import Stamp
 from advgen.experiments.agreements.experiment import Agree
 from advgen.experiments.agreements.run import run as agree
 from advgen.experiments.attacks import (
@@ -58,10 +57,18 @@ from advgen.experiments.transfers.transfer_matrix import exclude_chance_models, 
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures import common, findings
+from advgen.files.provenance import Stamp
 from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
-from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, share_over_runs, wilson
-from advgen.metrics.lines import straightness
+from advgen.metrics.intervals import (
+    bootstrap_mean,
+    combine_intervals,
+    interval_over_runs,
+    interval_over_runs_and_images,
+    rate_over_runs,
+    wilson,
+)
+from advgen.metrics.lines import measure_linearity
 from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
 
@@ -105,7 +112,9 @@ def test_nets_that_differ_make_the_interval_wider() -> None:
     found = accuracies.measure(facts)
     assert found is not None
     low, high = np.mean([wilson(2, 4), wilson(3, 4)], axis=0)
-    assert (found.mean, found.low, found.high) == over_runs_and_images([0.5, 0.75], (0.625 - low, high - 0.625), True)
+    assert (found.mean, found.low, found.high) == interval_over_runs_and_images(
+        [0.5, 0.75], (0.625 - low, high - 0.625), True
+    )
     assert found.high - found.low > high - low
 
 
@@ -347,7 +356,7 @@ def test_an_image_counts_once_however_many_seeds_it_has() -> None:
     assert common.mean_over_images(pd.concat([one, one.assign(seed=1)]), "mse") == pytest.approx(alone)
     other = one.assign(seed=1, mse=one["mse"] + 1)
     reach = (alone[0] - alone[1], alone[2] - alone[0])
-    mean, low, high = over_runs_and_images([4.25, 5.25], reach)
+    mean, low, high = interval_over_runs_and_images([4.25, 5.25], reach)
     both = pd.concat([one, other])
     assert low < 0 and common.mean_over_images(both, "mse") == pytest.approx((mean, 0, high))
     lower = common.mean_over_images(both.assign(mse=both["mse"] - 2), "mse")
@@ -376,10 +385,10 @@ def test_bars_of_third_classes_end_where_the_axis_does() -> None:
 def test_a_transferred_error_has_an_interval_over_the_seeds_of_both_nets_and_images() -> None:
     pairs = pd.DataFrame({"source": "a", "target": "b", "source_seed": [0, 0, 1, 1], "target_seed": [0, 1, 0, 1]})
     pairs = pairs.assign(error=[0.2, 0.4, 0.3, 0.5]).eval("error_low = error - .05 \n error_high = error + .06")
-    expected = joined(0.35, [[0.3, 0.4], [0.25, 0.45]], (0.05, 0.06), share=True)
+    expected = combine_intervals(0.35, [[0.3, 0.4], [0.25, 0.45]], (0.05, 0.06), share=True)
     assert measure_error(pairs) == pytest.approx(expected)
     own = pairs.assign(target="a")[[True, False, False, True]]
-    assert measure_error(own) == pytest.approx(joined(0.35, [[0.2, 0.5]], (0.05, 0.06), share=True))
+    assert measure_error(own) == pytest.approx(combine_intervals(0.35, [[0.2, 0.5]], (0.05, 0.06), share=True))
     assert measure_error(pairs[:1]) == pytest.approx((0.2, 0.15, 0.26))
 
 
@@ -399,7 +408,7 @@ def test_accuracy_after_steps() -> None:
     assert measure_accuracy_after(first, [0, 2, 3])[:, 0] == pytest.approx([2 / 3, 2 / 3, 1 / 3])
     # another net, which no image fools: nets differ more than three images can tell
     both = pd.concat([facts, facts.assign(seed=1, fooled_step=None)])
-    assert measure_accuracy_after(both, [1])[0] == pytest.approx(share_over_runs([1 / 3, 2 / 3], 3))
+    assert measure_accuracy_after(both, [1])[0] == pytest.approx(rate_over_runs([1 / 3, 2 / 3], 3))
 
 
 def test_steps_are_counted_from_the_random_starts_which_are_the_baseline() -> None:
@@ -438,9 +447,9 @@ def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
             for x, logits in zip(eps, line, strict=True)
         ]
     )
-    assert straightness(facts)["r_squared"].to_numpy() == pytest.approx([1.0, 0.0, 0.0])
-    assert straightness(facts)["range"].tolist() == [1.0, 0.0, 0.5]
-    assert straightness(facts)[["r_squared_unaimed", "range_unaimed"]].to_numpy() == pytest.approx(np.ones((3, 2)))
+    assert measure_linearity(facts)["r_squared"].to_numpy() == pytest.approx([1.0, 0.0, 0.0])
+    assert measure_linearity(facts)["range"].tolist() == [1.0, 0.0, 0.5]
+    assert measure_linearity(facts)[["r_squared_unaimed", "range_unaimed"]].to_numpy() == pytest.approx(np.ones((3, 2)))
 
 
 def test_snapshots_shown_begin_and_end_with_the_training() -> None:
@@ -569,7 +578,7 @@ def test_a_test_error_has_an_interval_over_seeds_and_stands_beside_the_published
     b, a = test_errors.finding({"classifier_quality": table}, spec).rows
     assert (b["classifier"], b["seeds"], a["seeds"]) == ("net-b", 1, 2)
     assert [b[name] for name in ("error", "error_low", "error_high")] == pytest.approx([0.02, 0.01, 0.04])
-    mean, low, high = over_runs([[0.07], [0.08]])
+    mean, low, high = interval_over_runs([[0.07], [0.08]])
     low, high = max(0, mean - math.hypot(mean - low, 0.02)), mean + math.hypot(high - mean, 0.02)
     assert [a[name] for name in ("error", "error_low", "error_high")] == pytest.approx([mean, low, high])
     assert (a["published"], b["published"]) == pytest.approx((0.074, 0.019))

@@ -13,7 +13,7 @@ from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.accuracy_curves import plot_accuracy
 from advgen.experiments.attacks.summary import summarise as robustness
 from advgen.io.tables import arrow_table, concatenate
-from advgen.metrics.worst_case import worst_cases
+from advgen.metrics.worst_case import list_worst_cases
 
 N = 10
 # norm, eps, gradients an image, images that stay right
@@ -47,12 +47,12 @@ def examples(*names: str) -> pd.DataFrame:
 
 
 def test_there_is_one_for_each_ball_that_several_attacks_lie_in() -> None:
-    assert [tuple(case) for case in worst_cases(examples())] == [
+    assert [tuple(case) for case in list_worst_cases(examples())] == [
         ("linf", 0.1, ("margin-small", "pgd-small")),
         ("linf", 0.25, ("fgsm", "margin-small", "pgd", "pgd-small")),
     ]
-    assert worst_cases(examples("fgsm", "pgd-l2", "noise", "turned", "deepfool")) == []
-    assert [case.eps for case in worst_cases(examples("fgsm", "pgd-small"))] == [0.25]
+    assert list_worst_cases(examples("fgsm", "pgd-l2", "noise", "turned", "deepfool")) == []
+    assert [case.eps for case in list_worst_cases(examples("fgsm", "pgd-small"))] == [0.25]
 
 
 def test_the_figures_name_norm_and_eps() -> None:

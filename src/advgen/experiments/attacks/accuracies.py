@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from advgen.experiments.attacks.summary import match_transferred, select_transferred
 from advgen.figures import common, findings
 from advgen.io.tables import read_images
-from advgen.metrics.chance import at_chance, commonest
-from advgen.metrics.intervals import share_over_runs
+from advgen.metrics.chance import majority_class_accuracy, models_at_chance
+from advgen.metrics.intervals import rate_over_runs
 from advgen.metrics.worst_case import BALLS, SIZES, SLACK
 
 ATTACK_NAMES = {
@@ -72,7 +72,7 @@ def load_examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
         # NaN: attacks without a target
         facts[name] = (facts["clean"] & ~reached).astype(float).where(facts["target_label"].notna())
     facts["robust_rounded"] = facts["clean"] & (facts["predicted_rounded"] == facts["label"])
-    chance = at_chance(facts)
+    chance = models_at_chance(facts)
     facts["above_chance"] = [net not in chance for net in zip(facts["source"], facts["source_seed"], strict=True)]
     return _add_worst_case_columns(facts, tables)
 
@@ -117,7 +117,7 @@ def measure(rows: pd.DataFrame, column: str = "robust") -> Accuracy | None:
     right = rows.groupby(["source", "source_seed", "index"])[column].min()
     nets = right.groupby(["source", "source_seed"]).agg(["mean", "size"])
     each, n = nets["mean"].to_numpy(float), int(nets["size"].min())
-    return Accuracy(*share_over_runs(each, n), n, each)
+    return Accuracy(*rate_over_runs(each, n), n, each)
 
 
 def measure_control(rows: pd.DataFrame) -> Accuracy | None:
@@ -185,7 +185,7 @@ def combine(rows: pd.DataFrame, attacks: Sequence[str]) -> pd.DataFrame:
 
 def compute_majority_baseline(facts: pd.DataFrame) -> float:
     """Share (%) of the images that always naming their commonest class is right on: below it a net knows nothing."""
-    return 100 * commonest(facts.drop_duplicates(["source", "index"])["label"])
+    return 100 * majority_class_accuracy(facts.drop_duplicates(["source", "index"])["label"])
 
 
 def describe_counts(facts: pd.DataFrame) -> str:

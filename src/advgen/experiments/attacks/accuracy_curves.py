@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
 from advgen.figures import common, findings
-from advgen.metrics.intervals import share_over_runs
+from advgen.metrics.intervals import rate_over_runs
 from advgen.metrics.worst_case import BALLS
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
@@ -145,7 +145,7 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     for curve in curves if len(curves) > 1 else ():
         axes.plot(x, curve, color=common.colour(number), linewidth=0.5, alpha=0.6)
     n = int(nets.size().min())
-    ends = np.array([share_over_runs(shares / 100, n) for shares in curves.T])
+    ends = np.array([rate_over_runs(shares / 100, n) for shares in curves.T])
     axes.fill_between(x, 100 * ends[:, 1], 100 * ends[:, 2], color=common.colour(number), alpha=0.2, linewidth=0)
     axes.plot(x, curves.mean(0), color=common.colour(number), linewidth=1.5)
     axes.plot(0, 100 * rows["clean"].mean(), common.marker(number)[0], color=common.colour(number), clip_on=False)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
 from advgen.figures import common, findings, strips
-from advgen.metrics.intervals import bootstrap_mean, of_runs, share_over_runs
+from advgen.metrics.intervals import average_runs, bootstrap_mean, rate_over_runs
 
 SUCCESS = {
     "success": ("success", "% of the images right when clean", "robust"),
@@ -75,7 +75,7 @@ def _measure_success(facts: pd.DataFrame, sources: list[str], attacks: list[str]
         right = rows[rows["clean"]].groupby("source_seed")[column].agg(["mean", "size"])
         if len(right):
             seeds = 1 - right["mean"].to_numpy(float)
-            mean, low, high = share_over_runs(seeds, int(right["size"].min()))
+            mean, low, high = rate_over_runs(seeds, int(right["size"].min()))
             marks.append(strips.Mark(a, 100 * mean, 100 * low, 100 * high, 100 * seeds, s))
     return marks
 
@@ -103,7 +103,7 @@ def _mark(
 ) -> strips.Mark:
     """The mean over nets of what is estimated for each; its interval is over nets and images, which nets share."""
     each = np.array([estimate(one.to_numpy(float)) for _, one in rows.groupby("source_seed")[name]])
-    mean, low, high = of_runs(each)
+    mean, low, high = average_runs(each)
     return strips.Mark(a, mean, max(0.0, low), high, each[:, 0], s)
 
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from advgen.core.catalog import TABLES
 from advgen.experiments.attacks.experiment import SOURCE
-from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import wilson
-from advgen.metrics.worst_case import inside, worst_cases
+from advgen.metrics.worst_case import is_inside, list_worst_cases
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
@@ -31,13 +31,13 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
     keys_of = [name for name in facts if name not in ("zero_gradient", "gradient_calls", "forward_calls")]
     rows = []
-    for keys, one in groups(examples, keys_of):
+    for keys, one in group_rows(examples, keys_of):
         rows.append({**keys, "inside": keys["attack"], **_robustness(_judged(one)), **_effort(one)})
     transferred = select_transferred(tables["transferred"]) if "transferred" in tables else None
-    for keys, own in groups(examples, [*SOURCE]):
+    for keys, own in group_rows(examples, [*SOURCE]):
         group = own if transferred is None else pd.concat([own, match_transferred(transferred, own)], ignore_index=True)
-        for case in worst_cases(group):
-            within = _judged(group[inside(group, case)])
+        for case in list_worst_cases(group):
+            within = _judged(group[is_inside(group, case)])
             images = within.sort_values(["index", "right"]).groupby("index")
             worst = images.first().assign(right_rounded=images["right_rounded"].min())
             attacks = ", ".join(sorted(within["attack"].unique()))
@@ -50,7 +50,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             none = dict.fromkeys(("success_unaimed", "success_target", "success_target_unaimed"))
             told = {**_robustness(worst), **none, "zero_gradients": zero, **spent.to_dict()}
             rows.append({**keys, **named, **threat, **told})
-    return columns(rows)
+    return to_columns(rows)
 
 
 def select_transferred(examples: pa.Table) -> pd.DataFrame:

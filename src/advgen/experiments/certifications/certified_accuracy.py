@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
 from advgen.figures import common, findings
-from advgen.metrics.chance import commonest
+from advgen.metrics.chance import majority_class_accuracy
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 LINES = ("right under all attacks up to eps", "right and certified for eps")
@@ -100,7 +100,13 @@ def _panel(axes: Axes, rows: pd.DataFrame, examples: pd.DataFrame, farthest: flo
         proven = accuracies.measure(_as_examples(rows, eps), "clean")
         assert proven is not None
         common.interval(axes, eps, 100 * proven.mean, 100 * proven.low, 100 * proven.high, 1, **face)
-    axes.axhline(100 * commonest(rows["label"]), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
+    axes.axhline(
+        100 * majority_class_accuracy(rows["label"]),
+        color=common.GREY,
+        linewidth=0.8,
+        linestyle=(0, (1, 2)),
+        zorder=0.5,
+    )
     axes.set_xlim(-0.03 * farthest, 1.03 * farthest)
 
 
@@ -156,7 +162,7 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> fi
             left, rounded = accuracies.measure(every), accuracies.measure(every, "robust_rounded")
             assert proven is not None
             row = {"certification": certification, "source": source, "norm": of["norm"].iloc[0], "eps": eps}
-            row |= {"n": proven.n, "seeds": len(proven.per_model), "commonest": commonest(of["label"])}
+            row |= {"n": proven.n, "seeds": len(proven.per_model), "commonest": majority_class_accuracy(of["label"])}
             row |= findings.columns_of("certified", (proven.mean, proven.low, proven.high))
             words = f"{source} is certified on {findings.share(proven.mean, proven.low, proven.high)}"
             if left is not None and rounded is not None:

@@ -13,7 +13,7 @@ from advgen.core.definitions import Definition, FilePath, Mistake, Study, check_
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask, Varied
-from advgen.core.user_files import is_checkpoint, model_digest
+from advgen.files.user_files import is_checkpoint, model_digest
 from advgen.registry import AnyDefence, AnyNetwork
 from advgen.specs.base import ClassifierName, Count, DatasetName, Need, Shape, Spec, show_shape
 from advgen.specs.defences import PoolDefence

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.figures import common, findings
-from advgen.metrics.intervals import of_runs
+from advgen.metrics.intervals import average_runs
 from advgen.metrics.published import TEST_ERRORS, Value
 
 ROW, FOOT, VALUE = 8.0, 10.0, 10.0
@@ -37,7 +37,7 @@ def collect_errors(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure)
     for name in common.in_order(spec.classifiers, facts["classifier"]):
         rows = facts[facts["classifier"] == name]
         runs = rows[["error", "error_low", "error_high"]].to_numpy(float)
-        mean, low, high = (100 * one for one in of_runs(runs, share=True))
+        mean, low, high = (100 * one for one in average_runs(runs, share=True))
         net = spec.published_nets.get(name)
         published = TEST_ERRORS[net] if net else None
         found.append(ClassifierError(name, (mean, low, high), 100 * runs[:, 0], int(rows["n"].min()), published))

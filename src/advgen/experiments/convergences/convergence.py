@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from advgen.experiments.convergences.experiment import ConvergenceFigure
 from advgen.figures import common, findings
-from advgen.metrics.intervals import share_over_runs
+from advgen.metrics.intervals import rate_over_runs
 
 TALL, LEFT, FOOT = 40.0, 12.0, 10.0
 
@@ -64,7 +64,7 @@ def measure_accuracy_after(rows: pd.DataFrame, steps: ArrayLike) -> NDArray[np.f
     images = rows.groupby(["seed", "index"])
     last = images["fooled_step"].min().fillna(np.inf).where(images["right_clean"].min(), -np.inf)
     shares_RS = np.array([(one.to_numpy()[:, None] > steps).mean(0) for _, one in last.groupby(level=0)])
-    return np.array([share_over_runs(shares_R, rows["index"].nunique()) for shares_R in shares_RS.T])
+    return np.array([rate_over_runs(shares_R, rows["index"].nunique()) for shares_R in shares_RS.T])
 
 
 def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
 from advgen.figures import common, findings
 from advgen.io.tables import read_images
-from advgen.metrics.paths import ends_kept, halfway, third_class
+from advgen.metrics.paths import endpoints_keep_labels, is_third_class, midpoint_frames
 
 SMALLEST, LARGEST, BETWEEN, WORDS, ALPHAS = 8.0, 14.0, 4.0, 4.4, 3.6
 
@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
     full = common.inside(spec)
     table = tables["interpolation"]
     facts, images = common.frame(table), read_images(table)
-    facts["third"] = third_class(facts)
+    facts["third"] = is_third_class(facts)
     blocks = {name: common.first_seed(rows) for name, rows in facts.groupby("model")}
     frames = int(facts["frame"].max()) + 1
     pairs = min(spec.pairs, min(rows["pair"].nunique() for rows in blocks.values()))
@@ -67,9 +67,9 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 
 
 def _details(rows: pd.DataFrame) -> str:
-    middle = halfway(rows)
+    middle = midpoint_frames(rows)
     third, blend = middle["third"], common.percent(middle["third_blend"].mean())
-    kept = common.percent(ends_kept(rows).mean())
+    kept = common.percent(endpoints_keep_labels(rows).mean())
     words = f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}, in pixel blends {blend}"
     return f"{words}; both ends kept theirs in {kept}"
 
@@ -82,7 +82,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> 
 def third_classes(tables: Mapping[str, pa.Table], title: str) -> findings.Finding:
     """How many pairs of each model have a third class halfway."""
     paths = common.frame(tables["interpolation"])
-    middles = halfway(paths)
+    middles = midpoint_frames(paths)
     rows, parts = [], []
     for name, one in middles.groupby("model"):
         rate, n = common.share_over_images(one, one["third"], "pair"), one["pair"].nunique()
@@ -91,7 +91,7 @@ def third_classes(tables: Mapping[str, pa.Table], title: str) -> findings.Findin
             {"model": name, "n": n, "seeds": one["seed"].nunique(), **findings.columns_of("third_class", rate)}
             | {"third_class_blend": blend}
         )
-        kept = common.percent(ends_kept(paths[paths["model"] == name]).mean())
+        kept = common.percent(endpoints_keep_labels(paths[paths["model"] == name]).mean())
         parts.append(
             f"{findings.share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends "
             f"of the two images {common.percent(blend)})"
@@ -108,7 +108,7 @@ def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) ->
     """All pairs at once, frame by frame."""
     table = tables["interpolation"]
     facts, images = common.frame(table), read_images(table)
-    facts["third"] = third_class(facts)
+    facts["third"] = is_third_class(facts)
     models = sorted(set(facts["model"]))
     alphas = sorted(set(facts["alpha"]))
     strips: findings.Strips = {}

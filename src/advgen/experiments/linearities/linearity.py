@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.linearities.experiment import LinearityFigure
 from advgen.figures import common, findings
-from advgen.metrics.lines import LOGITS, straightness
+from advgen.metrics.lines import LOGITS, measure_linearity
 
 TALL, LEFT, FOOT, SHOWN = 36.0, 11.0, 10.0, 40
 
@@ -78,7 +78,7 @@ def _many(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
-    mean, low, high = common.mean_over_images(straightness(rows), "r_squared")
+    mean, low, high = common.mean_over_images(measure_linearity(rows), "r_squared")
     seeds = rows["seed"].nunique()
     words = f"R² of a straight line {mean:.2f} [{low:.2f}, {high:.2f}] "
     words += f"(95 % interval over {common.over_what(seeds > 1)}, {common.n_is([rows['index'].nunique()])}"
@@ -95,7 +95,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> findings.F
     facts = facts[facts["linearity"] == spec.linearity]
     rows, parts = [], []
     for name, one in facts.groupby("source"):
-        lines = straightness(one)
+        lines = measure_linearity(one)
         straight = common.mean_over_images(lines, "r_squared")
         n, seeds = one["index"].nunique(), one["seed"].nunique()
         row = {"source": name, "n": n, "seeds": seeds, **findings.columns_of("r_squared", straight)}

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from advgen import seeds
-from advgen.attacks.common import rounded
-from advgen.attacks.run import distances
+from advgen.attacks.common import quantize
+from advgen.attacks.run import measure_perturbations
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
@@ -33,7 +33,7 @@ def run(job: Job[Transfer]) -> None:
     if is_in_box(adversarial):
         control = control.clamp(0, 1)
     own = {name: table.column(name).to_numpy() for name in ("predicted_clean", "predicted")}
-    sizes = {name: size.numpy() for name, size in distances(adversarial, clean).items()}
+    sizes = {name: size.numpy() for name, size in measure_perturbations(adversarial, clean).items()}
     rows, answered = [], []
     for name, seed, path in zip(spec.targets, spec.seeds, job.inputs["targets"], strict=True):
         answered.append(predict_variants(load_model(path).to(job.device), clean, adversarial, control))
@@ -62,7 +62,7 @@ def predict_variants(
     model: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor, control: torch.Tensor
 ) -> dict[str, NDArray[Any]]:
     """What a target says of images (N, C, H, W): clean, adversarial and how surely, these as uint8, and a control."""
-    shown = {"predicted_clean": clean, "predicted": adversarial, "predicted_rounded": rounded(adversarial).clamp(0, 1)}
+    shown = {"predicted_clean": clean, "predicted": adversarial, "predicted_rounded": quantize(adversarial).clamp(0, 1)}
     shown["predicted_unaimed"] = control
     told = {column: predict(model, images) for column, images in shown.items()}
     answer = {column: predicted.numpy() for column, (predicted, _) in told.items()}

@@ -15,8 +15,8 @@ from matplotlib.patches import Rectangle
 from advgen.experiments.transfers.experiment import TransferMatrixFigure
 from advgen.figures import common, findings
 from advgen.io.tables import read_images
-from advgen.metrics.chance import at_chance
-from advgen.metrics.intervals import joined
+from advgen.metrics.chance import models_at_chance
+from advgen.metrics.intervals import combine_intervals
 
 SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
 
@@ -73,7 +73,9 @@ def exclude_chance_models(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame,
     rows = common.frame(tables["transfer"])
     answers = common.frame(tables["transferred"])
     of_targets = answers[["target", "target_seed", "index", "label", "predicted_clean"]]
-    chance = at_chance(of_targets.set_axis(["source", "source_seed", "index", "label", "predicted_clean"], axis=1))
+    chance = models_at_chance(
+        of_targets.set_axis(["source", "source_seed", "index", "label", "predicted_clean"], axis=1)
+    )
     pairs = [list(zip(rows[side], rows[f"{side}_seed"], strict=True)) for side in ("source", "target")]
     kept = rows[[source not in chance and target not in chance for source, target in zip(*pairs, strict=True)]]
     if kept.empty or not chance:
@@ -117,7 +119,7 @@ def measure_error(pairs: pd.DataFrame) -> tuple[float, float, float]:
     mean, low, high = (float(pairs[f"error{end}"].mean()) for end in ("", "_low", "_high"))
     own = (pairs["source_seed"] == pairs["target_seed"]).all() and (pairs["source"] == pairs["target"]).all()
     nets = [pairs.groupby(f"{net}_seed")["error"].mean() for net in (["target"] if own else ["source", "target"])]
-    return joined(mean, [one for one in nets if len(one) > 1], (mean - low, high - mean), share=True)
+    return combine_intervals(mean, [one for one in nets if len(one) > 1], (mean - low, high - mean), share=True)
 
 
 def summarise_pairs(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:

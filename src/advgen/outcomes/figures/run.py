@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 from advgen import registry
-from advgen.core.provenance import atomic, write_bytes
 from advgen.figures import findings
 from advgen.figures.common import darkened, save
+from advgen.files.provenance import atomic, write_bytes
 from advgen.io.jobs import Job
 from advgen.io.tables import read_tables
 from advgen.outcomes.figures.outcome import Draw
