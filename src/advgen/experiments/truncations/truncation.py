@@ -11,23 +11,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.truncations.experiment import TruncationFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import format_log_axis, label_line_ends
+from advgen.figures.findings import Finding, Row
+from advgen.figures.formatting import format_n, format_seeds, join_parts
+from advgen.figures.layout import GAP, Page, Panels, content_width, heading_height
+from advgen.figures.statistics import to_frame
+from advgen.figures.style import INK, series_colour, series_marker, with_style
 
 TALL, LEFT, FOOT, NAMES = 40.0, 12.0, 10.0, 17.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
     """Two panels per generator: precision and recall, and the Fréchet distance."""
-    full = common.inside(spec)
-    quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
+    full = content_width(spec)
+    quality = to_frame(tables["truncation"].drop_columns(["class_share"]))
     blocks = dict(list(quality.groupby("generator")))
     untruncated = whole(tables)
-    panels = common.Panels(2, full, 62.0, TALL, LEFT, FOOT, NAMES)
+    panels = Panels(2, full, 62.0, TALL, LEFT, FOOT, NAMES)
     details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
-    block = head + panels.height + common.GAP - 2
-    page = common.Page(full, len(blocks) * block - common.GAP + 2)
+    head = heading_height(full, *details)
+    block = head + panels.height + GAP - 2
+    page = Page(full, len(blocks) * block - GAP + 2)
     for number, (name, rows) in enumerate(blocks.items()):
         top = number * block
         page.heading(0, top, full, f"{name} with truncated z", details[number])
@@ -37,39 +42,39 @@ def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
         for k, column in enumerate(("precision", "recall")):
             _reference(axes, untruncated.loc[name, column], k)
         _decorate(axes, "share", rows)
-        common.name_ends(axes, ends, TALL)
+        label_line_ends(axes, ends, TALL)
         axes = panels.axes(page, top + head, 1, "Fréchet distance (log scale)")
         axes.set_yscale("log")
         rows = rows.assign(frechet_distance=rows["frechet_distance"].clip(lower=0.01))
         end = _line(axes, rows, "frechet_distance", 2)
-        axes.axhline(rows["frechet_distance_real"].mean(), color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
+        axes.axhline(rows["frechet_distance_real"].mean(), color=INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
         _reference(axes, untruncated.loc[name, "frechet_distance"], 2)
-        common.log_numbers(axes.yaxis, 6)
+        format_log_axis(axes.yaxis, 6)
         _decorate(axes, "Fréchet distance", rows)
-        common.name_ends(axes, [(end[0], "distance", end[2])], TALL)
+        label_line_ends(axes, [(end[0], "distance", end[2])], TALL)
     return page.figure
 
 
 def _line(axes: Axes, rows: pd.DataFrame, column: str, number: int) -> tuple[float, str, str]:
     """The mean over seeds, and faint lines of the seeds; where it ends."""
-    colour = common.colour(number)
+    colour = series_colour(number)
     if rows["seed"].nunique() > 1:
         for _, one in rows.groupby("seed"):
             one = one.sort_values("threshold")
             axes.plot(one["threshold"], one[column], color=colour, linewidth=0.6, alpha=0.5)
     mean = rows.groupby("threshold")[column].mean()
-    axes.plot(mean.index, mean, color=colour, marker=common.marker(number)[0], markersize=3.5)
+    axes.plot(mean.index, mean, color=colour, marker=series_marker(number), markersize=3.5)
     return float(mean.iloc[-1]), column, colour
 
 
 def _reference(axes: Axes, level: float, number: int) -> None:
     """A dashed line where all of z gives this."""
-    axes.axhline(level, color=common.colour(number), linewidth=0.9, linestyle=(0, (2.5, 1.5)), zorder=1.5)
+    axes.axhline(level, color=series_colour(number), linewidth=0.9, linestyle=(0, (2.5, 1.5)), zorder=1.5)
 
 
 def whole(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """Means over the seeds of what the generators make of all of z, by their names."""
-    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
+    quality = to_frame(tables["gan_quality"].drop_columns(["class_share"]))
     means = quality.groupby("gan")[["precision", "recall", "frechet_distance"]].mean()
     return means.assign(frechet_distance=means["frechet_distance"].clip(lower=0.01))
 
@@ -82,17 +87,17 @@ def _decorate(axes: Axes, label: str, rows: pd.DataFrame) -> None:
 
 def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
-    words = f"{common.n_is(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
+    words = f"{format_n(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
     words += "; dashes: all of z; longer ones: as many real images"
     return words + (
         f"; thick: mean of {seeds} seeds, thin: the seeds" if seeds > 1 else f"; seed {rows['seed'].iloc[0]}"
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Finding:
     """Precision, recall and Fréchet distance at the narrowest and the widest truncation."""
-    quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
-    rows: list[findings.Row] = []
+    quality = to_frame(tables["truncation"].drop_columns(["class_share"]))
+    rows: list[Row] = []
     parts = []
     for name, one in quality.groupby("generator"):
         measures = ["precision", "recall", "frechet_distance", "frechet_distance_real", "classes_both", "agreement"]
@@ -108,7 +113,7 @@ def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> findings.
         ends.append(f"{all_of_z['precision']:.2f} and {all_of_z['recall']:.2f} untruncated")
         parts.append(f"{name} {' against '.join(ends)}")
     sentence = (
-        f"Precision and recall where z is truncated: {findings.listed(parts)} ({common.n_is(quality['n'])} samples at "
-        f"each threshold, {findings.seeds(quality['seed'])})."
+        f"Precision and recall where z is truncated: {join_parts(parts)} ({format_n(quality['n'])} samples at "
+        f"each threshold, {format_seeds(quality['seed'])})."
     )
-    return findings.Finding("Truncation: fidelity against variety", sentence, rows)
+    return Finding("Truncation: fidelity against variety", sentence, rows)
