@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from advgen.attacks import lbfgs
 from advgen.attacks.carlini_wagner import carlini_wagner
-from advgen.attacks.common import Goal, aim
+from advgen.attacks.common import Goal, resolve_goal
 from advgen.core import live_values
 from advgen.cv import bibliography, inline
 from advgen.figures.layout import Page, Panels
@@ -267,7 +267,7 @@ def quasi_newton(images: int = 50) -> None:
 
             optimizer.step(closure)
             start = z.detach().clamp(0, 1)
-            reached = bool(goal.reached(model(start)))
+            reached = bool(goal.is_reached(model(start)))
             if reached:
                 size = min(size, float((start - x0).norm()))
             low, high = (c, high) if reached else (low, c)
@@ -276,7 +276,7 @@ def quasi_newton(images: int = 50) -> None:
 
     def theirs() -> list[float]:
         rows = zip(x.split(1), y.split(1), strict=True)
-        return [one(x0, aim(model, x0, y0, spec, seed=0, indices=[0])) for x0, y0 in rows]
+        return [one(x0, resolve_goal(model, x0, y0, spec, seed=0, indices=[0])) for x0, y0 in rows]
 
     seconds = best(ours, 3)
     start = time.perf_counter()

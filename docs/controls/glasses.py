@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from advgen.attacks.expectation import poses
-from advgen.attacks.spatial import turned
-from advgen.attacks.trivial import unaimed
+from advgen.attacks.controls import make_controls
+from advgen.attacks.expectation import sample_poses
+from advgen.attacks.spatial import warp
 from advgen.io.checkpoints import load_model
 from advgen.io.tables import read_images, read_table
 from advgen.metrics.intervals import bootstrap_mean
@@ -34,14 +34,14 @@ def main():
             images[attack] = torch.from_numpy(read_images(table, "adversarial").copy())
         x = torch.from_numpy(read_images(table, "image").copy())
         y, indices = torch.from_numpy(table["label"].to_numpy().copy()), table["index"].to_pylist()
-        frames = unaimed(x, images["glasses"], spec, seed=0, indices=indices)
+        frames = make_controls(x, images["glasses"], spec, seed=0, indices=indices)
         images |= {f"plain frame {number}": frame for number, frame in enumerate(frames, 1)}
-        pose_NS3 = poses(Expectation(samples=arguments.poses), 1, 1, "control", indices, x)[:, 0]
+        pose_NS3 = sample_poses(Expectation(samples=arguments.poses), 1, 1, "control", indices, x)[:, 0]
         with torch.no_grad():
-            right_NS = torch.stack([model(turned(x, pose)).argmax(1) == y for pose in pose_NS3.unbind(1)], 1)
+            right_NS = torch.stack([model(warp(x, pose)).argmax(1) == y for pose in pose_NS3.unbind(1)], 1)
             print(f"{net}: {100 * right_NS.double().mean():.1f} % right without glasses")
             for name, worn in images.items():
-                fooled_NS = torch.stack([model(turned(worn, pose)).argmax(1) != y for pose in pose_NS3.unbind(1)], 1)
+                fooled_NS = torch.stack([model(warp(worn, pose)).argmax(1) != y for pose in pose_NS3.unbind(1)], 1)
                 some_N = right_NS.any(1)
                 share_N = (fooled_NS & right_NS).sum(1)[some_N] / right_NS.sum(1)[some_N]
                 mean, low, high = (100 * one for one in bootstrap_mean(share_N, 0))

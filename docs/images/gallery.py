@@ -1,11 +1,10 @@
-"""Take the pictures of docs/gallery.md: `python docs/images/gallery.py RESULTS_OF_CONFIG RESULTS_OF_SMOKE`."""
+"""Take the pictures of docs/gallery.md: `python -m docs.images.gallery RESULTS_OF_CONFIG RESULTS_OF_SMOKE`."""
 
 import sys
 from pathlib import Path
 
 from PIL import Image
-
-from advgen.commands.reference import SHOWN, gallery
+from tools.reference import SHOWN, gallery
 
 for kind, (study, name, _) in gallery().items():
     results = Path(sys.argv[1 + SHOWN.index(study)])

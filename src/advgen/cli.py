@@ -18,8 +18,8 @@ from advgen.core import plugins
 from advgen.core.catalog import TASKS
 from advgen.core.code import edited
 from advgen.core.options import Parser, refuse
-from advgen.core.provenance import FULL
 from advgen.core.tasks import Task
+from advgen.files.provenance import FULL
 from advgen.io import cache, devices
 from advgen.io.benchmarks import measured
 from advgen.io.jobs import Job, sole_writer
@@ -43,7 +43,7 @@ TOOLS = {
     "check-plugin": "Check that attacks, masks, networks … of one's own keep the contract of their family.",
     "so-far": "Write the report of what there is, after a failure or in the middle of a run.",
     "trace": "Print where a file comes from, back to the raw data.",
-    "docs": "Write the pages that the code tells, such as config/README.md, docs/rules.md and docs/reference/.",
+    "docs": "Deprecated: run `python -m tools.docs` in a clone of the repository instead.",
 }
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 

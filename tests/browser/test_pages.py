@@ -22,11 +22,11 @@ from tests.unit.test_leaderboard import attack, study
 from advgen import registry
 from advgen.commands.leaderboard import entries_of
 from advgen.commands.leaderboard import page as ranked
-from advgen.core.provenance import Stamp
 from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.figures.findings import to_json_rows
 from advgen.figures.style import darken, save_figure
+from advgen.files.provenance import Stamp
 from advgen.report import page
 
 ROOT = Path(__file__).parents[2]

@@ -301,7 +301,7 @@ def test_every_loss_grows_towards_the_goal(model, x, y, loss, target):
     goal = Goal(y) if target is None else Goal(y, clean.scatter(1, y[:, None], -torch.inf).argmax(1))
     assert (goal.loss(loss, attacked) > goal.loss(loss, clean)).all()
     if (target, loss) != ("nearest", "dlr"):  # which lets a third class win
-        assert goal.reached(attacked).double().mean() > 0.9
+        assert goal.is_reached(attacked).double().mean() > 0.9
 
 
 def test_dlr_is_blind_to_the_scale_of_logits_and_needs_three_classes():
@@ -414,7 +414,7 @@ def test_jsma_changes_pairs_of_pixels_to_the_extreme(model, x, y):
     assert (x_adv[changed] == 1).all()
     clean, attacked = logits(model, x), logits(model, x_adv)
     goal = Goal(y, clean.scatter(1, y[:, None], -torch.inf).argmax(1))
-    done = goal.reached(clean)
+    done = goal.is_reached(clean)
     assert torch.equal(x_adv[done], x[done])
     assert (goal.margin(attacked) > goal.margin(clean))[~done].double().mean() > 0.9
     with pytest.raises(ValueError, match="jsma aims at a class"):

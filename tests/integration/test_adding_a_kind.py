@@ -103,8 +103,8 @@ def test_it_is_drawn_and_captioned_in_the_report(made: Project) -> None:
 
 
 def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
-    assert made.advgen("docs", "--check").returncode == 1
-    assert made.advgen("docs").returncode == 0
+    assert made.module("tools.docs", "--check").returncode == 1
+    assert made.module("tools.docs").returncode == 0
     for page, text in {
         "config/README.md": "## CorruptionsDefinition",
         "config/config.schema.json": '"severity"',

@@ -11,15 +11,15 @@ from tests.project import ROOT
 
 from advgen.cli import main
 from advgen.core.kinds import PlannedJob
-from advgen.core.provenance import Stamp
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io import cache, checkpoints, devices
 from advgen.io.jobs import Job
 from advgen.io.stamps import content
 from advgen.io.tables import arrow_table, write_table
 from advgen.specs.networks import FcNetwork
 from advgen.study.load import load_file
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 
 STUDY = str(ROOT / "tests/spine.yaml")
 DATA = Path("results/datasets/mnist/train.parquet")
@@ -43,7 +43,7 @@ def make(job: PlannedJob, versions: dict[str, str], device: str) -> list[str]:
     rows = {"model": "one", "seed": 0, "step": [1], "epoch": [0.1], "loss": [1.0], "accuracy": [None]}
     write_table(Path(job.outputs["history"]), arrow_table("training", rows), stamp)
     network = FcNetwork(kind="fc", image=(1, 2, 2), hidden=(2,), activation="relu")
-    model = fresh(checkpoints.build, "networks", network, 2, seed=0)
+    model = build_seeded(checkpoints.build, "networks", network, 2, seed=0)
     checkpoints.save_model(Path(job.outputs["model"]), model, stamp)
     return list(job.outputs.values())
 

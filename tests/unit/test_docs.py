@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tools.docs import TEMPLATE
+from tools.live_numbers import QUOTED, STUDY, in_order, with_numbers
 
-from advgen.commands.docs import TEMPLATE
-from advgen.commands.quoted import QUOTED, STUDY, in_order, with_numbers
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import Stamp
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
-from advgen.metrics.intervals import joined, wilson
+from advgen.metrics.intervals import combine_intervals, wilson
 from advgen.metrics.published import PUBLISHED, VALUES
 from advgen.study.load import load_file
 
@@ -143,7 +143,7 @@ def test_intervals_over_seeds_and_images_hold_new_ones(runs: int, of_runs: float
         shares_R = (random.random((runs, images)) < 1 / (1 + np.exp(-odds_RN))).mean(1)
         mean = float(shares_R.mean())
         low, high = wilson(round(mean * images), images)
-        _, low, high = joined(mean, [shares_R], (mean - low, high - mean), True)
+        _, low, high = combine_intervals(mean, [shares_R], (mean - low, high - mean), True)
         held += low <= truth <= high
     assert held / times >= 0.95
 
@@ -218,7 +218,7 @@ def test_pairs_of_nets_are_not_as_many_runs(page: Path) -> None:
     errors = [(0, 0, 0.0), (0, 1, 0.1), (1, 0, 0.2), (1, 1, 0.3)]
     transfers(page, errors)
     asked = "{{ difference('between', 'error', minus='clean_error', source='one') | +.3f }}"
-    mean, low, high = joined(-0.85, [[-0.95, -0.75], [-0.9, -0.8]], (0.0, 0.0))
+    mean, low, high = combine_intervals(-0.85, [[-0.95, -0.75], [-0.9, -0.8]], (0.0, 0.0))
     told = f"({mean:+.3f} [{low:+.3f}, {high:+.3f}]; 2 seeds)".replace("-", "−")
     assert with_numbers(asked, page) == f"not told apart {told}"
     transfers(page, errors, target="one")  # its own examples are not shown to it

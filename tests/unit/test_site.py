@@ -13,12 +13,12 @@ import jsonschema
 import pytest
 import yaml
 from tests.project import ROOT
+from tools.config_reference import schema
+from tools.reference import COLUMNS, commands_page, gallery, tables_page
 
 import advgen
 from advgen.cli import TOOLS
-from advgen.commands.reference import COLUMNS, commands_page, gallery, tables_page
 from advgen.core.catalog import FIGURES, TABLES, TASKS
-from advgen.study.reference import schema
 
 ASIDE = {"genindex.html", "search.html", "py-modindex.html"}
 

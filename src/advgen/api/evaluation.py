@@ -20,23 +20,23 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from advgen.api.inputs import Bounds, Model, PreparedInputs, check_attack_fits, prepare_inputs, validate_spec
-from advgen.attacks.run import differ
+from advgen.attacks.run import logits_differ
 from advgen.core.catalog import TABLES
 from advgen.core.code import code_digest
-from advgen.core.provenance import Stamp
 from advgen.experiments.attacks.accuracy_curves import draw as draw_curves
 from advgen.experiments.attacks.attack_gallery import draw as draw_gallery
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackGalleryFigure, Craft, RobustnessFigure
 from advgen.experiments.attacks.robustness import draw as draw_robustness
-from advgen.experiments.attacks.run import examples as attacked
+from advgen.experiments.attacks.run import craft_examples
 from advgen.experiments.attacks.summary import summarise
 from advgen.experiments.classifiers.experiment import Origin
 from advgen.figures.formatting import NORM_NAMES
+from advgen.files.provenance import Stamp
 from advgen.io.devices import device_name
 from advgen.io.jobs import Progress
 from advgen.io.tables import arrow_table, read_images, write_table
 from advgen.metrics import sanity
-from advgen.metrics.chance import insufficient
+from advgen.metrics.chance import why_insufficient
 from advgen.metrics.intervals import wilson
 from advgen.models.custom import Channels
 from advgen.models.predict import device_of, predict
@@ -118,7 +118,7 @@ class Evaluation:
 
     def _insufficient(self) -> str:
         labels = self.facts.select(["index", "label"]).to_pandas().drop_duplicates("index")["label"]
-        return insufficient(labels)
+        return why_insufficient(labels)
 
     def __repr__(self) -> str:
         """In ten lines at most: the verdict and its reason, accuracies, attacks, the checks and the worst of them."""
@@ -262,7 +262,7 @@ def evaluate(
             choice=seed,
         )
         told = Progress(f"evaluate, {name}", to=sys.stderr)
-        table = arrow_table("examples", attacked(what.model, what.images, what.labels, what.indices, task, told))
+        table = arrow_table("examples", craft_examples(what.model, what.images, what.labels, what.indices, task, told))
         checks += sanity.ball_and_box(table) + sanity.predictions_are_repeated(table, what.model)
         facts.append(table.drop_columns(["image", "adversarial"]))
         if spec.threat().norm == norm and (spec.threat().eps or 2) <= eps:
@@ -366,7 +366,7 @@ def _alone(what: PreparedInputs) -> sanity.Check:
     """An image gives the same logits by itself as among others: two large batches have nearly the same statistics."""
     few = min(ALONE, len(what.images))
     try:
-        other = int(differ(predict(what.model, what.images[:few], 1)[1], what.logits[:few]).sum())
+        other = int(logits_differ(predict(what.model, what.images[:few], 1)[1], what.logits[:few]).sum())
     except RuntimeError:  # norms over the batch have nothing to go by
         other = few
     told = {"check": "two passes give the same logits", "subject": "one image at a time", "kind": "check", "n": few}

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.attacks.run import logits_of, refuse
+from advgen.attacks.run import check_inputs, compute_clean_logits
 from advgen.data.custom import as_images, as_labels
 from advgen.models.custom import Channels, CustomModel, load_custom_model
-from advgen.models.predict import at_once, device_of
+from advgen.models.predict import device_of, scale_batch_size
 from advgen.specs.attacks import AttackSpec
 from advgen.specs.base import Spec, WrongValue
 from advgen.study.errors import allowed, explain
@@ -56,8 +56,10 @@ def prepare_inputs(
 ) -> PreparedInputs:
     """What was given, made ready; ValueError in one line if no attack can work on it."""
     net, x_NCHW, y_N = classifier(model, bounds, mean, std), pixels(images, bounds), torch.from_numpy(classes(labels))
-    refuse(net, x_NCHW, y_N, list(range(len(x_NCHW))))
-    return PreparedInputs(net, x_NCHW, y_N, _finite(logits_of(net, x_NCHW, y_N, at_once(250, device_of(net)))))
+    check_inputs(net, x_NCHW, y_N, list(range(len(x_NCHW))))
+    return PreparedInputs(
+        net, x_NCHW, y_N, _finite(compute_clean_logits(net, x_NCHW, y_N, scale_batch_size(250, device_of(net))))
+    )
 
 
 def classifier(model: Model, bounds: Bounds = (0, 1), mean: Channels = None, std: Channels = None) -> nn.Module:

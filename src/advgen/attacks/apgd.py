@@ -9,8 +9,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import Goal, aim, ascent, looks, norms, project, pure, where
-from advgen.attacks.expectation import at, averaged, poses
+from advgen.attacks.common import (
+    Goal,
+    input_gradient,
+    is_check_due,
+    l2_norms,
+    project,
+    pure,
+    resolve_goal,
+    where,
+)
+from advgen.attacks.expectation import average_logits, poses_at, sample_poses
 from advgen.attacks.pgd import Ball, random_start
 from advgen.specs.attacks import ApgdAttack
 
@@ -38,7 +47,7 @@ def apgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: ApgdAttack, *, see
     In L1 a step changes few pixels, those of the largest gradients, as many as the best change so far suggests, and
     there is no momentum [croce2021mind]; its larger balls at the beginning are left out.
     """
-    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     best_BCHW, loss_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], -math.inf)
     reached_B = torch.zeros_like(y_B, dtype=torch.bool)
     for number, towards in enumerate(_directions(model, x_BCHW, goal, spec)):
@@ -47,7 +56,7 @@ def apgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: ApgdAttack, *, see
             break
         x, rows = x_BCHW[left], [indices[row] for row in left.tolist()]
         start = random_start(x, spec.norm, spec.eps, seed, rows, number)
-        pose_BNS3 = poses(spec.expectation, spec.steps + 1, seed, f"poses {number}", rows, x)
+        pose_BNS3 = sample_poses(spec.expectation, spec.steps + 1, seed, f"poses {number}", rows, x)
         found, loss, reached = climb(model, start, x, goal.take(left), towards.take(left), spec, pose_BNS3)
         better = reached | (loss > loss_B[left])
         best_BCHW[left] = where(better, found, best_BCHW[left])
@@ -162,14 +171,14 @@ def climb(
     """The best images on the way up the loss `towards` from a start, their losses and whether they reach `goal`."""
     ball = Ball.around(x_BCHW, spec.eps)
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
-    logits = averaged(model, at(pose_BNS3, 0, left))
-    gradient_BCHW, logits_BK = ascent(logits, start_BCHW, partial(towards.loss, spec.loss))
-    found = gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.reached(logits_BK)
+    logits = average_logits(model, poses_at(pose_BNS3, 0, left))
+    gradient_BCHW, logits_BK = input_gradient(logits, start_BCHW, partial(towards.loss, spec.loss))
+    found = gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.is_reached(logits_BK)
     now = Ascent.begin(start_BCHW, *found, spec.threat().step_size)
     results = now.best_BCHW.clone(), now.best_loss_B.clone(), now.reached_B.clone()
     last, checks = 0, checkpoints(spec.steps, spec.norm)
     for number in range(1, spec.steps + 1):
-        if spec.early_stopping and looks(number, x_BCHW):
+        if spec.early_stopping and is_check_due(number, x_BCHW):
             stay = (~now.reached_B).nonzero().flatten()
             if len(stay) < len(left):
                 _note(results, left, now)
@@ -179,9 +188,9 @@ def climb(
                 return results
         moved_BCHW = step(now, ball, spec, inertia=INERTIA if number > 1 else 0)
         now.before_BCHW, now.x_adv_BCHW = now.x_adv_BCHW, moved_BCHW
-        logits = averaged(model, at(pose_BNS3, number, left))
-        gradient_BCHW, logits_BK = ascent(logits, moved_BCHW, partial(towards.loss, spec.loss))
-        now.arrive(gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.reached(logits_BK), spec.early_stopping)
+        logits = average_logits(model, poses_at(pose_BNS3, number, left))
+        gradient_BCHW, logits_BK = input_gradient(logits, moved_BCHW, partial(towards.loss, spec.loss))
+        now.arrive(gradient_BCHW, towards.loss(spec.loss, logits_BK), goal.is_reached(logits_BK), spec.early_stopping)
         if number in checks and spec.norm == "l1":
             now.check_l1(ball.x_BCHW, spec.eps)
         elif number in checks:
@@ -204,7 +213,7 @@ def step(now: Ascent, ball: Ball, spec: ApgdAttack, inertia: float) -> Tensor:
     if spec.norm == "linf":
         moved_BCHW = torch.addcmul(x_adv_BCHW, gradient_BCHW.sign(), now.size_B111)
     else:
-        scale_B111 = now.size_B111 / norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
+        scale_B111 = now.size_B111 / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
         moved_BCHW = torch.addcmul(x_adv_BCHW, gradient_BCHW, scale_B111)
     moved_BCHW = _inside(moved_BCHW, ball, spec)
     if not inertia:

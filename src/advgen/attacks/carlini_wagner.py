@@ -10,8 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, norms, pure, replace, where
-from advgen.models.graphs import captured, recorded
+from advgen.attacks.common import (
+    WORTHWHILE,
+    Goal,
+    input_gradient,
+    is_check_due,
+    l2_norms,
+    pure,
+    replace,
+    resolve_goal,
+    where,
+)
+from advgen.models.graphs import capture_step, uses_cuda_graphs
 from advgen.specs.attacks import CarliniWagnerAttack
 
 EPSILON = 1e-8  # Adam's
@@ -29,7 +39,7 @@ def carlini_wagner(
     small logits no small c can succeed.
     Images that have reached their goal already stay as they are, and so do those where no c succeeds.
     """
-    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     result_BCHW = x_BCHW.clone()
     left = (goal.margin(model(x_BCHW)) <= spec.confidence).nonzero().flatten()
     if len(left) == 0:
@@ -52,9 +62,9 @@ def carlini_wagner(
 
 def _balanced(model: nn.Module, x_BCHW: Tensor, goal: Goal) -> Tensor:
     """The c (B,) at which the margin's pull equals that of the squared change at the linearised boundary."""
-    gradient_BCHW, logits_BK = ascent(model, x_BCHW, goal.margin)
+    gradient_BCHW, logits_BK = input_gradient(model, x_BCHW, goal.margin)
     # the boundary is |margin| / |gradient| away, where the squared change pulls with twice that distance
-    return 2 * goal.margin(logits_BK).abs() / norms(gradient_BCHW).flatten().square().clamp_min(1e-30).to(x_BCHW)
+    return 2 * goal.margin(logits_BK).abs() / l2_norms(gradient_BCHW).flatten().square().clamp_min(1e-30).to(x_BCHW)
 
 
 def _search(
@@ -68,19 +78,19 @@ def _search(
     best_BCHW, size_B = x_BCHW.clone(), x_BCHW.new_full((len(x_BCHW),), math.inf)
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
     now, taken = Descent.begin(x_BCHW, goal, c_B), torch.zeros((), device=x_BCHW.device)
-    advance = captured(partial(_advance, model, now, taken, spec), x_BCHW.device)
+    advance = capture_step(partial(_advance, model, now, taken, spec), x_BCHW.device)
     for number in range(1, spec.steps + 1):
         advance()
         if not spec.early_stopping or number % max(spec.steps // 10, 1):
             continue
         now.look()
-        stay = now.going_B.nonzero().flatten() if looks(number, x_BCHW) else left
+        stay = now.going_B.nonzero().flatten() if is_check_due(number, x_BCHW) else left
         if len(stay) < WORTHWHILE * len(left):
             best_BCHW[left], size_B[left] = now.best_BCHW, now.size_B
             left, now = left[stay], now.take(stay)
             if len(left) == 0:
                 return best_BCHW, size_B
-            advance = captured(partial(_advance, model, now, taken, spec), x_BCHW.device)
+            advance = capture_step(partial(_advance, model, now, taken, spec), x_BCHW.device)
     best_BCHW[left], size_B[left] = now.best_BCHW, now.size_B
     return best_BCHW, size_B
 
@@ -160,7 +170,7 @@ def _advance(model: nn.Module, now: Descent, taken: Tensor, spec: CarliniWagnerA
         [],
         [taken],
         fused=True,
-        capturable=recorded(now.u_BCHW.device),
+        capturable=uses_cuda_graphs(now.u_BCHW.device),
         amsgrad=False,
         beta1=0.9,
         beta2=0.999,

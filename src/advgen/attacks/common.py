@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import registry, seeds
-from advgen.models.few_channels import faster
-from advgen.models.predict import evaluating
+from advgen.models.few_channels import accelerate_convolutions
+from advgen.models.predict import eval_mode
 from advgen.specs.attacks import AttackSpec, MinimumNormAttack, RegionAttack, TargetedAttack
 
 Attack = Callable[..., Tensor]
 Made = TypeVar("Made")
 Loss = Literal["cross_entropy", "normalized_cross_entropy", "margin", "dlr"]
-LOOK = 20
+CHECK_INTERVAL = 20
 """Iterations between two looks at a device that computes while the host goes on."""
 WORTHWHILE = 0.75
 """Share of rows at work under which the others are set aside, where that costs a copy of much."""
@@ -45,7 +45,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
     Parameters that need no gradient save the forward pass what only their gradients would use.
     """
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    with evaluating(model):
+    with eval_mode(model):
         try:
             for parameter, _ in wanted:
                 parameter.requires_grad_(False)
@@ -64,17 +64,17 @@ def pure(attack: Callable[..., Made]) -> Callable[..., Made]:
     @wraps(attack)
     def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, **keys: Any) -> Made:
         with frozen(model), torch.no_grad():
-            fast = faster(model)
+            fast = accelerate_convolutions(model)
             made = attack(fast, x_BCHW, y_B, spec, **keys)
             if not (isinstance(spec, MinimumNormAttack) and spec.rounded):
                 return made
-            goal = aim(fast, x_BCHW, y_B, spec, **keys)
+            goal = resolve_goal(fast, x_BCHW, y_B, spec, **keys)
             return cast(Made, _fooling_rounded(fast, x_BCHW, cast(Tensor, made), goal))
 
     return run
 
 
-def rounded(x_BCHW: Tensor) -> Tensor:
+def quantize(x_BCHW: Tensor) -> Tensor:
     """Images as they are after they were saved with 256 grey levels."""
     return (255 * x_BCHW).round() / 255
 
@@ -92,18 +92,18 @@ def _fooling_rounded(model: nn.Module, x_BCHW: Tensor, x_adv_BCHW: Tensor, goal:
         if len(left) == 0:
             break
         x = x_BCHW[left]
-        tried = rounded((x + LONGER**number * (x_adv_BCHW[left] - x)).clamp(0, 1))
-        first = goal.take(left).reached(model(tried)) & ~found_B[left]
+        tried = quantize((x + LONGER**number * (x_adv_BCHW[left] - x)).clamp(0, 1))
+        first = goal.take(left).is_reached(model(tried)) & ~found_B[left]
         result_BCHW[left] = where(first, tried, result_BCHW[left])
         found_B[left] |= first
-        if looks(number, x):
+        if is_check_due(number, x):
             left = left[~found_B[left]]
     return result_BCHW
 
 
-def looks(iteration: int, like: Tensor) -> bool:
+def is_check_due(iteration: int, like: Tensor) -> bool:
     """Whether to look now, `iteration` iterations after the start, which examples are done."""
-    return like.device.type == "cpu" or (iteration > 0 and iteration % LOOK == 0)
+    return like.device.type == "cpu" or (iteration > 0 and iteration % CHECK_INTERVAL == 0)
 
 
 def where(condition_B: Tensor, yes_BCHW: Tensor, no_BCHW: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class Goal(NamedTuple):
         """The goal of some rows (positions or a mask)."""
         return Goal(self.label_B[rows], None if self.target_B is None else self.target_B[rows])
 
-    def reached(self, logits_BK: Tensor) -> Tensor:
+    def is_reached(self, logits_BK: Tensor) -> Tensor:
         """Whether each example's predicted label is as wanted, (B,)."""
         predicted_B = logits_BK.argmax(1)
         return predicted_B != self.label_B if self.target_B is None else predicted_B == self.target_B
@@ -190,7 +190,9 @@ class Goal(NamedTuple):
         return (of_target_B - of_label_B) / spread_B.clamp_min(1e-12)
 
 
-def aim(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: AttackSpec, *, seed: int, indices: list[int]) -> Goal:
+def resolve_goal(
+    model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: AttackSpec, *, seed: int, indices: list[int]
+) -> Goal:
     """The goal that `spec` states, its targets resolved; a random target depends on seed and index alone."""
     target = spec.target if isinstance(spec, TargetedAttack) else None
     if target is None:
@@ -208,7 +210,7 @@ def aim(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: AttackSpec, *, seed
     return Goal(y_B, torch.full_like(y_B, target))
 
 
-def ascent(
+def input_gradient(
     model: Callable[[Tensor], Tensor], x_BCHW: Tensor, loss: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Gradient of each example's `loss` (logits (B, K) to (B,)) at its pixels, and the logits; the model is frozen.
@@ -222,12 +224,12 @@ def ascent(
     return gradient_BCHW, logits_BK.detach()
 
 
-def norms(delta_BCHW: Tensor) -> Tensor:
+def l2_norms(delta_BCHW: Tensor) -> Tensor:
     """L2 norm of each example, (B, 1, 1, 1), in float64: a float32 sum over many pixels could miss the ball's edge."""
     return torch.linalg.vector_norm(delta_BCHW, dim=(1, 2, 3), keepdim=True, dtype=torch.float64)
 
 
-def lengths(delta_BCHW: Tensor, norm: str) -> Tensor:
+def measure_norm(delta_BCHW: Tensor, norm: str) -> Tensor:
     """The norm of each change, (B,); in L0 the number of pixels that change in any channel."""
     if norm == "l0":
         return (delta_BCHW != 0).any(1).flatten(1).sum(1).to(delta_BCHW.dtype)
@@ -235,7 +237,7 @@ def lengths(delta_BCHW: Tensor, norm: str) -> Tensor:
         return delta_BCHW.abs().amax((1, 2, 3))
     if norm == "l1":
         return delta_BCHW.abs().sum((1, 2, 3))
-    return norms(delta_BCHW).flatten().to(delta_BCHW.dtype)
+    return l2_norms(delta_BCHW).flatten().to(delta_BCHW.dtype)
 
 
 def project(x_adv_BCHW: Tensor, x_BCHW: Tensor, norm: str, eps: float) -> Tensor:
@@ -248,15 +250,15 @@ def project(x_adv_BCHW: Tensor, x_BCHW: Tensor, norm: str, eps: float) -> Tensor
     elif norm == "l1":
         delta_BCHW = x_adv_BCHW - x_BCHW
         room_BCHW = torch.where(delta_BCHW > 0, 1 - x_BCHW, x_BCHW)
-        x_adv_BCHW = x_BCHW + shrink_l1(delta_BCHW, room_BCHW, torch.full_like(x_BCHW[:, 0, 0, 0], eps))
+        x_adv_BCHW = x_BCHW + project_l1(delta_BCHW, room_BCHW, torch.full_like(x_BCHW[:, 0, 0, 0], eps))
     else:
         delta_BCHW = x_adv_BCHW - x_BCHW
-        shrink = (eps / norms(delta_BCHW).clamp_min(1e-30)).clamp_max(1)
+        shrink = (eps / l2_norms(delta_BCHW).clamp_min(1e-30)).clamp_max(1)
         x_adv_BCHW = x_BCHW + delta_BCHW * shrink.to(delta_BCHW.dtype)
     return x_adv_BCHW.clamp(0, 1)
 
 
-def shrink_l1(delta_BCHW: Tensor, room_BCHW: Tensor, eps_B: Tensor) -> Tensor:
+def project_l1(delta_BCHW: Tensor, room_BCHW: Tensor, eps_B: Tensor) -> Tensor:
     """The nearest change with an L1 norm up to `eps_B` and no pixel over its room, exactly [croce2021mind].
 
     The same is taken from every pixel's size, and what is left is cut to its room. The norm is linear in what is taken
@@ -276,7 +278,7 @@ def shrink_l1(delta_BCHW: Tensor, room_BCHW: Tensor, eps_B: Tensor) -> Tensor:
     return delta_BCHW.sign() * kept_BP.to(delta_BCHW.dtype).view_as(delta_BCHW)
 
 
-def changeable(spec: RegionAttack, x_BCHW: Tensor, seed: int, indices: list[int]) -> Tensor:
+def region_mask(spec: RegionAttack, x_BCHW: Tensor, seed: int, indices: list[int]) -> Tensor:
     """Which pixels of each image lie in the attack's region, (B, 1, H, W) as bool."""
     channels, height, width = x_BCHW.shape[1:]
     mask = registry.resolve(spec.region)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import looks, pure, where
+from advgen.attacks.common import is_check_due, pure, where
 from advgen.specs.attacks import DeepFoolAttack
 
 REACH = 3.0
@@ -33,7 +33,7 @@ def deepfool(
     towards = _towards_near if x_BCHW.device.type == "cpu" else _towards_all
     for number in range(1, spec.steps + 1):
         right_B, step_BCHW, norm_BK = towards(model, result_BCHW[left], y_B[left], norm_BK)
-        if number < spec.steps and looks(number, x_BCHW):
+        if number < spec.steps and is_check_due(number, x_BCHW):
             stay = right_B.nonzero().flatten()
             left, norm_BK, step_BCHW, right_B = (one[stay] for one in (left, norm_BK, step_BCHW, right_B))
             if len(left) == 0:

@@ -39,7 +39,7 @@ def ensemble(
     """
     goal, result_BCHW = Goal(y_B), x_BCHW.clone()
     logits_BK = model(x_BCHW)
-    reached_B, lead_B = goal.reached(logits_BK), goal.margin(logits_BK)
+    reached_B, lead_B = goal.is_reached(logits_BK), goal.margin(logits_BK)
     quick, close_B = spec.effort == "quick", CLOSE * lead_B
     member_B = torch.full_like(y_B, -1)
     for number, member in enumerate(spec.members(logits_BK.shape[1]).values()):
@@ -56,7 +56,7 @@ def ensemble(
             tried = MEMBERS[type(member)](model, x, y_B[left], member, seed=seed, indices=rows)
         tried = project(tried, x, spec.norm, spec.eps)  # the smallest change may be too large
         logits = model(tried)
-        reached, lead = towards.reached(logits), towards.margin(logits)
+        reached, lead = towards.is_reached(logits), towards.margin(logits)
         better = reached | (lead > lead_B[left])
         result_BCHW[left] = where(better, tried, result_BCHW[left])
         lead_B[left], reached_B[left] = torch.where(better, lead, lead_B[left]), reached

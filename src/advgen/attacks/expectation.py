@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from advgen import seeds
-from advgen.attacks.spatial import turned
+from advgen.attacks.spatial import warp
 from advgen.specs.attacks import Expectation
 
 Logits = Callable[[Tensor], Tensor]
 
 
-def poses(
+def sample_poses(
     spec: Expectation | None, steps: int, seed: int, label: str, indices: list[int], like_BCHW: Tensor
 ) -> Tensor | None:
     """Random degrees and pixels to the right and down, (B, steps, samples, 3), uniform within the limits."""
@@ -25,12 +25,12 @@ def poses(
     return (limit_3 * draws_BNS3).to(like_BCHW, non_blocking=True)
 
 
-def at(pose_BNS3: Tensor | None, step: int, rows: Tensor) -> Tensor | None:
+def poses_at(pose_BNS3: Tensor | None, step: int, rows: Tensor) -> Tensor | None:
     """The poses of a step, for some rows."""
     return None if pose_BNS3 is None else pose_BNS3[rows, step]
 
 
-def averaged(model: Logits, pose_BS3: Tensor | None) -> Logits:
+def average_logits(model: Logits, pose_BS3: Tensor | None) -> Logits:
     """The mean of a model's logits over poses of each image [athalye2018synthesizing]; without poses, the model.
 
     The paper averages the logarithms of probabilities, whose differences between classes are those of the logits. A
@@ -40,6 +40,6 @@ def averaged(model: Logits, pose_BS3: Tensor | None) -> Logits:
         return model
 
     def mean(x_BCHW: Tensor) -> Tensor:
-        return torch.stack([model(turned(x_BCHW, pose_B3)) for pose_B3 in pose_BS3.unbind(1)]).mean(0)
+        return torch.stack([model(warp(x_BCHW, pose_B3)) for pose_B3 in pose_BS3.unbind(1)]).mean(0)
 
     return mean

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import Goal, ascent, lengths, looks, pure, where
+from advgen.attacks.common import Goal, input_gradient, is_check_due, measure_norm, pure, where
 from advgen.specs.attacks import FabAttack
 
 OVERSHOOT = 1.05
@@ -30,7 +30,7 @@ def fab(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: FabAttack, *, seed:
     """
     best_BCHW, smallest_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], math.inf)
     logits_BK = model(x_BCHW)
-    right_B = ~Goal(y_B).reached(logits_BK)
+    right_B = ~Goal(y_B).is_reached(logits_BK)
     rival_BT = logits_BK.scatter(1, y_B[:, None], -math.inf).topk(min(spec.targets, logits_BK.shape[1] - 1)).indices
     for rival_B in rival_BT.T:
         rows = (right_B & (smallest_B > spec.within)).nonzero().flatten()
@@ -49,13 +49,13 @@ def _walk(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, rival_B: Tensor, spec: 
     left, x, x_adv, best, smallest = torch.arange(len(x_BCHW), device=y_B.device), x_BCHW, x_BCHW, x_BCHW, result_B
     y, rival = y_B[:, None], rival_B[:, None]
     for number in range(spec.steps + 1):
-        gradient, logits = ascent(model, x_adv, lambda z: (z.gather(1, rival) - z.gather(1, y)).squeeze(1))  # noqa: B023
-        size, reached = lengths(x_adv - x, spec.norm), Goal(y[:, 0]).reached(logits)
+        gradient, logits = input_gradient(model, x_adv, lambda z: (z.gather(1, rival) - z.gather(1, y)).squeeze(1))  # noqa: B023
+        size, reached = measure_norm(x_adv - x, spec.norm), Goal(y[:, 0]).is_reached(logits)
         better = reached & (size < smallest) & (smallest > spec.within)
         best, smallest = where(better, x_adv, best), torch.where(better, size, smallest)
         if number == spec.steps:
             break
-        if looks(number, x):
+        if is_check_due(number, x):
             stay = (smallest > spec.within).nonzero().flatten()
             if len(stay) < len(left):
                 result_BCHW[left], result_B[left] = best, smallest
@@ -68,7 +68,7 @@ def _walk(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, rival_B: Tensor, spec: 
         here = to_plane(x_adv, gradient, lead, spec.norm)
         moved = (gradient * (x_adv - x)).flatten(1).sum(1)
         there = to_plane(x, gradient, lead + moved, spec.norm)
-        a, b = lengths(here, spec.norm).clamp_min(1e-8), lengths(there, spec.norm).clamp_min(1e-8)
+        a, b = measure_norm(here, spec.norm).clamp_min(1e-8), measure_norm(there, spec.norm).clamp_min(1e-8)
         weight = (a / (a + b)).clamp_max(TOWARDS_IMAGE)[:, None, None, None]
         onward = (1 - weight) * (x_adv + OVERSHOOT * here) + weight * (x + OVERSHOOT * there)
         x_adv = where(reached, x + BACK * (x_adv - x), onward).clamp(0, 1)

@@ -7,7 +7,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import aim, ascent, lengths, looks, norms, pure, shrink_l1, where
+from advgen.attacks.common import (
+    input_gradient,
+    is_check_due,
+    l2_norms,
+    measure_norm,
+    project_l1,
+    pure,
+    resolve_goal,
+    where,
+)
 from advgen.specs.attacks import FmnAttack
 
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": math.inf}
@@ -22,7 +31,7 @@ def fmn(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: FmnAttack, *, seed:
     while it does not. Steps and changes of the ball get smaller all the time. Images without a success stay as they
     are, and so do those that have reached their goal already.
     """
-    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     result_BCHW = x_BCHW.clone()
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
     x, x_adv, best = x_BCHW, x_BCHW, x_BCHW
@@ -31,12 +40,12 @@ def fmn(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: FmnAttack, *, seed:
     for number in range(spec.steps):
         rate = (1 + math.cos(math.pi * number / spec.steps)) / 2
         size, share = spec.step_size * (0.01 + 0.99 * rate), 0.001 + (spec.shrink - 0.001) * rate
-        gradient, logits = ascent(model, x_adv, goal.margin)
-        margin, reached = goal.margin(logits), goal.reached(logits)
-        length = lengths(x_adv - x, spec.norm)
+        gradient, logits = input_gradient(model, x_adv, goal.margin)
+        margin, reached = goal.margin(logits), goal.is_reached(logits)
+        length = measure_norm(x_adv - x, spec.norm)
         better = reached & (length < smallest) & (smallest > spec.within)
         best, smallest = where(better, x_adv, best), torch.where(better, length, smallest)
-        if looks(number, x):
+        if is_check_due(number, x):
             stay = (smallest > spec.within).nonzero().flatten()
             if len(stay) < len(left):
                 result_BCHW[left] = best
@@ -46,7 +55,7 @@ def fmn(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: FmnAttack, *, seed:
             if len(left) == 0:
                 break
         radius = _radius(radius, share, margin, gradient, reached, length, smallest, spec.norm)
-        scale = size / norms(gradient).clamp_min(1e-30).to(x.dtype)
+        scale = size / l2_norms(gradient).clamp_min(1e-30).to(x.dtype)
         delta = torch.addcmul(x_adv - x, gradient, scale)
         x_adv = (x + into_ball(delta, x, radius, spec.norm)).clamp_(0, 1)
     result_BCHW[left] = best
@@ -85,9 +94,9 @@ def into_ball(delta_BCHW: Tensor, x_BCHW: Tensor, radius_B: Tensor, norm: str) -
     if norm == "linf":
         return torch.clamp(delta_BCHW, -radius_B111, radius_B111)
     if norm == "l2":
-        return delta_BCHW * (radius_B111 / norms(delta_BCHW).clamp_min(1e-30).to(delta_BCHW.dtype)).clamp_max(1)
+        return delta_BCHW * (radius_B111 / l2_norms(delta_BCHW).clamp_min(1e-30).to(delta_BCHW.dtype)).clamp_max(1)
     if norm == "l1":
-        return shrink_l1(delta_BCHW, torch.where(delta_BCHW > 0, 1 - x_BCHW, x_BCHW), radius_B)
+        return project_l1(delta_BCHW, torch.where(delta_BCHW > 0, 1 - x_BCHW, x_BCHW), radius_B)
     magnitude_BP = delta_BCHW.norm(dim=1).flatten(1)
     rank_BP = magnitude_BP.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     kept_BP = rank_BP < radius_B[:, None]

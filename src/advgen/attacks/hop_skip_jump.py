@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import TRIES, Goal, lengths, looks, norms, pure, where
+from advgen.attacks.common import TRIES, Goal, is_check_due, l2_norms, measure_norm, pure, where
 from advgen.specs.attacks import HopSkipJumpAttack
 
 ROWS = 1000
@@ -45,7 +45,7 @@ def hop_skip_jump(
         needed = draws + (number > 0) + bisections
         if least + needed > queries:
             break
-        if looks(number, x_BCHW):
+        if is_check_due(number, x_BCHW):
             left = left[walks_B[left] & (used_B[left] + needed <= queries)]
             rows = [indices[row] for row in left.tolist()]
         if len(left) == 0:
@@ -53,14 +53,14 @@ def hop_skip_jump(
         x, here, towards, used = x_BCHW[left], here_BCHW[left], goal.take(left), used_B[left]
         going = walks_B[left] & (used + needed <= queries)
         if number:
-            far = lengths(here - x, spec.norm)
+            far = measure_norm(here - x, spec.norm)
             radius = torch.full_like(far, FIRST_RADIUS) if number == 1 else far / pixels
             normal = _normal(model, here, towards, radius, draws, spec.norm, seed, number, rows)
             used = used + draws
             size = far / math.sqrt(number)
             here, used = _step(model, here, normal, size, towards, used, going, queries - bisections)
         here = _to_boundary(model, x, here, towards, spec.norm, bisections)
-        length = lengths(here - x, spec.norm)
+        length = measure_norm(here - x, spec.norm)
         better = going & (length < smallest_B[left])
         best_BCHW[left] = where(better, here, best_BCHW[left])
         smallest_B[left] = torch.where(better, length, smallest_B[left])
@@ -75,11 +75,11 @@ def _start(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Wrong noise for each image, whether it has some and needs it (B,), and how many labels it has asked for (B,)."""
     start_BCHW, shape = x_BCHW.clone(), x_BCHW.shape[1:]
-    right_B = ~goal.reached(model(x_BCHW))
+    right_B = ~goal.is_reached(model(x_BCHW))
     found_B, used_B = torch.zeros_like(right_B), torch.ones_like(goal.label_B)
     left, rows = torch.arange(len(x_BCHW), device=x_BCHW.device), indices
     for number in range(min(STARTS, queries - 1)):
-        if looks(number, x_BCHW):
+        if is_check_due(number, x_BCHW):
             left = left[right_B[left] & ~found_B[left]]
             rows = [indices[row] for row in left.tolist()]
         if len(left) == 0:
@@ -88,7 +88,7 @@ def _start(
         low, high = draw[:, :1].minimum(draw[:, 1:2]), draw[:, :1].maximum(draw[:, 1:2])
         noise = _coarse((low + (high - low) * draw[:, 2:]).view(-1, *shape), 2 ** (number % 4))
         asks = right_B[left] & ~found_B[left]
-        wrong = asks & goal.take(left).reached(model(noise))
+        wrong = asks & goal.take(left).is_reached(model(noise))
         start_BCHW[left] = where(wrong, noise, start_BCHW[left])
         found_B[left], used_B[left] = found_B[left] | wrong, used_B[left] + asks
     return start_BCHW, found_B, used_B
@@ -119,17 +119,17 @@ def _normal(
         here, radius = here_BCHW[rows][:, None], radius_B[rows][:, None, None, None, None]
         noise = draw(seed, f"points {number}", names, draws, *here_BCHW.shape[1:]).to(here_BCHW, non_blocking=True)
         noise = (noise if norm == "l2" else 2 * noise - 1).flatten(0, 1)
-        noise = (noise / norms(noise).to(noise.dtype)).unflatten(0, (len(names), draws))
+        noise = (noise / l2_norms(noise).to(noise.dtype)).unflatten(0, (len(names), draws))
         points = (here + radius * noise).clamp(0, 1)
         several = Goal(goal.label_B[rows].repeat_interleave(draws))
-        sign = 2 * several.reached(model(points.flatten(0, 1))).view(len(names), draws).to(noise.dtype) - 1
+        sign = 2 * several.is_reached(model(points.flatten(0, 1))).view(len(names), draws).to(noise.dtype) - 1
         mean = sign.mean(1, keepdim=True)
         weight = torch.where(mean.abs() == 1, sign, sign - mean)  # which lowers the estimate's variance
         parts.append((weight[:, :, None, None, None] * (points - here) / radius).mean(1))
     normal_BCHW = torch.cat(parts)
     if norm == "linf":
         return normal_BCHW.sign()
-    return normal_BCHW / norms(normal_BCHW).clamp_min(1e-30).to(normal_BCHW.dtype)
+    return normal_BCHW / l2_norms(normal_BCHW).clamp_min(1e-30).to(normal_BCHW.dtype)
 
 
 def _split(indices: list[int], size: int) -> list[list[int]]:
@@ -150,14 +150,14 @@ def _step(
     moved_BCHW, left, done_B = here_BCHW.clone(), torch.arange(len(size_B), device=size_B.device), ~going_B
     used_B = used_B.clone()
     for number in range(HALVINGS):
-        if looks(number, here_BCHW):
+        if is_check_due(number, here_BCHW):
             left = left[~done_B[left] & (used_B[left] < queries)]
             if len(left) == 0:
                 break
         size = size_B[left, None, None, None] / 2**number
         tried = (here_BCHW[left] + size * normal_BCHW[left]).clamp(0, 1)
         asks = ~done_B[left] & (used_B[left] < queries)
-        wrong = asks & goal.take(left).reached(model(tried))
+        wrong = asks & goal.take(left).is_reached(model(tried))
         moved_BCHW[left] = where(wrong, tried, moved_BCHW[left])
         done_B[left], used_B[left] = done_B[left] | wrong, used_B[left] + asks
     return moved_BCHW, used_B
@@ -169,12 +169,12 @@ def _to_boundary(
     """The wrong image nearest to the right one between the two: on a line, or in L∞ with all changes cut alike."""
     delta_BCHW, found_BCHW = wrong_BCHW - x_BCHW, wrong_BCHW
     low_B111 = torch.zeros_like(x_BCHW[:, :1, :1, :1])
-    high_B111 = torch.ones_like(low_B111) if norm == "l2" else lengths(delta_BCHW, norm)[:, None, None, None]
+    high_B111 = torch.ones_like(low_B111) if norm == "l2" else measure_norm(delta_BCHW, norm)[:, None, None, None]
     for _ in range(bisections):
         middle_B111 = (low_B111 + high_B111) / 2
         cut_BCHW = delta_BCHW * middle_B111 if norm == "l2" else delta_BCHW.clamp(-middle_B111, middle_B111)
         tried_BCHW = (x_BCHW + cut_BCHW).clamp(0, 1)
-        reached_B = goal.reached(model(tried_BCHW))
+        reached_B = goal.is_reached(model(tried_BCHW))
         found_BCHW = where(reached_B, tried_BCHW, found_BCHW)
         low_B111 = where(reached_B, low_B111, middle_B111)
         high_B111 = where(reached_B, middle_B111, high_B111)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import aim, looks, pure
+from advgen.attacks.common import is_check_due, pure, resolve_goal
 from advgen.specs.attacks import JsmaAttack
 
 PAIRS = 20_000_000
@@ -20,7 +20,7 @@ def jsma(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: JsmaAttack, *, see
     product of the two. An image is done when it reaches its target, when `spec.share` of its values have changed, or
     when no pair is salient. Values that have reached 1 are no longer tried.
     """
-    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     if goal.target_B is None:
         raise ValueError("jsma aims at a class; set target to a number, random or nearest")
     x_BP = x_BCHW.flatten(1).clone()
@@ -33,8 +33,8 @@ def jsma(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: JsmaAttack, *, see
         logits, up, down = _saliency(model, x_BP[left].view(-1, *x_BCHW.shape[1:]), goal.target_B[left])
         open_ = (x_BP[left] < 1) & (changed_BP[left].sum(1) + 2 <= most)[:, None]
         pair, salient = _best_pairs(up, down, open_)
-        going = salient & ~goal.take(left).reached(logits)
-        if looks(number, x_BP):
+        going = salient & ~goal.take(left).is_reached(logits)
+        if is_check_due(number, x_BP):
             stay = going.nonzero().flatten()
             left, pair, going = left[stay], pair[stay], going[stay]
         for pixel in pair.unbind(1):

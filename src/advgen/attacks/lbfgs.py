@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import WORTHWHILE, Goal, aim, ascent, looks, pure, replace
+from advgen.attacks.common import WORTHWHILE, Goal, input_gradient, is_check_due, pure, replace, resolve_goal
 from advgen.specs.attacks import LbfgsAttack
 
 FIRST_C = 0.1
@@ -30,10 +30,10 @@ def lbfgs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: LbfgsAttack, *, s
     without targets, of all labels but the true one taken together. Images that have reached their goal already stay
     as they are, and so do those where no c succeeds.
     """
-    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     shape = x_BCHW.shape[1:]
     result_BCHW = x_BCHW.clone()
-    left = (~goal.reached(model(x_BCHW))).nonzero().flatten()
+    left = (~goal.is_reached(model(x_BCHW))).nonzero().flatten()
     if len(left) == 0:
         return result_BCHW
     x_BP, goal = x_BCHW[left].flatten(1), goal.take(left)
@@ -82,9 +82,9 @@ class Objective:
             losses.append(_loss(goal, logits_BK))
             return losses[0]
 
-        gradient_BCHW, logits_BK = ascent(self.model, z_BP.view(-1, *self.shape), loss)
+        gradient_BCHW, logits_BK = input_gradient(self.model, z_BP.view(-1, *self.shape), loss)
         r_BP = z_BP - x_BP
-        size_B, reached_B = torch.linalg.vector_norm(r_BP, dim=1).square(), goal.reached(logits_BK)
+        size_B, reached_B = torch.linalg.vector_norm(r_BP, dim=1).square(), goal.is_reached(logits_BK)
         better_B = reached_B & (size_B < best.size_B)
         replace(best.x_BP, better_B, z_BP)
         replace(best.size_B, better_B, size_B)
@@ -136,7 +136,7 @@ def _minimise(
         free_BP = (z_BP - gradient_BP).clamp_(0, 1).ne_(z_BP)
         descent_BP = torch.mul(gradient_BP, free_BP, out=inverse.vector_BP)
         going_B = descent_BP.abs().amax(1) >= TOLERANCE
-        stay = going_B.nonzero().flatten() if looks(number, z_BP) else rows_B
+        stay = going_B.nonzero().flatten() if is_check_due(number, z_BP) else rows_B
         if len(stay) / len(rows_B) < WORTHWHILE:
             minimiser_BP[rows_B], success_B[rows_B] = z_BP, reached_B
             state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, looks, pure, where
+from advgen.attacks.common import Goal, is_check_due, pure, where
 from advgen.specs.attacks import OnePixelAttack
 
 ROWS = 1000
@@ -55,7 +55,7 @@ def _evolve(
     margin_BN = _margins(model, x_BCHW, y_B, *changed(agent_BNA))
     left, rows = torch.arange(len(y_B), device=y_B.device), indices
     for generation in range(spec.generations):
-        if looks(generation, x_BCHW):
+        if is_check_due(generation, x_BCHW):
             left = left[margin_BN[left].amax(1) <= 0]
             rows = [indices[row] for row in left.tolist()]
             if not rows:
@@ -88,7 +88,7 @@ def _exhaust(
     best_BCHW, best_B = x_BCHW.clone(), torch.full_like(x_BCHW[:, 0, 0, 0], -torch.inf)
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
     for number, start in enumerate(range(0, len(place_N), TRIED)):
-        if looks(number, x_BCHW):
+        if is_check_due(number, x_BCHW):
             left = left[best_B[left] <= 0]
             if len(left) == 0:
                 break

@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import aim, ascent, changeable, looks, pure, where
-from advgen.attacks.expectation import at, averaged, poses
-from advgen.models.graphs import captured
+from advgen.attacks.common import input_gradient, is_check_due, pure, region_mask, resolve_goal, where
+from advgen.attacks.expectation import average_logits, poses_at, sample_poses
+from advgen.models.graphs import capture_step
 from advgen.specs.attacks import RegionAttack
 
 
@@ -23,24 +23,26 @@ def region(
     follows the gradient with momentum and also asks for smooth, printable colours. Averaged over transformations, an
     image is worked on to the last step.
     """
-    goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
-    inside_B1HW = changeable(spec, x_BCHW, seed, indices)
+    goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
+    inside_B1HW = region_mask(spec, x_BCHW, seed, indices)
     result_BCHW = x_BCHW.clone()
     left = torch.arange(len(x_BCHW), device=x_BCHW.device)
-    pose_BNS3 = poses(spec.expectation, spec.steps, seed, "poses", indices, x_BCHW)
+    pose_BNS3 = sample_poses(spec.expectation, spec.steps, seed, "poses", indices, x_BCHW)
 
     def advance(left: Tensor, pose_BS3: Tensor | None) -> Tensor:
         towards, x_adv = goal.take(left), result_BCHW[left]
-        gradient, logits = ascent(averaged(model, pose_BS3), x_adv, partial(towards.loss, "cross_entropy"))
+        gradient, logits = input_gradient(
+            average_logits(model, pose_BS3), x_adv, partial(towards.loss, "cross_entropy")
+        )
         moved = (x_adv + spec.step_size * gradient.sign() * inside_B1HW[left]).clamp(0, 1)
-        missed = ~towards.reached(logits) if pose_BS3 is None else torch.ones_like(towards.label_B, dtype=torch.bool)
+        missed = ~towards.is_reached(logits) if pose_BS3 is None else torch.ones_like(towards.label_B, dtype=torch.bool)
         result_BCHW[left] = where(missed, moved, x_adv)
         return missed
 
-    advance = captured(advance, x_BCHW.device)
+    advance = capture_step(advance, x_BCHW.device)
     for number in range(1, spec.steps + 1):
-        missed = advance(left, at(pose_BNS3, number - 1, left))
-        if looks(number, x_BCHW):
+        missed = advance(left, poses_at(pose_BNS3, number - 1, left))
+        if is_check_due(number, x_BCHW):
             left = left[missed]
             if len(left) == 0:
                 break

@@ -12,11 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from advgen.attacks.common import Attack, Goal, Loss, aim, ascent, changeable, frozen, rounded
-from advgen.attacks.trivial import unaimed
+from advgen.attacks.common import (
+    Attack,
+    Goal,
+    Loss,
+    frozen,
+    input_gradient,
+    quantize,
+    region_mask,
+    resolve_goal,
+)
+from advgen.attacks.controls import make_controls
 from advgen.models.custom import UnusableOutput
-from advgen.models.graphs import recorded
-from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
+from advgen.models.graphs import uses_cuda_graphs
+from advgen.models.predict import ROUNDING, device_of, predict, scale_batch_size, to_unit_range
 from advgen.specs.attacks import AttackSpec, RegionAttack
 from advgen.specs.base import show_shape
 
@@ -28,7 +37,7 @@ COARSE = {torch.float16, torch.bfloat16}
 
 
 @dataclass
-class Calls:
+class CallCounts:
     """How many images have gone forward through a model, and how many gradients have come back.
 
     Python does not see what is replayed: where steps are recorded, scalars that lie on the device are counted up.
@@ -39,7 +48,7 @@ class Calls:
 
 
 @contextmanager
-def counted(model: nn.Module, calls: Calls) -> Iterator[None]:
+def count_calls(model: nn.Module, calls: CallCounts) -> Iterator[None]:
     """Counts what passes through the model inside the block, by a hook that is gone after it."""
 
     def backward(gradient_BK: Tensor) -> None:
@@ -84,12 +93,16 @@ def craft(
 
     ValueError if the images, their labels or the model's outputs are none that an attack can work on.
     """
-    refuse(model, images_NCHW, labels_N, indices)
-    device, x_NCHW = device_of(model), unit(images_NCHW).cpu()
-    batch = batch or at_once(ROWS, device)
-    clean_NK = logits_of(model, x_NCHW, labels_N, batch)
+    check_inputs(model, images_NCHW, labels_N, indices)
+    device, x_NCHW = device_of(model), to_unit_range(images_NCHW).cpu()
+    batch = batch or scale_batch_size(ROWS, device)
+    clean_NK = compute_clean_logits(model, x_NCHW, labels_N, batch)
     facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": [], "unstable": []}
-    calls = Calls(*torch.zeros(2, dtype=torch.long, device=device).unbind()) if recorded(device) else Calls()
+    calls = (
+        CallCounts(*torch.zeros(2, dtype=torch.long, device=device).unbind())
+        if uses_cuda_graphs(device)
+        else CallCounts()
+    )
     members: list[str | None] = [*spec.members(), None]  # -1 is nobody
     found_by: list[str | None] = []
 
@@ -101,27 +114,27 @@ def craft(
     climbed: Loss = "cross_entropy" if "cross_entropy" in spec.threat().loss else "margin"
     if spec.others():
         other_images, other_labels = (images_NCHW, labels_N) if others is None else others
-        with counted(model, calls):
-            attack = attack(model, unit(other_images).to(device), other_labels.to(device), spec, seed=seed)
+        with count_calls(model, calls):
+            attack = attack(model, to_unit_range(other_images).to(device), other_labels.to(device), spec, seed=seed)
     for start in range(0, len(x_NCHW), batch):
         rows = slice(start, start + batch)
         x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
-        with counted(model, calls):
+        with count_calls(model, calls):
             x_adv_BCHW = attack(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows], **noting)
-        assert_allowed(attack, x_adv_BCHW, x_BCHW, spec, seed, indices[rows])
+        assert_within_threat_model(attack, x_adv_BCHW, x_BCHW, spec, seed, indices[rows])
         with frozen(model), torch.no_grad():
-            goal = aim(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
-            gradient_BCHW, logits_BK = ascent(model, x_BCHW, partial(Goal(y_B).loss, climbed))
+            goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
+            gradient_BCHW, logits_BK = input_gradient(model, x_BCHW, partial(Goal(y_B).loss, climbed))
         facts["x_adv"].append(x_adv_BCHW.cpu())
         facts["zero_gradient"].append((gradient_BCHW == 0).flatten(1).all(1).cpu())
-        facts["unstable"].append(differ(logits_BK.cpu(), clean_NK[rows]))
+        facts["unstable"].append(logits_differ(logits_BK.cpu(), clean_NK[rows]))
         if goal.target_B is not None:
             facts["target_label"].append(goal.target_B.cpu())
         if progress is not None:
             progress(min(start + batch, len(x_NCHW)), len(x_NCHW), {})
     x_adv_NCHW = torch.cat(facts["x_adv"])
     predicted_N, logits_NK = predict(model, x_adv_NCHW, batch)
-    controls = unaimed(x_NCHW, x_adv_NCHW, spec, seed=seed, indices=indices)
+    controls = make_controls(x_NCHW, x_adv_NCHW, spec, seed=seed, indices=indices)
     unaimed_N, *more = (predict(model, control_NCHW, batch)[0] for control_NCHW in controls)
     for other_N in more:
         unaimed_N = torch.where(unaimed_N == labels_N.cpu(), other_N, unaimed_N)
@@ -130,10 +143,10 @@ def craft(
         "target_label": torch.cat(facts["target_label"]).numpy() if facts["target_label"] else None,
         "predicted_clean": clean_NK.argmax(1).numpy(),
         "predicted": predicted_N.numpy(),
-        "predicted_rounded": predict(model, rounded(x_adv_NCHW).clamp(0, 1), batch)[0].numpy(),
+        "predicted_rounded": predict(model, quantize(x_adv_NCHW).clamp(0, 1), batch)[0].numpy(),
         "predicted_unaimed": unaimed_N.numpy(),
         "confidence": logits_NK.softmax(1).amax(1).numpy(),
-        **{name: value_N.numpy() for name, value_N in distances(x_adv_NCHW, x_NCHW).items()},
+        **{name: value_N.numpy() for name, value_N in measure_perturbations(x_adv_NCHW, x_NCHW).items()},
         "found_by": found_by or None,
         "zero_gradient": torch.cat(facts["zero_gradient"]).numpy(),
         "unstable": torch.cat(facts["unstable"]).numpy(),
@@ -142,7 +155,7 @@ def craft(
     }
 
 
-def refuse(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indices: list[int]) -> None:
+def check_inputs(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indices: list[int]) -> None:
     """ValueError for images, labels or weights that no attack can work on."""
     shape, dtype = tuple(images_NCHW.shape), _word(images_NCHW.dtype)
     if len(shape) != 4 or 0 in shape:
@@ -150,7 +163,7 @@ def refuse(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indices: lis
     if not (images_NCHW.is_floating_point() or images_NCHW.dtype == torch.uint8):
         raise ValueError(f"images of {dtype} cannot be attacked; give uint8, or floats from 0 to 1")
     if images_NCHW.is_floating_point():
-        refuse_pixels(images_NCHW)
+        check_pixel_range(images_NCHW)
     if labels_N.shape != shape[:1] or len(indices) != shape[0]:
         given = f"labels of shape {tuple(labels_N.shape)} and {len(indices)} indices"
         raise ValueError(f"{shape[0]} images came with {given}; give one of each for every image")
@@ -163,7 +176,7 @@ def refuse(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indices: lis
         )
 
 
-def refuse_pixels(images_NCHW: Tensor) -> None:
+def check_pixel_range(images_NCHW: Tensor) -> None:
     """ValueError for floats that are not from 0 to 1."""
     if not images_NCHW.isfinite().all():
         raise ValueError("images have pixels that are no numbers; leave these images out")
@@ -175,7 +188,7 @@ def refuse_pixels(images_NCHW: Tensor) -> None:
         raise ValueError(f"{told}, and attacks keep to 0 to 1; {remedy}")
 
 
-def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) -> Tensor:
+def compute_clean_logits(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) -> Tensor:
     """Logits (N, K) of the clean images; ValueError if the model gives anything else.
 
     They are taken in other batches than those attacked, so that a row that depends on its batch shows.
@@ -204,7 +217,7 @@ def logits_of(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) ->
     return logits_NK
 
 
-def differ(a_BK: Tensor, b_BK: Tensor) -> Tensor:
+def logits_differ(a_BK: Tensor, b_BK: Tensor) -> Tensor:
     """Whether two passes gave an image other logits, (B,), by more than rounding can explain."""
     return ~((a_BK - b_BK).abs().amax(1) <= ROUNDING * a_BK.abs().amax(1))
 
@@ -213,25 +226,25 @@ def _word(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def assert_allowed(
+def assert_within_threat_model(
     attack: Attack, x_adv_BCHW: Tensor, x_BCHW: Tensor, spec: AttackSpec, seed: int, indices: list[int]
 ) -> None:
     """Fail if an attack left the box, its ball or its region."""
     threat = spec.threat()
     in_box = x_adv_BCHW.min() >= 0 and x_adv_BCHW.max() <= 1
     assert in_box or not spec.stays_in_box(), f"{attack.__name__} left the box"
-    sizes = distances(x_adv_BCHW, x_BCHW)
+    sizes = measure_perturbations(x_adv_BCHW, x_BCHW)
     if threat.eps is not None and threat.norm in sizes:
         assert sizes[threat.norm].max() <= threat.eps + SLACK, f"{attack.__name__} left the {threat.norm} ball"
     if threat.eps is not None and threat.norm == "l1":
         size = (x_adv_BCHW - x_BCHW).flatten(1).double().norm(1, dim=1).max()
         assert size <= threat.eps + SLACK * max(1, threat.eps), f"{attack.__name__} left the l1 ball"
     if isinstance(spec, RegionAttack):
-        inside_B1HW = changeable(spec, x_BCHW, seed, indices)
+        inside_B1HW = region_mask(spec, x_BCHW, seed, indices)
         assert ((x_adv_BCHW == x_BCHW) | inside_B1HW).all(), f"{attack.__name__} left the region"
 
 
-def distances(a_NCHW: Tensor, b_NCHW: Tensor) -> dict[str, Tensor]:
+def measure_perturbations(a_NCHW: Tensor, b_NCHW: Tensor) -> dict[str, Tensor]:
     """`linf`, `l2`, `l0` (pixels that differ in any channel) and `rms` of the difference of each pair of images."""
     delta_ND = (a_NCHW - b_NCHW).flatten(1).double()
     l2_N = delta_ND.norm(dim=1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import seeds
-from advgen.attacks.common import Goal, looks, pure, where
+from advgen.attacks.common import Goal, is_check_due, pure, where
 from advgen.specs.attacks import SpatialAttack
 
 
@@ -45,14 +45,14 @@ class Best:
 
     def busy(self, iteration: int) -> bool:
         """Whether any image is left; if it is time to look, only those that are still right stay."""
-        if looks(iteration, self.x_BCHW):
+        if is_check_due(iteration, self.x_BCHW):
             self.left = self.left[self.right_B[self.left]]
         return len(self.left) > 0
 
     def offer(self, x_BCHW: Tensor, logits_BK: Tensor) -> None:
         """Keep candidates of the images that are left where they are better."""
         rows, y, right = self.left, self.y_B[self.left], self.right_B[self.left]
-        wrong = Goal(y).reached(logits_BK)
+        wrong = Goal(y).is_reached(logits_BK)
         loss = cross_entropy(logits_BK, y, reduction="none")
         better = right & (wrong | (loss > self.loss_B[rows]))
         self.x_BCHW[rows] = where(better, x_BCHW, self.x_BCHW[rows])
@@ -110,10 +110,10 @@ def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, s
 
 def transform(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
     """Each image turned left by degrees about its centre, then moved by pixels to the right and down; bilinear."""
-    return turned(x_BCHW, pose_B3).clamp(0, 1)
+    return warp(x_BCHW, pose_B3).clamp(0, 1)
 
 
-def turned(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
+def warp(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
     """The same but for what rounding leads out of the box: the clamp passes no gradient to black and white pixels.
 
     The poses get a gradient through the weights of neighbouring pixels: grid_sample's is a sum in no fixed order on a

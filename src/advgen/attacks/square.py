@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, looks, project, pure, shrink_l1, where
+from advgen.attacks.common import Goal, is_check_due, project, project_l1, pure, where
 from advgen.specs.attacks import SquareAttack
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -44,7 +44,7 @@ def square(
     pixel_BCHW = torch.arange(x_BCHW.numel(), device=y_B.device).view_as(x_BCHW)
     margin = goal.margin(model(current))
     for query in range(spec.queries - 1):
-        if looks(query, x_BCHW):
+        if is_check_due(query, x_BCHW):
             stay = (margin <= 0).nonzero().flatten()
             if len(stay) < len(left):
                 result_BCHW[left] = current
@@ -91,7 +91,7 @@ def _move_squares(
     bumps = {side: _bump(side, side, spec.norm).to(x_BCHW, non_blocking=True) for side in set(sides)}
     margin = goal.margin(model(current))
     for query in range(spec.queries - 1):
-        if looks(query, x_BCHW):
+        if is_check_due(query, x_BCHW):
             stay = (margin <= 0).nonzero().flatten()
             if len(stay) < len(left):
                 result_BCHW[left] = current
@@ -132,7 +132,7 @@ def _onto_sphere(delta_BCHW: Tensor, x_BCHW: Tensor, spec: SquareAttack) -> Tens
 
     The published search loses what the box cuts off; here the other pixels take it up.
     """
-    order, shrink = (2, shrink_l2) if spec.norm == "l2" else (1, shrink_l1)
+    order, shrink = (2, project_l2) if spec.norm == "l2" else (1, project_l1)
     size_B111 = torch.linalg.vector_norm(delta_BCHW, order, dim=(1, 2, 3), keepdim=True)
     delta_BCHW = STRETCH * spec.eps * delta_BCHW / size_B111.clamp_min(1e-12)
     room_BCHW = torch.where(delta_BCHW > 0, 1 - x_BCHW, x_BCHW)
@@ -140,7 +140,7 @@ def _onto_sphere(delta_BCHW: Tensor, x_BCHW: Tensor, spec: SquareAttack) -> Tens
     return (x_BCHW + kept_BCHW).clamp(0, 1)
 
 
-def shrink_l2(delta_BCHW: Tensor, room_BCHW: Tensor, eps_B: Tensor) -> Tensor:
+def project_l2(delta_BCHW: Tensor, room_BCHW: Tensor, eps_B: Tensor) -> Tensor:
     """The nearest change with an L2 norm up to `eps_B` and no pixel over its room.
 
     It is `scale * delta`, cut to the room, with the largest scale up to one that the norm allows. The scale rises from

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Attack, Goal, ascent, norms, project, pure
+from advgen.attacks.common import Attack, Goal, input_gradient, l2_norms, project, pure
 from advgen.specs.attacks import UniversalAttack
 
 
@@ -26,7 +26,7 @@ def universal(model: nn.Module, x_NCHW: Tensor, y_N: Tensor, spec: UniversalAtta
         for rows in torch.randperm(len(y_N), generator=order).split(spec.batch):
             rows = rows.to(y_N.device, non_blocking=True)
             loss = partial(_clipped, Goal(y_N[rows]), spec.clip)
-            gradient_BCHW, _ = ascent(model, (x_NCHW[rows] + delta_CHW).clamp(0, 1), loss)
+            gradient_BCHW, _ = input_gradient(model, (x_NCHW[rows] + delta_CHW).clamp(0, 1), loss)
             delta_CHW = step(delta_CHW, gradient_BCHW.sum(0), spec)
 
     def add(
@@ -46,6 +46,6 @@ def step(delta_CHW: Tensor, gradient_CHW: Tensor, spec: UniversalAttack) -> Tens
     """The change after one step of steepest ascent, inside the ball."""
     if spec.norm == "linf":
         return (delta_CHW + spec.step_size * gradient_CHW.sign()).clamp(-spec.eps, spec.eps)
-    scale = spec.step_size / norms(gradient_CHW[None])[0].clamp_min(1e-30)
+    scale = spec.step_size / l2_norms(gradient_CHW[None])[0].clamp_min(1e-30)
     moved_CHW = delta_CHW + gradient_CHW * scale.to(delta_CHW.dtype)
-    return moved_CHW * (spec.eps / norms(moved_CHW[None])[0].clamp_min(1e-30)).clamp_max(1).to(delta_CHW.dtype)
+    return moved_CHW * (spec.eps / l2_norms(moved_CHW[None])[0].clamp_min(1e-30)).clamp_max(1).to(delta_CHW.dtype)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from advgen.core.provenance import Stamp, sha256_file, write_bytes
-from advgen.core.user_files import factory_files
+from advgen.files.provenance import Stamp, sha256_file, write_bytes
+from advgen.files.user_files import factory_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,9 @@ from pathlib import Path
 from advgen.core import catalog
 from advgen.core.kinds import PlannedJob
 from advgen.core.paths import RESULTS, benchmark, log
-from advgen.core.provenance import sha256_text
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
+from advgen.files.provenance import sha256_text
 from advgen.io.stamps import read_stamp
 from advgen.study.load import load_file
 

@@ -47,6 +47,6 @@ def _said(path: Path) -> str | None:
     if path.suffix not in (".yaml", ".yml", ".bib"):
         return None
     # needs a package of the CV
-    from advgen.cv.sources import digest
+    from advgen.cv.sources import digest_source
 
-    return digest(path)
+    return digest_source(path)

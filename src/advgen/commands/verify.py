@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from advgen import registry
 from advgen.core.kinds import PlannedJob
-from advgen.core.provenance import Stamp, sha256_text, write_bytes
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp, sha256_text, write_bytes
 from advgen.io import devices
 from advgen.io.stamps import check_content, content, read_stamp, seal
 from advgen.study.load import load_file

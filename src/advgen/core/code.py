@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from advgen.core.provenance import sha256_text, write_bytes
+from advgen.files.provenance import sha256_text, write_bytes
 
 PLUGINS = "advgen_plugins"
 """The package that files of plug-ins are modules of; no folder holds it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from advgen import presets, registry
-from advgen.core.user_files import dataset_facts
+from advgen.files.user_files import dataset_facts
 from advgen.specs.base import MOST, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
 from advgen.specs.cv import CvFormat, SectionName
 from advgen.specs.datasets import CustomDataset, DerivedDataset, Facts

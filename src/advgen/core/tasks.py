@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any, ClassVar
 
 from advgen.core.code import code_digest
-from advgen.core.provenance import sha256_text
 from advgen.core.schema import TABLES
+from advgen.files.provenance import sha256_text
 from advgen.registry import entries, targets
 from advgen.specs.base import Seed, Spec
 

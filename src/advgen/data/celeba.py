@@ -7,10 +7,10 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from advgen.core.provenance import atomic
 from advgen.data.celeba_files import PUBLISHED, read_partition, sound
 from advgen.data.checksum import md5
 from advgen.data.download import local_folder
+from advgen.files.provenance import atomic
 from advgen.specs.datasets import CelebaDataset, DatasetSpec
 
 IMAGES, ATTRIBUTES, PARTITION = CelebaDataset.raw

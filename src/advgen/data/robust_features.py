@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from advgen.attacks.common import frozen, norms
+from advgen.attacks.common import frozen, l2_norms
 from advgen.data.choice import permutation
 from advgen.models.networks import Network
-from advgen.models.predict import device_of, unit
+from advgen.models.predict import device_of, to_unit_range
 from advgen.specs.datasets import RobustFeatures
 
 Array = np.ndarray[Any, Any]
@@ -44,7 +44,9 @@ def robust_features(
     device = device_of(classifier)
     for first in range(0, len(images), BATCH):
         rows = slice(first, first + BATCH)
-        x_BCHW, start_BCHW = (unit(torch.from_numpy(images[index]).to(device)) for index in (rows, start[rows]))
+        x_BCHW, start_BCHW = (
+            to_unit_range(torch.from_numpy(images[index]).to(device)) for index in (rows, start[rows])
+        )
         found_BCHW = _match(classifier, start_BCHW, x_BCHW, spec)
         made[rows] = (found_BCHW * 255).round().byte().cpu().numpy()
         progress(min(first + BATCH, len(images)), len(images))
@@ -59,6 +61,6 @@ def _match(classifier: Network, start_BCHW: Tensor, x_BCHW: Tensor, spec: Robust
             start_BCHW = start_BCHW.detach().requires_grad_()
             distance_B = (classifier.features(start_BCHW) - wanted_BF).flatten(1).norm(dim=1)
             (gradient_BCHW,) = torch.autograd.grad(distance_B.sum(), start_BCHW)
-            direction_BCHW = gradient_BCHW / norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW)
+            direction_BCHW = gradient_BCHW / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW)
             start_BCHW = (start_BCHW.detach() - spec.step_size * direction_BCHW).clamp(0, 1)
     return start_BCHW

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from advgen.core.paths import RESULTS
-from advgen.core.provenance import FULL, MAKE_ROOM
 from advgen.driver.runs import (
     JobState,
     Past,
@@ -34,6 +33,7 @@ from advgen.driver.runs import (
     taken_from_cache,
     time_left,
 )
+from advgen.files.provenance import FULL, MAKE_ROOM
 
 SILENCE = 60.0
 """Through a pipe: after so many seconds without a line, one says what runs."""

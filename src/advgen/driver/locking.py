@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from advgen.core.paths import RESULTS
-from advgen.core.provenance import FULL, MAKE_ROOM
+from advgen.files.provenance import FULL, MAKE_ROOM
 
 _HELD: list[int] = []
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from advgen.core.kinds import PlannedJob
 from advgen.core.paths import log
-from advgen.core.provenance import sha256_file
 from advgen.driver.plan import Plan
 from advgen.driver.recovery import record_path
+from advgen.files.provenance import sha256_file
 
 
 class Due(NamedTuple):

@@ -20,7 +20,7 @@ from advgen.core.code import FILES
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, PlannedJob, Planner, key_of
 from advgen.core.paths import RESULTS, wildcards_of
-from advgen.core.provenance import sha256_text, write_bytes
+from advgen.files.provenance import sha256_text, write_bytes
 from advgen.study.errors import fail
 from advgen.study.load import Loaded
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from advgen.metrics.intervals import bootstrap_mean, of_runs, share_over_runs
+from advgen.metrics.intervals import average_runs, bootstrap_mean, rate_over_runs
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def mean_over_images(rows: pd.DataFrame, column: str, image: str = "index") -> t
     values = values[np.isfinite(values)]
     if values.empty:
         return math.nan, math.nan, math.nan
-    mean, low, high = of_runs([bootstrap_mean(of_seed.to_numpy(), 0) for _, of_seed in values.groupby(level=0)])
+    mean, low, high = average_runs([bootstrap_mean(of_seed.to_numpy(), 0) for _, of_seed in values.groupby(level=0)])
     return mean, low if values.min() < 0 else max(0.0, low), high
 
 
@@ -62,7 +62,7 @@ def share_over_images(rows: pd.DataFrame, holds: pd.Series, image: str = "index"
     With one seed it is Wilson's interval over images.
     """
     seeds = rows.groupby(_seed_column(rows))
-    return share_over_runs(holds.groupby(rows[_seed_column(rows)]).mean(), int(seeds[image].nunique().min()))
+    return rate_over_runs(holds.groupby(rows[_seed_column(rows)]).mean(), int(seeds[image].nunique().min()))
 
 
 def _seed_column(rows: pd.DataFrame) -> str:

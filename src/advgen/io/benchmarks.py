@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
+from advgen.files.provenance import write_bytes
 
 KIB = 1024 if sys.platform == "linux" else 1
 """Bytes in the unit of `ru_maxrss`."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from advgen.core.provenance import FULL, Stamp, atomic, sha256_file, sha256_text
+from advgen.files.provenance import FULL, Stamp, atomic, sha256_file, sha256_text
 from advgen.io.devices import thread_counts
 from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp, relabelled

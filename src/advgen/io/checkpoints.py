@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from advgen import registry
 from advgen.core.code import code_digest
-from advgen.core.provenance import Stamp, atomic
+from advgen.files.provenance import Stamp, atomic
 from advgen.io.headers import HEADER, check_header, read_header, sealed_header
 from advgen.specs.networks import FileNetwork
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from advgen.core.provenance import OPEN, Stamp, sha256_text
+from advgen.files.provenance import OPEN, Stamp, sha256_text
 from advgen.specs.base import canonical_json
 
 HEADER = "advgen"

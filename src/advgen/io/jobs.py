@@ -19,9 +19,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
 from advgen.core import plugins
-from advgen.core.provenance import Stamp, sha256_text, temporaries
 from advgen.core.tasks import Task
 from advgen.driver.runs import clock
+from advgen.files.provenance import Stamp, sha256_text, temporaries
 from advgen.io import devices
 from advgen.io.stamps import content
 

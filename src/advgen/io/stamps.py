@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from advgen.core.provenance import OPEN, Stamp, sha256_file, sha256_text, write_bytes
+from advgen.files.provenance import OPEN, Stamp, sha256_file, sha256_text, write_bytes
 from advgen.io.archives import DOCX_STAMP, pack, unpack
 from advgen.io.headers import read_header, restamp
 from advgen.specs.base import canonical_json

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import OPEN, Stamp, atomic, sha256_text
 from advgen.core.schema import Image
+from advgen.files.provenance import OPEN, Stamp, atomic, sha256_text
 
 TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from advgen.metrics.chance import CONFIDENCE, FEWEST, NET
+from advgen.metrics.chance import CONFIDENCE, MIN_FOR_INTERVAL, MODEL_KEYS
 from advgen.metrics.intervals import paired_difference
-from advgen.metrics.lines import straightness
-from advgen.metrics.paths import halfway, largest_steps
+from advgen.metrics.lines import measure_linearity
+from advgen.metrics.paths import largest_steps, midpoint_frames
 from advgen.metrics.sanity import INTERVAL, Check, Test, binary_difference, statistical, tested
 
 
@@ -139,13 +139,22 @@ def classes_are_counted_alike(quality: pa.Table) -> list[Check]:
 def attacks_beat_their_controls(examples: pa.Table) -> list[Check]:
     """An attack fools a net more often than its controls do, if they do at all; with a target, what reaches it counts.
 
-    They are noise of its norms, a white or a black frame, or a pose at random (`advgen.attacks.trivial`).
+    They are noise of its norms, a white or a black frame, or a pose at random (`advgen.attacks.controls`).
     """
-    columns = [*NET, "attack", "kind", "label", "target_label", "predicted_clean", "predicted", "predicted_unaimed"]
+    columns = [
+        *MODEL_KEYS,
+        "attack",
+        "kind",
+        "label",
+        "target_label",
+        "predicted_clean",
+        "predicted",
+        "predicted_unaimed",
+    ]
     rows = examples.select(columns).to_pandas()
     rows = rows[(rows["predicted_clean"] == rows["label"]) & (rows["kind"] != "gaussian_noise")]
     checks = []
-    for (source, seed, attack), one in rows.groupby([*NET, "attack"]):
+    for (source, seed, attack), one in rows.groupby([*MODEL_KEYS, "attack"]):
         targeted = bool(one["target_label"].notna().any())
         aimed, unaimed = (
             (one[name] == one["target_label"] if targeted else one[name] != one["label"]).to_numpy()
@@ -182,7 +191,7 @@ def lines_leave_random_ones_behind(linearity: pa.Table) -> list[Check]:
     columns = [*keys, "index", "eps", "label", "logits", "logits_unaimed"]
     checks = []
     for (name, source, seed), points in linearity.select(columns).to_pandas().groupby(keys):
-        lines, subject = straightness(points), f"{source} seed {seed} in {name}"
+        lines, subject = measure_linearity(points), f"{source} seed {seed} in {name}"
         aimed, unaimed = (lines[column].to_numpy(float) for column in ("range", "range_unaimed"))
         checks.append(_beaten("a gradient moves logits further than random signs", subject, unaimed, aimed, "range"))
     return checks
@@ -234,7 +243,7 @@ def paths_beat_a_pixel_blend(interpolation: pa.Table) -> list[Check]:
     columns = [*PATH, "pair", "frame", "label_from", "label_to", "judged", "change", "judged_blend", "change_blend"]
     checks = []
     for (name, model, seed), frames in interpolation.select(columns).to_pandas().groupby(PATH):
-        subject, middle, steps = f"{model} seed {seed} in {name}", halfway(frames), largest_steps(frames)
+        subject, middle, steps = f"{model} seed {seed} in {name}", midpoint_frames(frames), largest_steps(frames)
         third = binary_difference(*(middle[column].to_numpy() for column in ("third", "third_blend")))
         checks.append(_below("a third class is rarer than in pixel blends", subject, third, len(middle), "rate"))
         jump, blend = (steps[column].to_numpy(float) for column in ("change", "change_blend"))
@@ -253,7 +262,7 @@ def _below(check: str, subject: str, difference: tuple[float, float, float], n: 
     """A difference from a baseline that must be negative, by its interval."""
     estimate, low, high = difference
     detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}] from the baseline, n = {n}"
-    if high >= 0 and n >= FEWEST:
+    if high >= 0 and n >= MIN_FOR_INTERVAL:
         detail += "; worse than the baseline" if low > 0 else f"; inconclusive: {INTERVAL} includes 0"
     return statistical(check, subject, high < 0, detail, n, "warning", estimate=estimate, low=low, high=high)
 

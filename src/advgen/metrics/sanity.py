@@ -25,13 +25,13 @@ from advgen import seeds
 from advgen.io.tables import read_images
 from advgen.metrics.chance import (
     CONFIDENCE,
-    FEWEST,
-    LEAST_N,
-    NET,
-    at_chance,
-    commonest,
-    has_learnt,
-    unattacked,
+    MIN_FOR_INTERVAL,
+    MIN_WITHOUT_INTERVAL,
+    MODEL_KEYS,
+    is_better_than_chance,
+    majority_class_accuracy,
+    models_at_chance,
+    one_row_per_image,
 )
 from advgen.metrics.intervals import paired_difference, wilson
 from advgen.models.predict import ROUNDING, predict
@@ -53,8 +53,8 @@ SAMPLE = 50
 FEW_LEFT = 0.01
 """Share of the images that an attack without a budget may leave right, or a net answer in another way."""
 CERTIFIED = ["certification", "source", "seed", "index"]
-MET = [*NET, "attack", "index", "predicted", "linf", "l2"]
-BALL = [*NET, "attack", "norm", "eps"]
+MET = [*MODEL_KEYS, "attack", "index", "predicted", "linf", "l2"]
+BALL = [*MODEL_KEYS, "attack", "norm", "eps"]
 METHOD = ["kind", "norm", "loss"]
 """What makes two attacks the same but for eps and effort."""
 EFFORT = ["steps", "restarts"]
@@ -204,8 +204,8 @@ def attacks_in_order(examples: pa.Table) -> list[Check]:
     by_square = rows["found_by"].astype("string").str.startswith("Square").fillna(False).to_numpy(bool)
     rows["right_by_gradients"] = np.where(by_square, 1.0, rows["right"])
     checks = []
-    for (source, seed), group in rows.groupby(NET):
-        if not has_learnt(unattacked(group)):
+    for (source, seed), group in rows.groupby(MODEL_KEYS):
+        if not is_better_than_chance(one_row_per_image(group)):
             continue
         facts = group.drop_duplicates("attack").set_index("attack").sort_values("eps")
         right_NA, by_gradients_NA = (
@@ -349,18 +349,18 @@ def _single_steps_have_company(facts: pd.DataFrame, right_NA: pd.DataFrame, sour
 
 def nets_have_learnt(examples: pa.Table) -> list[Check]:
     """A net that is right by chance or names one class cannot be fooled: its robustness says nothing."""
-    columns = [*NET, "index", "label", "predicted_clean"]
+    columns = [*MODEL_KEYS, "index", "label", "predicted_clean"]
     checks = []
-    for (source, seed), images in unattacked(examples.select(columns).to_pandas()).groupby(NET):
+    for (source, seed), images in one_row_per_image(examples.select(columns).to_pandas()).groupby(MODEL_KEYS):
         right, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
         low, high = wilson(right, n, CONFIDENCE)
         named = images["predicted_clean"].nunique()
         detail = (
             f"{right / n:.1%} of {n} are right when clean, always naming the commonest class gives "
-            f"{commonest(images['label']):.1%}; it names {named} of {images['label'].nunique()} classes"
+            f"{majority_class_accuracy(images['label']):.1%}; it names {named} of {images['label'].nunique()} classes"
         )
         numbers = {"estimate": right / n, "low": low, "high": high, "source": source}
-        holds = has_learnt(images)
+        holds = is_better_than_chance(images)
         checks.append(_check(CHANCE, f"{source} seed {seed}", holds, detail, n, "warning", **numbers))
     return checks
 
@@ -371,9 +371,9 @@ def clean_accuracy_is_as_tested(examples: pa.Table, quality: pa.Table) -> list[C
     It is not where training images were attacked, labels are shuffled or the net is another one.
     """
     error = quality.select(["classifier", "seed", "error"]).to_pandas().set_index(["classifier", "seed"])["error"]
-    columns = [*NET, "index", "label", "predicted_clean"]
+    columns = [*MODEL_KEYS, "index", "label", "predicted_clean"]
     checks = []
-    for (source, seed), images in unattacked(examples.select(columns).to_pandas()).groupby(NET):
+    for (source, seed), images in one_row_per_image(examples.select(columns).to_pandas()).groupby(MODEL_KEYS):
         if (source, seed) not in error.index:
             continue
         right, n, tested = (
@@ -393,10 +393,10 @@ def clean_accuracy_is_as_tested(examples: pa.Table, quality: pa.Table) -> list[C
 def numbers_are_finite(examples: pa.Table) -> list[Check]:
     """No fact about an example is missing or infinite; a net whose outputs are no numbers is not fooled but broken."""
     facts = ["confidence", "linf", "l2", "rms", "gradient_calls", "forward_calls"]
-    rows = examples.select([*NET, "attack", *facts]).to_pandas()
+    rows = examples.select([*MODEL_KEYS, "attack", *facts]).to_pandas()
     rows["strange"] = ~np.isfinite(rows[facts].to_numpy(float)).all(1)
     checks = []
-    for (source, seed, attack), group in rows.groupby([*NET, "attack"]):
+    for (source, seed, attack), group in rows.groupby([*MODEL_KEYS, "attack"]):
         strange, n = int(group["strange"].sum()), len(group)
         detail = f"{strange} of {n} rows have a fact that is no number, such as the confidence"
         subject = f"{attack} on {source} seed {seed}"
@@ -410,9 +410,9 @@ def attacks_meet_the_same_images(examples: pa.Table) -> list[Check]:
     One answer, or one in a hundred, may differ: devices round differently. A warning where the net is known to answer
     otherwise each time, and all attacks averaged over that.
     """
-    columns = [*NET, "attack", "index", "predicted_clean", *AVERAGED]
+    columns = [*MODEL_KEYS, "attack", "index", "predicted_clean", *AVERAGED]
     checks = []
-    for (source, seed), net in examples.select(columns).to_pandas().groupby(NET):
+    for (source, seed), net in examples.select(columns).to_pandas().groupby(MODEL_KEYS):
         subject = f"{source} seed {seed}"
         clean_NA = net.pivot(index="index", columns="attack", values="predicted_clean")
         other, n = int(clean_NA.isna().any(axis=1).sum()), len(clean_NA)
@@ -442,14 +442,14 @@ def steps_reach_the_border(examples: pa.Table) -> list[Check]:
 
 def smallest_changes_are_found(examples: pa.Table) -> list[Check]:
     """An attack that may go as far as it likes leaves next to nothing right: there is an image of another class."""
-    columns = [*NET, "attack", "kind", "norm", "eps", "index", "label", "predicted_clean", "predicted"]
+    columns = [*MODEL_KEYS, "attack", "kind", "norm", "eps", "index", "label", "predicted_clean", "predicted"]
     rows = examples.select(columns).to_pandas()
     rows["right"] = (rows["predicted_clean"] == rows["label"]) & (rows["predicted"] == rows["label"])
     rows = rows[rows["norm"].isin([*NORMS, "l0"]) & rows["eps"].isna()]
     rows = rows[rows["kind"] != "jsma"]  # which changes a share of the pixels at most
     checks = []
-    for (source, seed, attack), group in rows.groupby([*NET, "attack"]):
-        if not has_learnt(group):
+    for (source, seed, attack), group in rows.groupby([*MODEL_KEYS, "attack"]):
+        if not is_better_than_chance(group):
             continue
         left, n = int(group["right"].sum()), len(group)
         low, high = wilson(left, n, CONFIDENCE)
@@ -465,10 +465,10 @@ def nets_answer_alike(examples: pa.Table) -> list[Check]:
 
     A warning where all of them do.
     """
-    rows = examples.select([*NET, "index", *AVERAGED]).to_pandas()
+    rows = examples.select([*MODEL_KEYS, "index", *AVERAGED]).to_pandas()
     checks = []
-    for (source, seed), net in rows.groupby(NET):
-        images = unattacked(net)
+    for (source, seed), net in rows.groupby(MODEL_KEYS):
+        images = one_row_per_image(net)
         unstable, n = int(images["unstable"].sum()), len(images)
         low, high = wilson(unstable, n, CONFIDENCE)
         detail = f"{unstable} of {n} clean images get other logits in another batch"
@@ -506,19 +506,19 @@ def certified_radii_hold_for_others(certification: pa.Table, examples: pa.Table,
     rows = rows[~own & ~rows["amplified"]]
     rows["attack"] += " from " + rows["source"] + " seed " + rows["source_seed"].astype(str)
     rows = rows.assign(source=rows["target"], source_seed=rows["target_seed"])
-    attacked = examples.select([*NET, "tested_on", "index", "label"]).to_pandas().drop_duplicates()
-    met = rows.merge(attacked).drop_duplicates([*NET, "attack", "index"])  # studies may share rows
+    attacked = examples.select([*MODEL_KEYS, "tested_on", "index", "label"]).to_pandas().drop_duplicates()
+    met = rows.merge(attacked).drop_duplicates([*MODEL_KEYS, "attack", "index"])  # studies may share rows
     return _radii_hold(certification, met, ", examples of other nets")
 
 
 def _radii_hold(certification: pa.Table, examples: pd.DataFrame, which: str) -> list[Check]:
     proven = certification.select([*CERTIFIED, "norm", "smoothed", "predicted", "radius"]).to_pandas()
     proven = proven[~proven["smoothed"]].rename(columns={"seed": "source_seed", "predicted": "certain"})
-    met = proven.merge(examples[MET], on=[*NET, "index"])
+    met = proven.merge(examples[MET], on=[*MODEL_KEYS, "index"])
     met["size"] = met["l2"].where(met["norm"] == "l2", met["linf"])
     met["broken"] = (met["predicted"] != met["certain"]) & (met["size"] < met["radius"] - SLACK)
     checks = []
-    for (certification_, source, seed), group in met.groupby(["certification", *NET]):
+    for (certification_, source, seed), group in met.groupby(["certification", *MODEL_KEYS]):
         broken, n = group[group["broken"]], len(group)
         attacks = ", ".join(sorted(set(broken["attack"])))
         detail = f"{len(broken)} of {n} examples lie inside a certified radius and get another label"
@@ -534,10 +534,10 @@ def gradients_are_there(examples: pa.Table) -> list[Check]:
     Each by its own loss at the clean image: the cross-entropy may saturate where a margin stands beside it. Fails
     whatever the number of images is.
     """
-    columns = [*NET, "norm", "eps", "index", "zero_gradient", "gradient_calls"]
+    columns = [*MODEL_KEYS, "norm", "eps", "index", "zero_gradient", "gradient_calls"]
     rows = examples.select(columns).to_pandas()
     checks = []
-    for (source, seed), group in rows.groupby(NET):
+    for (source, seed), group in rows.groupby(MODEL_KEYS):
         used = group[group["gradient_calls"] > 0]
         budgets = (used if len(used) else group).groupby(["norm", "eps", "index"], dropna=False)["zero_gradient"]
         zero_N = budgets.min().groupby("index").max()
@@ -572,10 +572,10 @@ def statistical(
     check: str, subject: str, holds: bool, detail: str, n: int, kind: str = "check", **numbers: Any
 ) -> Check:
     """A check over n examples; a mere warning with too few to judge: without an interval that takes more of them."""
-    least = LEAST_N if numbers.get("low") is None else FEWEST
+    least = MIN_WITHOUT_INTERVAL if numbers.get("low") is None else MIN_FOR_INTERVAL
     if n < least:
         kind = "warning"
-        if not holds or least == LEAST_N:
+        if not holds or least == MIN_WITHOUT_INTERVAL:
             detail = f"{detail}; inconclusive with fewer than {least} examples"
     return _check(check, subject, holds, detail, n, kind, **numbers)
 
@@ -593,7 +593,7 @@ def _judged(
     estimate, low, high = difference
     numbers = {"estimate": estimate, "low": low, "high": high, "source": source}
     detail = f"difference in {unit} {estimate:+.4f} [{low:+.4f}, {high:+.4f}], n = {n}"
-    if estimate > 0 and n >= FEWEST:
+    if estimate > 0 and n >= MIN_FOR_INTERVAL:
         detail += f"; {INTERVAL} excludes 0" if low > 0 else f"; inconclusive: {INTERVAL} includes 0"
     return statistical(check, subject, low <= 0, detail, n, kind, **numbers)
 
@@ -636,7 +636,7 @@ def white_box_is_strongest(transfer: pa.Table, transferred: pa.Table | None = No
 
 def _targets_at_chance(transferred: pa.Table) -> list[tuple[str, int]]:
     answers = transferred.select(["target", "target_seed", "index", "label", "predicted_clean"]).to_pandas()
-    return at_chance(answers.rename(columns={"target": "source", "target_seed": "source_seed"}))
+    return models_at_chance(answers.rename(columns={"target": "source", "target_seed": "source_seed"}))
 
 
 def _independent_difference(a: Any, b: Any, measure: str) -> tuple[float, float, float]:

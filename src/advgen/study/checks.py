@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from advgen.core import catalog
 from advgen.core.definitions import Study
-from advgen.core.user_files import dataset_facts, print_notes_once
+from advgen.files.user_files import dataset_facts, print_notes_once
 from advgen.specs.base import WrongValue
 from advgen.specs.datasets import CustomDataset, DerivedDataset
 from advgen.study.errors import allowed, fail, short

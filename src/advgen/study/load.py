@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from advgen.core import definitions, plugins, user_files
+from advgen.core import definitions, plugins
 from advgen.core.errors import ConfigError
+from advgen.files import user_files
 from advgen.study.checks import check
 from advgen.study.errors import explain, fail, nearest
 from advgen.study.sweeps import Varied, expand_sweeps, overridden, selected, values

@@ -8,7 +8,7 @@ import torch
 from advgen import seeds
 from advgen.attacks import one_pixel as module
 from advgen.attacks.one_pixel import one_pixel
-from advgen.attacks.run import Calls, counted
+from advgen.attacks.run import CallCounts, count_calls
 from advgen.specs.attacks import OnePixelAttack
 
 
@@ -96,8 +96,8 @@ def test_trying_all_does_not_depend_on_the_batch(model, x, y, indices, monkeypat
     monkeypatch.setattr(module, "ROWS", 40)
 
     def attacked(rows):
-        calls = Calls()
-        with counted(model, calls):
+        calls = CallCounts()
+        with count_calls(model, calls):
             found = one_pixel(model, x[rows], y[rows], EXHAUSTIVE, seed=3, indices=[indices[row] for row in rows])
         return found, calls.forward
 

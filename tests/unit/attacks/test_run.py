@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from advgen.attacks.run import SLACK, assert_allowed, craft, distances
+from advgen.attacks.run import SLACK, assert_within_threat_model, craft, measure_perturbations
 from advgen.specs.attacks import FgsmAttack, PgdAttack
 
 
@@ -23,7 +23,7 @@ class Flat(torch.nn.Module):
 def test_distances_by_hand():
     a = torch.tensor([[[[0.0, 1.0]], [[0.5, 0.5]]], [[[0.2, 0.2]], [[0.2, 0.2]]]])
     b = torch.tensor([[[[0.3, 1.0]], [[0.9, 0.5]]], [[[0.2, 0.2]], [[0.2, 0.2]]]])
-    found = {name: values.tolist() for name, values in distances(a, b).items()}
+    found = {name: values.tolist() for name, values in measure_perturbations(a, b).items()}
     assert found["linf"] == pytest.approx([0.4, 0])
     assert found["l2"] == pytest.approx([0.5, 0])
     assert found["l0"] == [1, 0]  # one pixel, in both of its channels
@@ -79,14 +79,14 @@ def test_what_sticks_out_more_than_rounding_is_refused(norm):
     x = torch.full((2, 1, 1, 1), 0.5, dtype=torch.float64)
     far = x.clone()
     far[1] += 0.25 + 0.9 * SLACK
-    assert_allowed(craft, far, x, spec, 0, [0, 1])
+    assert_within_threat_model(craft, far, x, spec, 0, [0, 1])
     far[1] += 0.2 * SLACK
     with pytest.raises(AssertionError, match=f"craft left the {norm} ball"):
-        assert_allowed(craft, far, x, spec, 0, [0, 1])
+        assert_within_threat_model(craft, far, x, spec, 0, [0, 1])
     for beyond in (-1e-9, 1 + 1e-9):
         far[1] = beyond
         with pytest.raises(AssertionError, match="craft left the box"):
-            assert_allowed(craft, far, x, spec, 0, [0, 1])
+            assert_within_threat_model(craft, far, x, spec, 0, [0, 1])
     edges = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
-    assert_allowed(craft, edges, edges, spec, 0, [0, 1])
+    assert_within_threat_model(craft, edges, edges, spec, 0, [0, 1])
     assert 0 < SLACK <= 1e-6

@@ -117,7 +117,7 @@ def package(tmp_path: Path) -> Path:
     source_folder = Path(__file__).parents[3] / "src/advgen"
     folder = tmp_path / "advgen"
     (folder / "toy").mkdir(parents=True)
-    for name in ("core", "geometry", "specs"):
+    for name in ("core", "files", "geometry", "specs"):
         shutil.copytree(source_folder / name, folder / name)
     for name in ("__init__.py", "registry.py"):
         shutil.copy(source_folder / name, folder)

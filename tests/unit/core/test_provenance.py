@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from advgen.core.provenance import Stamp, atomic, write_bytes
+from advgen.files.provenance import Stamp, atomic, write_bytes
 
 STAMP = Stamp("advgen craft --model a", {"eps": 0.1}, "abc", {"a": "0" * 64}, {"torch": "2"}, 3, "cpu")
 

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from tests.entries import write_images
 
-from advgen.core import user_files
 from advgen.core.errors import ConfigError
-from advgen.core.user_files import dataset_facts, factory_files, model_digest, user_file_digest
 from advgen.data.custom import read_custom
 from advgen.data.custom_splits import custom_splits
+from advgen.files import user_files
+from advgen.files.user_files import dataset_facts, factory_files, model_digest, user_file_digest
 from advgen.registry import parse
 from advgen.specs.base import MOST
 from advgen.specs.datasets import Facts

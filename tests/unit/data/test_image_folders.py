@@ -17,12 +17,12 @@ from torchvision.datasets import ImageFolder
 
 from advgen.cli import main
 from advgen.commands.audit import _match_channels
-from advgen.core import user_files
 from advgen.core.errors import ConfigError
-from advgen.core.image_files import list_folder, read_image
-from advgen.core.user_files import dataset_facts, dataset_notes, user_file_digest
 from advgen.data.custom import read_custom
 from advgen.data.custom_splits import custom_splits
+from advgen.files import user_files
+from advgen.files.image_files import list_folder, read_image
+from advgen.files.user_files import dataset_facts, dataset_notes, user_file_digest
 from advgen.io.tables import read_table
 from advgen.registry import parse
 from advgen.specs.datasets import Facts

@@ -12,9 +12,9 @@ import torch
 from tests.workflow.test_config_errors import message
 
 import advgen
-from advgen.core import user_files
-from advgen.core.user_files import dataset_facts
 from advgen.data.custom import as_labels, read_custom
+from advgen.files import user_files
+from advgen.files.user_files import dataset_facts
 from advgen.registry import parse
 
 N = 12

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from advgen.core.provenance import MAKE_ROOM
 from advgen.driver import console
 from advgen.driver.console import Console
 from advgen.driver.runs import records
+from advgen.files.provenance import MAKE_ROOM
 
 JOBS = ["train_gan/dcgan/seed0", "craft/fc/seed0/pgd", "qa/qa"]
 

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
-from advgen.core.provenance import Stamp
 from advgen.figures.style import save_figure
+from advgen.files.provenance import Stamp
 from advgen.io.archives import DOCX_STAMP, pack
 from advgen.io.checkpoints import build, save_model
 from advgen.io.stamps import check_content, content, read_stamp, relabelled, seal
 from advgen.io.tables import arrow_table, write_table
 from advgen.specs.networks import FcNetwork
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 
 STAMP = Stamp("advgen draw --out x", {"name": "one"}, "abc", {"a": "0" * 64}, {"pyarrow": pa.__version__}, 3)
 OTHER = Stamp("advgen draw --out y", {"name": "another"}, "abc", {"b": "0" * 64}, {"pyarrow": pa.__version__}, 3)
@@ -50,7 +50,7 @@ def table(path: Path, stamp: Stamp, name: str = "one") -> None:
 
 def model(path: Path, stamp: Stamp) -> None:
     spec = FcNetwork(kind="fc", image=(1, 3, 3), hidden=(2,), activation="relu")
-    save_model(path, fresh(build, "networks", spec, 2, seed=0), stamp)
+    save_model(path, build_seeded(build, "networks", spec, 2, seed=0), stamp)
 
 
 def figure(path: Path, stamp: Stamp) -> None:

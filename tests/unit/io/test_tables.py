@@ -12,7 +12,7 @@ import pytest
 from tests.fake_tables import fake_table
 
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io import tables
 from advgen.io.tables import arrow_table, concatenate, read_images, read_table, write_table
 

@@ -11,8 +11,8 @@ import torch
 from advgen import registry
 from advgen.attacks.run import craft
 from advgen.core.catalog import TABLES
-from advgen.core.provenance import Stamp
 from advgen.core.schema import TEXT, Image
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
@@ -527,7 +527,7 @@ def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
     assert [check["holds"] for check in sanity.masks_in_order(inpainting(means))] == [True, False]
 
 
-@pytest.mark.parametrize(("n", "kind"), [(sanity.LEAST_N, "check"), (20, "warning")])
+@pytest.mark.parametrize(("n", "kind"), [(sanity.MIN_WITHOUT_INTERVAL, "check"), (20, "warning")])
 @pytest.mark.parametrize(("real", "holds"), [(1.0, True), (3.0, False)])
 def test_real_images_are_the_lowest_rung(n, kind, real, holds):
     same = {"dataset": "mnist", "n": n, **dict.fromkeys(TABLES["calibration"].measured, 1.0)}

@@ -18,9 +18,9 @@ import advgen
 from advgen import registry
 from advgen.api.evaluation import _battery
 from advgen.attacks.run import craft
-from advgen.core.provenance import Stamp
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.experiments.transfers.run import run as run_transfer
+from advgen.files.provenance import Stamp
 from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.metrics import sanity

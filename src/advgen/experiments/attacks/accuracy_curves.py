@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
 from advgen.figures.drawing import draw_interval
 from advgen.figures.findings import Explorer, Finding, interval_columns
@@ -22,7 +22,7 @@ from advgen.figures.formatting import NORM_NAMES, format_n, format_percent, form
 from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
 from advgen.figures.statistics import median_interval, present_in_order
 from advgen.figures.style import GREY, series_colour, series_marker, with_style
-from advgen.metrics.intervals import share_over_runs
+from advgen.metrics.intervals import rate_over_runs
 from advgen.metrics.worst_case import BALLS
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
@@ -39,7 +39,7 @@ X = {
 def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
     """A panel per kind of attack; attacks that seek the smallest change give a curve each, the others a point."""
     full = content_width(spec)
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     sources = present_in_order(spec.sources, facts["source"])
     attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
@@ -54,14 +54,20 @@ def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
     for number, (title, rows) in enumerate(groups):
         axes = panels.axes(page, head + legend, number, title)
         for s, source in enumerate(sources):
-            mine = rows[(rows["source"] == source) & rows["learnt"]]
+            mine = rows[(rows["source"] == source) & rows["above_chance"]]
             if rows["eps"].isna().any():
                 _distances(axes, mine, s)
             else:
-                points(axes, mine, s, dodge(s, len(sources), float(rows["eps"].max())))
+                plot_accuracy(axes, mine, s, offset_line(s, len(sources), float(rows["eps"].max())))
         norm = rows["norm"].iloc[0]
         axes.set_xlabel(X.get(norm, "budget"))
-        axes.axhline(attacked.chance(facts), color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
+        axes.axhline(
+            accuracies.compute_majority_baseline(facts),
+            color=GREY,
+            linewidth=0.8,
+            linestyle=(0, (1, 2)),
+            zorder=0.5,
+        )
         axes.set_ylim(0, 102)
         axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
@@ -81,36 +87,36 @@ def _groups(facts: pd.DataFrame, attacks: list[str]) -> list[tuple[str, pd.DataF
         groups.setdefault(key, []).append(rows)
     named = []
     for (kind, norm, target, free, attack), parts in groups.items():
-        title = attack if free else attacked.KINDS.get(kind, kind)
+        title = attack if free else accuracies.ATTACK_NAMES.get(kind, kind)
         title += f", {NORM_NAMES[norm]}" if norm in NORM_NAMES else ""
         title += "" if target == "none" else f", targeted: {target}"
         named.append((title, pd.concat(parts)))
     return named
 
 
-def dodge(number: int, count: int, widest: float) -> float:
+def offset_line(number: int, count: int, widest: float) -> float:
     """How far a line is moved aside, so that its bars do not cover those of the others."""
     return 0.012 * widest * (number - (count - 1) / 2)
 
 
-def points(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
+def plot_accuracy(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> float:
     """Accuracy at each budget, from the clean one at 0 on: right under every attack of a norm up to that budget.
 
     Dotted: under the same changes unaimed.
 
     Returns the last one, in percent; NaN where there is none.
     """
-    found = {0.0: attacked.accuracy(rows, "clean")}
+    found = {0.0: accuracies.measure(rows, "clean")}
     controls = dict(found)
     for eps in sorted(set(rows["eps"])):
         within = rows[(rows["eps"] <= eps) if rows["norm"].isin(BALLS).all() else (rows["eps"] == eps)]
-        every = attacked.under_all(within, sorted(set(within["attack"])))
-        found[float(eps)], controls[float(eps)] = attacked.accuracy(every), attacked.control(every)
+        every = accuracies.combine(within, sorted(set(within["attack"])))
+        found[float(eps)], controls[float(eps)] = accuracies.measure(every), accuracies.measure_control(every)
     shown = {eps: right for eps, right in found.items() if right is not None}
-    nets = max((len(right.nets) for right in shown.values()), default=0)
+    nets = max((len(right.per_model) for right in shown.values()), default=0)
     if nets > 1:
         for k in range(nets):
-            one = {eps + shift: 100 * right.nets[k] for eps, right in shown.items() if len(right.nets) == nets}
+            one = {eps + shift: 100 * one.per_model[k] for eps, one in shown.items() if len(one.per_model) == nets}
             axes.plot(list(one), list(one.values()), color=series_colour(number), linewidth=0.5, alpha=0.6)
     unaimed = {eps: 100 * right.mean for eps, right in controls.items() if right is not None}
     if len(unaimed) > 1:
@@ -144,7 +150,7 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     for curve in curves if len(curves) > 1 else ():
         axes.plot(x, curve, color=series_colour(number), linewidth=0.5, alpha=0.6)
     n = int(nets.size().min())
-    ends = np.array([share_over_runs(shares / 100, n) for shares in curves.T])
+    ends = np.array([rate_over_runs(shares / 100, n) for shares in curves.T])
     axes.fill_between(x, 100 * ends[:, 1], 100 * ends[:, 2], color=series_colour(number), alpha=0.2, linewidth=0)
     axes.plot(x, curves.mean(0), color=series_colour(number), linewidth=1.5)
     axes.plot(0, 100 * rows["clean"].mean(), series_marker(number), color=series_colour(number), clip_on=False)
@@ -152,12 +158,12 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; open marks: clean; bars: 95 % intervals over nets and images"
+    words = f"{accuracies.describe_counts(facts)}; open marks: clean; bars: 95 % intervals over nets and images"
     words += "; grey dots: the commonest class"
-    words += attacked.seeds_shown(facts, "thin lines")
+    words += accuracies.describe_seeds(facts, "thin lines")
     if (facts["norm"].isin(BALLS) & facts["eps"].notna()).any():
         words += "; at each radius: right under all attacks of the panel up to it, dotted: under the same unaimed"
-        words += attacked.from_others(facts)
+        words += accuracies.describe_transferred(facts)
     if facts["eps"].isna().any():
         words += "; bands, intervals too: right and no smaller change found"
     return words
@@ -165,14 +171,14 @@ def _details(facts: pd.DataFrame) -> str:
 
 def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Finding:
     """What is left of the clean accuracy of each classifier where least is left; how far smallest changes reach."""
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     sources, attacks = present_in_order(spec.sources, facts["source"]), present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    title, bounded = "Accuracy against the attack's budget", attacked.bounded(facts, attacks)
+    title, bounded = "Accuracy against the attack's budget", accuracies.select_bounded(facts, attacks)
     halves: dict[tuple[str, str], tuple[float, float, float]] = {}
     parts = []
     for attack, source in product([attack for attack in attacks if attack not in bounded], sources):
-        mine = facts[(facts["attack"] == attack) & (facts["source"] == source) & facts["learnt"] & facts["clean"]]
+        mine = facts[(facts["attack"] == attack) & (facts["source"] == source) & facts["above_chance"] & facts["clean"]]
         fooled = mine[~mine["robust"]]
         if len(fooled):
             norm, n = str(fooled["norm"].iloc[0]), format_n([mine["index"].nunique()])
@@ -184,16 +190,17 @@ def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Findi
     none = (math.nan, math.nan, math.nan)
     rows = [
         {**row, **interval_columns("half_within", halves.get((str(row["source"]), str(row["under"])), none))}
-        for row in attacked.table(facts, sources, attacks)
+        for row in accuracies.build_rows(facts, sources, attacks)
     ]
     reached = "; ".join(parts[:4])
     if bounded:
-        sentence, _ = attacked.against_clean(facts, sources, bounded)
+        sentence, _ = accuracies.compare_with_clean(facts, sources, bounded)
         return Finding(title, f"{sentence} {reached}.".removesuffix(" ."), rows)
-    words = f"{reached or 'Nothing is fooled'}; {format_seeds(facts['source_seed'])}{attacked.left_out(facts)}."
+    words = f"{reached or 'Nothing is fooled'}; {format_seeds(facts['source_seed'])}"
+    words += f"{accuracies.describe_excluded(facts)}."
     return Finding(title, words, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Explorer:
     """The images behind the numbers."""
-    return attacked.explorer(tables, spec.sources, spec.attacks)
+    return accuracies.explorer(tables, spec.sources, spec.attacks)

@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import AttackGalleryFigure
 from advgen.figures.findings import Explorer, Finding, Row, interval_columns
 from advgen.figures.formatting import describe_threat, format_n, format_seeds, format_share, join_parts
@@ -36,7 +36,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Figure:
     """A block per source and attack: original, perturbation, adversarial example, with what the source predicts."""
     full = content_width(spec)
     table = tables["examples"]
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     images, adversarial = read_images(table), read_images(table, "adversarial")
     blocks = []
     for source in present_in_order(spec.sources, facts["source"]):
@@ -118,17 +118,19 @@ def _colour_bar(page: Page, left: float, top: float, magnify: float, words: list
 def _details(rows: pd.DataFrame) -> str:
     right = rows[rows["clean"]]
     fooled = f"fools {int((~right['robust']).sum()):,} of {len(right):,} that were right"
-    return f"{describe_threat(rows.iloc[0])}; {fooled if rows['learnt'].all() else attacked.AT_CHANCE}"
+    return f"{describe_threat(rows.iloc[0])}; {fooled if rows['above_chance'].all() else accuracies.AT_CHANCE}"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Finding:
     """Of the images that were right, how many each attack turns."""
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     rows: list[Row] = []
     parts = []
     for source in present_in_order(spec.sources, facts["source"]):
         for attack in present_in_order(spec.attacks, facts["attack"]):
-            mine = facts[(facts["source"] == source) & (facts["attack"] == attack) & facts["clean"] & facts["learnt"]]
+            mine = facts[
+                (facts["source"] == source) & (facts["attack"] == attack) & facts["clean"] & facts["above_chance"]
+            ]
             if mine.empty:
                 continue
             fooled, n = share_over_images(mine, ~mine["robust"]), int(mine.groupby("source_seed").size().min())
@@ -141,10 +143,10 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Findin
     counts = f"{format_n([row['n'] for row in rows] or [0])}, {format_seeds(facts['source_seed'])}"
     shown = facts[facts["source"].isin(spec.sources) & facts["attack"].isin(spec.attacks)]
     found = f"Of the images that are right when clean, {join_parts(parts)} ({counts})"
-    sentence = f"{found}{attacked.left_out(shown)}."
+    sentence = f"{found}{accuracies.describe_excluded(shown)}."
     return Finding("Adversarial examples", sentence, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Explorer:
     """The images with and without their perturbation."""
-    return attacked.explorer(tables, spec.sources, spec.attacks)
+    return accuracies.explorer(tables, spec.sources, spec.attacks)

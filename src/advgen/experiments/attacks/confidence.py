@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import ConfidenceFigure
 from advgen.figures.drawing import add_note
 from advgen.figures.findings import Finding, Row, interval_columns
@@ -30,7 +30,7 @@ EDGES = np.linspace(0, 100, 21)
 def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
     """A block per classifier, a panel per attack: confidence in the wrong answers, and in the right ones."""
     full = content_width(spec)
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     sources = present_in_order(spec.sources, facts["source"])
     attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
@@ -41,7 +41,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
     block = title + panels.height + 3
     page = Page(full, head + len(sources) * block + 1.5)
     page.heading(0, 0, full, "Confidence on mistakes", details)
-    pairs = facts[facts["learnt"]].groupby(["source", "attack"])
+    pairs = facts[facts["above_chance"]].groupby(["source", "attack"])
     top = max([1.0, *(height.max() for _, rows in pairs for height in _heights(rows))])
     for number, source in enumerate(sources):
         down = head + number * block
@@ -50,9 +50,9 @@ def draw(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Figure:
             rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
             words = attack if rows.empty else f"{attack}: {describe_threat(rows.iloc[0])}"
             axes = panels.axes(page, down + title, a, words)
-            learnt = rows[rows["learnt"]]
+            learnt = rows[rows["above_chance"]]
             if learnt.empty and len(rows):
-                add_note(axes, 0.02, 0.98, attacked.AT_CHANCE)
+                add_note(axes, 0.02, 0.98, accuracies.AT_CHANCE)
             _panel(axes, learnt, top)
             if panels.is_leftmost(a):
                 axes.set_ylabel("images (%)")
@@ -94,16 +94,16 @@ def _panel(axes: Axes, rows: pd.DataFrame, top: float) -> None:
 
 def _details(facts: pd.DataFrame) -> str:
     seeds = facts.groupby("source")["source_seed"].nunique().max()
-    words = f"{attacked.counts(facts)}" + (f", up to {seeds} seeds together" if seeds > 1 else "")
+    words = f"{accuracies.describe_counts(facts)}" + (f", up to {seeds} seeds together" if seeds > 1 else "")
     return words + "; filled: wrong under attack, line: their mean; outline: right under attack"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Finding:
     """How sure each classifier is of its mistakes, by attack."""
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     facts = facts[facts["source"].isin(spec.sources) & facts["attack"].isin(spec.attacks)]
     rows: list[Row] = []
-    for (source, attack), one in facts[facts["learnt"]].groupby(["source", "attack"], sort=False):
+    for (source, attack), one in facts[facts["above_chance"]].groupby(["source", "attack"], sort=False):
         wrong = one[one["predicted"] != one["label"]]
         sure = mean_over_images(wrong, "confidence")
         counts = {"n": one["index"].nunique(), "wrong": len(wrong) / len(one), "seeds": one["source_seed"].nunique()}
@@ -116,7 +116,6 @@ def finding(tables: Mapping[str, pa.Table], spec: ConfidenceFigure) -> Finding:
         for row in surest
     ]
     words = join_parts(parts) if parts else "none was made"
-    sentence = (
-        f"Mean confidence in wrong answers: {words}; {attacked.counts(facts)}, {format_seeds(facts['source_seed'])}."
-    )
+    counts_and_seeds = f"{accuracies.describe_counts(facts)}, {format_seeds(facts['source_seed'])}"
+    sentence = f"Mean confidence in wrong answers: {words}; {counts_and_seeds}."
     return Finding("Confidence on mistakes", sentence, rows)

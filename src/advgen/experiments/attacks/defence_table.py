@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import DefenceTableFigure
 from advgen.figures.drawing import draw_heat_cell, map_colour
 from advgen.figures.findings import Finding
@@ -28,12 +28,12 @@ Cell = tuple[str, tuple[float, ...], list[str]]
 def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
     """Rows are classifiers, columns the clean accuracy, each attack, and the worst case for each norm and eps."""
     full = content_width(spec)
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     sources = present_in_order(spec.sources, facts["source"])
     attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = [_label(source, facts[facts["source"] == source]) for source in sources]
-    budgeted, worst = attacked.bounded(facts, attacks), attacked.worst_cases(facts, attacks)
+    budgeted, worst = accuracies.select_bounded(facts, attacks), accuracies.list_worst_cases(facts, attacks)
     heads = ["clean", *(_head(facts[facts["attack"] == attack], attack in budgeted) for attack in attacks), *worst]
     margin = label_width(labels, 0.3 * full)
     band = count_columns(len(heads), full - margin, SMALLEST)
@@ -71,23 +71,23 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
 
 def _cells(rows: pd.DataFrame, attacks: list[str], budgeted: list[str], worst: Mapping[str, list[str]]) -> list[Cell]:
     """Text, colour and small lines of one classifier's row."""
-    cells = [_accuracy(attacked.accuracy(rows, "clean"))]
+    cells = [_accuracy(accuracies.measure(rows, "clean"))]
     for attack in attacks:
         mine = rows[rows["attack"] == attack]
-        shown = _accuracy(attacked.accuracy(mine), attacked.control(mine))
+        shown = _accuracy(accuracies.measure(mine), accuracies.measure_control(mine))
         cells.append(shown if attack in budgeted else _distance(mine))
-    every = [attacked.under_all(rows, within) for within in worst.values()]
-    return cells + [_accuracy(attacked.accuracy(one), attacked.control(one)) for one in every]
+    every = [accuracies.combine(rows, within) for within in worst.values()]
+    return cells + [_accuracy(accuracies.measure(one), accuracies.measure_control(one)) for one in every]
 
 
-def _accuracy(right: attacked.Accuracy | None, control: attacked.Accuracy | None = None) -> Cell:
+def _accuracy(right: accuracies.Accuracy | None, control: accuracies.Accuracy | None = None) -> Cell:
     if right is None:
         return "", NEUTRAL, []
     lines = [f"{100 * right.low:.1f}–{100 * right.high:.1f}"]
     if control is not None:
         lines.append(f"unaimed {100 * control.mean:.1f}")
-    if len(right.nets) > 1:
-        lines.append(f"seeds {100 * right.nets.min():.1f}–{100 * right.nets.max():.1f}")
+    if len(right.per_model) > 1:
+        lines.append(f"seeds {100 * right.per_model.min():.1f}–{100 * right.per_model.max():.1f}")
     return f"{100 * right.mean:.1f}", map_colour(matplotlib.colormaps["Blues"], 0.9 * right.mean), lines
 
 
@@ -113,19 +113,19 @@ def _head(rows: pd.DataFrame, budget: bool) -> str:
 
 
 def _details(facts: pd.DataFrame) -> str:
-    words = f"{attacked.counts(facts)}; right on the clean and the attacked image"
+    words = f"{accuracies.describe_counts(facts)}; right on the clean and the attacked image"
     words += "; small: 95 % interval over nets and images"
     several = facts.groupby("source")["source_seed"].nunique().max() > 1
     words += ", accuracy under the same change unaimed"
     words += ", range over seeds; means over seeds" if several else ""
-    words += attacked.from_others(facts)
-    free = facts["attack"].nunique() > len(attacked.bounded(facts, sorted(set(facts["attack"]))))
+    words += accuracies.describe_transferred(facts)
+    free = facts["attack"].nunique() > len(accuracies.select_bounded(facts, sorted(set(facts["attack"]))))
     return words + ("; grey: median distance of attacks without a budget" if free else "")
 
 
 def finding(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Finding:
     """What is left of the clean accuracy of each classifier where least is left."""
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     sources, attacks = present_in_order(spec.sources, facts["source"]), present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    return Finding("What defences keep under attack", *attacked.against_clean(facts, sources, attacks))
+    return Finding("What defences keep under attack", *accuracies.compare_with_clean(facts, sources, attacks))

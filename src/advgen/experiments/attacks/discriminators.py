@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from advgen.experiments.attacks import attacked
-from advgen.experiments.attacks.accuracy_curves import dodge, points
+from advgen.experiments.attacks import accuracies
+from advgen.experiments.attacks.accuracy_curves import offset_line, plot_accuracy
 from advgen.experiments.attacks.experiment import DiscriminatorsFigure
 from advgen.figures.drawing import draw_interval, label_line_ends
 from advgen.figures.findings import Finding, Row, interval_columns
@@ -28,7 +28,7 @@ TALL, LEFT, FOOT, RIGHT, NOTE = 52.0, 11.0, 10.0, 9.0, 3.4
 def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
     """A panel per question and norm, a line per group of nets: the worst case over all attacks up to each eps."""
     full = content_width(spec)
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     # Noise is no attack, and attacks without a budget have no place on the axis.
     names = {name for panel in spec.panels.values() for line in panel.values() for name in line}
     facts = facts[facts["source"].isin(names) & facts["attack"].isin(spec.attacks)]
@@ -53,17 +53,17 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
         _title(axes, title, panel, panels.axes_width)
         everything = pd.concat(list(panel.values()))
         if len(everything):
-            guess = attacked.chance(everything)
+            guess = accuracies.compute_majority_baseline(everything)
             axes.axhline(guess, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
             axes.text(0.01 * eps, guess - 1, "guessing", va="top", size=5.5, color=GREY)
         ends = []
         for line, rows in panel.items():
-            k, mine = lines.index(line), rows[rows["learnt"]]
+            k, mine = lines.index(line), rows[rows["above_chance"]]
             if len(mine):
-                last = points(axes, mine, k, dodge(k, len(lines), eps))
+                last = plot_accuracy(axes, mine, k, offset_line(k, len(lines), eps))
                 ends.append((last, f"{last:.0f} %", series_colour(k)))
-            elif (clean := attacked.accuracy(rows, "clean")) is not None:
-                _at_chance(axes, clean, k, dodge(k, len(lines), eps))
+            elif (clean := accuracies.measure(rows, "clean")) is not None:
+                _at_chance(axes, clean, k, offset_line(k, len(lines), eps))
         axes.set_ylim(0, 102)
         axes.set_xlim(-0.03 * eps, 1.03 * eps)
         if ends:
@@ -79,7 +79,7 @@ def _rows(facts: pd.DataFrame, names: tuple[str, ...], norm: str) -> pd.DataFram
     return facts[facts["source"].isin(names) & (facts["norm"] == norm)]
 
 
-def _at_chance(axes: Axes, clean: attacked.Accuracy, number: int, shift: float) -> None:
+def _at_chance(axes: Axes, clean: accuracies.Accuracy, number: int, shift: float) -> None:
     """The clean accuracy of a line whose nets have learnt nothing that an attack could take."""
     ends = (100 * clean.mean, 100 * clean.low, 100 * clean.high)
     draw_interval(axes, shift, *ends, number, markerfacecolor="white")
@@ -103,9 +103,10 @@ def _details(facts: pd.DataFrame) -> str:
     if facts.empty:
         return "no attack with a budget"
     words = f"clean accuracy (open marks) and under every attack up to each eps ({_attacks(facts)}); "
-    words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % intervals over nets and images, thin: each net"
+    words += accuracies.describe_counts(facts)
+    words += "; thick: mean over nets with 95 % intervals over nets and images, thin: each net"
     words += ", dotted: under the same changes unaimed"
-    return words + attacked.from_others(facts)
+    return words + accuracies.describe_transferred(facts)
 
 
 def _attacks(facts: pd.DataFrame) -> str:
@@ -114,37 +115,44 @@ def _attacks(facts: pd.DataFrame) -> str:
     for first in facts.drop_duplicates(["kind", "steps", "restarts"]).to_dict("records"):
         effort = f"-{first['steps']:.0f}" if first["steps"] > 1 else ""
         effort += f"×{first['restarts']:.0f}" if first["restarts"] > 1 else ""
-        kinds[f"{attacked.KINDS.get(first['kind'], first['kind'])}{effort}"] = None
+        kinds[f"{accuracies.ATTACK_NAMES.get(first['kind'], first['kind'])}{effort}"] = None
     return ", ".join(kinds)
 
 
 def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Finding:
     """Accuracy of each line when clean and under all attacks of the largest eps, by question."""
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & (facts["norm"] != "none") & facts["eps"].notna()]
     rows: list[Row] = []
     parts = []
     for title, panel in spec.panels.items():
         words = []
         for line, names in panel.items():
-            for norm, mine in facts[facts["source"].isin(names) & facts["learnt"]].groupby("norm"):
+            for norm, mine in facts[facts["source"].isin(names) & facts["above_chance"]].groupby("norm"):
                 eps = float(mine["eps"].max())
-                clean = attacked.accuracy(mine, "clean")
-                every = attacked.under_all(mine, sorted(set(mine["attack"])))
-                right, rounded = attacked.accuracy(every), attacked.accuracy(every, "robust_rounded")
+                clean = accuracies.measure(mine, "clean")
+                every = accuracies.combine(mine, sorted(set(mine["attack"])))
+                right, rounded = accuracies.measure(every), accuracies.measure(every, "robust_rounded")
                 if clean is None or right is None or rounded is None:
                     continue
                 rows.append(
-                    {"question": title, "line": line, "norm": norm, "eps": eps, "nets": len(right.nets), "n": right.n}
+                    {
+                        "question": title,
+                        "line": line,
+                        "norm": norm,
+                        "eps": eps,
+                        "nets": len(right.per_model),
+                        "n": right.n,
+                    }
                     | {"clean": clean.mean, **interval_columns("accuracy", (right.mean, right.low, right.high))}
                     | {"accuracy_rounded": rounded.mean}
                 )
                 words.append(
                     f"{line} {format_share(right.mean, right.low, right.high)} at {NORM_NAMES[norm]} ≤ {eps:g} "
-                    f"({format_percent(clean.mean)} clean, {format_count(len(right.nets), 'net')})"
+                    f"({format_percent(clean.mean)} clean, {format_count(len(right.per_model), 'net')})"
                 )
         if words:
             parts.append(f"{title}: {', '.join(words[:4])}")
-    counts = attacked.counts(facts) + attacked.from_others(facts)
+    counts = accuracies.describe_counts(facts) + accuracies.describe_transferred(facts)
     sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {counts}."
     return Finding("Are discriminators robust?", sentence, rows)

@@ -29,7 +29,7 @@ from advgen.figures.statistics import first_seed, present_in_order, to_frame
 from advgen.figures.style import with_style
 from advgen.figures.text import label_width
 from advgen.io.tables import read_images
-from advgen.metrics.intervals import over_runs_and_images
+from advgen.metrics.intervals import interval_over_runs_and_images
 
 SMALLEST = 9.0
 
@@ -114,9 +114,9 @@ def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Find
         one = quality.loc[[name]]
         # how much images vary, by those that were kept
         spread = float(kept_back.loc[kept_back["autoencoder"] == name, "mse"].std()) / math.sqrt(one["n"].min())
-        mse = over_runs_and_images(one["mse"], (1.96 * spread, 1.96 * spread))
+        mse = interval_over_runs_and_images(one["mse"], (1.96 * spread, 1.96 * spread))
         class_kept, low, high = (float(one[f"class_kept{end}"].mean()) for end in ("", "_low", "_high"))
-        kept = over_runs_and_images(one["class_kept"], (class_kept - low, high - class_kept), share=True)
+        kept = interval_over_runs_and_images(one["class_kept"], (class_kept - low, high - class_kept), share=True)
         rows.append(
             {"autoencoder": name, "seeds": one["seed"].nunique(), "n": one["n"].min()}
             | {**interval_columns("mse", mse), **interval_columns("class_kept", kept)}

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from advgen.experiments.attacks import attacked
+from advgen.experiments.attacks import accuracies
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
 from advgen.figures.drawing import draw_interval
 from advgen.figures.findings import Finding, Row, interval_columns
@@ -19,7 +19,7 @@ from advgen.figures.formatting import NORM_NAMES, format_n, format_percent, form
 from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
 from advgen.figures.statistics import to_frame
 from advgen.figures.style import GREY, series_colour, with_style
-from advgen.metrics.chance import commonest
+from advgen.metrics.chance import majority_class_accuracy
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 LINES = ("right under all attacks up to eps", "right and certified for eps")
@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Figur
     full = content_width(spec)
     certified = to_frame(tables["certification"])
     certified["right"] = certified["predicted"] == certified["label"]
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & facts["eps"].notna()]
     shown = [
         (rows, facts[(facts["source"] == source) & (facts["norm"] == rows["norm"].iloc[0])])
@@ -41,7 +41,7 @@ def draw(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Figur
     ]
     farthest = {norm: max(_reach(rows, examples) for rows, examples in of) for norm, of in _by_norm(shown).items()}
     named = facts[facts["source"].isin(spec.sources)]
-    details = _details(certified) + attacked.from_others(named) + attacked.left_out(named)
+    details = _details(certified) + accuracies.describe_transferred(named) + accuracies.describe_excluded(named)
     head = heading_height(full, details)
     legend = legend_height(LINES, full)
     panels = Panels(max(1, len(shown)), full, 42.0, TALL, LEFT, FOOT)
@@ -82,14 +82,14 @@ def _panel(axes: Axes, rows: pd.DataFrame, examples: pd.DataFrame, farthest: flo
 
     What an attack left right is a bound for every larger eps, too, until the next attack.
     """
-    under = {0.0: attacked.accuracy(examples, "clean")}
+    under = {0.0: accuracies.measure(examples, "clean")}
     for eps in sorted(set(examples["eps"])):
         within = examples[examples["eps"] <= eps]
-        under[float(eps)] = attacked.accuracy(attacked.under_all(within, sorted(set(within["attack"]))))
+        under[float(eps)] = accuracies.measure(accuracies.combine(within, sorted(set(within["attack"]))))
     known = {eps: right for eps, right in under.items() if right is not None}
     x = np.linspace(0, 1.03 * farthest, 400)
     smoothed = bool(rows["smoothed"].iloc[0])
-    curves = np.array([_certified(one, x) for _, one in rows.groupby("seed")])
+    curves = np.array([_compute_certified_curve(one, x) for _, one in rows.groupby("seed")])
     axes.plot(x, curves.mean(0), color=series_colour(1), linewidth=1.5)
     if len(curves) > 1:
         axes.fill_between(x, curves.min(0), curves.max(0), color=series_colour(1), alpha=0.2, linewidth=0)
@@ -102,14 +102,20 @@ def _panel(axes: Axes, rows: pd.DataFrame, examples: pd.DataFrame, farthest: flo
     for eps, right in known.items():
         face = {"markerfacecolor": "white"} if eps == 0 else {}
         draw_interval(axes, eps, 100 * right.mean, 100 * right.low, 100 * right.high, 0, **face)
-        proven = attacked.accuracy(_as_examples(rows, eps), "clean")
+        proven = accuracies.measure(_as_examples(rows, eps), "clean")
         assert proven is not None
         draw_interval(axes, eps, 100 * proven.mean, 100 * proven.low, 100 * proven.high, 1, **face)
-    axes.axhline(100 * commonest(rows["label"]), color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5)
+    axes.axhline(
+        100 * majority_class_accuracy(rows["label"]),
+        color=GREY,
+        linewidth=0.8,
+        linestyle=(0, (1, 2)),
+        zorder=0.5,
+    )
     axes.set_xlim(-0.03 * farthest, 1.03 * farthest)
 
 
-def _certified(rows: pd.DataFrame, x: np.ndarray) -> np.ndarray:
+def _compute_certified_curve(rows: pd.DataFrame, x: np.ndarray) -> np.ndarray:
     """Share (%) of one net's images that are right and certified for each radius."""
     reach = np.where(rows["right"], rows["radius"], -1.0)
     return 100 * np.asarray((reach[None] >= x[:, None]).mean(1))
@@ -144,7 +150,7 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Fi
     """What is proven and what attacks left at the largest eps attacked, by classifier."""
     certified = to_frame(tables["certification"])
     certified["right"] = certified["predicted"] == certified["label"]
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & facts["eps"].notna()]
     rows: list[Row] = []
     parts = []
@@ -156,12 +162,12 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Fi
             same = facts[(facts["source"] == source) & (facts["norm"] == of["norm"].iloc[0])]
             same = same.merge(of[["seed", "index"]].rename(columns={"seed": "source_seed"}))
             eps = float(same["eps"].max()) if len(same) else 0.0
-            proven = attacked.accuracy(_as_examples(of, eps), "clean")
-            every = attacked.under_all(same, sorted(set(same["attack"])))
-            left, rounded = attacked.accuracy(every), attacked.accuracy(every, "robust_rounded")
+            proven = accuracies.measure(_as_examples(of, eps), "clean")
+            every = accuracies.combine(same, sorted(set(same["attack"])))
+            left, rounded = accuracies.measure(every), accuracies.measure(every, "robust_rounded")
             assert proven is not None
             row = {"certification": certification, "source": source, "norm": of["norm"].iloc[0], "eps": eps}
-            row |= {"n": proven.n, "seeds": len(proven.nets), "commonest": commonest(of["label"])}
+            row |= {"n": proven.n, "seeds": len(proven.per_model), "commonest": majority_class_accuracy(of["label"])}
             row |= interval_columns("certified", (proven.mean, proven.low, proven.high))
             words = f"{source} is certified on {format_share(proven.mean, proven.low, proven.high)}"
             if left is not None and rounded is not None:
@@ -174,5 +180,5 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Fi
     constant = " or ".join(sorted({format_percent(row["commonest"]) for row in rows}))
     sentence = f"{join_parts(parts)} ({n} test images, {format_seeds(certified['seed'])}; "
     sentence += f"always naming the commonest class is right on {constant} at every radius"
-    sentence += f"{attacked.from_others(facts[facts['source'].isin(spec.sources)])})."
+    sentence += f"{accuracies.describe_transferred(facts[facts['source'].isin(spec.sources)])})."
     return Finding("What is proven, beside what attacks find", sentence, rows)

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from advgen.data.images import load
+from advgen.data.images import load_images
 from advgen.experiments.classifiers.experiment import EvaluateClassifiers
 from advgen.io.checkpoints import load_model
 from advgen.io.jobs import Job
@@ -14,7 +14,7 @@ from advgen.models.predict import predict
 
 def run(job: Job[EvaluateClassifiers]) -> None:
     """Show each classifier the test images of its data set."""
-    load_once = cache(load)
+    load_once = cache(load_images)
     rows = []
     files = zip(job.spec.tested, *(job.inputs[key] for key in job.spec.reads), strict=True)
     for tested, path, history, data in files:

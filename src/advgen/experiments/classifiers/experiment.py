@@ -13,7 +13,7 @@ from advgen.core.definitions import Definition, FilePath, Mistake, Study, check_
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask, Varied
-from advgen.core.user_files import is_checkpoint, model_digest
+from advgen.files.user_files import is_checkpoint, model_digest
 from advgen.registry import AnyDefence, AnyNetwork
 from advgen.specs.base import ClassifierName, Count, DatasetName, Need, Shape, Spec, show_shape
 from advgen.specs.defences import PoolDefence
@@ -133,7 +133,7 @@ class EvaluateClassifiers(DeviceTask):
     varied: Varied = {}
 
 
-def origin(study: Study, source: str) -> Origin:
+def find_origin(study: Study, source: str) -> Origin:
     """What tables say of a classifier or probe beside its name."""
     dataset = study.dataset_of(source)
     definition: ClassifierDefinition | FileClassifier | None = study.classifiers.get(source)
@@ -239,7 +239,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
         tested, data = [], []
         for job in trained:
             name: str = job.task.name  # type: ignore[attr-defined]
-            facts = origin(planner.study, name)
+            facts = find_origin(planner.study, name)
             tested.append(Tested(classifier=name, seed=job.seed, **facts.model_dump()))
             data.append(planner.test_images(facts.tested_on))
         inputs: dict[str, Files] = {

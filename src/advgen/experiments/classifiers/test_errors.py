@@ -20,13 +20,13 @@ from advgen.figures.layout import Page, content_width, heading_height
 from advgen.figures.statistics import present_in_order, to_frame
 from advgen.figures.style import GREY, INK, RULE, series_colour, with_style
 from advgen.figures.text import label_width
-from advgen.metrics.intervals import of_runs
+from advgen.metrics.intervals import average_runs
 from advgen.metrics.published import TEST_ERRORS, Value
 
 ROW, FOOT, VALUE = 8.0, 10.0, 10.0
 
 
-class Shown(NamedTuple):
+class ClassifierError(NamedTuple):
     """One classifier: its error (%) with the interval, that of each seed, its test images, and the published error."""
 
     name: str
@@ -36,17 +36,17 @@ class Shown(NamedTuple):
     published: Value | None
 
 
-def shown(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> list[Shown]:
+def collect_errors(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> list[ClassifierError]:
     """The classifiers in order. Intervals are over seeds and images; of one seed Wilson's over images."""
     facts = to_frame(tables["classifier_quality"])
     found = []
     for name in present_in_order(spec.classifiers, facts["classifier"]):
         rows = facts[facts["classifier"] == name]
         runs = rows[["error", "error_low", "error_high"]].to_numpy(float)
-        mean, low, high = (100 * one for one in of_runs(runs, share=True))
+        mean, low, high = (100 * one for one in average_runs(runs, share=True))
         net = spec.published_nets.get(name)
         published = TEST_ERRORS[net] if net else None
-        found.append(Shown(name, (mean, low, high), 100 * runs[:, 0], int(rows["n"].min()), published))
+        found.append(ClassifierError(name, (mean, low, high), 100 * runs[:, 0], int(rows["n"].min()), published))
     return found
 
 
@@ -54,7 +54,7 @@ def shown(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> list[
 def draw(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> Figure:
     """A row per classifier: the mean over seeds with its interval, a tick per seed, the published value hollow."""
     full = content_width(spec)
-    rows = shown(tables, spec)
+    rows = collect_errors(tables, spec)
     labels = [_label(row, spec) for row in rows]
     details = _details(rows)
     head = heading_height(full, details)
@@ -81,7 +81,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> Figure
     return page.figure
 
 
-def _row(axes: Axes, y: float, row: Shown) -> None:
+def _row(axes: Axes, y: float, row: ClassifierError) -> None:
     colour = series_colour(0)
     mean, *ends = row.error
     axes.plot(np.clip(ends, *axes.get_xlim()), [y, y], color=colour, linewidth=1.4, solid_capstyle="butt")
@@ -109,11 +109,11 @@ def _published(value: Value) -> str:
     return f"{'' if value.verified else '~'}{value.value:g}"
 
 
-def _label(row: Shown, spec: ClassifierErrorsFigure) -> str:
+def _label(row: ClassifierError, spec: ClassifierErrorsFigure) -> str:
     return f"{row.name}\n{spec.published_nets[row.name]}" if row.published else row.name
 
 
-def _details(rows: list[Shown]) -> str:
+def _details(rows: list[ClassifierError]) -> str:
     words = f"{format_n([row.n for row in rows])} test images; bars: 95 % intervals over seeds and images"
     words += "; ticks: seeds" if max(len(row.seeds) for row in rows) > 1 else ""
     published = [row.published for row in rows if row.published]
@@ -123,7 +123,7 @@ def _details(rows: list[Shown]) -> str:
 
 def finding(tables: Mapping[str, pa.Table], spec: ClassifierErrorsFigure) -> Finding:
     """The error of each classifier beside the published one."""
-    found = shown(tables, spec)
+    found = collect_errors(tables, spec)
     rows: list[Row] = [
         {"classifier": row.name, "seeds": len(row.seeds), "n": row.n}
         | {name: one / 100 for name, one in interval_columns("error", row.error).items()}

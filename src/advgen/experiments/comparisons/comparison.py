@@ -18,7 +18,7 @@ from advgen.figures.layout import content_width
 from advgen.figures.statistics import to_frame
 from advgen.figures.style import with_style
 
-WORDS = {
+MEASURES = {
     "robust_accuracy": ("accuracy under attack (%)", 100.0),
     "clean_accuracy": ("clean accuracy (%)", 100.0),
     "validation_accuracy": ("accuracy on validation images (%)", 100.0),
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Figure:
     shown = pd.concat([_with_baseline_first(table[table["comparison"] == name]) for name in spec.comparisons])
     rows = [row for _, row in shown.iterrows()]
     labels = [_label(row) for row in rows]
-    title, factor = WORDS[rows[0]["measure"]]
+    title, factor = MEASURES[rows[0]["measure"]]
     of_arms = [_mark(place, row, "mean", factor) for place, row in enumerate(rows)]
     compared = [(place, row) for place, row in enumerate(rows) if row["arm"] != row["baseline"] and row["compared"]]
     beside = [_mark(place, row, "effect", factor) for place, row in compared]
@@ -114,7 +114,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Finding:
     for name in spec.comparisons:
         compared = table[table["comparison"] == name]
         for _, row in compared[compared["arm"] != compared["baseline"]].iterrows():
-            factor = WORDS[row["measure"]][1]
+            factor = MEASURES[row["measure"]][1]
             low, high = factor * row["effect_low"], factor * row["effect_high"]
             verdict = "not told apart" if low <= 0 <= high else "more" if low > 0 else "less"
             effect = f"{format_value(factor * row['effect'], low, high)}, {verdict}"
@@ -132,4 +132,4 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Finding:
 
 def title_of(rows: pd.DataFrame) -> str:
     """What the measure of some comparisons is called."""
-    return WORDS[rows["measure"].iloc[0]][0]
+    return MEASURES[rows["measure"].iloc[0]][0]

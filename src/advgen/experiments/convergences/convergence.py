@@ -27,7 +27,7 @@ from advgen.figures.formatting import (
 from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
 from advgen.figures.statistics import to_frame
 from advgen.figures.style import series_colour, with_style
-from advgen.metrics.intervals import share_over_runs
+from advgen.metrics.intervals import rate_over_runs
 
 TALL, LEFT, FOOT = 40.0, 12.0, 10.0
 
@@ -69,7 +69,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
     return page.figure
 
 
-def right_after(rows: pd.DataFrame, steps: ArrayLike) -> NDArray[np.float64]:
+def measure_accuracy_after(rows: pd.DataFrame, steps: ArrayLike) -> NDArray[np.float64]:
     """Share of the images that are right when clean and not fooled within so many steps by any of the restarts.
 
     Mean over seeds, with the ends of its 95 % interval over seeds and images: (steps, 3).
@@ -77,16 +77,16 @@ def right_after(rows: pd.DataFrame, steps: ArrayLike) -> NDArray[np.float64]:
     images = rows.groupby(["seed", "index"])
     last = images["fooled_step"].min().fillna(np.inf).where(images["right_clean"].min(), -np.inf)
     shares_RS = np.array([(one.to_numpy()[:, None] > steps).mean(0) for _, one in last.groupby(level=0)])
-    return np.array([share_over_runs(shares_R, rows["index"].nunique()) for shares_R in shares_RS.T])
+    return np.array([rate_over_runs(shares_R, rows["index"].nunique()) for shares_R in shares_RS.T])
 
 
 def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     total = len(rows["losses"].iloc[0]) - 1  # the first is that of the start
     steps = np.arange(total + 1)
     colour = series_colour(number)
-    single = np.mean([right_after(one, steps)[:, 0] for _, one in rows.groupby("restart")], axis=0)
+    single = np.mean([measure_accuracy_after(one, steps)[:, 0] for _, one in rows.groupby("restart")], axis=0)
     axes.plot(steps, 100 * single, color=colour, linewidth=0.8)
-    every, low, high = 100 * right_after(rows, steps).T
+    every, low, high = 100 * measure_accuracy_after(rows, steps).T
     axes.plot(steps, every, color=colour, linewidth=1.6)
     axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xlim(0, total)
@@ -96,7 +96,7 @@ def _restarts(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     total = len(rows["losses"].iloc[0]) - 1
     counts = np.arange(1, rows["restart"].nunique() + 1)
     order = sorted(set(rows["restart"]))
-    ends = [100 * right_after(rows[rows["restart"].isin(order[:count])], [total])[0] for count in counts]
+    ends = [100 * measure_accuracy_after(rows[rows["restart"].isin(order[:count])], [total])[0] for count in counts]
     axes.plot(counts, [share for share, _, _ in ends], color=series_colour(number))
     for count, (share, low, high) in zip(counts, ends, strict=True):
         draw_interval(axes, count, share, low, high, number)
@@ -147,7 +147,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Finding:
         words = []
         efforts = (("no attack", single, -1), ("starts alone", one, 0), ("one start", single, total))
         for effort, of, steps in (*efforts, ("all starts", one, total)):
-            ends = tuple(right_after(of, [steps])[0])
+            ends = tuple(measure_accuracy_after(of, [steps])[0])
             row: Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
             rows.append({**row, **interval_columns("accuracy", ends)})
             words.append(format_share(*ends))

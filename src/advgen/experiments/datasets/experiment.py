@@ -13,7 +13,7 @@ from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
 from advgen.core.paths import raw
 from advgen.core.schema import INT, Image, Table
 from advgen.core.tasks import DeviceTask, Task
-from advgen.core.user_files import user_file_digest
+from advgen.files.user_files import user_file_digest
 from advgen.registry import AnyDataset
 from advgen.specs.base import Count, DatasetName, Need
 from advgen.specs.datasets import CustomDataset, DatasetSpec, DerivedDataset, LearntImages, RawDataset, RobustFeatures

@@ -25,7 +25,7 @@ from advgen.figures.statistics import first_seed, share_over_images, to_frame
 from advgen.figures.style import GREY, VERMILLION, with_style
 from advgen.figures.text import fit_font_size
 from advgen.io.tables import read_images
-from advgen.metrics.paths import ends_kept, halfway, third_class
+from advgen.metrics.paths import endpoints_keep_labels, is_third_class, midpoint_frames
 
 SMALLEST, LARGEST, BETWEEN, WORDS, ALPHAS = 8.0, 14.0, 4.0, 4.4, 3.6
 
@@ -36,7 +36,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
     full = content_width(spec)
     table = tables["interpolation"]
     facts, images = to_frame(table), read_images(table)
-    facts["third"] = third_class(facts)
+    facts["third"] = is_third_class(facts)
     blocks = {name: first_seed(rows) for name, rows in facts.groupby("model")}
     frames = int(facts["frame"].max()) + 1
     pairs = min(spec.pairs, min(rows["pair"].nunique() for rows in blocks.values()))
@@ -80,9 +80,9 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
 
 
 def _details(rows: pd.DataFrame) -> str:
-    middle = halfway(rows)
+    middle = midpoint_frames(rows)
     third, blend = middle["third"], format_percent(middle["third_blend"].mean())
-    kept = format_percent(ends_kept(rows).mean())
+    kept = format_percent(endpoints_keep_labels(rows).mean())
     words = f"a third class halfway: {format_wilson_share(third.sum(), len(third), 'pairs')}, in pixel blends {blend}"
     return f"{words}; both ends kept theirs in {kept}"
 
@@ -95,7 +95,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> 
 def third_classes(tables: Mapping[str, pa.Table], title: str) -> Finding:
     """How many pairs of each model have a third class halfway."""
     paths = to_frame(tables["interpolation"])
-    middles = halfway(paths)
+    middles = midpoint_frames(paths)
     rows, parts = [], []
     for name, one in middles.groupby("model"):
         rate, n = share_over_images(one, one["third"], "pair"), one["pair"].nunique()
@@ -104,7 +104,7 @@ def third_classes(tables: Mapping[str, pa.Table], title: str) -> Finding:
             {"model": name, "n": n, "seeds": one["seed"].nunique(), **interval_columns("third_class", rate)}
             | {"third_class_blend": blend}
         )
-        kept = format_percent(ends_kept(paths[paths["model"] == name]).mean())
+        kept = format_percent(endpoints_keep_labels(paths[paths["model"] == name]).mean())
         parts.append(
             f"{format_share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends "
             f"of the two images {format_percent(blend)})"
@@ -121,7 +121,7 @@ def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) ->
     """All pairs at once, frame by frame."""
     table = tables["interpolation"]
     facts, images = to_frame(table), read_images(table)
-    facts["third"] = third_class(facts)
+    facts["third"] = is_third_class(facts)
     models = sorted(set(facts["model"]))
     alphas = sorted(set(facts["alpha"]))
     strips: Strips = {}

@@ -21,7 +21,7 @@ from advgen.figures.style import BLUE, GREY, VERMILLION, with_style
 from advgen.figures.text import fit_font_size, label_width
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
-from advgen.metrics.paths import ends_kept, halfway, third_class
+from advgen.metrics.paths import endpoints_keep_labels, is_third_class, midpoint_frames
 
 ROW, FOOT, SMALLEST, LARGEST, BETWEEN, WORDS = 7.0, 12.5, 6.0, 13.0, 5.0, 4.4
 
@@ -32,13 +32,13 @@ def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
     full = content_width(spec)
     table = tables["interpolation"]
     facts, images = to_frame(table), read_images(table)
-    facts["third"] = third_class(facts)
+    facts["third"] = is_third_class(facts)
     frames = int(facts["frame"].max()) + 1
-    middles = halfway(facts)
+    middles = midpoint_frames(facts)
     blocks = {str(name): rows for name, rows in middles.groupby("model")}
     details = _details(middles)
     head = heading_height(full, details)
-    kept = ends_kept(facts).groupby("model").mean()
+    kept = endpoints_keep_labels(facts).groupby("model").mean()
     labels = [f"{name}\nboth ends kept: {format_percent(kept[name])}" for name in blocks]
     margin = label_width(labels, 0.3 * full)
     top = head + 1 + ROW * len(blocks) + FOOT

@@ -19,7 +19,7 @@ from advgen.figures.formatting import format_n, format_number, format_seeds, for
 from advgen.figures.layout import GAP, Page, Panels, content_width, heading_height
 from advgen.figures.statistics import first_seed, mean_over_images, to_frame
 from advgen.figures.style import BLUE, GREY, PALE, RULE, VERMILLION, with_style
-from advgen.metrics.lines import LOGITS, straightness
+from advgen.metrics.lines import LOGITS, measure_linearity
 
 TALL, LEFT, FOOT, SHOWN = 36.0, 11.0, 10.0, 40
 
@@ -82,7 +82,7 @@ def _many(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _details(shown: pd.DataFrame, rows: pd.DataFrame) -> str:
-    mean, low, high = mean_over_images(straightness(rows), "r_squared")
+    mean, low, high = mean_over_images(measure_linearity(rows), "r_squared")
     seeds = rows["seed"].nunique()
     words = f"R² of a straight line {mean:.2f} [{low:.2f}, {high:.2f}] "
     words += f"(95 % interval over {interval_units(seeds > 1)}, {format_n([rows['index'].nunique()])}"
@@ -99,7 +99,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LinearityFigure) -> Finding:
     facts = facts[facts["linearity"] == spec.linearity]
     rows, parts = [], []
     for name, one in facts.groupby("source"):
-        lines = straightness(one)
+        lines = measure_linearity(one)
         straight = mean_over_images(lines, "r_squared")
         n, seeds = one["index"].nunique(), one["seed"].nunique()
         row = {"source": name, "n": n, "seeds": seeds, **interval_columns("r_squared", straight)}

@@ -129,7 +129,7 @@ class Probes(Kind[ProbeDefinition]):
                 yield ("probes", name, "seeds"), f": {min(strange)} is no seed of {probe.of!r} (trained with {seeds})"
             if study.facts(study.dataset_of(probe.of)).shape != facts.shape:
                 yield ("probes", name, "dataset"), f" = {probe.dataset!r}: {probe.of!r} sees images of another shape"
-            if not _has(study, probe):
+            if not _has_part(study, probe):
                 message = (
                     "must be a GAN, or for features or the whole a trained classifier or an autoencoder of kind 'fc'"
                 )
@@ -145,7 +145,7 @@ class Probes(Kind[ProbeDefinition]):
                 yield ("probes", name, "dataset"), message
 
 
-def _has(study: Study, probe: ProbeDefinition) -> bool:
+def _has_part(study: Study, probe: ProbeDefinition) -> bool:
     """Whether a model has the part that a probe asks for."""
     if probe.of in study.gans:
         return True

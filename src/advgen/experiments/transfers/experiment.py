@@ -13,7 +13,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
-from advgen.experiments.attacks.experiment import fgsm_alone
+from advgen.experiments.attacks.experiment import check_single_steps
 from advgen.outcomes.summaries.outcome import Summarise
 from advgen.specs.base import MOST, AttackName, ClassifierName, Need, Positive, Ref, Spec
 from advgen.specs.figures import FigureSpec
@@ -160,7 +160,7 @@ class Transfers(Kind[TransferDefinition]):
         if need.role == "crafted":
             definition = self.defined(planner.study, *need.names)
             attacks, pairs = planner.kind("attacks"), product(definition.sources, definition.attacks)
-            crafted = [job for source, attack in pairs for job in attacks.jobs_on(planner, source, attack)]
+            crafted = [job for source, attack in pairs for job in attacks.plan_attack(planner, source, attack)]
             return [replace(job, outputs={"crafted": job.outputs["examples"]}) for job in crafted]
         return self.rows(planner, *need.names) if need.role == "examples" else self.jobs(planner, *need.names)
 
@@ -171,7 +171,7 @@ class Transfers(Kind[TransferDefinition]):
         jobs = []
         for source in definition.sources:
             for attack in definition.attacks:
-                for crafted in planner.kind("attacks").jobs_on(planner, source, attack):
+                for crafted in planner.kind("attacks").plan_attack(planner, source, attack):
                     task = Transfer(
                         study=name,
                         targets=tuple(target for target, _ in targets),
@@ -196,7 +196,7 @@ class Transfers(Kind[TransferDefinition]):
                 yield ("transfers", name), ": sources and targets see images of different shapes or classes"
         for name, figure in study.figures.items():
             if isinstance(figure, TransferMatrixFigure | PublishedTransferFigure):
-                for message in fgsm_alone(study, study.transfers[figure.transfer].attacks):
+                for message in check_single_steps(study, study.transfers[figure.transfer].attacks):
                     yield ("transfers", figure.transfer, "attacks"), f"{message}; figures.{name} shows it"
             if isinstance(figure, PublishedTransferFigure):
                 transfer = study.transfers[figure.transfer]

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
-from advgen.experiments.transfers.transfer_matrix import learnt, summary
+from advgen.experiments.transfers.transfer_matrix import exclude_chance_models, summarise_pairs
 from advgen.figures.drawing import draw_heat_cell, map_colour
 from advgen.figures.findings import Finding, Row
 from advgen.figures.formatting import format_n, format_number, format_seeds, join_parts
@@ -55,10 +55,10 @@ class Beside(NamedTuple):
     left_out: str
 
 
-def beside(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Beside:
+def compare_with_published(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Beside:
     """The study of a figure beside its published table."""
     own = {kind: tables[kind].filter(pc.equal(tables[kind]["study"], spec.transfer)) for kind in NEEDED}
-    facts, left_out = learnt(own)
+    facts, left_out = exclude_chance_models(own)
     published, attacks, controls = PUBLISHED[spec.published], set(facts["attack"]), set(spec.names.values())
     rows = [name for name in published.errors if spec.names.get(name) in {*facts["source"], *attacks}]
     columns = [name for name in published.targets if spec.names.get(name) in set(facts["target"])]
@@ -83,7 +83,7 @@ def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figur
     """Three matrices per attack: published, ours, ours minus published; rows are sources and noise controls."""
     full = content_width(spec)
     published = PUBLISHED[spec.published]
-    rows, columns, theirs, found, left_out = beside(tables, spec)
+    rows, columns, theirs, found, left_out = compare_with_published(tables, spec)
 
     margin = label_width([f"on {row}" for row in rows], 0.24 * full)
     room = full - margin
@@ -172,7 +172,7 @@ def _errors(
         for c, column in enumerate(columns):
             pairs = facts[mine & (facts["target"] == names[column])]
             if len(pairs):
-                error, lines = summary(pairs, not control and names[row] == names[column])
+                error, lines = summarise_pairs(pairs, not control and names[row] == names[column])
                 errors[r, c], intervals[r, c] = 100 * error, lines[0]
     return errors, intervals
 
@@ -200,7 +200,7 @@ def _range(published: Published) -> str:
 def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Finding:
     """How far our cells are from the published ones."""
     published = PUBLISHED[spec.published]
-    names, columns, theirs, found, left_out = beside(tables, spec)
+    names, columns, theirs, found, left_out = compare_with_published(tables, spec)
     rows: list[Row] = []
     parts = []
     for ours in found:

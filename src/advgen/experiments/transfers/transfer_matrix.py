@@ -30,8 +30,8 @@ from advgen.figures.statistics import first_seed, to_frame
 from advgen.figures.style import INK, with_style
 from advgen.figures.text import fit_font_size, label_width, wrap_text
 from advgen.io.tables import read_images
-from advgen.metrics.chance import at_chance
-from advgen.metrics.intervals import joined
+from advgen.metrics.chance import models_at_chance
+from advgen.metrics.intervals import combine_intervals
 
 SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
 
@@ -40,7 +40,7 @@ SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
 def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     """Rows are sources, columns are targets; the bottom row is each target's error on the clean images."""
     full = content_width(spec)
-    facts, left_out = learnt(tables)
+    facts, left_out = exclude_chance_models(tables)
     sources = sorted(set(facts["source"]))
     controls = set(facts.loc[facts["norm"] == "none", "attack"])
     targets = sorted(set(facts["target"]), key=lambda name: (name not in sources, name))
@@ -83,12 +83,14 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     return page.figure
 
 
-def learnt(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, str]:
+def exclude_chance_models(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, str]:
     """The rows of a transfer table without nets at chance, by their answers to the clean images, and words on those."""
     rows = to_frame(tables["transfer"])
     answers = to_frame(tables["transferred"])
     of_targets = answers[["target", "target_seed", "index", "label", "predicted_clean"]]
-    chance = at_chance(of_targets.set_axis(["source", "source_seed", "index", "label", "predicted_clean"], axis=1))
+    chance = models_at_chance(
+        of_targets.set_axis(["source", "source_seed", "index", "label", "predicted_clean"], axis=1)
+    )
     pairs = [list(zip(rows[side], rows[f"{side}_seed"], strict=True)) for side in ("source", "target")]
     kept = rows[[source not in chance and target not in chance for source, target in zip(*pairs, strict=True)]]
     if kept.empty or not chance:
@@ -108,7 +110,7 @@ def _cells(
         for s, source in enumerate(sources):
             pairs = mine[mine["source"] == source]
             if len(pairs):
-                error, lines = summary(pairs, source == target)
+                error, lines = summarise_pairs(pairs, source == target)
                 draw_heat_cell(axes, t, s, f"{100 * error:.1f}", map_colour(colours, error), lines, cell)
         clean = mine.groupby("target_seed")["clean_error"].mean()
         if len(clean):
@@ -121,26 +123,26 @@ def _cells(
             axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=INK, linewidth=1.2))
 
 
-def itself(pairs: pd.DataFrame, same: bool) -> pd.DataFrame:
+def select_diagonal(pairs: pd.DataFrame, same: bool) -> pd.DataFrame:
     """The pairs of seeds that count: on the diagonal, where `same`, only a net and itself if there is such a pair."""
     alone = pairs["source_seed"] == pairs["target_seed"]
     return pairs[alone] if same and alone.any() else pairs
 
 
-def measured(pairs: pd.DataFrame) -> tuple[float, float, float]:
+def measure_error(pairs: pd.DataFrame) -> tuple[float, float, float]:
     """Mean error over pairs of seeds, with its interval over both nets' seeds and over images."""
     mean, low, high = (float(pairs[f"error{end}"].mean()) for end in ("", "_low", "_high"))
     own = (pairs["source_seed"] == pairs["target_seed"]).all() and (pairs["source"] == pairs["target"]).all()
     nets = [pairs.groupby(f"{net}_seed")["error"].mean() for net in (["target"] if own else ["source", "target"])]
-    return joined(mean, [one for one in nets if len(one) > 1], (mean - low, high - mean), share=True)
+    return combine_intervals(mean, [one for one in nets if len(one) > 1], (mean - low, high - mean), share=True)
 
 
-def summary(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:
+def summarise_pairs(pairs: pd.DataFrame, same: bool) -> tuple[float, list[str]]:
     """Mean error over pairs of seeds, and lines of small type. On the diagonal only a net and itself count."""
-    counted = itself(pairs, same)
+    counted = select_diagonal(pairs, same)
     others = pairs.drop(counted.index)
     pairs = counted
-    mean, low, high = measured(pairs)
+    mean, low, high = measure_error(pairs)
     lines = [f"{100 * low:.1f}–{100 * high:.1f}", *_spread(pairs["error"])]
     lines.append(f"noise {100 * pairs['error_unaimed'].mean():.1f}")
     if len(others):
@@ -170,13 +172,13 @@ def _details(facts: pd.DataFrame, several: bool) -> str:
 
 def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Finding:
     """Error of other nets on each source's examples, beside noise and no attack."""
-    facts, left_out = learnt(tables)
+    facts, left_out = exclude_chance_models(tables)
     controls = set(facts.loc[facts["norm"] == "none", "attack"])
     rows: list[Row] = []
     away: dict[str, list[tuple[float, str]]] = {}
     for (attack, source, target), pairs in facts.groupby(["attack", "source", "target"]):
-        counted = itself(pairs, source == target)
-        error, low, high = measured(counted)
+        counted = select_diagonal(pairs, source == target)
+        error, low, high = measure_error(counted)
         rows.append(
             {"attack": attack, "source": source, "target": target, "n": pairs["n"].min(), "rms": pairs["rms"].mean()}
             | interval_columns("error", (error, low, high))
@@ -203,7 +205,7 @@ def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Findi
 
 def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Explorer | None:
     """Point at a cell to see examples of the row's net and what the column's net makes of them."""
-    facts, _ = learnt(tables)
+    facts, _ = exclude_chance_models(tables)
     if facts["amplified"].any():  # the examples as they were shown, scaled, are not kept
         return None
     answers = to_frame(tables["transferred"])
@@ -224,7 +226,7 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Expl
             pairs = facts[(facts["attack"] == attack) & (facts["source"] == source) & (facts["target"] == target)]
             if pairs.empty:
                 continue
-            cells[r, t], *_ = measured(itself(pairs, source == target))
+            cells[r, t], *_ = measure_error(select_diagonal(pairs, source == target))
             said = answers[
                 (answers["attack"] == attack) & (answers["source"] == source) & (answers["target"] == target)
             ]

@@ -91,7 +91,7 @@ class Cv(Kind[Spec]):
         if cv is None:
             return
         # a parser of BibTeX, which no other job needs
-        from advgen.cv.sources import digest
+        from advgen.cv.sources import digest_source
 
         cells, figures, bibliographies = named(cv)
         tables = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
@@ -119,7 +119,7 @@ class Cv(Kind[Spec]):
                 selected=variant.selected,
                 tags=variant.tags,
                 sections=variant.sections,
-                sources={os.path.relpath(path): digest(Path(path)) for path in read if path},
+                sources={os.path.relpath(path): digest_source(Path(path)) for path in read if path},
             )
             data = planner.add(chosen, {"variant": name}, inputs)
             for format_ in variant.formats or cv.formats or cv_formats():
@@ -136,7 +136,7 @@ class Cv(Kind[Spec]):
 
 def _template(cv: CvDefinition, overlay: str | None, file: str) -> str:
     """A template of the user's, or else ours."""
-    folder = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None).templates
+    folder = live_values.scan_profile(Path(cv.profile), Path(overlay) if overlay else None).templates
     own = Path(cv.profile).parent / folder / file
     return str(own) if folder and own.is_file() else package_file(f"cv/templates/{file}")
 
@@ -159,7 +159,7 @@ def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[st
     cells, figures, more = dict[live_values.LiveValue, None](), dict[str, None](), dict[str, None]()
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:
-            content = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None)
+            content = live_values.scan_profile(Path(cv.profile), Path(overlay) if overlay else None)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         cells |= dict.fromkeys(content.live_values)

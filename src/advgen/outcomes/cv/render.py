@@ -2,8 +2,8 @@
 
 import json
 
-from advgen.core.provenance import write_bytes
 from advgen.cv.formats import TEMPLATES, render
+from advgen.files.provenance import write_bytes
 from advgen.io.jobs import Job
 from advgen.outcomes.cv.outcome import CvRender
 

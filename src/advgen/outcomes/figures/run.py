@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 from advgen import registry
-from advgen.core.provenance import atomic, write_bytes
 from advgen.figures.findings import Explorer, Finding, names_in, to_json_rows
 from advgen.figures.style import darken, save_figure
+from advgen.files.provenance import atomic, write_bytes
 from advgen.io.jobs import Job
 from advgen.io.tables import read_tables
 from advgen.outcomes.figures.outcome import Draw

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from advgen.core.kinds import Kind, Planner
-from advgen.core.provenance import sha256_text
 from advgen.core.schema import INT, TEXT, Table
 from advgen.core.tasks import Task
+from advgen.files.provenance import sha256_text
 from advgen.presets import PRESETS
 from advgen.registry import targets
 from advgen.specs.base import Spec, canonical_json

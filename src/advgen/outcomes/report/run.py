@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from advgen.core.provenance import write_bytes
+from advgen.files.provenance import write_bytes
 from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind

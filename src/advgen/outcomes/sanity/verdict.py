@@ -1,6 +1,6 @@
 """The verdict on the checks."""
 
-from advgen.core.provenance import write_bytes
+from advgen.files.provenance import write_bytes
 from advgen.io.jobs import Job
 from advgen.io.tables import read_table
 from advgen.outcomes.sanity.outcome import Qa

@@ -12,10 +12,10 @@ import yaml
 
 from advgen.core import catalog
 from advgen.core.schema import Image, Table
-from advgen.driver.pages import WRITTEN, summarised, where
 from advgen.registry import kind_of, load_target
 from advgen.specs.figures import FigureSpec, Group
 from advgen.study.load import load_file
+from tools.plan_pages import WRITTEN, summarised, where
 
 COLUMNS = Path("docs/reference/columns.yaml")
 """What each column holds, by its name."""
@@ -201,7 +201,7 @@ def gallery_page() -> str:
         f"The {len(catalog.FIGURES)} kinds of figure that a study can ask for, each once. {default} are from the",
         f"default study, `{SHOWN[0]}`, the others from `{SHOWN[1]}`, a study for tests whose nets are trained for",
         "seconds on few images: they show how such a figure looks, and nothing else. The pictures are taken from the",
-        "results of both by `python docs/images/gallery.py`. In a report each stands with what it found, its numbers",
+        "results of both by `python -m docs.images.gallery`. In a report each stands with what it found, its numbers",
         "and where it comes from.",
     ]
     for group in get_args(Group):

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from advgen import seeds
-from advgen.attacks.common import changeable
+from advgen.attacks.common import region_mask
 from advgen.attacks.spatial import random_pose, transform
 from advgen.specs.attacks import AttackSpec, RegionAttack, SpatialAttack
 
 
-def unaimed(
+def make_controls(
     x_BCHW: Tensor, x_adv_BCHW: Tensor, spec: AttackSpec, *, seed: int, indices: list[int]
 ) -> tuple[Tensor, ...]:
     """The controls of an attack, each image with each: one that any of them fools is fooled by chance.
@@ -21,7 +21,7 @@ def unaimed(
     optimised. Of rotation and translation, one at random.
     """
     if isinstance(spec, RegionAttack):
-        frame_B1HW = changeable(spec, x_BCHW, seed, indices)
+        frame_B1HW = region_mask(spec, x_BCHW, seed, indices)
         return torch.where(frame_B1HW, 1.0, x_BCHW), torch.where(frame_B1HW, 0.0, x_BCHW)
     if isinstance(spec, SpatialAttack):
         return (transform(x_BCHW, random_pose(spec, seed, "unaimed", indices).to(x_BCHW)),)

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from advgen.core.image_files import (
+from advgen.files.image_files import (
     Classes,
     ImageFacts,
     check_image,
@@ -32,7 +32,7 @@ from advgen.core.image_files import (
     read_classes,
     read_image,
 )
-from advgen.core.provenance import sha256_file, sha256_text, write_bytes
+from advgen.files.provenance import sha256_file, sha256_text, write_bytes
 from advgen.specs.base import MOST, Shape, show_shape
 from advgen.specs.datasets import CustomDataset, Facts, FolderDataset
 

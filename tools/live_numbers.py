@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from advgen.cv.cells import cell, selected
-from advgen.cv.live_values import LiveValue, find
+from advgen.cv.cells import read_cell, select_rows
+from advgen.cv.live_values import LiveValue, find_live_values
 from advgen.io.tables import read_table
-from advgen.metrics.intervals import joined, wilson
+from advgen.metrics.intervals import combine_intervals, wilson
 from advgen.metrics.published import PUBLISHED, VALUES
 
 QUOTED = re.compile(r"\{\{\s*(?P<what>\w+)(?P<asked>\(.*?)\}\}")
@@ -68,7 +68,7 @@ def with_numbers(text: str, page: Path, study: Path = STUDY) -> str:
                 return setting(quoted["asked"], study)
             if what not in {*WAYS, "published", "beside"}:
                 raise ValueError(f"no live value is called {what!r}; there are {', '.join(WAYS)} and others")
-            [live] = find(f"{{{{ result{quoted['asked']}}}}}", line)
+            [live] = find_live_values(f"{{{{ result{quoted['asked']}}}}}", line)
             if what == "published":
                 return published(live)
             table = page.parent / f"{live.table}.parquet"
@@ -94,7 +94,7 @@ def _shown(live: LiveValue, number: object) -> str:
 
 def result(live: LiveValue, path: Path) -> str:
     """One cell."""
-    return told(live, [cell(live, path)])
+    return told(live, [read_cell(live, path)])
 
 
 def interval(live: LiveValue, path: Path) -> str:
@@ -104,11 +104,11 @@ def interval(live: LiveValue, path: Path) -> str:
 
 def _interval(live: LiveValue, path: Path) -> Shown:
     """A cell with its own interval, or the one of its table, or Wilson's of a share."""
-    middle: Any = cell(live, path)
-    rows = selected(live, path)
+    middle: Any = read_cell(live, path)
+    rows = select_rows(live, path)
     if not (ends := _ends(live, rows)) and live.column in SHARES | OF_RIGHT:
         return middle, *_wilson(middle, _images(live, rows))
-    low, high = (cell(replace(live, column=end), path) for end in ends or ["low", "high"])
+    low, high = (read_cell(replace(live, column=end), path) for end in ends or ["low", "high"])
     return middle, low, high  # type: ignore[return-value]
 
 
@@ -133,7 +133,7 @@ def _at_chance(live: LiveValue, path: Path) -> str:
     table = read_table(path)
     if live.column != "effect" or "at_chance" not in table.column_names:
         return ""
-    [row] = selected(live, path).to_pylist()
+    [row] = select_rows(live, path).to_pylist()
     baseline = [
         one
         for one in table.to_pylist()
@@ -180,7 +180,7 @@ def difference(live: LiveValue, path: Path) -> str:
         if column not in next(iter(pairs.values()))[0]:
             raise ValueError(f"table {live.table!r} has no column {column!r}")
     apart = np.array([float(mine[live.column]) - float(theirs[minus]) for mine, theirs in pairs.values()])
-    mean, low, high = joined(float(apart.mean()), _of_seeds(apart, [*pairs]), (0.0, 0.0))
+    mean, low, high = combine_intervals(float(apart.mean()), _of_seeds(apart, [*pairs]), (0.0, 0.0))
     return f"{_verdict(mean, low, high)} ({told(live, (mean, low, high))}; {size(one, path)})"
 
 
@@ -220,12 +220,12 @@ def portion(live: LiveValue, path: Path) -> str:
     shares_R = pairs_R2[:, 0] / pairs_R2.sum(1)
     mean, fewest = float(shares_R.mean()), min(mine["n"] for mine, _ in pairs.values())
     low, high = _wilson(mean, round(fewest * float(pairs_R2.sum(1).mean())))
-    return told(live, joined(mean, _of_seeds(shares_R, [*pairs]), (mean - low, high - mean), True))
+    return told(live, combine_intervals(mean, _of_seeds(shares_R, [*pairs]), (mean - low, high - mean), True))
 
 
 def arms(live: LiveValue, path: Path) -> str:
     """All arms of a comparison, the baseline first, as lines of a table's cell."""
-    rows = selected(live, path).to_pylist()
+    rows = select_rows(live, path).to_pylist()
     if not rows or len({row["comparison"] for row in rows}) > 1:
         raise ValueError(f"{len(rows)} rows of {live.table!r} are no comparison; name one")
     rows.sort(key=lambda row: (row["arm"] != row["baseline"], in_order(row["arm"])))
@@ -281,7 +281,7 @@ def failing(live: LiveValue, path: Path) -> str:
 def _several(live: LiveValue, path: Path) -> pa.Table:
     """The rows that are selected, where ? and * in a name stand for others."""
     patterns = [(column, value) for column, value in live.where if isinstance(value, str) and re.search(r"[?*]", value)]
-    rows = selected(replace(live, where=tuple({*live.where} - {*patterns})), path)
+    rows = select_rows(replace(live, where=tuple({*live.where} - {*patterns})), path)
     for column, pattern in patterns:
         if column not in rows.column_names:
             raise ValueError(f"table {live.table!r} has no column {column!r}")
@@ -330,7 +330,7 @@ def _over_seeds(live: LiveValue, rows: pa.Table) -> Shown:
     elif live.column in SHARES | OF_RIGHT:
         low, high = _wilson(mean, _images(live, rows))
         images = mean - low, high - mean
-    return joined(mean, _of_seeds(values_N, _seeds(rows)), images, live.column in SHARES | OF_RIGHT)
+    return combine_intervals(mean, _of_seeds(values_N, _seeds(rows)), images, live.column in SHARES | OF_RIGHT)
 
 
 def _of_seeds(values_N: np.ndarray[Any, np.dtype[np.float64]], seeds: list[tuple[int, ...]]) -> list[list[float]]:
