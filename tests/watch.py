@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from advgen.core.code import EFFECTS, Symbol, defines, module_at, used
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 
 Run = Callable[[Job[Any]], None]
 

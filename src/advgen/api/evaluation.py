@@ -33,8 +33,8 @@ from advgen.experiments.classifiers.experiment import Origin
 from advgen.figures.formatting import NORM_NAMES
 from advgen.files.provenance import Stamp
 from advgen.io.devices import device_name
-from advgen.io.jobs import Progress
 from advgen.io.tables import arrow_table, read_images, write_table
+from advgen.jobs.progress import Progress
 from advgen.metrics import sanity
 from advgen.metrics.chance import why_insufficient
 from advgen.metrics.intervals import wilson
@@ -261,7 +261,7 @@ def evaluate(
             examples=len(what.images),
             choice=seed,
         )
-        told = Progress(f"evaluate, {name}", to=sys.stderr)
+        told = Progress(f"evaluate, {name}", stream=sys.stderr)
         table = arrow_table("examples", craft_examples(what.model, what.images, what.labels, what.indices, task, told))
         checks += sanity.ball_and_box(table) + sanity.predictions_are_repeated(table, what.model)
         facts.append(table.drop_columns(["image", "adversarial"]))

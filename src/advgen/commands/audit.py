@@ -107,14 +107,14 @@ def run(arguments: argparse.Namespace) -> None:
     from advgen.api.evaluation import evaluate
     from advgen.api.inputs import pixels
     from advgen.data.custom import read_custom
-    from advgen.io.jobs import Progress
+    from advgen.jobs.progress import Progress
     from advgen.models.custom import load_custom_model
 
     bounds = arguments.bounds
     model = load_custom_model(
         arguments.model, arguments.factory, bounds=bounds, mean=arguments.mean, std=arguments.std
     ).to(device)
-    told = Progress(f"read {arguments.data}", to=sys.stderr)
+    told = Progress(f"read {arguments.data}", stream=sys.stderr)
     data = read_custom(arguments.data, arguments.images, arguments.seed, told, arguments.classes)
     for note in data.notes:
         print(note, file=sys.stderr)

@@ -61,8 +61,8 @@ from advgen.figures.findings import Choice, Explorer, Strips, Tile, names_in
 from advgen.figures.formatting import format_number, join_parts
 from advgen.figures.statistics import mean_over_images, mean_over_seeds, share_over_images
 from advgen.files.provenance import Stamp
-from advgen.io.jobs import Job
 from advgen.io.tables import read_images, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.intervals import (
     bootstrap_mean,
     combine_intervals,

@@ -14,8 +14,8 @@ from advgen.core.catalog import TABLES
 from advgen.core.schema import TEXT, Image
 from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
+from advgen.jobs.job import Job
 from advgen.metrics import sanity
 from advgen.metrics.intervals import paired_difference
 from advgen.outcomes.sanity import check as sanity_checks

@@ -21,8 +21,8 @@ from advgen.attacks.run import craft
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.experiments.transfers.run import run as run_transfer
 from advgen.files.provenance import Stamp
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics import sanity
 from advgen.outcomes.sanity.check import in_box
 from advgen.study.load import load_file

@@ -8,8 +8,8 @@ from advgen import registry
 from advgen.figures.findings import Explorer, Finding, names_in, to_json_rows
 from advgen.figures.style import darken, save_figure
 from advgen.files.provenance import atomic, write_bytes
-from advgen.io.jobs import Job
 from advgen.io.tables import read_tables
+from advgen.jobs.job import Job
 from advgen.outcomes.figures.outcome import Draw
 
 

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from advgen.core.catalog import TABLES
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, read_tables, table_kind, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.baselines import check_baselines
 from advgen.metrics.sanity import (
     attacks_test_images,
