@@ -69,6 +69,11 @@ def format_seeds(column: pd.Series) -> str:
     return format_count(column.nunique(), "seed")
 
 
+def name_seeds(column: pd.Series) -> str:
+    """Write the number of seeds of several, or which seed it is."""
+    return format_seeds(column) if column.nunique() > 1 else f"seed {column.iloc[0]}"
+
+
 def interval_units(several_seeds: bool) -> str:
     """Name what the intervals of `mean_over_images` and `share_over_images` are over."""
     return "seeds and images" if several_seeds else "images"

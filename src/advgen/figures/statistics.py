@@ -32,6 +32,11 @@ def present_in_order(names: Sequence[str], column: pd.Series) -> list[str]:
     return [name for name in names if name in present]
 
 
+def split_in_order(rows: pd.DataFrame, column: str, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return the rows of each of `names` that occurs in the column, in the order of `names`."""
+    return {name: rows[rows[column] == name] for name in present_in_order(names, rows[column])}
+
+
 def count_images(rows: pd.DataFrame, image: str = "index") -> dict[str, Any]:
     """Return the numbers of different images (`n`) and of seeds (`seeds`), as columns of a finding's row."""
     return {"n": rows[image].nunique(), "seeds": rows["seed"].nunique()}
