@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from advgen.core.code import IMPORT_EFFECTS, Symbol, defined_names, module_of_file, reachable_symbols
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 
 Run = Callable[[Job[Any]], None]
 

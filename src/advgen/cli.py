@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from advgen import __version__
-from advgen.core import plugins
 from advgen.core.catalog import TASKS
-from advgen.core.code import edited_modules
 from advgen.core.options import Parser, refuse
 from advgen.core.tasks import Task
 from advgen.files.provenance import DISK_FULL_ERRORS
-from advgen.io import cache, devices
 from advgen.io.benchmarks import record_benchmark
-from advgen.io.jobs import Job, sole_writer
-from advgen.io.stamps import seal
-from advgen.registry import load_target
+from advgen.jobs.run import run_task
 
 TOOLS = {
     "init": "Make a folder with a study of your own, or with a CV: advgen init my-study.",
@@ -159,64 +151,3 @@ def _keys(task: type[Task]) -> list[str]:
 
 def _tool(command: str):  # type: ignore[no-untyped-def]
     return importlib.import_module(f"advgen.commands.{command.replace('-', '_')}")
-
-
-def run_task(parsed: argparse.Namespace) -> None:
-    """Make the files of one job; SystemExit if the code is not what the plan was made with."""
-    devices.use_one_thread()
-    task = TASKS[parsed.command]
-    plugins.load(parsed.plugins)
-    spec = task.model_validate_json(parsed.spec)
-
-    if parsed.code not in (None, spec.code()):
-        raise ValueError("the code was edited since this job was planned; run again")
-
-    def files(flags: Iterable[str]) -> dict[str, list[Path]]:
-        return {flag: getattr(parsed, flag.replace("-", "_")) for flag in flags}
-
-    for flag, paths in files(task.reads).items():
-        for path in paths:
-            if not path.exists():
-                raise ValueError(f"--{flag} {path}: no such file")
-    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.output_flags().values()), parsed.plugins)
-    with sole_writer(job.outputs):
-        # what is kept for another device is another result; on the CPU, what is kept spares the import of torch
-        early = spec.uses_gpu() and bool(devices.gpus())
-        if early:
-            prepare(job)
-        if not cache.restore(job):
-            with told_code(spec):
-                if spec.torch and not early:
-                    prepare(job)
-                compute(job)
-            cache.store(job)
-
-
-@contextmanager
-def told_code(spec: Task) -> Iterator[None]:
-    """ValueError if what is executed is not the code that the digest is of."""
-    targets = sorted(spec.code_targets())
-    for target in targets:
-        importlib.import_module(target.partition(":")[0])
-    loaded = set(sys.modules)
-    if edited_modules(*targets):
-        raise ValueError("the code was edited when this job started; run again")
-    yield
-    if late := [module for module in edited_modules(*targets) if module in set(sys.modules) - loaded]:
-        raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was needed; run again")
-
-
-def prepare(job: Job[Any]) -> None:
-    """Choose the device that a job computes on."""
-    job.device = devices.prepare(job.label(), job.spec.uses_gpu(), getattr(job.spec, "tf32", False))
-
-
-def compute(job: Job[Any]) -> None:
-    """Make the files of a job."""
-    run: Callable[[Job[Any]], None] = load_target(f"{job.spec.run_module()}:run")
-    if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
-        run = load_target(around)(run)
-    run(job)
-    for paths in job.outputs.values():
-        for path in paths:
-            seal(path)

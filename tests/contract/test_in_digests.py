@@ -64,6 +64,10 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.experiments.classifiers.experiment:FileClassifier",
         "advgen.experiments.classifiers.experiment:_check_file",
         "advgen.experiments.classifiers.experiment:_with_kind",
+<<<<<<< HEAD
+=======
+        "advgen.experiments.classifiers.experiment:FileClassifier",
+>>>>>>> refs/heads/lab
         "advgen.experiments.classifiers.experiment:find_origin",
         "advgen.experiments.comparisons.experiment:_check_equal",
         "advgen.experiments.comparisons.experiment:_find_differences",
@@ -87,10 +91,15 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.io.devices:refuse_unquoted_python",
         "advgen.io.devices:use_one_thread",
         "advgen.io.devices:use_this_python",
-        "advgen.io.jobs:sole_writer",
+        "advgen.jobs.progress:ParsedProgress",
+        "advgen.jobs.progress:parse_duration",
+        "advgen.jobs.progress:parse_progress",
+        "advgen.jobs.run:check_loaded_code",
+        "advgen.jobs.run:run_task",
+        "advgen.jobs.run:sole_writer",
     ),
     "keeps results: tests/integration/test_cache.py compares their bytes with those of a run": (
-        "advgen.io.cache",
+        "advgen.jobs.cache",
         "advgen.io.headers:_joined",
         "advgen.io.headers:restamp",
         "advgen.io.stamps:relabel",

@@ -13,10 +13,11 @@ from advgen.cli import main
 from advgen.core.kinds import PlannedJob
 from advgen.driver.plan import build
 from advgen.files.provenance import Stamp
-from advgen.io import cache, checkpoints, devices
-from advgen.io.jobs import Job
+from advgen.io import checkpoints, devices
 from advgen.io.stamps import content_digest
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs import cache
+from advgen.jobs.job import Job
 from advgen.specs.networks import FcNetwork
 from advgen.study.load import load_file
 from advgen.training.initial import build_seeded

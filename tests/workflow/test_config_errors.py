@@ -117,7 +117,7 @@ def test_missing_file(tmp_path: Path) -> None:
     assert "no such study" in text
     assert "did you mean 'study.yaml'" in text
     assert "studies in this folder: study.yaml" in message(tmp_path / "nowhere.yaml")
-    assert "the usual one is config/config.yaml" in message(tmp_path / "empty" / "nowhere.yaml")
+    assert "the default is config/config.yaml" in message(tmp_path / "empty" / "nowhere.yaml")
 
 
 def test_empty_file(tmp_path: Path) -> None:

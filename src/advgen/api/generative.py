@@ -20,8 +20,8 @@ from advgen.inpainting.restore import restore
 from advgen.inversion.search import SearchResult
 from advgen.inversion.search import search as latent_search
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Progress
 from advgen.io.tables import decode_images, read_images, read_table
+from advgen.jobs.progress import Progress
 from advgen.metrics.distribution import frechet, frechet_null
 from advgen.models.generators import Generator
 from advgen.models.networks import Network
@@ -63,7 +63,7 @@ def invert(generator: Generator | str | Path, images: Any, *, seed: int = 0, **k
         ValueError: a key is wrong, the images have another shape than the generator's, or the search diverges.
     """
     net, x_NCHW = _generator(generator), pixels(images)
-    told, numbers = Progress("invert", to=sys.stderr), list(range(len(x_NCHW)))
+    told, numbers = Progress("invert", stream=sys.stderr), list(range(len(x_NCHW)))
     return latent_search(
         net, x_NCHW, validate_spec(LatentSearch, keys, "invert"), seed=seed, indices=numbers, progress=told
     )
@@ -111,7 +111,7 @@ def inpaint(
         seed=seed,
         indices=list(range(len(x_NCHW))),
         discriminator=discriminator,
-        progress=Progress("inpaint", to=sys.stderr),
+        progress=Progress("inpaint", stream=sys.stderr),
     ).cpu()
 
 

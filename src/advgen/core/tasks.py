@@ -79,13 +79,8 @@ class Task(Spec):
     def code_targets(self) -> set[str]:
         """The code that its result depends on, as "module:name": the command's and all that its spec names."""
         [told, *_] = [one for one in type(self).__mro__ if "command" in one.__dict__]  # the rule may be another
-        own = {
-            "advgen.cli:compute",
-            "advgen.io.jobs:Job",
-            f"{self.run_module()}:run",
-            f"{told.__module__}:{told.__name__}",
-        }
-        own |= {"advgen.core.catalog:TASKS", *({"advgen.cli:prepare"} if self.torch else ())}
+        own = {f"{self.run_module()}:run", f"{told.__module__}:{told.__name__}", "advgen.core.catalog:TASKS"}
+        own |= {f"advgen.jobs.{name}" for name in ("job:Job", "run:compute", *(["run:prepare"] if self.torch else []))}
         return own | set(targets(self._fields()))
 
     def input_digests(self) -> Mapping[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from advgen.io import cache
-from advgen.io.jobs import Job
+from advgen.jobs import cache
+from advgen.jobs.job import Job
 from advgen.outcomes.sanity.outcome import Qa
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS")

@@ -5,8 +5,8 @@ from functools import cache
 from advgen.data.images import load_images
 from advgen.experiments.classifiers.experiment import EvaluateClassifiers
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import add_swept_columns, arrow_table, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.intervals import wilson
 from advgen.models.layers import count_parameters
 from advgen.models.predict import predict

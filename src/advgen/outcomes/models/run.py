@@ -1,8 +1,8 @@
 """Parameter counts of all named models."""
 
 from advgen.io.checkpoints import build
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.models.layers import count_parameters
 from advgen.outcomes.models.outcome import CountParameters
 from advgen.presets import PRESETS

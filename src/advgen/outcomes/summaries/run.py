@@ -1,8 +1,8 @@
 """One tidy table over all runs of a kind."""
 
 from advgen import registry
-from advgen.io.jobs import Job
 from advgen.io.tables import add_swept_columns, arrow_table, read_tables, write_table
+from advgen.jobs.job import Job
 from advgen.outcomes.summaries.outcome import Summarise
 
 

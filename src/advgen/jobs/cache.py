@@ -20,8 +20,8 @@ from pydantic_core import from_json
 
 from advgen.files.provenance import DISK_FULL_ERRORS, Stamp, atomic_write, sha256_file, sha256_text
 from advgen.io.devices import thread_counts
-from advgen.io.jobs import Job
 from advgen.io.stamps import read_stamp, relabel
+from advgen.jobs.job import Job
 from advgen.specs.base import canonical_json
 
 FOLDER = "results/cache"
