@@ -74,7 +74,7 @@ def attack(kind: str, body: str = "return x") -> str:
         ("x = (\n", r"one\.py:1: SyntaxError: '\(' was never closed"),
         ("\nimport os\nos.nothing\n", r"one\.py:3: AttributeError: module 'os' has no attribute 'nothing'"),
         ("import no_such_module\n", r"one\.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
-        ("import beside\n", r"one\.py:1: .*'beside'; a plug-in is one file, and what several share is an installed"),
+        ("import beside\n", r"one\.py:1: .*'beside'; a plug-in is a single file: move shared code to an installed"),
         ("x = 1\n", r"one\.py: registers nothing; end it with advgen\.registry\.register"),
         (attack("fgsm"), r"one\.py:\d+: Spec: the kind 'fgsm' is taken by advgen\.specs\.attacks; choose another"),
         (
@@ -108,7 +108,7 @@ def test_a_file_is_loaded_once_and_its_name_is_its_own(tmp_path: Path) -> None:
         plugins.load([written(tmp_path / "other", "one.py", attack("yours"))])
     with pytest.raises(ValueError, match=r"no such file"):
         plugins.load([tmp_path / "none.py"])
-    with pytest.raises(ValueError, match=r"two words\.py: is no Python file whose name"):
+    with pytest.raises(ValueError, match=r"two words\.py: must be a .py file whose name"):
         plugins.load([tmp_path / "two words.py"])
 
 
@@ -220,7 +220,7 @@ def test_a_digest_holds_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
     def fresh(text: str) -> str:
         from advgen.core import code
 
-        for cached in (code.read_source, code.reachable_symbols, code._next, code._resolve, code._path):
+        for cached in (code.read_source, code.reachable_symbols, code._used_symbols, code._resolve, code._path):
             cached.cache_clear()
         for module in PLUGIN_FILES:
             sys.modules.pop(module, None)

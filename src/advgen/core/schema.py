@@ -1,4 +1,4 @@
-"""What tables hold, told without Arrow: the core and the Snakefile know the tables and never load it."""
+"""Schemas of tables, without Arrow, which planning never loads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTS, REALS, REALS64 = "list<int32>", "list<float32>", "list<float64>"
 
 @dataclass(frozen=True)
 class Image:
-    """An image column; its shape is that of the array written."""
+    """An image column. Its shape is that of the written array."""
 
     dtype: str
 
@@ -23,10 +23,10 @@ Columns = Mapping[str, str | Image]
 
 @dataclass(frozen=True)
 class Table:
-    """One kind of table: columns in order, and the columns by which rows are sorted and unique.
+    """One kind of table: its columns in order, and the key columns, by which rows are sorted and unique.
 
-    A table with a `title` stands in the report, in its `group`, without the columns that are `hidden`. The report tells
-    a column that is the same in all rows once, but for those that were `measured`: they are what the table is for.
+    A table with a `title` is part of the report, in its `group` and without its `hidden` columns. The report prints
+    columns with the same value in all rows only once, except for `measured` columns.
     """
 
     key: tuple[str, ...]
@@ -38,4 +38,4 @@ class Table:
 
 
 TABLES: dict[str, Table] = {}
-"""All kinds of tables by name; filled by the catalog."""
+"""All kinds of tables by name. The catalog fills it."""
