@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from advgen import contracts, registry
-from advgen.attacks.common import TRIES, Goal
+from advgen.attacks.common import ROUNDING_TRIES, Goal
 from advgen.attacks.jsma import _best_pairs
 from advgen.attacks.run import craft
 from advgen.attacks.spatial import transform
@@ -371,7 +371,7 @@ def test_smallest_changes_can_be_asked_to_fool_as_uint8(model, x, y, kind):
     x = (255 * x).round() / 255
     y = logits(model, x).argmax(1)
     settings = {**FAST.get(kind, {}), **({"theta": 0.501} if kind == "jsma" else {})}
-    rest = {"queries": settings["queries"] + TRIES} if kind == "hop_skip_jump" else {}  # for a search of equal length
+    rest = {"queries": settings["queries"] + ROUNDING_TRIES} if kind == "hop_skip_jump" else {}  # for a search of equal length
     free, told = (
         craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=INDICES)
         for spec in (KINDS[kind](kind=kind, **settings), KINDS[kind](kind=kind, rounded=True, **{**settings, **rest}))
@@ -417,7 +417,7 @@ def test_jsma_changes_pairs_of_pixels_to_the_extreme(model, x, y):
     done = goal.is_reached(clean)
     assert torch.equal(x_adv[done], x[done])
     assert (goal.margin(attacked) > goal.margin(clean))[~done].double().mean() > 0.9
-    with pytest.raises(ValueError, match="jsma aims at a class"):
+    with pytest.raises(ValueError, match="jsma needs a target class"):
         run(spec.model_copy(update={"target": None}), model, x, y)
 
 

@@ -114,7 +114,7 @@ def test_quick_goes_on_with_labels_that_have_lost_most_of_their_lead(monkeypatch
     assert member == [-1, 0, 2, -1, -1, -1]
 
 
-def test_quick_climbs_towards_its_targets_at_once():
+def test_quick_climbs_towards_its_targets_apgd_in_one_batch():
     """The likeliest wrong class is out of reach, the next one is not; rows do not depend on their batch."""
 
     def net(x_BCHW):
@@ -126,9 +126,9 @@ def test_quick_climbs_towards_its_targets_at_once():
     x, y = torch.tensor([0.5, 0.3]).view(-1, 1, 1, 1), torch.zeros(2, dtype=torch.long)
     spec = ApgdAttack(kind="apgd", eps=0.1, loss="margin", steps=8, targets=2)
     with torch.no_grad():
-        found = module._at_once(model, x, y, spec, seed=3, indices=[7, 8])
-        first = module._at_once(model, x, y, spec.model_copy(update={"targets": 1}), seed=3, indices=[7, 8])
-        alone = module._at_once(model, x[1:], y[1:], spec, seed=3, indices=[8])
+        found = module._apgd_in_one_batch(model, x, y, spec, seed=3, indices=[7, 8])
+        first = module._apgd_in_one_batch(model, x, y, spec.model_copy(update={"targets": 1}), seed=3, indices=[7, 8])
+        alone = module._apgd_in_one_batch(model, x[1:], y[1:], spec, seed=3, indices=[8])
     assert net(found).argmax(1).tolist() == [2, 0]
     assert net(first).argmax(1).tolist() == [0, 0]
     assert torch.equal(found[1:], alone)
