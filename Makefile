@@ -60,11 +60,11 @@ check: $(BIN)/.test  ## style, types, imports, generated files, Snakemake's lint
 	mypy
 	lint-imports
 	snakefmt --check Snakefile workflow
-	python -m advgen docs --check
+	python -m tools.docs --check
 	python tests/lint.py
 
 docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, rules, results, costs on a GPU
-	python -m advgen docs
+	python -m tools.docs
 	python -m tests.gpu.costs
 
 docs-site: $(BIN)/.test  ## the documentation as pages: build/site/index.html

@@ -17,7 +17,7 @@ from advgen.inversion.search import search
 from advgen.io import devices
 from advgen.io.checkpoints import build
 from advgen.models import graphs
-from advgen.models.graphs import WARM, captured
+from advgen.models.graphs import WARM, capture_step
 from advgen.specs.searches import LatentSearch
 from advgen.training.state import Callbacks
 
@@ -122,7 +122,7 @@ def test_a_step_runs_plainly_then_is_recorded_for_each_shape():
         total.add_((factor * (x_N.square() if squared else x_N)).sum())
         return total + 0
 
-    replayed, expected = captured(step, CUDA), 0.0
+    replayed, expected = capture_step(step, CUDA), 0.0
     found = []
     for number in range(8):
         for rows, squared in ((2, False), (3, False), (3, True)):

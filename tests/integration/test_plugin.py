@@ -141,7 +141,7 @@ def test_an_installed_one_needs_no_mention(finished: Project, tmp_path: Path) ->
         assert result.returncode == 0, result.stderr[-5000:]
         stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")
         assert stamp is not None and stamp.versions["advgen-momentum"] == "1.0"
-        assert finished.advgen("docs").returncode == 0
+        assert finished.module("tools.docs").returncode == 0
         assert "## MomentumAttack" in (finished.folder / "config/README.md").read_text()
     finally:
         finished.environment = before

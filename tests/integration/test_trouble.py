@@ -14,10 +14,10 @@ import pytest
 from tests.interruption import STUDY
 from tests.project import Project
 
-from advgen.core.provenance import MAKE_ROOM, Stamp
+from advgen.files.provenance import DISK_FULL_ADVICE, Stamp
 from advgen.io.checkpoints import build, save_model
 from advgen.specs.networks import FcNetwork
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 
 RAW = "results/datasets/mnist/raw/t10k-labels-idx1-ubyte"
 
@@ -68,7 +68,7 @@ def test_disk_full_while_a_checkpoint_is_written(small_disk: Callable[..., Path]
     disk = small_disk("size=100k")
     spec = FcNetwork(kind="fc", image=(1, 28, 28), hidden=(100, 100), activation="relu")
     with pytest.raises(OSError, match="cannot be written") as caught:
-        save_model(disk / "model.safetensors", fresh(build, "networks", spec, 10, seed=0), Stamp("t", {}, "x"))
+        save_model(disk / "model.safetensors", build_seeded(build, "networks", spec, 10, seed=0), Stamp("t", {}, "x"))
     assert caught.value.filename == str(disk / "model.safetensors")
     assert list(disk.iterdir()) == []
 
@@ -142,7 +142,7 @@ def test_disk_full_at_the_start(
     assert result.returncode == 1
     assert file in result.stderr and "Traceback" not in result.stderr and "File " not in result.stderr
     *_, last = result.stderr.splitlines()
-    assert last.endswith(f"; {MAKE_ROOM}"), result.stderr
+    assert last.endswith(f"; {DISK_FULL_ADVICE}"), result.stderr
     small_disk("size=10m,nr_inodes=1000")
     assert copy.snakemake(STUDY, RAW).returncode == 0
 

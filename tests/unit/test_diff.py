@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from advgen.cli import main
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
 SAME = {"seed": 0, "dataset": "mnist", "tested_on": "mnist", "images": 100, "parameters": 1, "defence": "", "n": 100}

@@ -11,7 +11,7 @@ import pytest
 
 from advgen.cli import main
 from advgen.commands.leaderboard import arenas, concerns, entries_of, ranking
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
 TIMES = 4

@@ -12,8 +12,8 @@ from tests.project import ROOT
 
 from advgen.cli import main
 from advgen.commands import prune
-from advgen.core.provenance import Stamp, write_bytes
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp, write_bytes
 from advgen.io.tables import arrow_table, write_table
 from advgen.study.load import load_file
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from advgen import registry
 from advgen.api.inputs import Bounds, Model, PreparedInputs, attack_spec, check_attack_fits, prepare_inputs
 from advgen.attacks.run import craft, measure_perturbations
-from advgen.experiments.transfers.run import answers, cell, fooled_mean, shuffled
-from advgen.io.jobs import Progress
+from advgen.experiments.transfers.run import average_over_fooled, measure_errors, predict_variants, shuffle_perturbation
+from advgen.jobs.progress import Progress
 from advgen.models.custom import Channels
 from advgen.specs.attacks import AttackSpec, MinimumNormAttack
 
@@ -66,7 +66,7 @@ def attack(
 
 def adversarial(what: PreparedInputs, spec: AttackSpec, seed: int, label: str) -> Tensor:
     """Adversarial images (N, C, H, W) in [0, 1]."""
-    attack, told = registry.resolve(spec), Progress(label, to=sys.stderr)
+    attack, told = registry.resolve(spec), Progress(label, stream=sys.stderr)
     found = craft(attack, what.model, what.images, what.labels, spec, seed=seed, indices=what.indices, progress=told)
     _warn_of_rounding(spec, found, np.asarray(what.labels))
     return torch.from_numpy(found["x_adv"])
@@ -171,9 +171,9 @@ def transfer(
         check_attack_fits(spec, what)
         crafted = adversarial(what, spec, seed, f"{attack} on {source}")
         labels_N, rms_N = np.asarray(what.labels), measure_perturbations(crafted, what.images)["rms"].numpy()
-        control = shuffled(what.images, crafted, seed, list(range(len(labels_N))))
+        control = shuffle_perturbation(what.images, crafted, seed, list(range(len(labels_N))))
         control = control.clamp(0, 1) if spec.stays_in_box() else control
-        said = {target: answers(other.model, what.images, crafted, control) for target, other in ready.items()}
-        same = {"source": source, "rms": fooled_mean(rms_N, said[source], labels_N)}
-        rows += [{**same, "target": target, **cell(answer, labels_N)} for target, answer in said.items()]
+        said = {target: predict_variants(other.model, what.images, crafted, control) for target, other in ready.items()}
+        same = {"source": source, "rms": average_over_fooled(rms_N, said[source], labels_N)}
+        rows += [{**same, "target": target, **measure_errors(answer, labels_N)} for target, answer in said.items()]
     return Transfer(pd.DataFrame(rows))

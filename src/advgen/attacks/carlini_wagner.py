@@ -12,7 +12,7 @@ from torch.optim.adam import adam
 
 from advgen.attacks.best import SmallestExamples, replace
 from advgen.attacks.common import COMPACTION_SHARE, Goal, input_gradient, is_check_due, l2_norms, pure, resolve_goal
-from advgen.models.graphs import captured, recorded
+from advgen.models.graphs import capture_step, uses_cuda_graphs
 from advgen.specs.attacks import CarliniWagnerAttack
 
 EPSILON = 1e-8  # Adam's
@@ -66,7 +66,7 @@ def _search(
     best_BCHW, size_B = x_BCHW.clone(), x_BCHW.new_full((len(x_BCHW),), math.inf)
     active = torch.arange(len(x_BCHW), device=x_BCHW.device)
     state, count = Descent.begin(x_BCHW, goal, c_B), torch.zeros((), device=x_BCHW.device)
-    advance = captured(partial(_advance, model, state, count, spec), x_BCHW.device)
+    advance = capture_step(partial(_advance, model, state, count, spec), x_BCHW.device)
     for number in range(1, spec.steps + 1):
         advance()
         if not spec.early_stopping or number % max(spec.steps // 10, 1):
@@ -78,7 +78,7 @@ def _search(
             active, state = active[unfinished], state.take(unfinished)
             if len(active) == 0:
                 return best_BCHW, size_B
-            advance = captured(partial(_advance, model, state, count, spec), x_BCHW.device)
+            advance = capture_step(partial(_advance, model, state, count, spec), x_BCHW.device)
     best_BCHW[active], size_B[active] = state.best_BCHW, state.size_B
     return best_BCHW, size_B
 
@@ -157,7 +157,7 @@ def _advance(model: nn.Module, state: Descent, count: Tensor, spec: CarliniWagne
         [],
         [count],
         fused=True,
-        capturable=recorded(state.u_BCHW.device),
+        capturable=uses_cuda_graphs(state.u_BCHW.device),
         amsgrad=False,
         beta1=0.9,
         beta2=0.999,

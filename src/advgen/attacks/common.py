@@ -22,8 +22,8 @@ from torch.nn.functional import cross_entropy
 
 from advgen import registry, seeds
 from advgen.attacks.best import BestExamples
-from advgen.models.few_channels import faster
-from advgen.models.predict import evaluating
+from advgen.models.few_channels import accelerate_convolutions
+from advgen.models.predict import eval_mode
 from advgen.specs.attacks import AttackSpec, MinimumNormAttack, RegionAttack, TargetedAttack
 
 Attack = Callable[..., Tensor]
@@ -46,7 +46,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
     Both are restored afterwards, even after an exception. Without parameter gradients the forward pass saves less.
     """
     before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    with evaluating(model):
+    with eval_mode(model):
         try:
             for parameter, _ in before:
                 parameter.requires_grad_(False)
@@ -65,7 +65,7 @@ def pure(attack: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(attack)
     def run(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: Any, **keys: Any) -> Result:
         with frozen(model), torch.no_grad():
-            fast = faster(model)
+            fast = accelerate_convolutions(model)
             result = attack(fast, x_BCHW, y_B, spec, **keys)
             if not (isinstance(spec, MinimumNormAttack) and spec.rounded):
                 return result

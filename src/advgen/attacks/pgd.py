@@ -12,7 +12,7 @@ from advgen import seeds
 from advgen.attacks.best import BestExamples, where
 from advgen.attacks.common import Goal, input_gradient, is_check_due, l2_norms, project, pure, resolve_goal
 from advgen.attacks.expectation import Logits, average_logits, poses_at, sample_poses
-from advgen.models.graphs import captured
+from advgen.models.graphs import capture_step
 from advgen.specs.attacks import PgdAttack
 
 
@@ -75,7 +75,7 @@ def climb(
         def move(x_adv_BCHW: Tensor, pose_BS3: Tensor | None) -> Tensor:
             return step(average_logits(model, pose_BS3), x_adv_BCHW, ball, goal, spec)[0]
 
-        advance = captured(move, x_BCHW.device)
+        advance = capture_step(move, x_BCHW.device)
         for number in range(spec.steps):
             x_adv_BCHW = advance(x_adv_BCHW, poses_at(pose_BNS3, number, active))
         return x_adv_BCHW

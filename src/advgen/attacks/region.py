@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from advgen.attacks.best import where
 from advgen.attacks.common import input_gradient, is_check_due, pure, region_mask, resolve_goal
 from advgen.attacks.expectation import average_logits, poses_at, sample_poses
-from advgen.models.graphs import captured
+from advgen.models.graphs import capture_step
 from advgen.specs.attacks import RegionAttack
 
 
@@ -39,7 +39,7 @@ def region(
         result_BCHW[rows] = where(going, moved, x_adv)
         return going
 
-    advance = captured(advance, x_BCHW.device)
+    advance = capture_step(advance, x_BCHW.device)
     for number in range(1, spec.steps + 1):
         going = advance(active, poses_at(pose_BNS3, number - 1, active))
         if is_check_due(number, x_BCHW):

@@ -24,10 +24,10 @@ from advgen.attacks.common import (
 )
 from advgen.attacks.controls import make_controls
 from advgen.models.custom import UnusableOutput
-from advgen.models.graphs import recorded
-from advgen.models.predict import ROUNDING, at_once, device_of, predict, unit
+from advgen.models.graphs import uses_cuda_graphs
+from advgen.models.predict import ROUNDING, device_of, predict, scale_batch_size, to_unit_range
 from advgen.specs.attacks import AttackSpec, RegionAttack
-from advgen.specs.base import show_shape
+from advgen.specs.base import format_shape
 
 Array = np.ndarray[Any, Any]
 ROWS = 250
@@ -94,11 +94,15 @@ def craft(
     ValueError if the images, their labels or the model's outputs are none that an attack can work on.
     """
     check_inputs(model, images_NCHW, labels_N, indices)
-    device, x_NCHW = device_of(model), unit(images_NCHW).cpu()
-    batch = batch or at_once(ROWS, device)
+    device, x_NCHW = device_of(model), to_unit_range(images_NCHW).cpu()
+    batch = batch or scale_batch_size(ROWS, device)
     clean_NK = compute_clean_logits(model, x_NCHW, labels_N, batch)
     facts: dict[str, list[Tensor]] = {"x_adv": [], "target_label": [], "zero_gradient": [], "unstable": []}
-    calls = CallCounts(*torch.zeros(2, dtype=torch.long, device=device).unbind()) if recorded(device) else CallCounts()
+    calls = (
+        CallCounts(*torch.zeros(2, dtype=torch.long, device=device).unbind())
+        if uses_cuda_graphs(device)
+        else CallCounts()
+    )
     members: list[str | None] = [*spec.members(), None]  # -1 is nobody
     found_by: list[str | None] = []
 
@@ -111,7 +115,7 @@ def craft(
     if spec.others():
         other_images, other_labels = (images_NCHW, labels_N) if others is None else others
         with count_calls(model, calls):
-            attack = attack(model, unit(other_images).to(device), other_labels.to(device), spec, seed=seed)
+            attack = attack(model, to_unit_range(other_images).to(device), other_labels.to(device), spec, seed=seed)
     for start in range(0, len(x_NCHW), batch):
         rows = slice(start, start + batch)
         x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
@@ -190,7 +194,7 @@ def compute_clean_logits(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, bat
     They are taken in other batches than those attacked, so that a row that depends on its batch shows.
     """
     channels, height, width = x_NCHW.shape[1:]
-    seen = f"on {show_shape((channels, height, width))} images of {_word(x_NCHW.dtype)}"
+    seen = f"on {format_shape((channels, height, width))} images of {_word(x_NCHW.dtype)}"
     try:
         _, logits_NK = predict(model, x_NCHW, max(1, min(batch, len(x_NCHW)) // 2))
     except (torch.OutOfMemoryError, UnusableOutput):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from advgen.models.networks import Network
-from advgen.models.predict import at_once, device_of, evaluating
+from advgen.models.predict import device_of, eval_mode, scale_batch_size
 
 MONOTONE = (
     *(nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh),
@@ -95,8 +95,10 @@ def certified_radii(model: nn.Module, images_NCHW: Tensor, predicted_N: Tensor) 
     network is not known.
     """
     device = device_of(model)
-    with evaluating(model):
-        parts = zip(*(torch.split(one, at_once(ROWS, device)) for one in (images_NCHW, predicted_N)), strict=True)
+    with eval_mode(model):
+        parts = zip(
+            *(torch.split(one, scale_batch_size(ROWS, device)) for one in (images_NCHW, predicted_N)), strict=True
+        )
         return torch.cat([_radii(model, x.to(device), y.to(device)).cpu() for x, y in parts])
 
 

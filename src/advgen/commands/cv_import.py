@@ -5,10 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from advgen.core.provenance import write_bytes
 from advgen.cv import legacy
 from advgen.cv.bibliography import mended_text
 from advgen.cv.live_values import load_text, read
+from advgen.files.provenance import write_bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,11 +7,11 @@ import re
 import sys
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
 from advgen.cv import bibliography as bib
 from advgen.cv import refresh
 from advgen.cv.live_values import load_text
 from advgen.cv.profile import Bibliography, load_profile
+from advgen.files.provenance import write_bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

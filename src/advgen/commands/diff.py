@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from advgen.core import catalog  # noqa: F401  (fills TABLES)
-from advgen.core.provenance import Stamp, write_bytes
 from advgen.core.schema import TABLES
+from advgen.files.provenance import Stamp, write_bytes
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind
 from advgen.report.page import Section, Table, cell, head, interval, render

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
+from advgen.files.provenance import write_bytes
 from advgen.workflow import PROJECT
 
 SNAKEFILE = '''"""{name}: what is made, and how, comes with advgen; rules of your own may stand below."""

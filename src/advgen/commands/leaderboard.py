@@ -17,14 +17,15 @@ import pandas as pd
 import pyarrow as pa
 
 from advgen.core import catalog  # noqa: F401  (fills TABLES)
-from advgen.core.provenance import Stamp, write_bytes
-from advgen.experiments.attacks.summary import from_other_nets, met_by
-from advgen.io.stamps import content, read_stamp
+from advgen.experiments.attacks.summary import match_transferred, select_transferred
+from advgen.files.provenance import Stamp, write_bytes
+from advgen.io.stamps import content_digest, read_stamp
 from advgen.io.tables import read_images, read_table
-from advgen.metrics.chance import insufficient
+from advgen.metrics.chance import why_insufficient
 from advgen.metrics.intervals import wilson
-from advgen.metrics.sanity import CHANCE, binary_difference
-from advgen.metrics.worst_case import worst_cases
+from advgen.metrics.sanity.classifiers import CHANCE
+from advgen.metrics.sanity.results import binary_difference
+from advgen.metrics.worst_case import list_worst_cases
 from advgen.report.page import Section, Table, render, status
 
 WORDS = {"linf": "L∞", "l2": "L2"}
@@ -135,19 +136,19 @@ def entries_of(folder: Path, read: dict[str, str]) -> Iterator[Entry]:
         yield from _entries(folder, name, data, facts, digests, checks, [])
         return
     others = sorted((folder / "transferred").glob("*/*.parquet"))
-    transferred = from_other_nets(pa.concat_tables(_table(path, read) for path in others)) if others else None
+    transferred = select_transferred(pa.concat_tables(_table(path, read) for path in others)) if others else None
     for net in sorted({path.parent for path in (folder / "attacks").glob("*/seed*/*.parquet")}):
         tables = {path: read_table(path) for path in sorted(net.glob("*.parquet"))}
         if not any(
             (table.column("kind").to_numpy(zero_copy_only=False) == "ensemble").any() for table in tables.values()
         ):
             continue
-        read |= {str(path): content(path) for path in tables}
+        read |= {str(path): content_digest(path) for path in tables}
         digests = {path.stem: digest(table) for path, table in tables.items()}
         light = [table.drop_columns(["image", "adversarial"]) for table in tables.values()]
         facts = pa.concat_tables(light, promote_options="permissive").to_pandas()
         if transferred is not None:
-            facts = pd.concat([facts, met_by(transferred, facts)], ignore_index=True)
+            facts = pd.concat([facts, match_transferred(transferred, facts)], ignore_index=True)
         who = f"{net.parent.name} {net.name.replace('seed', 'seed ')}"
         about = None if checks is None else [one for one in checks if concerns(str(one["subject"]), who)]
         proofs = [one for one in certified if f"{one['source']} seed {one['seed']}" == who]
@@ -173,7 +174,7 @@ def _entries(
         clean=facts["predicted_clean"] == facts["label"],
         rounded=(facts["predicted_clean"] == facts["label"]) & (facts["predicted_rounded"] == facts["label"]),
     )
-    within = {(case.norm, case.eps): list(case.attacks) for case in worst_cases(facts)}
+    within = {(case.norm, case.eps): list(case.attacks) for case in list_worst_cases(facts)}
     failed, warned = _judged(checks)
     for name, rows in facts[facts["kind"] == "ensemble"].groupby("attack"):
         rows = rows.sort_values("index")
@@ -200,7 +201,7 @@ def _entries(
             any_attack=int(others.groupby("index")["right"].min().sum()),
             attacks=", ".join(sorted(met)),
             facts=told,
-            failed=(*failed, *([f"insufficient: {few}"] if (few := insufficient(rows["label"])) else [])),
+            failed=(*failed, *([f"insufficient: {few}"] if (few := why_insufficient(rows["label"])) else [])),
             warned=warned,
         )
 
@@ -234,7 +235,7 @@ def digest(examples: pa.Table) -> str:
 
 
 def _table(path: Path, read: dict[str, str]) -> pa.Table:
-    read[str(path)] = content(path)
+    read[str(path)] = content_digest(path)
     return read_table(path)
 
 

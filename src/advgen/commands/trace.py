@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from advgen.io.stamps import content, read_stamp
+from advgen.io.stamps import content_digest, read_stamp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def _show(path: Path, recorded: str | None, indent: str, seen: set[Path]) -> dic
     if not path.is_file():
         print(f"{indent}{path}  MISSING (was {recorded})")
         return {}
-    digest = content(path)
+    digest = content_digest(path)
     changed = "" if recorded in (None, digest) or recorded == _said(path) else "  CHANGED since"
     stamp = read_stamp(path)
     again = "  (above)" if path in seen and stamp and stamp.inputs else ""
@@ -47,6 +47,6 @@ def _said(path: Path) -> str | None:
     if path.suffix not in (".yaml", ".yml", ".bib"):
         return None
     # needs a package of the CV
-    from advgen.cv.sources import digest
+    from advgen.cv.sources import digest_source
 
-    return digest(path)
+    return digest_source(path)

@@ -11,9 +11,9 @@ from advgen.cv.live_values import LiveValue
 from advgen.io.tables import read_table
 
 
-def cell(wanted: LiveValue, path: Path) -> object:
+def read_cell(wanted: LiveValue, path: Path) -> object:
     """The one table cell that a wanted selects; ValueError if there is none or more than one."""
-    table = selected(wanted, path)
+    table = select_rows(wanted, path)
     if len(table) != 1:
         given = ", ".join(f"{column}={value!r}" for column, value in wanted.where) or "nothing"
         differ = [name for name in table.column_names if len(set(map(str, table[name]))) > 1]
@@ -24,7 +24,7 @@ def cell(wanted: LiveValue, path: Path) -> object:
     return found
 
 
-def selected(wanted: LiveValue, path: Path) -> pa.Table:
+def select_rows(wanted: LiveValue, path: Path) -> pa.Table:
     """The rows of a table that a wanted selects; ValueError if it lacks a column."""
     table = read_table(path)
     for column in (wanted.column, *(name for name, _ in wanted.where)):

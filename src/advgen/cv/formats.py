@@ -31,7 +31,7 @@ def render(
     own: Path | None = None,
     **options: Any,
 ) -> bytes:
-    """The bytes of one file; ``stamp`` is a token of advgen.core.provenance, ``own`` the user's folder of templates.
+    """The bytes of one file; ``stamp`` is a token of advgen.files.provenance, ``own`` the user's folder of templates.
 
     Raises ValueError, with the line, for a mistake in one of the user's templates.
     """

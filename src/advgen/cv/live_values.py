@@ -83,7 +83,7 @@ class Document:
         return location
 
 
-def find(text: str, line: int = 0, name: str = "profile.yaml") -> list[LiveValue]:
+def find_live_values(text: str, line: int = 0, name: str = "profile.yaml") -> list[LiveValue]:
     """The live values in one text whose first line is ``line`` of the file ``name``."""
     return [_parse(body, line + text.count("\n", 0, start), name) for body, start in _expressions(text, line, name)]
 
@@ -105,7 +105,7 @@ class Content:
     templates: str
 
 
-def scan(path: Path, overlay: Path | None = None) -> Content:
+def scan_profile(path: Path, overlay: Path | None = None) -> Content:
     """All live values of a profile in file order, the names of its figures and of its sections' bibliographies."""
     document = merge(read(path), overlay)
     live = [value for found in document.live_values.values() for value in found]

@@ -6,11 +6,11 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from advgen.core.provenance import sha256_file, sha256_text
 from advgen.cv import bibliography, legacy, live_values
+from advgen.files.provenance import sha256_file, sha256_text
 
 
-def digest(path: Path) -> str:
+def digest_source(path: Path) -> str:
     """Digest of what YAML or BibTeX says, whatever its comments, order of keys and white space; else of its bytes."""
     with suppress(ValueError):
         if path.suffix in (".yaml", ".yml"):

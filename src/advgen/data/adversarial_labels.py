@@ -12,7 +12,7 @@ from advgen import seeds
 from advgen.attacks.common import Goal, frozen
 from advgen.attacks.pgd import climb
 from advgen.models.networks import Network
-from advgen.models.predict import device_of, unit
+from advgen.models.predict import device_of, to_unit_range
 from advgen.specs.attacks import PgdAttack
 from advgen.specs.datasets import AdversarialLabels
 
@@ -48,7 +48,7 @@ def adversarial_labels(
     device = device_of(classifier)
     for first in range(0, len(images), BATCH):
         rows = slice(first, first + BATCH)
-        x_BCHW = unit(torch.from_numpy(images[rows]).to(device))
+        x_BCHW = to_unit_range(torch.from_numpy(images[rows]).to(device))
         goal = Goal(labels_N[rows].to(device), targets_N[rows].to(device))
         with frozen(classifier), torch.no_grad():
             found_BCHW = climb(classifier, x_BCHW, x_BCHW, goal, attack)

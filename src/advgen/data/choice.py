@@ -25,15 +25,15 @@ def choose(count: int, n: int, seed: int, label: str = "choice", skip: int = 0) 
     return chosen
 
 
-def learnt(count: int, validation: int) -> np.ndarray[Any, Any]:
+def training_rows(count: int, validation: int) -> np.ndarray[Any, Any]:
     """Ascending positions of the training images that are not set apart for validation."""
     return np.sort(permutation(count, 0, "validation")[validation:])
 
 
-def split(images: torch.Tensor, labels: torch.Tensor, validation: int) -> tuple[Pair, Pair]:
+def split_validation(images: torch.Tensor, labels: torch.Tensor, validation: int) -> tuple[Pair, Pair]:
     """Training and validation parts; the validation part is the same in every run."""
     if validation >= len(labels):
         raise ValueError(f"evaluation.validation = {validation} leaves none of {len(labels)} training images; lower it")
-    kept = learnt(len(labels), validation)
+    kept = training_rows(len(labels), validation)
     apart = np.setdiff1d(np.arange(len(labels)), kept)
     return (images[kept], labels[kept]), (images[apart], labels[apart])

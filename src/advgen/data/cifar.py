@@ -8,10 +8,10 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
 from advgen.data.checksum import md5
 from advgen.data.cifar_files import PUBLISHED, read_batch
 from advgen.data.download import LARGEST_BYTES, TIMEOUT_SECONDS, Source, fetch, local, local_folder
+from advgen.files.provenance import write_bytes
 from advgen.specs.datasets import Cifar10Dataset, DatasetSpec
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"

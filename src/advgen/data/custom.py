@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from advgen import registry
-from advgen.core.image_files import (
+from advgen.data.choice import choose
+from advgen.files.image_files import (
     Classes,
     ImageFacts,
     check_image,
@@ -21,8 +22,7 @@ from advgen.core.image_files import (
     list_folder,
     read_image,
 )
-from advgen.core.provenance import sha256_file
-from advgen.data.choice import choose
+from advgen.files.provenance import sha256_file
 from advgen.io.tables import read_images, read_table, table_kind
 from advgen.specs.datasets import RawDataset
 
@@ -69,7 +69,7 @@ def read_custom(
         return _npz(path, n, seed)
     if path.suffix == ".parquet":
         return _parquet(path, n, seed)
-    known = named()
+    known = list_published_datasets()
     if data in known:
         return _published(data, n, seed)
     what = "no such file or folder" if not path.exists() else "is no data"
@@ -78,7 +78,7 @@ def read_custom(
     )
 
 
-def named() -> list[str]:
+def list_published_datasets() -> list[str]:
     """The data sets that are known by name alone: all that their files must be told is in their spec."""
     kinds = registry.kinds("datasets").items()
     return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]

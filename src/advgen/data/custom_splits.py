@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from advgen.core.image_files import list_folder
-from advgen.core.user_files import dataset_contents, dataset_facts, dataset_notes, user_file_digest
 from advgen.data.choice import choose
 from advgen.data.custom import Progress, read_custom, read_files
+from advgen.files.image_files import list_folder
+from advgen.files.user_files import dataset_contents, dataset_facts, dataset_notes, user_file_digest
 from advgen.specs.datasets import CustomDataset, FolderDataset
 
 Array = np.ndarray[Any, Any]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
 from advgen.data.checksum import checksum
+from advgen.files.provenance import write_bytes
 
 TIMEOUT_SECONDS = 20.0
 LARGEST_BYTES = 4_000_000_000

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import torch
 
 
-def load(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def load_images(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """All images (N, C, H, W) uint8 and labels (N,) int64 of a data set's Parquet file."""
     images, labels, _ = _load(path)
     return images, labels
 
 
-def load_choice(path: Path, n: int, seed: int, skip: int = 0) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+def load_subset(path: Path, n: int, seed: int, skip: int = 0) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
     """A seeded choice of n images as float32 in [0, 1], their labels, and what the file's `index` calls them.
 
     With `skip` it has none of those that a choice of so many has.

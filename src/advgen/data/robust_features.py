@@ -12,7 +12,7 @@ from torch import Tensor
 from advgen.attacks.common import frozen, l2_norms
 from advgen.data.choice import permutation
 from advgen.models.networks import Network
-from advgen.models.predict import device_of, unit
+from advgen.models.predict import device_of, to_unit_range
 from advgen.specs.datasets import RobustFeatures
 
 Array = np.ndarray[Any, Any]
@@ -44,7 +44,9 @@ def robust_features(
     device = device_of(classifier)
     for first in range(0, len(images), BATCH):
         rows = slice(first, first + BATCH)
-        x_BCHW, start_BCHW = (unit(torch.from_numpy(images[index]).to(device)) for index in (rows, start[rows]))
+        x_BCHW, start_BCHW = (
+            to_unit_range(torch.from_numpy(images[index]).to(device)) for index in (rows, start[rows])
+        )
         found_BCHW = _match(classifier, start_BCHW, x_BCHW, spec)
         made[rows] = (found_BCHW * 255).round().byte().cpu().numpy()
         progress(min(first + BATCH, len(images)), len(images))

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from advgen.core.user_files import factory_files
+from advgen.files.user_files import factory_files
 from advgen.io.checkpoints import load_model
 from advgen.io.headers import HEADER
 from advgen.models.predict import device_of
@@ -186,7 +186,7 @@ def _on_the_cpu(net: nn.Module, path: Path, device: torch.device) -> nn.Module:
 def _load(path: Path, factory: str | None) -> nn.Module:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; give a .pt2, TorchScript or .safetensors file")
-    kind = kind_of(path)
+    kind = detect_format(path)
     if kind == "pickle":
         raise ValueError(f"{path}: is a pickle, which runs code when it is read; export the model {EXPORT}")
     if kind == "safetensors":
@@ -199,7 +199,7 @@ def _load(path: Path, factory: str | None) -> nn.Module:
     return _exported(path) if kind == "exported" else _scripted(path)
 
 
-def kind_of(path: Path) -> str:
+def detect_format(path: Path) -> str:
     """What a file is by its content: exported, scripted, safetensors, checkpoint (of ours) or pickle.
 
     ValueError if it is none of them.
@@ -322,7 +322,7 @@ def _quiet() -> Iterator[None]:
 def _with_weights(path: Path, factory: str | None) -> nn.Module:
     if factory is None:
         raise ValueError(f"{path}: holds weights alone; name the code that they fit with factory, net.py:function")
-    module = made(factory)
+    module = call_factory(factory)
     try:
         weights = load_file(path)
     except SafetensorError as error:
@@ -339,7 +339,7 @@ def _with_weights(path: Path, factory: str | None) -> nn.Module:
     return module
 
 
-def made(factory: str) -> nn.Module:
+def call_factory(factory: str) -> nn.Module:
     """The module that "module:function" or "path.py:function" makes; ValueError in one line if it does not."""
     place, _, name = factory.rpartition(":")
     if not place or not name.isidentifier():

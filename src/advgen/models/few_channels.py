@@ -25,7 +25,7 @@ CACHE = 2**20
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
-def faster(model: nn.Module) -> nn.Module:
+def accelerate_convolutions(model: nn.Module) -> nn.Module:
     """The same frozen network on the same parameters, with its convolutions from and to few channels replaced.
 
     The given one is left as it is. One that does not look its parts up as modules do, such as a compiled or traced
@@ -36,7 +36,7 @@ def faster(model: nn.Module) -> nn.Module:
     if isinstance(model, _Frozen) or not _plain(type(model)):
         return model
     twin: nn.Module = object.__new__(type(model))
-    parts = {name: None if child is None else faster(child) for name, child in model._modules.items()}
+    parts = {name: None if child is None else accelerate_convolutions(child) for name, child in model._modules.items()}
     # past __setattr__, which a class may turn into writing elsewhere
     twin.__dict__.update({**model.__dict__, "_modules": parts})
     return twin

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from advgen.core.user_files import model_digest
+from advgen.files.user_files import model_digest
 from advgen.models.custom import load_custom_model
 from advgen.specs.networks import FileNetwork
 

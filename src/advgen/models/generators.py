@@ -93,7 +93,7 @@ class TransposedConvolutional(Generator):
         super().__init__(spec, layers)
 
 
-def truncated(u_BD: Tensor, threshold: float) -> Tensor:
+def truncated_normal(u_BD: Tensor, threshold: float) -> Tensor:
     """Normal numbers with |z| ≤ threshold from uniform ones on [0, 1): the truncation trick (brock2019large).
 
     The distribution is that of drawing again whatever lies beyond, without the loop: the inverse of the distribution

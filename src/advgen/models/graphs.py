@@ -21,7 +21,7 @@ WARM = 3
 Step = Callable[..., Any]
 
 
-def captured(step: Step, device: torch.device | str) -> Step:
+def capture_step(step: Step, device: torch.device | str) -> Step:
     """The step itself on the CPU; on a GPU, where `ADVGEN_CUDA_GRAPHS=1`, one that is recorded and replayed.
 
     A step takes tensors, floats and other values, and gives a tensor or a tuple of tensors, without their graphs. All
@@ -33,10 +33,10 @@ def captured(step: Step, device: torch.device | str) -> Step:
     device = torch.device(device)
     if device.type == "cpu":
         return step
-    return _Recorded(step, device) if recorded(device) else lambda *given: step(*_arrived(given, device))
+    return _Recorded(step, device) if uses_cuda_graphs(device) else lambda *given: step(*_arrived(given, device))
 
 
-def recorded(device: torch.device | str) -> bool:
+def uses_cuda_graphs(device: torch.device | str) -> bool:
     """Whether steps are recorded on this device; Adam must be told so (`capturable`)."""
     return torch.device(device).type != "cpu" and cuda_graphs()
 

@@ -27,7 +27,7 @@ def activation(name: Activation) -> nn.Module:
     return layers[name]()
 
 
-def normalise_weights(network: nn.Module) -> None:
+def add_spectral_norm(network: nn.Module) -> None:
     """Divide the weights of each layer by their spectral norm, from now on and while they learn (miyato2018spectral).
 
     A convolution counts as the matrix of its filters. The norm comes from one step of power iteration in each pass of
@@ -38,7 +38,7 @@ def normalise_weights(network: nn.Module) -> None:
             spectral_norm(layer)
 
 
-def plain_weights(network: Module) -> Module:
+def copy_without_spectral_norm(network: Module) -> Module:
     """A copy of a network whose weights are numbers: what `normalise_weights` made of them is settled."""
     twin = copy.deepcopy(network).eval()  # a look at a weight in training moves it
     for layer in twin.modules():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.geometry.convolution import conv_sizes
-from advgen.models.layers import activation, normalise_weights
+from advgen.models.layers import activation, add_spectral_norm
 from advgen.specs.networks import ConvNetwork, FcNetwork
 
 
@@ -44,7 +44,7 @@ class FullyConnected(Network):
             width = hidden
         super().__init__(nn.Sequential(*layers), nn.Linear(width, outputs))
         if spec.spectral_norm:
-            normalise_weights(self)
+            add_spectral_norm(self)
 
 
 def _thresholds(channels: int, threshold: float) -> nn.Conv2d:
@@ -88,5 +88,5 @@ class Convolutional(Network):
             layers.append(nn.Dropout(spec.dropout))
         super().__init__(nn.Sequential(*layers), nn.Linear(width, outputs))
         if spec.spectral_norm:
-            normalise_weights(self)
+            add_spectral_norm(self)
         self.body.to(memory_format=torch.channels_last)  # convolutions take two thirds of the time on a CPU

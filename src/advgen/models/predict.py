@@ -21,7 +21,7 @@ ROUNDING = 0.01
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Eval mode inside the block; each submodule's own mode is restored after it, on exceptions too."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -37,7 +37,7 @@ def device_of(model: nn.Module) -> torch.device:
     return next((one.device for one in chain(model.parameters(), model.buffers())), torch.device("cpu"))
 
 
-def at_once(rows: int, device: torch.device) -> int:
+def scale_batch_size(rows: int, device: torch.device) -> int:
     """How many images to compute at once where `rows` are right on the CPU: as many times more as a GPU has ROOM.
 
     Its whole memory counts, not what is free just now, so that a result does not depend on what else computes there.
@@ -47,7 +47,7 @@ def at_once(rows: int, device: torch.device) -> int:
     return rows * max(1, torch.cuda.get_device_properties(device).total_memory // ROOM)
 
 
-def unit(images_BCHW: Tensor) -> Tensor:
+def to_unit_range(images_BCHW: Tensor) -> Tensor:
     """Images as a model takes them: uint8 becomes float32 in [0, 1], floats stay as they are."""
     return images_BCHW.float().div_(255) if images_BCHW.dtype == torch.uint8 else images_BCHW
 
@@ -57,9 +57,9 @@ def _batched(
     model: nn.Module, function: Callable[[Tensor], tuple[Tensor, ...]], images_NCHW: Tensor, batch: int | None
 ) -> tuple[Tensor, ...]:
     device = device_of(model)
-    with evaluating(model):
-        chunks = torch.split(images_NCHW, batch or at_once(ROWS, device))
-        parts = [function(unit(chunk_BCHW.to(device, non_blocking=True))) for chunk_BCHW in chunks]
+    with eval_mode(model):
+        chunks = torch.split(images_NCHW, batch or scale_batch_size(ROWS, device))
+        parts = [function(to_unit_range(chunk_BCHW.to(device, non_blocking=True))) for chunk_BCHW in chunks]
     return tuple(torch.cat(columns).cpu() for columns in zip(*parts, strict=True))
 
 

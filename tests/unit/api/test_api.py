@@ -21,8 +21,8 @@ from torch import Tensor, nn
 import advgen
 from advgen import registry
 from advgen.attacks.run import craft
-from advgen.core.provenance import Stamp
 from advgen.data.custom import read_custom
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build, save_model
 from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.specs.generators import FcGenerator

@@ -18,7 +18,7 @@ from advgen.cv.formats import render
 from advgen.cv.inline import escape, parse, plain
 from advgen.cv.names import Name, split_authors
 from advgen.cv.names import parse as parse_names
-from advgen.cv.sources import digest
+from advgen.cv.sources import digest_source
 from advgen.cv.target import Unprintable
 from advgen.cv.tex import decode
 
@@ -375,6 +375,6 @@ def test_a_file_of_the_other_generator_builds_without_metrics(
 def test_a_digest_follows_what_a_file_says(tmp_path: Path, name: str, old: str, new: str, same: bool):
     path = tmp_path / name
     path.write_text(old, encoding="utf-8")
-    before = digest(path)
+    before = digest_source(path)
     path.write_text(new, encoding="utf-8")
-    assert (digest(path) == before) is same
+    assert (digest_source(path) == before) is same

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from advgen.cv.live_values import LiveValue, find, read, scan
+from advgen.cv.live_values import LiveValue, find_live_values, read, scan_profile
 
 
 def test_a_reference_is_read_with_its_format_and_line():
     text = "a\n{{ result('transfer', 'error', source='fc100', target_seed=-1, eps=0.3) | .1% }}"
-    (value,) = find(text, line=7)
+    (value,) = find_live_values(text, line=7)
     where = (("eps", 0.3), ("source", "fc100"), ("target_seed", -1))
     assert value == LiveValue("transfer", "error", where, ".1%", 8)
 
 
 def test_a_table_may_have_a_hyphen_in_its_name() -> None:
     """As those of transfers have, which a study names."""
-    (value,) = find("{{ result('between-nets', 'error') | .1% }}")
+    (value,) = find_live_values("{{ result('between-nets', 'error') | .1% }}")
     assert (value.table, value.column) == ("between-nets", "error")
 
 
@@ -34,7 +34,7 @@ def test_a_table_may_have_a_hyphen_in_its_name() -> None:
     ],
 )
 def test_formats(text: str, format: str):
-    assert [value.format for value in find(text)] == [format]
+    assert [value.format for value in find_live_values(text)] == [format]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_formats(text: str, format: str):
 )
 def test_bad_syntax_names_the_line(body: str, what: str):
     with pytest.raises(ValueError, match=re.escape(what)) as caught:
-        find("one\ntwo {{ " + body + " }}", line=3)
+        find_live_values("one\ntwo {{ " + body + " }}", line=3)
     message = str(caught.value)
     assert message.startswith("profile.yaml:4: ")
     assert what in message
@@ -69,7 +69,7 @@ def test_bad_syntax_names_the_line(body: str, what: str):
 
 def test_an_unclosed_value_is_an_error():
     with pytest.raises(ValueError, match=r"profile\.yaml:2: '\{\{' is never closed"):
-        find("one\n{{ result('t', 'c') }", line=1)
+        find_live_values("one\n{{ result('t', 'c') }", line=1)
 
 
 def test_scan_gives_the_line_of_the_braces_in_every_scalar_style(tmp_path: Path):
@@ -81,7 +81,7 @@ def test_scan_gives_the_line_of_the_braces_in_every_scalar_style(tmp_path: Path)
         "figures:\n  - {name: transfer, caption: x}\n  - name: gan-samples\n",
         encoding="utf-8",
     )
-    content = scan(path)
+    content = scan_profile(path)
     live, figures = content.live_values, content.figures
     assert [value.line for value in live] == [4, 5, 9, 11, 12, 12]
     assert figures == ["transfer", "gan-samples"]
@@ -91,7 +91,7 @@ def test_scan_reports_every_error_of_a_profile(tmp_path: Path):
     path = tmp_path / "profile.yaml"
     path.write_text("a: '{{ x }}'\na: 1\nb: '{{ result(1, 2) }}'\n", encoding="utf-8")
     with pytest.raises(ValueError, match="duplicate key 'a'") as caught:
-        scan(path)
+        scan_profile(path)
     lines = str(caught.value).split("\n")
     assert [line.split(": ")[0] for line in lines] == [f"{path}:{number}" for number in (1, 2, 3)]
 
@@ -118,20 +118,20 @@ def test_yaml_that_is_refused(tmp_path: Path, text: str, what: str):
     path = tmp_path / "profile.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=re.escape(what)) as caught:
-        scan(path)
+        scan_profile(path)
     assert what in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_and_badly_encoded_files(tmp_path: Path):
     with pytest.raises(ValueError, match="cannot be read"):
-        scan(tmp_path / "none.yaml")
+        scan_profile(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"name: Ren\xe9")
     with pytest.raises(ValueError, match="byte 9 is not UTF-8"):
-        scan(tmp_path / "latin.yaml")
+        scan_profile(tmp_path / "latin.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"# a\n# b\nname: Ren\xe9\n")
     with pytest.raises(ValueError, match=r"latin\.yaml:3: "):
-        scan(tmp_path / "latin.yaml")
+        scan_profile(tmp_path / "latin.yaml")
 
 
 def test_lines_of_nested_values(tmp_path: Path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from advgen.cv import docx, html, latex, markdown, resume, typst
 from advgen.cv.inline import plain
-from advgen.cv.live_values import scan
+from advgen.cv.live_values import scan_profile
 from advgen.cv.target import Unprintable
 
 from . import reading
@@ -56,7 +56,7 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
         files = Files(Path(folder))
         files.write(profile=profile, bibliography=bibliography)
         try:
-            scan(files.profile)
+            scan_profile(files.profile)
             cv = files.build()
         except ValueError as error:
             for line in str(error).split("\n"):

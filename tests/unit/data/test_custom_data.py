@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from advgen.core.provenance import Stamp
 from advgen.data.custom import read_custom
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
 GREY = np.arange(12 * 64, dtype=np.uint8).reshape(12, 8, 8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from advgen.data.choice import choose, split
+from advgen.data.choice import choose, split_validation
 from advgen.data.learnt_images import learnt_images
 from advgen.data.part import part
 from advgen.data.real_fake import real_fake
@@ -50,7 +50,7 @@ def test_shuffled_labels_keep_images_and_counts() -> None:
 def test_learnt_images_are_among_those_that_as_many_or_more_are_trained_on(images: int) -> None:
     spec = LearntImages(kind="learnt_images", base="mnist", images=10)
     made, labels, _ = learnt_images(IMAGES, LABELS, spec, split="test", seed=3, validation=30)
-    (kept, named), (apart, _) = split(torch.from_numpy(IMAGES), torch.from_numpy(LABELS), 30)
+    (kept, named), (apart, _) = split_validation(torch.from_numpy(IMAGES), torch.from_numpy(LABELS), 30)
     rows = choose(len(named), images, 0, "training images")  # as trainings choose
     trained_on, known = kept[rows][:, 0, 0, 0].tolist(), named[rows].tolist()
     assert len(made) == len(labels) == 10

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tests.entries import jobs_in, write_images
 
 from advgen.cli import main
-from advgen.core.user_files import model_digest
+from advgen.files.user_files import model_digest
 
 NET = """
 import torch

@@ -11,7 +11,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
 from advgen.core.tasks import DeviceTask
-from advgen.experiments.classifiers.experiment import Origin, origin
+from advgen.experiments.classifiers.experiment import Origin, find_origin
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import AttackSpec
 from advgen.specs.base import AttackName, ClassifierName, Count, Need, Positive
@@ -71,7 +71,7 @@ class AttackedFigure(FigureSpec):
                 yield Need("attacks", (source, attack), "examples")
 
 
-def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
+def need_transferred(study: Study, sources: Iterable[str]) -> Iterator[Need]:
     """What transfer studies showed these nets, as it was crafted: it counts in their worst cases."""
     for name, transfer in study.transfers.items():
         nets = {(source, seed) for source in transfer.sources for seed in study.seeds_of(source)}
@@ -84,8 +84,8 @@ def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
 class WorstCaseFigure(AttackedFigure):
     """Base of those that show worst cases."""
 
-    def needs_also(self, study: Study) -> Iterator[Need]:
-        yield from met_from_others(study, self.sources)
+    def needs_from_study(self, study: Study) -> Iterator[Need]:
+        yield from need_transferred(study, self.sources)
 
 
 class AttackGalleryFigure(AttackedFigure):
@@ -95,7 +95,7 @@ class AttackGalleryFigure(AttackedFigure):
     images: Count = Field(6, description="images shown")
     magnify: Positive = Field(1.0, description="factor on the perturbation in the picture")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.evaluation.attack_examples, "attacked images (evaluation.attack_examples)"
 
 
@@ -158,14 +158,14 @@ class DiscriminatorsFigure(FigureSpec):
             for attack in self.attacks:
                 yield Need("attacks", (source, attack), "examples")
 
-    def needs_also(self, study: Study) -> Iterator[Need]:
-        yield from met_from_others(study, self._sources())
+    def needs_from_study(self, study: Study) -> Iterator[Need]:
+        yield from need_transferred(study, self._sources())
 
     def _sources(self) -> list[str]:
         return list(dict.fromkeys(one for lines in self.panels.values() for names in lines.values() for one in names))
 
 
-def fgsm_alone(study: Study, attacks: Iterable[str]) -> Iterator[str]:
+def check_single_steps(study: Study, attacks: Iterable[str]) -> Iterator[str]:
     """What is wrong with showing these attacks: FGSM without an ensemble of its eps."""
     shown = {name: (study.attacks[name].kind, study.attacks[name].threat()) for name in attacks}
     ensembles = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind == "ensemble"}
@@ -178,10 +178,10 @@ class Attacks(Kind[AttackSpec]):
     """Attacks on classifiers. An attack alone makes nothing: it runs on the sources that others name with it."""
 
     definition = AnyAttack
-    about = "attacks on classifiers"
+    description = "attacks on classifiers"
     order = 31
     tasks = (Craft,)
-    checked = (("craft", "examples"),)
+    sanity_inputs = (("craft", "examples"),)
     tables = {
         "examples": Table(
             ("source", "source_seed", "attack", "index"),
@@ -256,18 +256,18 @@ class Attacks(Kind[AttackSpec]):
         DiscriminatorsFigure,
     )
 
-    def jobs_on(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
+    def plan_attack(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
         """One attack on each seed of a source."""
         study = planner.study
-        data = planner.test_images(study.tested_on(source))
+        data = planner.test_split(study.tested_on(source))
         jobs = []
-        for trained in planner.trained(source):
+        for trained in planner.training_jobs(source):
             task = Craft(
                 source=source,
                 source_seed=trained.seed,
                 attack_name=attack,
-                attack=self.defined(study, attack),
-                origin=origin(study, source),
+                attack=self.get_definition(study, attack),
+                origin=find_origin(study, source),
                 examples=study.evaluation.attack_examples,
                 choice=study.evaluation.seed,
             )
@@ -275,14 +275,14 @@ class Attacks(Kind[AttackSpec]):
             jobs.append(planner.add(task, wildcards, {"model": trained.outputs["model"], "data": data}))
         return jobs
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need names a source and an attack."""
-        return self.jobs_on(planner, *need.names)
+        return self.plan_attack(planner, *need.names)
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """No figure shows FGSM without an ensemble of its eps."""
         for name, figure in study.figures.items():
-            for message in fgsm_alone(study, getattr(figure, "attacks", ())):
+            for message in check_single_steps(study, getattr(figure, "attacks", ())):
                 yield ("figures", name, "attacks"), message
 
 

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
 from advgen.cv.build import Choice, build
-from advgen.cv.cells import cell
-from advgen.cv.sources import digest
-from advgen.io.jobs import Job
+from advgen.cv.cells import read_cell
+from advgen.cv.sources import digest_source
+from advgen.files.provenance import write_bytes
+from advgen.jobs.job import Job
 from advgen.outcomes.cv.outcome import CvData
 
 
@@ -16,13 +16,13 @@ def run(job: Job[CvData]) -> None:
     tables = {path.stem: path for path in job.inputs["tables"]}
     spec = job.spec
     for path, planned in spec.sources.items():
-        if digest(Path(path)) != planned:
+        if digest_source(Path(path)) != planned:
             raise ValueError(f"{path}: was edited since this job was planned; run again")
     cv = build(
         job.input("profile"),
         next(iter(job.inputs["bibliography"]), None),
         next(iter(job.inputs["metrics"]), None),
-        lambda reference: cell(reference, tables[reference.table]),
+        lambda reference: read_cell(reference, tables[reference.table]),
         overlay=next(iter(job.inputs["overlay"]), None),
         choice=Choice(spec.selected, spec.tags, spec.sections),
     )

@@ -71,7 +71,7 @@ class Cv(Kind[Spec]):
     order = 94
     tasks = (CvData, CvRender)
 
-    def before(self, planner: Planner) -> None:
+    def plan_dependencies(self, planner: Planner) -> None:
         """The transfers and figures that the profile names."""
         cv = planner.study.cv
         if cv is None:
@@ -81,17 +81,17 @@ class Cv(Kind[Spec]):
             if figure not in planner.study.figures:
                 known = ", ".join(planner.study.figures) or "none"
                 raise ConfigError(f"{cv.profile}: figure {figure!r} is none of the study's figures ({known})")
-            planner.of("figures", figure)
+            planner.jobs_of("figures", figure)
         for cell in cells:
             if cell.table in planner.study.transfers:
-                planner.of("transfers", cell.table)
+                planner.jobs_of("transfers", cell.table)
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         cv = planner.study.cv
         if cv is None:
             return
         # a parser of BibTeX, which no other job needs
-        from advgen.cv.sources import digest
+        from advgen.cv.sources import digest_source
 
         cells, figures, bibliographies = named(cv)
         tables = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
@@ -103,7 +103,7 @@ class Cv(Kind[Spec]):
                 message = f"result('{cell.table}', …): no such table (tables of the study: {known})"
                 raise ConfigError(f"{cell.file}:{cell.line}: {message}")
             used.append(path)
-        drawn = tuple(planner.of("figures", figure)[0].outputs["png"] for figure in figures)
+        drawn = tuple(planner.jobs_of("figures", figure)[0].outputs["png"] for figure in figures)
         for name, variant in {"cv": CvVariant(), **cv.variants}.items():
             overlay = variant.overlay or cv.overlay
             inputs: dict[str, Files] = {
@@ -119,7 +119,7 @@ class Cv(Kind[Spec]):
                 selected=variant.selected,
                 tags=variant.tags,
                 sections=variant.sections,
-                sources={os.path.relpath(path): digest(Path(path)) for path in read if path},
+                sources={os.path.relpath(path): digest_source(Path(path)) for path in read if path},
             )
             data = planner.add(chosen, {"variant": name}, inputs)
             for format_ in variant.formats or cv.formats or cv_formats():
@@ -136,7 +136,7 @@ class Cv(Kind[Spec]):
 
 def _template(cv: CvDefinition, overlay: str | None, file: str) -> str:
     """A template of the user's, or else ours."""
-    folder = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None).templates
+    folder = live_values.scan_profile(Path(cv.profile), Path(overlay) if overlay else None).templates
     own = Path(cv.profile).parent / folder / file
     return str(own) if folder and own.is_file() else package_file(f"cv/templates/{file}")
 
@@ -159,7 +159,7 @@ def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[st
     cells, figures, more = dict[live_values.LiveValue, None](), dict[str, None](), dict[str, None]()
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:
-            content = live_values.scan(Path(cv.profile), Path(overlay) if overlay else None)
+            content = live_values.scan_profile(Path(cv.profile), Path(overlay) if overlay else None)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         cells |= dict.fromkeys(content.live_values)

@@ -2,9 +2,9 @@
 
 import json
 
-from advgen.core.provenance import write_bytes
 from advgen.cv.formats import TEMPLATES, render
-from advgen.io.jobs import Job
+from advgen.files.provenance import write_bytes
+from advgen.jobs.job import Job
 from advgen.outcomes.cv.outcome import CvRender
 
 
