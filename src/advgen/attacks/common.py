@@ -229,6 +229,18 @@ def measure_norm(delta_BCHW: Tensor, norm: str) -> Tensor:
     return l2_norms(delta_BCHW).flatten().to(delta_BCHW.dtype)
 
 
+def measure_perturbations(a_NCHW: Tensor, b_NCHW: Tensor) -> dict[str, Tensor]:
+    """`linf`, `l2`, `l0` (pixels that differ in any channel) and `rms` of the difference of each pair of images."""
+    delta_ND = (a_NCHW - b_NCHW).flatten(1).double()
+    l2_N = delta_ND.norm(dim=1)
+    return {
+        "linf": delta_ND.abs().amax(1),
+        "l2": l2_N,
+        "l0": (a_NCHW != b_NCHW).any(1).flatten(1).sum(1),
+        "rms": l2_N / delta_ND.shape[1] ** 0.5,
+    }
+
+
 def project(x_adv_BCHW: Tensor, x_BCHW: Tensor, norm: str, eps: float) -> Tensor:
     """Project images onto the ball of radius `eps` around `x_BCHW`, then onto the box [0, 1].
 

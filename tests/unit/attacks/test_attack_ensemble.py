@@ -60,8 +60,8 @@ def test_each_member_works_on_what_those_before_it_have_left(shown):
 
 def test_the_table_names_who_found_an_example(shown):
     facts = craft(ensemble, Brightness(), X, Y, SPEC, seed=0, indices=INDICES)
-    assert facts["found_by"] == [None, "APGD-CE", "APGD-T", None, "FAB", None]
-    assert facts["predicted"].tolist() == [1, 1, 1, 0, 1, 0]
+    assert facts.attack.found_by == [None, "APGD-CE", "APGD-T", None, "FAB", None]
+    assert facts.measurements.predicted.tolist() == [1, 1, 1, 0, 1, 0]
 
 
 @pytest.mark.parametrize(("classes", "loss"), [(2, "margin"), (3, "dlr"), (10, "dlr")])
@@ -82,7 +82,7 @@ def test_of_two_classes_there_is_no_ratio(classes, loss, monkeypatch):
 
 def test_others_have_no_members():
     spec = ApgdAttack(kind="apgd", eps=0.1, steps=2)
-    assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES)["found_by"] is None
+    assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES).attack.found_by is None
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
