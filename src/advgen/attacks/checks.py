@@ -22,18 +22,18 @@ def check_inputs(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, indice
     if len(shape) != 4 or 0 in shape:
         raise ValueError(f"images of shape {shape} cannot be attacked; pass (images, channels, height, width)")
     if not (images_NCHW.is_floating_point() or images_NCHW.dtype == torch.uint8):
-        raise ValueError(f"images of type {dtype} cannot be attacked; pass uint8, or floats from 0 to 1")
+        raise ValueError(f"{dtype} images cannot be attacked; pass uint8, or floats from 0 to 1")
     if images_NCHW.is_floating_point():
         check_pixel_range(images_NCHW)
     if labels_N.shape != shape[:1] or len(indices) != shape[0]:
         counts = f"labels of shape {tuple(labels_N.shape)} and {len(indices)} indices"
         raise ValueError(f"{shape[0]} images do not match {counts}; pass one label and one index per image")
     if labels_N.is_floating_point() or labels_N.dtype == torch.bool:
-        raise ValueError(f"labels of type {_dtype_name(labels_N)} are not supported; pass integers")
+        raise ValueError(f"{_dtype_name(labels_N)} labels are not supported; pass integers")
     for parameter in model.parameters():
         if parameter.dtype in HALF_PRECISION:
             dtype = _dtype_name(parameter)
-            raise ValueError(f"weights of type {dtype} are too coarse for input gradients; attack model.float()")
+            raise ValueError(f"{dtype} weights are too coarse for input gradients; attack model.float()")
 
 
 def check_pixel_range(images_NCHW: Tensor) -> None:
@@ -44,7 +44,7 @@ def check_pixel_range(images_NCHW: Tensor) -> None:
     if low < 0 or high > 1:
         levels = low >= 0 and high <= 255
         remedy = "divide by 255, or pass uint8" if levels else "move the normalisation into the model"
-        raise ValueError(f"pixels of type {_dtype_name(images_NCHW)} are {low:g} to {high:g}, not 0 to 1; {remedy}")
+        raise ValueError(f"{_dtype_name(images_NCHW)} pixels are {low:g} to {high:g}, not 0 to 1; {remedy}")
 
 
 def compute_clean_logits(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, batch: int) -> Tensor:
@@ -53,7 +53,7 @@ def compute_clean_logits(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, bat
     The batches differ from those of the attack, which reveals outputs that depend on the batch.
     """
     channels, height, width = x_NCHW.shape[1:]
-    inputs = f"{format_shape((channels, height, width))} images of type {_dtype_name(x_NCHW)}"
+    inputs = f"{format_shape((channels, height, width))} {_dtype_name(x_NCHW)} images"
     try:
         _, logits_NK = predict(model, x_NCHW, max(1, min(batch, len(x_NCHW)) // 2))
     except (torch.OutOfMemoryError, UnusableOutput):
@@ -65,7 +65,7 @@ def compute_clean_logits(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, bat
     if len(shape) != 2 or shape[0] != len(x_NCHW) or shape[1] < 2:
         raise ValueError(f"the model returns shape {shape} for {inputs}; it must return logits (images, classes)")
     if logits_NK.dtype in HALF_PRECISION:
-        raise ValueError(f"outputs of type {_dtype_name(logits_NK)} are too coarse for input gradients; return float32")
+        raise ValueError(f"{_dtype_name(logits_NK)} outputs are too coarse for input gradients; return float32")
     if (logits_NK >= 0).all() and torch.allclose(logits_NK.sum(1), torch.ones(()).to(logits_NK), rtol=0, atol=1e-4):
         raise ValueError("the model's outputs are probabilities, whose gradients vanish; attack it without its softmax")
     low, high = labels_N.min().item(), labels_N.max().item()
