@@ -61,6 +61,8 @@ check: $(BIN)/.test  ## style, types, imports, generated files, Snakemake's lint
 	lint-imports
 	snakefmt --check Snakefile workflow
 	python -m tools.docs --check
+	python -m tools.size
+	-python -m tools.prose --count
 	python tests/lint.py
 
 docs: $(BIN)/.test  ## write the pages that the code tells again: config keys, rules, results, costs on a GPU
