@@ -23,7 +23,8 @@ from advgen.io.stamps import content_digest, read_stamp
 from advgen.io.tables import read_images, read_table
 from advgen.metrics.chance import why_insufficient
 from advgen.metrics.intervals import wilson
-from advgen.metrics.sanity import CHANCE, binary_difference
+from advgen.metrics.sanity.classifiers import CHANCE
+from advgen.metrics.sanity.results import binary_difference
 from advgen.metrics.worst_case import list_worst_cases
 from advgen.report.page import Section, Table, render, status
 
