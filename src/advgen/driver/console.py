@@ -32,7 +32,7 @@ from advgen.driver.runs import (
     taken_from_cache,
     time_left,
 )
-from advgen.files.provenance import FULL, MAKE_ROOM
+from advgen.files.provenance import DISK_FULL_ADVICE, DISK_FULL_ERRORS
 from advgen.jobs.progress import format_duration
 
 SILENCE = 60.0
@@ -46,7 +46,7 @@ FULL_LOG = "Complete log(s): "
 OURS = ("At least one job did not complete", "Exiting because a job execution failed")
 """What the end of a run says better."""
 
-FULL_DISK = re.compile(rf"({'|'.join(map(os.strerror, FULL))})(?:: '([^'\n]*)')?")
+FULL_DISK = re.compile(rf"({'|'.join(map(os.strerror, DISK_FULL_ERRORS))})(?:: '([^'\n]*)')?")
 """How an error says that there is no more room, and for which file."""
 
 RED, YELLOW, DIM = "31", "33", "2"
@@ -198,7 +198,7 @@ class Console:
             if not self.full_disk or self.full_log:  # else there is no log either
                 self.say(self.farewell or f"The full log, with every command: {self.full_log}")
         if self.full_disk:
-            self.say(self._dyed(f"{self.full_disk}; {MAKE_ROOM}", RED))
+            self.say(self._dyed(f"{self.full_disk}; {DISK_FULL_ADVICE}", RED))
 
     def tick(self) -> None:
         """Draw the block again, or through a pipe say what runs if nothing was said for long; show that we live."""
@@ -249,7 +249,7 @@ class Console:
             self.stream.write(text)
             self.stream.flush()
         except (OSError, ValueError) as error:  # nobody reads any more, or the disk is full: the run goes on
-            self.silent = getattr(error, "errno", None) not in FULL
+            self.silent = getattr(error, "errno", None) not in DISK_FULL_ERRORS
 
     def _erase(self) -> None:
         if self.block:

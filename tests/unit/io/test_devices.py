@@ -113,7 +113,7 @@ def test_a_job_chooses_its_device_once(
     monkeypatch.setattr(devices, "prepare", lambda *one: given.append(one) or "cpu")
     for module, name, answer in ((cache, "restore", kept), (cache, "store", None), (run, "compute", None)):
         monkeypatch.setattr(module, name, lambda job, answer=answer: answer)
-    outputs = [word for flag in job.task.writes().values() for word in (f"--{flag}", flag)]
+    outputs = [word for flag in job.task.output_flags().values() for word in (f"--{flag}", flag)]
     cli.main([job.task.command, "--traceback", "--data", "data", *outputs, "--spec", spec])
     assert given == [("train-classifier out-model", True, True)] * told
 

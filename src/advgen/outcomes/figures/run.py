@@ -7,7 +7,7 @@ from typing import Any
 from advgen import registry
 from advgen.figures.findings import Explorer, Finding, names_in, to_json_rows
 from advgen.figures.style import darken, save_figure
-from advgen.files.provenance import atomic, write_bytes
+from advgen.files.provenance import atomic_write, write_bytes
 from advgen.io.tables import read_tables
 from advgen.jobs.job import Job
 from advgen.outcomes.figures.outcome import Draw
@@ -18,9 +18,9 @@ def run(job: Job[Draw]) -> None:
     spec, tables = job.spec.figure, read_tables(job.inputs["tables"])
     figure = registry.resolve(spec)(tables, spec)
     token = job.stamp.token()
-    with atomic(job.output("out-pdf")) as pdf, atomic(job.output("out-png")) as png:
+    with atomic_write(job.output("out-pdf")) as pdf, atomic_write(job.output("out-png")) as png:
         save_figure(figure, pdf, png, token)
-    with atomic(job.output("out-dark")) as dark:
+    with atomic_write(job.output("out-dark")) as dark:
         save_figure(darken(figure), None, dark, token)
     module = importlib.import_module(registry.target(spec).split(":")[0])
     shown: dict[str, Any] = {"names": names_in(tables)}
