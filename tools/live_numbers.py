@@ -46,7 +46,7 @@ def with_numbers(text: str, page: Path, study: Path = STUDY) -> str:
       and images (decisions by shape among those by shape or by texture);
     - `each(…)`: the numbers of all rows, or of a list in one, in the table's order;
     - `effect(…)`: of a comparison's arm or a check, with its interval and `verdict(…)`, which stands alone too: higher,
-      lower, not told apart, or that an arm at chance is not compared;
+      lower, inconclusive, or that an arm at chance is not compared;
     - `answer(…)`: the same as words for a sentence, with n and the number of seeds;
     - `arms('comparisons', 'effect', comparison=…)`: all arms of a comparison, its n and its seeds;
     - `size(…)`: n and the number of seeds of some rows;
@@ -157,7 +157,7 @@ def verdict(live: LiveValue, path: Path) -> str:
 
 def _verdict(effect: float, low: float, high: float) -> str:
     if low <= 0 <= high:
-        return "not told apart"
+        return "inconclusive"
     return "higher" if effect > 0 else "lower"
 
 

@@ -148,7 +148,7 @@ def test_intervals_over_seeds_and_images_hold_new_ones(runs: int, of_runs: float
     assert held / times >= 0.95
 
 
-@pytest.mark.parametrize(("arm", "words"), [("b", "not told apart"), ("c", "lower"), ("d", "higher")])
+@pytest.mark.parametrize(("arm", "words"), [("b", "inconclusive"), ("c", "lower"), ("d", "higher")])
 def test_what_an_interval_shows_is_said(arm: str, words: str, page: Path) -> None:
     told = with_numbers(f"{{{{ verdict('comparisons', 'effect', arm='{arm}') }}}}", page)
     assert told == words
@@ -195,13 +195,13 @@ def test_two_columns_are_compared_in_pairs(page: Path) -> None:
     """Differences of −1 and −3: the standard error is 1, and its quantile for two seeds 12.706."""
     robustness(page, success=[0.0, 0.0], clean_accuracy=[1.0, 2.0], accuracy=[2.0, 5.0])
     asked = "{{ difference('robustness', 'clean_accuracy', minus='accuracy') | +.1f }}"
-    assert with_numbers(asked, page) == "not told apart (−2.0 [−14.7, +10.7]; n = 100, 2 seeds)"
+    assert with_numbers(asked, page) == "inconclusive (−2.0 [−14.7, +10.7]; n = 100, 2 seeds)"
     with pytest.raises(ValueError, match="no column 'none'"):
         with_numbers(asked.replace("'accuracy'", "'none'"), page)
     names = {"source": ["one", "one", "two", "two"], "source_seed": [0, 1, 1, 0], "success": [0] * 4, "attack": "x"}
     robustness(page, **names, clean_accuracy=[1.0, 2.0, 9.0, 9.0], accuracy=[9.0, 9.0, 5.0, 2.0])
     asked = asked.replace("minus='accuracy'", "attack='x', minus='accuracy', of='two', source='one'")
-    assert with_numbers(asked, page) == "not told apart (−2.0 [−14.7, +10.7]; n = 100, 2 seeds)"
+    assert with_numbers(asked, page) == "inconclusive (−2.0 [−14.7, +10.7]; n = 100, 2 seeds)"
     with pytest.raises(ValueError, match="2 and 0 rows of 'robustness'; name two with the same seeds"):
         with_numbers(asked.replace("'two'", "'three'"), page)
 
@@ -220,7 +220,7 @@ def test_pairs_of_nets_are_not_as_many_runs(page: Path) -> None:
     asked = "{{ difference('between', 'error', minus='clean_error', source='one') | +.3f }}"
     mean, low, high = combine_intervals(-0.85, [[-0.95, -0.75], [-0.9, -0.8]], (0.0, 0.0))
     told = f"({mean:+.3f} [{low:+.3f}, {high:+.3f}]; 2 seeds)".replace("-", "−")
-    assert with_numbers(asked, page) == f"not told apart {told}"
+    assert with_numbers(asked, page) == f"inconclusive {told}"
     transfers(page, errors, target="one")  # its own examples are not shown to it
     with pytest.raises(ValueError, match="0 and 0 rows of 'between'; name two"):
         with_numbers(asked.replace("source='one'", "source='one', source_seed=0, target_seed=0"), page)
