@@ -28,7 +28,7 @@ from advgen.driver.plan import build
 from advgen.driver.recovery import doubt
 from advgen.driver.runs import announce
 from advgen.driver.workers import start
-from advgen.io.cache import shrink
+from advgen.jobs.cache import shrink
 from advgen.io.devices import limit_gpus, refuse_unquoted_python, use_this_python
 from advgen.study.load import load_study
 

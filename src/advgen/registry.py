@@ -117,7 +117,7 @@ BASES: dict[str, type[Spec]] = {
     "figures": figures.FigureSpec,
 }
 """What every spec class of a family is derived from."""
-PACKAGES: dict[str, tuple[str, ...]] = {}
+REQUIRED_PACKAGES: dict[str, tuple[str, ...]] = {}
 """Packages whose versions stand in the stamp of what is made with a plug-in, by its code."""
 
 _TARGETS = {spec: target for family in (*FAMILIES.values(), FROM_FILES) for spec, target in family.items()}
@@ -152,7 +152,7 @@ def register(spec: type[Spec], code: Callable[..., Any], packages: Iterable[str]
             raise ValueError(f"{name}: the kind {kind_of(spec)!r} is taken by {taken.__module__}; choose another")
         del FAMILIES[family][taken]
     add(family, spec, target)
-    PACKAGES[target] = tuple(packages)
+    REQUIRED_PACKAGES[target] = tuple(packages)
 
 
 def kind_of(spec: type[Spec]) -> str:

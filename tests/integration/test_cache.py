@@ -190,7 +190,7 @@ def test_it_stays_within_its_bounds(shared: Project, store: Path, tmp_path: Path
     os.utime(newest)
     size = sum(file.stat().st_size for file in newest.iterdir())
     environment = {**shared.environment, "ADVGEN_CACHE": str(copy), "ADVGEN_CACHE_GB": str(1.5 * size / 1e9)}
-    subprocess.run(["python", "-c", "from advgen.io.cache import shrink; shrink()"], env=environment, check=True)
+    subprocess.run(["python", "-c", "from advgen.jobs.cache import shrink; shrink()"], env=environment, check=True)
     assert newest in list(copy.glob("??/*"))
     assert sum(file.stat().st_size for file in copy.rglob("*") if file.is_file()) <= 1.5 * size
 

@@ -10,7 +10,7 @@ import pytest
 from advgen.core.errors import ConfigError
 from advgen.driver import plan as planning
 from advgen.driver.plan import build, listed
-from advgen.study.load import Loaded, load_file
+from advgen.study.load import LoadedStudy, load_file
 
 STUDY = """
 datasets:
@@ -40,7 +40,7 @@ figures:
 """
 
 
-def load(tmp_path: Path, text: str = STUDY) -> Loaded:
+def load(tmp_path: Path, text: str = STUDY) -> LoadedStudy:
     """A study from a text."""
     path = tmp_path / "study.yaml"
     path.write_text(text)

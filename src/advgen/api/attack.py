@@ -17,7 +17,7 @@ from advgen import registry
 from advgen.api.inputs import Bounds, Model, PreparedInputs, attack_spec, check_attack_fits, prepare_inputs
 from advgen.attacks.run import craft, measure_perturbations
 from advgen.experiments.transfers.run import average_over_fooled, measure_errors, predict_variants, shuffle_perturbation
-from advgen.io.jobs import Progress
+from advgen.jobs.progress import Progress
 from advgen.models.custom import Channels
 from advgen.specs.attacks import AttackSpec, MinimumNormAttack
 
@@ -66,7 +66,7 @@ def attack(
 
 def adversarial(what: PreparedInputs, spec: AttackSpec, seed: int, label: str) -> Tensor:
     """Adversarial images (N, C, H, W) in [0, 1]."""
-    attack, told = registry.resolve(spec), Progress(label, to=sys.stderr)
+    attack, told = registry.resolve(spec), Progress(label, stream=sys.stderr)
     found = craft(attack, what.model, what.images, what.labels, spec, seed=seed, indices=what.indices, progress=told)
     _warn_of_rounding(spec, found, np.asarray(what.labels))
     return torch.from_numpy(found["x_adv"])

@@ -27,7 +27,7 @@ from advgen.models.custom import UnusableOutput
 from advgen.models.graphs import uses_cuda_graphs
 from advgen.models.predict import ROUNDING, device_of, predict, scale_batch_size, to_unit_range
 from advgen.specs.attacks import AttackSpec, RegionAttack
-from advgen.specs.base import show_shape
+from advgen.specs.base import format_shape
 
 Array = np.ndarray[Any, Any]
 ROWS = 250
@@ -194,7 +194,7 @@ def compute_clean_logits(model: nn.Module, x_NCHW: Tensor, labels_N: Tensor, bat
     They are taken in other batches than those attacked, so that a row that depends on its batch shows.
     """
     channels, height, width = x_NCHW.shape[1:]
-    seen = f"on {show_shape((channels, height, width))} images of {_word(x_NCHW.dtype)}"
+    seen = f"on {format_shape((channels, height, width))} images of {_word(x_NCHW.dtype)}"
     try:
         _, logits_NK = predict(model, x_NCHW, max(1, min(batch, len(x_NCHW)) // 2))
     except (torch.OutOfMemoryError, UnusableOutput):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from advgen import registry
 from advgen.core import catalog, plugins  # the catalog loads those that are installed
-from advgen.core.code import PACKAGES, PLUGINS
+from advgen.core.code import PLUGIN_MODULE_ROOT, PLUGIN_PACKAGES
 from advgen.study.errors import explain
 from advgen.study.yaml import Source
 
@@ -29,14 +29,14 @@ def run(arguments: argparse.Namespace) -> None:
     torch_before = "torch" in sys.modules
     if path.suffix == ".py":
         plugins.load([path])
-        module = f"{PLUGINS}.{path.stem}"
-    brought = plugins.brought(module)
+        module = f"{PLUGIN_MODULE_ROOT}.{path.stem}"
+    brought = plugins.specs_from_module(module)
     if not brought:
-        known = ", ".join(sorted(PACKAGES)) or "none"
+        known = ", ".join(sorted(PLUGIN_PACKAGES)) or "none"
         raise ValueError(f"{arguments.plugin}: registers nothing here; give a .py file, or an installed one ({known})")
     if "torch" in sys.modules and not torch_before:
         print("note  imports torch: import it in the function, or each plan of a study takes two seconds longer")
-    from advgen.contracts import verdicts  # needs torch
+    from advgen.contracts import run_checks  # needs torch
 
     try:
         keys = json.loads(arguments.keys)
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         except ValidationError as error:
             told = explain(error, Source("--keys", {}), spec).splitlines()[0]
             raise ValueError(f"{kind}: {told}; give keys as --keys '{{\"{kind}\": {{…}}}}'") from None
-        for status, words, reason in verdicts(family, one):
+        for status, words, reason in run_checks(family, one):
             failed += status == "fail"
             print(f"{status}  {family} {kind} {words}{f': {reason}' if reason else ''}", flush=True)
     if failed:

@@ -11,7 +11,7 @@ from advgen.core.catalog import RULES
 from advgen.core.options import refuse_unknown_option
 from advgen.core.paths import RESULTS, check_file
 from advgen.io.devices import slots
-from advgen.study.errors import nearest
+from advgen.study.errors import suggest_nearest
 from advgen.study.yaml import DEFAULT_STUDY
 from advgen.workflow import SNAKEFILE
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_file(Path(study))
     if not Path(study).is_file():
         names = [str(path) for ending in YAML for path in Path(study).parent.glob(f"*{ending}")]
-        near = nearest(study, [*names, *TARGETS])
+        near = suggest_nearest(study, [*names, *TARGETS])
         advice = near or "; name one, or make a folder with one: advgen init my-study"
         raise ValueError(f"{study}: no such study{advice}")
     _check_options(words)

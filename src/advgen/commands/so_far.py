@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from advgen.driver.plan import build
-from advgen.io.jobs import Job
-from advgen.io.stamps import content
+from advgen.io.stamps import content_digest
+from advgen.jobs.job import Job
 from advgen.outcomes.report.outcome import Report
 from advgen.outcomes.report.run import FILES
 from advgen.outcomes.report.run import run as write_report
@@ -24,7 +24,10 @@ class Unfinished(Job[Report]):
     def digests(self) -> dict[str, str]:
         """Of the inputs that there are."""
         return {
-            os.path.relpath(path): content(path) for paths in self.inputs.values() for path in paths if path.is_file()
+            os.path.relpath(path): content_digest(path)
+            for paths in self.inputs.values()
+            for path in paths
+            if path.is_file()
         }
 
 

@@ -11,8 +11,9 @@ from advgen.commands.verify import difference
 from advgen.driver.console import counted, summary
 from advgen.driver.outlook import Due, due, inputs, log_of
 from advgen.driver.plan import Plan, build
-from advgen.driver.runs import JobState, Past, Run, clock, number, progress, read_all, time_left
+from advgen.driver.runs import JobState, Past, Run, number, progress, read_all, time_left
 from advgen.io.devices import leases
+from advgen.jobs.progress import format_duration
 from advgen.study.load import load_file
 from advgen.study.yaml import DEFAULT_STUDY
 
@@ -43,14 +44,15 @@ def running(run_: Run, past: Past, now: float) -> list[str]:
     """Where a run stands: its jobs by state, those that run one by one."""
     facts, states = run_.facts, run_.counts
     lost = len(run_.lost())
+    remaining = format_duration(time_left(run_, past, now))
     lines = [
         f"{facts['study']}, run by process {facts['process']} on {facts['host']} since {_moment(run_.begun, now)}: "
-        f"{states['finished']} of {number(len(run_.jobs), 'job')} done, {clock(time_left(run_, past, now))} left"
+        f"{states['finished']} of {number(len(run_.jobs), 'job')} done, {remaining} left"
     ]
     width = max((len(job.title) for job in run_.jobs.values()), default=0)
     for job in run_.those("running"):
         inside = progress(job.log)[0]
-        took = clock(now - job.since)
+        took = format_duration(now - job.since)
         lines.append(f"  running  {job.title:<{width}}  since {_moment(job.since, now)}, {took}  {inside}".rstrip())
     lines += [f"  failed   {job.title:<{width}}  {job.log}" for job in run_.those("failed")]
     lines.append(f"  waiting  {number(states['waiting'] - lost, 'job')}")
@@ -78,7 +80,7 @@ def coming(plan: Plan, past: Past) -> list[str]:
     for one in found:
         after = {makers[path] for path in inputs(one.job) if path in makers}
         states[log_of(one.job)] = JobState(log_of(one.job), after=tuple(after))
-    left = clock(time_left(Run(states, {"cores": cores}), past, 0.0))
+    left = format_duration(time_left(Run(states, {"cores": cores}), past, 0.0))
     about = f"about {left} on {number(cores, 'core')}, less what the cache holds"
     lines = [f"The next run of {plan.study} makes {len(found)} of {number(len(plan.jobs), 'job')}, {about}:"]
     lines.append(f"  {counted(one.cause for one in found)}")

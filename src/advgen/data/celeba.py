@@ -10,7 +10,7 @@ from pathlib import Path
 from advgen.data.celeba_files import PUBLISHED, read_partition, sound
 from advgen.data.checksum import md5
 from advgen.data.download import local_folder
-from advgen.files.provenance import atomic
+from advgen.files.provenance import atomic_write
 from advgen.specs.datasets import CelebaDataset, DatasetSpec
 
 IMAGES, ATTRIBUTES, PARTITION = CelebaDataset.raw
@@ -49,13 +49,13 @@ def celeba(spec: DatasetSpec) -> Celeba:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with atomic(target) as temporary:
+    with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
 
 
 def _pack(folder: Path, target: Path) -> None:
     """A zip of all faces in a folder; the same faces give the same bytes."""
-    with atomic(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic_write(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for path in sorted(folder.glob("*.jpg")):
             archive.writestr(zipfile.ZipInfo(f"{folder.name}/{path.name}", LONG_AGO), path.read_bytes())
 

@@ -25,7 +25,6 @@ from advgen.driver.runs import (
     Record,
     Run,
     cause,
-    clock,
     last_words,
     number,
     progress,
@@ -33,7 +32,8 @@ from advgen.driver.runs import (
     taken_from_cache,
     time_left,
 )
-from advgen.files.provenance import FULL, MAKE_ROOM
+from advgen.files.provenance import DISK_FULL_ADVICE, DISK_FULL_ERRORS
+from advgen.jobs.progress import format_duration
 
 SILENCE = 60.0
 """Through a pipe: after so many seconds without a line, one says what runs."""
@@ -46,7 +46,7 @@ FULL_LOG = "Complete log(s): "
 OURS = ("At least one job did not complete", "Exiting because a job execution failed")
 """What the end of a run says better."""
 
-FULL_DISK = re.compile(rf"({'|'.join(map(os.strerror, FULL))})(?:: '([^'\n]*)')?")
+FULL_DISK = re.compile(rf"({'|'.join(map(os.strerror, DISK_FULL_ERRORS))})(?:: '([^'\n]*)')?")
 """How an error says that there is no more room, and for which file."""
 
 RED, YELLOW, DIM = "31", "33", "2"
@@ -113,7 +113,7 @@ class Console:
         self.width = min(max((len(job.title) for job in self.run.jobs.values()), default=0), 60)
         causes = counted(job["cause"] for job in facts["jobs"])
         if "all" not in self.quiet and facts["jobs"]:
-            left = clock(time_left(self.run, self.past, self.now()))
+            left = format_duration(time_left(self.run, self.past, self.now()))
             self.say(f"{number(len(facts['jobs']), 'job')} to do, about {left}: {causes}")
 
     def _job_info(self, record: Any) -> None:
@@ -132,8 +132,8 @@ class Console:
         self._event("finished", log=log, cached=taken_from_cache(log))
         job = self.run.jobs[log]
         if not self.quiet:
-            took = "cache" if job.cached else clock(job.seconds)
-            left = "" if self.live else f"  {clock(self.time_left())} left"
+            took = "cache" if job.cached else format_duration(job.seconds)
+            left = "" if self.live else f"  {format_duration(self.time_left())} left"
             self.say(f"{self._count()}  {job.title:<{self.width}}  {took:>7}{left}")
 
     def _job_error(self, record: Any) -> None:
@@ -141,7 +141,7 @@ class Console:
         command = re.sub(r" > [^>]+ 2>&1$", "", (record.shellcmd or "").strip())
         self._event("failed", log=log)
         job = self.run.jobs[log]
-        self.say(self._dyed(f"FAILED {job.title} after {clock(job.seconds)}", RED))
+        self.say(self._dyed(f"FAILED {job.title} after {format_duration(job.seconds)}", RED))
         for path in record.log:
             lines = last_words(path)
             self.say(*(f"    {line}" for line in lines))
@@ -198,7 +198,7 @@ class Console:
             if not self.full_disk or self.full_log:  # else there is no log either
                 self.say(self.farewell or f"The full log, with every command: {self.full_log}")
         if self.full_disk:
-            self.say(self._dyed(f"{self.full_disk}; {MAKE_ROOM}", RED))
+            self.say(self._dyed(f"{self.full_disk}; {DISK_FULL_ADVICE}", RED))
 
     def tick(self) -> None:
         """Draw the block again, or through a pipe say what runs if nothing was said for long; show that we live."""
@@ -213,7 +213,7 @@ class Console:
             inside = [progress(job.log)[0].partition("  ")[0] for job in running[:3]]
             told = "; ".join(f"{job.title} {far}".rstrip() for job, far in zip(running, inside, strict=False))
             more = f" and {len(running) - 3} more" if len(running) > 3 else ""
-            self.say(f"{self._count()}  runs: {told}{more}  {clock(self.time_left())} left")
+            self.say(f"{self._count()}  runs: {told}{more}  {format_duration(self.time_left())} left")
 
     def time_left(self) -> float:
         """Seconds until the end, reckoned again once a second, in large studies less often."""
@@ -249,7 +249,7 @@ class Console:
             self.stream.write(text)
             self.stream.flush()
         except (OSError, ValueError) as error:  # nobody reads any more, or the disk is full: the run goes on
-            self.silent = getattr(error, "errno", None) not in FULL
+            self.silent = getattr(error, "errno", None) not in DISK_FULL_ERRORS
 
     def _erase(self) -> None:
         if self.block:
@@ -265,11 +265,11 @@ class Console:
         columns, rows = columns or 80, rows or 24  # some terminals do not tell
         running = self.run.those("running")
         bad = f", {self.run.counts['failed']} failed" if self.run.counts["failed"] else ""
-        lines = [f"{self._count()} done{bad}, {len(running)} running, {clock(self.time_left())} left"]
+        lines = [f"{self._count()} done{bad}, {len(running)} running, {format_duration(self.time_left())} left"]
         width = max((len(job.title) for job in running), default=0)
         for job in running[: max(rows - 4, 1)]:
             inside = progress(job.log)[0]
-            lines.append(f"  {job.title:<{width}}  {clock(self.now() - job.since):>7}  {inside}")
+            lines.append(f"  {job.title:<{width}}  {format_duration(self.now() - job.since):>7}  {inside}")
         return [self._dyed(line[: columns - 1].rstrip(), DIM) for line in lines]
 
 
@@ -291,9 +291,8 @@ def summary(run: Run, past: Past, interrupted: bool = False) -> list[str]:
     finished, failed = run.those("finished"), run.those("failed")
     cached = sum(job.cached for job in finished)
     taken = f" ({len(finished) - cached} computed, {cached} taken from the cache)" if cached else ""
-    lines = [
-        f"{len(finished)} of {len(run.jobs)} jobs done{taken} in {clock(run.ended - run.begun)}{_against(run, past)}"
-    ]
+    took = f"{format_duration(run.ended - run.begun)}{_against(run, past)}"
+    lines = [f"{len(finished)} of {len(run.jobs)} jobs done{taken} in {took}"]
     for job in failed:
         lines.append(f"  failed: {job.title}, {job.log}")
     if lost := run.lost():
@@ -323,7 +322,7 @@ def _against(run: Run, past: Past) -> str:
         return ""
     now, then = sum(job.seconds for job in known), sum(past.seconds[job.log] for job in known)
     which = "they" if len(known) == len(run.jobs) else f"{len(known)} of them"
-    return f"; {which} took {clock(now)} of work, {clock(then)} the last time"
+    return f"; {which} took {format_duration(now)} of work, {format_duration(then)} the last time"
 
 
 class Ticker(threading.Thread):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from advgen.core.kinds import PlannedJob
-from advgen.core.paths import log
+from advgen.core.paths import log_file
 from advgen.driver.plan import Plan
 from advgen.driver.recovery import record_path
 from advgen.files.provenance import sha256_file
@@ -39,7 +39,7 @@ def log_of(job: PlannedJob) -> str:
     """The log of a job, which names it among all jobs."""
     if job.rule == "fetch":  # whose files differ from data set to data set
         return f"results/logs/fetch/{job.wildcards['dataset']}.log"
-    return log(job.rule, type(job.task).outputs).format(**job.wildcards)
+    return log_file(job.rule, type(job.task).outputs).format(**job.wildcards)
 
 
 def ordered(plan: Plan) -> Iterator[PlannedJob]:

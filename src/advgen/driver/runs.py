@@ -10,7 +10,6 @@ import heapq
 import json
 import logging
 import os
-import re
 import socket
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ from statistics import median
 from typing import Any
 
 from advgen.core.paths import RESULTS
+from advgen.jobs.progress import parse_progress
 
 FOLDER = Path(".snakemake/runs")
 KEPT_BYTES = 20_000_000
@@ -48,10 +48,6 @@ CAUSES = {
     "Input files updated by another job": "inputs made again",
 }
 """Snakemake's reasons, worst first, and what we call them."""
-
-_PROGRESS = re.compile(
-    r"^[^:]+: (?P<told>\d+/\d+ \(\d+%\).*?)(?:  (?P<left>[\d:]+) left)?$|^(?:.*: )?(?P<waits>waits for .*)$"
-)
 
 
 @dataclass
@@ -241,10 +237,8 @@ def _rest(job: JobState, expected: float, now: float) -> float:
 def progress(log: str) -> tuple[str, float | None]:
     """How far a job says that it is, and the seconds that it says are left; nothing if it has said nothing yet."""
     for line in reversed(tail(Path(log))):
-        if found := _PROGRESS.match(line):
-            if found["waits"]:
-                return found["waits"], None
-            return found["told"], seconds_of(found["left"]) if found["left"] else None
+        if found := parse_progress(line):
+            return found
     return "", None
 
 
@@ -259,28 +253,13 @@ def tail(path: Path, lines: int = 20) -> list[str]:
 def last_words(log: str, lines: int = 12) -> list[str]:
     """The last lines of a log, of those that tell progress only the latest."""
     said = tail(Path(log), 200)
-    told = [place for place, line in enumerate(said) if _PROGRESS.match(line)]
+    told = [place for place, line in enumerate(said) if parse_progress(line)]
     return [line for place, line in enumerate(said) if place not in told[:-1]][-lines:]
 
 
 def taken_from_cache(log: str) -> bool:
     """Whether a job's results came from the cache, which its log says."""
     return any(": computed before, taken from " in line for line in tail(Path(log)))
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 1:05 or 2:10:00."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def seconds_of(text: str) -> float:
-    """The seconds that `clock` wrote."""
-    total = 0.0
-    for part in text.split(":"):
-        total = total * 60 + int(part)
-    return total
 
 
 def number(count: int, thing: str) -> str:

@@ -13,8 +13,8 @@ from advgen.core.definitions import Study
 from advgen.files.user_files import dataset_facts, print_notes_once
 from advgen.specs.base import WrongValue
 from advgen.specs.datasets import CustomDataset, DerivedDataset
-from advgen.study.errors import allowed, fail, short
-from advgen.study.names import named
+from advgen.study.errors import config_error, format_value, suggest_allowed
+from advgen.study.names import find_references
 from advgen.study.tree import FAMILIES
 from advgen.study.yaml import Source
 
@@ -34,7 +34,7 @@ def check(study: Study, source: Source) -> None:
         one(study, source)
     for kind in catalog.KINDS:
         for path, message in kind.check(study):
-            raise fail(source, path, message)
+            raise config_error(source, path, message)
 
 
 def _check_own_files(study: Study, source: Source) -> None:
@@ -45,11 +45,11 @@ def _check_own_files(study: Study, source: Source) -> None:
                 dataset_facts(spec)
                 print_notes_once(spec)
             except WrongValue as error:
-                message = f" = {short(error.value)}: {error.message}"
-                raise fail(source, ("datasets", name, error.key), message) from None
+                message = f" = {format_value(error.value)}: {error.message}"
+                raise config_error(source, ("datasets", name, error.key), message) from None
             except ValueError as error:
                 key = "test_path" if spec.test_path and str(error).startswith(spec.test_path) else "path"
-                raise fail(source, ("datasets", name, key), f" = {getattr(spec, key)!r}: {error}") from None
+                raise config_error(source, ("datasets", name, key), f" = {getattr(spec, key)!r}: {error}") from None
 
 
 def _check_names(study: Study, source: Source) -> None:
@@ -59,11 +59,13 @@ def _check_names(study: Study, source: Source) -> None:
             continue
         for name in getattr(study, family):
             if name in owner:
-                raise fail(source, (family, name), f": the name is taken by {owner[name]}.{name}; names are unique")
+                raise config_error(
+                    source, (family, name), f": the name is taken by {owner[name]}.{name}; names are unique"
+                )
             owner[name] = family
     for name in study.transfers:
-        if name in catalog.KEPT_NAMES:
-            raise fail(source, ("transfers", name), f": the name is kept for results/tables/{name}.parquet")
+        if name in catalog.RESERVED_NAMES:
+            raise config_error(source, ("transfers", name), f": the name is kept for results/tables/{name}.parquet")
 
 
 def _check_doubles(study: Study, source: Source) -> None:
@@ -71,7 +73,7 @@ def _check_doubles(study: Study, source: Source) -> None:
     for path, values in _lists(study, ()):
         doubled = next((value for value, count in Counter(values).items() if count > 1), None)
         if doubled is not None:
-            raise fail(source, path, f": {doubled!r} stands twice; name it once")
+            raise config_error(source, path, f": {doubled!r} stands twice; name it once")
 
 
 def _lists(model: BaseModel, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
@@ -89,11 +91,13 @@ def _lists(model: BaseModel, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any,
 
 
 def _check_references(study: Study, source: Source) -> None:
-    for path, families, value in named(study):
+    for path, families, value in find_references(study):
         if not any(value in getattr(study, family) for family in families):
             known = [name for family in families for name in getattr(study, family)]
             kind = " or ".join(families)
-            raise fail(source, path, f" = {short(value)}: no such name in {kind}{allowed(value, known)}")
+            raise config_error(
+                source, path, f" = {format_value(value)}: no such name in {kind}{suggest_allowed(value, known)}"
+            )
 
 
 def _check_bases(study: Study, source: Source) -> None:
@@ -113,7 +117,7 @@ def _check_bases(study: Study, source: Source) -> None:
         for key, dataset in made_from:
             if dataset in (*above, name):
                 message = f" = {getattr(spec, key)!r}: is itself made from {dataset!r}; choose another"
-                raise fail(source, ("datasets", name, key), message)
+                raise config_error(source, ("datasets", name, key), message)
             below(dataset, (*above, name))
 
     for name in study.datasets:
@@ -123,7 +127,7 @@ def _check_bases(study: Study, source: Source) -> None:
 def _check_attacks(study: Study, source: Source) -> None:
     """Refuse attacks that cannot run on the classifiers that something names beside them."""
     attacks, datasets = defaultdict[Any, set[str]](set), defaultdict[Any, dict[str, str]](dict)
-    for path, families, name in named(study):
+    for path, families, name in find_references(study):
         if families == ("attacks",):
             attacks[path[:2]].add(name)
         elif "classifiers" in families:
@@ -135,26 +139,26 @@ def _check_attacks(study: Study, source: Source) -> None:
                 try:
                     study.attacks[name].check(facts.shape, facts.classes)
                 except WrongValue as wrong:
-                    message = f" = {short(wrong.value)}: {wrong.message}; it attacks {classifier!r}"
-                    raise fail(source, ("attacks", name, wrong.key), message) from None
+                    message = f" = {format_value(wrong.value)}: {wrong.message}; it attacks {classifier!r}"
+                    raise config_error(source, ("attacks", name, wrong.key), message) from None
                 others, left = study.attacks[name].others(), facts.test - study.evaluation.attack_examples
                 if others and others > left:
                     message = f" = {others}: {dataset!r} has {left} test images that are not attacked; lower it"
-                    raise fail(source, ("attacks", name, "images"), message)
+                    raise config_error(source, ("attacks", name, "images"), message)
 
 
 def _check_unclipped(study: Study, source: Source) -> None:
     """Refuse an attack whose images leave [0, 1] where its numbers would stand for robustness."""
-    for path, families, name in named(study):
+    for path, families, name in find_references(study):
         if families == ("attacks",) and path[0] != "transfers" and not study.attacks[name].stays_in_box():
-            message = f" = {short(name)}: its images leave [0, 1], and only transfers may use it"
-            raise fail(source, path, f"{message}; name an attack with clipped: true")
+            message = f" = {format_value(name)}: its images leave [0, 1], and only transfers may use it"
+            raise config_error(source, path, f"{message}; name an attack with clipped: true")
 
 
 def _check_shown(study: Study, source: Source) -> None:
     """Refuse figures that show more than there is."""
     for name, figure in study.figures.items():
-        for key, there, what in figure.shows(study):
+        for key, there, what in figure.size_limits(study):
             wanted = getattr(figure, key)
             if wanted > there:
-                raise fail(source, ("figures", name, key), f" = {wanted}: there are only {there} {what}")
+                raise config_error(source, ("figures", name, key), f" = {wanted}: there are only {there} {what}")

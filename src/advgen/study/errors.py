@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from advgen.core.errors import ConfigError
 from advgen.registry import AnyOf, UnknownName, union
-from advgen.specs.base import WrongValue, scale
+from advgen.specs.base import WrongValue, pixel_scale_hint
 
 RENAMED = {
     "active_set": "early_stopping",
@@ -37,7 +37,7 @@ class Source(Protocol):
         """`file:line: ` of the deepest known key on a path."""
 
 
-def fail(source: Source, path: tuple[Any, ...], message: str) -> ConfigError:
+def config_error(source: Source, path: tuple[Any, ...], message: str) -> ConfigError:
     """A mistake at a key: where it stands, its path, and what is wrong."""
     return ConfigError(f"{source.at(path)}{_dotted(path)}{message}")
 
@@ -58,7 +58,7 @@ def explain(error: ValidationError, source: Source, tree: type[BaseModel], at: t
     context = first.get("ctx", {})
     if kind == "extra_forbidden":
         known = list(model.model_fields) if model else []
-        message = f": unknown key{allowed(str(path[-1]), known)}"
+        message = f": unknown key{suggest_allowed(str(path[-1]), known)}"
     elif first["loc"][-1:] == ("[key]",):
         message = _key(kind, value)
     elif kind == "missing" and isinstance(path[-1], str):
@@ -66,32 +66,32 @@ def explain(error: ValidationError, source: Source, tree: type[BaseModel], at: t
     elif kind == "union_tag_invalid":
         known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
         path = (*path, str(context["discriminator"]).strip("'"))
-        message = f" = {short(context['tag'])}: is unknown{allowed(str(context['tag']), known)}"
+        message = f" = {format_value(context['tag'])}: is unknown{suggest_allowed(str(context['tag']), known)}"
     elif kind == "union_tag_not_found":
-        message = f" = {short(value)}: needs a key 'kind' that says what it is"
+        message = f" = {format_value(value)}: needs a key 'kind' that says what it is"
     elif kind == "literal_error" and get_origin(_plain(annotation)) is Literal:
         known = [str(one) for one in get_args(_plain(annotation))]
-        message = f" = {short(value)}: is not allowed{allowed(str(value), known)}"
+        message = f" = {format_value(value)}: is not allowed{suggest_allowed(str(value), known)}"
     elif isinstance(context.get("error"), UnknownName):
         unknown = context["error"]
-        message = f" = {short(unknown.name)}: is unknown{allowed(str(unknown.name), unknown.allowed)}"
+        message = f" = {format_value(unknown.name)}: is unknown{suggest_allowed(str(unknown.name), unknown.allowed)}"
     elif isinstance(context.get("error"), WrongValue):
         wrong = context["error"]
-        path, message = (*path, wrong.key), f" = {short(wrong.value)}: {wrong.message}"
+        path, message = (*path, wrong.key), f" = {format_value(wrong.value)}: {wrong.message}"
     elif kind == "json_invalid":
         message = f": no JSON: {context['error']}"
     elif kind == "value_error":
         message = f": {context['error']}"
     elif kind in BOUNDS:
         limits = {name: f"{one:,}".removesuffix(".0") for name, one in context.items() if isinstance(one, (int, float))}
-        message = f" = {short(value)}: must {BOUNDS[kind].format(**limits)}"
+        message = f" = {format_value(value)}: must {BOUNDS[kind].format(**limits)}"
         about = _describe(model, path[-1])
         if "pixel" in about and kind == "less_than_equal":
-            message += scale(value)
+            message += pixel_scale_hint(value)
         elif about:
             message += f" ({about})"
     else:
-        message = f" = {short(value)}: must be {_wanted(annotation)}{_hint(value, annotation)}"
+        message = f" = {format_value(value)}: must be {_wanted(annotation)}{_hint(value, annotation)}"
     more = f"\n(and {len(others)} more like it)" if others else ""
     where = f"{_dotted(path)}{message}" if path else message.removeprefix(": ").strip()
     return f"{source.at(path)}{where}{more}"
@@ -118,7 +118,7 @@ BOUNDS = {
 def _key(kind: str, key: Any) -> str:
     """What is wrong with a name or a title."""
     if kind == "string_type":
-        return f": {short(key)} is read as no word; put it in quotes"
+        return f": {format_value(key)} is read as no word; put it in quotes"
     return ": a name is made of small letters, digits and single hyphens, 40 at most, like 'fc100-b'"
 
 
@@ -202,18 +202,19 @@ def _describe(model: type[BaseModel] | None, key: int | str) -> str:
 
 def _dotted(path: tuple[Any, ...]) -> str:
     parts = (
-        part if isinstance(part, str) and part.isprintable() and 0 < len(part) <= 60 else short(part) for part in path
+        part if isinstance(part, str) and part.isprintable() and 0 < len(part) <= 60 else format_value(part)
+        for part in path
     )
     return ".".join(parts) or "study"
 
 
-def short(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as it is shown in an error."""
     text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def nearest(value: str, allowed: list[str]) -> str:
+def suggest_nearest(value: str, allowed: list[str]) -> str:
     """The name that was probably meant, as a question."""
     near = difflib.get_close_matches(value.lower(), allowed, n=1, cutoff=0.5) or [
         one for one in allowed if one.lower() == value.lower()
@@ -221,9 +222,9 @@ def nearest(value: str, allowed: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def allowed(value: str, known: list[str]) -> str:
+def suggest_allowed(value: str, known: list[str]) -> str:
     """What it is called now, or the nearest of the known names and the first of all."""
     if value in RENAMED:
         return f"; it is now called {RENAMED[value]}"
     shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
-    return f"{nearest(value, known)} (allowed: {shown or 'none is defined'})"
+    return f"{suggest_nearest(value, known)} (allowed: {shown or 'none is defined'})"

@@ -14,24 +14,24 @@ from advgen.core import definitions, plugins
 from advgen.core.errors import ConfigError
 from advgen.files import user_files
 from advgen.study.checks import check
-from advgen.study.errors import explain, fail, nearest
-from advgen.study.sweeps import Varied, expand_sweeps, overridden, selected, values
+from advgen.study.errors import config_error, explain, suggest_nearest
+from advgen.study.sweeps import SweptValues, expand_sweeps, find_overridden, select_members, swept_values
 from advgen.study.tree import FAMILIES, SWEPT, Study
-from advgen.study.yaml import DEFAULT_STUDY, Source, plain, read_yaml
+from advgen.study.yaml import DEFAULT_STUDY, Source, convert_numbers, read_yaml
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedStudy:
     """A checked study, and which definitions its own file asks to run."""
 
     study: definitions.Study
     roots: dict[str, tuple[str, ...]]
     files: tuple[str, ...]
-    varied: Varied = field(default_factory=dict)
+    varied: SweptValues = field(default_factory=dict)
     source: Source = field(default_factory=lambda: Source("", {}))
 
 
-def load_study(config: Mapping[str, Any] | None = None, files: Iterable[str | Path] = ()) -> Loaded:
+def load_study(config: Mapping[str, Any] | None = None, files: Iterable[str | Path] = ()) -> LoadedStudy:
     """The study that Snakemake's `config` asks for: `study=PATH`, a whole study, or the default one.
 
     A whole study that one of `files`, Snakemake's configuration files, holds is loaded from there: with its lines, its
@@ -39,7 +39,7 @@ def load_study(config: Mapping[str, Any] | None = None, files: Iterable[str | Pa
     """
     config = dict(config or {})
     whole = {key: value for key, value in config.items() if key != "study"}
-    if whole and (holder := _holder(plain(whole), files)):
+    if whole and (holder := _holder(convert_numbers(whole), files)):
         config = {"study": config.get("study", holder)}
     elif whole:
         _check_keys(whole, "study" in config)
@@ -53,7 +53,7 @@ def load_study(config: Mapping[str, Any] | None = None, files: Iterable[str | Pa
         raise ConfigError(f"--config {extra}=…: study= names a whole study; edit that file instead, or name no study")
     source = Source("the config given to Snakemake", {})
     _load_plugins(config, source, Path())
-    return _check(plain(config), source, None, ())
+    return _check(convert_numbers(config), source, None, ())
 
 
 def _check_keys(config: Mapping[str, Any], names_study: bool) -> None:
@@ -62,7 +62,9 @@ def _check_keys(config: Mapping[str, Any], names_study: bool) -> None:
     for key in config:
         if key not in Study.model_fields:
             shown = key if key.isprintable() else repr(key)
-            raise ConfigError(f"--config {shown}=…: unknown key; {usual}{nearest(key, ['study', *Study.model_fields])}")
+            raise ConfigError(
+                f"--config {shown}=…: unknown key; {usual}{suggest_nearest(key, ['study', *Study.model_fields])}"
+            )
     if "datasets" not in config and not names_study:
         key = next(iter(config))
         raise ConfigError(
@@ -80,7 +82,7 @@ def _holder(study: dict[str, Any], files: Iterable[str | Path]) -> str | None:
     return None
 
 
-def load_file(path: Path) -> Loaded:
+def load_file(path: Path) -> LoadedStudy:
     """Load and check a study file and its bases; ConfigError with one or two lines."""
     data, source = read_yaml(path)
     own, files = data, [os.path.normpath(path)]
@@ -109,7 +111,7 @@ def _load_plugins(data: Mapping[str, Any], source: Source, folder: Path) -> None
             try:
                 plugins.load([Path(os.path.normpath(folder / name))])
             except ValueError as error:
-                raise fail(source, ("plugins", place), f" = {name!r}: {error}") from None
+                raise config_error(source, ("plugins", place), f" = {name!r}: {error}") from None
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -121,26 +123,26 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, files: tuple[str, ...]) -> Loaded:
-    user_files.forget()
+def _check(data: dict[str, Any], source: Source, own: dict[str, Any] | None, files: tuple[str, ...]) -> LoadedStudy:
+    user_files.clear_cache()
     written = data
     data, source, sweeps, varied = expand_sweeps(data, source)
     study = _validated(data, source)
     _check_overridden(written, data, source)
     if sweeps:
-        study = _validated(selected(data, study, sweeps), source)
+        study = _validated(select_members(data, study, sweeps), source)
     check(study, source)
     roots = {}
     for family in FAMILIES:
         named = getattr(study, family) if own is None else own.get(family) or {}
         members = sweeps if family in SWEPT else {}
         roots[family] = tuple(member for name in named for member in members.get(name, (name,)))
-    return Loaded(study=study, roots=roots, files=files, varied=values(study, varied), source=source)
+    return LoadedStudy(study=study, roots=roots, files=files, varied=swept_values(study, varied), source=source)
 
 
 def _check_overridden(written: dict[str, Any], data: dict[str, Any], source: Source) -> None:
     """Refuse a value in a definition that its sweep replaces everywhere, so that nothing else would check it."""
-    for path, definition in overridden(written):
+    for path, definition in find_overridden(written):
         family, name, *_ = path
         try:
             Study.model_validate({**data, family: {**data[family], name: definition}})

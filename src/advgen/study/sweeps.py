@@ -9,14 +9,14 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from advgen.core.definitions import Study
-from advgen.study.errors import fail, short
-from advgen.study.names import named as names_in
+from advgen.study.errors import config_error, format_value
+from advgen.study.names import find_references as names_in
 from advgen.study.tree import SWEPT
 from advgen.study.yaml import Source
 
 MOST_MEMBERS = 10_000
 """Definitions that the sweeps of a study may make together."""
-Varied = dict[str, dict[str, Any]]
+SweptValues = dict[str, dict[str, Any]]
 """The swept keys of a definition with their labels or values, by its name."""
 
 
@@ -26,7 +26,7 @@ class Expanded(NamedTuple):
     data: dict[str, Any]
     source: Source
     members: dict[str, tuple[str, ...]]
-    varied: Varied
+    varied: SweptValues
 
 
 def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
@@ -36,7 +36,7 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
     to value; a member is named after the definition and the labels.
     """
     expanded, sweeps, left = dict(data), dict[str, tuple[str, ...]](), MOST_MEMBERS
-    varied: Varied = {}
+    varied: SweptValues = {}
     swept: dict[tuple[str, str], str] = {}
     for family in SWEPT:
         definitions = data.get(family)
@@ -53,7 +53,7 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
             if left < 0:  # counted before they are made
                 sizes = " × ".join(str(len(axis)) for axis in axes.values())
                 message = f": makes {sizes} definitions; the sweeps of a study may make {MOST_MEMBERS:,} together"
-                raise fail(source, path, message)
+                raise config_error(source, path, message)
             rest = {key: value for key, value in definition.items() if key != "sweep"}
             made = {}
             for choice in itertools.product(*axes.values()):
@@ -64,10 +64,12 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
                 made[named] = member
                 varied[named] = {key: label for key, (label, _) in zip(axes, choice, strict=True)}
             if len(made) < math.prod(map(len, axes.values())):
-                raise fail(source, path, ": makes one name twice; choose labels that cannot be mistaken when joined")
+                raise config_error(
+                    source, path, ": makes one name twice; choose labels that cannot be mistaken when joined"
+                )
             doubled = made.keys() & {*definitions, *members}
             if doubled:
-                raise fail(source, path, f": makes {min(doubled)!r}, which is defined already")
+                raise config_error(source, path, f": makes {min(doubled)!r}, which is defined already")
             members |= made
             swept |= {(family, member): str(name) for member in made}
             sweeps[str(name)] = tuple(made)
@@ -75,7 +77,7 @@ def expand_sweeps(data: dict[str, Any], source: Source) -> Expanded:
     return Expanded(expanded, Source(source.name, source.lines, swept), sweeps, varied)
 
 
-def overridden(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+def find_overridden(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Each value that a sweep replaces: its path, and the definition that keeps it, with all else that is swept.
 
     `data` is a study whose sweeps could be expanded.
@@ -111,28 +113,36 @@ def _replaced(definition: Any, keys: list[str]) -> tuple[str, ...] | None:
 def _axes(sweep: Any, path: tuple[Any, ...], source: Source) -> dict[str, list[tuple[str, Any]]]:
     """Each swept key with its labelled values."""
     if not isinstance(sweep, dict) or not sweep:
-        raise fail(
-            source, path, f" = {short(sweep)}: must map keys to lists of values, e.g. {{training.unroll: [0, 4]}}"
+        raise config_error(
+            source,
+            path,
+            f" = {format_value(sweep)}: must map keys to lists of values, e.g. {{training.unroll: [0, 4]}}",
         )
     axes: dict[str, list[tuple[str, Any]]] = {}
     for key, values in sweep.items():
         labelled = values if isinstance(values, dict) else None
         if labelled is None:
             if not isinstance(values, list):
-                raise fail(source, (*path, key), f" = {short(values)}: must be a list, or a map from label to value")
+                raise config_error(
+                    source, (*path, key), f" = {format_value(values)}: must be a list, or a map from label to value"
+                )
             for value in values:
                 if isinstance(value, bool) or not isinstance(value, (int, str)):
-                    message = f" = {short(value)}: needs a label for its name, e.g. {{small: {short(value)}}}"
-                    raise fail(source, (*path, key), message)
+                    message = (
+                        f" = {format_value(value)}: needs a label for its name, e.g. {{small: {format_value(value)}}}"
+                    )
+                    raise config_error(source, (*path, key), message)
             pairs = [(str(value).lower().replace("_", "-"), value) for value in values]
         else:
             pairs = [(str(label), value) for label, value in labelled.items()]
         if not pairs:
-            raise fail(source, (*path, key), ": has no values; name some or take the sweep away")
+            raise config_error(source, (*path, key), ": has no values; name some or take the sweep away")
         _check_different(pairs, (*path, key), source)
         for other in axes:
             if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
-                raise fail(source, (*path, key), f": sweeps the same as {other!r}, or a part of it; keep one of them")
+                raise config_error(
+                    source, (*path, key), f": sweeps the same as {other!r}, or a part of it; keep one of them"
+                )
         axes[str(key)] = pairs
     return axes
 
@@ -144,7 +154,7 @@ def _check_different(pairs: list[tuple[str, Any]], path: tuple[Any, ...], source
         hashable = repr(value) if isinstance(value, (list, dict)) else value
         for what, one in (("label", label), ("value", hashable)):
             if (what, one) in seen:
-                raise fail(source, path, f": the {what} {short(one)} stands twice; name it once")
+                raise config_error(source, path, f": the {what} {format_value(one)} stands twice; name it once")
             seen.add((what, one))
 
 
@@ -157,7 +167,7 @@ def _with(definition: Any, keys: list[str], value: Any) -> Any:
     return {**(definition if isinstance(definition, dict) else {}), head: _with(below, rest, value) if rest else value}
 
 
-def selected(data: dict[str, Any], study: Study, sweeps: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def select_members(data: dict[str, Any], study: Study, sweeps: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """The study's data with each sweep's name, where a list selects it, replaced by its members."""
     lists = {path[:-1] for path, _, value in names_in(study) if value in sweeps and isinstance(path[-1], int)}
     for path in lists:
@@ -168,9 +178,9 @@ def selected(data: dict[str, Any], study: Study, sweeps: Mapping[str, tuple[str,
     return data
 
 
-def values(study: Study, varied: Varied) -> Varied:
+def swept_values(study: Study, varied: SweptValues) -> SweptValues:
     """The values of swept keys as the study has them; the label where a value is a list, a map or nothing."""
-    found: Varied = {}
+    found: SweptValues = {}
     for name, labels in varied.items():
         definition = getattr(study, study.family_of(name))[name]
         found[name] = {}

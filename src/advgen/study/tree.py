@@ -12,7 +12,7 @@ from advgen.core.definitions import CvDefinition, Name
 from advgen.core.definitions import Study as StudyBase
 
 _KEYS: dict[str, tuple[int, Any, str]] = {
-    **{name: (kind.order, kind.definition, kind.about) for name, kind in catalog.FAMILIES.items()},
+    **{name: (kind.order, kind.definition, kind.description) for name, kind in catalog.STUDY_KINDS.items()},
     "masks": (30, registry.AnyMask, "masks for inpainting"),
     "figures": (90, registry.AnyFigure, "figures drawn"),
 }

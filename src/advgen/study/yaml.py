@@ -11,7 +11,7 @@ import yaml
 
 from advgen.core.errors import ConfigError
 from advgen.core.paths import check_file
-from advgen.study.errors import nearest
+from advgen.study.errors import suggest_nearest
 
 DEFAULT_STUDY = "config/config.yaml"
 
@@ -48,7 +48,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
     except FileNotFoundError:
         names = sorted(other.name for other in path.parent.glob("[!.]*.yaml"))
         others = f"; there: {', '.join(names)}" if names else "; the usual one is config/config.yaml"
-        near = nearest(path.name, names) or others
+        near = suggest_nearest(path.name, names) or others
         raise ConfigError(f"{path}: no such study{near}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
@@ -106,12 +106,12 @@ for _kind, _pattern, _first in (
     Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), _first)
 
 
-def plain(value: Any) -> Any:
+def convert_numbers(value: Any) -> Any:
     """What Snakemake read by YAML 1.1, with numbers like `3e-3`, which that takes for words, as numbers."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: convert_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [convert_numbers(item) for item in value]
     return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+[eE][-+]?[0-9]+", value) else value
 
 

@@ -7,7 +7,7 @@ from advgen import seeds
 from advgen.data.images import load_subset
 from advgen.experiments.corruptions.experiment import Corrupt
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 from advgen.io.tables import arrow_table, concatenate, write_table
 from advgen.models.predict import predict
 

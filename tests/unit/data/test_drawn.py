@@ -15,7 +15,7 @@ from tests import layouts
 from advgen.cli import main
 from advgen.data import drawn_faces, symbols
 from advgen.data.checksum import intact
-from advgen.io import jobs
+from advgen.jobs import job as jobs
 from advgen.specs.datasets import DrawnFacesDataset, SymbolsDataset
 
 FACES = DrawnFacesDataset(kind="drawn_faces")

@@ -18,7 +18,8 @@ from tests.project import ROOT
 
 from advgen import cli
 from advgen.driver.plan import build
-from advgen.io import cache, devices
+from advgen.io import devices
+from advgen.jobs import cache, run
 from advgen.study.load import load_file
 
 HOLD = "from advgen.io import devices; print(devices.lease(), flush=True); import time; time.sleep({seconds})"
@@ -110,9 +111,9 @@ def test_a_job_chooses_its_device_once(
     Path("data").touch()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
     monkeypatch.setattr(devices, "prepare", lambda *one: given.append(one) or "cpu")
-    for module, name, answer in ((cache, "restore", kept), (cache, "store", None), (cli, "compute", None)):
+    for module, name, answer in ((cache, "restore", kept), (cache, "store", None), (run, "compute", None)):
         monkeypatch.setattr(module, name, lambda job, answer=answer: answer)
-    outputs = [word for flag in job.task.writes().values() for word in (f"--{flag}", flag)]
+    outputs = [word for flag in job.task.output_flags().values() for word in (f"--{flag}", flag)]
     cli.main([job.task.command, "--traceback", "--data", "data", *outputs, "--spec", spec])
     assert given == [("train-classifier out-model", True, True)] * told
 

@@ -2,8 +2,8 @@
 
 from advgen.experiments.agreements.experiment import Agree
 from advgen.experiments.transfers.published_transfer import compare_with_published
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_tables, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.grouping import to_columns
 
 

@@ -10,8 +10,9 @@ from advgen.attacks.run import craft
 from advgen.data.images import load_subset
 from advgen.experiments.attacks.experiment import Craft
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.models.layers import count_parameters
 
 

@@ -7,8 +7,8 @@ from advgen.data.choice import permutation
 from advgen.data.images import load_images
 from advgen.experiments.autoencoders.experiment import EvaluateAutoencoder
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.distribution import frechet
 from advgen.metrics.image import laplacian_variance, mse
 from advgen.metrics.intervals import wilson

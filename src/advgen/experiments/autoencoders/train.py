@@ -4,8 +4,8 @@ from advgen.data.choice import split_validation
 from advgen.data.images import load_images
 from advgen.experiments.autoencoders.experiment import TrainAutoencoder
 from advgen.io.checkpoints import build, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.training.autoencoder import train_autoencoder
 from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks

@@ -7,8 +7,8 @@ from advgen.certificates.smoothing import ABSTAIN, certify
 from advgen.data.images import load_subset
 from advgen.experiments.certifications.experiment import Certify, IntervalBounds
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.models.predict import predict
 
 

@@ -12,8 +12,8 @@ from advgen.data.choice import choose, split_validation
 from advgen.data.images import load_images
 from advgen.experiments.classifiers.experiment import TrainClassifier
 from advgen.io.checkpoints import build, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.models.predict import ROWS, to_unit_range
 from advgen.specs.networks import FileNetwork
 from advgen.training.classifier import train_classifier

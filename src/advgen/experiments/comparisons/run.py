@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from advgen.experiments.comparisons.experiment import Compare
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.chance import is_better_than_chance
 from advgen.metrics.intervals import interval_over_runs
 from advgen.metrics.lines import measure_linearity

@@ -7,8 +7,9 @@ from advgen.attacks.pgd import Ball, random_start, step
 from advgen.data.images import load_subset
 from advgen.experiments.convergences.experiment import Converge
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.models.predict import device_of, predict, scale_batch_size
 from advgen.specs.attacks import PgdAttack
 

@@ -2,8 +2,8 @@
 
 from advgen.experiments.encoders.experiment import TrainEncoder
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.training.encoder import train_encoder
 from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks

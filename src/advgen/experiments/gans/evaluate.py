@@ -6,8 +6,8 @@ from advgen.data.choice import permutation
 from advgen.data.images import load_images
 from advgen.experiments.gans.experiment import EvaluateGan
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.detect import is_collapsed
 from advgen.metrics.image import isolated_energy, laplacian_variance
 from advgen.metrics.judging import judge_digest, judge_labels, judge_samples, real_distance

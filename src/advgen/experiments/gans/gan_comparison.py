@@ -10,7 +10,12 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.gans.experiment import GanComparisonFigure
-from advgen.figures import common, findings, strips
+from advgen.figures.dot_plot import Mark, Measure, draw_dot_plot
+from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.formatting import format_n, format_number, join_parts
+from advgen.figures.layout import content_width
+from advgen.figures.statistics import mean_over_seeds, present_in_order, to_frame
+from advgen.figures.style import INK, with_style
 
 
 class Words(NamedTuple):
@@ -42,21 +47,21 @@ WORDS = {
 }
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
     """A row per GAN, a panel per measure."""
-    full = common.inside(spec)
-    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
-    gans = common.in_order(spec.gans, quality["gan"])
+    full = content_width(spec)
+    quality = to_frame(tables["gan_quality"].drop_columns(["class_share"]))
+    gans = present_in_order(spec.gans, quality["gan"])
     rows = {gan: quality[quality["gan"] == gan] for gan in gans}
     shown_measures = _measures(spec)
     measures = [_measure(name, rows) for name in shown_measures]
     labels = [f"{gan}\n{_recipe(one)}" for gan, one in rows.items()]
     shown = pd.concat(list(rows.values()))
-    figure = strips.draw("GANs compared", _details(shown), labels, measures, [], full)
+    figure = draw_dot_plot("GANs compared", _details(shown), labels, measures, [], full)
     for name in OF_REAL & set(shown_measures):
         axes = figure.axes[shown_measures.index(name)]
-        axes.axvline(_real(name, shown), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
+        axes.axvline(_real(name, shown), color=INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     return figure
 
 
@@ -72,7 +77,7 @@ def _measures(spec: GanComparisonFigure) -> list[str]:
     return shown
 
 
-def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> strips.Measure:
+def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> Measure:
     words = WORDS[name]
     marks = []
     for number, one in enumerate(rows.values()):
@@ -80,16 +85,14 @@ def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> strips.Measure:
         if words.log:
             # A logarithm needs positive numbers.
             values = values.clip(min=0.01)
-        mean, low, high = common.over_seeds(values)
+        mean, low, high = mean_over_seeds(values)
         if words.log:
             low = max(low, 0.01)
         elif words.limits is not None:
             low, high = max(low, words.limits[0]), min(high, words.limits[1])
-        marks.append(strips.Mark(number, mean, low, high, values))
-    real = common.number(_real(name, pd.concat(list(rows.values())))) if name in OF_REAL else ""
-    return strips.Measure(
-        words.title, words.note.format(real=real), marks, words.log, words.limits, reference=REAL.get(name)
-    )
+        marks.append(Mark(number, mean, low, high, values))
+    real = format_number(_real(name, pd.concat(list(rows.values())))) if name in OF_REAL else ""
+    return Measure(words.title, words.note.format(real=real), marks, words.log, words.limits, reference=REAL.get(name))
 
 
 OF_REAL = {"frechet_distance", "sharpness"}
@@ -109,7 +112,7 @@ def _recipe(rows: pd.DataFrame) -> str:
 
 def _details(quality: pd.DataFrame) -> str:
     seeds = quality.groupby("gan")["seed"].nunique()
-    words = f"{common.n_is(quality['n'])} samples of each; gs, ds: steps of G and D per batch, k: unrolled steps"
+    words = f"{format_n(quality['n'])} samples of each; gs, ds: steps of G and D per batch, k: unrolled steps"
     if seeds.max() > 1:
         words += (
             f"; marks: means of up to {seeds.max()} seeds, ticks: the seeds, bars: 95 % Student intervals over them"
@@ -117,15 +120,15 @@ def _details(quality: pd.DataFrame) -> str:
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Finding:
     """The best and the worst GAN by the first measure that the figure shows, and every measure of each."""
-    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
+    quality = to_frame(tables["gan_quality"].drop_columns(["class_share"]))
     rows: list[dict[str, Any]] = []
-    for gan in common.in_order(spec.gans, quality["gan"]):
+    for gan in present_in_order(spec.gans, quality["gan"]):
         one = quality[quality["gan"] == gan]
         rows.append({"gan": gan, "seeds": one["seed"].nunique(), "n": one["n"].min()})
         for name in _measures(spec):
-            rows[-1] |= findings.columns_of(name, common.over_seeds(one[name].to_numpy(float)))
+            rows[-1] |= interval_columns(name, mean_over_seeds(one[name].to_numpy(float)))
         others = ("frechet_distance_real", "classes_both", "agreement")
         rows[-1] |= {name: one[name].mean() for name in others if name not in rows[-1]}
     first = spec.measures[0]
@@ -134,8 +137,8 @@ def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> findin
     parts = []
     for row in order:
         low, high = row[f"{first}_low"], row[f"{first}_high"]
-        interval = f" [{common.number(low)}, {common.number(high)}]" if several else ""
-        parts.append(f"{row['gan']} {common.number(row[first])}{interval}")
+        interval = f" [{format_number(low)}, {format_number(high)}]" if several else ""
+        parts.append(f"{row['gan']} {format_number(row[first])}{interval}")
     over = "95 % Student intervals over seeds" if several else "one seed each, so without intervals"
-    sentence = f"{WORDS[first].title}, smallest first: {findings.listed(parts)} ({common.n_is(quality['n'])}; {over})."
-    return findings.Finding("GANs compared", sentence, rows)
+    sentence = f"{WORDS[first].title}, smallest first: {join_parts(parts)} ({format_n(quality['n'])}; {over})."
+    return Finding("GANs compared", sentence, rows)

@@ -15,7 +15,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import NDArray
 
 from advgen.experiments.gans.experiment import LossCurvesFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import label_line_ends
+from advgen.figures.findings import Finding, Row
+from advgen.figures.formatting import format_count, format_percent, format_seeds, join_parts
+from advgen.figures.layout import Page, content_width, count_columns
+from advgen.figures.statistics import present_in_order, running_mean, to_frame
+from advgen.figures.style import BLUE, GREY, SHADED, VERMILLION, with_style
+from advgen.figures.text import fit_font_size
 
 TALL, TOP, BOTTOM, LEFT, RIGHT = 38.0, 12.0, 18.0, 12.0, 24.0
 
@@ -24,8 +30,8 @@ LINEAR, WIDE = 2.0, 3.0
 TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 1000)
 FAILED = {"vanishing": "shaded: gradient vanished", "overpowered": "stripes: D overpowers"}
 LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": common.SHADED},
-    {"facecolor": "none", "edgecolor": common.SHADED, "hatch": "////"},
+    {"color": SHADED},
+    {"facecolor": "none", "edgecolor": SHADED, "hatch": "////"},
 )
 
 # Losses of generator and discriminator where the discriminator cannot tell: both logits are 0.
@@ -37,31 +43,31 @@ EQUILIBRIA = {
 }
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
     """One panel per GAN and seed: raw losses faint, running means on top."""
-    full = common.inside(spec)
-    history = common.frame(tables["gan_history"])
+    full = content_width(spec)
+    history = to_frame(tables["gan_history"])
     panels = [
         (gan, seed, rows)
-        for gan in common.in_order(spec.gans, history["gan"])
+        for gan in present_in_order(spec.gans, history["gan"])
         for seed, rows in history[history["gan"] == gan].groupby("seed")
     ]
     scales = _scales([rows for *_, rows in panels], spec.smooth)
-    columns = common.columns_that_fit(len(panels), full, 140.0 if len(panels) < 4 else 85.0)
+    columns = count_columns(len(panels), full, 140.0 if len(panels) < 4 else 85.0)
     lines = math.ceil(len(panels) / columns)
     width, height = full / columns, TOP + TALL + BOTTOM
-    page = common.Page(full, lines * height)
+    page = Page(full, lines * height)
     for number, (gan, seed, rows) in enumerate(panels):
         left, top = number % columns * width, number // columns * height
         page.text(left + LEFT, top, str(gan), weight="bold", size=8)
-        details = f"seed {seed}, {common.counted(int(rows['step'].max()), 'iteration')}; line: mean of {spec.smooth}"
-        page.text(left + LEFT, top + 4.2, details, size=6.5, color=common.GREY)
-        failed = [f"{told} ({common.percent(rows[name].mean())})" for name, told in FAILED.items() if rows[name].any()]
+        details = f"seed {seed}, {format_count(int(rows['step'].max()), 'iteration')}; line: mean of {spec.smooth}"
+        page.text(left + LEFT, top + 4.2, details, size=6.5, color=GREY)
+        failed = [f"{told} ({format_percent(rows[name].mean())})" for name, told in FAILED.items() if rows[name].any()]
         if failed:
             words = "; ".join(failed)
-            size = common.fitting_size(words, width - LEFT - 1, 6.5)
-            page.text(left + LEFT, top + 7.2, words, size=size, color=common.GREY)
+            size = fit_font_size(words, width - LEFT - 1, 6.5)
+            page.text(left + LEFT, top + 7.2, words, size=size, color=GREY)
         axes = page.axes(left + LEFT, top + TOP, width - LEFT - RIGHT, TALL)
         _panel(axes, rows, spec.smooth, scales[_objective(rows)])
     return page.figure
@@ -96,7 +102,7 @@ def _limits(rows: pd.DataFrame, smooth: int) -> tuple[float, float]:
     """Room for both curves and the equilibrium: raw spikes of one batch would flatten everything else."""
     raw = rows[["loss_generator", "loss_discriminator"]].to_numpy(float)
     window = _window(rows, smooth)
-    inside = np.concatenate([common.running_mean(column, window) for column in raw.T])
+    inside = np.concatenate([running_mean(column, window) for column in raw.T])
     low, high = min(np.quantile(raw, 0.005), inside.min()), max(np.quantile(raw, 0.995), inside.max())
     equilibrium = _equilibrium(rows)
     if equilibrium is not None:
@@ -116,15 +122,15 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int, scale: Scale) -> None:
     stride = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
     window = _window(rows, smooth)
     curves = {
-        "discriminator": (rows["loss_discriminator"].to_numpy(float), common.VERMILLION),
-        "generator": (rows["loss_generator"].to_numpy(float), common.BLUE),
+        "discriminator": (rows["loss_discriminator"].to_numpy(float), VERMILLION),
+        "generator": (rows["loss_generator"].to_numpy(float), BLUE),
     }
     for name, look in zip(FAILED, LOOKS, strict=True):
         for first, last in spans(rows[name].to_numpy(bool)):
             axes.axvspan(steps[first] - stride, steps[last], linewidth=0, zorder=0, **look)
     for values, colour in curves.values():
         axes.plot(steps, values, color=colour, alpha=0.22, linewidth=0.5, rasterized=len(values) > 4000)
-    smoothed = {name: (common.running_mean(values, window), colour) for name, (values, colour) in curves.items()}
+    smoothed = {name: (running_mean(values, window), colour) for name, (values, colour) in curves.items()}
     for values, colour in smoothed.values():
         axes.plot(steps, values, color=colour, linewidth=1.4)
 
@@ -140,10 +146,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, smooth: int, scale: Scale) -> None:
 
     ends = [(float(values[-1]), name, colour) for name, (values, colour) in smoothed.items()]
     if equilibrium is not None:
-        for value, colour in zip(equilibrium[1], (common.BLUE, common.VERMILLION), strict=True):
+        for value, colour in zip(equilibrium[1], (BLUE, VERMILLION), strict=True):
             axes.axhline(value, color=colour, linewidth=0.8, linestyle=(0, (1, 2)))
             ends.append((value, f"{value:.2f} if D can't tell".replace("-", "−"), colour))
-    common.name_ends(axes, ends, TALL, 5.7)
+    label_line_ends(axes, ends, TALL, 5.7)
     nats = equilibrium is None or equilibrium[0] not in ("squared error", "Wasserstein")
     axes.set_ylabel(f"loss{' (nats)' if nats else ''}{f', log beyond {LINEAR:g}' if scale.log else ''}")
     axes.set_xlabel("iteration", labelpad=1)
@@ -180,11 +186,11 @@ def _equilibrium(rows: pd.DataFrame) -> tuple[str, tuple[float, float]] | None:
     return name, EQUILIBRIA[name]
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Finding:
     """How the losses end, and how often the generator's gradient vanished."""
-    history = common.frame(tables["gan_history"])
-    rows: list[findings.Row] = []
-    for gan in common.in_order(spec.gans, history["gan"]):
+    history = to_frame(tables["gan_history"])
+    rows: list[Row] = []
+    for gan in present_in_order(spec.gans, history["gan"]):
         for seed, one in history[history["gan"] == gan].groupby("seed"):
             last = one.sort_values("step").tail(max(1, len(one) // 10))
             ends = {f"final_{part}_loss": last[f"loss_{part}"].mean() for part in ("generator", "discriminator")}
@@ -202,11 +208,11 @@ def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> findings.
     several = history["seed"].nunique() > 1
     parts = [
         f"{row['gan']}{' seed ' + str(row['seed']) if several else ''} "
-        f"{common.percent(row['vanishing'])} and {common.percent(row['overpowered'])} of {row['iterations']:,}"
+        f"{format_percent(row['vanishing'])} and {format_percent(row['overpowered'])} of {row['iterations']:,}"
         for row in order
     ]
     sentence = (
         "Iterations in which the generator's gradient vanished, and in which the discriminator overpowered it: "
-        f"{findings.listed(parts)} ({findings.seeds(history['seed'])} each)."
+        f"{join_parts(parts)} ({format_seeds(history['seed'])} each)."
     )
-    return findings.Finding("Losses of generator and discriminator", sentence, rows)
+    return Finding("Losses of generator and discriminator", sentence, rows)

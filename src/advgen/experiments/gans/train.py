@@ -7,8 +7,8 @@ from advgen.experiments.gans.experiment import TrainGan
 from advgen.experiments.gans.snapshots import Snapshots
 from advgen.geometry.steps import steps_in
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.detect import find_overpowering, find_vanishing_gradients
 from advgen.training.gan import train_gan
 from advgen.training.initial import build_seeded

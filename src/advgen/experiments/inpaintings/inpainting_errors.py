@@ -12,7 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
-from advgen.figures import common, findings
+from advgen.experiments.inpaintings.methods import FILLS, METHOD_NAMES, masks_by_size, present_methods
+from advgen.figures.drawing import draw_interval
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import format_n, format_number, format_seeds, format_value, interval_units
+from advgen.figures.layout import GAP, Page, content_width, count_columns, heading_height, legend_height
+from advgen.figures.statistics import mean_over_images, to_frame
+from advgen.figures.style import INK, SHADED, series_colour, with_style
 
 MEASURES = {
     "mse_whole": "MSE, whole image",
@@ -22,26 +28,26 @@ MEASURES = {
     "ssim_whole": "SSIM, whole image",
     "ssim_composite": "SSIM, known pixels put back",
 }
-DASHES = dict(zip(common.FILLS, ((0, (2.5, 1.5)), (0, (1, 1))), strict=True))
+DASHES = dict(zip(FILLS, ((0, (2.5, 1.5)), (0, (1, 1))), strict=True))
 TALL, LEFT, FOOT = 40.0, 13.0, 4.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure:
     """A panel per measure, masks along x, a colour per method, dashes and dots where no generator is used."""
-    full = common.inside(spec)
-    facts = common.frame(tables["inpainting"])
-    generators, masks, methods = sorted(set(facts["generator"])), common.masks(facts), common.methods(facts)
-    methods = [method for method in methods if method not in common.FILLS]
-    columns = common.columns_that_fit(3, full, 45.0)
+    full = content_width(spec)
+    facts = to_frame(tables["inpainting"])
+    generators, masks, methods = sorted(set(facts["generator"])), masks_by_size(facts), present_methods(facts)
+    methods = [method for method in methods if method not in FILLS]
+    columns = count_columns(3, full, 45.0)
     lines = -(-len(MEASURES) // columns)
     width = full / columns
     details = [_details(facts[facts["generator"] == generator]) for generator in generators]
-    head = common.heading_height(full, *details)
-    names = [common.METHODS[method] for method in methods]
-    legend = common.legend_height(names, full - LEFT)
-    block = head + legend + lines * (TALL + FOOT + 6) + common.GAP
-    page = common.Page(full, len(generators) * block - common.GAP)
+    head = heading_height(full, *details)
+    names = [METHOD_NAMES[method] for method in methods]
+    legend = legend_height(names, full - LEFT)
+    block = head + legend + lines * (TALL + FOOT + 6) + GAP
+    page = Page(full, len(generators) * block - GAP)
     for number, generator in enumerate(generators):
         rows = facts[facts["generator"] == generator]
         top = number * block
@@ -63,16 +69,16 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], metho
     step = min(0.42, 0.8 / len(methods))
     for m, method in enumerate(methods):
         shift = (m - (len(methods) - 1) / 2) * step
-        colour = common.colour(m)
+        colour = series_colour(m)
         for x, mask in enumerate(masks):
             chosen = rows[(rows["mask"] == mask) & (rows["method"] == method)]
-            mean, low, high = common.mean_over_images(chosen, measure)
+            mean, low, high = mean_over_images(chosen, measure)
             if math.isnan(mean):
                 continue
-            common.interval(axes, x + shift, mean, low, high, m)
+            draw_interval(axes, x + shift, mean, low, high, m)
             if len(methods) <= 2:
                 axes.annotate(
-                    common.number(mean),
+                    format_number(mean),
                     (x + shift, high),
                     (0, 2),
                     textcoords="offset points",
@@ -83,9 +89,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], metho
     for x, mask in enumerate(masks):
         for fill, dashes in DASHES.items():
             filled = rows[(rows["mask"] == mask) & (rows["method"] == fill)]
-            mean, low, high = common.mean_over_images(filled, measure)
-            axes.fill_between([x - 0.45, x + 0.45], low, high, color=common.SHADED, linewidth=0, zorder=0)
-            axes.plot([x - 0.45, x + 0.45], [mean, mean], color=common.INK, linewidth=0.9, linestyle=dashes)
+            mean, low, high = mean_over_images(filled, measure)
+            axes.fill_between([x - 0.45, x + 0.45], low, high, color=SHADED, linewidth=0, zorder=0)
+            axes.plot([x - 0.45, x + 0.45], [mean, mean], color=INK, linewidth=0.9, linestyle=dashes)
     axes.set_xlim(-0.6, len(masks) - 0.4)
     axes.set_xticks(range(len(masks)), masks)
     axes.tick_params(axis="x", length=0)
@@ -98,39 +104,39 @@ def _top(rows: pd.DataFrame, kind: str) -> float:
         return 1.02
     measures = [measure for measure in MEASURES if measure.startswith(kind)]
     groups = [one for _, one in rows.groupby(["mask", "method"])]
-    ends = [common.mean_over_images(one, measure)[2] for one in groups for measure in measures]
+    ends = [mean_over_images(one, measure)[2] for one in groups for measure in measures]
     return 1.06 * max(ends) or 1.0
 
 
 def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
-    words = f"{common.n_is([rows['index'].nunique()])} images"
+    words = f"{format_n([rows['index'].nunique()])} images"
     words += f", mean of {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    words += f"; bars: 95 % intervals over {common.over_what(seeds > 1)}"
+    words += f"; bars: 95 % intervals over {interval_units(seeds > 1)}"
     return f"{words}; dashes: harmonic fill, dots: Poisson fill"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Finding:
     """Error on the missing pixels by mask and method, that without a generator among them."""
-    facts = common.frame(tables["inpainting"])
-    rows: list[findings.Row] = []
+    facts = to_frame(tables["inpainting"])
+    rows: list[Row] = []
     parts = []
-    for mask in common.masks(facts):
+    for mask in masks_by_size(facts):
         words = []
-        for method in common.methods(facts):
+        for method in present_methods(facts):
             one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
-            row: dict[str, Any] = {"mask": mask, "method": common.METHODS[method], "missing": one["missing"].mean()} | {
+            row: dict[str, Any] = {"mask": mask, "method": METHOD_NAMES[method], "missing": one["missing"].mean()} | {
                 "n": one["index"].nunique(),
                 "seeds": one["seed"].nunique(),
             }
             for measure in MEASURES:
-                row |= findings.columns_of(measure, common.mean_over_images(one, measure))
+                row |= interval_columns(measure, mean_over_images(one, measure))
             rows.append(row)
-            words.append(f"{findings.value(*common.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
+            words.append(f"{format_value(*mean_over_images(one, 'mse_missing'))} by {METHOD_NAMES[method]}")
         parts.append(f"{mask}: {', '.join(words)}")
-    n = common.n_is([facts["index"].nunique()])
+    n = format_n([facts["index"].nunique()])
     hardest = parts[-1]
     sentence = (
-        f"MSE on the missing pixels, {hardest} ({n} images, {findings.seeds(facts['seed'])}; the mask that takes most)."
+        f"MSE on the missing pixels, {hardest} ({n} images, {format_seeds(facts['seed'])}; the mask that takes most)."
     )
-    return findings.Finding("Error of restored images, by mask and method", sentence, rows)
+    return Finding("Error of restored images, by mask and method", sentence, rows)

@@ -12,8 +12,9 @@ from advgen.experiments.inpaintings.experiment import Inpaint
 from advgen.inpainting.fill import blend_poisson, fill_harmonic, fill_poisson
 from advgen.inpainting.restore import paste_known_pixels, restore
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, concatenate, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.metrics.image import mse, ssim
 from advgen.metrics.judging import judge_labels
 from advgen.metrics.trivial import MAX_TRAINING_IMAGES

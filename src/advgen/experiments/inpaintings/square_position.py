@@ -18,31 +18,45 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inpaintings.experiment import SquarePositionFigure
-from advgen.figures import common, findings
+from advgen.experiments.inpaintings.methods import METHOD_NAMES, present_methods
+from advgen.figures.drawing import add_note, draw_interval
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import (
+    format_correlation,
+    format_n,
+    format_percent,
+    format_seeds,
+    format_value,
+    interval_units,
+    join_parts,
+)
+from advgen.figures.layout import GAP, Page, content_width, heading_height
+from advgen.figures.statistics import mean_over_images, to_frame
+from advgen.figures.style import BLUE, with_style
 
 TALL, LEFT, FOOT, BAR = 38.0, 13.0, 10.0, 13.0
 BINS = 7
 COLORMAP = "viridis"
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
     """A block per generator, a line per method: the mean error by position, and the error against the ink covered."""
-    full = common.inside(spec)
+    full = content_width(spec)
     table = tables["inpainting"]
     _, height, width = json.loads(table.schema.field("image").metadata[b"shape"])
-    facts = common.frame(table)
+    facts = to_frame(table)
     facts = facts[(facts["inpainting"] == spec.inpainting) & (facts["mask"] == spec.mask)]
-    methods = common.methods(facts)
+    methods = present_methods(facts)
     blocks = dict(list(facts.groupby("generator")))
     details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
+    head = heading_height(full, *details)
     wide = full >= 110
     room = full / 2 if wide else full
     map_wide = min(TALL * width / height, room - LEFT - BAR - 3)
     line = (1 if wide else 2) * (5 + TALL + FOOT)
-    block = head + len(methods) * line + common.GAP - 2
-    page = common.Page(full, len(blocks) * block - common.GAP + 2)
+    block = head + len(methods) * line + GAP - 2
+    page = Page(full, len(blocks) * block - GAP + 2)
     for number, (generator, rows) in enumerate(blocks.items()):
         top = number * block
         page.heading(0, top, full, f"Restored by {generator} behind {spec.mask}", details[number])
@@ -50,7 +64,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
         for k, method in enumerate(methods):
             mine = rows[rows["method"] == method]
             down = top + head + k * line
-            page.text(LEFT, down, f"{common.METHODS[method]}: error by position", size=7, weight="bold")
+            page.text(LEFT, down, f"{METHOD_NAMES[method]}: error by position", size=7, weight="bold")
             axes = page.axes(LEFT, down + 5, map_wide, TALL)
             _map(axes, mine, height, width, limit)
             bar = page.axes(LEFT + map_wide + 3, down + 5, 2.2, TALL)
@@ -59,7 +73,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
             bar.set_ylabel("MSE of the missing pixels", size=6)
             left = (full / 2 if wide else 0) + LEFT
             down += 0 if wide else 5 + TALL + FOOT
-            page.text(left, down, f"{common.METHODS[method]}: error by intensity", size=7, weight="bold")
+            page.text(left, down, f"{METHOD_NAMES[method]}: error by intensity", size=7, weight="bold")
             _by_intensity(page.axes(left, down + 5, room - LEFT - 2, TALL), mine, limit)
     return page.figure
 
@@ -95,16 +109,16 @@ def _map(axes: Axes, rows: pd.DataFrame, height: int, width: int, limit: float) 
 def _by_intensity(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
     """A dot per image, and means with intervals within quarters of the covered intensity."""
     intensity, error = rows["intensity_missing"].to_numpy(float), rows["mse_missing"].to_numpy(float)
-    axes.plot(intensity, error, "o", color=common.BLUE, alpha=0.3, markersize=2.6, markeredgewidth=0)
+    axes.plot(intensity, error, "o", color=BLUE, alpha=0.3, markersize=2.6, markeredgewidth=0)
     edges = np.unique(np.quantile(intensity, [0, 0.25, 0.5, 0.75, 1]))
     edges[-1] += 1e-6
     for low, high in pairwise(edges):
         inside = rows[(intensity >= low) & (intensity < high)]
         if len(inside):
             x = float(inside["intensity_missing"].mean())
-            mean, below, above = common.mean_over_images(inside, "mse_missing")
-            common.interval(axes, x, mean, below, min(above, 1.15 * limit), 1, markersize=5)  # cut where the axis ends
-    common.note(axes, 0.03, 0.98, common.correlation(intensity, error))
+            mean, below, above = mean_over_images(inside, "mse_missing")
+            draw_interval(axes, x, mean, below, min(above, 1.15 * limit), 1, markersize=5)  # cut where the axis ends
+    add_note(axes, 0.03, 0.98, format_correlation(intensity, error))
     axes.set_ylim(0, 1.15 * limit)
     axes.set_xlim(left=min(0.0, intensity.min()))
     axes.set_xlabel("intensity under the square (sum of pixels)")
@@ -114,30 +128,30 @@ def _by_intensity(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
 def _details(rows: pd.DataFrame) -> str:
     side = round(math.sqrt(rows["missing"].iloc[0]))
     seeds = rows["seed"].nunique()
-    words = f"a square of {side}×{side} pixels in {common.n_is([rows['index'].nunique()])} test images"
+    words = f"a square of {side}×{side} pixels in {format_n([rows['index'].nunique()])} test images"
     words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    beyond = common.percent(float((rows["mse_missing"] > 1.15 * _limit(rows)).mean()))
+    beyond = format_percent(float((rows["mse_missing"] > 1.15 * _limit(rows)).mean()))
     words += "; left, blank: no square there; right: small dots are images, large ones means of quarters of them with "
-    return words + f"95 % intervals over {common.over_what(seeds > 1)}, {beyond} of the images lie beyond the axis"
+    return words + f"95 % intervals over {interval_units(seeds > 1)}, {beyond} of the images lie beyond the axis"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Finding:
     """How the error goes with the intensity that the square covers."""
-    facts = common.frame(tables["inpainting"])
+    facts = to_frame(tables["inpainting"])
     facts = facts[(facts["inpainting"] == spec.inpainting) & (facts["mask"] == spec.mask)]
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     parts = []
     for (generator, method), one in facts.groupby(["generator", "method"]):
-        mse = common.mean_over_images(one, "mse_missing")
-        related = common.correlation(one["intensity_missing"], one["mse_missing"])
+        mse = mean_over_images(one, "mse_missing")
+        related = format_correlation(one["intensity_missing"], one["mse_missing"])
         rows.append(
-            {"generator": generator, "method": common.METHODS[str(method)], "n": one["index"].nunique()}
-            | {"seeds": one["seed"].nunique(), **findings.columns_of("mse_missing", mse), "with_intensity": related}
+            {"generator": generator, "method": METHOD_NAMES[str(method)], "n": one["index"].nunique()}
+            | {"seeds": one["seed"].nunique(), **interval_columns("mse_missing", mse), "with_intensity": related}
         )
-        parts.append(f"{common.METHODS[str(method)]} {findings.value(*mse)} ({related})")
-    n = common.n_is([facts["index"].nunique()])
+        parts.append(f"{METHOD_NAMES[str(method)]} {format_value(*mse)} ({related})")
+    n = format_n([facts["index"].nunique()])
     sentence = (
-        f"MSE of the pixels under {spec.mask}, and how it goes with the intensity covered: {findings.listed(parts)}; "
-        f"{n} images, {findings.seeds(facts['seed'])}."
+        f"MSE of the pixels under {spec.mask}, and how it goes with the intensity covered: {join_parts(parts)}; "
+        f"{n} images, {format_seeds(facts['seed'])}."
     )
-    return findings.Finding("Where a missing square hurts", sentence, rows)
+    return Finding("Where a missing square hurts", sentence, rows)

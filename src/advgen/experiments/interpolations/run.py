@@ -12,8 +12,9 @@ from advgen.experiments.interpolations.experiment import Interpolate
 from advgen.interpolation import alphas, decode_frames
 from advgen.inversion.search import search
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.metrics.judging import judge_labels
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities, to_unit_range

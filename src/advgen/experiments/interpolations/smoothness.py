@@ -13,18 +13,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import SmoothnessFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_heat_cell, map_colour
+from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.formatting import (
+    format_correlation,
+    format_n,
+    format_percent,
+    format_seeds,
+    format_share,
+    join_parts,
+)
+from advgen.figures.layout import GAP, Page, content_width, count_columns, heading_height
+from advgen.figures.statistics import mean_over_images, to_frame
+from advgen.figures.style import with_style
 from advgen.io.tables import read_images
 
 LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
     """Per pair of classes, the largest share of a path's way that lies in one step: high where a path jumps."""
-    full = common.inside(spec)
+    full = content_width(spec)
     table = tables["interpolation"]
-    facts, images = common.frame(table), read_images(table)
+    facts, images = to_frame(table), read_images(table)
     steps = int(facts["frame"].max())
     path = ["model", "seed", "pair", "label_from", "label_to"]
     places = facts.reset_index().pivot(index=path, columns="frame", values="index")
@@ -34,14 +46,14 @@ def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
     classes = sorted({*paths["label_from"], *paths["label_to"]})
     blocks = {str(name): rows for name, rows in paths.groupby("model")}
     overall = _details(steps)
-    above = common.heading_height(full, overall)
-    across = common.columns_that_fit(len(blocks), full + BETWEEN, LEFT + 5.0 * len(classes) + BETWEEN)
+    above = heading_height(full, overall)
+    across = count_columns(len(blocks), full + BETWEEN, LEFT + 5.0 * len(classes) + BETWEEN)
     width = min((full - (across - 1) * BETWEEN) / across - LEFT, LARGEST * len(classes))
     cell = width / len(classes)
     details = [_summary(rows) for rows in blocks.values()]
-    head = common.heading_height(width + LEFT, *details)
-    block = head + ABOVE + width + common.GAP
-    page = common.Page(full, above + math.ceil(len(blocks) / across) * block - common.GAP)
+    head = heading_height(width + LEFT, *details)
+    block = head + ABOVE + width + GAP
+    page = Page(full, above + math.ceil(len(blocks) / across) * block - GAP)
     page.heading(0, 0, full, "Smoothness of paths", overall)
     # Colours span what occurs, the same in all matrices.
     low, high = 1 / steps, _largest(blocks, classes)
@@ -83,22 +95,22 @@ def _matrix(axes: Axes, means: np.ndarray, limits: tuple[float, float], cell: fl
     low, high = limits
     for (i, j), mean in np.ndenumerate(means):
         if np.isfinite(mean):
-            fill = common.shade(colours, (mean - low) / max(high - low, 1e-9))
-            common.heat_cell(axes, j, i, f"{100 * mean:.0f}", fill, [], cell)
+            fill = map_colour(colours, (mean - low) / max(high - low, 1e-9))
+            draw_heat_cell(axes, j, i, f"{100 * mean:.0f}", fill, [], cell)
     axes.set_xlim(0, len(means))
     axes.set_ylim(len(means), 0)
     axes.set_axis_off()
 
 
 def _summary(rows: pd.DataFrame) -> str:
-    mean, low, high = common.mean_over_images(rows, "change", "pair")
-    n = common.n_is([rows["pair"].nunique()])
+    mean, low, high = mean_over_images(rows, "change", "pair")
+    n = format_n([rows["pair"].nunique()])
     words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {n} pairs"
     seeds = rows["seed"].nunique()
     words += f", {seeds} seeds" if seeds > 1 else ""
-    words += f"; of pixel blends {common.percent(rows['change_blend'].mean())}"
+    words += f"; of pixel blends {format_percent(rows['change_blend'].mean())}"
     over_seeds = rows.groupby("pair")[["apart", "change"]].mean()
-    return f"{words}; {common.correlation(over_seeds['apart'], over_seeds['change'])} with the distance of the ends"
+    return f"{words}; {format_correlation(over_seeds['apart'], over_seeds['change'])} with the distance of the ends"
 
 
 def _details(steps: int) -> str:
@@ -111,22 +123,22 @@ def _details(steps: int) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Finding:
     """The largest share of a path's way that lies in one step, by model."""
-    facts = common.frame(tables["interpolation"])
+    facts = to_frame(tables["interpolation"])
     steps = int(facts["frame"].max())
     rows, parts = [], []
     for name, one in facts.groupby("model"):
         largest = one.groupby(["seed", "pair"], as_index=False)[["change", "change_blend"]].max()
-        jump, blend = common.mean_over_images(largest, "change", "pair"), float(largest["change_blend"].mean())
+        jump, blend = mean_over_images(largest, "change", "pair"), float(largest["change_blend"].mean())
         rows.append(
             {"model": name, "n": largest["pair"].nunique(), "seeds": one["seed"].nunique()}
-            | {**findings.columns_of("largest_step", jump), "largest_step_blend": blend}
+            | {**interval_columns("largest_step", jump), "largest_step_blend": blend}
         )
-        parts.append(f"{findings.share(*jump)} with {name} (of pixel blends {common.percent(blend)})")
+        parts.append(f"{format_share(*jump)} with {name} (of pixel blends {format_percent(blend)})")
     sentence = (
-        f"The largest of {steps} steps takes {findings.listed(parts)} of a path's way, where an even path "
-        f"takes {common.percent(1 / steps)} ({common.n_is([facts['pair'].nunique()])} pairs, "
-        f"{findings.seeds(facts['seed'])})."
+        f"The largest of {steps} steps takes {join_parts(parts)} of a path's way, where an even path "
+        f"takes {format_percent(1 / steps)} ({format_n([facts['pair'].nunique()])} pairs, "
+        f"{format_seeds(facts['seed'])})."
     )
-    return findings.Finding("Smoothness of paths between images", sentence, rows)
+    return Finding("Smoothness of paths between images", sentence, rows)

@@ -13,30 +13,36 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionKeepsFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import add_note, draw_interval
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import format_n, format_number, format_seeds, format_value, interval_units
+from advgen.figures.layout import GAP, Page, Panels, content_width, heading_height
+from advgen.figures.reconstruction import class_kept
+from advgen.figures.statistics import mean_over_images, to_frame
+from advgen.figures.style import BLUE, INK, with_style
 
 SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "mean intensity"}
 TALL, LEFT, FOOT = 36.0, 14.0, 10.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
     """A block per generator: found against given width, height and mean intensity; error and kept class by class."""
-    full = common.inside(spec)
-    facts = common.frame(tables["inversion"])
+    full = content_width(spec)
+    facts = to_frame(tables["inversion"])
     facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
     blocks = dict(list(facts.groupby("generator")))
     details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
-    extents = common.Panels(3, full, 48.0, TALL, LEFT, FOOT)
-    classes = common.Panels(2, full, 62.0, TALL, LEFT, FOOT)
-    block = head + extents.height + classes.height + common.GAP - 2
-    page = common.Page(full, len(blocks) * block - common.GAP + 2)
+    head = heading_height(full, *details)
+    extents = Panels(3, full, 48.0, TALL, LEFT, FOOT)
+    classes = Panels(2, full, 62.0, TALL, LEFT, FOOT)
+    block = head + extents.height + classes.height + GAP - 2
+    page = Page(full, len(blocks) * block - GAP + 2)
     for number, (generator, rows) in enumerate(blocks.items()):
         top = number * block
         page.heading(0, top, full, f"{spec.inversion}: {generator}", details[number])
         for k, (name, title) in enumerate(SIZES.items()):
-            _extent(extents.axes(page, top + head, k, title), rows, name, extents.first(k))
+            _extent(extents.axes(page, top + head, k, title), rows, name, extents.is_leftmost(k))
         down = top + head + extents.height
         error = classes.axes(page, down, 0, "mean squared error by class")
         kept = classes.axes(page, down, 1, "class kept, by the judge (%)")
@@ -48,13 +54,13 @@ def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
     """A dot per image, the diagonal where nothing changes, and the mean change."""
     given, found = rows[name].to_numpy(float), rows[f"{name}_found"].to_numpy(float)
     top = 1.06 * (max(given.max(), found.max()) or 1)
-    axes.plot([0, top], [0, top], color=common.INK, linewidth=0.8)
-    axes.plot(given, found, "o", color=common.BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
+    axes.plot([0, top], [0, top], color=INK, linewidth=0.8)
+    axes.plot(given, found, "o", color=BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
     axes.set_xlim(0, top)
     axes.set_ylim(0, top)
     change, low, high = _change(rows, name)
     text = f"change {_signed(change)}\n[{_signed(low)}, {_signed(high)}]"
-    common.note(axes, 0.03, 0.98, text, common.BLUE)
+    add_note(axes, 0.03, 0.98, text, BLUE)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
     axes.set_xlabel("given image")
@@ -65,22 +71,22 @@ def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
 def _change(rows: pd.DataFrame, name: str) -> tuple[float, float, float]:
     """Mean change of a size with its interval over seeds and images."""
     change = rows.assign(change=rows[f"{name}_found"].astype(float) - rows[name].astype(float))
-    return common.mean_over_images(change, "change")
+    return mean_over_images(change, "change")
 
 
 def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{common.number(abs(value))}"
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{format_number(abs(value))}"
 
 
 def _by_class(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
     labels = sorted(set(rows["label"]))
     for x, label in enumerate(labels):
         mine = rows[rows["label"] == label]
-        common.interval(error, x, *common.mean_over_images(mine, "mse"), 0)
-        share, low, high = findings.kept(mine)
-        common.interval(kept, x, 100 * share, 100 * low, 100 * high, 0)
-    error.axhline(rows["mse"].mean(), color=common.INK, linewidth=0.8)
-    kept.axhline(100 * (rows["judged"] == rows["label"]).mean(), color=common.INK, linewidth=0.8)
+        draw_interval(error, x, *mean_over_images(mine, "mse"), 0)
+        share, low, high = class_kept(mine)
+        draw_interval(kept, x, 100 * share, 100 * low, 100 * high, 0)
+    error.axhline(rows["mse"].mean(), color=INK, linewidth=0.8)
+    kept.axhline(100 * (rows["judged"] == rows["label"]).mean(), color=INK, linewidth=0.8)
     error.set_ylim(bottom=0)
     kept.set_ylim(0, 102)
     error.set_ylabel("MSE")
@@ -94,34 +100,34 @@ def _by_class(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
 
 def _details(rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
-    words = f"{common.n_is([rows['index'].nunique()])} test images, the best start of each"
+    words = f"{format_n([rows['index'].nunique()])} test images, the best start of each"
     words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    over = common.over_what(seeds > 1)
+    over = interval_units(seeds > 1)
     return f"{words}; on the line nothing changed; brackets and bars: 95 % intervals over {over}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Finding:
     """How width, height and intensity change, and the class that is held worst."""
-    facts = common.frame(tables["inversion"])
+    facts = to_frame(tables["inversion"])
     facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     parts = []
     for name, one in facts.groupby("generator"):
         row: dict[str, Any] = {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique()}
         words = []
         for size, title in SIZES.items():
             change = _change(one, size)
-            row |= findings.columns_of(f"change_of_{size}", change)
+            row |= interval_columns(f"change_of_{size}", change)
             mean, low, high = map(_signed, change)
             words.append(f"{title} by {mean} [{low}, {high}]")
         worst = int(one.groupby("label")["mse"].mean().idxmax())
-        error = common.mean_over_images(one[one["label"] == worst], "mse")
-        rows.append(row | {"worst_class": worst} | findings.columns_of("mse_of_worst_class", error))
-        mean = common.number(one["mse"].mean())
+        error = mean_over_images(one[one["label"] == worst], "mse")
+        rows.append(row | {"worst_class": worst} | interval_columns("mse_of_worst_class", error))
+        mean = format_number(one["mse"].mean())
         parts.append(
-            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {findings.value(*error)}, "
+            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {format_value(*error)}, "
             f"where all classes have {mean}"
         )
-    n = common.n_is([facts["index"].nunique()])
-    sentence = f"{'; '.join(parts)} ({n} test images, {findings.seeds(facts['seed'])}; no change is 0)."
-    return findings.Finding("What an inversion keeps of an image", sentence, rows)
+    n = format_n([facts["index"].nunique()])
+    sentence = f"{'; '.join(parts)} ({n} test images, {format_seeds(facts['seed'])}; no change is 0)."
+    return Finding("What an inversion keeps of an image", sentence, rows)

@@ -11,8 +11,9 @@ from advgen.data.images import load_images, load_subset
 from advgen.experiments.inversions.experiment import Invert
 from advgen.inversion.search import search
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.metrics.image import extent, mse
 from advgen.metrics.judging import judge_labels
 from advgen.metrics.trivial import MAX_TRAINING_IMAGES, nearest_training_images, reconstruct_by_pca

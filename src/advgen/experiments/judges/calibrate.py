@@ -3,8 +3,8 @@
 from advgen.data.images import load_images
 from advgen.experiments.judges.experiment import CalibrateJudge
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.calibration import calibrate
 from advgen.metrics.judging import judge_digest
 

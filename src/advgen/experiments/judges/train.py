@@ -5,7 +5,7 @@ from advgen.data.images import load_images
 from advgen.experiments.classifiers import train
 from advgen.experiments.judges.experiment import TrainJudge
 from advgen.io.checkpoints import build, save_model
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 from advgen.training.classifier import train_classifier
 from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks

@@ -10,8 +10,8 @@ from advgen.attacks.common import Goal, frozen, input_gradient
 from advgen.data.images import load_subset
 from advgen.experiments.linearities.experiment import Linearity
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.models.predict import predict
 
 

@@ -4,8 +4,8 @@ from advgen.data.choice import split_validation
 from advgen.data.images import load_images
 from advgen.experiments.probes.experiment import TrainProbe
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.training.classifier import train_classifier
 from advgen.training.initial import build_seeded
 from advgen.training.probe import body_spec, copy_body, copy_decision, train_head

@@ -12,8 +12,8 @@ from advgen.attacks.common import quantize
 from advgen.attacks.run import measure_perturbations
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_images, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.intervals import wilson
 from advgen.models.predict import predict
 

@@ -6,8 +6,8 @@ from advgen.data.choice import permutation
 from advgen.data.images import load_images
 from advgen.experiments.truncations.experiment import Truncate
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, concatenate, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.judging import judge_digest, judge_samples, real_distance
 from advgen.models.generators import truncated_normal
 from advgen.models.predict import ROWS, scale_batch_size

@@ -7,7 +7,7 @@ from advgen.cv.build import Choice, build
 from advgen.cv.cells import read_cell
 from advgen.cv.sources import digest_source
 from advgen.files.provenance import write_bytes
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 from advgen.outcomes.cv.outcome import CvData
 
 

@@ -4,7 +4,7 @@ import json
 
 from advgen.cv.formats import TEMPLATES, render
 from advgen.files.provenance import write_bytes
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 from advgen.outcomes.cv.outcome import CvRender
 
 

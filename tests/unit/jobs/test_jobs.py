@@ -15,8 +15,11 @@ import torch
 from advgen import cli
 from advgen.cli import main
 from advgen.driver import locking
-from advgen.io import jobs
-from advgen.io.jobs import Job, Progress, SavedState, clock
+from advgen.jobs import progress as progress_lines
+from advgen.jobs import saved_state
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress, format_duration, parse_duration
+from advgen.jobs.saved_state import SavedState
 from advgen.outcomes.sanity.outcome import Qa
 from advgen.outcomes.verify.outcome import Verify
 
@@ -35,7 +38,7 @@ def test_progress_is_sparse_whole_lines_with_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(jobs.time, "monotonic", lambda: now)
+    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: now)
     progress = Progress("work")
     for step in range(1, 101):
         now += 1.0
@@ -50,8 +53,9 @@ def test_progress_is_sparse_whole_lines_with_time_left(
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65, "1:05"), (7800, "2:10:00")])
-def test_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
+def test_durations_are_formatted_and_parsed(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -62,20 +66,20 @@ def test_state_is_kept_seldom_and_at_once_when_stopped(
     saved = SavedState(job)
     saved.save(lambda: {"step": torch.tensor(1)})
     assert not saved.path.exists()
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     saved.save(lambda: {"step": torch.tensor(2)})
     assert saved.load()["step"] == 2  # type: ignore[index]
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 1e9)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 1e9)
     signal.raise_signal(number)
-    with pytest.raises(SystemExit, match=f"stopped by {number.name}, state kept"):
+    with pytest.raises(SystemExit, match=f"stopped by {number.name}, state saved"):
         saved.save(lambda: {"step": torch.tensor(3)})
     assert saved.load()["step"] == 3  # type: ignore[index]
-    saved.forget()
+    saved.delete()
     assert signal.getsignal(number) == before
 
 
 def test_state_of_another_input_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     SavedState(job).save(lambda: {"step": torch.tensor(1)})
     Path("in.txt").write_text("changed")
     other = Job(job.command, job.spec, job.code, job.inputs, job.outputs)
@@ -85,7 +89,7 @@ def test_state_of_another_input_is_refused(job: Job[Qa], monkeypatch: pytest.Mon
 
 
 def test_a_state_half_written_by_a_killed_run_is_swept_away(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     saved = SavedState(job)
     saved.save(lambda: {"step": torch.tensor(1)})
     half = saved.path.with_name(f".{saved.path.stem}.partial.xyz.safetensors")
@@ -98,7 +102,7 @@ def test_a_state_half_written_by_a_killed_run_is_swept_away(job: Job[Qa], monkey
 
 
 def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     SavedState(job).save(lambda: {"step": torch.tensor(1)})
     assert SavedState(Job(job.command, job.spec, "other code", job.inputs, job.outputs)).load() is None
     assert SavedState(Job(job.command, Verify(study="x"), job.code, job.inputs, job.outputs)).load() is None
@@ -106,7 +110,7 @@ def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pyt
 
 
 def test_state_of_another_number_of_threads_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     SavedState(job).save(lambda: {"step": torch.tensor(1)})
     assert SavedState(job).load() is not None
@@ -123,14 +127,17 @@ def on(device: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> Job[Qa]:
 def test_a_state_of_another_model_is_taken_with_a_warning_and_the_stamp_names_both(
     job: Job[Qa], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(Qa, "torch", True)
     SavedState(on("GPU A", job, monkeypatch)).save(lambda: {"step": torch.tensor(1)})
     second = on("GPU B", job, monkeypatch)
     assert second.stamp.device == "GPU B"  # as the cache asks for it before anything is loaded
     saved = SavedState(second)
     assert saved.load() is not None
-    assert "continues a state of GPU A on GPU B: the last bits are not those of either" in capsys.readouterr().out
+    assert (
+        "continues on GPU B from a state saved on GPU A: the result may differ in its last bits"
+        in capsys.readouterr().out
+    )
     assert second.stamp.device == "GPU A, GPU B"
     saved.save(lambda: {"step": torch.tensor(2)})
     third = on("GPU B", job, monkeypatch)
@@ -143,12 +150,12 @@ def test_a_state_of_another_model_is_taken_with_a_warning_and_the_stamp_names_bo
 def test_a_state_of_a_cpu_is_not_continued_on_a_gpu(
     one: str, other: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(jobs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     SavedState(on(one, job, monkeypatch)).save(lambda: {"step": torch.tensor(1)})
     refused = on(other, job, monkeypatch)
     assert SavedState(refused).load() is None
-    assert f"a saved state of {one} is not continued on {other}; starts anew" in capsys.readouterr().out
-    assert refused.before == ""
+    assert f"ignores a state saved on {one}, since this is {other}; starts again" in capsys.readouterr().out
+    assert refused.previous_devices == ""
 
 
 def test_stamp_has_relative_paths_only(job: Job[Qa]) -> None:
@@ -216,7 +223,7 @@ def test_out_of_memory_is_one_line(error: Exception, tmp_path: Path, monkeypatch
 
 def test_one_process_at_a_time_makes_an_artefact(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from advgen.io.jobs import sole_writer\n"
+        "import sys, time; from pathlib import Path; from advgen.jobs.run import sole_writer\n"
         "with sole_writer({'out': [Path('a.parquet')]}):\n"
         "    print('in', time.monotonic(), flush=True); time.sleep(0.6); print('out', time.monotonic(), flush=True)"
     )
