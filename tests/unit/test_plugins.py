@@ -76,14 +76,17 @@ def attack(kind: str, body: str = "return x") -> str:
         ("import no_such_module\n", r"one\.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
         ("import beside\n", r"one\.py:1: .*'beside'; a plug-in is a single file: move shared code to an installed"),
         ("x = 1\n", r"one\.py: registers nothing; end it with advgen\.registry\.register"),
-        (attack("fgsm"), r"one\.py:\d+: Spec: the kind 'fgsm' is taken by advgen\.specs\.attacks; choose another"),
+        (
+            attack("fgsm"),
+            r"one\.py:\d+: Spec: the kind 'fgsm' is already used by advgen\.specs\.attacks; choose another",
+        ),
         (
             attack("mine").replace("register(Spec, attack)", "register(Spec, lambda: 0)"),
-            r"one\.py:\d+: <function <lambda>.*cannot be found by its name; define it at the top level of a module",
+            r"one\.py:\d+: <function <lambda>.*cannot be imported by its name; define it at the top level of a module",
         ),
         (
             attack("mine").replace("register(Spec, attack)", "register(attack, attack)"),
-            r"one\.py:\d+: attack: is no spec class of a family; derive it from one of DatasetSpec, ",
+            r"one\.py:\d+: attack: is not a spec class of a family; derive it from one of DatasetSpec, ",
         ),
         (
             "from advgen.specs.figures import FigureSpec\n\nclass Mine(FigureSpec):\n    group = 'Mine'\n",
@@ -266,10 +269,13 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
             "model.eval(); return (x + spec.eps).clamp(0, 1)",
             "leaves the model alone: changes the model's training flags",
         ),
-        ("return (x + spec.eps * x.mean()).clamp(0, 1)", "keeps rows apart: gives other examples in another batch"),
-        ("return x[:, 0]", "gives images like its input: gives (12, 12, 12) of torch.float32"),
-        ("x += spec.eps; return x.clamp_(0, 1)", "gives images like its input: writes into its input"),
-        ("raise KeyError('lost')", "gives images like its input: raises KeyError: 'lost'"),
+        (
+            "return (x + spec.eps * x.mean()).clamp(0, 1)",
+            "is independent of the batch: returns other examples in another batch",
+        ),
+        ("return x[:, 0]", "returns images like its input: returns (12, 12, 12) of torch.float32"),
+        ("x += spec.eps; return x.clamp_(0, 1)", "returns images like its input: changes its input"),
+        ("raise KeyError('lost')", "returns images like its input: raises KeyError: 'lost'"),
         ("return (x + 0.05).clamp(0, 1)", "does nothing without a budget: changes images at eps = 0"),
     ],
 )
