@@ -299,7 +299,7 @@ def test_other_families_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFi
         checked(str(written(tmp_path, "first_row.py", mask.format(kind="first_row", body=""))))
     said = capsys.readouterr().out
     assert "fail  masks first_row hides as many pixels as missing: hides [32] pixels, but missing() is 28" in said
-    assert "pass  masks first_row is drawn per image" in said
+    assert "pass  masks first_row depends on seed and index only" in said
 
 
 def test_keys_without_a_default_are_asked_for(tmp_path: Path) -> None:

@@ -361,7 +361,7 @@ def test_what_is_skipped_is_named_in_one_line() -> None:
     save("data/photo.png")
     assert len(read_custom("data").labels) == 6 and facts(path="data").classes == 2
     [line] = [line for line in notes(path="data").splitlines() if "skipped" in line]
-    assert line.startswith("data: skipped ") and "; 1 broken link (dog/lost.png)" in line
+    assert line.startswith("data: skipped ") and "1 broken link (dog/lost.png)" in line
     assert "outside the class folders (LICENCE, photo.png)" in line
     assert "4 hidden (.DS_Store, __MACOSX, cat/._0.png, …)" in line
     assert "2 not a supported image (cat/notes.txt, dog/a.heic)" in line
