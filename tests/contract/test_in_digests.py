@@ -46,6 +46,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.metrics.distribution:frechet_null",
         "advgen.outcomes.figures.outcome:caption",
     ),
+    "reads the schemas of tables: the digest of a job holds the columns that it writes": ("advgen.core.schema",),
     "reads, checks and plans a study: what it decides is in the spec and the inputs of a job": (
         "advgen.study",
         "advgen.presets",
