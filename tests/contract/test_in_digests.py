@@ -107,7 +107,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.io.tables:check_table",
         "advgen.outcomes.verify.outcome:Verify",
     ),
-    "finds the files of the code and compares them with the plan": ("advgen.core.code",),
+    "reads the code and compares it with the plan": ("advgen.core.code",),
     "tests compare what a job calls with its digest, and ask for the code of a model that it reads": (
         "advgen.io.checkpoints:architecture_code",
     ),
@@ -177,7 +177,7 @@ def test_every_function_is_in_the_digest_of_a_job_or_listed_with_a_reason(held: 
 
 @pytest.mark.parametrize(
     "symbol",
-    [("advgen.models.layers", "count_parameters"), ("advgen.registry", "resolve"), ("advgen.core.catalog", "_unique")],
+    [("advgen.models.layers", "count_parameters"), ("advgen.registry", "resolve"), ("advgen.core.catalog", "_index")],
 )
 def test_a_function_that_no_digest_holds_is_found(held: frozenset[Symbol], symbol: Symbol) -> None:
     assert symbol in held

@@ -45,10 +45,18 @@ def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "taken"),
     [
-        ('command = "corrupt"', 'command = "linearity"', "rule 'linearity' is taken by advgen.experiments.linearities"),
-        ('["corruption"]', '["linearity"]', "figure 'linearity' is taken by advgen.experiments.linearities"),
-        ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is taken by advgen.experiments.gans"),
-        ("corruption:\n  key", "linearity:\n  key", "table 'linearity' is taken by advgen.experiments.linearities"),
+        (
+            'command = "corrupt"',
+            'command = "linearity"',
+            "rule 'linearity' is already used by advgen.experiments.linearities",
+        ),
+        ('["corruption"]', '["linearity"]', "figure 'linearity' is already used by advgen.experiments.linearities"),
+        ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is already used by advgen.experiments.gans"),
+        (
+            "corruption:\n  key",
+            "linearity:\n  key",
+            "table 'linearity' is already used by advgen.experiments.linearities",
+        ),
     ],
 )
 def test_a_name_that_is_taken_is_told(old: str, new: str, taken: str, tmp_path: Path) -> None:
