@@ -124,7 +124,7 @@ def test_an_unsound_one_says_so(here: Path, capfd: pytest.CaptureFixture[str]) -
     [
         (["--data", "none"], "none: no such file or folder; give a folder of class folders, .npz"),
         (["--factory", "net.py:None"], "net.py has no function 'None'"),
-        (["--factory", "net.py:Nan"], "the model gives outputs that are no numbers for 240 of 240 images"),
+        (["--factory", "net.py:Nan"], "the model returns NaN or infinite outputs for 240 of 240 images"),
         (["--eps", "8"], "for 8 of 255 grey levels write 0.0314"),
         (["--bounds", "1"], "--bounds: wants the lowest and the highest pixel, such as 0,1"),
         (["--mean", "1,2"], "mean has 2 numbers for 1 channels; give one for each"),

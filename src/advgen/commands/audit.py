@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
     device = _prepared()
 
     from advgen.api.evaluation import evaluate
-    from advgen.api.inputs import pixels
+    from advgen.api.inputs import to_unit_pixels
     from advgen.data.custom import read_custom
     from advgen.jobs.progress import Progress
     from advgen.models.custom import load_custom_model
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
     data = read_custom(arguments.data, arguments.images, arguments.seed, told, arguments.classes)
     for note in data.notes:
         print(note, file=sys.stderr)
-    images = _match_channels(model, pixels(data.images, bounds), arguments.data)
+    images = _match_channels(model, to_unit_pixels(data.images, bounds), arguments.data)
     _check_classes(model, images, data.names, arguments.data)
     eps = arguments.eps
     further = [eps / 4, eps / 2, *([2 * eps] if 2 * eps <= 1 or arguments.norm == "l2" else [])]
@@ -253,7 +253,7 @@ def _page(found: Evaluation, arguments: argparse.Namespace, chosen: str, folder:
     facts |= {f"digest of {name}": digest for name, digest in found.stamp.inputs.items()}
     title = f"Audit of {arguments.model.name} on {Path(arguments.data).name}"
     back = f"python -m advgen trace {folder.name}/examples.parquet"
-    return render(title, sections, found.stamp.token(), checks=found.tested, provenance=facts, back=back)
+    return render(title, sections, found.stamp.token(), checks=found.check_table, provenance=facts, back=back)
 
 
 ATTACKS = (
@@ -278,7 +278,7 @@ def _sentences(found: Evaluation) -> str:
     told = (
         f"Of {found.n:,} images the model gets {clean:.1%} right when clean [{ends[0]:.1%}, {ends[1]:.1%}] and "
         f"**{found.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] within {NORM_NAMES[found.norm]} ≤ {found.eps:g}, "
-        f"under the worst of {found.inside}. Intervals are Wilson's at 95 %. "
+        f"under the worst of {found.worst_case_attacks}. Intervals are Wilson's at 95 %. "
     )
     named = {status: ", ".join(rows["name"]) for status, rows in found.checks.groupby("status")}
     warnings = f" Have a look at the warnings: {named['warn']}." if "warn" in named else ""
