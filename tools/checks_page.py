@@ -40,7 +40,13 @@ def checks_page() -> str:
     """Return docs/checks.md."""
     lines = ["# Sanity checks", "", WRITTEN, INTRODUCTION]
     for group, (title, introduction) in GROUPS.items():
-        lines += [f"## {title}", "", introduction, "", "| check | protects from | if it does not hold | source | code |"]
+        lines += [
+            f"## {title}",
+            "",
+            introduction,
+            "",
+            "| check | protects from | if it does not hold | source | code |",
+        ]
         lines.append("|---|---|---|---|---|")
         for check in CHECKS:
             if check.group == group:
@@ -48,5 +54,7 @@ def checks_page() -> str:
                 cells = (check.name, check.protects_from, check.on_failure, check.source)
                 lines.append(f"| {' | '.join(cells)} | `{module}.{check.function.__name__}` |")
         lines.append("")
-    lines.append("The code is in `src/advgen/metrics/sanity/`, the table in `table.py`. Sources are keys of `references.bib`.")
+    lines.append(
+        "The code is in `src/advgen/metrics/sanity/`, the table in `table.py`. Sources are keys of `references.bib`."
+    )
     return "\n".join(lines) + "\n"

@@ -249,7 +249,7 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
     assert len(EXAMPLE.read_text().splitlines()) <= 40
     checked(str(EXAMPLE))
     said = capsys.readouterr().out.splitlines()
-    assert said[-1].endswith("keeps its contract")
+    assert said[-1].endswith("all checks pass")
     assert sum(line.startswith("pass  attacks momentum ") for line in said) == len(said) - 1 > 10
 
 
@@ -300,10 +300,10 @@ def test_keys_without_a_default_are_asked_for(tmp_path: Path) -> None:
     path = written(
         tmp_path, "asks.py", attack("asks", "return (x + spec.eps).clamp(0, 1)").replace("0.1, gt=0", "gt=0")
     )
-    with pytest.raises(SystemExit, match=r"asks: --keys: eps: is missing; radius; give keys as --keys"):
+    with pytest.raises(SystemExit, match=r"asks: --keys: eps: is missing; radius; pass keys as --keys"):
         checked(str(path))
     with pytest.raises(SystemExit, match=r"no such file"):
         checked("gone.py")
-    with pytest.raises(SystemExit, match=r"registers nothing here; give a \.py file, or an installed one"):
+    with pytest.raises(SystemExit, match=r"registers nothing; pass a \.py file or an installed plug-in"):
         checked("gone")
     assert issubclass(registry.kinds("attacks")["asks"], Spec)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from advgen.api.inputs import Bounds, Model, PreparedInputs, check_attack_fits, prepare_inputs, validate_spec
-from advgen.attacks.run import logits_differ
+from advgen.attacks.checks import logits_differ
 from advgen.core.catalog import TABLES
 from advgen.core.code import code_digest
 from advgen.experiments.attacks.accuracy_curves import draw as draw_curves
@@ -30,7 +30,7 @@ from advgen.experiments.attacks.robustness import draw as draw_robustness
 from advgen.experiments.attacks.run import craft_examples
 from advgen.experiments.attacks.summary import summarise
 from advgen.experiments.classifiers.experiment import Origin
-from advgen.figures.common import NORMS
+from advgen.figures.formatting import NORM_NAMES
 from advgen.files.provenance import Stamp
 from advgen.io.devices import device_name
 from advgen.io.tables import arrow_table, read_images, write_table
@@ -129,7 +129,7 @@ class Evaluation:
         told = ", ".join(f"{counts.get(status, 0)} {status}" for status in ("pass", "warn", "fail"))
         lines = [
             f"{self.verdict.capitalize()} evaluation: {self.reason}",
-            f"Robustness of a classifier on {self.n:,} images, {NORMS[self.norm]} ≤ {self.eps:g}",
+            f"Robustness of a classifier on {self.n:,} images, {NORM_NAMES[self.norm]} ≤ {self.eps:g}",
             f"  clean accuracy   {_percent(self.clean_accuracy, self.clean_interval)}",
             f"  robust accuracy  {_percent(self.robust_accuracy, self.interval)} under the worst of {self.inside}",
             f"  checks           {told}{'' if self.sound else ': do not trust these numbers yet'}",

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
-from advgen.figures.common import save
+from advgen.figures.style import save_figure
 from advgen.files.provenance import Stamp
 from advgen.io.archives import DOCX_STAMP, pack
 from advgen.io.checkpoints import build, save_model
@@ -31,7 +31,7 @@ def test_every_figure_gives_its_stamp_back(tmp_path: Path) -> None:
     for number in range(60):  # a quarter of all checksums begin with a byte that a token may hold
         stamp = Stamp("advgen draw", {"number": number}, "x" * (number % 7))
         pdf, png = tmp_path / "figure.pdf", tmp_path / "figure.png"
-        save(figure, pdf, png, stamp.token())
+        save_figure(figure, pdf, png, stamp.token())
         assert read_stamp(png) == stamp
         assert read_stamp(pdf) == stamp
         seal(png)
@@ -55,7 +55,7 @@ def model(path: Path, stamp: Stamp) -> None:
 
 def figure(path: Path, stamp: Stamp) -> None:
     pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
-    save(Figure(figsize=(0.2, 0.2)), pdf, png, stamp.token())
+    save_figure(Figure(figsize=(0.2, 0.2)), pdf, png, stamp.token())
     seal(path)
 
 
