@@ -7,7 +7,7 @@ from typing import Any
 
 from advgen.presets import PRESETS
 from advgen.specs.base import MAX_COUNT
-from advgen.study.sweeps import MOST_MEMBERS
+from advgen.study.sweeps import MAX_MEMBERS
 from advgen.study.tree import SWEPT, Study
 
 SWEEP = {
@@ -56,7 +56,7 @@ def reference() -> str:
         "dots for nested keys, to a list of integers or words, or to a map from label to value (names contain no",
         "decimals). Each combination becomes a definition, named after the original and the labels. A list that",
         "selects the original selects all combinations. Labels and values are unique, and all sweeps of a study can",
-        f"create {MOST_MEMBERS:,} definitions:",
+        f"create {MAX_MEMBERS:,} definitions:",
         "",
         "```yaml",
         "gans:",

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from advgen.api.inputs import Bounds, Model, PreparedInputs, check_attack_fits, prepare_inputs, validate_spec
-from advgen.attacks.run import logits_differ
+from advgen.attacks.checks import logits_differ
 from advgen.core.catalog import TABLES
 from advgen.core.code import code_digest
 from advgen.experiments.attacks.accuracy_curves import draw as draw_curves

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.attacks.run import check_inputs, compute_clean_logits
+from advgen.attacks.checks import check_inputs, compute_clean_logits
 from advgen.data.custom import as_images, as_labels
 from advgen.models.custom import Channels, CustomModel, load_custom_model
 from advgen.models.predict import device_of, scale_batch_size

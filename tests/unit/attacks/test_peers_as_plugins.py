@@ -51,7 +51,7 @@ def test_a_peer_finds_about_what_ours_does(kind: str) -> None:
     for one in (kind, "pgd"):
         spec = registry.parse("attacks", {"kind": one, "eps": 0.05, "steps": 10, **PEERS.get(one, {})})
         facts = craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=contracts.INDICES, batch=5)
-        fooled[one] = (torch.from_numpy(facts["predicted"]) != y).double().mean().item()
+        fooled[one] = (torch.from_numpy(facts.measurements.predicted) != y).double().mean().item()
     assert fooled["pgd"] > 0.3
     assert abs(fooled[kind] - fooled["pgd"]) <= 0.25
 

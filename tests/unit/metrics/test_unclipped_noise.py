@@ -47,11 +47,11 @@ class Bright(torch.nn.Module):
 
 
 def crafted(spec: Any) -> dict[str, Any]:
-    return craft(registry.resolve(spec), Bright(), IMAGES, LABELS, spec, seed=0, indices=list(range(N)))
+    return craft(registry.resolve(spec), Bright(), IMAGES, LABELS, spec, seed=0, indices=list(range(N))).columns()
 
 
 def test_clipping_brightens_black_images_and_unclipped_noise_does_not() -> None:
-    clipped, unclipped = (crafted(spec)["x_adv"] for spec in (CLIPPED, UNCLIPPED))
+    clipped, unclipped = (crafted(spec)["adversarial"] for spec in (CLIPPED, UNCLIPPED))
     assert clipped.mean() == pytest.approx(SD / math.sqrt(2 * math.pi), rel=0.1)
     assert clipped.min() == 0
     assert unclipped.mean() == pytest.approx(0, abs=0.01)
@@ -80,8 +80,8 @@ def test_a_transfer_shows_the_targets_what_is_not_clipped(tmp_path: Path, monkey
     monkeypatch.setattr("advgen.experiments.transfers.run.load_model", lambda path: Bright())
     for name, spec, error in (("clipped", CLIPPED, 1.0), ("unclipped", UNCLIPPED, 0.0)):
         columns = {column: rows_of({}, n=N).column(column).to_numpy() for column in rows_of({}).column_names[:-2]}
-        columns |= {key: value for key, value in crafted(spec).items() if key != "x_adv" and value is not None}
-        columns |= {"image": IMAGES.numpy(), "adversarial": crafted(spec)["x_adv"], "index": np.arange(N)}
+        columns |= {key: value for key, value in crafted(spec).items() if key != "adversarial" and value is not None}
+        columns |= {"image": IMAGES.numpy(), "adversarial": crafted(spec)["adversarial"], "index": np.arange(N)}
         columns |= {"attack": [name] * N, "norm": ["none"] * N, "label": LABELS.numpy()}
         write_table(tmp_path / "examples.parquet", arrow_table("examples", columns), Stamp("test", {}, "x"))
         out = {"out-row": [tmp_path / "row.parquet"], "out-examples": [tmp_path / "answers.parquet"]}

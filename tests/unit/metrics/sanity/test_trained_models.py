@@ -94,8 +94,7 @@ def table_of(model, name):
             "index": indices,
             "label": labels.numpy(),
             "image": images.float().numpy() / 255,
-            "adversarial": crafted.pop("x_adv"),
-            **crafted,
+            **crafted.columns(),
         }
         tables.append(arrow_table("examples", columns))
     return concatenate(tables)
@@ -275,7 +274,7 @@ def test_a_net_that_answers_otherwise_the_next_time_is_broken(net, trap):
 
     def unstable(model):
         crafted = craft(registry.resolve(attack), model, images, labels, attack, seed=0, indices=list(range(N)))
-        return crafted["unstable"]
+        return crafted.measurements.unstable
 
     torch.manual_seed(0)
     assert unstable(trap(net)).mean() > 0.5
