@@ -227,7 +227,7 @@ def _page(evaluation: Evaluation, arguments: argparse.Namespace, sample: str, fo
 
 ATTACKS = (
     "Clean accuracy, accuracy under each attack, and worst-case accuracy. The worst case counts an image as correct "
-    "only if no attack in it fools the model. Noise is a control: an attack that is no stronger than noise does not work."
+    "only if no attack in it fools the model. Noise is a control: an attack no stronger than noise does not work."
 )
 RADII = (
     "Robust accuracy against the radius of the attack. If it stays high at a large radius, doubt the evaluation rather "
@@ -246,8 +246,8 @@ def _verdict_text(evaluation: Evaluation) -> str:
     accuracies = (
         f"The clean accuracy on {evaluation.n:,} images is {evaluation.clean_accuracy:.1%} [{clean_low:.1%}, "
         f"{clean_high:.1%}]. The robust accuracy is **{evaluation.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] "
-        f"within {NORM_NAMES[evaluation.norm]} ≤ {evaluation.eps:g}, in the worst case over {evaluation.worst_case_attacks}. "
-        "Intervals are Wilson intervals at 95 %. "
+        f"within {NORM_NAMES[evaluation.norm]} ≤ {evaluation.eps:g}, in the worst case over "
+        f"{evaluation.worst_case_attacks}. Intervals are Wilson intervals at 95 %. "
     )
     names = {status: ", ".join(rows["name"]) for status, rows in evaluation.checks.groupby("status")}
     warnings = f" Check the warnings: {names['warn']}." if "warn" in names else ""
