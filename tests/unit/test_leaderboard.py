@@ -170,7 +170,7 @@ def test_the_page_and_the_images_for_a_net_of_ones_own(tmp_path: Path, capsys: p
     main(["leaderboard", str(tmp_path / "r"), "--out", str(out), "--images", str(npz)])
     assert f"{out}: 2 ranked in 2 tables, 1 listed apart" in capsys.readouterr().out
     main(["trace", str(out)])
-    assert "attacks/net/seed0/quick.parquet  holds " in (told := capsys.readouterr().out) and "CHANGED" not in told
+    assert "attacks/net/seed0/quick.parquet  content " in (told := capsys.readouterr().out) and "CHANGED" not in told
     html = out.read_text()
     titles = re.findall(r"<h3[^>]*>([^<]*)</h3>", html)
     assert [title for title in titles if "≤" in title] == [
