@@ -6,9 +6,11 @@ definition, its jobs, tables and figures.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import Field
@@ -16,7 +18,7 @@ from pydantic import Field
 from advgen.core.definitions import Mistake, Study
 from advgen.core.errors import ConfigError
 from advgen.core.paths import wildcards_of
-from advgen.core.schema import Table
+from advgen.core.schema import Table, read_tables
 from advgen.core.tasks import DeviceTask, SweptValues, Task
 from advgen.specs.base import ClassifierName, Count, Need, Spec
 from advgen.specs.figures import FigureSpec
@@ -141,7 +143,6 @@ class Kind(Generic[D]):
     order: ClassVar[int] = 80
     """Position of the key in a study, and of its definitions in planning."""
     tasks: ClassVar[tuple[type[Task], ...]] = ()
-    tables: ClassVar[Mapping[str, Table]] = {}
     figures: ClassVar[tuple[type[FigureSpec], ...]] = ()
     summaries: ClassVar[Mapping[str, Summary]] = {}
     """Its tables in results/tables/, by name."""
@@ -151,6 +152,12 @@ class Kind(Generic[D]):
     """Whether its models are classifiers that experiments can attack."""
     sanity_inputs: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Rules and roles of its files that the sanity checks read."""
+
+    @cached_property
+    def tables(self) -> Mapping[str, Table]:
+        """Its tables by name, from tables.yaml in its folder."""
+        path = Path(inspect.getfile(type(self))).with_name("tables.yaml")
+        return read_tables(path) if path.exists() else {}
 
     @property
     def package(self) -> str:

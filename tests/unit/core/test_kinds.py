@@ -53,8 +53,8 @@ def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
         ('["corruption"]', '["linearity"]', "figure 'linearity' is already used by advgen.experiments.linearities"),
         ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is already used by advgen.experiments.gans"),
         (
-            '"corruption": Table',
-            '"linearity": Table',
+            "corruption:\n  key",
+            "linearity:\n  key",
             "table 'linearity' is already used by advgen.experiments.linearities",
         ),
     ],
@@ -63,9 +63,10 @@ def test_a_name_that_is_taken_is_told(old: str, new: str, taken: str, tmp_path: 
     copy = Project(tmp_path / "copy")
     room = copy.folder / "src/advgen/experiments/linearities2"
     room.mkdir()
-    text = (ROOT / "tests/kinds/corruptions/experiment.py").read_text()
-    assert old in text
-    (room / "experiment.py").write_text(text.replace(old, new))
+    files = {name: (ROOT / "tests/kinds/corruptions" / name).read_text() for name in ("experiment.py", "tables.yaml")}
+    assert any(old in text for text in files.values())
+    for name, text in files.items():
+        (room / name).write_text(text.replace(old, new))
     result = copy.advgen("plan")
     assert result.returncode == 1
     assert taken in result.stderr or taken.replace("advgen.experiments.linearities", "") in result.stderr
