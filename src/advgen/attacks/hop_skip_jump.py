@@ -115,9 +115,8 @@ def _estimate_normal(
     for start in range(0, len(indices), images):
         rows, names = slice(start, start + images), indices[start : start + images]
         centre, radius = current_BCHW[rows][:, None], radius_B[rows][:, None, None, None, None]
-        noise = draw(seed, f"points {number}", names, draws, *current_BCHW.shape[1:]).to(
-            current_BCHW, non_blocking=True
-        )
+        noise = draw(seed, f"points {number}", names, draws, *current_BCHW.shape[1:])
+        noise = noise.to(current_BCHW, non_blocking=True)
         noise = (noise if norm == "l2" else 2 * noise - 1).flatten(0, 1)
         noise = (noise / l2_norms(noise).to(noise.dtype)).unflatten(0, (len(names), draws))
         points = (centre + radius * noise).clamp(0, 1)
