@@ -61,8 +61,8 @@ class GanTraining(Spec):
     r1_every: Count = Field(8, description="apply the R1 penalty every this many steps, with as many times its weight")
     gradient_penalty: NonNegative = Field(
         0.0,
-        description="weight of WGAN-GP's penalty, which draws the norm of the discriminator's gradient between real and "
-        "generated images to 1; 0: none",
+        description="weight of WGAN-GP's penalty, which draws the norm of the discriminator's gradient between real "
+        "and generated images to 1; 0: none",
     )
     adversarial_eps: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
