@@ -1,4 +1,4 @@
-"""What the simulations share: points of series, with intervals over independent trials."""
+"""Results of simulations: points of series with intervals over independent trials."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from advgen.metrics.intervals import bootstrap_mean
 
 
 class Point(NamedTuple):
-    """One point of one series, with what its axes are; `y_low` and `y_high` are a 95 % interval over `n` trials."""
+    """One point of a series with the names of its axes; `y_low` and `y_high` are a 95 % interval over `n` trials."""
 
     series: str
     x_name: str
@@ -22,6 +22,6 @@ class Point(NamedTuple):
 
 
 def point(series: str, x_name: str, y_name: str, x: float, values: Sequence[float]) -> Point:
-    """The mean of a measure over trials."""
+    """The mean of a measure over trials, with its interval."""
     mean, low, high = bootstrap_mean(values, seed=0)
     return Point(series, x_name, y_name, float(x), mean, low, high, len(values))

@@ -1,4 +1,4 @@
-"""The Gaussian model of schmidt2018adversarially: robustness needs more examples even where learning needs one."""
+"""The Gaussian model of schmidt2018adversarially: robustness needs more examples even if one is enough to learn."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def gaussian_model(
 ) -> list[Point]:
     """Exact test errors of the classifier sign(w·x), w the mean of y·x over n examples, for each size and eps.
 
-    Classes are ±1, x is normal around y·theta with ‖theta‖ = √d and deviation σ per coordinate. The worst change of
-    size eps in each coordinate lowers the margin by eps·‖w‖₁, so the error is Φ((eps·‖w‖₁ − w·theta) / (σ·‖w‖₂)).
+    Classes are y = ±1; x is normal around y·theta with ‖theta‖ = √d and standard deviation σ per coordinate. The worst
+    perturbation of size eps lowers the margin by eps·‖w‖₁, so the error is Φ((eps·‖w‖₁ − w·theta) / (σ·‖w‖₂)).
     """
     deviation = spec.deviation * spec.dimension**0.25
     errors: dict[tuple[float, int], list[float]] = {(eps, size): [] for eps in spec.eps for size in spec.sizes}
@@ -27,7 +27,7 @@ def gaussian_model(
         random = np.random.default_rng(derive(seed, "gaussian model", trial))
         theta = np.sqrt(spec.dimension) * _direction(random, spec.dimension)
         for size in spec.sizes:
-            # the mean of y·x over n examples, drawn at once
+            # the mean of y·x over n examples, drawn directly
             w = theta + deviation / np.sqrt(size) * random.standard_normal(spec.dimension)
             for eps in spec.eps:
                 lead = w @ theta - eps * np.abs(w).sum()

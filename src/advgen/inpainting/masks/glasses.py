@@ -1,4 +1,4 @@
-"""The glasses mask: the frame of a pair of glasses is lost."""
+"""The glasses mask: the frame of a pair of glasses is missing."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from advgen.training.defences.common import Defence, Varying
 class Fgsm(Defence):
     """alpha · J(x) + (1 - alpha) · J(x + eps · sign of J's input gradient) [goodfellow2015explaining].
 
-    The examples count as constants: no gradient flows through the sign, which has none.
+    The examples are constants: the sign has no gradient.
     """
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
