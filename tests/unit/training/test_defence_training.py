@@ -108,7 +108,7 @@ def test_attacked_images_stay_in_ball_and_box_and_raise_the_loss(spec, x, y):
         torch.manual_seed(0)
         ensemble = EnsembleNetwork(kind="ensemble", member=NET, members=2).fit((1, 6, 6))
         model = build("networks", ensemble, 4)
-        x_adv = made(spec, model, x, y)._sampled(x, y)
+        x_adv = made(spec, model, x, y)._sample(x, y)
     else:
         model = Watched()
         loss_of(made(spec, model, x, y), x, y, step(0))
