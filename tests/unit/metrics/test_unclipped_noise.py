@@ -16,7 +16,7 @@ from tests.workflow.test_config_errors import message
 
 import advgen
 from advgen import registry
-from advgen.api.evaluation import _battery
+from advgen.api.battery import build_battery
 from advgen.attacks.run import craft
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.experiments.transfers.run import run as run_transfer
@@ -101,7 +101,8 @@ def test_the_same_holds_of_a_transfer_by_hand() -> None:
 
 
 def test_an_evaluation_has_no_unclipped_control() -> None:
-    assert all(spec.stays_in_box() for norm in ("linf", "l2") for spec in _battery(0.1, norm, "quick", ()).values())
+    batteries = [build_battery(0.1, norm, "quick", ()) for norm in ("linf", "l2")]
+    assert all(spec.stays_in_box() for battery in batteries for spec in battery.values())
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
