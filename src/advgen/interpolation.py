@@ -1,7 +1,5 @@
 """Linear interpolation in a latent space."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

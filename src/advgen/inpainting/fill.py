@@ -1,7 +1,5 @@
 """Missing pixels filled in without a generator: the baselines of inpainting with one."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad

@@ -1,7 +1,5 @@
 """Inpainting with a generator: search for a latent vector that reproduces the known pixels."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 

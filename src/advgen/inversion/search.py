@@ -1,7 +1,5 @@
 """GAN inversion: gradient search for the latent vectors whose images are nearest to target images."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass

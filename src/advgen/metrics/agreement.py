@@ -1,7 +1,5 @@
 """Agreement of our numbers with published ones. Does not import torch."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """Calibration of a reference classifier (judge): its Fréchet distance for images of known quality."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

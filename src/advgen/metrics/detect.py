@@ -1,7 +1,5 @@
 """Detectors of failures of GAN training: vanishing gradients, an overpowering discriminator, and collapse."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 from typing import Any

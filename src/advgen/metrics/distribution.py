@@ -3,8 +3,6 @@
 Features are (N, F), probabilities (N, K), labels (N,): arrays, or tensors on the CPU.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

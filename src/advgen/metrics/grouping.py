@@ -1,7 +1,5 @@
 """Grouping of table rows, for summaries."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

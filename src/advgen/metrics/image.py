@@ -1,7 +1,5 @@
 """Measures of single images, float in [0, 1], (N, C, H, W)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d

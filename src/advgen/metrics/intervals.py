@@ -1,7 +1,5 @@
 """Confidence intervals. Does not import torch, so that figures can use it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Linearity and range of logits along a line through an image."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -5,8 +5,6 @@ quotation by others. Other numbers are from memory: they are marked wherever the
 `docs/published.md` is generated from this module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The quality of a generator during its training."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Trivial baselines, without gradient-based training, of reconstructions and of latent samples."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

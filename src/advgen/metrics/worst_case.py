@@ -1,7 +1,5 @@
 """The attacks and examples of a worst case: those of one norm whose perturbations are inside its ball."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The Bernoulli model of schmidt2018adversarially: a threshold removes perturbations, linear classifiers cannot."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

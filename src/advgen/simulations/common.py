@@ -1,7 +1,5 @@
 """Results of simulations: points of series with intervals over independent trials."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

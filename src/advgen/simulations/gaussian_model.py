@@ -1,7 +1,5 @@
 """The Gaussian model of schmidt2018adversarially: robustness needs more examples even if one is enough to learn."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Adversarial spheres: the distance to the nearest error when errors are rare [gilmer2018adversarial]."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 

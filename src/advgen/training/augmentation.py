@@ -1,7 +1,5 @@
 """Random changes of training images that do not change their class."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad

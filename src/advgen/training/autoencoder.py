@@ -1,7 +1,5 @@
 """Training of an autoencoder with mean squared error, and moment matching that makes its latent vectors normal."""
 
-from __future__ import annotations
-
 import math
 
 import torch

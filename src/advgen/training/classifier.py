@@ -1,7 +1,5 @@
 """Training of classifiers with cross-entropy, with or without a defence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

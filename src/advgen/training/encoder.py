@@ -1,7 +1,5 @@
 """Training of an encoder on generated images, for starting points of GAN inversion."""
 
-from __future__ import annotations
-
 import copy
 import math
 

@@ -11,8 +11,6 @@ weight that is as many times larger (karras2020analyzing); unrolled updates leav
 (liu2019robgan); the generator is trained against it without an attack.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

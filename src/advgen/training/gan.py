@@ -1,7 +1,5 @@
 """Training of a generator against a discriminator (goodfellow2014generative)."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The training loop: batches in a seeded order, history, resuming, progress."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -15,8 +15,6 @@ Each discriminator loss is the mean over real images plus the mean over generate
 only the target of real images changes, and the generator's target stays 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Classifiers from other models: a discriminator's decision, or a linear head on frozen features."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The state of a training run, from which it can be resumed, as a flat dictionary of tensors (no pickles)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 

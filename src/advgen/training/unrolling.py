@@ -1,7 +1,5 @@
 """Unrolling a discriminator's updates: rolled back after real ones, or written as a differentiable function."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Noise that is not clipped to [0, 1]: a control for published numbers, and never a robustness number."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

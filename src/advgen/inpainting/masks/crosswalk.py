@@ -1,7 +1,5 @@
 """The crosswalk mask: every n-th row is missing."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

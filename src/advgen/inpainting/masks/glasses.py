@@ -1,7 +1,5 @@
 """The glasses mask: the frame of a pair of glasses is missing."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

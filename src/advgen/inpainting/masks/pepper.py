@@ -1,7 +1,5 @@
 """The pepper mask: random pixels are missing."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

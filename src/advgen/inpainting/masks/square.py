@@ -1,7 +1,5 @@
 """The square mask: one square is missing."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 All are warnings: a baseline that is not beaten is a finding, not an error of the run.
 """
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checks that a classifier can be evaluated at all: it beats chance, is deterministic, and has gradients."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pyarrow as pa
 

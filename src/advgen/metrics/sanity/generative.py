@@ -1,7 +1,5 @@
 """Checks of the reference classifier, of GAN training, and of inpainting losses."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pyarrow as pa

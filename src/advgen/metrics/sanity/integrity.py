@@ -1,7 +1,5 @@
 """Checks that stored examples are what they claim to be: finite, inside their bounds, of the right images and model."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import numpy as np

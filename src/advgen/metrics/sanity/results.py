@@ -1,7 +1,5 @@
 """Rows of the table of sanity checks, and the intervals that decide whether a check holds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """All sanity checks in one table: what each protects from, its source, its function, and what a failure does."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Bayesian adversarial learning."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The base class of defences: a loss for each batch instead of plain cross-entropy."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Deep Defense: a penalty on small minimal perturbations."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy

@@ -1,7 +1,5 @@
 """Single-step adversarial training with random starts."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

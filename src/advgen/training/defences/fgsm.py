@@ -1,7 +1,5 @@
 """FGSM-regularised training."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch import Tensor

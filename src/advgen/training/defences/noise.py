@@ -1,7 +1,5 @@
 """Training on noisy images, the control of adversarial training."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy

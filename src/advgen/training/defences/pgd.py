@@ -1,7 +1,5 @@
 """Training on PGD examples."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

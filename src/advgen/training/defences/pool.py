@@ -1,7 +1,5 @@
 """Training with a pool of adversarial examples."""
 
-from __future__ import annotations
-
 import math
 
 import torch
