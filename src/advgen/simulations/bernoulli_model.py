@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from advgen.seeds import derive
-from advgen.simulations.common import Point, point
+from advgen.simulations.common import Point, point, trials
 from advgen.specs.simulations import BernoulliModel
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -23,9 +22,7 @@ def bernoulli_model(
     changes no sign, so it has no effect after the threshold sign(x); without it, the margin falls by eps·‖w‖₁.
     """
     errors: dict[tuple[str, int], list[float]] = {}
-    total = len(seeds) * spec.trials
-    for done, (seed, trial) in enumerate(((seed, trial) for seed in seeds for trial in range(spec.trials)), 1):
-        random = np.random.default_rng(derive(seed, "bernoulli model", trial))
+    for random in trials("bernoulli model", seeds, spec.trials, progress):
         theta = random.choice([-1.0, 1.0], spec.dimension)
         test = _signs(random, theta, TEST_POINTS, spec.bias)
         for size in spec.sizes:
@@ -36,7 +33,6 @@ def bernoulli_model(
             largest = max(spec.eps)
             perturbed = margins if largest < 1 else margins - largest * loss
             errors.setdefault((f"threshold, eps {largest:g}", size), []).append(_error(perturbed))
-        progress(done, total, {})
     return [point(series, "training examples", "test error", size, values) for (series, size), values in errors.items()]
 
 

@@ -1,9 +1,22 @@
 """Results of simulations: points of series with intervals over independent trials."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
+import numpy as np
+
 from advgen.metrics.intervals import bootstrap_mean
+from advgen.seeds import derive
+
+
+def trials(
+    label: str, seeds: Sequence[int], count: int, progress: Callable[[int, int, Mapping[str, float]], None]
+) -> Iterator[np.random.Generator]:
+    """A random generator for each of `count` trials of each seed; progress is reported after each trial."""
+    for done, (seed, trial) in enumerate(product(seeds, range(count)), 1):
+        yield np.random.default_rng(derive(seed, label, trial))
+        progress(done, len(seeds) * count, {})
 
 
 class Point(NamedTuple):

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.special import ndtr
 
-from advgen.seeds import derive
-from advgen.simulations.common import Point, point
+from advgen.simulations.common import Point, point, trials
 from advgen.specs.simulations import GaussianModel
 
 
@@ -20,9 +19,7 @@ def gaussian_model(
     """
     deviation = spec.deviation * spec.dimension**0.25
     errors: dict[tuple[float, int], list[float]] = {(eps, size): [] for eps in spec.eps for size in spec.sizes}
-    total = len(seeds) * spec.trials
-    for done, (seed, trial) in enumerate(((seed, trial) for seed in seeds for trial in range(spec.trials)), 1):
-        random = np.random.default_rng(derive(seed, "gaussian model", trial))
+    for random in trials("gaussian model", seeds, spec.trials, progress):
         theta = np.sqrt(spec.dimension) * _direction(random, spec.dimension)
         for size in spec.sizes:
             # the mean of y·x over n examples, drawn directly
@@ -30,7 +27,6 @@ def gaussian_model(
             for eps in spec.eps:
                 lead = w @ theta - eps * np.abs(w).sum()
                 errors[eps, size].append(float(ndtr(-lead / (deviation * np.linalg.norm(w)))))
-        progress(done, total, {})
     return [
         point(f"eps {eps:g}", "training examples", "test error", size, values) for (eps, size), values in errors.items()
     ]
