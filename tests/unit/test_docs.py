@@ -293,7 +293,7 @@ def test_ours_stand_beside_published_ones(page: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("result('comparisons', 'effect', arm='a') | .1f", "holds no number"),
+        ("result('comparisons', 'effect', arm='a') | .1f", "has no number"),
         ("result('comparisons', 'effect', arm='e') | .1f", "0 rows"),
         ("verdict('comparisons', 'effect', arm='a')", "a baseline's"),
         ("result('comparison', 'effect', arm='a') | .1f", "there is no"),

@@ -88,7 +88,7 @@ def told(live: LiveValue, numbers: Iterable[object]) -> str:
 
 
 def _shown(live: LiveValue, number: object) -> str:
-    text = live.show(number).replace("-", "−").replace("%", UNIT)
+    text = live.format_value(number).replace("-", "−").replace("%", UNIT)
     return re.sub(r"[−+](?=0[.0]*\D*$)", "", text)  # nothing rounded has no sign
 
 
