@@ -33,8 +33,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from advgen import registry
 from advgen.attacks.common import frozen
-from advgen.attacks.run import Calls, counted
-from advgen.data.images import load_choice
+from advgen.attacks.run import CallCounts, count_calls
+from advgen.data.images import load_subset
 from advgen.io.checkpoints import load_model
 from advgen.specs.attacks import (
     AttackSpec,
@@ -160,8 +160,8 @@ def compare(name: str, contenders: dict[str, Run], model: nn.Module, x: Tensor, 
     for _ in range(repeats):
         for who, run in contenders.items():
             few = slice(SCIPY_IMAGES if who == "scipy" else None)
-            calls = Calls()
-            with counted(model, calls):
+            calls = CallCounts()
+            with count_calls(model, calls):
                 start = time.process_time()
                 found = run(x[few], y[few])
                 seconds[who].append((time.process_time() - start) / len(y[few]))
@@ -207,7 +207,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    x, y, _ = load_choice(arguments.data, arguments.images, 0)
+    x, y, _ = load_subset(arguments.data, arguments.images, 0)
     # nobody needs the weights' gradients, so no contender is made to keep what they would take
     conv, fc = (load_model(path).eval().requires_grad_(False) for path in (arguments.model, arguments.fc))
     timed = partial(compare_if, arguments.only)

@@ -22,9 +22,9 @@ from pyautoattack import AutoAttack
 from torch import Tensor, nn
 
 from advgen.attacks.ensemble import ensemble
-from advgen.data.images import load_choice
+from advgen.data.images import load_subset
 from advgen.io.checkpoints import load_model
-from advgen.models.predict import predict, unit
+from advgen.models.predict import predict, to_unit_range
 from advgen.specs.attacks import EnsembleAttack
 
 PART = 250
@@ -113,8 +113,8 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="WORDS", help="cases that hold this: cnn-pgd, linf, 0.1")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    images, y, _ = load_choice(arguments.results / "datasets/mnist/test.parquet", arguments.images, 0)
-    x = unit(images)
+    images, y, _ = load_subset(arguments.results / "datasets/mnist/test.parquet", arguments.images, 0)
+    x = to_unit_range(images)
     print("| net | ball | clean | AutoAttack | standard | quick | standard: times faster | quick | quick / standard |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for net, norm, eps in CASES:

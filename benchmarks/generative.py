@@ -28,15 +28,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from advgen import load, registry, seeds
-from advgen.data.images import load as load_images
+from advgen.data.images import load_images
 from advgen.inversion.search import search
 from advgen.io.checkpoints import build
-from advgen.models.predict import unit
+from advgen.models.predict import to_unit_range
 from advgen.specs.searches import LatentSearch
 from advgen.specs.training import EncoderTraining, GanTraining
 from advgen.training.encoder import train_encoder
 from advgen.training.gan import train_gan
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 from advgen.training.losses import discriminator_loss, generator_loss
 from advgen.training.state import Callbacks
 
@@ -55,8 +55,8 @@ def main() -> None:
     train, _ = load_images(DATASET / "train.parquet")
     test, _ = load_images(DATASET / "test.parquet")
     print(f"{'':58}{'peer':>10}{'ours':>10}{'ratio':>8}")
-    inversion(unit(test[:20]), 20 if arguments.quick else 60, turns)
-    amortised(load(arguments.generator), unit(test[: 20 if arguments.quick else 100]), arguments.quick)
+    inversion(to_unit_range(test[:20]), 20 if arguments.quick else 60, turns)
+    amortised(load(arguments.generator), to_unit_range(test[: 20 if arguments.quick else 100]), arguments.quick)
     for batch in (24, 128):
         training_step(train, batch, 3 if arguments.quick else 40, turns)
     for batch in (24, 128):
@@ -85,7 +85,9 @@ def compare(name: str, peer: Callable[[], Any], ours: Callable[[], Any], turns: 
 def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
     """One tensor beside a loop over images and starts."""
     generator = (
-        fresh(build, "generators", registry.PRESETS["generators"]["M1"].fit(SHAPE), seed=0).eval().requires_grad_(False)
+        build_seeded(build, "generators", registry.PRESETS["generators"]["M1"].fit(SHAPE), seed=0)
+        .eval()
+        .requires_grad_(False)
     )
     spec = LatentSearch(steps=steps, starts=5)
     indices = list(range(len(targets_NCHW)))
@@ -119,7 +121,7 @@ def one_by_one(generator: Any, target_CHW: Tensor, spec: LatentSearch, index: in
 def amortised(generator: Any, targets_NCHW: Tensor, quick: bool) -> None:
     """An encoder's start beside five random starts of 200 steps: 60 steps, and as many as it needs to be as good."""
     body = registry.PRESETS["networks"]["encoder-cnn"].fit(generator.image)
-    encoder = fresh(build, "networks", body, generator.latent, seed=0)
+    encoder = build_seeded(build, "networks", body, generator.latent, seed=0)
     spec = EncoderTraining(steps=20 if quick else 1000)
     trained = seconds(lambda: train_encoder(encoder, generator, spec, 0, "cpu", Callbacks()))
     most = 20 if quick else 200
@@ -167,8 +169,8 @@ def pair() -> tuple[Any, Any]:
     """M1 and M3, freshly made."""
     body = registry.PRESETS["networks"]["M3"].fit(SHAPE)
     return (
-        fresh(build, "generators", registry.PRESETS["generators"]["M1"].fit(SHAPE), seed=0),
-        fresh(build, "networks", body, 1, seed=0),
+        build_seeded(build, "generators", registry.PRESETS["generators"]["M1"].fit(SHAPE), seed=0),
+        build_seeded(build, "networks", body, 1, seed=0),
     )
 
 
@@ -208,7 +210,7 @@ def data_path(images_NCHW: Tensor, batch: int, batches: int, turns: int) -> None
 
     def ours() -> None:
         order_N = torch.randperm(len(some_NCHW))
-        consume([unit(some_NCHW[rows_B]) for rows_B in order_N.split(batch)])
+        consume([to_unit_range(some_NCHW[rows_B]) for rows_B in order_N.split(batch)])
 
     def plain() -> None:
         consume(list(DataLoader(Files(some_NCHW), batch, shuffle=True)))

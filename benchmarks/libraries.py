@@ -32,9 +32,11 @@ from torch import Tensor, nn
 
 from advgen.attacks import lbfgs
 from advgen.attacks.carlini_wagner import carlini_wagner
-from advgen.attacks.common import Goal, aim
-from advgen.cv import inline, names, yaml_files
-from advgen.figures import common
+from advgen.attacks.common import Goal, resolve_goal
+from advgen.cv import inline, yaml_files
+from advgen.cv import names as cv_names
+from advgen.figures.layout import Page, Panels
+from advgen.figures.style import save_figure, style_sheet
 from advgen.specs.attacks import CarliniWagnerAttack, LbfgsAttack
 
 ROOT = Path(__file__).parent.parent
@@ -87,17 +89,17 @@ def locks() -> None:
 
 def advgen_names(text: str) -> list[tuple[str, str]]:
     """The names of an author list with their marks."""
-    return [(str(name), name.mark) for name in names.parse_names(text)]
+    return [(str(name), name.mark) for name in cv_names.parse_names(text)]
 
 
 def library_names(text: str) -> list[tuple[str, str]]:
     """`advgen_names` with bibtexparser's functions."""
     result = []
     for part in split_multiple_persons_names(text):
-        bare, mark = names._take_marks(part)
+        bare, mark = cv_names._take_marks(part)
         name = parse_single_name_into_parts(bare)
         words = [*name.first, *name.von, *name.last, *name.jr]
-        result.append((names.decode(" ".join(words)), mark))
+        result.append((cv_names.decode(" ".join(words)), mark))
     return result
 
 
@@ -269,7 +271,7 @@ def quasi_newton(images: int = 50) -> None:
 
             optimizer.step(closure)
             start = z.detach().clamp(0, 1)
-            reached = bool(goal.reached(model(start)))
+            reached = bool(goal.is_reached(model(start)))
             if reached:
                 size = min(size, float((start - x0).norm()))
             low, high = (c, high) if reached else (low, c)
@@ -278,7 +280,7 @@ def quasi_newton(images: int = 50) -> None:
 
     def theirs() -> list[float]:
         rows = zip(x.split(1), y.split(1), strict=True)
-        return [one(x0, aim(model, x0, y0, spec, seed=0, indices=[0])) for x0, y0 in rows]
+        return [one(x0, resolve_goal(model, x0, y0, spec, seed=0, indices=[0])) for x0, y0 in rows]
 
     seconds = best(ours, 3)
     start = time.perf_counter()
@@ -292,10 +294,10 @@ def layout(panels: int = 12) -> None:
     """A page of panels, and what longer labels do to their frames."""
 
     def draw(page: bool, label: str) -> str:
-        places = common.Panels(panels, 174, 50, 32, 14, 10)
-        with common.style():
+        places = Panels(panels, 174, 50, 32, 14, 10)
+        with style_sheet():
             if page:
-                on = common.Page(174, places.height)
+                on = Page(174, places.height)
                 figure, axes = on.figure, [places.axes(on, 0, number, "panel") for number in range(panels)]
             else:
                 figure = Figure(figsize=(174 / 25.4, places.height / 25.4), layout="constrained")
@@ -304,7 +306,7 @@ def layout(panels: int = 12) -> None:
                 one.plot([0, 1], [0, 10**number])
                 one.set_xlabel("training step")
                 one.set_ylabel(label)
-        common.save(figure, io.BytesIO(), io.BytesIO(), "advgen:e30=")
+        save_figure(figure, io.BytesIO(), io.BytesIO(), "advgen:e30=")
         return f"{axes[0].get_position().width * figure.get_size_inches()[0] * 25.4:.1f} mm"
 
     for page, what in ((True, "placed in millimetres"), (False, "constrained layout")):

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
 from advgen.attacks.ensemble import ensemble
-from advgen.data.images import load_choice
-from advgen.models.predict import unit
+from advgen.data.images import load_subset
+from advgen.models.predict import to_unit_range
 from advgen.specs.attacks import EnsembleAttack
 
 
@@ -147,8 +147,8 @@ def trained(name: str, spec: Model, folder: Path, data: Path) -> nn.Module:
     torch.manual_seed(0)
     model = build(spec[0])
     if not path.exists():
-        images, labels, _ = load_choice(data / "train.parquet", 60_000, 0)
-        train(model, unit(images), labels, spec)
+        images, labels, _ = load_subset(data / "train.parquet", 60_000, 0)
+        train(model, to_unit_range(images), labels, spec)
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(model.state_dict(), path)
     model.load_state_dict(torch.load(path))
@@ -185,9 +185,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("results/datasets/mnist"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    images, labels, _ = load_choice(arguments.data / "test.parquet", 10_000, 0)
+    images, labels, _ = load_subset(arguments.data / "test.parquet", 10_000, 0)
     rows = slice(None, arguments.images) if arguments.part == "development" else slice(-arguments.images, None)
-    x, y = unit(images[rows]), labels[rows]
+    x, y = to_unit_range(images[rows]), labels[rows]
     print("| model | ball | clean | AutoAttack | `standard` | `quick` | `quick`, logits × 100 |")
     print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     for name, spec in MODELS[arguments.part].items():

@@ -17,8 +17,8 @@ from PIL import Image
 
 from advgen import registry
 from advgen.cli import main
-from advgen.core.provenance import Stamp
-from advgen.core.user_files import user_file_digest
+from advgen.files.provenance import Stamp
+from advgen.files.user_files import user_file_digest
 from advgen.io.tables import arrow_table, write_table
 from advgen.specs.datasets import CustomDataset, DrawnFacesDataset, FashionMnistDataset, MnistDataset, SymbolsDataset
 from tests import layouts

@@ -12,7 +12,7 @@ from advgen.commands.init import without_experiments
 from tests import warm
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("Snakefile", "workflow", "profiles", "config", "docs", "src", "tests", "pyproject.toml")
+PARTS = ("Snakefile", "workflow", "profiles", "config", "docs", "src", "tests", "tools", "pyproject.toml")
 
 # Writes each output with a digest of the arguments and of all inputs, and notes what ran: as stale as the real thing
 STUB = """#!/usr/bin/env bash

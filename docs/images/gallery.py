@@ -1,14 +1,13 @@
-"""Take the pictures of docs/gallery.md: `python docs/images/gallery.py RESULTS_OF_CONFIG RESULTS_OF_SMOKE`."""
+"""Take the pictures of docs/gallery.md: `python -m docs.images.gallery RESULTS_OF_CONFIG RESULTS_OF_SMOKE`."""
 
 import sys
 from pathlib import Path
 
 from PIL import Image
+from tools.reference import EXAMPLES, find_examples
 
-from advgen.commands.reference import SHOWN, gallery
-
-for kind, (study, name, _) in gallery().items():
-    results = Path(sys.argv[1 + SHOWN.index(study)])
+for kind, (study, name, _) in find_examples().items():
+    results = Path(sys.argv[1 + EXAMPLES.index(study)])
     picture = Image.open(results / "figures" / f"{name}.png").convert("RGB")
     picture.thumbnail((720, 720), Image.Resampling.LANCZOS)
     target = Path("docs/images/gallery") / f"{kind}.png"

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from advgen import __version__
-from advgen.core import plugins
 from advgen.core.catalog import TASKS
-from advgen.core.code import edited
 from advgen.core.options import Parser, refuse
-from advgen.core.provenance import FULL
 from advgen.core.tasks import Task
-from advgen.io import cache, devices
-from advgen.io.benchmarks import measured
-from advgen.io.jobs import Job, sole_writer
-from advgen.io.stamps import seal
-from advgen.registry import load_target
+from advgen.files.provenance import DISK_FULL_ERRORS
+from advgen.io.benchmarks import record_benchmark
+from advgen.jobs.run import run_task
 
 TOOLS = {
     "init": "Make a folder with a study of your own, or with a CV: advgen init my-study.",
@@ -43,7 +35,7 @@ TOOLS = {
     "check-plugin": "Check that attacks, masks, networks … of one's own keep the contract of their family.",
     "so-far": "Write the report of what there is, after a failure or in the middle of a run.",
     "trace": "Print where a file comes from, back to the raw data.",
-    "docs": "Write the pages that the code tells, such as config/README.md, docs/rules.md and docs/reference/.",
+    "docs": "Deprecated: run `python -m tools.docs` in a clone of the repository instead.",
 }
 """Commands that are no job of the DAG: `advgen.commands.<name>` with add_arguments(parser) and run(arguments)."""
 
@@ -82,7 +74,7 @@ def _command(given: list[str]) -> None:
     parsed = parser_of(given[0] if given else None).parse_args(given)
     parsed.passed = passed
     try:
-        with measured(parsed.benchmark):
+        with record_benchmark(parsed.benchmark):
             _tool(parsed.command).run(parsed) if parsed.command in TOOLS else run_task(parsed)
     except ValidationError as error:
         from advgen.study.errors import explain  # no job that runs needs them
@@ -110,7 +102,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and any(words in str(error) for words in NO_MEMORY):
         error = MemoryError()
     if isinstance(error, OSError) and error.strerror:
-        remedy = "; make room and run again" if error.errno in FULL else ""
+        remedy = "; make room and run again" if error.errno in DISK_FULL_ERRORS else ""
         return f"{error.filename}: {error.strerror}{remedy}" if error.filename else f"{error.strerror}{remedy}"
     if isinstance(error, MemoryError):
         return "out of memory; give the job more, or lower its batch or number of images"
@@ -135,11 +127,11 @@ def parser_of(command: str | None) -> argparse.ArgumentParser:
     for name, task in TASKS.items():
         if name in TOOLS:
             continue
-        help_ = task.sentence()
+        help_ = task.help_text()
         sub = commands.add_parser(name, help=help_, description=help_, fromfile_prefix_chars="@")
         for flag in task.reads:
             sub.add_argument(f"--{flag}", nargs="*", type=Path, default=[], metavar="FILE", help="read")
-        for flag in task.writes().values():
+        for flag in task.output_flags().values():
             sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
         sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
         sub.add_argument("--plugins", nargs="*", type=Path, default=[], metavar="FILE", help="with kinds of one's own")
@@ -159,64 +151,3 @@ def _keys(task: type[Task]) -> list[str]:
 
 def _tool(command: str):  # type: ignore[no-untyped-def]
     return importlib.import_module(f"advgen.commands.{command.replace('-', '_')}")
-
-
-def run_task(parsed: argparse.Namespace) -> None:
-    """Make the files of one job; SystemExit if the code is not what the plan was made with."""
-    devices.use_one_thread()
-    task = TASKS[parsed.command]
-    plugins.load(parsed.plugins)
-    spec = task.model_validate_json(parsed.spec)
-
-    if parsed.code not in (None, spec.code()):
-        raise ValueError("the code was edited since this job was planned; run again")
-
-    def files(flags: Iterable[str]) -> dict[str, list[Path]]:
-        return {flag: getattr(parsed, flag.replace("-", "_")) for flag in flags}
-
-    for flag, paths in files(task.reads).items():
-        for path in paths:
-            if not path.exists():
-                raise ValueError(f"--{flag} {path}: no such file")
-    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()), parsed.plugins)
-    with sole_writer(job.outputs):
-        # what is kept for another device is another result; on the CPU, what is kept spares the import of torch
-        early = spec.takes_gpu() and bool(devices.gpus())
-        if early:
-            prepare(job)
-        if not cache.restore(job):
-            with told_code(spec):
-                if spec.torch and not early:
-                    prepare(job)
-                compute(job)
-            cache.store(job)
-
-
-@contextmanager
-def told_code(spec: Task) -> Iterator[None]:
-    """ValueError if what is executed is not the code that the digest is of."""
-    targets = sorted(spec.uses())
-    for target in targets:
-        importlib.import_module(target.partition(":")[0])
-    loaded = set(sys.modules)
-    if edited(*targets):
-        raise ValueError("the code was edited when this job started; run again")
-    yield
-    if late := [module for module in edited(*targets) if module in set(sys.modules) - loaded]:
-        raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was needed; run again")
-
-
-def prepare(job: Job[Any]) -> None:
-    """Choose the device that a job computes on."""
-    job.device = devices.prepare(job.label(), job.spec.takes_gpu(), getattr(job.spec, "tf32", False))
-
-
-def compute(job: Job[Any]) -> None:
-    """Make the files of a job."""
-    run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
-    if around := os.environ.get("ADVGEN_AROUND"):  # how tests look on
-        run = load_target(around)(run)
-    run(job)
-    for paths in job.outputs.values():
-        for path in paths:
-            seal(path)

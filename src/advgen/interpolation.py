@@ -16,7 +16,7 @@ def alphas(count: int = 9) -> list[float]:
 
 
 @torch.no_grad()
-def frames(decode: Callable[[Tensor], Tensor], z_from_BD: Tensor, z_to_BD: Tensor, count: int = 9) -> Tensor:
+def decode_frames(decode: Callable[[Tensor], Tensor], z_from_BD: Tensor, z_to_BD: Tensor, count: int = 9) -> Tensor:
     """Images (B, count, C, H, W) along the line from one latent vector to another, for B pairs at once.
 
     The first and last frames equal `decode(z_from_BD)` and `decode(z_to_BD)` bit for bit: lerp is exact at 0 and 1, and

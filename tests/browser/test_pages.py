@@ -20,12 +20,13 @@ from tests.fake_tables import fake_specs, fake_tables
 from tests.unit.test_leaderboard import attack, study
 
 from advgen import registry
-from advgen.commands.leaderboard import entries_of
-from advgen.commands.leaderboard import page as ranked
-from advgen.core.provenance import Stamp
+from advgen.commands.leaderboard import render_page
+from advgen.commands.leaderboard_entries import read_entries
 from advgen.cv.build import build
 from advgen.cv.formats import render
-from advgen.figures import common, findings
+from advgen.figures.findings import to_json_rows
+from advgen.figures.style import darken, save_figure
+from advgen.files.provenance import Stamp
 from advgen.report import page
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +38,8 @@ def drawn(kind: str) -> page.Figure:
     spec, tables = dict(fake_specs(registry.kinds("figures")[kind]))["full"], fake_tables()  # type: ignore[arg-type]
     figure, module = registry.resolve(spec)(tables, spec), importlib.import_module(registry.target(spec).split(":")[0])
     light, dark = io.BytesIO(), io.BytesIO()
-    common.save(figure, None, light, f"advgen:{STAMP}")
-    common.save(common.darkened(figure), None, dark, f"advgen:{STAMP}")
+    save_figure(figure, None, light, f"advgen:{STAMP}")
+    save_figure(darken(figure), None, dark, f"advgen:{STAMP}")
     finding = module.finding(tables, spec)
     return page.Figure(
         kind,
@@ -47,11 +48,11 @@ def drawn(kind: str) -> page.Figure:
         dark=dark.getvalue(),
         title=finding.title,
         sentence=finding.sentence,
-        rows=pa.Table.from_pylist(findings.plain(finding.rows)),
+        rows=pa.Table.from_pylist(to_json_rows(finding.rows)),
         asked=f"figures:\n  {kind}: {{kind: {kind}}}\n",
         command=f"snakemake --cores 1 results/figures/{kind}.png",
         inputs={"results/tables/x.parquet": "0123456789abcdef" * 4},
-        explorer=module.explorer(tables, spec).packed(),
+        explorer=module.explorer(tables, spec).to_json(),
         checks=tables["sanity_checks"].to_pylist()[:1],
     )
 
@@ -73,7 +74,7 @@ def leaderboard(folder: Path) -> str:
     """Of eight nets within two radii, one of them unsound."""
     nets = {f"net-{number}": [attack("quick", number), attack("wide", 0, eps=0.2)] for number in range(8)}
     study(folder, nets, [("box", "quick on net-7 seed 0", False, "check")])
-    return ranked(list(entries_of(folder, {})), Stamp("advgen leaderboard", {}, ""))[0]
+    return render_page(list(read_entries(folder, {})), Stamp("advgen leaderboard", {}, ""))[0]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from scipy.stats import ks_2samp
 
 from advgen import registry
 from advgen.io.checkpoints import build
-from advgen.models.generators import truncated
+from advgen.models.generators import truncated_normal
 from advgen.models.layers import count_parameters
 from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 
@@ -146,18 +146,18 @@ def test_truncated_numbers_are_normal_within_the_threshold():
     """Against drawing again whatever lies beyond."""
     u = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
     for threshold in (0.25, 1.0, 2.0):
-        z = truncated(u, threshold)
+        z = truncated_normal(u, threshold)
         assert z.abs().max() <= threshold
         drawn = torch.randn(2_000_000, generator=torch.Generator().manual_seed(1))
         redrawn = drawn[drawn.abs() <= threshold]
         assert ks_2samp(z.numpy(), redrawn.numpy()).statistic < 0.006
-    whole = truncated(u, 8.0)
+    whole = truncated_normal(u, 8.0)
     assert abs(whole.std() - 1) < 0.01
-    assert torch.isfinite(truncated(torch.tensor([0.0, 1 - 2**-24]), 100.0)).all()
+    assert torch.isfinite(truncated_normal(torch.tensor([0.0, 1 - 2**-24]), 100.0)).all()
 
 
 def test_smaller_thresholds_scale_the_same_numbers():
     u = torch.rand(1000, 4, generator=torch.Generator().manual_seed(0))
-    near, far = truncated(u, 0.5), truncated(u, 2.0)
+    near, far = truncated_normal(u, 0.5), truncated_normal(u, 2.0)
     assert (near.abs() <= far.abs() + 1e-6).all()
     assert (near.sign() == far.sign()).all()

@@ -10,7 +10,15 @@ from tests.project import ROOT
 
 from advgen import registry
 from advgen.core import catalog
-from advgen.core.code import EFFECTS, LISTS, Symbol, module_at, package_folder, source, used
+from advgen.core.code import (
+    EXCLUDED_LISTS,
+    IMPORT_EFFECTS,
+    Symbol,
+    module_of_file,
+    package_folder,
+    reachable_symbols,
+    read_source,
+)
 from advgen.driver.plan import build
 from advgen.specs.datasets import RawDataset
 from advgen.study.load import load_file
@@ -31,13 +39,15 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.cv.foreign:Reader",
         "advgen.cv.scan",
         "advgen.cv.themes:list_files",
+        "advgen.core.deprecated",
         "advgen.core.options",
-        "advgen.core.user_files:is_checkpoint",
-        "advgen.io.tables:read_bare_images",
-        "advgen.metrics.chance:insufficient",
+        "advgen.files.user_files:is_checkpoint",
+        "advgen.io.tables:decode_images",
+        "advgen.metrics.chance:why_insufficient",
         "advgen.metrics.distribution:frechet_null",
         "advgen.outcomes.figures.outcome:caption",
     ),
+    "reads the schemas of tables: the digest of a job holds the columns that it writes": ("advgen.core.schema",),
     "reads, checks and plans a study: what it decides is in the spec and the inputs of a job": (
         "advgen.study",
         "advgen.presets",
@@ -45,23 +55,25 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.core.errors",
         "advgen.core.kinds",
         "advgen.core.paths",
-        "advgen.core.catalog:FAMILIES",
+        "advgen.core.catalog:STUDY_KINDS",
         "advgen.core.catalog:FIGURES",
-        "advgen.core.catalog:KEPT_NAMES",
+        "advgen.core.catalog:RESERVED_NAMES",
         "advgen.core.catalog:RULES",
         "advgen.core.catalog:SUMMARIES",
-        "advgen.core.user_files:forget",
-        "advgen.core.user_files:print_notes_once",
-        "advgen.experiments.attacks.experiment:fgsm_alone",
+        "advgen.files.user_files:clear_cache",
+        "advgen.files.user_files:print_notes_once",
+        "advgen.experiments.attacks.experiment:check_single_steps",
+        "advgen.experiments.classifiers.experiment:FileClassifier",
         "advgen.experiments.classifiers.experiment:_check_file",
         "advgen.experiments.classifiers.experiment:_with_kind",
+        "advgen.experiments.classifiers.experiment:find_origin",
         "advgen.experiments.comparisons.experiment:_check_equal",
-        "advgen.experiments.comparisons.experiment:_differences",
-        "advgen.experiments.comparisons.experiment:_told",
-        "advgen.experiments.comparisons.experiment:_unknown",
+        "advgen.experiments.comparisons.experiment:_find_differences",
+        "advgen.experiments.comparisons.experiment:_list_differences",
+        "advgen.experiments.comparisons.experiment:_check_known",
         "advgen.experiments.comparisons.facts:Difference",
-        "advgen.experiments.comparisons.facts:differences",
-        "advgen.experiments.probes.experiment:_has",
+        "advgen.experiments.comparisons.facts:find_differences",
+        "advgen.experiments.probes.experiment:_has_part",
         "advgen.outcomes.cv.outcome",
         "advgen.outcomes.report.outcome:asked",
     ),
@@ -70,18 +82,20 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.driver",
         "advgen.server",
         "advgen.io.benchmarks",
-        "advgen.io.devices:limit_gpus",
         "advgen.io.devices:leases",
-        "advgen.io.devices:refuse_unquoted_python",
         "advgen.io.devices:use_one_thread",
-        "advgen.io.devices:use_this_python",
-        "advgen.io.jobs:sole_writer",
+        "advgen.jobs.progress:ParsedProgress",
+        "advgen.jobs.progress:parse_duration",
+        "advgen.jobs.progress:parse_progress",
+        "advgen.jobs.run:check_loaded_code",
+        "advgen.jobs.run:run_task",
+        "advgen.jobs.run:sole_writer",
     ),
     "keeps results: tests/integration/test_cache.py compares their bytes with those of a run": (
-        "advgen.io.cache",
+        "advgen.jobs.cache",
         "advgen.io.headers:_joined",
         "advgen.io.headers:restamp",
-        "advgen.io.stamps:relabelled",
+        "advgen.io.stamps:relabel",
         "advgen.io.tables:relabel_table",
     ),
     "checks artefacts, and the job that calls it follows every change": (
@@ -92,9 +106,9 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.io.tables:check_table",
         "advgen.outcomes.verify.outcome:Verify",
     ),
-    "finds the files of the code and compares them with the plan": ("advgen.core.code",),
+    "reads the code and compares it with the plan": ("advgen.core.code",),
     "tests compare what a job calls with its digest, and ask for the code of a model that it reads": (
-        "advgen.io.checkpoints:architecture",
+        "advgen.io.checkpoints:architecture_code",
     ),
     "plug-ins call it: the target that it registers is in the digest of a job that uses it": (
         "advgen.registry:register",
@@ -112,14 +126,14 @@ def held() -> frozenset[Symbol]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         jobs = [job for study in STUDIES for job in build(load_file(ROOT / study)).jobs]
-    targets = {target for job in jobs if job.rule != COMPARED for target in job.task.uses()}
+    targets = {target for job in jobs if job.rule != COMPARED for target in job.task.code_targets()}
     for family in [*registry.FAMILIES.values(), registry.FROM_FILES]:
         for spec, target in family.items():
             if not spec.__module__.startswith("advgen."):  # registered by another test
                 continue
             targets |= {target, f"{spec.__module__}:{spec.__qualname__}"}
             targets |= {spec.reader, spec.intact} if issubclass(spec, RawDataset) else set()
-    return used(*sorted(targets))
+    return reachable_symbols(*sorted(targets))
 
 
 @cache
@@ -127,12 +141,12 @@ def find_functions() -> set[Symbol]:
     """Every function and class at the top level of a module, and all names of `WHOLE` but the lists of entries."""
     found = set[Symbol]()
     for path in package_folder().rglob("*.py"):
-        module = module_at(path)
+        module = module_of_file(path)
         assert module is not None
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         found |= {(module, one.name) for one in ast.parse(path.read_bytes()).body if isinstance(one, kinds)}
-    names = {(module, name) for module in WHOLE for name in source(module).definitions if name != EFFECTS}
-    return found | (names - LISTS)
+    names = {(module, name) for module in WHOLE for name in read_source(module).definitions if name != IMPORT_EFFECTS}
+    return found | (names - EXCLUDED_LISTS)
 
 
 def find_planning_classes() -> set[Symbol]:
@@ -162,7 +176,7 @@ def test_every_function_is_in_the_digest_of_a_job_or_listed_with_a_reason(held: 
 
 @pytest.mark.parametrize(
     "symbol",
-    [("advgen.models.layers", "count_parameters"), ("advgen.registry", "resolve"), ("advgen.core.catalog", "_unique")],
+    [("advgen.models.layers", "count_parameters"), ("advgen.registry", "resolve"), ("advgen.core.catalog", "_index")],
 )
 def test_a_function_that_no_digest_holds_is_found(held: frozenset[Symbol], symbol: Symbol) -> None:
     assert symbol in held

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from advgen import contracts, registry
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.models.layers import count_parameters, plain_weights
+from advgen.models.layers import copy_without_spectral_norm, count_parameters
 from advgen.models.predict import features_and_probabilities, predict
 from advgen.specs.networks import Activation, ConvNetwork, EnsembleNetwork, FcNetwork
 
@@ -167,7 +167,7 @@ def test_spectral_norms_are_one(kind):
         for _ in range(100):
             network.train()(images(2).float() / 255)
     torch.testing.assert_close(layer.weight.flatten(1), known / 4)
-    plain = plain_weights(network)
+    plain = copy_without_spectral_norm(network)
     for one in plain.modules():
         if isinstance(one, torch.nn.Linear | torch.nn.Conv2d):
             assert torch.linalg.matrix_norm(one.weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-4)

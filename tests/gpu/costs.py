@@ -20,7 +20,7 @@ from tests.project import ROOT
 from torch import Tensor, nn
 
 from advgen import presets, registry
-from advgen.attacks.common import LOOK
+from advgen.attacks.common import CHECK_INTERVAL
 from advgen.inpainting.restore import METHODS, restore
 from advgen.inversion.search import search
 from advgen.io.checkpoints import build
@@ -130,7 +130,7 @@ def of_training(train: Callable[[Callbacks], None]) -> Cost:
     return Cost(launches, max(syncs), sum(syncs) / FETCHED, middle[-1][1] - middle[0][1])
 
 
-# --- attacks and searches: counted by doing LOOK iterations more -----------------------------------------------------
+# --- attacks and searches: measured over CHECK_INTERVAL more iterations ---------------------------------------------
 
 
 class Unbeaten(nn.Module):
@@ -225,15 +225,15 @@ def of_search(name: str) -> Cost:
 
 
 def shared(run: Callable[[int], None]) -> Cost:
-    """What each of LOOK iterations costs that a run does more than another: one look is among them."""
+    """What each of CHECK_INTERVAL iterations costs that a run does more than another: one look is among them."""
     runs = []
-    for iterations in (1, 1 + LOOK):
+    for iterations in (1, 1 + CHECK_INTERVAL):
         with PretendedGpu() as gpu:
             run(iterations)
         runs.append(gpu)
     syncs = runs[1].syncs - runs[0].syncs
-    launches = round((runs[1].launches - runs[0].launches) / LOOK)
-    return Cost(launches, math.ceil(syncs.total() / LOOK), syncs.total() / LOOK, syncs)
+    launches = round((runs[1].launches - runs[0].launches) / CHECK_INTERVAL)
+    return Cost(launches, math.ceil(syncs.total() / CHECK_INTERVAL), syncs.total() / CHECK_INTERVAL, syncs)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

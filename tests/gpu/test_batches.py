@@ -12,7 +12,7 @@ from advgen import registry
 from advgen.attacks.run import craft
 from advgen.inversion.search import search
 from advgen.io.checkpoints import build
-from advgen.models.predict import at_once, predict
+from advgen.models.predict import predict, scale_batch_size
 from advgen.specs.generators import FcGenerator
 from advgen.specs.searches import LatentSearch
 
@@ -33,8 +33,8 @@ class Counting(nn.Module):
 def test_the_whole_memory_counts(gigabytes: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "MEMORY", gigabytes * 2**30)
     with PretendedGpu():
-        assert at_once(500, CUDA) == rows
-    assert at_once(500, torch.device("cpu")) == 500
+        assert scale_batch_size(500, CUDA) == rows
+    assert scale_batch_size(500, torch.device("cpu")) == 500
 
 
 def test_images_are_judged_and_attacked_in_larger_batches_on_a_gpu() -> None:

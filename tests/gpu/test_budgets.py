@@ -6,10 +6,10 @@ import pytest
 from tests.gpu.costs import COUNTED, ITERATIONS, PAGE, Cost, with_table
 
 from advgen import registry
-from advgen.attacks.common import LOOK
+from advgen.attacks.common import CHECK_INTERVAL
 from advgen.training.loop import FETCHED
 
-ONCE_A_LOOK = 1 / LOOK
+ONCE_A_LOOK = 1 / CHECK_INTERVAL
 EXCEPTIONS = {
     "iteration: jsma": 1 + ONCE_A_LOOK,  # how many pixels are paired decides how much memory the pairs take
     # draws come from the CPU, which must know for which images

@@ -14,7 +14,7 @@ from advgen.cli import main
 from advgen.core import catalog
 from advgen.core.kinds import PlannedJob
 from advgen.driver.plan import build
-from advgen.io import jobs
+from advgen.jobs import saved_state
 from advgen.study.load import load_file
 
 pytestmark = pytest.mark.xdist_group("every command")  # each reads what those before it have made
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def words(job: PlannedJob) -> list[str]:
     """A job's command."""
     inputs = {flag: [files] if isinstance(files, str) else list(files) for flag, files in job.inputs.items()}
-    flags = job.task.writes()
+    flags = job.task.output_flags()
     outputs = {flag: [job.outputs[role]] for role, flag in flags.items()}
     files = [word for flag, some in {**inputs, **outputs}.items() for word in (f"--{flag}", *some)]
     return [job.task.command, "--traceback", *files, "--spec", job.spec]
@@ -64,17 +64,17 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     before = [payload(path, {}) for path in files]
     steps = []
 
-    def stop(state: jobs.SavedState, take: Callable[[], jobs.State]) -> None:
+    def stop(state: saved_state.SavedState, take: Callable[[], saved_state.State]) -> None:
         steps.append(1)
         if len(steps) == 2:
-            state.stopped = "SIGTERM"
+            state.signal_name = "SIGTERM"
         save(state, take)
 
-    save = jobs.SavedState.save
-    monkeypatch.setattr(jobs.SavedState, "save", stop)
+    save = saved_state.SavedState.save
+    monkeypatch.setattr(saved_state.SavedState, "save", stop)
     for path in files:
         path.unlink()
-    with pytest.raises(SystemExit, match="state kept"):
+    with pytest.raises(SystemExit, match="state saved"):
         main(words(job))
     main(words(job))
     assert "continues from a saved state" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from tests.entries import DEEP, USES, autoencoder, mask, train, train_gan, workp
 from tests.gpu.device import OnGpu, PretendedGpu
 
 from advgen import registry
-from advgen.inpainting.fill import blended, harmonic
+from advgen.inpainting.fill import blend_poisson, fill_harmonic
 from advgen.inpainting.restore import METHODS
 from advgen.io.tables import read_table
 from advgen.specs.searches import LatentSearch
@@ -79,7 +79,7 @@ def test_a_training_and_a_search_do_with_every_choice(name: str, keys: dict[str,
 def test_holes_are_filled_on_the_gpu() -> None:
     with PretendedGpu():
         x_NCHW, known_NHW = torch.rand(2, 1, 8, 8).to("cuda:0"), (torch.rand(2, 8, 8) > 0.5).to("cuda:0")
-        assert isinstance(blended(x_NCHW, known_NHW, harmonic(x_NCHW, known_NHW)), OnGpu)
+        assert isinstance(blend_poisson(x_NCHW, known_NHW, fill_harmonic(x_NCHW, known_NHW)), OnGpu)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,13 +11,13 @@ from tests.gpu.device import CUDA, OnGpu, PretendedGpu
 from tests.gpu.test_numbers import CLASSES, GENERATOR, NETWORK, TRAININGS, N, data, numbers, on_gpu
 
 from advgen import registry
-from advgen.attacks.common import LOOK
+from advgen.attacks.common import CHECK_INTERVAL
 from advgen.attacks.run import craft
 from advgen.inversion.search import search
 from advgen.io import devices
 from advgen.io.checkpoints import build
 from advgen.models import graphs
-from advgen.models.graphs import WARM, captured
+from advgen.models.graphs import WARM, capture_step
 from advgen.specs.searches import LatentSearch
 from advgen.training.state import Callbacks
 
@@ -122,7 +122,7 @@ def test_a_step_runs_plainly_then_is_recorded_for_each_shape():
         total.add_((factor * (x_N.square() if squared else x_N)).sum())
         return total + 0
 
-    replayed, expected = captured(step, CUDA), 0.0
+    replayed, expected = capture_step(step, CUDA), 0.0
     found = []
     for number in range(8):
         for rows, squared in ((2, False), (3, False), (3, True)):
@@ -162,25 +162,26 @@ def test_a_training_that_is_replayed_finds_the_numbers_of_a_plain_one(name, repl
     [
         ("pgd", {"steps": 8, "loss": "dlr", "restarts": 2}),
         ("pgd", {"steps": 8, "norm": "l2", "eps": 1.0, "step_size": 0.2}),
-        ("region", {"steps": 2 * LOOK + 5, "region": {"kind": "square", "size": 3}, "step_size": 0.02}),
+        ("region", {"steps": 2 * CHECK_INTERVAL + 5, "region": {"kind": "square", "size": 3}, "step_size": 0.02}),
         ("carlini_wagner", {"steps": 12, "searches": 2, "initial_c": 10, "lr": 0.05}),
-        ("carlini_wagner", {"steps": 2 * LOOK + 10, "searches": 2, "initial_c": 1, "lr": 0.05}),  # some leave early
+        ("carlini_wagner", {"steps": 2 * CHECK_INTERVAL + 10, "searches": 2, "initial_c": 1, "lr": 0.05}),
     ],
 )
 def test_an_attack_that_is_replayed_finds_the_same_examples(kind, keys, replays, monkeypatch):
     images, labels = data()
     spec = registry.parse("attacks", {"kind": kind, **keys})
 
-    def crafted():
+    def crafted_columns():
         torch.manual_seed(0)
         model = build("networks", NETWORK, CLASSES).eval()
+        keys = {"seed": 0, "indices": list(range(N))}
         with PretendedGpu():
-            return craft(registry.resolve(spec), model.to(DEVICE), images, labels, spec, seed=0, indices=list(range(N)))
+            return craft(registry.resolve(spec), model.to(DEVICE), images, labels, spec, **keys).columns()
 
-    plain = crafted()
+    plain = crafted_columns()
     assert not replays
     monkeypatch.setenv("ADVGEN_CUDA_GRAPHS", "1")
-    found = crafted()
+    found = crafted_columns()
     assert len(replays) >= 7
     # among them how many images the model was shown, which Python cannot count
     for name, fact in plain.items():

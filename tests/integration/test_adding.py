@@ -186,6 +186,6 @@ def test_contract_tests_cover_them(covered: str, family: str) -> None:
 
 
 def test_the_reference_of_keys_is_out_of_date_until_written(grown: Project) -> None:
-    assert grown.advgen("docs", "--check").returncode == 1
-    assert grown.advgen("docs").returncode == 0
+    assert grown.module("tools.docs", "--check").returncode == 1
+    assert grown.module("tools.docs").returncode == 0
     assert "sign_noise" in (grown.folder / "config/README.md").read_text()

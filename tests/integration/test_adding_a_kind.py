@@ -1,4 +1,4 @@
-"""A kind of experiment is one folder: five files bring "corruptions" into a copy, and no other line is edited.
+"""A kind of experiment is one folder: six files bring "corruptions" into a copy, and no other line is edited.
 
 The copy has a finished study, so that it also shows what a new kind makes stale: nothing else.
 """
@@ -103,8 +103,8 @@ def test_it_is_drawn_and_captioned_in_the_report(made: Project) -> None:
 
 
 def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
-    assert made.advgen("docs", "--check").returncode == 1
-    assert made.advgen("docs").returncode == 0
+    assert made.module("tools.docs", "--check").returncode == 1
+    assert made.module("tools.docs").returncode == 0
     for page, text in {
         "config/README.md": "## CorruptionsDefinition",
         "config/config.schema.json": '"severity"',
@@ -113,7 +113,7 @@ def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
     }.items():
         assert text in Path(made.folder / page).read_text(), page
     rules = (made.folder / "docs/rules.md").read_text().split("\n## ")
-    assert ["- takes: a GPU where there is one" in rule for rule in rules if rule.startswith("corrupt\n")] == [True]
+    assert ["- runs on: a GPU if one is available" in rule for rule in rules if rule.startswith("corrupt\n")] == [True]
 
 
 def test_a_deleted_folder_takes_its_kind_with_it(made: Project) -> None:

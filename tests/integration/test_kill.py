@@ -13,7 +13,7 @@ import pytest
 from tests.interruption import STUDY, digests, disturb, started, wait_for_orphans
 from tests.project import Project
 
-from advgen.io.cache import FOLDER
+from advgen.jobs.cache import FOLDER
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def test_ctrl_c_keeps_what_a_training_has_done(undisturbed: dict[str, str], proj
     os.killpg(driver.pid, signal.SIGINT)
     _, said = driver.communicate(timeout=60)
     assert driver.returncode
-    assert "stopped by SIGINT, state kept; run again to continue" in said, said[-3000:]
+    assert "stopped by SIGINT, state saved; run again to continue" in said, said[-3000:]
     assert "Traceback" not in said, said[-3000:]
     assert copy.snakemake(STUDY).returncode == 0
     logs = [path.read_text() for path in copy.folder.glob("results/logs/train_classifier/*/*.log")]

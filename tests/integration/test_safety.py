@@ -19,11 +19,11 @@ from safetensors.numpy import save_file
 from tests.project import ROOT, Project
 
 import advgen
-from advgen.commands.verify import problems
+from advgen.commands.verify import find_problems
 from advgen.core.errors import ConfigError
-from advgen.core.provenance import Stamp
 from advgen.cv.scan import scan_profile
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io import tables
 from advgen.io.checkpoints import load_state, save_state
 from advgen.io.stamps import read_stamp
@@ -107,7 +107,7 @@ def test_the_metadata_of_a_table(trace: Path, tmp_path: Path) -> None:
         tables.read_table(path, "examples")
     assert read_stamp(path) == Stamp.from_json(stamp.decode())
     job = next(job for job in build(load_file(ROOT / "tests/spine.yaml")).jobs if job.rule == "craft")
-    assert list(problems(job, str(path), {}))
+    assert list(find_problems(job, str(path), {}))
     assert not trace.exists()
 
 

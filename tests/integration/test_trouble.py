@@ -14,10 +14,10 @@ import pytest
 from tests.interruption import STUDY
 from tests.project import Project
 
-from advgen.core.provenance import MAKE_ROOM, Stamp
+from advgen.files.provenance import DISK_FULL_ADVICE, Stamp
 from advgen.io.checkpoints import build, save_model
 from advgen.specs.networks import FcNetwork
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 
 RAW = "results/datasets/mnist/raw/t10k-labels-idx1-ubyte"
 
@@ -68,7 +68,7 @@ def test_disk_full_while_a_checkpoint_is_written(small_disk: Callable[..., Path]
     disk = small_disk("size=100k")
     spec = FcNetwork(kind="fc", image=(1, 28, 28), hidden=(100, 100), activation="relu")
     with pytest.raises(OSError, match="cannot be written") as caught:
-        save_model(disk / "model.safetensors", fresh(build, "networks", spec, 10, seed=0), Stamp("t", {}, "x"))
+        save_model(disk / "model.safetensors", build_seeded(build, "networks", spec, 10, seed=0), Stamp("t", {}, "x"))
     assert caught.value.filename == str(disk / "model.safetensors")
     assert list(disk.iterdir()) == []
 
@@ -86,7 +86,7 @@ def test_disk_full_where_results_are_kept(
     kept = [path for path in disk.rglob("*") if path.is_file()]
     assert len(kept) == 3
     small_disk("ro")
-    assert "computed before" in make_dataset(copy, raw_mnist, tmp_path / "another").stdout
+    assert "result reused from the cache" in make_dataset(copy, raw_mnist, tmp_path / "another").stdout
 
 
 @needs_root
@@ -142,7 +142,7 @@ def test_disk_full_at_the_start(
     assert result.returncode == 1
     assert file in result.stderr and "Traceback" not in result.stderr and "File " not in result.stderr
     *_, last = result.stderr.splitlines()
-    assert last.endswith(f"; {MAKE_ROOM}"), result.stderr
+    assert last.endswith(f"; {DISK_FULL_ADVICE}"), result.stderr
     small_disk("size=10m,nr_inodes=1000")
     assert copy.snakemake(STUDY, RAW).returncode == 0
 
@@ -184,7 +184,7 @@ def test_second_driver_in_one_folder(project: Callable[..., Project], raw_mnist:
         assert first.poll() is None
         second = copy.snakemake(STUDY)
         assert second.returncode == 1
-        assert f"another snakemake (process {first.pid}) works in this folder" in second.stderr
+        assert f"another Snakemake (process {first.pid}) runs in this folder" in second.stderr
         assert "Traceback" not in second.stderr
         assert copy.snakemake(STUDY, "-n").returncode == 0
     finally:
@@ -257,5 +257,5 @@ def test_more_gpus_promised_than_there_are(project: Callable[..., Project]) -> N
     assert result.returncode == 0
     told = [line for line in result.stderr.splitlines() if line.startswith("--resources gpu=2")]
     assert told == [
-        "--resources gpu=2, but this machine has 1: jobs beyond that wait for a free GPU; say --resources gpu=1"
+        "--resources gpu=2, but this machine has 1: further jobs wait for a free GPU; use --resources gpu=1"
     ]

@@ -17,7 +17,7 @@ import pytest
 from tests.project import ROOT, Project
 
 from advgen.driver.workers import LOG, SERVER, THREADS, WORTH
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 
 START = f"""
 import sys, time

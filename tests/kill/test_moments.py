@@ -11,7 +11,7 @@ import pytest
 from tests.interruption import KINDS, STUDY, digests, disturb
 from tests.project import Project
 
-from advgen.io.cache import FOLDER
+from advgen.jobs.cache import FOLDER
 
 
 @pytest.fixture(scope="session")

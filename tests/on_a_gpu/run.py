@@ -194,7 +194,7 @@ def command(job: PlannedJob, folder: Path, changes: dict[str, Any], **inputs: st
         for part in above:
             place = place[part]
         place[last] = value
-    for role, flag in job.task.writes().items():
+    for role, flag in job.task.output_flags().items():
         words += [f"--{flag}", str(folder / Path(job.outputs[role]).name)]
     return [*words, "--spec", json.dumps(spec)]
 
@@ -280,7 +280,7 @@ def deepfool(bench: Bench) -> Iterator[Row]:
     import torchattacks
 
     from advgen import registry
-    from advgen.data.images import load_choice
+    from advgen.data.images import load_subset
     from advgen.io.checkpoints import load_model
     from advgen.specs.attacks import DeepFoolAttack
 
@@ -288,7 +288,7 @@ def deepfool(bench: Bench) -> Iterator[Row]:
     results = bench.project("one").folder / "results"
     device = devices.prepare("gpu-test")
     model = load_model(results / "classifiers/cnn/seed0/classifier.safetensors").eval().requires_grad_(False).to(device)
-    x, y, _ = load_choice(results / "datasets/mnist/test.parquet", 250, 0)
+    x, y, _ = load_subset(results / "datasets/mnist/test.parquet", 250, 0)
     x, y = x.to(device), y.to(device)
     spec = DeepFoolAttack(kind="deepfool")
     attack, peer = registry.resolve(spec), foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02)

@@ -67,7 +67,7 @@ def test_scancel(half_done: Site, same_tables: SameTables) -> None:
     driver.finish()
     first, second = half_done.jobs("train_classifier")
     assert first == job and half_done.cluster.seen[first].states[-1] == "CANCELLED"
-    assert "stopped by SIGTERM, state kept" in log_of_training(half_done, first)
+    assert "stopped by SIGTERM, state saved" in log_of_training(half_done, first)
     assert "continues from a saved state" in half_done.said(second)
     # SLURM does not tell why a job failed: the next turn asks for more memory, in case that was it
     assert [half_done.cluster.seen[one].memory for one in (first, second)] == ["8000M", "16000M"]
@@ -127,7 +127,7 @@ def test_time_limit(half_done: Site, same_tables: SameTables) -> None:
     assert first == job
     # ended by itself, not by the limit (TIMEOUT)
     assert half_done.cluster.seen[first].states[-1] == "FAILED"
-    assert "stopped by SIGTERM, state kept" in log_of_training(half_done, first)
+    assert "stopped by SIGTERM, state saved" in log_of_training(half_done, first)
     assert "continues from a saved state" in half_done.said(second)
     same_tables(half_done.project)
 
@@ -205,7 +205,7 @@ def test_an_environment_whose_path_has_a_space_is_refused_before_anything_is_sub
     driver = half_done.start(python=str(environment / "bin" / "python"))
     assert driver.process.wait(120) == 1
     said = driver.output.read_text()
-    assert f"{environment}/bin/python: a job script cannot call a Python by a path with spaces" in said
+    assert f"{environment}/bin/python: job scripts cannot call a Python whose path contains spaces" in said
     assert "Traceback" not in said
     assert half_done.jobs("train_classifier") == []
 

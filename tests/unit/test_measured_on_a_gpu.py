@@ -15,9 +15,9 @@ from tests.on_a_gpu.comparison import TOLERANCES, compare
 from tests.on_a_gpu.page import HEADING, Row, section, with_section
 from tests.project import ROOT
 
-from advgen.core.provenance import Stamp
 from advgen.core.schema import TABLES
 from advgen.driver.plan import build
+from advgen.files.provenance import Stamp
 from advgen.io import devices
 from advgen.io.tables import arrow_table, write_table
 from advgen.study.load import load_file
@@ -93,7 +93,7 @@ def test_every_table_of_the_study_has_its_tolerance() -> None:
         kind
         for job in jobs
         if any("results/tables/" in path for path in job.outputs.values())
-        for kind in job.task.written()
+        for kind in job.task.written_tables()
     }
     assert made - TOLERANCES.keys() == {"model", "simulation", "training"}  # the last stands beside the models
     assert TOLERANCES.keys() <= made

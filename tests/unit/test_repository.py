@@ -135,7 +135,7 @@ def test_every_citation_key_exists() -> None:
 
 
 def test_the_pages_that_the_code_tells_are_in_step() -> None:
-    command = [sys.executable, "-m", "advgen", "docs", "--check"]
+    command = [sys.executable, "-m", "tools.docs", "--check"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from advgen.cli import main
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 
 
 @pytest.fixture(autouse=True)

@@ -26,12 +26,12 @@ def momentum(model, x_BCHW, y_B, spec, *, seed, indices):
     """Steps of eps / steps along the sign of the momentum, within the L∞ ball of radius eps."""
     import torch  # here, so that the plan of a study needs none
 
-    from advgen.attacks.common import Goal, ascent, frozen, project
+    from advgen.attacks.common import Goal, frozen, input_gradient, project
 
     loss, x_adv, velocity = partial(Goal(y_B).loss, "cross_entropy"), x_BCHW, torch.zeros_like(x_BCHW)
     with frozen(model), torch.no_grad():
         for _ in range(spec.steps):
-            gradient, _ = ascent(model, x_adv, loss)
+            gradient, _ = input_gradient(model, x_adv, loss)
             velocity = spec.decay * velocity + gradient / gradient.abs().mean((1, 2, 3), keepdim=True).clamp_min(1e-30)
             x_adv = project(x_adv + spec.eps / spec.steps * velocity.sign(), x_BCHW, "linf", spec.eps)
     return x_adv

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from advgen.models.networks import Network
-from advgen.models.predict import at_once, device_of, evaluating
+from advgen.models.predict import device_of, eval_mode, scale_batch_size
 
 MONOTONE = (
     *(nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh),
@@ -50,7 +50,7 @@ def _bounded(layer: nn.Module) -> bool:
     return not (isinstance(layer, nn.MaxPool2d) and layer.return_indices)
 
 
-def margins(model: nn.Module, low_BCHW: Tensor, high_BCHW: Tensor, y_B: Tensor) -> Tensor:
+def bound_margins(model: nn.Module, low_BCHW: Tensor, high_BCHW: Tensor, y_B: Tensor) -> Tensor:
     """By how much the label's logit leads each class's at least, (B, K), for all inputs between `low` and `high`.
 
     0 at the label itself. The last layer, which must be linear, is taken together with the differences of logits: for
@@ -95,8 +95,10 @@ def certified_radii(model: nn.Module, images_NCHW: Tensor, predicted_N: Tensor) 
     network is not known.
     """
     device = device_of(model)
-    with evaluating(model):
-        parts = zip(*(torch.split(one, at_once(ROWS, device)) for one in (images_NCHW, predicted_N)), strict=True)
+    with eval_mode(model):
+        parts = zip(
+            *(torch.split(one, scale_batch_size(ROWS, device)) for one in (images_NCHW, predicted_N)), strict=True
+        )
         return torch.cat([_radii(model, x.to(device), y.to(device)).cpu() for x, y in parts])
 
 
@@ -106,7 +108,7 @@ def _radii(model: nn.Module, x_BCHW: Tensor, y_B: Tensor) -> Tensor:
     radius_B = high_B  # the whole box first
     for _ in range(HALVINGS):
         reach = radius_B[:, None, None, None]
-        lead_BK = margins(model, (x_BCHW - reach).clamp_min(0), (x_BCHW + reach).clamp_max(1), y_B)
+        lead_BK = bound_margins(model, (x_BCHW - reach).clamp_min(0), (x_BCHW + reach).clamp_max(1), y_B)
         holds_B = lead_BK.scatter(1, y_B[:, None], torch.inf).amin(1) > least_B
         low_B, high_B = torch.where(holds_B, radius_B, low_B), torch.where(holds_B, high_B, radius_B)
         radius_B = (low_B + high_B) / 2

@@ -7,7 +7,7 @@ from scipy.special import ndtri
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.metrics.intervals import binomial_at_least
+from advgen.metrics.intervals import binomial_lower_bound
 from advgen.models.predict import predict
 
 DRAWN = 500
@@ -36,7 +36,7 @@ def certify(
     for x_CHW, index in zip(images_NCHW, indices, strict=True):
         random = seeds.generator(seed, "smoothing", index)
         label = int(_counts(model, x_CHW, sigma, n0, random).argmax())
-        p = binomial_at_least(int(_counts(model, x_CHW, sigma, n, random)[label]), n, alpha)
+        p = binomial_lower_bound(int(_counts(model, x_CHW, sigma, n, random)[label]), n, alpha)
         labels.append(label if p > 0.5 else ABSTAIN)
         radii.append(sigma * float(ndtri(p)) if p > 0.5 else 0.0)
     return torch.tensor(labels), torch.tensor(radii, dtype=torch.float64)

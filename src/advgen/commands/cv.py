@@ -16,7 +16,6 @@ from typing import Any
 
 from advgen import __version__
 from advgen.core.code import code_digest
-from advgen.core.provenance import Stamp, atomic, sha256_text, write_bytes
 from advgen.cv import themes
 from advgen.cv.build import build
 from advgen.cv.formats import FORMATS, render
@@ -26,7 +25,8 @@ from advgen.cv.sections.base import Filter
 from advgen.cv.sources import digest_source
 from advgen.cv.templating import UnprintableError, list_figures
 from advgen.cv.yaml_files import Document, merge, read
-from advgen.io.stamps import content, seal
+from advgen.files.provenance import Stamp, atomic_write, sha256_text, write_bytes
+from advgen.io.stamps import content_digest, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 
@@ -143,7 +143,7 @@ def _build(arguments: argparse.Namespace) -> None:
             raise ValueError(f"{path} is a folder, and a file of this name must be written; move it, or set --name")
     with ExitStack() as stack:
         for path, written in zip(paths, contents.values(), strict=True):
-            temporary = stack.enter_context(atomic(path))
+            temporary = stack.enter_context(atomic_write(path))
             temporary.write_bytes(written)
             seal(temporary)  # before anybody can open the file
     for path in omitted:
@@ -213,7 +213,7 @@ def _make_stamp(arguments: argparse.Namespace, document: Document, figures: dict
         spec={"sha256": sha256_text(canonical_json(choice))},
         code=code_digest("advgen.commands.cv:run"),
         inputs={_relative(path): digest_source(path) for path in inputs if path is not None}
-        | {_relative(path): content(path) for path in tables},
+        | {_relative(path): content_digest(path) for path in tables},
         versions={"python": platform.python_version(), "advgen": __version__, "typst": version("typst")},
     )
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from advgen.core.provenance import write_bytes
 from advgen.cv import foreign
 from advgen.cv.bibtex import repair_bibtex
 from advgen.cv.text_files import load_text
 from advgen.cv.yaml_files import read
+from advgen.files.provenance import write_bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

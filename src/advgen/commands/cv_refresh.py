@@ -7,11 +7,11 @@ import re
 import sys
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
 from advgen.cv import bibliography, refresh
 from advgen.cv.profile import load_profile
 from advgen.cv.sections.publications import Bibliography
 from advgen.cv.text_files import load_text
+from advgen.files.provenance import write_bytes
 
 _ORCID = re.compile(r"orcid\.org/(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
 

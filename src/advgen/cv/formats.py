@@ -33,7 +33,7 @@ def render(
 ) -> bytes:
     """Return the bytes of one file.
 
-    `stamp` is a token of advgen.core.provenance. `custom` are folders with themes or templates of the user. Raises
+    `stamp` is a token of advgen.files.provenance. `custom` are folders with themes or templates of the user. Raises
     ValueError, with the line, for a mistake in one of them.
     """
     folders = themes.search_path(cv["theme"], custom)

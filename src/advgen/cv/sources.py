@@ -6,10 +6,10 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from advgen.core.provenance import sha256_file, sha256_text
 from advgen.cv import foreign
 from advgen.cv.bibtex import normalize_bibtex
 from advgen.cv.yaml_files import read
+from advgen.files.provenance import sha256_file, sha256_text
 
 
 def digest_source(path: Path) -> str:

@@ -14,7 +14,7 @@ DONE = 1e-20
 """Sum of squares of what is left of the equation in one channel of one image."""
 
 
-def harmonic(x_NCHW: Tensor, known_NHW: Tensor) -> Tensor:
+def fill_harmonic(x_NCHW: Tensor, known_NHW: Tensor) -> Tensor:
     """Images (N, C, H, W) whose missing pixels are the mean of their neighbours, as a membrane between known ones.
 
     That is Laplace's equation on the grid, with nothing beyond its border, by conjugate gradients in float64, one
@@ -41,7 +41,7 @@ def harmonic(x_NCHW: Tensor, known_NHW: Tensor) -> Tensor:
     return filled.to(x_NCHW.dtype)
 
 
-def poisson(x_NCHW: Tensor, known_NHW: Tensor, train_MCHW: Tensor) -> Tensor:
+def fill_poisson(x_NCHW: Tensor, known_NHW: Tensor, train_MCHW: Tensor) -> Tensor:
     """Images whose missing pixels have the gradients of the training image that is nearest in the known ones, in L2.
 
     Scene completion (hays2007scene) without its choice of context: found among training images (M, C, H, W) in [0, 1],
@@ -52,16 +52,16 @@ def poisson(x_NCHW: Tensor, known_NHW: Tensor, train_MCHW: Tensor) -> Tensor:
     seen_NP = torch.where(known_NP, x_NCHW.flatten(1), 0.0)
     # squared distances over the known pixels, but for what all training images have in common
     distances_NM = known_NP.to(train_MP) @ train_MP.square().T - 2 * seen_NP @ train_MP.T
-    return blended(x_NCHW, known_NHW, train_MCHW[distances_NM.argmin(1)])
+    return blend_poisson(x_NCHW, known_NHW, train_MCHW[distances_NM.argmin(1)])
 
 
-def blended(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
+def blend_poisson(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
     """Poisson blending: the given image where it is known, elsewhere the restored one's gradients (perez2003poisson).
 
     There is no seam. The solution of Poisson's equation is the restored image and a harmonic correction of what it
     misses around holes.
     """
-    corrected = restored_NCHW + harmonic(torch.where(known_NHW[:, None], x_NCHW - restored_NCHW, 0.0), known_NHW)
+    corrected = restored_NCHW + fill_harmonic(torch.where(known_NHW[:, None], x_NCHW - restored_NCHW, 0.0), known_NHW)
     return torch.where(known_NHW[:, None], x_NCHW, corrected.clamp(0, 1))
 
 

@@ -17,7 +17,7 @@ Prior = Callable[[Tensor], Tensor]
 """From generated images (B, C, H, W) to a penalty each, (B,)."""
 
 
-def full(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
+def full_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     """The report's loss: mean squared error over all pixels, where missing ones count as black."""
 
     def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def full(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     return loss
 
 
-def contextual(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
+def contextual_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     """Mean squared error over the known pixels alone, as the context loss of yeh2017semantic."""
     known_N1HW = known_NHW[:, None]
     pixels_N = known_NHW.sum((1, 2)) * masked_NCHW.shape[1]
@@ -38,7 +38,7 @@ def contextual(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> L
     return loss
 
 
-def with_prior(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
+def contextual_prior_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     """The contextual loss and the discriminator's opinion of the whole generated image (yeh2017semantic).
 
     Their context loss is absolute and weighs pixels by how many are missing around them; this one is `contextual`.
@@ -47,7 +47,7 @@ def with_prior(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> L
         raise ValueError(
             "inpainting with method contextual_prior needs the discriminator that the generator was trained against"
         )
-    context = contextual(masked_NCHW, known_NHW, None)
+    context = contextual_loss(masked_NCHW, known_NHW, None)
 
     def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
         return context(x_BCHW, rows_B) + prior(x_BCHW)
@@ -56,14 +56,14 @@ def with_prior(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> L
 
 
 METHODS: dict[str, Callable[[Tensor, Tensor, Prior | None], Loss]] = {
-    "full": full,
-    "contextual": contextual,
-    "contextual_prior": with_prior,
+    "full": full_loss,
+    "contextual": contextual_loss,
+    "contextual_prior": contextual_prior_loss,
 }
 """From masked images, known pixels and the discriminator's opinion to the loss that the search minimises."""
 
 
-def opinion(discriminator: nn.Module, weight: float) -> Prior:
+def discriminator_prior(discriminator: nn.Module, weight: float) -> Prior:
     """`weight` · -log D(x) for each image, by a frozen copy of the discriminator in eval mode."""
     frozen = copy.deepcopy(discriminator).eval().requires_grad_(False)
     return lambda x_BCHW: weight * softplus(-frozen(x_BCHW)).flatten()
@@ -102,12 +102,12 @@ def restore(
         raise ValueError("an image without a single known pixel cannot be restored")
     masked_NCHW = torch.where(known_NHW[:, None], x_NCHW, 0.0)
     device = next(generator.parameters()).device
-    prior = opinion(discriminator, latent_search.prior) if discriminator is not None else None
+    prior = discriminator_prior(discriminator, latent_search.prior) if discriminator is not None else None
     loss = METHODS[method](masked_NCHW.to(device), known_NHW.to(device), prior)
     found = search(generator, masked_NCHW, latent_search, seed=seed, indices=indices, loss=loss, progress=progress)
     return found.best()
 
 
-def composite(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
+def paste_known_pixels(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
     """The given image where it is known, the restored one elsewhere."""
     return torch.where(known_NHW[:, None], x_NCHW, restored_NCHW)

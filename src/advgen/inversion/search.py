@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from advgen import seeds
-from advgen.models.few_channels import faster
+from advgen.models.few_channels import accelerate_convolutions
 from advgen.models.generators import Generator
-from advgen.models.graphs import captured, recorded
-from advgen.models.predict import at_once, evaluating
-from advgen.specs.base import show_shape
+from advgen.models.graphs import capture_step, uses_cuda_graphs
+from advgen.models.predict import eval_mode, scale_batch_size
+from advgen.specs.base import format_shape
 from advgen.specs.searches import LatentSearch
 
 ROWS = 512
@@ -79,11 +79,11 @@ def search(
     """
     if tuple(targets_NCHW.shape[1:]) != tuple(generator.image):
         raise ValueError(
-            f"the generator makes {show_shape(generator.image)} images, "
-            f"but those to invert are {show_shape(targets_NCHW[0].shape)}"  # type: ignore[arg-type]
+            f"the generator makes {format_shape(generator.image)} images, "
+            f"but those to invert are {format_shape(targets_NCHW[0].shape)}"  # type: ignore[arg-type]
         )
     weight = next(generator.parameters())  # whose device and precision the search takes
-    frozen = faster(_folded(generator).to(memory_format=torch.channels_last))
+    frozen = accelerate_convolutions(_folded(generator).to(memory_format=torch.channels_last))
     targets_NCHW = targets_NCHW.to(weight)
     if loss is None:
 
@@ -95,11 +95,11 @@ def search(
     )
     if encoder is not None:
         starts_NSD[:, 0] = 0
-        with evaluating(encoder), torch.no_grad():
+        with eval_mode(encoder), torch.no_grad():
             encoded_ND = torch.cat([encoder(part_BCHW) for part_BCHW in targets_NCHW.split(ROWS)]).cpu()
         starts_NSD = encoded_ND[:, None] + NEAR * starts_NSD
     rows_R = torch.arange(len(indices), device=weight.device).repeat_interleave(spec.starts)
-    rows = at_once(ROWS, weight.device)
+    rows = scale_batch_size(ROWS, weight.device)
     chunks = list(zip(starts_NSD.flatten(0, 1).to(weight).split(rows), rows_R.split(rows), strict=True))
     steps = sorted({*range(0, spec.steps, record_every), spec.steps})
     found = []
@@ -145,7 +145,7 @@ def _descend(
     optimizer: torch.optim.Optimizer = torch.optim.SGD([z_BD], lr=spec.lr)
     if spec.optimizer == "adam":
         on_gpu = z_BD.device.type != "cpu"
-        optimizer = torch.optim.Adam([z_BD], lr=spec.lr, fused=on_gpu, capturable=recorded(z_BD.device))
+        optimizer = torch.optim.Adam([z_BD], lr=spec.lr, fused=on_gpu, capturable=uses_cuda_graphs(z_BD.device))
 
     def descend() -> Tensor:
         loss_B = loss(generator(z_BD), rows_B)
@@ -155,7 +155,7 @@ def _descend(
         optimizer.step()
         return loss_B.detach()
 
-    descend = captured(descend, z_BD.device)
+    descend = capture_step(descend, z_BD.device)
     history: list[Tensor] = []
     for step in range(spec.steps):
         loss_B = descend()

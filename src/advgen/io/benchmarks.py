@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
+from advgen.files.provenance import write_bytes
 
 KIB = 1024 if sys.platform == "linux" else 1
 """Bytes in the unit of `ru_maxrss`."""
 
 
 @contextmanager
-def measured(path: Path | None) -> Iterator[None]:
+def record_benchmark(path: Path | None) -> Iterator[None]:
     """Write what a block costs to a table, if it ends well.
 
     Seconds, the most memory in MB that this process or one that it started had, their input and output in MB, and

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 from advgen import seeds
 from advgen.metrics.distribution import quality
 from advgen.models.networks import Network
-from advgen.models.predict import features_and_probabilities, predict, unit
+from advgen.models.predict import features_and_probabilities, predict, to_unit_range
 
 REAL = "real train"
 """The level of images that are not damaged."""
@@ -48,7 +48,7 @@ def calibrate(
     labels_N = train_labels.cpu()[order_N]
 
     def first(keep_N: Tensor) -> Tensor:
-        return unit(train_images.cpu()[order_N[keep_N][:n]])
+        return to_unit_range(train_images.cpu()[order_N[keep_N][:n]])
 
     def noise(draw: Any, label: str) -> Tensor:
         noise_NCHW: Tensor = draw(real.shape, generator=seeds.generator(seed, "ladder", label))

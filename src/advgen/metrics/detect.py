@@ -30,7 +30,7 @@ ALIKE = 0.1
 """Variety of samples below which they are the same few images again and again; of real images it is 1."""
 
 
-def vanishing(gradient_N: ArrayLike, loss_N: ArrayLike, window: int = WINDOW) -> Flags:
+def find_vanishing_gradients(gradient_N: ArrayLike, loss_N: ArrayLike, window: int = WINDOW) -> Flags:
     """Which steps belong to a span of at least `window` in which the generator gets no signal (N,).
 
     There its gradient's norm stays below GRADIENT, but for spikes, while its loss moves by less than DEVIATION a step;
@@ -48,7 +48,7 @@ def vanishing(gradient_N: ArrayLike, loss_N: ArrayLike, window: int = WINDOW) ->
     return flags
 
 
-def overpowered(logit_real_N: ArrayLike, logit_fake_N: ArrayLike, window: int = WINDOW) -> Flags:
+def find_overpowering(logit_real_N: ArrayLike, logit_fake_N: ArrayLike, window: int = WINDOW) -> Flags:
     """Which steps belong to a span of at least `window` in which the discriminator is SURE of all images (N,).
 
     Of a discriminator whose logit is that of a probability, which one under the Wasserstein loss is not.
@@ -77,7 +77,7 @@ def _lasting(flags_N: Flags, window: int) -> Flags:
     return lasting
 
 
-def collapsed(shares_K: ArrayLike, variety: float = 1.0) -> bool:
+def is_collapsed(shares_K: ArrayLike, variety: float = 1.0) -> bool:
     """Whether samples have collapsed: half of the classes or fewer are over 1 %, one is far too frequent, or all alike.
 
     Too frequent is more than halfway from its even share to all samples: .55 of ten classes, .75 of two. All alike are

@@ -12,12 +12,12 @@ Rows = dict[str, list[Any]]
 """Rows of a table by column."""
 
 
-def groups(table: pa.Table, keys: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def group_rows(table: pa.Table, keys: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Rows with equal keys."""
     for values, rows in table.to_pandas().groupby(keys, sort=True, dropna=False):
         yield dict(zip(keys, values, strict=True)), rows
 
 
-def columns(rows: list[dict[str, Any]]) -> Rows:
+def to_columns(rows: list[dict[str, Any]]) -> Rows:
     """Rows as columns."""
     return {name: [row[name] for row in rows] for name in rows[0]}

@@ -26,7 +26,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     return (0.0 if successes == 0 else centre - half), (1.0 if successes == n else centre + half)
 
 
-def binomial_at_least(successes: int, n: int, alpha: float) -> float:
+def binomial_lower_bound(successes: int, n: int, alpha: float) -> float:
     """What a probability is at least, but for a chance of `alpha`: the exact one-sided bound [clopper1934use]."""
     return float(betaincinv(successes, n - successes + 1, alpha)) if successes else 0.0
 
@@ -76,7 +76,7 @@ def rank_correlation(
     return float(found_R[0]), float(low), float(high)
 
 
-def over_runs_and_images(
+def interval_over_runs_and_images(
     values: ArrayLike, images: tuple[float, float], share: bool = False, confidence: float = 0.95
 ) -> tuple[float, float, float]:
     """Mean of one number per run with an interval over runs and images together, (mean, low, high).
@@ -84,44 +84,44 @@ def over_runs_and_images(
     See `joined`; one run has no interval over runs. Where each image is known in each run, `over_runs` is sharper.
     """
     values_R = np.asarray(values, dtype=np.float64)
-    return joined(float(values_R.mean()), [values_R] if len(values_R) > 1 else [], images, share, confidence)
+    return combine_intervals(float(values_R.mean()), [values_R] if len(values_R) > 1 else [], images, share, confidence)
 
 
-def share_over_runs(shares_R: ArrayLike, n: int) -> tuple[float, float, float]:
+def rate_over_runs(shares_R: ArrayLike, n: int) -> tuple[float, float, float]:
     """Mean of a share of the same `n` images in each run, with an interval over runs and images, (mean, low, high)."""
-    return of_runs(
+    return average_runs(
         [(share, *wilson(round(share * n), n)) for share in np.asarray(shares_R, dtype=np.float64)], share=True
     )
 
 
-def of_runs(runs_R3: ArrayLike, share: bool = False) -> tuple[float, float, float]:
+def average_runs(runs_R3: ArrayLike, share: bool = False) -> tuple[float, float, float]:
     """Mean of what each run has with its interval over images, (mean, low, high), with one over runs and images."""
     each = np.asarray(runs_R3, dtype=np.float64)
     mean, low, high = each.mean(axis=0)
-    return over_runs_and_images(each[:, 0], (mean - low, high - mean), share)
+    return interval_over_runs_and_images(each[:, 0], (mean - low, high - mean), share)
 
 
-def joined(
+def combine_intervals(
     mean: float,
-    of_runs: Iterable[ArrayLike],
+    runs: Iterable[ArrayLike],
     images: tuple[float, float],
     share: bool = False,
     confidence: float = 0.95,
 ) -> tuple[float, float, float]:
     """A mean with an interval over runs and images together, (mean, low, high).
 
-    `of_runs` has one number for each run, once for every kind of run (nets that attack, nets that are attacked).
+    `runs` has one number for each run, once for every kind of run (nets that attack, nets that are attacked).
     `images` is how far the interval over the images of one run reaches below and above: runs share their images, so it
     does not shrink with runs. It is joined in quadrature with Student's half widths over runs. A `share` stays within
     0 and 1.
     """
-    intervals = (over_runs(np.asarray(one, dtype=np.float64)[:, None], confidence=confidence) for one in of_runs)
+    intervals = (interval_over_runs(np.asarray(one, dtype=np.float64)[:, None], confidence=confidence) for one in runs)
     halves = [high - middle for middle, _, high in intervals]
     low, high = mean - math.hypot(images[0], *halves), mean + math.hypot(images[1], *halves)
     return (mean, max(0.0, low), min(1.0, high)) if share else (mean, low, high)
 
 
-def over_runs(values: ArrayLike, rate: bool = False, confidence: float = 0.95) -> tuple[float, float, float]:
+def interval_over_runs(values: ArrayLike, rate: bool = False, confidence: float = 0.95) -> tuple[float, float, float]:
     """Mean of `values` (runs, images) with an interval over runs and images together, (mean, low, high).
 
     Runs (seeds) and images are crossed random effects. What runs vary by counts with Student's distribution, what

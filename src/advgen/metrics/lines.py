@@ -9,7 +9,7 @@ LOGITS = {"": "logits", "_unaimed": "logits_unaimed"}
 """Along the gradient's sign, and along random signs: how columns end, and where their logits stand."""
 
 
-def straightness(points: pd.DataFrame) -> pd.DataFrame:
+def measure_linearity(points: pd.DataFrame) -> pd.DataFrame:
     """Per seed and image: R² of a straight line through the label's logit, 0 where that is constant, and its range.
 
     `r_squared` and `range` are along the gradient's sign, those that end in `_unaimed` along random signs.

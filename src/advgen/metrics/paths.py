@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 
-def third_class(frames: pd.DataFrame, judged: str = "judged") -> pd.Series[bool]:
+def is_third_class(frames: pd.DataFrame, judged: str = "judged") -> pd.Series[bool]:
     """Whether each frame's class in a column is neither a label of its pair nor what it is at an end of the strip.
 
     Without the latter, an end that was inverted badly would count as a third class all along its half of the path.
@@ -15,17 +15,17 @@ def third_class(frames: pd.DataFrame, judged: str = "judged") -> pd.Series[bool]
     return ends.ne(frames[judged], axis=0).all(axis=1)
 
 
-def halfway(frames: pd.DataFrame) -> pd.DataFrame:
+def midpoint_frames(frames: pd.DataFrame) -> pd.DataFrame:
     """The middle frame of each strip, from which every rate of third classes is.
 
     `third`: whether its class is one; `third_blend`: the same of the pixel blend of the two images.
     """
     middle = frames["frame"] == frames["frame"].max() // 2
-    thirds = {"third": third_class(frames), "third_blend": third_class(frames, "judged_blend")}
+    thirds = {"third": is_third_class(frames), "third_blend": is_third_class(frames, "judged_blend")}
     return frames[middle].assign(**{name: third[middle] for name, third in thirds.items()})
 
 
-def ends_kept(frames: pd.DataFrame) -> pd.Series[bool]:
+def endpoints_keep_labels(frames: pd.DataFrame) -> pd.Series[bool]:
     """Of each pair, whether the judge still sees the labels in both ends of its strip, after their reconstruction.
 
     Rates of third classes are of all pairs; where an end was lost, a path leads from another class than its label.

@@ -10,7 +10,7 @@ from torch import Tensor
 from advgen.metrics.distribution import frechet
 from advgen.models.generators import Generator
 from advgen.models.networks import Network
-from advgen.models.predict import ROWS, at_once, features_and_probabilities
+from advgen.models.predict import ROWS, features_and_probabilities, scale_batch_size
 from advgen.seeds import normal
 
 SAMPLES = 1000
@@ -24,7 +24,9 @@ def scorer(judge: Network, held_out_NCHW: Tensor, seed: int, device: str) -> Cal
     def score(generator: Generator) -> float:
         z_ND = normal(seed, "score", list(range(SAMPLES)), generator.latent).to(device)
         with torch.inference_mode():
-            samples_NCHW = torch.cat([generator(part_BD) for part_BD in z_ND.split(at_once(ROWS, z_ND.device))])
+            samples_NCHW = torch.cat(
+                [generator(part_BD) for part_BD in z_ND.split(scale_batch_size(ROWS, z_ND.device))]
+            )
         return frechet(reference_NF, features_and_probabilities(judge, samples_NCHW)[0])
 
     return score

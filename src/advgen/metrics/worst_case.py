@@ -22,7 +22,7 @@ class WorstCase(NamedTuple):
     attacks: tuple[str, ...]
 
 
-def worst_cases(examples: pd.DataFrame) -> list[WorstCase]:
+def list_worst_cases(examples: pd.DataFrame) -> list[WorstCase]:
     """One for each norm and eps of the attacks in `examples` (columns `attack`, `norm`, `eps`), smallest first.
 
     What fools a net within a ball fools it within every larger ball of that norm, so attacks with a smaller eps count,
@@ -39,7 +39,7 @@ def worst_cases(examples: pd.DataFrame) -> list[WorstCase]:
     return sorted(found, key=lambda case: (BALLS.index(case.norm), case.eps))
 
 
-def inside(examples: pd.DataFrame, case: WorstCase) -> pd.Series:
+def is_inside(examples: pd.DataFrame, case: WorstCase) -> pd.Series:
     """Which rows of `examples` lie in the ball of a worst case.
 
     Those of its attacks, and changes of attacks without a budget that are no larger than it (columns `linf`, `l2`,

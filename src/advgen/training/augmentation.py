@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 
-def augmented(x_BCHW: Tensor, shift: int, flip: bool) -> Tensor:
+def augment(x_BCHW: Tensor, shift: int, flip: bool) -> Tensor:
     """Each image moved by up to `shift` pixels along both axes, zeros behind it, and mirrored by chance with `flip`."""
     count, _, height, width = x_BCHW.shape
     if shift:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from advgen.models.autoencoders import Autoencoder
-from advgen.models.graphs import captured, recorded
-from advgen.models.predict import evaluating, unit
+from advgen.models.graphs import capture_step, uses_cuda_graphs
+from advgen.models.predict import eval_mode, to_unit_range
 from advgen.specs.training import AutoencoderTraining, MomentMatching
 from advgen.training import loop
 from advgen.training.state import Callbacks
@@ -42,13 +42,13 @@ def train_autoencoder(
     images_NCHW = images_NCHW.to(device)
     model.to(device).train()
     on_gpu = torch.device(device).type != "cpu"
-    optimizer = torch.optim.Adam(model.parameters(), spec.lr, fused=on_gpu, capturable=recorded(device))
+    optimizer = torch.optim.Adam(model.parameters(), spec.lr, fused=on_gpu, capturable=uses_cuda_graphs(device))
     epochs = max(1, math.ceil(spec.epochs))
     snapshots = torch.zeros(epochs, len(LEVELS), 3)
     moments = spec.moments or MomentMatching()
 
     def update(rows_B: Tensor, factor: Tensor | float, matched: bool) -> tuple[Tensor, Tensor]:
-        x_BCHW = unit(images_NCHW[rows_B])
+        x_BCHW = to_unit_range(images_NCHW[rows_B])
         restored_BCHW, z_BD = model(x_BCHW)
         loss = (restored_BCHW - x_BCHW).square().mean()
         with torch.set_grad_enabled(spec.moments is not None):
@@ -58,14 +58,14 @@ def train_autoencoder(
         optimizer.step()
         return loss.detach(), distance.detach()
 
-    update = captured(update, device)
+    update = capture_step(update, device)
 
     def play(step: loop.Step) -> tuple[Tensor, Tensor, float]:
         factor = moment_factor(moments, step.epoch + 1) if spec.moments else 0.0
         loss, distance = update(step.rows_B, factor, factor != 0)
         if step.ends_epoch:
-            with evaluating(model), torch.no_grad():
-                snapshots[step.epoch] = quantiles(model.encode(unit(images_NCHW[:WATCHED]))).cpu()
+            with eval_mode(model), torch.no_grad():
+                snapshots[step.epoch] = quantiles(model.encode(to_unit_range(images_NCHW[:WATCHED]))).cpu()
         return loss, distance, factor
 
     history = loop.run(

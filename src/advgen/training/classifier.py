@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advgen.models.graphs import captured, recorded
-from advgen.models.predict import predict, unit
+from advgen.models.graphs import capture_step, uses_cuda_graphs
+from advgen.models.predict import predict, to_unit_range
 from advgen.specs.defences import DefenceSpec
 from advgen.specs.training import ClassifierTraining
 from advgen.training import loop
-from advgen.training.augmentation import augmented
+from advgen.training.augmentation import augment
 from advgen.training.defences.common import Defence
 from advgen.training.state import Callbacks
 
@@ -49,14 +49,14 @@ def train_classifier(
     def update(rows_B: Tensor, lr: Tensor | float, *varying: Any) -> Tensor:
         for group in optimizer.param_groups:
             group["lr"] = lr
-        x_BCHW = augmented(unit(images_NCHW[rows_B]), spec.shift, spec.flip)
+        x_BCHW = augment(to_unit_range(images_NCHW[rows_B]), spec.shift, spec.flip)
         loss = defended.loss(x_BCHW, labels_N[rows_B], varying)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         return loss.detach()
 
-    update = captured(update, device)
+    update = capture_step(update, device)
 
     def play(step: loop.Step) -> tuple[Tensor, float]:
         lr = spec.lr * 0.5 * (1 + math.cos(math.pi * step.number / step.total)) if spec.decay else spec.lr
@@ -96,4 +96,4 @@ def _optimizer(model: nn.Module, spec: ClassifierTraining, device: str) -> torch
     if spec.optimizer == "sgd":
         # the fused one reads a learning rate that lies on the GPU
         return torch.optim.SGD(groups, lr=spec.lr, momentum=0.9, fused=torch.device(device).type != "cpu")
-    return torch.optim.Adam(groups, lr=spec.lr, fused=True, capturable=recorded(device))
+    return torch.optim.Adam(groups, lr=spec.lr, fused=True, capturable=uses_cuda_graphs(device))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.generators import Generator
-from advgen.models.graphs import captured, recorded
+from advgen.models.graphs import capture_step, uses_cuda_graphs
 from advgen.specs.training import EncoderTraining
 from advgen.training import loop
 from advgen.training.state import Callbacks
@@ -31,7 +31,7 @@ def train_encoder(
     """
     encoder.to(device).train()
     frozen = copy.deepcopy(generator).to(device).eval().requires_grad_(False)
-    optimizer = torch.optim.Adam(encoder.parameters(), spec.lr, fused=True, capturable=recorded(device))
+    optimizer = torch.optim.Adam(encoder.parameters(), spec.lr, fused=True, capturable=uses_cuda_graphs(device))
 
     def update(z_BD: Tensor) -> Tensor:
         loss = (encoder(frozen(z_BD)) - z_BD).square().mean()
@@ -40,7 +40,7 @@ def train_encoder(
         optimizer.step()
         return loss.detach()
 
-    update = captured(update, device)
+    update = capture_step(update, device)
 
     def play(step: loop.Step) -> tuple[Tensor, float]:
         return update(torch.randn(spec.batch, generator.latent)), math.nan

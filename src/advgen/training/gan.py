@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from advgen.models.generators import Generator
-from advgen.models.graphs import captured, recorded
-from advgen.models.predict import evaluating, unit
+from advgen.models.graphs import capture_step, uses_cuda_graphs
+from advgen.models.predict import eval_mode, to_unit_range
 from advgen.specs.training import GanTraining
 from advgen.training import loop
 from advgen.training.losses import discriminator_loss, generator_loss
@@ -80,7 +80,7 @@ def train_gan(
     # transposed convolutions of few channels take two thirds as long on the CPU with channels last
     generator.to(device).to(memory_format=torch.channels_last).train()
     discriminator.to(device).train()
-    game = _Game(generator, discriminator, spec, recorded(device))
+    game = _Game(generator, discriminator, spec, uses_cuda_graphs(device))
     averaged = copy.deepcopy(generator)
     parts: dict[str, nn.Module | torch.optim.Optimizer] = {
         "generator": generator,
@@ -97,13 +97,15 @@ def train_gan(
 
     def choose() -> None:
         assert score is not None, "checkpoint_selection needs a score"
-        with evaluating(candidate):
+        with eval_mode(candidate):
             found = score(candidate)
         if found < lowest.item():
             lowest.fill_(found)
             best.load_state_dict(candidate.state_dict())
 
-    update = captured(lambda rows_B, penalised, *drawn: game.play(unit(images_NCHW[rows_B]), penalised, *drawn), device)
+    update = capture_step(
+        lambda rows_B, penalised, *drawn: game.play(to_unit_range(images_NCHW[rows_B]), penalised, *drawn), device
+    )
 
     def play(step: loop.Step) -> Sequence[Tensor]:
         # a GPU would have to wait for latent vectors that the CPU draws in the middle of a step
@@ -152,9 +154,9 @@ class _Outcome:
 class _Game:
     """The two networks, their optimisers and the rules by which they take turns."""
 
-    def __init__(self, generator: Generator, discriminator: nn.Module, spec: GanTraining, recorded: bool = False):
+    def __init__(self, generator: Generator, discriminator: nn.Module, spec: GanTraining, capturable: bool = False):
         self.generator, self.discriminator, self.spec = generator, discriminator, spec
-        adam = partial(torch.optim.Adam, betas=(spec.beta1, BETA2), eps=EPS, fused=True, capturable=recorded)
+        adam = partial(torch.optim.Adam, betas=(spec.beta1, BETA2), eps=EPS, fused=True, capturable=capturable)
         self.optimizer_generator = adam(generator.parameters(), spec.lr_generator)
         self.optimizer_discriminator = adam(discriminator.parameters(), spec.lr_discriminator)
         self.drawn = list[Tensor]()
@@ -200,7 +202,7 @@ class _Game:
         bounds = [((x - eps).clamp_min(0), (x + eps).clamp_max(1)) for x in (real_BCHW, fake_BCHW)]
         moved = [real_BCHW, fake_BCHW]
         # in eval mode, else batch statistics and dropout would be those of examples on their way
-        with _frozen(self.discriminator), evaluating(self.discriminator):
+        with _frozen(self.discriminator), eval_mode(self.discriminator):
             for _ in range(steps):
                 at = [x.detach().requires_grad_() for x in moved]
                 loss = discriminator_loss(self.spec.loss, *self.logits(self.discriminator, *at), self.spec.real_label)

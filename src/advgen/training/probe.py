@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.models.autoencoders import Autoencoder
-from advgen.models.layers import plain_weights
+from advgen.models.layers import copy_without_spectral_norm
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities, predict
 from advgen.specs.autoencoders import FcAutoencoder
@@ -34,10 +34,10 @@ def body_spec(model: Network | Autoencoder) -> NetworkSpec:
 def copy_body(probe: Network, model: Network | Autoencoder) -> None:
     """Give `probe`, a network of `body_spec`, the weights of the model's body."""
     body = model.encoder if isinstance(model, Autoencoder) else model.body
-    probe.body.load_state_dict(plain_weights(body).state_dict())
+    probe.body.load_state_dict(copy_without_spectral_norm(body).state_dict())
 
 
-def decision(
+def copy_decision(
     probe: Network,
     discriminator: Network,
     validation: tuple[Tensor, Tensor],
@@ -51,7 +51,7 @@ def decision(
     """
     copy_body(probe, discriminator)
     with torch.no_grad():
-        for name, given in plain_weights(discriminator.head).named_parameters():
+        for name, given in copy_without_spectral_norm(discriminator.head).named_parameters():
             probe.head.get_parameter(name).copy_(torch.cat([-given, given]) / 2)
     probe.eval()
     thresholds, right = [0.0], [accuracy(probe, *validation)]

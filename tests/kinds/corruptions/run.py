@@ -4,10 +4,10 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from advgen import seeds
-from advgen.data.images import load_choice
+from advgen.data.images import load_subset
 from advgen.experiments.corruptions.experiment import Corrupt
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 from advgen.io.tables import arrow_table, concatenate, write_table
 from advgen.models.predict import predict
 
@@ -16,7 +16,7 @@ def run(job: Job[Corrupt]) -> None:
     """Damage a seeded choice of test images, the same for all classifiers, and keep which answers are right."""
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
     noise = 2 * seeds.uniform(spec.choice, "damage", indices, *images.shape[1:]) - 1
     damaged = {
         "noise": images + spec.severity * noise,

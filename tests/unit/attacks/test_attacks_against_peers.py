@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 from advgen.attacks import apgd as apgd_module
 from advgen.attacks import hop_skip_jump as hop_skip_jump_module
 from advgen.attacks.apgd import apgd
-from advgen.attacks.common import Goal, norms, project, shrink_l1
+from advgen.attacks.common import Goal, l2_norms, project, project_l1
 from advgen.attacks.deepfool import deepfool
 from advgen.attacks.fgsm import fgsm
-from advgen.attacks.fmn import fmn, lengths
+from advgen.attacks.fmn import fmn, measure_norm
 from advgen.attacks.hop_skip_jump import hop_skip_jump
 from advgen.attacks.lbfgs import FIRST_C, lbfgs
 from advgen.attacks.pgd import pgd
@@ -157,7 +157,7 @@ def test_apgd_from_the_same_start_is_torchattackss(model, x, norm, eps, loss, mo
     y = predicted(model, x)
     generator = torch.Generator().manual_seed(2)
     draw = torch.rand(x.shape, generator=generator, dtype=x.dtype) * 2 - 1
-    size = draw.abs().amax((1, 2, 3), keepdim=True) if norm == "linf" else norms(draw)
+    size = draw.abs().amax((1, 2, 3), keepdim=True) if norm == "linf" else l2_norms(draw)
     start = project(x + eps * draw / size, x, norm, eps)
     monkeypatch.setattr(apgd_module, "random_start", lambda *given: start)
     monkeypatch.setattr(torch, "rand", lambda *shape: (draw + 1) / 2)
@@ -213,7 +213,7 @@ def test_the_projection_onto_ball_and_box_is_the_nearest_point():
     x[:, :, :, 0] = 0
     delta = 1.5 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
     eps = torch.tensor([0.0, 0.1, 0.5, 1.0, 2.0, 9.0], dtype=torch.float64)
-    found = shrink_l1(delta, torch.where(delta > 0, 1 - x, x), eps)
+    found = project_l1(delta, x, eps)
     for row in range(6):
         clean, wanted = x[row].flatten().numpy(), delta[row].flatten().numpy()
         sign = np.sign(wanted)
@@ -268,7 +268,7 @@ def test_fmn_changes_no_more_than_foolboxs(norm, target):
     found, theirs_found = (label != y if target is None else label == target for label in labels)
     assert found.all()
     assert theirs_found.all() or (norm == "l1" and theirs_found.any())
-    sizes = [lengths(one - x, norm)[theirs_found].median() for one in (ours, reference)]
+    sizes = [measure_norm(one - x, norm)[theirs_found].median() for one in (ours, reference)]
     assert sizes[0] <= 1.02 * sizes[1] + (norm == "l0")
 
 
@@ -293,7 +293,7 @@ def test_hop_skip_jump_changes_no_more_than_foolboxs(norm):
     hook.remove()
     assert sum(asked) / 24 > 1800
     assert (predicted(model, ours) != y).all()
-    sizes = [lengths(one - x, norm).median() for one in (ours, reference)]
+    sizes = [measure_norm(one - x, norm).median() for one in (ours, reference)]
     assert sizes[0] <= 1.05 * sizes[1]
 
 

@@ -8,7 +8,7 @@ import torch
 from tests.scaled import Scaled
 
 from advgen.attacks.carlini_wagner import carlini_wagner
-from advgen.attacks.run import Calls, counted
+from advgen.attacks.run import CallCounts, count_calls
 from advgen.specs.attacks import CarliniWagnerAttack
 
 
@@ -76,8 +76,8 @@ def test_early_stopping_spares_gradients_and_finds_changes_as_small(model, x, y,
     keys = {"kind": "carlini_wagner", "target": target, "steps": 400, "searches": 6}
     spent, norms = {}, {}
     for stops in (False, True):
-        spec, calls = CarliniWagnerAttack(**keys, early_stopping=stops), Calls()
-        with counted(model, calls):
+        spec, calls = CarliniWagnerAttack(**keys, early_stopping=stops), CallCounts()
+        with count_calls(model, calls):
             found = carlini_wagner(model, x, y, spec, seed=0, indices=indices)
         spent[stops], norms[stops] = calls.gradient, (found - x).flatten(1).norm(dim=1)
     attacked = norms[False] > 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from advgen import registry
-from advgen.attacks.common import Goal, aim, frozen, norms, project
+from advgen.attacks.common import Goal, frozen, l2_norms, project, resolve_goal
 from advgen.specs.attacks import FgsmAttack
 
 Z = (1.0, 4.0, 2.0, 3.0, 0.0)
@@ -76,8 +76,8 @@ def test_the_climbed_cross_entropy_keeps_its_gradient_where_the_label_leads_by_f
 
 def test_the_goal_is_reached_by_any_other_class_or_by_the_target_alone():
     z = torch.tensor([Z, Z, Z])
-    assert Goal(torch.tensor([0, 1, 2])).reached(z).tolist() == [True, False, True]
-    assert Goal(torch.tensor([0, 0, 0]), torch.tensor([1, 2, 3])).reached(z).tolist() == [True, False, False]
+    assert Goal(torch.tensor([0, 1, 2])).is_reached(z).tolist() == [True, False, True]
+    assert Goal(torch.tensor([0, 0, 0]), torch.tensor([1, 2, 3])).is_reached(z).tolist() == [True, False, False]
 
 
 def test_projections_onto_balls_and_box():
@@ -86,7 +86,7 @@ def test_projections_onto_balls_and_box():
     assert project(far, x, "linf", 0.2).flatten().tolist() == pytest.approx([0.7, 0.45, 1.0, 0.0])
     # a change of (0.3, 0.4) has length 0.5; a ball of 0.25 halves it, one of 1 leaves it
     x, far = torch.full((1, 1, 1, 2), 0.5), torch.tensor([0.8, 0.9]).view(1, 1, 1, 2)
-    assert norms(far - x).item() == pytest.approx(0.5)
+    assert l2_norms(far - x).item() == pytest.approx(0.5)
     assert project(far, x, "l2", 0.25).flatten().tolist() == pytest.approx([0.65, 0.7])
     assert project(far, x, "l2", 1).flatten().tolist() == pytest.approx([0.8, 0.9])
 
@@ -121,7 +121,7 @@ def test_random_targets_are_all_others_alike(model, x, label):
     many = x[:1].expand(400, -1, -1, -1)
     spec = FgsmAttack(kind="fgsm", target="random")
     with torch.no_grad():
-        goal = aim(model, many, torch.full((400,), label), spec, seed=0, indices=list(range(400)))
+        goal = resolve_goal(model, many, torch.full((400,), label), spec, seed=0, indices=list(range(400)))
     counts = goal.target_B.bincount(minlength=5).tolist()
     assert counts.pop(label) == 0
     assert all(70 < count < 130 for count in counts)  # 100, and three standard deviations of 9 to either side
@@ -129,10 +129,10 @@ def test_random_targets_are_all_others_alike(model, x, label):
 
 def test_a_fixed_target_is_any_class_that_there_is(model, x, y, indices):
     for target in (0, 4):
-        goal = aim(model, x, y, FgsmAttack(kind="fgsm", target=target), seed=0, indices=indices)
+        goal = resolve_goal(model, x, y, FgsmAttack(kind="fgsm", target=target), seed=0, indices=indices)
         assert goal.target_B.tolist() == [target] * 6
     with pytest.raises(ValueError, match="target class 5 does not exist; the model has classes 0 to 4"):
-        aim(model, x, y, FgsmAttack(kind="fgsm", target=5), seed=0, indices=indices)
+        resolve_goal(model, x, y, FgsmAttack(kind="fgsm", target=5), seed=0, indices=indices)
 
 
 def test_inside_an_attack_no_parameter_asks_for_a_gradient(model):

@@ -5,7 +5,7 @@ import torch
 import torchattacks
 
 from advgen.attacks.apgd import apgd
-from advgen.attacks.expectation import averaged, poses
+from advgen.attacks.expectation import average_logits, sample_poses
 from advgen.attacks.pgd import pgd
 from advgen.attacks.region import region
 from advgen.attacks.spatial import transform
@@ -26,21 +26,21 @@ def test_logits_are_averaged_over_what_the_poses_show():
     x = torch.zeros(1, 1, 4, 3)
     x[0, 0, 0, 1] = 1
     pose = torch.tensor([[[0.0, 0, 0], [0, 0, 1], [0, 0, 0.5]]])
-    torch.testing.assert_close(averaged(Bright(), pose)(x), torch.tensor([[1.5, 1.5]]) / 3)
+    torch.testing.assert_close(average_logits(Bright(), pose)(x), torch.tensor([[1.5, 1.5]]) / 3)
     x.requires_grad_()
-    (gradient,) = torch.autograd.grad(averaged(Bright(), pose)(x)[0, 1], x)
+    (gradient,) = torch.autograd.grad(average_logits(Bright(), pose)(x)[0, 1], x)
     torch.testing.assert_close(gradient[0, 0, :, 1], torch.tensor([1.5, 1.5, 0, 0]) / 3)
-    assert averaged(Bright(), None)(x).equal(Bright()(x))
+    assert average_logits(Bright(), None)(x).equal(Bright()(x))
 
 
 def test_poses_lie_within_the_limits_and_depend_on_the_example_alone():
     spec = Expectation(samples=50, degrees=20, pixels=3)
-    drawn = poses(spec, 4, 0, "poses", [3, 5], torch.zeros(1))
+    drawn = sample_poses(spec, 4, 0, "poses", [3, 5], torch.zeros(1))
     assert drawn.shape == (2, 4, 50, 3)
     assert torch.tensor([18.0, 2.7, 2.7]).lt(drawn.abs().amax((0, 1, 2))).all()
     assert drawn.abs().amax((0, 1, 2)).le(torch.tensor([20.0, 3, 3])).all()
-    assert drawn[1:].equal(poses(spec, 4, 0, "poses", [5], torch.zeros(1)))
-    assert poses(None, 4, 0, "poses", [5], torch.zeros(1)) is None
+    assert drawn[1:].equal(sample_poses(spec, 4, 0, "poses", [5], torch.zeros(1)))
+    assert sample_poses(None, 4, 0, "poses", [5], torch.zeros(1)) is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_patch_that_is_averaged_over_poses_survives_them(model, x, y, indices)
     keys = {"region": {"kind": "square", "size": 3}, "steps": 40, "step_size": 0.05}
     spec = RegionAttack(kind="region", **keys)
     expectation = Expectation(samples=8, degrees=30, pixels=1)
-    unseen = poses(Expectation(samples=200, degrees=30, pixels=1), 1, 99, "unseen", indices, x)[:, 0]
+    unseen = sample_poses(Expectation(samples=200, degrees=30, pixels=1), 1, 99, "unseen", indices, x)[:, 0]
 
     def survives(spec):
         x_adv = region(model, x, y, spec, seed=0, indices=indices)

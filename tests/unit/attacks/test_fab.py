@@ -6,7 +6,7 @@ import torch
 import torchattacks
 from scipy.optimize import linprog, minimize
 
-from advgen.attacks.common import lengths
+from advgen.attacks.common import measure_norm
 from advgen.attacks.fab import fab, to_plane
 from advgen.specs.attacks import FabAttack
 
@@ -55,7 +55,7 @@ def test_the_projection_onto_a_plane_is_the_nearest_one_in_the_box(norm):
         else:
             reached += 1
             assert got.item() == pytest.approx(rise[row].item(), abs=1e-9)
-            assert lengths(change[row : row + 1], norm).item() == pytest.approx(expected, rel=1e-3, abs=1e-4)
+            assert measure_norm(change[row : row + 1], norm).item() == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert reached > 20
     assert unreached > 0
 
@@ -79,7 +79,7 @@ def test_of_a_linear_model_it_finds_the_smallest_change_there_is(norm):
             w, rise = weight[rival] - weight[y[row]], logits[row, y[row]] - logits[row, rival]
             sizes.append(smallest_change(x[row].flatten().numpy(), w.numpy(), rise.item(), norm))
         known = [size for size in sizes if size is not None]
-        changed = lengths(found[row : row + 1] - x[row], norm).item()
+        changed = measure_norm(found[row : row + 1] - x[row], norm).item()
         assert (changed > 0) == bool(known)
         if known:
             checked += 1
@@ -100,7 +100,7 @@ def test_it_changes_no_more_than_torchattacks(norm, model, x, y, indices):
     model.double()
     assert (model(found).argmax(1) != y).all()
     assert (model(theirs).argmax(1) != y).all()
-    sizes = [lengths(one - x, norm).median() for one in (found, theirs)]
+    sizes = [measure_norm(one - x, norm).median() for one in (found, theirs)]
     assert sizes[0] <= 1.02 * sizes[1]
 
 
@@ -109,7 +109,7 @@ def test_images_that_are_wrong_already_stay_and_within_stops_early(model, x, y, 
     found = fab(model, x, y, spec, seed=0, indices=indices)
     smallest = fab(model, x, y, spec.model_copy(update={"within": 0.0}), seed=0, indices=indices)
     assert torch.equal(found[-1], x[-1])
-    sizes = [lengths(one - x, "l2")[:-1] for one in (found, smallest)]
+    sizes = [measure_norm(one - x, "l2")[:-1] for one in (found, smallest)]
     assert (sizes[1] <= sizes[0] + 1e-12).all()
     assert (sizes[1] < sizes[0] - 1e-6).any()
     assert (sizes[0] <= 0.5).sum() == (sizes[1] <= 0.5).sum()

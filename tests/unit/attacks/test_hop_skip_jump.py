@@ -5,7 +5,7 @@ import torch
 
 from advgen.attacks import hop_skip_jump as module
 from advgen.attacks.hop_skip_jump import hop_skip_jump
-from advgen.attacks.run import Calls, counted
+from advgen.attacks.run import CallCounts, count_calls
 from advgen.specs.attacks import HopSkipJumpAttack
 
 
@@ -42,9 +42,9 @@ def test_it_finds_the_nearest_point_of_a_plane():
 def test_more_queries_find_less_and_none_asks_for_more():
     sizes = []
     for queries in (1, 20, 200, 2000):
-        model, calls = Plane(), Calls()
+        model, calls = Plane(), CallCounts()
         spec = HopSkipJumpAttack(kind="hop_skip_jump", queries=queries, draws=20)
-        with counted(model, calls):
+        with count_calls(model, calls):
             found = hop_skip_jump(model, X, Y, spec, seed=1, indices=[0])
         assert calls.forward <= queries
         assert calls.gradient == 0
@@ -65,8 +65,8 @@ class Between(Plane):
 @pytest.mark.parametrize(("queries", "model", "fools"), [(30, Plane(), 0), (200, Plane(), 1), (200, Between(), 0)])
 def test_the_queries_of_rounding_count(queries, model, fools):
     """All that may be tried is tried where no rounded image fools; that image stays as it is."""
-    spec, calls = HopSkipJumpAttack(kind="hop_skip_jump", queries=queries, draws=20, rounded=True), Calls()
-    with counted(model, calls):
+    spec, calls = HopSkipJumpAttack(kind="hop_skip_jump", queries=queries, draws=20, rounded=True), CallCounts()
+    with count_calls(model, calls):
         found = hop_skip_jump(model, X, Y, spec, seed=1, indices=[0])
     assert calls.forward <= queries
     assert model(found).argmax(1).item() == fools
@@ -78,9 +78,9 @@ def test_the_estimated_normal_is_that_of_the_plane():
     here = X + LEAD * Plane().w.view(1, 1, 2, 2) / Plane().w.square().sum()
     radius = torch.full((1,), 0.01, dtype=torch.float64)
     goal = module.Goal(Y)
-    normal = module._normal(Plane(), here, goal, radius, 4000, "l2", 0, 1, [7])
+    normal = module._estimate_normal(Plane(), here, goal, radius, 4000, "l2", 0, 1, [7])
     assert torch.nn.functional.cosine_similarity(normal.flatten(), Plane().w, dim=0) > 0.99
-    signs = module._normal(Plane(), here, goal, radius, 4000, "linf", 0, 1, [7])
+    signs = module._estimate_normal(Plane(), here, goal, radius, 4000, "linf", 0, 1, [7])
     assert torch.equal(signs.flatten(), Plane().w.sign())
 
 

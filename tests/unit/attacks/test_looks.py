@@ -9,12 +9,12 @@ import torch
 import advgen.attacks
 from advgen import registry
 from advgen.attacks import common, deepfool, one_pixel
-from advgen.attacks.common import LOOK, looks
-from advgen.attacks.run import Calls, counted
+from advgen.attacks.common import CHECK_INTERVAL, is_check_due
+from advgen.attacks.run import CallCounts, count_calls
 
 NAMES = [one.name for one in pkgutil.iter_modules(advgen.attacks.__path__)]
 MODULES = [importlib.import_module(f"advgen.attacks.{name}") for name in NAMES]
-LOOKING = [module for module in MODULES if hasattr(module, "looks") and module is not common]
+LOOKING = [module for module in MODULES if hasattr(module, "is_check_due") and module is not common]
 SPECS = {
     "apgd": [
         {"steps": 45, "eps": 0.05},
@@ -50,8 +50,8 @@ SPECS = {
 
 def test_a_device_is_looked_at_now_and_then_and_the_cpu_always():
     cpu, device = torch.empty(0), torch.empty(0, device="meta")
-    assert all(looks(iteration, cpu) for iteration in range(50))
-    assert [iteration for iteration in range(50) if looks(iteration, device)] == [20, 40]
+    assert all(is_check_due(iteration, cpu) for iteration in range(50))
+    assert [iteration for iteration in range(50) if is_check_due(iteration, device)] == [20, 40]
 
 
 def test_every_attack_that_looks_is_here():
@@ -62,29 +62,31 @@ def test_every_attack_that_looks_is_here():
 def test_what_is_done_stays_as_it_is_until_the_next_look(kind, keys, model, x, y, indices, monkeypatch):
     spec = registry.parse("attacks", {"kind": kind, **keys})
     attack, given = registry.resolve(spec), {"seed": 0, "indices": indices}
-    monkeypatch.setattr(one_pixel, "TRIED", 1)  # else the exhaustive search never comes to a look
-    few, many, looked = Calls(), Calls(), []
-    with counted(model, few):
+    monkeypatch.setattr(one_pixel, "BLOCK", 1)  # else the exhaustive search never comes to a look
+    few, many, looked = CallCounts(), CallCounts(), []
+    with count_calls(model, few):
         at_once = attack(model, x, y, spec, **given)
 
     def rarely(iteration, like):
         looked.append(iteration)
-        return iteration > 0 and iteration % LOOK == 0
+        return iteration > 0 and iteration % CHECK_INTERVAL == 0
 
     for module in LOOKING:
-        monkeypatch.setattr(module, "looks", rarely)
-    with counted(model, many):
+        monkeypatch.setattr(module, "is_check_due", rarely)
+    with count_calls(model, many):
         later = attack(model, x, y, spec, **given)
-    assert max(looked) >= LOOK, "it never came to a look"
+    assert max(looked) >= CHECK_INTERVAL, "it never came to a look"
     assert few.forward < many.forward, "on the CPU, what is done is shown to the model no more"
     torch.testing.assert_close(later, at_once, rtol=0, atol=1e-9)
 
 
-def test_deepfool_goes_the_same_way_towards_all_classes_at_once(model, x, y, indices, monkeypatch):
+def test_deepfool_goes_the_same_way_step_to_all_classes_classes_at_once(model, x, y, indices, monkeypatch):
     spec = registry.parse("attacks", {"kind": "deepfool"})
     near = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
-    monkeypatch.setattr(deepfool, "_towards_near", deepfool._towards_all)
-    monkeypatch.setattr(deepfool, "looks", lambda iteration, like: iteration > 0 and iteration % LOOK == 0)
+    monkeypatch.setattr(deepfool, "_step_to_near_classes", deepfool._step_to_all_classes)
+    monkeypatch.setattr(
+        deepfool, "is_check_due", lambda iteration, like: iteration > 0 and iteration % CHECK_INTERVAL == 0
+    )
     every = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
     torch.testing.assert_close(every, near, rtol=0, atol=1e-9)
     assert (every != x).flatten(1).any(1).sum() == 5, "all but the one that is wrong already"

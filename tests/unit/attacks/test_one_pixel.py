@@ -8,7 +8,7 @@ import torch
 from advgen import seeds
 from advgen.attacks import one_pixel as module
 from advgen.attacks.one_pixel import one_pixel
-from advgen.attacks.run import Calls, counted
+from advgen.attacks.run import CallCounts, count_calls
 from advgen.specs.attacks import OnePixelAttack
 
 
@@ -72,7 +72,7 @@ EXHAUSTIVE = OnePixelAttack(kind="one_pixel", search="exhaustive", levels=3)
 @pytest.mark.parametrize(("tried", "rows"), [(200, 1000), (10, 40), (1, 1)])
 def test_trying_all_takes_the_first_that_succeeds_else_the_best(model, x, y, indices, tried, rows, monkeypatch):
     """Every pixel at 0, 0.5 and 1 in each channel; however many of them are shown to the model at a time."""
-    monkeypatch.setattr(module, "TRIED", tried)
+    monkeypatch.setattr(module, "BLOCK", tried)
     monkeypatch.setattr(module, "ROWS", rows)
     shown = []
     hook = model.register_forward_pre_hook(lambda module, inputs: shown.append(len(inputs[0])))
@@ -96,8 +96,8 @@ def test_trying_all_does_not_depend_on_the_batch(model, x, y, indices, monkeypat
     monkeypatch.setattr(module, "ROWS", 40)
 
     def attacked(rows):
-        calls = Calls()
-        with counted(model, calls):
+        calls = CallCounts()
+        with count_calls(model, calls):
             found = one_pixel(model, x[rows], y[rows], EXHAUSTIVE, seed=3, indices=[indices[row] for row in rows])
         return found, calls.forward
 

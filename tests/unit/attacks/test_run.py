@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from advgen.attacks.run import SLACK, assert_allowed, craft, distances
+from advgen.attacks.checks import SLACK, assert_within_threat_model
+from advgen.attacks.common import measure_perturbations
+from advgen.attacks.run import craft
 from advgen.specs.attacks import FgsmAttack, PgdAttack
 
 
@@ -23,7 +25,7 @@ class Flat(torch.nn.Module):
 def test_distances_by_hand():
     a = torch.tensor([[[[0.0, 1.0]], [[0.5, 0.5]]], [[[0.2, 0.2]], [[0.2, 0.2]]]])
     b = torch.tensor([[[[0.3, 1.0]], [[0.9, 0.5]]], [[[0.2, 0.2]], [[0.2, 0.2]]]])
-    found = {name: values.tolist() for name, values in distances(a, b).items()}
+    found = {name: values.tolist() for name, values in measure_perturbations(a, b).items()}
     assert found["linf"] == pytest.approx([0.4, 0])
     assert found["l2"] == pytest.approx([0.5, 0])
     assert found["l0"] == [1, 0]  # one pixel, in both of its channels
@@ -45,14 +47,14 @@ def test_facts_by_hand():
     facts = craft(
         add, Flat(), images, labels, spec, seed=0, indices=[4, 5, 6], batch=2, progress=lambda *args: told.append(args)
     )
-    assert facts["zero_gradient"].tolist() == [True, False, False]
-    assert facts["predicted_clean"].tolist() == [0, 0, 1]
-    assert facts["predicted"].tolist() == [0, 1, 1]
-    assert facts["x_adv"].flatten().tolist() == pytest.approx([0.3, 0.65, 1.0])
+    assert facts.measurements.zero_gradient.tolist() == [True, False, False]
+    assert facts.measurements.predicted_clean.tolist() == [0, 0, 1]
+    assert facts.measurements.predicted.tolist() == [0, 1, 1]
+    assert facts.attack.x_adv.flatten().tolist() == pytest.approx([0.3, 0.65, 1.0])
     confidence = [1 / (1 + np.exp(-lead)) for lead in (0.1, 0.05, 0.4)]
-    assert facts["confidence"].tolist() == pytest.approx(confidence, abs=1e-5)
-    assert (facts["forward_calls"], facts["gradient_calls"]) == (1, 0)
-    assert facts["target_label"] is None
+    assert facts.measurements.confidence.tolist() == pytest.approx(confidence, abs=1e-5)
+    assert (facts.attack.forward_calls, facts.attack.gradient_calls) == (1, 0)
+    assert facts.measurements.target_label is None
     assert told == [(2, 3, {}), (3, 3, {})]
 
 
@@ -69,8 +71,8 @@ def test_says_what_becomes_of_an_example_in_256_grey_levels():
         return x_BCHW + 0.0115
 
     facts = craft(add, model, images, torch.zeros(3, dtype=torch.long), spec, seed=0, indices=[0, 1, 2])
-    assert facts["predicted"].tolist() == [1, 1, 0]
-    assert facts["predicted_rounded"].tolist() == [0, 1, 0]
+    assert facts.measurements.predicted.tolist() == [1, 1, 0]
+    assert facts.measurements.predicted_rounded.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -79,14 +81,14 @@ def test_what_sticks_out_more_than_rounding_is_refused(norm):
     x = torch.full((2, 1, 1, 1), 0.5, dtype=torch.float64)
     far = x.clone()
     far[1] += 0.25 + 0.9 * SLACK
-    assert_allowed(craft, far, x, spec, 0, [0, 1])
+    assert_within_threat_model(craft, far, x, spec, 0, [0, 1])
     far[1] += 0.2 * SLACK
     with pytest.raises(AssertionError, match=f"craft left the {norm} ball"):
-        assert_allowed(craft, far, x, spec, 0, [0, 1])
+        assert_within_threat_model(craft, far, x, spec, 0, [0, 1])
     for beyond in (-1e-9, 1 + 1e-9):
         far[1] = beyond
         with pytest.raises(AssertionError, match="craft left the box"):
-            assert_allowed(craft, far, x, spec, 0, [0, 1])
+            assert_within_threat_model(craft, far, x, spec, 0, [0, 1])
     edges = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
-    assert_allowed(craft, edges, edges, spec, 0, [0, 1])
+    assert_within_threat_model(craft, edges, edges, spec, 0, [0, 1])
     assert 0 < SLACK <= 1e-6

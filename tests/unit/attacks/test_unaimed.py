@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
-from advgen.attacks.run import craft, distances
+from advgen.attacks.common import measure_perturbations
+from advgen.attacks.controls import make_controls
+from advgen.attacks.run import craft
 from advgen.attacks.spatial import spatial
-from advgen.attacks.trivial import unaimed
 from advgen.specs.attacks import PgdAttack, RegionAttack, SpatialAttack
 
 
@@ -14,13 +15,13 @@ def test_a_change_at_other_pixels_has_all_the_same_norms():
     change = torch.zeros_like(x_BCHW)
     change[:, :, 1, 2:4] = torch.tensor([0.3, -0.2])
     spec = PgdAttack(kind="pgd", eps=0.3)
-    [moved] = unaimed(x_BCHW, x_BCHW + change, spec, seed=0, indices=[4, 7, 9])
-    for name, size in distances(moved, x_BCHW).items():
-        torch.testing.assert_close(size, distances(x_BCHW + change, x_BCHW)[name])
+    [moved] = make_controls(x_BCHW, x_BCHW + change, spec, seed=0, indices=[4, 7, 9])
+    for name, size in measure_perturbations(moved, x_BCHW).items():
+        torch.testing.assert_close(size, measure_perturbations(x_BCHW + change, x_BCHW)[name])
     assert not torch.allclose(moved, x_BCHW + change)
-    [alone] = unaimed(x_BCHW[1:2], (x_BCHW + change)[1:2], spec, seed=0, indices=[7])
+    [alone] = make_controls(x_BCHW[1:2], (x_BCHW + change)[1:2], spec, seed=0, indices=[7])
     assert torch.equal(alone[0], moved[1])  # whatever its batch
-    [bright] = unaimed(torch.ones(1, 1, 5, 5), torch.full((1, 1, 5, 5), 1.3), spec, seed=0, indices=[0])
+    [bright] = make_controls(torch.ones(1, 1, 5, 5), torch.full((1, 1, 5, 5), 1.3), spec, seed=0, indices=[0])
     assert bright.max() == 1
 
 
@@ -29,7 +30,7 @@ CROSSWALK = RegionAttack(kind="region", region={"kind": "crosswalk"}, steps=1)
 
 def test_of_a_region_the_controls_are_a_white_and_a_black_frame():
     x_BCHW = torch.full((1, 1, 6, 6), 0.25)
-    white, black = unaimed(x_BCHW, x_BCHW, CROSSWALK, seed=0, indices=[0])
+    white, black = make_controls(x_BCHW, x_BCHW, CROSSWALK, seed=0, indices=[0])
     assert [sorted(one.unique().tolist()) for one in (white, black)] == [[0.25, 1], [0, 0.25]]
     assert [(one != x_BCHW).sum() for one in (white, black)] == [18, 18]
     assert torch.equal(white != x_BCHW, black != x_BCHW)
@@ -51,16 +52,16 @@ def test_an_image_that_either_frame_fools_is_fooled_by_its_control():
         return x_BCHW
 
     found = craft(nothing, Brightness(), images, labels, CROSSWALK, seed=0, indices=[0, 1, 2])
-    assert found["predicted"].tolist() == labels.tolist()
+    assert found.measurements.predicted.tolist() == labels.tolist()
     # only black fools the first, which becomes .35; white the others
-    assert found["predicted_unaimed"].tolist() == [1, 2, 2]
+    assert found.predicted_unaimed.tolist() == [1, 2, 2]
 
 
 def test_of_rotation_and_translation_the_control_is_a_pose_within_the_limits():
     x_BCHW = torch.zeros(40, 1, 15, 15)
     x_BCHW[:, :, 7, 7] = 1
     spec = SpatialAttack(kind="spatial", search="random", degrees=0, pixels=3, tries=1)
-    [moved] = unaimed(x_BCHW, x_BCHW, spec, seed=0, indices=list(range(40)))
+    [moved] = make_controls(x_BCHW, x_BCHW, spec, seed=0, indices=list(range(40)))
     place = torch.arange(15.0)
     for sum_BL in (moved.sum((1, 2)), moved.sum((1, 3))):
         shift_B = (sum_BL * place).sum(1) - 7

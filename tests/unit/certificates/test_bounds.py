@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from advgen.certificates.bounds import HALVINGS, certified_radii, layers, margins
+from advgen.certificates.bounds import HALVINGS, bound_margins, certified_radii, layers
 from advgen.io.checkpoints import build
 from advgen.specs.networks import ConvNetwork, EnsembleNetwork, FcNetwork
 
@@ -51,7 +51,7 @@ def test_the_bounds_hold_at_random_points_and_corners(name: str) -> None:
     for eps in (0.003, 0.05, 0.4):
         low, high = (x - eps).clamp(0, 1), (x + eps).clamp(0, 1)
         with torch.no_grad():
-            bound = margins(model, low, high, y)
+            bound = bound_margins(model, low, high, y)
             for number in range(200):
                 share = torch.rand(x.shape, generator=generator)
                 inside = low + (share.round() if number % 2 else share) * (high - low)
@@ -61,7 +61,7 @@ def test_the_bounds_hold_at_random_points_and_corners(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_at_a_point_they_are_the_network_itself(name: str) -> None:
     model, x, y = network(NETWORKS[name]), images(), torch.arange(5) % CLASSES
-    torch.testing.assert_close(margins(model, x, x, y), leads(model(x), y), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(bound_margins(model, x, x, y), leads(model(x), y), atol=1e-5, rtol=1e-5)
 
 
 def test_they_are_tight_for_one_linear_layer() -> None:
@@ -69,7 +69,7 @@ def test_they_are_tight_for_one_linear_layer() -> None:
     model, x = network(NETWORKS["linear"]), images(1)
     y, eps = torch.tensor([2]), 0.1
     low, high = x - eps, x + eps
-    bound = margins(model, low, high, y)[0]
+    bound = bound_margins(model, low, high, y)[0]
     weight = model.head.weight.detach()  # type: ignore[union-attr]
     for k in (0, 1, 3):
         corner = torch.where((weight[2] - weight[k]).view_as(x) > 0, low, high)

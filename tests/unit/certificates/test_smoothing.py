@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from torch import nn
 
 from advgen.certificates.smoothing import ABSTAIN, certify
-from advgen.metrics.intervals import binomial_at_least
+from advgen.metrics.intervals import binomial_lower_bound
 
 SIGMA, ALPHA = 0.5, 0.001
 
@@ -69,8 +69,8 @@ def test_an_images_noise_is_its_own() -> None:
 @pytest.mark.parametrize(("successes", "n"), [(1, 10), (9, 10), (10, 10), (993, 1000), (51_000, 100_000)])
 def test_the_binomial_bound_is_the_exact_one(successes: int, n: int) -> None:
     expected = binomtest(successes, n, alternative="greater").proportion_ci(1 - ALPHA, method="exact").low
-    assert binomial_at_least(successes, n, ALPHA) == pytest.approx(expected, abs=1e-12)
+    assert binomial_lower_bound(successes, n, ALPHA) == pytest.approx(expected, abs=1e-12)
 
 
 def test_no_success_proves_nothing() -> None:
-    assert binomial_at_least(0, 10, ALPHA) == 0
+    assert binomial_lower_bound(0, 10, ALPHA) == 0

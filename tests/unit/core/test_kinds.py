@@ -16,7 +16,7 @@ from advgen.core.errors import ConfigError
 from advgen.core.kinds import Experiment
 from advgen.core.paths import wildcards_of
 from advgen.driver.plan import build
-from advgen.io.tables import arrow_table, with_varied
+from advgen.io.tables import add_swept_columns, arrow_table
 from advgen.study.load import load_file
 
 READ = {"inversions": {"encoder"}}
@@ -36,7 +36,7 @@ def test_each_key_of_a_definition_reaches_the_task() -> None:
 
 def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
     named = [(one.rule, one.role) for one in catalog.SUMMARIES.values()]
-    named += [one for kind in catalog.KINDS for one in kind.checked]
+    named += [one for kind in catalog.KINDS for one in kind.sanity_inputs]
     for rule, role in named:
         assert role in catalog.RULES[rule].outputs
     assert {one.table for one in catalog.SUMMARIES.values()} <= catalog.TABLES.keys()
@@ -45,19 +45,28 @@ def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "taken"),
     [
-        ('command = "corrupt"', 'command = "linearity"', "rule 'linearity' is taken by advgen.experiments.linearities"),
-        ('["corruption"]', '["linearity"]', "figure 'linearity' is taken by advgen.experiments.linearities"),
-        ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is taken by advgen.experiments.gans"),
-        ('"corruption": Table', '"linearity": Table', "table 'linearity' is taken by advgen.experiments.linearities"),
+        (
+            'command = "corrupt"',
+            'command = "linearity"',
+            "rule 'linearity' is already used by advgen.experiments.linearities",
+        ),
+        ('["corruption"]', '["linearity"]', "figure 'linearity' is already used by advgen.experiments.linearities"),
+        ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is already used by advgen.experiments.gans"),
+        (
+            "corruption:\n  key",
+            "linearity:\n  key",
+            "table 'linearity' is already used by advgen.experiments.linearities",
+        ),
     ],
 )
 def test_a_name_that_is_taken_is_told(old: str, new: str, taken: str, tmp_path: Path) -> None:
     copy = Project(tmp_path / "copy")
     room = copy.folder / "src/advgen/experiments/linearities2"
     room.mkdir()
-    text = (ROOT / "tests/kinds/corruptions/experiment.py").read_text()
-    assert old in text
-    (room / "experiment.py").write_text(text.replace(old, new))
+    files = {name: (ROOT / "tests/kinds/corruptions" / name).read_text() for name in ("experiment.py", "tables.yaml")}
+    assert any(old in text for text in files.values())
+    for name, text in files.items():
+        (room / name).write_text(text.replace(old, new))
     result = copy.advgen("plan")
     assert result.returncode == 1
     assert taken in result.stderr or taken.replace("advgen.experiments.linearities", "") in result.stderr
@@ -94,7 +103,7 @@ def test_what_a_sweep_varies_is_a_column_of_the_tidy_tables(tmp_path: Path) -> N
     }
     columns |= {"classifier": ["net-slow-none", "net-fast-noise", "other"], "defence": "none"}
     columns |= {"dataset": "mnist", "tested_on": "mnist"}
-    table = with_varied(arrow_table("classifier_quality", columns), varied)
+    table = add_swept_columns(arrow_table("classifier_quality", columns), varied)
     assert table.column("classifier").to_pylist() == ["net-fast-noise", "net-slow-none", "other"]
     assert table.column("classifier.training.lr").to_pylist() == [1e-3, 1e-4, None]
     assert table.schema.field("classifier.training.lr").type == pa.float64()

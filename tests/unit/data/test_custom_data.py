@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from advgen.core.provenance import Stamp
 from advgen.data.custom import read_custom
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
 GREY = np.arange(12 * 64, dtype=np.uint8).reshape(12, 8, 8)
@@ -121,7 +121,7 @@ def objects(root: Path) -> str:
 
 WRONG: dict[str, tuple[Callable[[Path], str], str]] = {
     "nothing": (lambda root: str(root / "none"), "none: no such file or folder; give .* a name .*fashion_mnist.*mnist"),
-    "a text": (lambda root: text(root, "a.txt"), "a.txt: is no data; give a folder of class folders"),
+    "a text": (lambda root: text(root, "a.txt"), "a.txt: is not a data set; give a folder of class folders"),
     "no zip": (lambda root: text(root, "a.npz"), "a.npz: "),
     "no parquet": (lambda root: text(root, "a.parquet"), "a.parquet: cannot be read as Parquet"),
     "no npz": (lambda root: str(root / "no.npz"), "no.npz: no such file"),

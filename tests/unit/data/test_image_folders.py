@@ -17,12 +17,12 @@ from torchvision.datasets import ImageFolder
 
 from advgen.cli import main
 from advgen.commands.audit import _match_channels
-from advgen.core import user_files
 from advgen.core.errors import ConfigError
-from advgen.core.image_files import list_folder, read_image
-from advgen.core.user_files import dataset_facts, dataset_notes, user_file_digest
 from advgen.data.custom import read_custom
 from advgen.data.custom_splits import custom_splits
+from advgen.files import user_files
+from advgen.files.image_files import list_folder, read_image
+from advgen.files.user_files import dataset_facts, dataset_notes, user_file_digest
 from advgen.io.tables import read_table
 from advgen.registry import parse
 from advgen.specs.datasets import Facts
@@ -37,7 +37,7 @@ TWELVE = tuple(str(number) for number in range(12))
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    user_files.forget()
+    user_files.clear_cache()
 
 
 def save(path: str, pixels: Any = GREY, mode: str | None = None, **options: Any) -> Path:
@@ -56,12 +56,12 @@ def classes(root: str, names: tuple[str, ...] = ("cat", "dog"), each: int = 3) -
 
 
 def notes(**keys: Any) -> str:
-    user_files.forget()
+    user_files.clear_cache()
     return "\n".join(dataset_notes(parse("datasets", {"kind": "folder", **keys})))
 
 
 def facts(**keys: Any) -> Facts:
-    user_files.forget()
+    user_files.clear_cache()
     return dataset_facts(parse("datasets", {"kind": "folder", **keys}))
 
 
@@ -117,7 +117,7 @@ class Net(torch.nn.Module):
     Path("order.json").write_text(json.dumps(label_of))
     with pytest.raises(SystemExit, match=r"^[34]$"):
         main([*words, "--classes", "order.json", "--out", "grey.html"])
-    assert "data: the images are grey; the model takes them with 3 channels" in capsys.readouterr().err
+    assert "data: the images are grey; passing them to the model with 3 channels" in capsys.readouterr().err
     assert read_table(Path("grey/robustness.parquet")).column("clean_accuracy").to_pylist()[0] == 1
 
 
@@ -174,7 +174,7 @@ def test_classes_from_a_file_are_an_input_of_the_job() -> None:
 
     def digest(content: str) -> str:
         Path("order.json").write_text(content)
-        user_files.forget()
+        user_files.clear_cache()
         return user_file_digest(spec)
 
     before = digest('{"cat": 0, "dog": 1}')

@@ -12,9 +12,9 @@ import torch
 from tests.workflow.test_config_errors import message
 
 import advgen
-from advgen.core import user_files
-from advgen.core.user_files import dataset_facts
 from advgen.data.custom import as_labels, read_custom
+from advgen.files import user_files
+from advgen.files.user_files import dataset_facts
 from advgen.registry import parse
 
 N = 12
@@ -48,7 +48,7 @@ class Linear(torch.nn.Module):
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    user_files.forget()
+    user_files.clear_cache()
 
 
 @pytest.mark.parametrize("shape", MISSHAPEN)

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from advgen.data.choice import choose, split
-from advgen.data.learnt_images import learnt_images
-from advgen.data.part import part
-from advgen.data.real_fake import real_fake
-from advgen.data.shuffled_labels import shuffled_labels
+from advgen.data.choice import choose, split_validation
+from advgen.data.from_models import real_fake
 from advgen.data.stimuli import stimuli
+from advgen.data.subsets import learnt_images, part, shuffled_labels
 from advgen.io.checkpoints import build
 from advgen.presets import PRESETS
 from advgen.specs.datasets import LearntImages, PartDataset, RealFake, ShuffledLabels, Stimuli
@@ -50,7 +48,7 @@ def test_shuffled_labels_keep_images_and_counts() -> None:
 def test_learnt_images_are_among_those_that_as_many_or_more_are_trained_on(images: int) -> None:
     spec = LearntImages(kind="learnt_images", base="mnist", images=10)
     made, labels, _ = learnt_images(IMAGES, LABELS, spec, split="test", seed=3, validation=30)
-    (kept, named), (apart, _) = split(torch.from_numpy(IMAGES), torch.from_numpy(LABELS), 30)
+    (kept, named), (apart, _) = split_validation(torch.from_numpy(IMAGES), torch.from_numpy(LABELS), 30)
     rows = choose(len(named), images, 0, "training images")  # as trainings choose
     trained_on, known = kept[rows][:, 0, 0, 0].tolist(), named[rows].tolist()
     assert len(made) == len(labels) == 10

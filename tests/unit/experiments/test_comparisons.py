@@ -21,10 +21,10 @@ from tests.fake_tables import fake_table
 from advgen.core.errors import ConfigError
 from advgen.driver.plan import build
 from advgen.experiments.comparisons import comparison, run
-from advgen.experiments.comparisons.comparison import WORDS
+from advgen.experiments.comparisons.comparison import MEASURES
 from advgen.experiments.comparisons.experiment import AnyComparison, ComparisonDefinition, ComparisonFigure
-from advgen.experiments.comparisons.facts import flat
-from advgen.metrics.intervals import over_runs
+from advgen.experiments.comparisons.facts import flatten
+from advgen.metrics.intervals import interval_over_runs
 from advgen.study.load import load_file
 
 STUDY = """
@@ -341,7 +341,7 @@ def test_effects_are_paired_by_run_and_image(tmp_path: Path, monkeypatch: pytest
     assert np.isnan(base["effect"])
     difference = right[1] - right[0]
     found = tuple(arm[f"effect{part}"] for part in ("", "_low", "_high"))
-    assert found == pytest.approx(over_runs(difference, rate=True))
+    assert found == pytest.approx(interval_over_runs(difference, rate=True))
     assert list(arm["effects"]) == list(difference.mean(1))
     assert (arm["at_chance"], arm["mean_rounded"]) == (0, 1.0)
     assert (base["differs"], arm["differs"], arm["besides"]) == ("", "defence, steps", "")
@@ -352,8 +352,8 @@ def test_an_arm_knows_its_runs_at_chance_and_what_rounding_leaves() -> None:
     told = {"index": range(4), "label": [0, 0, 1, 2], "predicted": 0}
     flat = pd.DataFrame({**told, "predicted_clean": 0, "predicted_rounded": 0})
     net = pd.DataFrame({**told, "predicted_clean": [0, 0, 1, 2], "predicted_rounded": [0, 1, 1, 0]})
-    assert run._of_attacked([flat, net], "robust_accuracy") == {"at_chance": 1, "mean_rounded": 0.5}
-    assert run._of_attacked([flat, net], "clean_accuracy") == {"at_chance": 1, "mean_rounded": None}
+    assert run._describe_runs([flat, net], "robust_accuracy") == {"at_chance": 1, "mean_rounded": 0.5}
+    assert run._describe_runs([flat, net], "clean_accuracy") == {"at_chance": 1, "mean_rounded": None}
 
 
 @pytest.mark.parametrize(
@@ -406,14 +406,14 @@ def texts(figure: Figure) -> list[Text]:
 def test_the_last_accuracy_on_validation_images_counts() -> None:
     rows = pd.DataFrame({"accuracy": [None, 0.5, None, 0.75, None], "loss": 1.0})
     comparison = TypeAdapter(AnyComparison).validate_python(ERRORS)
-    assert run.READ["accuracy"](rows, comparison, "a").to_dict() == {0: 0.75}
+    assert run.READERS["accuracy"](rows, comparison, "a").to_dict() == {0: 0.75}
 
 
 def test_every_measure_has_a_name() -> None:
     for one in ComparisonDefinition.__subclasses__():
         measure = one.model_fields["measure"].annotation if "measure" in one.model_fields else None
-        assert {*(get_args(measure) or (one.measure,))} <= WORDS.keys()
+        assert {*(get_args(measure) or (one.measure,))} <= MEASURES.keys()
 
 
 def test_nested_keys_are_dotted() -> None:
-    assert flat({"a": {"b": 1, "c": {"d": 0, "f": None}}, "e": []}) == {"a.b": 1, "a.c.d": 0, "e": []}
+    assert flatten({"a": {"b": 1, "c": {"d": 0, "f": None}}, "e": []}) == {"a.b": 1, "a.c.d": 0, "e": []}

@@ -18,50 +18,60 @@ from scipy.stats import ttest_1samp
 from tests.fake_tables import NAMES, fake_specs, fake_table, fake_tables
 
 from advgen import registry
-from advgen.core.provenance import Stamp
 from advgen.experiments.agreements.experiment import Agree
 from advgen.experiments.agreements.run import run as agree
 from advgen.experiments.attacks import (
+    accuracies,
     accuracy_curves,
     attack_comparison,
     attack_gallery,
-    attacked,
     confidence,
     defence_table,
     robustness,
 )
-from advgen.experiments.attacks.complexity_curves import short
+from advgen.experiments.attacks.complexity_curves import abbreviate
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
 from advgen.experiments.autoencoders import reconstructions
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
-from advgen.experiments.autoencoders.latent_distribution import chosen
+from advgen.experiments.autoencoders.latent_distribution import select_epochs
 from advgen.experiments.certifications import certified_accuracy
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
 from advgen.experiments.classifiers import test_errors
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.experiments.convergences.convergence import finding as converged
-from advgen.experiments.convergences.convergence import right_after
+from advgen.experiments.convergences.convergence import measure_accuracy_after
 from advgen.experiments.convergences.experiment import ConvergenceFigure
 from advgen.experiments.gans import gan_comparison, gan_samples
 from advgen.experiments.gans.experiment import GanComparisonFigure, GanSamplesFigure
 from advgen.experiments.gans.gan_samples import _limit
-from advgen.experiments.gans.loss_curves import _scales, spans
-from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
+from advgen.experiments.gans.loss_curves import _compute_scales, find_spans
+from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tint_missing
+from advgen.experiments.inpaintings.methods import masks_by_size, present_methods
 from advgen.experiments.interpolations import third_class
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.inversions import inversion_gallery
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
-from advgen.experiments.transfers.published_transfer import beside, finding
+from advgen.experiments.transfers.published_transfer import compare_with_published, finding
 from advgen.experiments.transfers.published_transfer import draw as draw_published
-from advgen.experiments.transfers.transfer_matrix import learnt, measured
+from advgen.experiments.transfers.transfer_matrix import exclude_chance_models, measure_error
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
-from advgen.figures import common, findings
-from advgen.io.jobs import Job
+from advgen.figures.findings import Choice, Explorer, Strips, Tile, names_in
+from advgen.figures.formatting import format_number, join_parts
+from advgen.figures.statistics import mean_over_images, mean_over_seeds, share_over_images
+from advgen.files.provenance import Stamp
 from advgen.io.tables import read_images, read_table, write_table
-from advgen.metrics.intervals import bootstrap_mean, joined, over_runs, over_runs_and_images, share_over_runs, wilson
-from advgen.metrics.lines import straightness
+from advgen.jobs.job import Job
+from advgen.metrics.intervals import (
+    bootstrap_mean,
+    combine_intervals,
+    interval_over_runs,
+    interval_over_runs_and_images,
+    rate_over_runs,
+    wilson,
+)
+from advgen.metrics.lines import measure_linearity
 from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
 
@@ -71,20 +81,20 @@ def rows(**right: list[bool]) -> pd.DataFrame:
         pd.DataFrame({"source": "net", "source_seed": 0, "attack": name, "index": range(len(flags)), "robust": flags})
         for name, flags in right.items()
     ]
-    facts = pd.concat(parts, ignore_index=True).assign(learnt=True)
+    facts = pd.concat(parts, ignore_index=True).assign(above_chance=True)
     return facts.assign(robust_rounded=True, robust_at_worst=facts["robust"], robust_rounded_at_worst=True)
 
 
 def test_the_worst_case_counts_an_image_that_is_right_under_every_attack() -> None:
     facts = rows(a=[True, True, False, False], b=[True, False, True, False])
-    worst = attacked.accuracy(attacked.under_all(facts, ["a", "b"]))
+    worst = accuracies.measure(accuracies.combine(facts, ["a", "b"]))
     assert worst is not None
     assert worst.mean == 0.25
     assert (worst.low, worst.high) == wilson(1, 4)
 
 
 def test_an_image_that_one_attack_was_not_tried_on_is_left_out() -> None:
-    worst = attacked.accuracy(attacked.under_all(rows(a=[True, True, True], b=[True, False]), ["a", "b"]))
+    worst = accuracies.measure(accuracies.combine(rows(a=[True, True, True], b=[True, False]), ["a", "b"]))
     assert worst is not None
     assert (worst.mean, worst.n) == (0.5, 2)
 
@@ -92,20 +102,22 @@ def test_an_image_that_one_attack_was_not_tried_on_is_left_out() -> None:
 def test_more_nets_do_not_make_the_interval_narrower() -> None:
     one = rows(a=[True, True, False, False])
     two = pd.concat([one, one.assign(source_seed=1), one.assign(source="other")])
-    alone, pooled = attacked.accuracy(one), attacked.accuracy(two)
+    alone, pooled = accuracies.measure(one), accuracies.measure(two)
     assert alone is not None and pooled is not None
     assert (pooled.low, pooled.high, pooled.n) == (alone.low, alone.high, 4)
-    assert pooled.nets.tolist() == [0.5] * 3
+    assert pooled.per_model.tolist() == [0.5] * 3
 
 
 def test_nets_that_differ_make_the_interval_wider() -> None:
     """As of a table's rows: Student's half width over nets, joined with Wilson's over images."""
     one = rows(a=[True, True, False, False])
     facts = pd.concat([one, one.assign(source_seed=1, robust=[True] * 3 + [False])])
-    found = attacked.accuracy(facts)
+    found = accuracies.measure(facts)
     assert found is not None
     low, high = np.mean([wilson(2, 4), wilson(3, 4)], axis=0)
-    assert (found.mean, found.low, found.high) == over_runs_and_images([0.5, 0.75], (0.625 - low, high - 0.625), True)
+    assert (found.mean, found.low, found.high) == interval_over_runs_and_images(
+        [0.5, 0.75], (0.625 - low, high - 0.625), True
+    )
     assert found.high - found.low > high - low
 
 
@@ -121,7 +133,7 @@ def test_reconstructions_are_told_by_all_test_images_wherever_they_stand() -> No
         assert row["n"] == 200
     shown = {text.get_text() for text in reconstructions.draw(tables, spec).findobj(Text)}
     for error in expected["mse"]:
-        assert any(f"MSE {common.number(error)}" in text for text in shown)
+        assert any(f"MSE {format_number(error)}" in text for text in shown)
 
 
 def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
@@ -134,7 +146,7 @@ def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
 
 
 def test_no_rows_have_no_accuracy() -> None:
-    assert attacked.accuracy(rows(a=[True]).iloc[:0]) is None
+    assert accuracies.measure(rows(a=[True]).iloc[:0]) is None
 
 
 NO_SIZES = {"linf": np.nan, "l2": np.nan, "l0": np.nan}
@@ -166,15 +178,17 @@ def answers(**predicted: list[int]) -> pa.Table:
 def test_a_net_at_chance_has_a_clean_accuracy_and_is_not_compared_under_attack() -> None:
     """A constant net is never fooled, so that it would stand above all others."""
     told = answers(learnt=[0, 1, 2] * 3 + [0, 1, 1], constant=[1] * 12)
-    facts = attacked.examples({"examples": told})
+    facts = accuracies.load_examples({"examples": told})
     of = {net: facts[facts["source"] == net] for net in ("learnt", "constant")}
-    clean = {net: attacked.accuracy(rows, "clean") for net, rows in of.items()}
+    clean = {net: accuracies.measure(rows, "clean") for net, rows in of.items()}
     assert [round(12 * one.mean) for one in clean.values() if one] == [11, 4]
-    assert attacked.accuracy(of["constant"]) is None
-    both = attacked.accuracy(facts)
-    assert both is not None and both.nets.tolist() == [11 / 12]
-    assert attacked.counts(facts).endswith("test images; at chance, so not compared under attack: constant seed 0")
-    assert "at chance" not in attacked.counts(of["learnt"])
+    assert accuracies.measure(of["constant"]) is None
+    both = accuracies.measure(facts)
+    assert both is not None and both.per_model.tolist() == [11 / 12]
+    assert accuracies.describe_counts(facts).endswith(
+        "test images; at chance, so not compared under attack: constant seed 0"
+    )
+    assert "at chance" not in accuracies.describe_counts(of["learnt"])
 
 
 @pytest.mark.parametrize("module", [confidence, attack_gallery], ids=["confidence", "gallery"])
@@ -207,8 +221,8 @@ def under(**right: dict[tuple[str, tuple[str, float | None]], int]) -> pa.Table:
 
 
 def sentence(table: pa.Table, **more: pa.Table) -> str:
-    facts = attacked.examples({"examples": table, **more})
-    return attacked.against_clean(facts, ["a", "b"], sorted(set(facts["attack"])))[0]
+    facts = accuracies.load_examples({"examples": table, **more})
+    return accuracies.compare_with_clean(facts, ["a", "b"], sorted(set(facts["attack"])))[0]
 
 
 def test_a_tie_at_nothing_compares_no_nets_at_unequal_eps() -> None:
@@ -253,14 +267,14 @@ def test_what_other_nets_examples_fool_counts_in_a_worst_case_alone() -> None:
     """Own attacks leave 9 right at most; another net's examples of the smaller eps fool the first three."""
     of = {("pgd", SMALL): 12, ("wide", LARGE): 9}
     tables = {"examples": under(a=of, b=of), "transferred": met([False] * 3 + [True] * 9)}
-    facts = attacked.examples(tables)
-    found = {(row["source"], row["under"]): row for row in attacked.table(facts, ["a", "b"], ["pgd", "wide"])}
+    facts = accuracies.load_examples(tables)
+    found = {(row["source"], row["under"]): row for row in accuracies.build_rows(facts, ["a", "b"], ["pgd", "wide"])}
     assert found["b", "pgd"]["accuracy"] == 1 and found["b", "wide"]["accuracy"] == 0.75
     assert found["b", "worst case, L∞ ≤ 0.1"]["accuracy"] == 0.75
     assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.5
     assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy_rounded"] == 0.75
     assert found["a", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.75
-    assert attacked.from_others(facts).endswith("in sets: b 1")
+    assert accuracies.describe_transferred(facts).endswith("in sets: b 1")
     spec = registry.parse("figures", {"kind": "robustness", "sources": ["a", "b"], "attacks": ["pgd", "wide"]})
     found_words = robustness.finding(tables, spec).sentence
     assert "b 50.0 %" in found_words and "in sets: b 1" in found_words
@@ -272,8 +286,8 @@ def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
     table = under(a=of)
     sizes = [np.nan] * 24 + [0.05] * 4 + [0.25 + 1e-7] * 4 + [0.3, 0.4, 0.0, np.nan]
     place = table.column_names.index("linf")
-    facts = attacked.examples({"examples": table.set_column(place, "linf", pa.array(sizes))})
-    found = {row["under"]: row["accuracy"] for row in attacked.table(facts, ["a"], ["pgd", "wide", "deepfool"])}
+    facts = accuracies.load_examples({"examples": table.set_column(place, "linf", pa.array(sizes))})
+    found = {row["under"]: row["accuracy"] for row in accuracies.build_rows(facts, ["a"], ["pgd", "wide", "deepfool"])}
     assert (found["pgd"], found["worst case, L∞ ≤ 0.1"]) == (1, 8 / 12)
     assert (found["wide"], found["worst case, L∞ ≤ 0.25"]) == (9 / 12, 1 / 12)
 
@@ -281,7 +295,7 @@ def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
 def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
     examples, shown = (fake_table(kind) for kind in ("examples", "transferred"))
     mine = examples.filter(pc.equal(examples["source"], "net-b"))
-    found = findings.names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
+    found = names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
     assert {"net-b", "pgd-2"} <= set(found) and "net-a" not in found
 
 
@@ -291,9 +305,11 @@ def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure
     ids=["beyond the ball", "amplified", "its own"],
 )
 def test_other_examples_do_not(shown: dict[str, Any]) -> None:
-    facts = attacked.examples({"examples": under(b={("pgd", SMALL): 12}), "transferred": met([False] * 12, **shown)})
-    assert not facts["others"].any() and facts["robust_at_worst"].all()
-    assert attacked.from_others(facts) == "" and attacked.worst_cases(facts, ["pgd"]) == {}
+    facts = accuracies.load_examples(
+        {"examples": under(b={("pgd", SMALL): 12}), "transferred": met([False] * 12, **shown)}
+    )
+    assert not facts["other_attacks"].any() and facts["robust_at_worst"].all()
+    assert accuracies.describe_transferred(facts) == "" and accuracies.list_worst_cases(facts, ["pgd"]) == {}
 
 
 def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
@@ -303,12 +319,12 @@ def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
     sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
     seeds = {"source_seed": [0] * 9, "target_seed": [0] * 9}
     transfer = pa.table({"source": sources, "target": targets, **seeds})
-    kept, words = learnt({"transfer": transfer, "transferred": shown})
+    kept, words = exclude_chance_models({"transfer": transfer, "transferred": shown})
     assert set(zip(kept["source"], kept["target"], strict=True)) == {(s, t) for s in "ab" for t in "ab"}
     assert words == "; at chance, so left out: flat seed 0"
     everywhere = shown.filter(pc.equal(shown["target"], "flat"))
     alone = transfer.filter(pc.equal(transfer["target"], "flat"))
-    kept, words = learnt({"transfer": alone, "transferred": everywhere})
+    kept, words = exclude_chance_models({"transfer": alone, "transferred": everywhere})
     assert (len(kept), words) == (3, "")
 
 
@@ -316,8 +332,8 @@ def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> N
     facts = pd.DataFrame(
         {"attack": ["pgd", "deepfool", "spatial"], "norm": ["linf", "l2", "spatial"], "eps": [0.1, None, None]}
     )
-    assert attacked.bounded(facts, ["spatial", "deepfool", "pgd"]) == ["spatial", "pgd"]
-    assert attacked.bounded(facts.assign(norm="l1"), ["spatial", "deepfool", "pgd"]) == ["pgd"]
+    assert accuracies.select_bounded(facts, ["spatial", "deepfool", "pgd"]) == ["spatial", "pgd"]
+    assert accuracies.select_bounded(facts.assign(norm="l1"), ["spatial", "deepfool", "pgd"]) == ["pgd"]
 
 
 @pytest.mark.parametrize(
@@ -325,39 +341,39 @@ def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> N
     [([], []), ([0, 0], []), ([1, 1, 0, 1], [(0, 1), (3, 3)]), ([0, 1, 1, 0], [(1, 2)]), ([1], [(0, 0)])],
 )
 def test_spans(flags: list[int], expected: list[tuple[int, int]]) -> None:
-    assert spans(np.array(flags, dtype=bool)) == expected
+    assert find_spans(np.array(flags, dtype=bool)) == expected
 
 
 def test_the_interval_over_seeds_is_students() -> None:
     values = np.array([3.0, 4.0, 8.0])
-    mean, low, high = common.over_seeds(values)
+    mean, low, high = mean_over_seeds(values)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
     assert (mean, low, high) == pytest.approx((5.0, expected.low, expected.high))
-    assert common.over_seeds(np.array([2.0])) == (2.0, 2.0, 2.0)
+    assert mean_over_seeds(np.array([2.0])) == (2.0, 2.0, 2.0)
 
 
 def test_an_image_counts_once_however_many_seeds_it_has() -> None:
     one = pd.DataFrame({"seed": 0, "index": range(5), "mse": [1.0, 3.0, 5.0, 8.0, math.nan]})
-    alone = common.mean_over_images(one, "mse")
+    alone = mean_over_images(one, "mse")
     assert alone == pytest.approx(bootstrap_mean([1.0, 3.0, 5.0, 8.0], 0))
-    assert common.mean_over_images(pd.concat([one, one.assign(seed=1)]), "mse") == pytest.approx(alone)
+    assert mean_over_images(pd.concat([one, one.assign(seed=1)]), "mse") == pytest.approx(alone)
     other = one.assign(seed=1, mse=one["mse"] + 1)
     reach = (alone[0] - alone[1], alone[2] - alone[0])
-    mean, low, high = over_runs_and_images([4.25, 5.25], reach)
+    mean, low, high = interval_over_runs_and_images([4.25, 5.25], reach)
     both = pd.concat([one, other])
-    assert low < 0 and common.mean_over_images(both, "mse") == pytest.approx((mean, 0, high))
-    lower = common.mean_over_images(both.assign(mse=both["mse"] - 2), "mse")
+    assert low < 0 and mean_over_images(both, "mse") == pytest.approx((mean, 0, high))
+    lower = mean_over_images(both.assign(mse=both["mse"] - 2), "mse")
     assert lower == pytest.approx((mean - 2, low - 2, high - 2))
-    assert np.isnan(common.mean_over_images(one[4:], "mse")).all()
+    assert np.isnan(mean_over_images(one[4:], "mse")).all()
 
 
 def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
     one = pd.DataFrame({"seed": 0, "pair": range(8)})
     held = pd.Series([True] * 6 + [False] * 2)
-    assert common.share_over_images(one, held, "pair") == pytest.approx((0.75, *wilson(6, 8)))
+    assert share_over_images(one, held, "pair") == pytest.approx((0.75, *wilson(6, 8)))
     both, alike = pd.concat([one, one.assign(seed=1)], ignore_index=True), pd.concat([held, held], ignore_index=True)
-    assert common.share_over_images(both, alike, "pair") == pytest.approx((0.75, *wilson(6, 8)))
-    mean, low, high = common.share_over_images(both, alike & (both.index < 10), "pair")
+    assert share_over_images(both, alike, "pair") == pytest.approx((0.75, *wilson(6, 8)))
+    mean, low, high = share_over_images(both, alike & (both.index < 10), "pair")
     assert mean == 0.5 and (low, high) == (0.0, 1.0)
 
 
@@ -372,11 +388,11 @@ def test_bars_of_third_classes_end_where_the_axis_does() -> None:
 def test_a_transferred_error_has_an_interval_over_the_seeds_of_both_nets_and_images() -> None:
     pairs = pd.DataFrame({"source": "a", "target": "b", "source_seed": [0, 0, 1, 1], "target_seed": [0, 1, 0, 1]})
     pairs = pairs.assign(error=[0.2, 0.4, 0.3, 0.5]).eval("error_low = error - .05 \n error_high = error + .06")
-    expected = joined(0.35, [[0.3, 0.4], [0.25, 0.45]], (0.05, 0.06), share=True)
-    assert measured(pairs) == pytest.approx(expected)
+    expected = combine_intervals(0.35, [[0.3, 0.4], [0.25, 0.45]], (0.05, 0.06), share=True)
+    assert measure_error(pairs) == pytest.approx(expected)
     own = pairs.assign(target="a")[[True, False, False, True]]
-    assert measured(own) == pytest.approx(joined(0.35, [[0.2, 0.5]], (0.05, 0.06), share=True))
-    assert measured(pairs[:1]) == pytest.approx((0.2, 0.15, 0.26))
+    assert measure_error(own) == pytest.approx(combine_intervals(0.35, [[0.2, 0.5]], (0.05, 0.06), share=True))
+    assert measure_error(pairs[:1]) == pytest.approx((0.2, 0.15, 0.26))
 
 
 def test_accuracy_after_steps() -> None:
@@ -389,13 +405,13 @@ def test_accuracy_after_steps() -> None:
             "fooled_step": [3, 1, None, None, None, None],
         }
     )
-    assert right_after(facts, [0, 1, 3])[:, 0] == pytest.approx([2 / 3, 1 / 3, 1 / 3])
-    assert right_after(facts, [1])[0, 1:] == pytest.approx(wilson(1, 3))
+    assert measure_accuracy_after(facts, [0, 1, 3])[:, 0] == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert measure_accuracy_after(facts, [1])[0, 1:] == pytest.approx(wilson(1, 3))
     first = facts[facts["restart"] == 0]
-    assert right_after(first, [0, 2, 3])[:, 0] == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+    assert measure_accuracy_after(first, [0, 2, 3])[:, 0] == pytest.approx([2 / 3, 2 / 3, 1 / 3])
     # another net, which no image fools: nets differ more than three images can tell
     both = pd.concat([facts, facts.assign(seed=1, fooled_step=None)])
-    assert right_after(both, [1])[0] == pytest.approx(share_over_runs([1 / 3, 2 / 3], 3))
+    assert measure_accuracy_after(both, [1])[0] == pytest.approx(rate_over_runs([1 / 3, 2 / 3], 3))
 
 
 def test_steps_are_counted_from_the_random_starts_which_are_the_baseline() -> None:
@@ -434,29 +450,29 @@ def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
             for x, logits in zip(eps, line, strict=True)
         ]
     )
-    assert straightness(facts)["r_squared"].to_numpy() == pytest.approx([1.0, 0.0, 0.0])
-    assert straightness(facts)["range"].tolist() == [1.0, 0.0, 0.5]
-    assert straightness(facts)[["r_squared_unaimed", "range_unaimed"]].to_numpy() == pytest.approx(np.ones((3, 2)))
+    assert measure_linearity(facts)["r_squared"].to_numpy() == pytest.approx([1.0, 0.0, 0.0])
+    assert measure_linearity(facts)["range"].tolist() == [1.0, 0.0, 0.5]
+    assert measure_linearity(facts)[["r_squared_unaimed", "range_unaimed"]].to_numpy() == pytest.approx(np.ones((3, 2)))
 
 
 def test_snapshots_shown_begin_and_end_with_the_training() -> None:
-    assert chosen([1, 2, 3]) == [1, 2, 3]
-    shown = chosen(list(range(1, 51)))
+    assert select_epochs([1, 2, 3]) == [1, 2, 3]
+    shown = select_epochs(list(range(1, 51)))
     assert (shown[0], shown[-1], len(shown)) == (1, 50, 5)
     assert shown == sorted(set(shown))
 
 
 @pytest.mark.parametrize(("value", "text"), [(500, "500"), (60_000, "60k"), (3_274_634, "3.27M")])
 def test_counts_in_few_characters(value: float, text: str) -> None:
-    assert short(value) == text
+    assert abbreviate(value) == text
 
 
 def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> None:
     facts = pd.DataFrame(
         {"mask": ["b", "a", "c"], "missing": [10, 30, 20], "method": ["contextual_prior", "full", "contextual"]}
     )
-    assert common.masks(facts) == ["b", "c", "a"]
-    assert common.methods(facts) == ["full", "contextual", "contextual_prior"]
+    assert masks_by_size(facts) == ["b", "c", "a"]
+    assert present_methods(facts) == ["full", "contextual", "contextual_prior"]
 
 
 def test_a_finding_tells_the_numbers_of_the_examples() -> None:
@@ -479,27 +495,27 @@ def test_missing_pixels_are_tinted() -> None:
     table = fake_table("inpainting")
     known = read_images(table, "known").astype(bool)
     assert 0.1 < 1 - known.mean() < 0.3
-    colours = np.moveaxis(tinted(table), 1, -1)
+    colours = np.moveaxis(tint_missing(table), 1, -1)
     assert np.allclose(colours[~known[:, 0]], MISSING)
     assert np.allclose(colours[known[:, 0]], read_images(table, "masked")[known][:, None])
 
 
 def test_equal_images_stand_once_in_a_sheet() -> None:
     one, other = np.zeros((1, 2, 3), np.float32), np.ones((1, 2, 3), np.float32)
-    strips: findings.Strips = {
-        (0,): [findings.Tile(one, "a"), findings.Tile(other, "b", True)],
-        (1,): [findings.Tile(one, "c")] * 2,
+    strips: Strips = {
+        (0,): [Tile(one, "a"), Tile(other, "b", True)],
+        (1,): [Tile(one, "c")] * 2,
     }
-    packed = findings.Explorer("about", [findings.Choice("which", ("first", "second"))], strips).packed()
+    packed = Explorer("about", [Choice("which", ("first", "second"))], strips).to_json()
     assert packed["strips"] == {"0": [[0, "a", 0], [1, "b", 1]], "1": [[0, "c", 0], [0, "c", 0]]}
     assert (packed["across"], packed["down"], packed["size"]) == (2, 1, [2, 3])
 
 
 def test_many_parts_are_told_by_their_ends() -> None:
-    assert findings.listed(["a 1"]) == "a 1"
-    assert findings.listed(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
-    assert findings.listed(["a, 1", "b"]) == "a, 1; b"
-    assert findings.listed(list("abcde")) == "a, … and e (5 compared)"
+    assert join_parts(["a 1"]) == "a 1"
+    assert join_parts(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
+    assert join_parts(["a, 1", "b"]) == "a, 1; b"
+    assert join_parts(list("abcde")) == "a, … and e (5 compared)"
 
 
 @pytest.mark.parametrize("verified", [False, True])
@@ -513,7 +529,7 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     def told_of(changed: Published) -> tuple[str, list[str]]:
         monkeypatch.setitem(PUBLISHED, spec.published, changed)
         return finding(tables, spec).sentence, [
-            f"{one.tau} {one.median_difference}" for one in beside(tables, spec).ours
+            f"{one.tau} {one.median_difference}" for one in compare_with_published(tables, spec).ours
         ]
 
     row, column = ("FC100-100-10", "FC123-456-10") if verified else ("FC123-456-10", "FC100-100-10")
@@ -565,7 +581,7 @@ def test_a_test_error_has_an_interval_over_seeds_and_stands_beside_the_published
     b, a = test_errors.finding({"classifier_quality": table}, spec).rows
     assert (b["classifier"], b["seeds"], a["seeds"]) == ("net-b", 1, 2)
     assert [b[name] for name in ("error", "error_low", "error_high")] == pytest.approx([0.02, 0.01, 0.04])
-    mean, low, high = over_runs([[0.07], [0.08]])
+    mean, low, high = interval_over_runs([[0.07], [0.08]])
     low, high = max(0, mean - math.hypot(mean - low, 0.02)), mean + math.hypot(high - mean, 0.02)
     assert [a[name] for name in ("error", "error_low", "error_high")] == pytest.approx([mean, low, high])
     assert (a["published"], b["published"]) == pytest.approx((0.074, 0.019))
@@ -620,8 +636,12 @@ def test_more_nets_on_the_same_images_do_not_make_intervals_of_attacks_narrower(
     longer = with_columns(again, l2=again["l2"].to_numpy() * 1.2, rms=again["rms"].to_numpy() * 1.2)
 
     def marks(table: pa.Table) -> dict[str, tuple[float, float, float]]:
-        facts = attacked.examples({"examples": table})
-        asked = {"l2": attack_comparison._sizes, "rms": attack_comparison._sizes, "robust": attack_comparison._success}
+        facts = accuracies.load_examples({"examples": table})
+        asked = {
+            "l2": attack_comparison._measure_sizes,
+            "rms": attack_comparison._measure_sizes,
+            "robust": attack_comparison._measure_success,
+        }
         found = {name: of(facts, ["net-a"], ["deepfool"], name)[0] for name, of in asked.items()}
         return {name: (mark.value, mark.low, mark.high) for name, mark in found.items()}
 
@@ -662,7 +682,7 @@ def test_smallest_changes_in_l1_are_told_in_l1() -> None:
     assert axes.get_xlabel() == "L1 radius" and axes.get_xlim()[1] > sizes[:3].max()
     spec = registry.parse("figures", {"kind": "defence_table", "sources": ["net-a"], "attacks": ["deepfool"]})
     shown = {text.get_text() for text in defence_table.draw(tables, spec).findobj(Text)}
-    assert common.number(np.median(sizes[:3])) in shown
+    assert format_number(np.median(sizes[:3])) in shown
 
 
 def test_a_slider_over_budgets_shows_what_is_fooled_within_each() -> None:
@@ -679,7 +699,7 @@ def test_samples_are_slid_along_from_the_untrained_generator_to_the_trained_one(
     looked = gan_samples.explorer(tables, GanSamplesFigure(kind="gan_samples", gans=("gan-a",)))
     stops = looked.choices[1].stops
     assert stops == ["before training", "1/4 of the steps", "1/2 of the steps", "all steps"]
-    assert [looked.strips[0, stop][0].words for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
+    assert [looked.strips[0, stop][0].caption for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
 
 
 def test_a_search_is_slid_along_over_steps_and_restarts() -> None:
@@ -699,9 +719,9 @@ def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would
     calm = pd.DataFrame({"step": range(1, 101), "logit_real": 0.0, "logit_fake": 0.0})
     calm = calm.assign(loss_generator=math.log(2), loss_discriminator=2 * math.log(2))
     wild = calm.assign(loss_generator=[math.log(2)] + [12.0] * 99)
-    flat = _scales([calm, calm], 5)["non-saturating"]
+    flat = _compute_scales([calm, calm], 5)["non-saturating"]
     assert (flat.low, flat.high, flat.log) == pytest.approx((math.log(2), 2 * math.log(2), False))
-    both = _scales([calm, wild], 5)["non-saturating"]
+    both = _compute_scales([calm, wild], 5)["non-saturating"]
     assert (both.high, both.log) == (12.0, True)
 
 

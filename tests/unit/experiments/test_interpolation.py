@@ -12,9 +12,9 @@ from advgen import registry
 from advgen.experiments.interpolations import interpolation_strips
 from advgen.experiments.interpolations.run import changes, different_pairs
 from advgen.experiments.interpolations.summary import summarise as interpolations
-from advgen.interpolation import alphas, frames
+from advgen.interpolation import alphas, decode_frames
 from advgen.io.checkpoints import build
-from advgen.metrics.paths import halfway, third_class
+from advgen.metrics.paths import is_third_class, midpoint_frames
 from advgen.models.networks import Network
 
 
@@ -30,7 +30,7 @@ def decode(request):
 def test_ends_equal_the_decoded_latents_exactly(decode, pairs):
     latent = 64 if isinstance(decode, torch.nn.Module) else 100
     z_from_BD, z_to_BD = torch.randn(pairs, latent), torch.randn(pairs, latent)
-    strips_BFCHW = frames(decode, z_from_BD, z_to_BD)
+    strips_BFCHW = decode_frames(decode, z_from_BD, z_to_BD)
     assert strips_BFCHW.shape == (pairs, 9, 1, 28, 28)
     assert torch.equal(strips_BFCHW[:, 0], decode(z_from_BD))
     assert torch.equal(strips_BFCHW[:, -1], decode(z_to_BD))
@@ -63,7 +63,7 @@ def strips(*judged: list[int], labels: tuple[int, int] = (7, 1), blends: list[li
 def test_a_third_class_is_that_of_no_end():
     table = strips([7, 7, 4, 1, 1], [7, 7, 7, 1, 1], [7, 7, 1, 1, 1], [7, 4, 1, 1, 1])
     facts = table.to_pandas()
-    third = facts[third_class(facts)]
+    third = facts[is_third_class(facts)]
     assert sorted(zip(third["pair"], third["frame"], strict=True)) == [(0, 2), (3, 1)]
     (share,) = interpolations({"interpolation": table})["third_class"]
     assert share == 1 / 4
@@ -74,7 +74,7 @@ def test_figures_and_tables_tell_the_same_rate():
     table = strips([7, 7, 4, 1, 1], [7, 7, 7, 1, 1], [7, 7, 1, 1, 1], [7, 4, 1, 1, 1])
     assert interpolation_strips._details(table.to_pandas()).startswith("a third class halfway: 25.0 %")
     assert ", in pixel blends 25.0 %" in interpolation_strips._details(table.to_pandas())
-    middle = halfway(table.to_pandas())
+    middle = midpoint_frames(table.to_pandas())
     assert sorted(zip(middle["pair"], middle["third"], strict=True)) == [(0, True), (1, False), (2, False), (3, False)]
 
 
@@ -96,7 +96,7 @@ def test_a_pixel_blend_has_its_own_third_classes_and_steps():
 
 def test_frames_lie_at_equal_steps_on_the_line():
     z_from_BD, z_to_BD = torch.randn(4, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
-    line_BFD = frames(lambda z_BD: z_BD, z_from_BD, z_to_BD, 5)
+    line_BFD = decode_frames(lambda z_BD: z_BD, z_from_BD, z_to_BD, 5)
     for frame, alpha in enumerate([0, 0.25, 0.5, 0.75, 1]):
         torch.testing.assert_close(line_BFD[:, frame], (1 - alpha) * z_from_BD + alpha * z_to_BD)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from advgen.inpainting.fill import blended, harmonic, poisson
+from advgen.inpainting.fill import blend_poisson, fill_harmonic, fill_poisson
 
 
 def holes(height, width):
@@ -33,21 +33,21 @@ def solved(x_HW, known_HW):
 
 def test_missing_pixels_are_the_mean_of_their_neighbours():
     known_NHW, x_NCHW = holes(9, 12), torch.rand(4, 2, 9, 12)
-    filled_NCHW = harmonic(torch.where(known_NHW[:, None], x_NCHW, torch.nan), known_NHW)
+    filled_NCHW = fill_harmonic(torch.where(known_NHW[:, None], x_NCHW, torch.nan), known_NHW)
     for n in range(4):
         for c in range(2):
             torch.testing.assert_close(filled_NCHW[n, c], solved(x_NCHW[n, c], known_NHW[n]))
     torch.testing.assert_close(filled_NCHW[2], x_NCHW[2, :, 1:2, 2:3].expand(2, 9, 12))
     assert torch.equal(filled_NCHW[3], x_NCHW[3])
-    assert (harmonic(x_NCHW, torch.zeros_like(known_NHW)) == 0).all()
+    assert (fill_harmonic(x_NCHW, torch.zeros_like(known_NHW)) == 0).all()
 
 
 def test_blending_keeps_the_gradients_of_what_is_blended_in():
     known_NHW, x_NCHW = holes(9, 12), 0.2 + 0.5 * torch.rand(4, 2, 9, 12)
-    shifted = blended(torch.where(known_NHW[:, None], x_NCHW, torch.nan), known_NHW, x_NCHW - 0.1)
+    shifted = blend_poisson(torch.where(known_NHW[:, None], x_NCHW, torch.nan), known_NHW, x_NCHW - 0.1)
     torch.testing.assert_close(shifted, x_NCHW)
-    flat = blended(x_NCHW, known_NHW, torch.full_like(x_NCHW, 0.4))
-    torch.testing.assert_close(flat, harmonic(x_NCHW, known_NHW))
+    flat = blend_poisson(x_NCHW, known_NHW, torch.full_like(x_NCHW, 0.4))
+    torch.testing.assert_close(flat, fill_harmonic(x_NCHW, known_NHW))
     torch.testing.assert_close(flat[:, 0][known_NHW], x_NCHW[:, 0][known_NHW])
 
 
@@ -57,10 +57,10 @@ def test_poisson_fill_takes_the_gradients_of_the_training_image_nearest_in_known
     known_NHW = holes(9, 12)[:2]
     x_NCHW = 0.8 * train_MCHW[[3, 20]] + 0.1  # paler than any, and nearest to those
     x_NCHW = torch.where(known_NHW[:, None], x_NCHW, torch.nan)
-    filled = poisson(x_NCHW, known_NHW, train_MCHW)
-    torch.testing.assert_close(filled, blended(x_NCHW, known_NHW, train_MCHW[[3, 20]]))
+    filled = fill_poisson(x_NCHW, known_NHW, train_MCHW)
+    torch.testing.assert_close(filled, blend_poisson(x_NCHW, known_NHW, train_MCHW[[3, 20]]))
     exact = torch.where(known_NHW[:, None], train_MCHW[[3, 20]], 0.0)
-    torch.testing.assert_close(poisson(exact, known_NHW, train_MCHW), train_MCHW[[3, 20]])
+    torch.testing.assert_close(fill_poisson(exact, known_NHW, train_MCHW), train_MCHW[[3, 20]])
 
 
 @pytest.mark.parametrize("size", [28, 64])
@@ -69,6 +69,6 @@ def test_as_many_steps_are_made_as_large_holes_take(size):
     known_NHW[0, 0, 0] = known_NHW[0, -1, -1] = True
     x_NCHW = torch.zeros(1, 1, size, size)
     x_NCHW[..., -1, -1] = 1
-    filled = harmonic(x_NCHW, known_NHW)[0, 0]
+    filled = fill_harmonic(x_NCHW, known_NHW)[0, 0]
     torch.testing.assert_close(filled + filled.flip(0, 1), torch.ones_like(filled))  # by symmetry
     assert filled[1, 1] < filled[size // 2, size // 2] < filled[-2, -2]

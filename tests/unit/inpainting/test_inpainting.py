@@ -7,7 +7,7 @@ import torch
 
 from advgen.inpainting.masks.crosswalk import crosswalk
 from advgen.inpainting.masks.square import square
-from advgen.inpainting.restore import METHODS, composite, opinion, restore
+from advgen.inpainting.restore import METHODS, discriminator_prior, paste_known_pixels, restore
 from advgen.io.checkpoints import build
 from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.masks import CrosswalkMask, SquareMask
@@ -74,7 +74,7 @@ def test_what_lies_under_the_mask_has_no_influence(generator, discriminator, x_N
 def test_prior_adds_the_discriminators_opinion(discriminator, x_NCHW, known_NHW):
     made_BCHW, rows_B = torch.rand(4, *SHAPE), torch.arange(4)
     context = METHODS["contextual"](x_NCHW, known_NHW, None)(made_BCHW, rows_B)
-    loss_B = METHODS["contextual_prior"](x_NCHW, known_NHW, opinion(discriminator, 0.25))(made_BCHW, rows_B)
+    loss_B = METHODS["contextual_prior"](x_NCHW, known_NHW, discriminator_prior(discriminator, 0.25))(made_BCHW, rows_B)
     frozen = copy.deepcopy(discriminator).eval()
     torch.testing.assert_close(loss_B, context - 0.25 * frozen(made_BCHW).sigmoid().log()[:, 0])
 
@@ -143,7 +143,7 @@ def test_best_start_is_chosen_by_the_known_pixels_alone(generator, x_NCHW, known
 
 def test_composite_keeps_the_known_pixels(x_NCHW, known_NHW):
     restored_NCHW = torch.full_like(x_NCHW, 0.5)
-    mixed_NCHW = composite(x_NCHW, known_NHW, restored_NCHW)
+    mixed_NCHW = paste_known_pixels(x_NCHW, known_NHW, restored_NCHW)
     assert torch.equal(mixed_NCHW[:, 0][known_NHW], x_NCHW[:, 0][known_NHW])
     assert (mixed_NCHW[:, 0][~known_NHW] == 0.5).all()
 

@@ -10,7 +10,7 @@ import torch
 
 import advgen
 from advgen import registry
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build, load_state, save_model, save_state
 from advgen.io.stamps import read_stamp
 

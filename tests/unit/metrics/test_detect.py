@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from advgen.io.checkpoints import build
-from advgen.metrics.detect import SPIKE, WINDOW, collapsed, overpowered, vanishing
+from advgen.metrics.detect import SPIKE, WINDOW, find_overpowering, find_vanishing_gradients, is_collapsed
 from advgen.metrics.distribution import class_shares, support
 from advgen.specs.generators import TransposedConvGenerator
 from advgen.specs.networks import FcNetwork
@@ -46,23 +46,23 @@ def game(loss, lr_generator, lr_discriminator, discriminator_steps, dropout=0.0,
 
 
 def test_a_saturated_discriminator_under_cross_entropy_is_flagged():
-    flags = vanishing(*history("cross_entropy", 1e-5, 1e-2, 2))
+    flags = find_vanishing_gradients(*history("cross_entropy", 1e-5, 1e-2, 2))
     assert flags[-WINDOW:].all(), "the discriminator has won by then"
     assert not flags[:10].any(), "it had to learn first"
 
 
 def test_the_same_game_without_saturation_of_the_loss_is_not_flagged():
     """The discriminator wins here too, but the non-saturating loss goes on pulling at the generator."""
-    assert not vanishing(*history("non_saturating", 1e-5, 1e-2, 2)).any()
+    assert not find_vanishing_gradients(*history("non_saturating", 1e-5, 1e-2, 2)).any()
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse", "wasserstein"])
 def test_healthy_runs_are_not_flagged(loss, dropout):
     found = game(loss, 2e-3, 2e-3, 1, dropout)
-    assert not vanishing(found["gradient_generator"], found["loss_generator"]).any()
+    assert not find_vanishing_gradients(found["gradient_generator"], found["loss_generator"]).any()
     if loss != "wasserstein":
-        assert not overpowered(found["logit_real"], found["logit_fake"]).any()
+        assert not find_overpowering(found["logit_real"], found["logit_fake"]).any()
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
@@ -71,13 +71,13 @@ def test_a_dead_generator_is_seen_whatever_its_discriminator_learns(loss, dropou
     """The discriminator does go on, so that the generator's loss drifts by more than what counts as standing still."""
     gradient, losses = history(loss, 2e-3, 1e-3, 1, dropout=dropout, dead=True)
     assert abs(losses[-1] - losses[0]) > 0.1
-    assert vanishing(gradient, losses).all()
+    assert find_vanishing_gradients(gradient, losses).all()
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse"])
 def test_a_discriminator_that_has_won_overpowers(loss):
     found = game(loss, 1e-5, 1e-2, 2)
-    flags = overpowered(found["logit_real"], found["logit_fake"])
+    flags = find_overpowering(found["logit_real"], found["logit_fake"])
     assert flags[-WINDOW:].all()
     assert not flags[:5].any(), "it had to learn first"
 
@@ -88,7 +88,7 @@ def test_spans_are_flagged_from_their_first_step_to_their_last():
     gradient[100:180], losses[100:180] = 1e-5, 0.7
     expected = np.zeros(300, dtype=bool)
     expected[100:180] = True
-    assert np.array_equal(vanishing(gradient, losses), expected)
+    assert np.array_equal(find_vanishing_gradients(gradient, losses), expected)
 
 
 @pytest.mark.parametrize(
@@ -97,53 +97,53 @@ def test_spans_are_flagged_from_their_first_step_to_their_last():
     ids=["the loss still moves", "the gradient is still there"],
 )
 def test_one_sign_alone_is_no_failure(gradient, loss):
-    assert not vanishing(np.full(200, gradient), loss(np.arange(200))).any()
+    assert not find_vanishing_gradients(np.full(200, gradient), loss(np.arange(200))).any()
 
 
 def test_a_dip_shorter_than_the_window_is_no_failure():
     gradient, losses = np.ones(300), np.random.default_rng(0).normal(size=300)
     gradient[100 : 100 + WINDOW - 1], losses[100 : 100 + WINDOW - 1] = 0, 0
-    assert not vanishing(gradient, losses).any()
+    assert not find_vanishing_gradients(gradient, losses).any()
 
 
 def test_short_runs_are_one_window():
-    assert vanishing([0.0] * 5, [0.1] * 5).all()
-    assert not vanishing([1.0] * 5, [0.1] * 5).any()
-    assert vanishing([], []).tolist() == []
-    assert vanishing([0.0], [0.0]).tolist() == [False]
+    assert find_vanishing_gradients([0.0] * 5, [0.1] * 5).all()
+    assert not find_vanishing_gradients([1.0] * 5, [0.1] * 5).any()
+    assert find_vanishing_gradients([], []).tolist() == []
+    assert find_vanishing_gradients([0.0], [0.0]).tolist() == [False]
 
 
 def test_a_generator_of_one_digit_has_collapsed():
-    assert collapsed(class_shares(np.full(1000, 1), 10))
-    assert collapsed(class_shares(np.array([1] * 600 + list(range(10)) * 40), 10)), "most are one class"
-    assert collapsed(class_shares(np.arange(1000) % 4, 10)), "four classes of ten"
+    assert is_collapsed(class_shares(np.full(1000, 1), 10))
+    assert is_collapsed(class_shares(np.array([1] * 600 + list(range(10)) * 40), 10)), "most are one class"
+    assert is_collapsed(class_shares(np.arange(1000) % 4, 10)), "four classes of ten"
 
 
 def test_uneven_but_varied_samples_have_not_collapsed():
-    assert not collapsed(class_shares(np.arange(1000) % 10, 10))
-    assert not collapsed([0.22, 0.02, 0.04, 0.12, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
-    assert not collapsed([0.6, 0.4]), "of two classes, one always has half or more"
-    assert collapsed([1.0, 0.0])
+    assert not is_collapsed(class_shares(np.arange(1000) % 10, 10))
+    assert not is_collapsed([0.22, 0.02, 0.04, 0.12, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    assert not is_collapsed([0.6, 0.4]), "of two classes, one always has half or more"
+    assert is_collapsed([1.0, 0.0])
 
 
 def test_the_limits_are_where_they_stand():
     """Half of the classes is not enough; over 1 % means over; .55 of ten is not yet too much."""
-    assert not collapsed([0.16] * 6 + [0.01] * 4)
-    assert collapsed([0.2] * 5 + [0.0] * 5)
-    assert collapsed([0.192] * 5 + [0.01] * 4 + [0.0]), "a class of just 1 % does not count"
-    assert not collapsed([0.55] + [0.05] * 9)
-    assert collapsed([0.56] + [0.44 / 9] * 9)
+    assert not is_collapsed([0.16] * 6 + [0.01] * 4)
+    assert is_collapsed([0.2] * 5 + [0.0] * 5)
+    assert is_collapsed([0.192] * 5 + [0.01] * 4 + [0.0]), "a class of just 1 % does not count"
+    assert not is_collapsed([0.55] + [0.05] * 9)
+    assert is_collapsed([0.56] + [0.44 / 9] * 9)
 
 
 def test_a_signal_at_its_limit_is_there():
     steps = np.arange(WINDOW)
     still, moving = np.full(WINDOW, 0.7), 0.7 + 0.0011 * (-1.0) ** steps
-    assert vanishing(np.full(WINDOW, 0.0099), still).all()
-    assert not vanishing(np.full(WINDOW, 0.01), still).any()
-    assert vanishing(np.full(WINDOW, 1e-5), 0.7 + 0.0009 * (-1.0) ** steps).all()
-    assert not vanishing(np.full(WINDOW, 1e-5), moving).any()
-    assert vanishing([0.0, 0.0], [0.7, 0.7]).tolist() == [True, True]
-    assert vanishing(np.zeros(5), np.zeros(5), window=3).all()
+    assert find_vanishing_gradients(np.full(WINDOW, 0.0099), still).all()
+    assert not find_vanishing_gradients(np.full(WINDOW, 0.01), still).any()
+    assert find_vanishing_gradients(np.full(WINDOW, 1e-5), 0.7 + 0.0009 * (-1.0) ** steps).all()
+    assert not find_vanishing_gradients(np.full(WINDOW, 1e-5), moving).any()
+    assert find_vanishing_gradients([0.0, 0.0], [0.7, 0.7]).tolist() == [True, True]
+    assert find_vanishing_gradients(np.zeros(5), np.zeros(5), window=3).all()
 
 
 RANDOM = np.random.default_rng(3)
@@ -153,10 +153,10 @@ def test_a_dead_generator_is_seen_while_the_discriminator_goes_on_learning():
     """Its loss drifts, by the other's progress alone; with dropout there it even jumps about."""
     gradient = np.concatenate([np.ones(100), np.full(300, 3e-4)])
     drifting = np.concatenate([RANDOM.normal(1, 0.1, 100), 1 + 4 * np.log1p(np.arange(300) / 5000)])
-    assert np.array_equal(np.flatnonzero(vanishing(gradient, drifting)), np.arange(100, 400))
+    assert np.array_equal(np.flatnonzero(find_vanishing_gradients(gradient, drifting)), np.arange(100, 400))
     gradient[100:] = 1e-8
     noisy = drifting + 0.2 * RANDOM.standard_normal(400)
-    assert np.array_equal(np.flatnonzero(vanishing(gradient, noisy)), np.arange(100, 400))
+    assert np.array_equal(np.flatnonzero(find_vanishing_gradients(gradient, noisy)), np.arange(100, 400))
 
 
 def test_spikes_do_not_hide_a_dead_generator():
@@ -164,20 +164,20 @@ def test_spikes_do_not_hide_a_dead_generator():
     for place in range(20, 300, 30):
         gradient[place : place + 2] = 3.0
         loss[place : place + 2] = 5.0
-    assert vanishing(gradient, loss).all()
+    assert find_vanishing_gradients(gradient, loss).all()
     gradient[100 : 100 + SPIKE + 1] = 3.0  # longer than a spike: learning, for some steps
-    assert not vanishing(gradient, loss)[100 : 100 + SPIKE + 1].any()
+    assert not find_vanishing_gradients(gradient, loss)[100 : 100 + SPIKE + 1].any()
 
 
 def test_an_overpowering_discriminator_is_seen_where_it_is_sure_of_all_images():
     real, fake = RANDOM.normal(1, 1, 400), RANDOM.normal(-1, 1, 400)
-    assert not overpowered(real, fake).any()
+    assert not find_overpowering(real, fake).any()
     real[150:300] += 9
-    assert not overpowered(real, fake).any(), "sure of real images alone"
+    assert not find_overpowering(real, fake).any(), "sure of real images alone"
     fake[150:250] -= 9
     fake[200] = 0.0
-    assert np.array_equal(np.flatnonzero(overpowered(real, fake)), np.arange(150, 250))
-    assert not overpowered(real[150 : 150 + WINDOW - 1], np.concatenate([fake[150:190], [3.0] * 9])).any()
+    assert np.array_equal(np.flatnonzero(find_overpowering(real, fake)), np.arange(150, 250))
+    assert not find_overpowering(real[150 : 150 + WINDOW - 1], np.concatenate([fake[150:190], [3.0] * 9])).any()
 
 
 def test_ten_images_repeated_have_collapsed_however_even_their_classes():
@@ -186,11 +186,11 @@ def test_ten_images_repeated_have_collapsed_however_even_their_classes():
     for fakes in (few, few + 0.005 * RANDOM.standard_normal(few.shape)):
         variety = support(real, fakes).variety
         assert variety < 0.1
-        assert collapsed([0.1] * 10, variety)
+        assert is_collapsed([0.1] * 10, variety)
     variety = support(real, RANDOM.normal(size=(400, 6))).variety
     assert variety == pytest.approx(1, abs=0.2)
-    assert not collapsed([0.1] * 10, variety)
-    assert not collapsed([0.1] * 10, support(real, 0.5 * RANDOM.normal(size=(400, 6))).variety)
+    assert not is_collapsed([0.1] * 10, variety)
+    assert not is_collapsed([0.1] * 10, support(real, 0.5 * RANDOM.normal(size=(400, 6))).variety)
 
 
 @pytest.mark.parametrize(("steps", "ends_span"), [(4, False), (5, False), (6, True)])
@@ -201,6 +201,8 @@ def test_a_spike_of_five_steps_does_not_end_a_span_and_one_of_six_does(steps, en
     gradient[spike], real[spike] = 3.0, 0.0
     expected = np.ones(300, dtype=bool)
     expected[spike] = not ends_span
-    assert np.array_equal(vanishing(gradient, np.full(300, 0.7)), expected)
-    assert np.array_equal(vanishing(gradient / 1e4, np.arange(300.0)), expected), "a dead generator, its loss moving"
-    assert np.array_equal(overpowered(real, np.full(300, -9.0)), expected)
+    assert np.array_equal(find_vanishing_gradients(gradient, np.full(300, 0.7)), expected)
+    assert np.array_equal(find_vanishing_gradients(gradient / 1e4, np.arange(300.0)), expected), (
+        "a dead generator, its loss moving"
+    )
+    assert np.array_equal(find_overpowering(real, np.full(300, -9.0)), expected)

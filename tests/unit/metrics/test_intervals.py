@@ -11,8 +11,8 @@ from scipy.stats import bootstrap, spearmanr, ttest_1samp
 from advgen.metrics import intervals
 from advgen.metrics.intervals import (
     bootstrap_mean,
-    over_runs,
-    over_runs_and_images,
+    interval_over_runs,
+    interval_over_runs_and_images,
     paired_difference,
     rank_correlation,
     wilson,
@@ -163,14 +163,14 @@ SPREADS = {"runs": (0.1, 0.0, 1.0), "images": (0.0, 0.6, 0.5), "both": (0.05, 0.
 @pytest.mark.parametrize("runs", [3, 5, 10])
 @pytest.mark.parametrize("spreads", SPREADS.values(), ids=SPREADS)
 def test_over_runs_holds_the_mean_as_often_as_it_promises(runs, spreads):
-    found = np.array([over_runs(values) for values in crossed(runs, 200, spreads, 1500)])
+    found = np.array([interval_over_runs(values) for values in crossed(runs, 200, spreads, 1500)])
     assert 0.93 <= np.mean((found[:, 1] <= 0) & (found[:, 2] >= 0)) <= 0.98  # 1.1 points: two standard errors
 
 
 def test_what_counts_runs_alone_or_all_images_as_new_ones_holds_it_far_too_seldom():
     runs = 5
     values = crossed(runs, 200, SPREADS["images"], 500)
-    alone = np.array([over_runs(one.mean(1, keepdims=True)) for one in values])
+    alone = np.array([interval_over_runs(one.mean(1, keepdims=True)) for one in values])
     values = crossed(runs, 200, SPREADS["runs"], 150)
     pooled = np.array([bootstrap_mean(one.ravel(), seed=0, n=400) for one in values])
     for found in (alone, pooled):
@@ -180,22 +180,22 @@ def test_what_counts_runs_alone_or_all_images_as_new_ones_holds_it_far_too_seldo
 def test_over_runs_with_one_value_of_each_is_students_interval():
     values = np.array([[3.0], [4.0], [8.0]])
     found = ttest_1samp(values[:, 0], 0).confidence_interval()
-    assert over_runs(values) == pytest.approx((5.0, found.low, found.high))
+    assert interval_over_runs(values) == pytest.approx((5.0, found.low, found.high))
 
 
 def test_over_runs_of_a_rate_that_never_varies():
-    assert over_runs(np.zeros((3, 300)), rate=True) == (0, -0.01, 0.01)
+    assert interval_over_runs(np.zeros((3, 300)), rate=True) == (0, -0.01, 0.01)
     with pytest.raises(ValueError, match="two of them"):
-        over_runs(np.zeros((1, 300)))
+        interval_over_runs(np.zeros((1, 300)))
 
 
 def test_runs_and_images_are_joined_in_quadrature():
     runs = [0.3, 0.4, 0.8]
     half = ttest_1samp(runs, 0).confidence_interval().high - 0.5
-    mean, low, high = over_runs_and_images(runs, (0.03, 0.04))
+    mean, low, high = interval_over_runs_and_images(runs, (0.03, 0.04))
     assert (mean, mean - low, high - mean) == pytest.approx((0.5, math.hypot(half, 0.03), math.hypot(half, 0.04)))
-    assert over_runs_and_images(runs, (0.03, 0.04), share=True) == (pytest.approx(0.5), 0, 1)
-    assert over_runs_and_images([0.2], (0.01, 0.02)) == pytest.approx((0.2, 0.19, 0.22))
+    assert interval_over_runs_and_images(runs, (0.03, 0.04), share=True) == (pytest.approx(0.5), 0, 1)
+    assert interval_over_runs_and_images([0.2], (0.01, 0.02)) == pytest.approx((0.2, 0.19, 0.22))
 
 
 def test_runs_and_images_joined_hold_the_mean_at_least_as_often_as_promised():
@@ -207,6 +207,6 @@ def test_runs_and_images_joined_hold_the_mean_at_least_as_often_as_promised():
         right_RN = random.random((runs, n)) < easy_N
         ends = np.mean([wilson(int(one.sum()), n) for one in right_RN], axis=0)
         mean = right_RN.mean()
-        _, low, high = over_runs_and_images(right_RN.mean(1), (mean - ends[0], ends[1] - mean), share=True)
+        _, low, high = interval_over_runs_and_images(right_RN.mean(1), (mean - ends[0], ends[1] - mean), share=True)
         held.append(low <= 0.5 <= high)
     assert np.mean(held) > 0.93

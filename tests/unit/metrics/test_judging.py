@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 from advgen.metrics.distribution import frechet
 from advgen.metrics.judging import judge_samples, real_distance

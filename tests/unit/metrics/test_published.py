@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 from tests.project import ROOT
+from tools.docs import published_page
 
-from advgen.commands.docs import published_page
 from advgen.metrics.agreement import kendall
 from advgen.metrics.published import MINIMUM_DISTORTION, PUBLISHED, VALUES
 

@@ -9,11 +9,11 @@ import pytest
 
 from advgen.core.catalog import TABLES
 from advgen.core.schema import Image
-from advgen.experiments.attacks import attacked
-from advgen.experiments.attacks.accuracy_curves import points
+from advgen.experiments.attacks import accuracies
+from advgen.experiments.attacks.accuracy_curves import plot_accuracy
 from advgen.experiments.attacks.summary import summarise as robustness
 from advgen.io.tables import arrow_table, concatenate
-from advgen.metrics.worst_case import worst_cases
+from advgen.metrics.worst_case import list_worst_cases
 
 N = 10
 # norm, eps, gradients an image, images that stay right
@@ -47,21 +47,21 @@ def examples(*names: str) -> pd.DataFrame:
 
 
 def test_there_is_one_for_each_ball_that_several_attacks_lie_in() -> None:
-    assert [tuple(case) for case in worst_cases(examples())] == [
+    assert [tuple(case) for case in list_worst_cases(examples())] == [
         ("linf", 0.1, ("margin-small", "pgd-small")),
         ("linf", 0.25, ("fgsm", "margin-small", "pgd", "pgd-small")),
     ]
-    assert worst_cases(examples("fgsm", "pgd-l2", "noise", "turned", "deepfool")) == []
-    assert [case.eps for case in worst_cases(examples("fgsm", "pgd-small"))] == [0.25]
+    assert list_worst_cases(examples("fgsm", "pgd-l2", "noise", "turned", "deepfool")) == []
+    assert [case.eps for case in list_worst_cases(examples("fgsm", "pgd-small"))] == [0.25]
 
 
 def test_the_figures_name_norm_and_eps() -> None:
-    facts = examples().assign(others=0)
-    assert attacked.worst_cases(facts, list(ATTACKS)) == {
+    facts = examples().assign(other_attacks=0)
+    assert accuracies.list_worst_cases(facts, list(ATTACKS)) == {
         "worst case, L∞ ≤ 0.1": ["margin-small", "pgd-small"],
         "worst case, L∞ ≤ 0.25": ["fgsm", "margin-small", "pgd", "pgd-small"],
     }
-    assert attacked.worst_cases(facts, ["fgsm", "pgd-l2"]) == {}
+    assert accuracies.list_worst_cases(facts, ["fgsm", "pgd-l2"]) == {}
 
 
 def table(*names: str) -> pd.DataFrame:
@@ -175,7 +175,7 @@ def drawn(facts: pd.DataFrame) -> pd.DataFrame:
     """Facts as figures have them, of a net that is right when clean and met nothing else."""
     right = facts["predicted"] == facts["label"]
     names = ("robust", "robust_unaimed", "robust_rounded", "robust_at_worst", "robust_rounded_at_worst")
-    return facts.assign(clean=True, learnt=True, others=0, **dict.fromkeys(names, right))
+    return facts.assign(clean=True, above_chance=True, other_attacks=0, **dict.fromkeys(names, right))
 
 
 def test_curves_never_rise_with_eps() -> None:
@@ -184,7 +184,7 @@ def test_curves_never_rise_with_eps() -> None:
 
     facts = drawn(examples("pgd", "pgd-small"))
     axes = Figure().subplots()
-    assert points(axes, facts, 0, 0.0) == 0.0
+    assert plot_accuracy(axes, facts, 0, 0.0) == 0.0
     heights = next(line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 3)
     assert list(heights) == [100, 90, 0]
 
@@ -195,4 +195,4 @@ def test_noise_of_another_size_is_other_noise() -> None:
 
     large = examples("noise").assign(attack="more-noise", eps=0.3, predicted=0)
     facts = drawn(pd.concat([examples("noise"), large], ignore_index=True))
-    assert points(Figure().subplots(), facts, 0, 0.0) == 100
+    assert plot_accuracy(Figure().subplots(), facts, 0, 0.0) == 100

@@ -17,7 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from advgen.attacks.fgsm import fgsm
-from advgen.models.custom import CustomModel, kind_of, load_custom_model, made
+from advgen.models.custom import CustomModel, load_custom_model
+from advgen.models.factories import call_factory
+from advgen.models.model_files import detect_format
 from advgen.models.predict import predict
 from advgen.specs.attacks import FgsmAttack
 
@@ -46,7 +48,7 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     (tmp_path / "mine.py").write_text(NET)
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    return made("mine.py:make").eval()
+    return call_factory("mine.py:make").eval()
 
 
 def export(net: nn.Module, path: str = "net.pt2", **keys: Any) -> Path:
@@ -84,7 +86,7 @@ def test_a_factory_sees_what_stands_beside_it_and_two_may_have_files_of_one_name
         Path(folder, "net.py").write_text("def make():\n    from parts.layers import layer\n    return layer()\n")
     before = {*sys.modules}
     for _ in range(2):
-        layers = [made(f"{folder}/net.py:make") for folder in ("first", "second")]
+        layers = [call_factory(f"{folder}/net.py:make") for folder in ("first", "second")]
         assert [one.out_features for one in layers] == [3, 4]
     assert not {name for name in {*sys.modules} - before if "layers" in name}
 
@@ -99,7 +101,7 @@ def test_an_edit_counts_that_leaves_size_and_second_as_they_were(
     for name in ("ReLU", "GELU"):
         (tmp_path / "net.py").write_text(code.format(name))
         os.utime(tmp_path / "net.py", (1_000_000_000, 1_000_000_000))
-        made_of.append(type(made(f"{tmp_path / 'net.py'}:make")).__name__)
+        made_of.append(type(call_factory(f"{tmp_path / 'net.py'}:make")).__name__)
     assert made_of == ["ReLU", "GELU"]
 
 
@@ -209,20 +211,22 @@ def test_a_pickle_is_refused_unread_with_the_way_to_export(net: nn.Module) -> No
 
 
 def wrong_shape() -> None:
-    net = made("mine.py:make")
+    net = call_factory("mine.py:make")
     save_file({**net.state_dict(), "5.bias": torch.zeros(6)}, "other.safetensors")
 
 
 def other_names() -> None:
-    save_file({f"net.{name}": value for name, value in made("mine.py:make").state_dict().items()}, "other.safetensors")
+    save_file(
+        {f"net.{name}": value for name, value in call_factory("mine.py:make").state_dict().items()}, "other.safetensors"
+    )
 
 
 WRONG: dict[str, tuple[Callable[[], Any], str, str | None, str]] = {
     "no file": (lambda: None, "none.pt2", None, "none.pt2: no such file; give a .pt2"),
-    "an image": (lambda: Path("a.png").write_bytes(b"\x89PNG" + bytes(40)), "a.png", None, "a.png: is no model; give"),
-    "nothing": (lambda: Path("a.pt").write_bytes(b""), "a.pt", None, "a.pt: is no model"),
-    "a zip": (lambda: zipfile.ZipFile("a.pt", "w").writestr("a/b", "c"), "a.pt", None, "a.pt: is no model"),
-    "weights alone": (other_names, "other.safetensors", None, "holds weights alone; name the code that they fit"),
+    "an image": (lambda: Path("a.png").write_bytes(b"\x89PNG" + bytes(40)), "a.png", None, "is not a model file; give"),
+    "nothing": (lambda: Path("a.pt").write_bytes(b""), "a.pt", None, "a.pt: is not a model file"),
+    "a zip": (lambda: zipfile.ZipFile("a.pt", "w").writestr("a/b", "c"), "a.pt", None, "a.pt: is not a model file"),
+    "weights alone": (other_names, "other.safetensors", None, "holds only weights; name the code that builds"),
     "other names": (other_names, "other.safetensors", "mine.py:make", "has no '0.weight'; the weights are another"),
     "other shapes": (
         wrong_shape,
@@ -244,7 +248,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str, str | None, str]] = {
         other_names,
         "other.safetensors",
         "mine.py:fails",
-        "factory 'mine.py:fails': raised TypeError: .*; mend",
+        "factory 'mine.py:fails': raised TypeError: .*; fix",
     ),
     "no net": (
         other_names,
@@ -284,4 +288,4 @@ def test_wrong_numbers_are_told_in_one_line(net: nn.Module, keys: dict[str, Any]
 
 
 def test_kinds_are_told_by_content(net: nn.Module) -> None:
-    assert kind_of(export(net).rename("net.anything")) == "exported"
+    assert detect_format(export(net).rename("net.anything")) == "exported"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build, load_model, save_model
 from advgen.specs.networks import ConvNetwork, EnsembleNetwork
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from advgen.attacks.common import frozen
 from advgen.models import few_channels
-from advgen.models.few_channels import faster
+from advgen.models.few_channels import accelerate_convolutions
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 LAYERS: dict[str, tuple[tuple[int, ...], Convolution]] = {
@@ -46,7 +46,7 @@ def test_result_and_gradient_are_the_librarys(name: str, cache: int, monkeypatch
     monkeypatch.setattr(few_channels, "CACHE", cache)
     model, x_BCHW = network(*LAYERS[name])
     with frozen(model):
-        fast = faster(model)
+        fast = accelerate_convolutions(model)
         assert "Convolve" in grad_fns(fast(x_BCHW.clone().requires_grad_()))
         torch.testing.assert_close(fast(x_BCHW), model(x_BCHW), rtol=1e-12, atol=1e-14)
         torch.testing.assert_close(gradient(fast, x_BCHW), gradient(model, x_BCHW), rtol=1e-12, atol=1e-14)
@@ -57,7 +57,7 @@ def test_what_is_fast_stays_fast_as_it_is(name: str) -> None:
     """An attack that runs others hands them a model that it has made faster."""
     model, x_BCHW = network(*LAYERS[name])
     with frozen(model):
-        fast = faster(faster(model))
+        fast = accelerate_convolutions(accelerate_convolutions(model))
         assert "Convolve" in grad_fns(fast(x_BCHW.clone().requires_grad_()))
         torch.testing.assert_close(gradient(fast, x_BCHW), gradient(model, x_BCHW), rtol=1e-12, atol=1e-14)
 
@@ -66,7 +66,7 @@ def test_model_stays_as_it_is_and_shares_its_weights() -> None:
     model, x_BCHW = network(*LAYERS["grey"])
     before = repr(model)
     with frozen(model):
-        fast = faster(model)
+        fast = accelerate_convolutions(model)
     assert repr(model) == before
     assert {id(weight) for weight in fast.parameters()} == {id(weight) for weight in model.parameters()}
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_hooks_of_the_model_are_called() -> None:
     model, x_BCHW = network(*LAYERS["grey"])
     seen: list[Any] = []
     model.register_forward_hook(lambda *arguments: seen.append(arguments))
-    faster(model)(x_BCHW)
+    accelerate_convolutions(model)(x_BCHW)
     assert len(seen) == 1
 
 
@@ -127,19 +127,19 @@ def hooked() -> nn.Conv2d:
     ],
 )
 def test_other_convolutions_are_left_alone(layer: Convolution) -> None:
-    assert faster(nn.Sequential(layer))[0] is layer
+    assert accelerate_convolutions(nn.Sequential(layer))[0] is layer
 
 
 def test_a_bias_that_wants_a_gradient_gets_it() -> None:
     layer = nn.Conv2d(1, 8, 3)
     layer.weight.requires_grad_(False)
-    faster(layer)(torch.rand(2, 1, 9, 9, requires_grad=True)).sum().backward()
+    accelerate_convolutions(layer)(torch.rand(2, 1, 9, 9, requires_grad=True)).sum().backward()
     assert layer.bias is not None and layer.bias.grad is not None
 
 
 def test_weights_that_want_a_gradient_get_it() -> None:
     model, x_BCHW = network(*LAYERS["grey"])
-    faster(model)(x_BCHW.requires_grad_()).sum().backward()
+    accelerate_convolutions(model)(x_BCHW.requires_grad_()).sum().backward()
     assert all(weight.grad is not None for weight in model.parameters())
 
 

@@ -6,7 +6,7 @@ import torch
 from advgen.io.checkpoints import build
 from advgen.specs.networks import FcNetwork
 from advgen.specs.training import ClassifierTraining
-from advgen.training.augmentation import augmented
+from advgen.training.augmentation import augment
 from advgen.training.classifier import train_classifier
 from advgen.training.state import Callbacks
 
@@ -28,7 +28,7 @@ def moved(image, down, right):
 def test_images_move_each_by_its_own_way_up_to_the_shift():
     torch.manual_seed(1)
     found = []
-    for image, changed in zip(X, augmented(X, 2, False), strict=True):
+    for image, changed in zip(X, augment(X, 2, False), strict=True):
         places = [(a, b) for a in range(-2, 3) for b in range(-2, 3) if torch.equal(changed, moved(image, a, b))]
         assert len(places) == 1
         found += places
@@ -37,7 +37,7 @@ def test_images_move_each_by_its_own_way_up_to_the_shift():
 
 def test_about_half_are_mirrored():
     torch.manual_seed(1)
-    changed = augmented(X, 0, True)
+    changed = augment(X, 0, True)
     mirrored = [torch.equal(one, image.flip(2)) for image, one in zip(X, changed, strict=True)]
     same = [torch.equal(one, image) for image, one in zip(X, changed, strict=True)]
     assert all(a != b for a, b in zip(mirrored, same, strict=True))
@@ -47,7 +47,7 @@ def test_about_half_are_mirrored():
 def test_without_either_nothing_is_drawn():
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    assert augmented(X, 0, False) is X
+    assert augment(X, 0, False) is X
     assert torch.equal(torch.get_rng_state(), before)
 
 

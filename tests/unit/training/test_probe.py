@@ -6,14 +6,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from advgen.core.provenance import Stamp
+from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.models.layers import plain_weights
+from advgen.models.layers import copy_without_spectral_norm
 from advgen.models.predict import predict
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import ClassifierTraining
-from advgen.training.probe import best_threshold, body_spec, copy_body, decision, train_head
+from advgen.training.probe import best_threshold, body_spec, copy_body, copy_decision, train_head
 from advgen.training.state import Callbacks
 
 STAMP = Stamp("test", {}, "x")
@@ -53,7 +53,7 @@ def test_the_decision_is_the_discriminators(trained, tmp_path):
     images, _ = data()
     real = (trained(images.float() / 255).flatten() > 0).long()
     probe = probe_of(trained, 2)
-    history = decision(probe, trained, (images, real))
+    history = copy_decision(probe, trained, (images, real))
     assert {name: value for name, value in history.items() if name != "loss"} == {
         "step": [0],
         "epoch": [0.0],
@@ -75,7 +75,7 @@ def test_a_fitted_threshold_moves_the_zero_of_the_decision_and_nothing_else(trai
     real = (logit > middle).long()
     flipped = torch.where(torch.arange(len(real)) % 10 == 0, 1 - real, real)  # of both parts, in some order
     probe = probe_of(trained, 2)
-    history = decision(probe, trained, (images, real), (images, flipped))
+    history = copy_decision(probe, trained, (images, real), (images, flipped))
     own = ((logit > 0) == real.bool()).double().mean().item()
     assert history["step"] == [0, 1]
     assert history["threshold"] == [0.0, pytest.approx(best_threshold(logit, flipped), rel=1e-4)]
@@ -142,7 +142,7 @@ def assert_same(a, b):
 def test_a_head_learns_on_features_that_stay_as_they_are(trained, tmp_path):
     images, labels = data()
     probe, history = head_of(trained)
-    assert_same(probe.body, plain_weights(trained.body))
+    assert_same(probe.body, copy_without_spectral_norm(trained.body))
     assert history["accuracy"][-1] >= 0.9
     assert not probe.training
     save_model(tmp_path / "probe.safetensors", probe, STAMP)

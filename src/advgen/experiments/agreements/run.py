@@ -1,10 +1,10 @@
 """How transfer studies agree with published tables, in one table."""
 
 from advgen.experiments.agreements.experiment import Agree
-from advgen.experiments.transfers.published_transfer import beside
-from advgen.io.jobs import Job
+from advgen.experiments.transfers.published_transfer import compare_with_published
 from advgen.io.tables import arrow_table, read_tables, write_table
-from advgen.metrics.grouping import columns
+from advgen.jobs.job import Job
+from advgen.metrics.grouping import to_columns
 
 
 def run(job: Job[Agree]) -> None:
@@ -14,6 +14,6 @@ def run(job: Job[Agree]) -> None:
         {"figure": name, "study": figure.transfer, "published": figure.published, "attack": ours.attack}
         | {"cells": ours.cells, "tau": ours.tau, "median_difference": ours.median_difference}
         for name, figure in job.spec.figures.items()
-        for ours in beside(tables, figure).ours
+        for ours in compare_with_published(tables, figure).ours
     ]
-    write_table(job.output(), arrow_table("published", columns(rows)), job.stamp)
+    write_table(job.output(), arrow_table("published", to_columns(rows)), job.stamp)

@@ -11,19 +11,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from advgen.experiments.attacks import attacked
-from advgen.experiments.attacks.accuracy_curves import dodge, points
+from advgen.experiments.attacks import accuracies
+from advgen.experiments.attacks.accuracy_curves import offset_line, plot_accuracy
 from advgen.experiments.attacks.experiment import DiscriminatorsFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_interval, label_line_ends
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import NORM_NAMES, format_count, format_percent, format_share
+from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
+from advgen.figures.style import GREY, series_colour, with_style
+from advgen.figures.text import fit_font_size
 
 TALL, LEFT, FOOT, RIGHT, NOTE = 52.0, 11.0, 10.0, 9.0, 3.4
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
     """A panel per question and norm, a line per group of nets: the worst case over all attacks up to each eps."""
-    full = common.inside(spec)
-    facts = attacked.examples(tables)
+    full = content_width(spec)
+    facts = accuracies.load_examples(tables)
     # Noise is no attack, and attacks without a budget have no place on the axis.
     names = {name for panel in spec.panels.values() for line in panel.values() for name in line}
     facts = facts[facts["source"].isin(names) & facts["attack"].isin(spec.attacks)]
@@ -36,36 +41,36 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
         for norm in norms
     ]
     details = _details(facts)
-    head = common.heading_height(full, details)
-    legend = common.legend_height(lines, full)
-    panels = common.Panels(len(shown), full, 70.0, TALL, LEFT, FOOT, RIGHT, 5.0 + NOTE)
-    page = common.Page(full, head + legend + panels.height - 1)
+    head = heading_height(full, details)
+    legend = legend_height(lines, full)
+    panels = Panels(len(shown), full, 70.0, TALL, LEFT, FOOT, RIGHT, 5.0 + NOTE)
+    page = Page(full, head + legend + panels.height - 1)
     page.heading(0, 0, full, "Are discriminators robust?", details)
     page.legend(0, head, full, lines)
     eps = float(facts["eps"].max())
     for number, (title, norm, panel) in enumerate(shown):
         axes = panels.axes(page, head + legend, number, "")
-        _title(axes, title, panel, panels.inner)
+        _title(axes, title, panel, panels.axes_width)
         everything = pd.concat(list(panel.values()))
         if len(everything):
-            guess = attacked.chance(everything)
-            axes.axhline(guess, color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)))
-            axes.text(0.01 * eps, guess - 1, "guessing", va="top", size=5.5, color=common.GREY)
+            guess = accuracies.compute_majority_baseline(everything)
+            axes.axhline(guess, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+            axes.text(0.01 * eps, guess - 1, "guessing", va="top", size=5.5, color=GREY)
         ends = []
         for line, rows in panel.items():
-            k, mine = lines.index(line), rows[rows["learnt"]]
+            k, mine = lines.index(line), rows[rows["above_chance"]]
             if len(mine):
-                last = points(axes, mine, k, dodge(k, len(lines), eps))
-                ends.append((last, f"{last:.0f} %", common.colour(k)))
-            elif (clean := attacked.accuracy(rows, "clean")) is not None:
-                _at_chance(axes, clean, k, dodge(k, len(lines), eps))
+                last = plot_accuracy(axes, mine, k, offset_line(k, len(lines), eps))
+                ends.append((last, f"{last:.0f} %", series_colour(k)))
+            elif (clean := accuracies.measure(rows, "clean")) is not None:
+                _at_chance(axes, clean, k, offset_line(k, len(lines), eps))
         axes.set_ylim(0, 102)
         axes.set_xlim(-0.03 * eps, 1.03 * eps)
         if ends:
-            common.name_ends(axes, ends, TALL)
+            label_line_ends(axes, ends, TALL)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axes.set_xlabel(f"{common.NORMS.get(norm, norm)} radius eps (pixels are in [0, 1])")
-        if panels.first(number):
+        axes.set_xlabel(f"{NORM_NAMES.get(norm, norm)} radius eps (pixels are in [0, 1])")
+        if panels.is_leftmost(number):
             axes.set_ylabel("test images right (%)")
     return page.figure
 
@@ -74,33 +79,34 @@ def _rows(facts: pd.DataFrame, names: tuple[str, ...], norm: str) -> pd.DataFram
     return facts[facts["source"].isin(names) & (facts["norm"] == norm)]
 
 
-def _at_chance(axes: Axes, clean: attacked.Accuracy, number: int, shift: float) -> None:
+def _at_chance(axes: Axes, clean: accuracies.Accuracy, number: int, shift: float) -> None:
     """The clean accuracy of a line whose nets have learnt nothing that an attack could take."""
     ends = (100 * clean.mean, 100 * clean.low, 100 * clean.high)
-    common.interval(axes, shift, *ends, number, markerfacecolor="white")
+    draw_interval(axes, shift, *ends, number, markerfacecolor="white")
     words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "size": 6, "weight": "bold"}
-    axes.annotate("at chance", (shift, ends[0]), (7, 0), color=common.colour(number), **words)
+    axes.annotate("at chance", (shift, ends[0]), (7, 0), color=series_colour(number), **words)
 
 
 def _title(axes: Axes, title: str, panel: Mapping[str, pd.DataFrame], width: float) -> None:
     """The question, and how many nets stand behind each line."""
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
-    size = common.fitting_size(title, width, 8, weight="bold")
+    size = fit_font_size(title, width, 8, weight="bold")
     axes.annotate(title, (0, 1), (0, 14), size=size, weight="bold", **where)
     nets = [len(rows.groupby(["source", "source_seed"])) for rows in panel.values() if len(rows)]
     low, high = min(nets, default=0), max(nets, default=0)
     count = f"{low}" if low == high else f"{low} to {high}"
     words = f"{count} {'net' if high == 1 else 'nets'} a line"
-    axes.annotate(words, (0, 1), (0, 5), size=6, color=common.GREY, **where)
+    axes.annotate(words, (0, 1), (0, 5), size=6, color=GREY, **where)
 
 
 def _details(facts: pd.DataFrame) -> str:
     if facts.empty:
         return "no attack with a budget"
     words = f"clean accuracy (open marks) and under every attack up to each eps ({_attacks(facts)}); "
-    words += f"{attacked.counts(facts)}; thick: mean over nets with 95 % intervals over nets and images, thin: each net"
+    words += accuracies.describe_counts(facts)
+    words += "; thick: mean over nets with 95 % intervals over nets and images, thin: each net"
     words += ", dotted: under the same changes unaimed"
-    return words + attacked.from_others(facts)
+    return words + accuracies.describe_transferred(facts)
 
 
 def _attacks(facts: pd.DataFrame) -> str:
@@ -109,37 +115,44 @@ def _attacks(facts: pd.DataFrame) -> str:
     for first in facts.drop_duplicates(["kind", "steps", "restarts"]).to_dict("records"):
         effort = f"-{first['steps']:.0f}" if first["steps"] > 1 else ""
         effort += f"×{first['restarts']:.0f}" if first["restarts"] > 1 else ""
-        kinds[f"{attacked.KINDS.get(first['kind'], first['kind'])}{effort}"] = None
+        kinds[f"{accuracies.ATTACK_NAMES.get(first['kind'], first['kind'])}{effort}"] = None
     return ", ".join(kinds)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Finding:
     """Accuracy of each line when clean and under all attacks of the largest eps, by question."""
-    facts = attacked.examples(tables)
+    facts = accuracies.load_examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & (facts["norm"] != "none") & facts["eps"].notna()]
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     parts = []
     for title, panel in spec.panels.items():
         words = []
         for line, names in panel.items():
-            for norm, mine in facts[facts["source"].isin(names) & facts["learnt"]].groupby("norm"):
+            for norm, mine in facts[facts["source"].isin(names) & facts["above_chance"]].groupby("norm"):
                 eps = float(mine["eps"].max())
-                clean = attacked.accuracy(mine, "clean")
-                every = attacked.under_all(mine, sorted(set(mine["attack"])))
-                right, rounded = attacked.accuracy(every), attacked.accuracy(every, "robust_rounded")
+                clean = accuracies.measure(mine, "clean")
+                every = accuracies.combine(mine, sorted(set(mine["attack"])))
+                right, rounded = accuracies.measure(every), accuracies.measure(every, "robust_rounded")
                 if clean is None or right is None or rounded is None:
                     continue
                 rows.append(
-                    {"question": title, "line": line, "norm": norm, "eps": eps, "nets": len(right.nets), "n": right.n}
-                    | {"clean": clean.mean, **findings.columns_of("accuracy", (right.mean, right.low, right.high))}
+                    {
+                        "question": title,
+                        "line": line,
+                        "norm": norm,
+                        "eps": eps,
+                        "nets": len(right.per_model),
+                        "n": right.n,
+                    }
+                    | {"clean": clean.mean, **interval_columns("accuracy", (right.mean, right.low, right.high))}
                     | {"accuracy_rounded": rounded.mean}
                 )
                 words.append(
-                    f"{line} {findings.share(right.mean, right.low, right.high)} at {common.NORMS[norm]} ≤ {eps:g} "
-                    f"({common.percent(clean.mean)} clean, {common.counted(len(right.nets), 'net')})"
+                    f"{line} {format_share(right.mean, right.low, right.high)} at {NORM_NAMES[norm]} ≤ {eps:g} "
+                    f"({format_percent(clean.mean)} clean, {format_count(len(right.per_model), 'net')})"
                 )
         if words:
             parts.append(f"{title}: {', '.join(words[:4])}")
-    counts = attacked.counts(facts) + attacked.from_others(facts)
+    counts = accuracies.describe_counts(facts) + accuracies.describe_transferred(facts)
     sentence = f"{'; '.join(parts) or 'No attack with a budget'}; {counts}."
-    return findings.Finding("Are discriminators robust?", sentence, rows)
+    return Finding("Are discriminators robust?", sentence, rows)

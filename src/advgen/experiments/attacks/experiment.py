@@ -9,36 +9,14 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
 from advgen.core.tasks import DeviceTask
-from advgen.experiments.classifiers.experiment import Origin, origin
+from advgen.experiments.classifiers.experiment import Origin, find_origin
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import AttackSpec
 from advgen.specs.base import AttackName, ClassifierName, Count, Need, Positive
 from advgen.specs.figures import FigureSpec
 
-SOURCE: Columns = {
-    "source": TEXT,
-    "source_seed": INT,
-    "dataset": TEXT,
-    "tested_on": TEXT,
-    "images": INT,
-    "parameters": INT,
-    "defence": TEXT,
-}
-"""An attacked classifier and what it is: data set, that of its test images, training images, parameters, defence."""
-ATTACK: Columns = {
-    "attack": TEXT,
-    "kind": TEXT,
-    "norm": TEXT,
-    "eps": REAL64,
-    "steps": INT,
-    "restarts": INT,
-    "step_size": REAL64,
-    "access": TEXT,
-    "target": TEXT,
-    "loss": TEXT,
-}
+SOURCE = ("source", "source_seed", "dataset", "tested_on", "images", "parameters", "defence")
 """An attack and its threat model."""
 
 
@@ -71,7 +49,7 @@ class AttackedFigure(FigureSpec):
                 yield Need("attacks", (source, attack), "examples")
 
 
-def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
+def need_transferred(study: Study, sources: Iterable[str]) -> Iterator[Need]:
     """What transfer studies showed these nets, as it was crafted: it counts in their worst cases."""
     for name, transfer in study.transfers.items():
         nets = {(source, seed) for source in transfer.sources for seed in study.seeds_of(source)}
@@ -84,8 +62,8 @@ def met_from_others(study: Study, sources: Iterable[str]) -> Iterator[Need]:
 class WorstCaseFigure(AttackedFigure):
     """Base of those that show worst cases."""
 
-    def needs_also(self, study: Study) -> Iterator[Need]:
-        yield from met_from_others(study, self.sources)
+    def needs_from_study(self, study: Study) -> Iterator[Need]:
+        yield from need_transferred(study, self.sources)
 
 
 class AttackGalleryFigure(AttackedFigure):
@@ -95,7 +73,7 @@ class AttackGalleryFigure(AttackedFigure):
     images: Count = Field(6, description="images shown")
     magnify: Positive = Field(1.0, description="factor on the perturbation in the picture")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.evaluation.attack_examples, "attacked images (evaluation.attack_examples)"
 
 
@@ -158,14 +136,14 @@ class DiscriminatorsFigure(FigureSpec):
             for attack in self.attacks:
                 yield Need("attacks", (source, attack), "examples")
 
-    def needs_also(self, study: Study) -> Iterator[Need]:
-        yield from met_from_others(study, self._sources())
+    def needs_from_study(self, study: Study) -> Iterator[Need]:
+        yield from need_transferred(study, self._sources())
 
     def _sources(self) -> list[str]:
         return list(dict.fromkeys(one for lines in self.panels.values() for names in lines.values() for one in names))
 
 
-def fgsm_alone(study: Study, attacks: Iterable[str]) -> Iterator[str]:
+def check_single_steps(study: Study, attacks: Iterable[str]) -> Iterator[str]:
     """What is wrong with showing these attacks: FGSM without an ensemble of its eps."""
     shown = {name: (study.attacks[name].kind, study.attacks[name].threat()) for name in attacks}
     ensembles = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind == "ensemble"}
@@ -178,72 +156,10 @@ class Attacks(Kind[AttackSpec]):
     """Attacks on classifiers. An attack alone makes nothing: it runs on the sources that others name with it."""
 
     definition = AnyAttack
-    about = "attacks on classifiers"
+    description = "attacks on classifiers"
     order = 31
     tasks = (Craft,)
-    checked = (("craft", "examples"),)
-    tables = {
-        "examples": Table(
-            ("source", "source_seed", "attack", "index"),
-            {
-                **SOURCE,
-                **ATTACK,
-                "index": INT,
-                "label": INT,
-                "target_label": INT,
-                "predicted_clean": INT,
-                "predicted": INT,
-                "predicted_rounded": INT,
-                "predicted_unaimed": INT,
-                "confidence": REAL,
-                "linf": REAL,
-                "l2": REAL,
-                "l0": INT,
-                "rms": REAL,
-                "found_by": TEXT,
-                "zero_gradient": BOOL,
-                "unstable": BOOL,
-                "gradient_calls": REAL64,
-                "forward_calls": REAL64,
-                "image": Image("float32"),
-                "adversarial": Image("float32"),
-            },
-        ),
-        "robustness": Table(
-            ("source", "source_seed", "attack"),
-            {
-                **SOURCE,
-                **ATTACK,
-                "inside": TEXT,
-                "n": INT,
-                "clean_accuracy": REAL64,
-                "accuracy": REAL64,
-                "accuracy_low": REAL64,
-                "accuracy_high": REAL64,
-                "success": REAL64,
-                "success_rounded": REAL64,
-                "success_unaimed": REAL64,
-                "success_target": REAL64,
-                "success_target_unaimed": REAL64,
-                "confidence_on_mistakes": REAL64,
-                "median_l0": REAL64,
-                "median_l2": REAL64,
-                "median_linf": REAL64,
-                "mean_rms": REAL64,
-                "zero_gradients": REAL64,
-                "gradient_calls": REAL64,
-                "forward_calls": REAL64,
-            },
-            "Accuracy under attack",
-            "Adversarial lab",
-            measured=(
-                *("clean_accuracy", "accuracy", "success", "success_rounded", "success_unaimed"),
-                *("success_target", "success_target_unaimed", "confidence_on_mistakes"),
-                *("median_l0", "median_l2", "median_linf", "mean_rms"),
-                *("zero_gradients", "gradient_calls", "forward_calls"),
-            ),
-        ),
-    }
+    sanity_inputs = (("craft", "examples"),)
     summaries = {"robustness": Summary("robustness", "craft", "examples", module="summary")}
     figures = (
         AttackGalleryFigure,
@@ -256,18 +172,18 @@ class Attacks(Kind[AttackSpec]):
         DiscriminatorsFigure,
     )
 
-    def jobs_on(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
+    def plan_attack(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
         """One attack on each seed of a source."""
         study = planner.study
-        data = planner.test_images(study.tested_on(source))
+        data = planner.test_split(study.tested_on(source))
         jobs = []
-        for trained in planner.trained(source):
+        for trained in planner.training_jobs(source):
             task = Craft(
                 source=source,
                 source_seed=trained.seed,
                 attack_name=attack,
-                attack=self.defined(study, attack),
-                origin=origin(study, source),
+                attack=self.get_definition(study, attack),
+                origin=find_origin(study, source),
                 examples=study.evaluation.attack_examples,
                 choice=study.evaluation.seed,
             )
@@ -275,14 +191,14 @@ class Attacks(Kind[AttackSpec]):
             jobs.append(planner.add(task, wildcards, {"model": trained.outputs["model"], "data": data}))
         return jobs
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need names a source and an attack."""
-        return self.jobs_on(planner, *need.names)
+        return self.plan_attack(planner, *need.names)
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """No figure shows FGSM without an ensemble of its eps."""
         for name, figure in study.figures.items():
-            for message in fgsm_alone(study, getattr(figure, "attacks", ())):
+            for message in check_single_steps(study, getattr(figure, "attacks", ())):
                 yield ("figures", name, "attacks"), message
 
 

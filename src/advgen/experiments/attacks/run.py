@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from advgen import registry
 from advgen.attacks.run import craft
-from advgen.data.images import load_choice
+from advgen.data.images import load_subset
 from advgen.experiments.attacks.experiment import Craft
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.models.layers import count_parameters
 
 
@@ -19,14 +20,14 @@ def run(job: Job[Craft]) -> None:
     """Attack a seeded choice of test images and keep every example."""
     model = load_model(job.input("model")).to(job.device)
     spec = job.spec
-    chosen = load_choice(job.input("data"), spec.examples, spec.choice)
+    chosen = load_subset(job.input("data"), spec.examples, spec.choice)
     others = spec.attack.others()
-    learnt_from = load_choice(job.input("data"), others, spec.choice, skip=spec.examples)[:2] if others else None
-    columns = examples(model, *chosen, spec, Progress(job.label()), learnt_from)
+    learnt_from = load_subset(job.input("data"), others, spec.choice, skip=spec.examples)[:2] if others else None
+    columns = craft_examples(model, *chosen, spec, Progress(job.label()), learnt_from)
     write_table(job.output(), arrow_table("examples", columns), job.stamp)
 
 
-def examples(
+def craft_examples(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
@@ -58,6 +59,5 @@ def examples(
         "index": indices,
         "label": labels.numpy(),
         "image": images.numpy(),
-        "adversarial": crafted.pop("x_adv"),
-        **crafted,
+        **crafted.columns(),
     }

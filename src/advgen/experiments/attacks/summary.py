@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from advgen.core.catalog import TABLES
 from advgen.experiments.attacks.experiment import SOURCE
-from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import wilson
-from advgen.metrics.worst_case import inside, worst_cases
+from advgen.metrics.worst_case import is_inside, list_worst_cases
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
@@ -31,13 +31,13 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
     keys_of = [name for name in facts if name not in ("zero_gradient", "gradient_calls", "forward_calls")]
     rows = []
-    for keys, one in groups(examples, keys_of):
+    for keys, one in group_rows(examples, keys_of):
         rows.append({**keys, "inside": keys["attack"], **_robustness(_judged(one)), **_effort(one)})
-    transferred = from_other_nets(tables["transferred"]) if "transferred" in tables else None
-    for keys, own in groups(examples, [*SOURCE]):
-        group = own if transferred is None else pd.concat([own, met_by(transferred, own)], ignore_index=True)
-        for case in worst_cases(group):
-            within = _judged(group[inside(group, case)])
+    transferred = select_transferred(tables["transferred"]) if "transferred" in tables else None
+    for keys, own in group_rows(examples, [*SOURCE]):
+        group = own if transferred is None else pd.concat([own, match_transferred(transferred, own)], ignore_index=True)
+        for case in list_worst_cases(group):
+            within = _judged(group[is_inside(group, case)])
             images = within.sort_values(["index", "right"]).groupby("index")
             worst = images.first().assign(right_rounded=images["right_rounded"].min())
             attacks = ", ".join(sorted(within["attack"].unique()))
@@ -50,10 +50,10 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             none = dict.fromkeys(("success_unaimed", "success_target", "success_target_unaimed"))
             told = {**_robustness(worst), **none, "zero_gradients": zero, **spent.to_dict()}
             rows.append({**keys, **named, **threat, **told})
-    return columns(rows)
+    return to_columns(rows)
 
 
-def from_other_nets(examples: pa.Table) -> pd.DataFrame:
+def select_transferred(examples: pa.Table) -> pd.DataFrame:
     """Examples crafted on other nets than the one they are shown to, which is their `source` here.
 
     Amplified ones have left their ball. What several studies show to a net is one and the same.
@@ -66,7 +66,7 @@ def from_other_nets(examples: pa.Table) -> pd.DataFrame:
     return met.drop_duplicates(["source", "source_seed", "attack", "index"])
 
 
-def met_by(transferred: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+def match_transferred(transferred: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Those that a net met, of the images that it was attacked on itself."""
     shared = ["source", "source_seed", "tested_on", "index", "label"]
     return transferred.merge(own[shared].drop_duplicates(), on=shared)[transferred.columns.intersection(own.columns)]

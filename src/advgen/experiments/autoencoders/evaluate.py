@@ -4,18 +4,23 @@ import torch
 from scipy.stats import kstest
 
 from advgen.data.choice import permutation
-from advgen.data.images import load
+from advgen.data.images import load_images
 from advgen.experiments.autoencoders.experiment import EvaluateAutoencoder
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.distribution import frechet
 from advgen.metrics.image import laplacian_variance, mse
 from advgen.metrics.intervals import wilson
 from advgen.metrics.judging import judge_digest, judge_labels, real_distance
-from advgen.metrics.trivial import FITTED, like, nearest, principal
+from advgen.metrics.trivial import (
+    MAX_TRAINING_IMAGES,
+    nearest_training_images,
+    reconstruct_by_pca,
+    sample_fitted_gaussian,
+)
 from advgen.models.layers import count_parameters
-from advgen.models.predict import ROWS, at_once, device_of, features_and_probabilities, unit
+from advgen.models.predict import ROWS, device_of, features_and_probabilities, scale_batch_size, to_unit_range
 from advgen.seeds import normal
 
 
@@ -24,9 +29,9 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
-    stored, labels = load(job.input("data"))
-    images = unit(stored)
-    rows = at_once(ROWS, device_of(model))
+    stored, labels = load_images(job.input("data"))
+    images = to_unit_range(stored)
+    rows = scale_batch_size(ROWS, device_of(model))
     with torch.inference_mode():
         parts = [model(part.to(job.device)) for part in images.split(rows)]
     reconstructions = torch.cat([image.cpu() for image, _ in parts])
@@ -36,16 +41,16 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
     low, high = wilson(agree, n)
     errors = mse(reconstructions, images)
     normal_z = normal(spec.seed, "decoded", list(range(spec.n)), model.latent)
-    train, _ = load(job.input("train"))
-    train = train[permutation(len(train), 0, "baselines")[:FITTED]]
+    train, _ = load_images(job.input("train"))
+    train = train[permutation(len(train), 0, "baselines")[:MAX_TRAINING_IMAGES]]
     with torch.inference_mode():
-        encoded = torch.cat([model(unit(part).to(job.device))[1].cpu() for part in train.split(rows)])
+        encoded = torch.cat([model(to_unit_range(part).to(job.device))[1].cpu() for part in train.split(rows)])
         decoded, fitted = (
             torch.cat([model.decode(part.to(job.device)).cpu() for part in draws.split(rows)])
-            for draws in (normal_z, like(encoded, normal_z))
+            for draws in (normal_z, sample_fitted_gaussian(encoded, normal_z))
         )
-    made = {"principal": principal(train, images.to(job.device), model.latent)}
-    made["nearest"] = nearest(train, images.to(job.device))
+    made = {"principal": reconstruct_by_pca(train, images.to(job.device), model.latent)}
+    made["nearest"] = nearest_training_images(train, images.to(job.device))
     trivial = {name: one.cpu() for name, one in made.items()}
     trivial_errors = {f"mse_{name}": mse(one, images) for name, one in trivial.items()}
     reference, of_images = features_and_probabilities(judge, images)

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import INT, REAL, REAL64, REALS, REALS64, TEXT, Image, Table
 from advgen.core.tasks import DeviceTask
 from advgen.registry import AnyAutoencoder
 from advgen.specs.base import AutoencoderName, Count, Need
@@ -72,7 +71,7 @@ class ReconstructionsFigure(FigureSpec):
     autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a row each")
     images: Count = Field(16, description="test images shown")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         for name in self.autoencoders:
             test = study.facts(study.dataset_of(name)).test
             yield "images", min(SHOWN, test), f"reconstructions kept of {name!r}"
@@ -112,7 +111,7 @@ class LatentSpectrumFigure(FigureSpec):
     autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown")
     samples: Count = Field(24, description="decoded draws shown for each")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "samples", min(SHOWN, study.evaluation.gan_samples), "decoded draws kept of each autoencoder"
 
     def needs(self) -> Iterator[Need]:
@@ -125,122 +124,18 @@ class Autoencoders(Kind[AutoencoderDefinition]):
     """Autoencoders."""
 
     definition = AutoencoderDefinition
-    about = "autoencoders"
+    description = "autoencoders"
     order = 21
     tasks = (TrainAutoencoder, EvaluateAutoencoder)
-    checked = (("evaluate_autoencoder", "quality"), ("evaluate_autoencoder", "reconstructions"))
-    tables = {
-        "autoencoder_quality": Table(
-            ("autoencoder", "seed"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "parameters": INT,
-                "latent": INT,
-                "n": INT,
-                "mse": REAL64,
-                "mse_principal": REAL64,
-                "mse_nearest": REAL64,
-                "class_kept": REAL64,
-                "class_kept_low": REAL64,
-                "class_kept_high": REAL64,
-                "class_kept_real": REAL64,
-                "moments": TEXT,
-                "frechet_distance_real": REAL64,
-                "frechet_distance_reconstructions": REAL64,
-                "frechet_distance_decoded": REAL64,
-                "frechet_distance_fitted": REAL64,
-                "sharpness_real": REAL64,
-                "sharpness_reconstructions": REAL64,
-                "sharpness_decoded": REAL64,
-                "ks_pooled": REAL64,
-                "ks_dimension_mean": REAL64,
-                "ks_dimension_max": REAL64,
-                "spectrum": REALS64,
-                "judge": TEXT,
-            },
-            "Autoencoders",
-            hidden=("spectrum",),
-            measured=(
-                *(
-                    "mse",
-                    "mse_principal",
-                    "mse_nearest",
-                    "class_kept",
-                    "class_kept_real",
-                    "frechet_distance_real",
-                    "frechet_distance_reconstructions",
-                    "frechet_distance_decoded",
-                    "frechet_distance_fitted",
-                    "sharpness_real",
-                    "sharpness_reconstructions",
-                ),
-                *("sharpness_decoded", "ks_pooled", "ks_dimension_mean", "ks_dimension_max"),
-            ),
-        ),
-        "autoencoder_history": Table(
-            ("autoencoder", "seed", "step"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "step": INT,
-                "epoch": REAL64,
-                "loss": REAL,
-                "moment_loss": REAL,
-                "moment_factor": REAL,
-            },
-        ),
-        "latent_snapshots": Table(
-            ("autoencoder", "seed", "epoch", "level"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "epoch": INT,
-                "level": REAL64,
-                "pooled": REAL,
-                "dimension_low": REAL,
-                "dimension_high": REAL,
-            },
-        ),
-        "decoded": Table(
-            ("autoencoder", "seed", "index"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "index": INT,
-                "label": INT,
-                "confidence": REAL,
-                "image": Image("float32"),
-            },
-        ),
-        "reconstructions": Table(
-            ("autoencoder", "seed", "index"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "index": INT,
-                "label": INT,
-                "judged": INT,
-                "judged_real": INT,
-                "mse": REAL,
-                "mse_principal": REAL,
-                "mse_nearest": REAL,
-                "z": REALS,
-                "image": Image("float32"),
-                "reconstruction": Image("float32"),
-                "principal": Image("float32"),
-                "nearest": Image("float32"),
-            },
-        ),
-    }
+    sanity_inputs = (("evaluate_autoencoder", "quality"), ("evaluate_autoencoder", "reconstructions"))
     summaries = {"autoencoders": Summary("autoencoder_quality", "evaluate_autoencoder", "quality")}
     figures = (ReconstructionsFigure, MomentCurvesFigure, LatentDistributionFigure, LatentSpectrumFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        study, definition = planner.study, self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        study, definition = planner.study, self.get_definition(planner.study, name)
         shape = study.facts(definition.dataset).shape
-        [data], [judge] = planner.of("datasets", definition.dataset), planner.of("judges", definition.dataset)
-        calibration = planner.kind("judges").calibrated(planner, definition.dataset).outputs["calibration"]
+        [data], [judge] = planner.jobs_of("datasets", definition.dataset), planner.jobs_of("judges", definition.dataset)
+        calibration = planner.get_kind("judges").calibrated(planner, definition.dataset).outputs["calibration"]
         jobs = []
         for seed in study.seeds_of(name):
             task = TrainAutoencoder(
@@ -248,7 +143,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                 seed=seed,
                 model=definition.model.fit(shape),
                 training=definition.training,
-                validation=study.validation(definition.dataset),
+                validation=study.validation_images(definition.dataset),
             )
             wildcards = {"autoencoder": name, "seed": str(seed)}
             jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))
@@ -261,11 +156,11 @@ class Autoencoders(Kind[AutoencoderDefinition]):
         return jobs
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, definition in self.all(study):
+        for name, definition in self.definitions(study):
             shape = study.facts(definition.dataset).shape
             yield from check_fits(("autoencoders", name, "model"), definition.model, shape)
             yield from check_batch(
-                ("autoencoders", name, "training"), definition.training, study.left(definition.dataset)
+                ("autoencoders", name, "training"), definition.training, study.training_images(definition.dataset)
             )
 
 

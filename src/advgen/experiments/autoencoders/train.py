@@ -1,21 +1,21 @@
 """A trained autoencoder and its learning curve."""
 
-from advgen.data.choice import split
-from advgen.data.images import load
+from advgen.data.choice import split_validation
+from advgen.data.images import load_images
 from advgen.experiments.autoencoders.experiment import TrainAutoencoder
 from advgen.io.checkpoints import build, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.training.autoencoder import train_autoencoder
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainAutoencoder]) -> None:
     """Train, then write the weights and the history."""
     spec = job.spec
-    (images, _), _ = split(*load(job.input("data")), spec.validation)
-    model = fresh(build, "autoencoders", spec.model, seed=spec.seed)
+    (images, _), _ = split_validation(*load_images(job.input("data")), spec.validation)
+    model = build_seeded(build, "autoencoders", spec.model, seed=spec.seed)
     history, snapshots = train_autoencoder(
         model, images, spec.training, spec.seed, device=job.device, callbacks=Callbacks(**job.callbacks())
     )

@@ -9,13 +9,12 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
-from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
 from advgen.experiments.attacks.experiment import WorstCaseFigure
-from advgen.specs.base import Ascending, Count, Need, NonNegative, Positive, Ref, Spec
+from advgen.specs.base import Ascending, Count, Need, NonNegative, Positive, Reference, Spec
 from advgen.specs.networks import EnsembleNetwork
 
-CertificationName = Annotated[str, Ref(("certifications",))]
+CertificationName = Annotated[str, Reference(("certifications",))]
 
 
 class IntervalBounds(Spec):
@@ -71,61 +70,17 @@ class Certifications(OnClassifiers[CertificationDefinition]):
     """Certified radii."""
 
     definition = CertificationDefinition
-    about = "certified radii of classifiers"
+    description = "certified radii of classifiers"
     order = 48
     tasks = (Certify,)
-    checked = (("certify", "radii"),)
-    tables = {
-        "certification": Table(
-            ("certification", "source", "seed", "index"),
-            {
-                "certification": TEXT,
-                "source": TEXT,
-                "seed": INT,
-                "method": TEXT,
-                "norm": TEXT,
-                "smoothed": BOOL,
-                "sigma": REAL64,
-                "samples": INT,
-                "alpha": REAL64,
-                "index": INT,
-                "label": INT,
-                "predicted": INT,
-                "radius": REAL64,
-                "radii": REALS,
-            },
-        ),
-        "certified": Table(
-            ("certification", "source", "seed", "eps"),
-            {
-                "certification": TEXT,
-                "source": TEXT,
-                "seed": INT,
-                "method": TEXT,
-                "norm": TEXT,
-                "sigma": REAL64,
-                "eps": REAL64,
-                "n": INT,
-                "clean_accuracy": REAL64,
-                "commonest": REAL64,
-                "abstained": REAL64,
-                "certified_accuracy": REAL64,
-                "certified_accuracy_low": REAL64,
-                "certified_accuracy_high": REAL64,
-                "mean_radius": REAL64,
-            },
-            "Certified accuracy",
-            "Adversarial lab",
-            measured=("clean_accuracy", "commonest", "abstained", "certified_accuracy", "mean_radius"),
-        ),
-    }
+    sanity_inputs = (("certify", "radii"),)
     summaries = {"certified": Summary("certified", "certify", "radii", module="summary")}
     figures = (CertifiedAccuracyFigure,)
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse bounds of networks that have none, and figures of what no certification is about."""
         yield from super().check(study)
-        for name, definition in self.all(study):
+        for name, definition in self.definitions(study):
             if isinstance(definition.certificate, IntervalBounds):
                 for source in definition.sources:
                     known = study.classifiers.get(source)

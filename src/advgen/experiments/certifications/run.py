@@ -4,11 +4,11 @@ import numpy as np
 
 from advgen.certificates.bounds import certified_radii
 from advgen.certificates.smoothing import ABSTAIN, certify
-from advgen.data.images import load_choice
+from advgen.data.images import load_subset
 from advgen.experiments.certifications.experiment import Certify, IntervalBounds
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.models.predict import predict
 
 
@@ -16,7 +16,7 @@ def run(job: Job[Certify]) -> None:
     """Certify a seeded choice of test images, the same as attacks have."""
     spec, certificate = job.spec, job.spec.certificate
     model = load_model(job.input("model")).to(job.device)
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
     if isinstance(certificate, IntervalBounds):
         predicted, _ = predict(model, images)
         radii = certified_radii(model, images, predicted)

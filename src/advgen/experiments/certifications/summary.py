@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from advgen.metrics.chance import commonest
-from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.chance import majority_class_accuracy
+from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import wilson
 
 KEYS = ["certification", "source", "seed", "method", "norm", "sigma"]
@@ -18,7 +18,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     commonest label is right as often, and that is proven for every radius.
     """
     rows = []
-    for keys, images in groups(tables["certification"], KEYS):
+    for keys, images in group_rows(tables["certification"], KEYS):
         right, n = (images["predicted"] == images["label"]).to_numpy(), len(images)
         for eps in images["radii"].iloc[0]:
             held = int((right & (images["radius"] >= eps)).sum())
@@ -29,7 +29,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     "eps": float(eps),
                     "n": n,
                     "clean_accuracy": float(right.mean()),
-                    "commonest": commonest(images["label"]),
+                    "commonest": majority_class_accuracy(images["label"]),
                     "abstained": float(images["predicted"].isna().mean()),
                     "certified_accuracy": held / n,
                     "certified_accuracy_low": low,
@@ -37,4 +37,4 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     "mean_radius": float((images["radius"] * right).mean()),
                 }
             )
-    return columns(rows)
+    return to_columns(rows)

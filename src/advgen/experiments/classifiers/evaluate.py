@@ -2,11 +2,11 @@
 
 from functools import cache
 
-from advgen.data.images import load
+from advgen.data.images import load_images
 from advgen.experiments.classifiers.experiment import EvaluateClassifiers
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
-from advgen.io.tables import arrow_table, read_table, with_varied, write_table
+from advgen.io.tables import add_swept_columns, arrow_table, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.intervals import wilson
 from advgen.models.layers import count_parameters
 from advgen.models.predict import predict
@@ -14,7 +14,7 @@ from advgen.models.predict import predict
 
 def run(job: Job[EvaluateClassifiers]) -> None:
     """Show each classifier the test images of its data set."""
-    load_once = cache(load)
+    load_once = cache(load_images)
     rows = []
     files = zip(job.spec.tested, *(job.inputs[key] for key in job.spec.reads), strict=True)
     for tested, path, history, data in files:
@@ -37,4 +37,4 @@ def run(job: Job[EvaluateClassifiers]) -> None:
         )
     columns = {column: [row[column] for row in rows] for column in rows[0]}
     table = arrow_table("classifier_quality", columns)
-    write_table(job.output(), with_varied(table, job.spec.varied), job.stamp)
+    write_table(job.output(), add_swept_columns(table, job.spec.varied), job.stamp)

@@ -7,35 +7,39 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import registry
-from advgen.attacks.run import logits_of
-from advgen.data.choice import choose, split
-from advgen.data.images import load
+from advgen.attacks.checks import compute_clean_logits
+from advgen.data.choice import choose, split_validation
+from advgen.data.images import load_images
 from advgen.experiments.classifiers.experiment import TrainClassifier
 from advgen.io.checkpoints import build, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
-from advgen.models.predict import ROWS, unit
+from advgen.jobs.job import Job
+from advgen.models.predict import ROWS, to_unit_range
 from advgen.specs.networks import FileNetwork
 from advgen.training.classifier import train_classifier
 from advgen.training.defences.common import Defence
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainClassifier]) -> None:
     """Train, then write the weights and the history; of a model from a file, how well it does."""
     spec = job.spec
-    (images, labels), validation = split(*load(job.input("data")), spec.validation)
+    (images, labels), validation = split_validation(*load_images(job.input("data")), spec.validation)
     if isinstance(spec.model, FileNetwork):
         model = build("files", spec.model, spec.classes).to(job.device)
-        columns = {"model": spec.name, "seed": spec.seed, **judged(model, *validation, spec.model.path, spec.classes)}
+        columns = {
+            "model": spec.name,
+            "seed": spec.seed,
+            **evaluate_file_model(model, *validation, spec.model.path, spec.classes),
+        }
         write_table(job.output("out-history"), arrow_table("training", columns), job.stamp)
         return save_model(job.output("out-model"), model, job.stamp)
     assert spec.training is not None
     if spec.images is not None:
         kept = choose(len(labels), spec.images, 0, "training images")
         images, labels = images[kept], labels[kept]
-    model = fresh(build, "networks", spec.model, spec.classes, seed=spec.seed)
+    model = build_seeded(build, "networks", spec.model, spec.classes, seed=spec.seed)
     history = train_classifier(
         model,
         images,
@@ -54,10 +58,12 @@ def run(job: Job[TrainClassifier]) -> None:
     job.finish()
 
 
-def judged(model: nn.Module, images: Tensor, labels: Tensor, path: str, classes: int) -> dict[str, Any]:
+def evaluate_file_model(model: nn.Module, images: Tensor, labels: Tensor, path: str, classes: int) -> dict[str, Any]:
     """The one line of the history of a model from a file; ValueError if it does not name the classes of the images."""
     try:
-        logits = logits_of(model, unit(images), torch.zeros_like(labels), ROWS)  # labels are judged below
+        logits = compute_clean_logits(
+            model, to_unit_range(images), torch.zeros_like(labels), ROWS
+        )  # labels are judged below
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if logits.shape[1] != classes:

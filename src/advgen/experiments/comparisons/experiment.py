@@ -9,9 +9,8 @@ from pydantic import Field, model_validator
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import INT, REAL64, REALS64, TEXT, Table
 from advgen.core.tasks import Task
-from advgen.experiments.comparisons.facts import Difference, Facts, differences, of_inversion, of_model
+from advgen.experiments.comparisons.facts import Difference, Facts, describe_inversion, describe_model, find_differences
 from advgen.experiments.inpaintings.experiment import InpaintingName, Method
 from advgen.experiments.inversions.experiment import InversionName
 from advgen.experiments.linearities.experiment import LinearityName
@@ -22,13 +21,13 @@ from advgen.specs.base import (
     GanName,
     MaskName,
     Need,
-    Ref,
+    Reference,
     Spec,
     WrongValue,
 )
 from advgen.specs.figures import FigureSpec
 
-ComparisonName = Annotated[str, Ref(("comparisons",))]
+ComparisonName = Annotated[str, Reference(("comparisons",))]
 Told = dict[str, tuple[str, ...]]
 """Names of keys, by arm."""
 LEAST_RUNS, LEAST_COSTLY = 5, 3
@@ -60,7 +59,9 @@ class ComparisonDefinition(Spec):
 
     def runs(self, study: Study, arm: str) -> list[Facts]:
         """What is settled of each of an arm's runs, in the order of their tables."""
-        return [of_model(study, name) | {"seed": seed} for name in self.arms[arm] for seed in study.seeds_of(name)]
+        return [
+            describe_model(study, name) | {"seed": seed} for name in self.arms[arm] for seed in study.seeds_of(name)
+        ]
 
 
 Arms = Field(min_length=2, description="label: definitions, each with its seeds; the n-th runs of two arms are a pair")
@@ -141,7 +142,7 @@ class InversionComparison(ComparisonDefinition):
 
     def runs(self, study: Study, arm: str) -> list[Facts]:
         return [
-            of_inversion(study, name, generator) | {"seed": seed}
+            describe_inversion(study, name, generator) | {"seed": seed}
             for name in self.arms[arm]
             for generator in study.inversions[name].generators
             for seed in study.seeds_of(generator)
@@ -223,55 +224,26 @@ class Comparisons(Kind[ComparisonDefinition]):
     """Comparisons of arms."""
 
     definition = AnyComparison
-    about = "comparisons of arms that differ in one thing"
+    description = "comparisons of arms that differ in one thing"
     order = 60
     tasks = (Compare,)
-    tables = {
-        "comparison": Table(
-            ("comparison", "arm"),
-            {
-                "comparison": TEXT,
-                "asks": TEXT,
-                "measure": TEXT,
-                "arm": TEXT,
-                "baseline": TEXT,
-                "differs": TEXT,
-                "besides": TEXT,
-                "seeds": INT,
-                "n": INT,
-                "at_chance": INT,
-                "mean": REAL64,
-                "mean_low": REAL64,
-                "mean_high": REAL64,
-                "mean_rounded": REAL64,
-                "effect": REAL64,
-                "effect_low": REAL64,
-                "effect_high": REAL64,
-                "effects": REALS64,
-            },
-            "Comparisons",
-            "Comparisons",
-            hidden=("effects",),
-            measured=("mean", "mean_rounded", "effect"),
-        ),
-    }
     summaries = {"comparisons": Summary("comparison", "compare", "effects")}
     figures = (ComparisonFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        comparison = self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        comparison = self.get_definition(planner.study, name)
         files = {
-            arm: [path for need in comparison.needs(arm) for path in planner.needed(need)] for arm in comparison.arms
+            arm: [path for need in comparison.needs(arm) for path in planner.files_for(need)] for arm in comparison.arms
         }
         runs = min(map(len, files.values()))
-        differs, besides = _told(comparison, planner.study)
+        differs, besides = _list_differences(comparison, planner.study)
         task = Compare(name=name, comparison=comparison, arms=tuple(files), differs=differs, besides=besides, runs=runs)
         tables = tuple(path for paths in files.values() for path in paths)
         return [planner.add(task, {"comparison": name}, {"tables": tables})]
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse arms that differ in what is not named, and what no interval can be told of."""
-        for name, comparison in self.all(study):
+        for name, comparison in self.definitions(study):
             path = ("comparisons", name)
             if comparison.baseline not in comparison.arms:
                 known = ", ".join(comparison.arms)
@@ -279,13 +251,13 @@ class Comparisons(Kind[ComparisonDefinition]):
                 continue
             if isinstance(comparison, InpaintingComparison):
                 inpainting = study.inpaintings[comparison.inpainting]
-                yield from _unknown(path, "mask", {comparison.mask}, inpainting.masks, comparison.inpainting)
+                yield from _check_known(path, "mask", {comparison.mask}, inpainting.masks, comparison.inpainting)
                 methods = {*comparison.arms.values()}
-                yield from _unknown(path, "arms", methods, inpainting.methods, comparison.inpainting)
+                yield from _check_known(path, "arms", methods, inpainting.methods, comparison.inpainting)
             if isinstance(comparison, LinearityComparison):
                 named = {name for names in comparison.arms.values() for name in names}
                 followed = study.linearities[comparison.linearity].sources
-                yield from _unknown(path, "arms", named, followed, comparison.linearity)
+                yield from _check_known(path, "arms", named, followed, comparison.linearity)
             if isinstance(comparison, AccuracyComparison) and comparison.under_one_step(study):
                 message = "is a single step, which a net can be fitted to; compare under an ensemble"
                 yield (*path, "attack"), f" = {comparison.attack!r}: {message}"
@@ -311,7 +283,7 @@ class Comparisons(Kind[ComparisonDefinition]):
                     yield ("figures", name, "comparisons"), message
 
 
-def _unknown(
+def _check_known(
     path: tuple[str, ...], key: str, named: Iterable[str], known: tuple[str, ...], by: str
 ) -> Iterator[Mistake]:
     """What an experiment does not try that a comparison asks it for."""
@@ -321,7 +293,7 @@ def _unknown(
 
 def _check_equal(path: tuple[str, ...], comparison: ComparisonDefinition, study: Study) -> Iterator[Mistake]:
     """What the arms differ in, and nobody named; what was named, and they do not differ in."""
-    found = _differences(comparison, study)
+    found = _find_differences(comparison, study)
     names = (*comparison.differs, *comparison.besides)
     for one in found:
         if not any(one.named_by(name) for name in names):
@@ -336,19 +308,19 @@ def _check_equal(path: tuple[str, ...], comparison: ComparisonDefinition, study:
                 yield (*path, where), f": the arms do not differ in {name!r} (but in {known}); take it out"
 
 
-def _differences(comparison: ComparisonDefinition, study: Study) -> list[Difference]:
+def _find_differences(comparison: ComparisonDefinition, study: Study) -> list[Difference]:
     """All that any two arms differ in."""
     runs = {arm: comparison.runs(study, arm) for arm in comparison.arms}
-    return list(differences(runs, comparison.baseline))
+    return list(find_differences(runs, comparison.baseline))
 
 
-def _told(comparison: ComparisonDefinition, study: Study) -> tuple[Told, Told]:
+def _list_differences(comparison: ComparisonDefinition, study: Study) -> tuple[Told, Told]:
     """Of the names in `differs` and `besides`, those in which each arm differs from the baseline.
 
     A difference is told by the first name that stands for it, so that it is no confound if that is in `differs`.
     """
     told = {arm: set[str]() for arm in comparison.arms}
-    for one in _differences(comparison, study):
+    for one in _find_differences(comparison, study):
         if one.other == comparison.baseline:
             names = (*comparison.differs, *comparison.besides)
             told[one.arm].add(next(name for name in names if one.named_by(name)))

@@ -44,7 +44,7 @@ class Difference(NamedTuple):
         return self.key == name or (of_one and self.key.startswith(f"{name}."))
 
 
-def differences(runs: Mapping[str, list[Facts]], baseline: str) -> Iterator[Difference]:
+def find_differences(runs: Mapping[str, list[Facts]], baseline: str) -> Iterator[Difference]:
     """In what the arms' n-th runs differ, pair by pair of arms, the baseline's first."""
     for other, arm in combinations([baseline, *(arm for arm in runs if arm != baseline)], 2):
         found = dict[str, tuple[Any, Any]]()
@@ -56,19 +56,19 @@ def differences(runs: Mapping[str, list[Facts]], baseline: str) -> Iterator[Diff
         yield from (Difference(arm, other, key, values) for key, values in found.items())
 
 
-def of_model(study: Study, name: str) -> Facts:
+def describe_model(study: Study, name: str) -> Facts:
     """What a model is, what it was trained on and how, and the images that it is tested on."""
-    return flat({**_trained(study, name), "test images": _tests(study, study.tested_on(name))})
+    return flatten({**_trained(study, name), "test images": _tests(study, study.tested_on(name))})
 
 
-def of_inversion(study: Study, name: str, generator: str) -> Facts:
+def describe_inversion(study: Study, name: str, generator: str) -> Facts:
     """How the images of one generator are searched, by what help, and how the generator was trained."""
     definition: InversionDefinition = study.inversions[name]
     told = definition.model_dump(mode="json", exclude={"generators", "encoder"})
     told["generators"] = _trained(study, generator)
     if definition.encoder:
         told["encoder"] = study.encoders[definition.encoder].model_dump(mode="json", exclude={"generator"})
-    return flat({**told, "test images": _tests(study, study.dataset_of(generator))})
+    return flatten({**told, "test images": _tests(study, study.dataset_of(generator))})
 
 
 def _trained(study: Study, name: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _trained(study: Study, name: str) -> dict[str, Any]:
         told["training"] |= CLASSIFIERS
         told.setdefault("threshold", "fitted")  # to the training images, as a bias is
     if isinstance(definition, ClassifierDefinition | GanDefinition | AutoencoderDefinition | ProbeDefinition):
-        images = getattr(definition, "images", None) or study.left(definition.dataset)
+        images = getattr(definition, "images", None) or study.training_images(definition.dataset)
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
     for key in {"generator", "discriminator", "model"} & told.keys():
         told[key] = getattr(definition, key).fit(study.facts(definition.dataset).shape).model_dump(mode="json")
@@ -144,12 +144,12 @@ def _tests(study: Study, dataset: str) -> str:
     return _tests(study, spec.base) if made else dataset
 
 
-def flat(value: Mapping[str, Any], above: str = "") -> Facts:
+def flatten(value: Mapping[str, Any], above: str = "") -> Facts:
     """Nested maps as one with dotted keys, without what has no value."""
     told: Facts = {}
     for key, one in value.items():
         if isinstance(one, Mapping):
-            told |= flat(one, f"{above}{key}.")
+            told |= flatten(one, f"{above}{key}.")
         elif one is not None:
             told[f"{above}{key}"] = one
     return told

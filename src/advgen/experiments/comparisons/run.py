@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from advgen.experiments.comparisons.experiment import Compare
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_table, write_table
-from advgen.metrics.chance import has_learnt
-from advgen.metrics.intervals import over_runs
-from advgen.metrics.lines import straightness
+from advgen.jobs.job import Job
+from advgen.metrics.chance import is_better_than_chance
+from advgen.metrics.intervals import interval_over_runs
+from advgen.metrics.lines import measure_linearity
 
 
 def _accuracy(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
@@ -38,7 +38,7 @@ def _inversions(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
 
 def _linearities(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
     """Of each image's logits."""
-    return straightness(rows).set_index("index")["r_squared"]
+    return measure_linearity(rows).set_index("index")["r_squared"]
 
 
 def _inpaintings(rows: pd.DataFrame, comparison: Any, arm: str) -> pd.Series:
@@ -46,7 +46,7 @@ def _inpaintings(rows: pd.DataFrame, comparison: Any, arm: str) -> pd.Series:
     return tried.set_index("index")[comparison.measure].astype(float)
 
 
-READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
+READERS: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
     "accuracy": _accuracy,
     "gans": _of_model,
     "autoencoders": _of_model,
@@ -56,9 +56,9 @@ READ: dict[str, Callable[[pd.DataFrame, Any, str], pd.Series]] = {
 }
 
 
-def _of_attacked(tables: list[pd.DataFrame], measure: str) -> dict[str, Any]:
+def _describe_runs(tables: list[pd.DataFrame], measure: str) -> dict[str, Any]:
     """How many runs of an arm are at chance, and, under attack, its mean where images have 256 grey levels."""
-    told: dict[str, Any] = {"at_chance": sum(not has_learnt(one) for one in tables), "mean_rounded": None}
+    told: dict[str, Any] = {"at_chance": sum(not is_better_than_chance(one) for one in tables), "mean_rounded": None}
     if measure == "robust_accuracy":
         right = [
             (one["predicted_clean"] == one["label"]) & (one["predicted_rounded"] == one["label"]) for one in tables
@@ -75,15 +75,15 @@ def run(job: Job[Compare]) -> None:
     for number, arm in enumerate(spec.arms):
         of_arm = files[number * spec.runs : (number + 1) * spec.runs]
         tables = [read_table(file, images=False).to_pandas() for file in of_arm]
-        values[arm] = pd.concat([READ[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
-        facts[arm] = _of_attacked(tables, comparison.measure) if rate else {"at_chance": None, "mean_rounded": None}
+        values[arm] = pd.concat([READERS[comparison.kind](rows, comparison, arm) for rows in tables], axis=1)
+        facts[arm] = _describe_runs(tables, comparison.measure) if rate else {"at_chance": None, "mean_rounded": None}
     base = values[comparison.baseline]
     shared = {"n": len(base), "seeds": spec.runs, "measure": comparison.measure}
     rows = []
     for arm, of in values.items():
         if not of.index.equals(base.index):
             raise ValueError(f"arms {arm!r} and {comparison.baseline!r} were not measured on the same images")
-        mean, mean_low, mean_high = over_runs(of.to_numpy().T, rate)
+        mean, mean_low, mean_high = interval_over_runs(of.to_numpy().T, rate)
         if rate:
             mean_low, mean_high = max(0.0, mean_low), min(1.0, mean_high)
         told: dict[str, Any] = {"arm": arm, **facts[arm], "mean": mean, "mean_low": mean_low, "mean_high": mean_high}
@@ -92,7 +92,7 @@ def run(job: Job[Compare]) -> None:
             told |= {"effect": None, "effect_low": None, "effect_high": None, "effects": []}
         else:
             differences = (of - base).to_numpy().T
-            effect, low, high = over_runs(differences, rate)
+            effect, low, high = interval_over_runs(differences, rate)
             told |= {"effect": effect, "effect_low": low, "effect_high": high, "effects": differences.mean(1)}
         rows.append({**shared, **told})
     columns = {

@@ -2,14 +2,15 @@
 
 import torch
 
-from advgen.attacks.common import aim, frozen, rounded
+from advgen.attacks.common import frozen, quantize, resolve_goal
 from advgen.attacks.pgd import Ball, random_start, step
-from advgen.data.images import load_choice
+from advgen.data.images import load_subset
 from advgen.experiments.convergences.experiment import Converge
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
-from advgen.models.predict import at_once, device_of, predict
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
+from advgen.models.predict import device_of, predict, scale_batch_size
 from advgen.specs.attacks import PgdAttack
 
 ROWS = 250
@@ -21,8 +22,8 @@ def run(job: Job[Converge]) -> None:
     spec = job.spec
     assert isinstance(spec.attack, PgdAttack)
     model = load_model(job.input("model")).to(job.device)
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
-    batch = at_once(ROWS, device_of(model))
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
+    batch = scale_batch_size(ROWS, device_of(model))
     right = predict(model, images)[0] == labels
     losses, fooled, still, progress = [], [], [], Progress(job.label())
     for restart in range(spec.restarts):
@@ -30,7 +31,7 @@ def run(job: Job[Converge]) -> None:
             rows = slice(start, start + batch)
             x_BCHW, y_B = images[rows].to(job.device), labels[rows].to(job.device)
             of_rows = spec.attack, spec.seed, indices[rows], restart
-            losses_BT, fooled_B, still_B = trajectory(model, x_BCHW, y_B, *of_rows)
+            losses_BT, fooled_B, still_B = record_trajectory(model, x_BCHW, y_B, *of_rows)
             losses.append(losses_BT.cpu())
             fooled.append(fooled_B.cpu())
             still.append(still_B.cpu())
@@ -52,7 +53,7 @@ def run(job: Job[Converge]) -> None:
     write_table(job.output(), arrow_table("convergence", columns), job.stamp)
 
 
-def trajectory(
+def record_trajectory(
     model: torch.nn.Module,
     x_BCHW: torch.Tensor,
     y_B: torch.Tensor,
@@ -66,16 +67,16 @@ def trajectory(
     And whether the image after the last step, with 256 grey levels, reaches the goal.
     """
     with frozen(model), torch.no_grad():
-        goal = aim(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
+        goal = resolve_goal(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
         x_adv_BCHW = random_start(x_BCHW, attack.norm, attack.eps, seed, indices, restart)
         ball, losses, reached = Ball.around(x_BCHW, attack.eps), [], []
         for _ in range(attack.steps + 1):
             moved_BCHW, logits_BK = step(model, x_adv_BCHW, ball, goal, attack)
             crosses = attack.loss == "cross_entropy"
             losses.append(goal.cross_entropy(logits_BK) if crosses else goal.loss(attack.loss, logits_BK))
-            reached.append(goal.reached(logits_BK))
+            reached.append(goal.is_reached(logits_BK))
             last_BCHW, x_adv_BCHW = x_adv_BCHW, moved_BCHW
-        still_B = goal.reached(model(rounded(last_BCHW)))
+        still_B = goal.is_reached(model(quantize(last_BCHW)))
     reached_BT = torch.stack(reached, dim=1)
     first_B = torch.where(reached_BT.any(1), reached_BT.int().argmax(1), -1)
     return torch.stack(losses, dim=1), first_B, still_B

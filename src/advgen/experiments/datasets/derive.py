@@ -5,8 +5,9 @@ import numpy as np
 from advgen import registry
 from advgen.experiments.datasets.experiment import DeriveDataset
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, read_images, read_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 
 
 def run(job: Job[DeriveDataset]) -> None:

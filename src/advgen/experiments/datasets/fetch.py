@@ -2,7 +2,7 @@
 
 from advgen import registry
 from advgen.experiments.datasets.experiment import Fetch
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 
 
 def run(job: Job[Fetch]) -> None:

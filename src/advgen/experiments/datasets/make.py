@@ -7,8 +7,9 @@ import numpy as np
 from advgen import registry
 from advgen.data.choice import choose
 from advgen.experiments.datasets.experiment import MakeDataset
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.specs.datasets import CustomDataset, RawDataset
 
 

@@ -2,10 +2,10 @@
 
 from advgen.experiments.encoders.experiment import TrainEncoder
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.training.encoder import train_encoder
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks
 
 
@@ -13,7 +13,7 @@ def run(job: Job[TrainEncoder]) -> None:
     """Train, then write the weights and the history."""
     spec = job.spec
     generator = load_model(job.input("generator"))
-    encoder = fresh(build, "networks", spec.model, generator.latent, seed=spec.seed)
+    encoder = build_seeded(build, "networks", spec.model, generator.latent, seed=spec.seed)
     history = train_encoder(
         encoder, generator, spec.training, spec.seed, device=job.device, callbacks=Callbacks(**job.callbacks())
     )

@@ -9,9 +9,7 @@ from pydantic import Field
 
 from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import DeviceTask
-from advgen.experiments.judges.experiment import JUDGED, QUALITY
 from advgen.registry import AnyGenerator, AnyNetwork
 from advgen.specs.base import Count, GanName, Need
 from advgen.specs.figures import FigureSpec
@@ -56,9 +54,9 @@ class TrainGan(DeviceTask):
         """Whether training chooses the generator by the judge, which it then reads."""
         return self.training.checkpoint_selection > 0
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """The scoring too, where the judge chooses."""
-        return super().uses() | ({self.scorer} if self.judged else set())
+        return super().code_targets() | ({self.scorer} if self.judged else set())
 
 
 class EvaluateGan(DeviceTask):
@@ -98,7 +96,7 @@ class GanSamplesFigure(FigureSpec):
     gans: tuple[GanName, ...] = Field(min_length=1, description="GANs shown")
     samples: Count = Field(80, description="samples shown for each, the first ones drawn")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         kept = min(SHOWN, study.evaluation.gan_samples)
         yield "samples", kept, "samples kept of each GAN"
 
@@ -146,87 +144,17 @@ class Gans(Kind[GanDefinition]):
     """Generative adversarial networks."""
 
     definition = GanDefinition
-    about = "generative adversarial networks"
+    description = "generative adversarial networks"
     order = 20
     tasks = (TrainGan, EvaluateGan)
-    checked = (("evaluate_gan", "quality"),)
-    tables = {
-        "gan_history": Table(
-            ("gan", "seed", "step"),
-            {
-                "gan": TEXT,
-                "seed": INT,
-                "step": INT,
-                "epoch": REAL64,
-                "loss_generator": REAL,
-                "loss_discriminator": REAL,
-                "gradient_generator": REAL,
-                "gradient_discriminator": REAL,
-                "logit_real": REAL,
-                "logit_fake": REAL,
-                "vanishing": BOOL,
-                "overpowered": BOOL,
-            },
-        ),
-        "gan_snapshots": Table(
-            ("gan", "seed", "step", "index"),
-            {"gan": TEXT, "seed": INT, "step": INT, "index": INT, "image": Image("uint8")},
-        ),
-        "gan_samples": Table(
-            ("gan", "seed", "index"),
-            {
-                "gan": TEXT,
-                "seed": INT,
-                "index": INT,
-                "z": REALS,
-                "label": INT,
-                "confidence": REAL,
-                "image": Image("float32"),
-            },
-        ),
-        "gan_quality": Table(
-            ("gan", "seed"),
-            {
-                "gan": TEXT,
-                "seed": INT,
-                "generator": TEXT,
-                "discriminator": TEXT,
-                "parameters_generator": INT,
-                "parameters_discriminator": INT,
-                "loss": TEXT,
-                "generator_steps": INT,
-                "discriminator_steps": INT,
-                "unroll": INT,
-                "batch": INT,
-                **QUALITY,
-                "collapsed": BOOL,
-                "vanishing": REAL64,
-                "overpowered": REAL64,
-                "isolated_energy": REAL64,
-                "sharpness": REAL64,
-                "sharpness_real": REAL64,
-                "judge": TEXT,
-            },
-            "Generators",
-            hidden=("class_share", "generator", "discriminator"),
-            measured=(
-                *JUDGED,
-                "collapsed",
-                "vanishing",
-                "overpowered",
-                "isolated_energy",
-                "sharpness",
-                "sharpness_real",
-            ),
-        ),
-    }
+    sanity_inputs = (("evaluate_gan", "quality"),)
     summaries = {"gans": Summary("gan_quality", "evaluate_gan", "quality")}
     figures = (LossCurvesFigure, GanSamplesFigure, GanComparisonFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        study, gan = planner.study, self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        study, gan = planner.study, self.get_definition(planner.study, name)
         facts = study.facts(gan.dataset)
-        [data] = planner.of("datasets", gan.dataset)
+        [data] = planner.jobs_of("datasets", gan.dataset)
         jobs = []
         for seed in study.seeds_of(name):
             task = TrainGan(
@@ -235,9 +163,9 @@ class Gans(Kind[GanDefinition]):
                 generator=gan.generator.fit(facts.shape),
                 discriminator=gan.discriminator.fit(facts.shape),
                 training=gan.training,
-                validation=study.validation(gan.dataset),
+                validation=study.validation_images(gan.dataset),
             )
-            judges = planner.of("judges", gan.dataset) if task.judged else []
+            judges = planner.jobs_of("judges", gan.dataset) if task.judged else []
             inputs: dict[str, Files] = {
                 "data": data.outputs["train"],
                 "judge": tuple(job.outputs["model"] for job in judges),
@@ -248,24 +176,24 @@ class Gans(Kind[GanDefinition]):
         return jobs
 
     def _evaluated(self, planner: Planner, name: str, trained: PlannedJob) -> None:
-        study, gan = planner.study, self.defined(planner.study, name)
-        [data] = planner.of("datasets", gan.dataset)
+        study, gan = planner.study, self.get_definition(planner.study, name)
+        [data] = planner.jobs_of("datasets", gan.dataset)
         task = EvaluateGan(name=name, seed=trained.seed, training=gan.training, n=study.evaluation.gan_samples)
         inputs = {
             "generator": trained.outputs["generator"],
             "discriminator": trained.outputs["discriminator"],
             "history": trained.outputs["history"],
             "data": data.outputs["test"],
-            **planner.kind("judges").judging(planner, gan.dataset),
+            **planner.get_kind("judges").judging(planner, gan.dataset),
         }
         planner.add(task, trained.wildcards, inputs)
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, gan in self.all(study):
+        for name, gan in self.definitions(study):
             shape = study.facts(gan.dataset).shape
             yield from check_fits(("gans", name, "generator"), gan.generator, shape)
             yield from check_fits(("gans", name, "discriminator"), gan.discriminator, shape)
-            yield from check_batch(("gans", name, "training"), gan.training, study.left(gan.dataset))
+            yield from check_batch(("gans", name, "training"), gan.training, study.training_images(gan.dataset))
             if gan.training.gradient_penalty and getattr(gan.discriminator, "batch_norm", False):
                 message = (
                     f" = {gan.training.gradient_penalty:g}: is for each image apart, which batch normalisation in the "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from advgen.models.generators import Generator
-from advgen.models.predict import evaluating
+from advgen.models.predict import eval_mode
 from advgen.seeds import normal
 from advgen.training.state import Callbacks, State, unpack
 
@@ -55,7 +55,7 @@ class Snapshots:
 
     def _made(self) -> Tensor:
         """Images (IMAGES, C, H, W) in whole grey levels."""
-        with evaluating(self.generator), torch.inference_mode():
+        with eval_mode(self.generator), torch.inference_mode():
             return (255 * self.generator(self.z_BD)).round().to(torch.uint8)
 
     def columns(self) -> dict[str, NDArray[np.generic]]:

@@ -1,26 +1,26 @@
 """A trained generator and discriminator, their history, and samples while it was trained."""
 
 from advgen import registry
-from advgen.data.choice import split
-from advgen.data.images import load
+from advgen.data.choice import split_validation
+from advgen.data.images import load_images
 from advgen.experiments.gans.experiment import TrainGan
 from advgen.experiments.gans.snapshots import Snapshots
 from advgen.geometry.steps import steps_in
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
-from advgen.metrics.detect import overpowered, vanishing
+from advgen.jobs.job import Job
+from advgen.metrics.detect import find_overpowering, find_vanishing_gradients
 from advgen.training.gan import train_gan
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainGan]) -> None:
     """Train, then write both networks, the history and the snapshots."""
     spec = job.spec
-    (images, _), (held_out, _) = split(*load(job.input("data")), spec.validation)
-    generator = fresh(build, "generators", spec.generator, seed=spec.seed)
-    discriminator = fresh(build, "networks", spec.discriminator, 1, seed=spec.seed)
+    (images, _), (held_out, _) = split_validation(*load_images(job.input("data")), spec.validation)
+    generator = build_seeded(build, "generators", spec.generator, seed=spec.seed)
+    discriminator = build_seeded(build, "networks", spec.discriminator, 1, seed=spec.seed)
     score = None
     if spec.judged:
         make = registry.load_target(spec.scorer)
@@ -38,8 +38,8 @@ def run(job: Job[TrainGan]) -> None:
         callbacks=watched.callbacks(),
         score=score,
     )
-    flags = {"vanishing": vanishing(history["gradient_generator"], history["loss_generator"])}
-    flags["overpowered"] = overpowered(history["logit_real"], history["logit_fake"])
+    flags = {"vanishing": find_vanishing_gradients(history["gradient_generator"], history["loss_generator"])}
+    flags["overpowered"] = find_overpowering(history["logit_real"], history["logit_fake"])
     if spec.training.loss == "wasserstein":  # whose logits are no probabilities'
         flags["overpowered"][:] = False
     columns = {"gan": spec.name, "seed": spec.seed, **history, **flags}

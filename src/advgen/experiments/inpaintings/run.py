@@ -7,17 +7,18 @@ from torch import Tensor
 
 from advgen import registry
 from advgen.data.choice import permutation
-from advgen.data.images import load, load_choice
+from advgen.data.images import load_images, load_subset
 from advgen.experiments.inpaintings.experiment import Inpaint
-from advgen.inpainting.fill import blended, harmonic, poisson
-from advgen.inpainting.restore import composite, restore
+from advgen.inpainting.fill import blend_poisson, fill_harmonic, fill_poisson
+from advgen.inpainting.restore import paste_known_pixels, restore
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, concatenate, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.metrics.image import mse, ssim
 from advgen.metrics.judging import judge_labels
-from advgen.metrics.trivial import FITTED
-from advgen.models.predict import unit
+from advgen.metrics.trivial import MAX_TRAINING_IMAGES
+from advgen.models.predict import to_unit_range
 
 
 def run(job: Job[Inpaint]) -> None:
@@ -26,15 +27,15 @@ def run(job: Job[Inpaint]) -> None:
     generator = load_model(job.input("generator")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
     discriminator = load_model(job.input("discriminator")).to(job.device) if job.inputs["discriminator"] else None
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
-    train, _ = load(job.input("train"))
-    train = unit(train[permutation(len(train), 0, "baselines")[:FITTED]])
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
+    train, _ = load_images(job.input("train"))
+    train = to_unit_range(train[permutation(len(train), 0, "baselines")[:MAX_TRAINING_IMAGES]])
     judged_real, _ = judge_labels(judge, images)
     tables = []
     for name, mask in spec.masks.items():
         shape = tuple(images.shape[1:])
         known = registry.resolve(mask)(mask, shape, seed=spec.choice, indices=indices)[:, None]
-        filled = {"harmonic": harmonic(images, known[:, 0]), "poisson": poisson(images, known[:, 0], train)}
+        filled = {"harmonic": fill_harmonic(images, known[:, 0]), "poisson": fill_poisson(images, known[:, 0], train)}
         for method in (*spec.methods, *filled):
             if method in filled:
                 restored = filled[method]
@@ -50,8 +51,8 @@ def run(job: Job[Inpaint]) -> None:
                     discriminator=discriminator,
                     progress=Progress(f"{job.label()} ({name}, {method})"),
                 ).cpu()
-            whole = composite(images, known[:, 0], restored)
-            smooth = blended(images, known[:, 0], restored)
+            whole = paste_known_pixels(images, known[:, 0], restored)
+            smooth = blend_poisson(images, known[:, 0], restored)
             columns: dict[str, Any] = {
                 "inpainting": spec.name,
                 "generator": spec.generator_name,

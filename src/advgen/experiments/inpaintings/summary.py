@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import bootstrap_mean
 
 MEASURES = ("mse_whole", "mse_missing", "mse_blended", "mse_composite", "ssim_whole", "ssim_composite")
@@ -13,8 +13,8 @@ MEASURES = ("mse_whole", "mse_missing", "mse_blended", "mse_composite", "ssim_wh
 def summarise(tables: dict[str, pa.Table]) -> Rows:
     """Mean and 95 % bootstrap interval of every measure, per generator, seed, mask and method."""
     rows = []
-    for keys, images in groups(tables["inpainting"], ["inpainting", "generator", "seed", "mask", "method"]):
+    for keys, images in group_rows(tables["inpainting"], ["inpainting", "generator", "seed", "mask", "method"]):
         for measure in MEASURES:
             mean, low, high = bootstrap_mean(images[measure].to_numpy(), seed=0)
             rows.append({**keys, "measure": measure, "n": len(images), "mean": mean, "low": low, "high": high})
-    return columns(rows)
+    return to_columns(rows)

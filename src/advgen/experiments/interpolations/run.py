@@ -7,16 +7,17 @@ import numpy as np
 import torch
 
 from advgen.data.choice import permutation
-from advgen.data.images import load
+from advgen.data.images import load_images
 from advgen.experiments.interpolations.experiment import Interpolate
-from advgen.interpolation import alphas, frames
+from advgen.interpolation import alphas, decode_frames
 from advgen.inversion.search import search
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, read_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.metrics.judging import judge_labels
 from advgen.models.networks import Network
-from advgen.models.predict import features_and_probabilities, unit
+from advgen.models.predict import features_and_probabilities, to_unit_range
 
 Labels = np.ndarray[Any, Any]
 
@@ -26,11 +27,11 @@ def run(job: Job[Interpolate]) -> None:
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
-    stored, labels = load(job.input("data"))
+    stored, labels = load_images(job.input("data"))
     index = read_table(job.input("data"), "dataset", images=False).column("index").to_numpy()
     pairs = different_pairs(labels.numpy(), spec.pairs, spec.choice)
     rows = pairs.T.flatten()
-    images = unit(stored[rows]).to(job.device)
+    images = to_unit_range(stored[rows]).to(job.device)
     if spec.search is not None:
         progress = Progress(job.label())
         found = search(model, images, spec.search, seed=spec.seed, indices=index[rows].tolist(), progress=progress)
@@ -41,10 +42,10 @@ def run(job: Job[Interpolate]) -> None:
     decode = model if spec.search is not None else model.decode
     with torch.inference_mode():
         z_from, z_to = z.to(job.device).chunk(2)
-        strips = frames(decode, z_from, z_to, spec.frames).cpu()
+        strips = decode_frames(decode, z_from, z_to, spec.frames).cpu()
     label, confidence = judge_labels(judge, strips.flatten(0, 1))
     first, last = images.chunk(2)
-    blends = frames(lambda images_BCHW: images_BCHW, first, last, spec.frames).cpu()  # what needs no model
+    blends = decode_frames(lambda images_BCHW: images_BCHW, first, last, spec.frames).cpu()  # what needs no model
     label_blend, _ = judge_labels(judge, blends.flatten(0, 1))
     count = len(pairs)
     columns = {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import bootstrap_mean, wilson
-from advgen.metrics.paths import ends_kept, halfway, largest_steps
+from advgen.metrics.paths import endpoints_keep_labels, largest_steps, midpoint_frames
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
     """Rate of a third class in the middle frame, and roughness: the largest share of a path's way in one step."""
     rows = []
-    for keys, frames in groups(tables["interpolation"], ["interpolation", "model", "seed"]):
-        middle, steps = halfway(frames), largest_steps(frames)
+    for keys, frames in group_rows(tables["interpolation"], ["interpolation", "model", "seed"]):
+        middle, steps = midpoint_frames(frames), largest_steps(frames)
         third, n = int(middle["third"].sum()), len(middle)
         low, high = wilson(third, n)
         rough, rough_low, rough_high = bootstrap_mean(steps["change"].to_numpy(), seed=0)
@@ -21,7 +21,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
             {
                 **keys,
                 "n": n,
-                "ends_kept": float(ends_kept(frames).mean()),
+                "ends_kept": float(endpoints_keep_labels(frames).mean()),
                 "third_class": third / n,
                 "third_class_low": low,
                 "third_class_high": high,
@@ -32,4 +32,4 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                 "roughness_blend": float(steps["change_blend"].mean()),
             }
         )
-    return columns(rows)
+    return to_columns(rows)

@@ -9,13 +9,12 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
-from advgen.core.schema import BOOL, INT, INTS, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import GeneratorTask
-from advgen.specs.base import Count, EncoderName, GeneratorName, Need, Ref, Spec
+from advgen.specs.base import Count, EncoderName, GeneratorName, Need, Reference, Spec
 from advgen.specs.figures import FigureSpec
 from advgen.specs.searches import LatentSearch
 
-InversionName = Annotated[str, Ref(("inversions",))]
+InversionName = Annotated[str, Reference(("inversions",))]
 
 
 class InversionDefinition(Spec):
@@ -51,7 +50,7 @@ class InversionCurvesFigure(FigureSpec):
     inversion: InversionName = Field(description="inversion shown")
     images: Count = Field(6, description="images shown, one panel each")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
 
     def needs(self) -> Iterator[Need]:
@@ -65,7 +64,7 @@ class InversionGalleryFigure(FigureSpec):
     inversion: InversionName = Field(description="inversion shown")
     images: Count = Field(16, description="images shown")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
 
     def needs(self) -> Iterator[Need]:
@@ -98,101 +97,24 @@ class Inversions(OnGenerators[InversionDefinition]):
     """Searches for latent vectors."""
 
     definition = InversionDefinition
-    about = "searches for latent vectors"
+    description = "searches for latent vectors"
     order = 40
     tasks = (Invert,)
-    checked = (("invert", "inversion"),)
-    tables = {
-        "inversion": Table(
-            ("inversion", "generator", "seed", "index", "start"),
-            {
-                "inversion": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "optimizer": TEXT,
-                "lr": REAL64,
-                "first_start": TEXT,
-                "index": INT,
-                "start": INT,
-                "best": BOOL,
-                "label": INT,
-                "judged": INT,
-                "judged_real": INT,
-                "mse": REAL,
-                "mse_principal": REAL,
-                "mse_nearest": REAL,
-                "intensity": REAL,
-                "intensity_found": REAL,
-                "width": INT,
-                "width_found": INT,
-                "height": INT,
-                "height_found": INT,
-                "z": REALS,
-                "history_step": INTS,
-                "history_mse": REALS,
-                "image": Image("float32"),
-                "reconstruction": Image("float32"),
-            },
-        ),
-        "inversion_steps": Table(
-            ("inversion", "generator", "seed", "index", "start", "step"),
-            {
-                "inversion": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "index": INT,
-                "start": INT,
-                "step": INT,
-                "mse": REAL,
-                "image": Image("uint8"),
-            },
-        ),
-        "inversion_summary": Table(
-            ("inversion", "generator", "seed", "starts"),
-            {
-                "inversion": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "optimizer": TEXT,
-                "lr": REAL64,
-                "steps": INT,
-                "first_start": TEXT,
-                "starts": INT,
-                "n": INT,
-                "mse": REAL64,
-                "mse_low": REAL64,
-                "mse_high": REAL64,
-                "mse_principal": REAL64,
-                "mse_nearest": REAL64,
-                "class_kept": REAL64,
-                "class_kept_low": REAL64,
-                "class_kept_high": REAL64,
-                "class_kept_real": REAL64,
-                "intensity_error": REAL64,
-                "width_error": REAL64,
-                "height_error": REAL64,
-            },
-            "Inversion",
-            measured=(
-                *("mse", "mse_principal", "mse_nearest"),
-                *("class_kept", "class_kept_real", "intensity_error", "width_error", "height_error"),
-            ),
-        ),
-    }
+    sanity_inputs = (("invert", "inversion"),)
     summaries = {"inversions": Summary("inversion_summary", "invert", "inversion", module="summary")}
     figures = (InversionCurvesFigure, InversionGalleryFigure, InversionComparisonFigure, InversionKeepsFigure)
 
     def extra_inputs(
         self, planner: Planner, definition: InversionDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
-        encoders = planner.of("encoders", definition.encoder) if definition.encoder else []
-        [data] = planner.of("datasets", planner.study.dataset_of(subject))
+        encoders = planner.jobs_of("encoders", definition.encoder) if definition.encoder else []
+        [data] = planner.jobs_of("datasets", planner.study.dataset_of(subject))
         files = tuple(job.outputs["model"] for job in encoders if job.seed == seed)
         return {"train": data.outputs["train"], "encoder": files}
 
     def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
-        for name, inversion in self.all(study):
+        for name, inversion in self.definitions(study):
             made_for = inversion.encoder and study.encoders[inversion.encoder].generator
             if made_for and inversion.generators != (made_for,):
                 wrong = (

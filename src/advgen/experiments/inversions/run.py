@@ -7,15 +7,16 @@ import numpy as np
 import torch
 
 from advgen.data.choice import permutation
-from advgen.data.images import load, load_choice
+from advgen.data.images import load_images, load_subset
 from advgen.experiments.inversions.experiment import Invert
 from advgen.inversion.search import search
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 from advgen.metrics.image import extent, mse
 from advgen.metrics.judging import judge_labels
-from advgen.metrics.trivial import FITTED, nearest, principal
+from advgen.metrics.trivial import MAX_TRAINING_IMAGES, nearest_training_images, reconstruct_by_pca
 
 
 def run(job: Job[Invert]) -> None:
@@ -24,14 +25,17 @@ def run(job: Job[Invert]) -> None:
     generator = load_model(job.input("generator")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
     encoder = load_model(job.input("encoder")).to(job.device) if job.inputs["encoder"] else None
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
     searched = partial(search, generator, seed=spec.seed, encoder=encoder)
     targets = images.to(job.device)
     found = searched(targets, spec.search, indices=indices, progress=Progress(job.label()))
     n, starts = found.mse.shape
-    train, _ = load(job.input("train"))
-    train = train[permutation(len(train), 0, "baselines")[:FITTED]]
-    trivial = {"principal": principal(train, targets, generator.latent), "nearest": nearest(train, targets)}
+    train, _ = load_images(job.input("train"))
+    train = train[permutation(len(train), 0, "baselines")[:MAX_TRAINING_IMAGES]]
+    trivial = {
+        "principal": reconstruct_by_pca(train, targets, generator.latent),
+        "nearest": nearest_training_images(train, targets),
+    }
     reconstructions = found.images.flatten(0, 1)
     judged, _ = judge_labels(judge, reconstructions)
     best = found.mse.argmin(1, keepdim=True) == torch.arange(starts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import bootstrap_mean, wilson
 
 
@@ -15,7 +15,7 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     """
     rows = []
     axes = ["inversion", "generator", "seed", "optimizer", "lr", "first_start"]
-    for keys, starts in groups(tables["inversion"], axes):
+    for keys, starts in group_rows(tables["inversion"], axes):
         for count in range(1, int(starts["start"].max()) + 2):
             tried = starts[starts["start"] < count]
             best = tried.loc[tried.groupby("index")["mse"].idxmin()]
@@ -42,4 +42,4 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
                     },
                 }
             )
-    return columns(rows)
+    return to_columns(rows)

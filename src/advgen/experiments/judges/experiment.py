@@ -9,36 +9,29 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.schema import INT, REAL64, REALS64, TEXT, Columns, Table
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.classifiers.experiment import TrainClassifier
 from advgen.registry import AnyNetwork
 from advgen.specs.base import DatasetName, GanName, Need, Spec
 from advgen.specs.figures import FigureSpec
 
-QUALITY: Columns = {
-    "n": INT,
-    "frechet_distance": REAL64,
-    "frechet_distance_real": REAL64,
-    "classifier_score": REAL64,
-    "precision": REAL64,
-    "recall": REAL64,
-    "density": REAL64,
-    "coverage": REAL64,
-    "variety": REAL64,
-    "classes": INT,
-    "classes_both": INT,
-    "agreement": REAL64,
-    "total_variation": REAL64,
-    "entropy_bits": REAL64,
-    "class_share": REALS64,
-}
-"""What the judge says of many samples.
-
-`frechet_distance_real` is that of as many real training images; `agreement` the share of samples that a second
-classifier puts into the judge's class, `classes_both` the classes that both name for over 1 % of them.
-"""
-JUDGED = tuple(name for name in QUALITY if name != "n")
+JUDGED = (
+    "frechet_distance",
+    "frechet_distance_real",
+    "classifier_score",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "variety",
+    "classes",
+    "classes_both",
+    "agreement",
+    "total_variation",
+    "entropy_bits",
+    "class_share",
+)
+"""The columns that measure samples with the reference classifier."""
 
 
 class TrainJudge(TrainClassifier):
@@ -85,41 +78,14 @@ class Judges(Kind[Spec]):
 
     order = 35
     tasks = (TrainJudge, CalibrateJudge)
-    checked = (("calibrate_judge", "calibration"),)
-    tables = {
-        "calibration": Table(
-            ("dataset", "level"),
-            {
-                "dataset": TEXT,
-                "level": TEXT,
-                "n": INT,
-                "frechet_distance": REAL64,
-                "classifier_score": REAL64,
-                "precision": REAL64,
-                "recall": REAL64,
-                "density": REAL64,
-                "coverage": REAL64,
-                "variety": REAL64,
-                "agreement": REAL64,
-                "judge": TEXT,
-                "judge_error": REAL64,
-                "second_error": REAL64,
-            },
-            "The judge's calibration",
-            "Data and judge",
-            measured=(
-                *("frechet_distance", "classifier_score", "precision", "recall"),
-                *("density", "coverage", "variety", "agreement", "judge_error", "second_error"),
-            ),
-        ),
-    }
+    sanity_inputs = (("calibrate_judge", "calibration"),)
     figures = (JudgeCalibrationFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """The judge of one data set."""
         study, judge = planner.study, planner.study.judge
         facts = study.facts(name)
-        [data] = planner.of("datasets", name)
+        [data] = planner.jobs_of("datasets", name)
         task = TrainJudge(
             name="judge",
             seed=judge.seed,
@@ -129,13 +95,13 @@ class Judges(Kind[Spec]):
             images=None,
             defence=None,
             training=judge.training,
-            validation=study.validation(name),
+            validation=study.validation_images(name),
         )
         return [planner.add(task, {"dataset": name}, {"data": data.outputs["train"]})]
 
     def calibrated(self, planner: Planner, dataset: str) -> PlannedJob:
         """The calibration of one data set's judge."""
-        [data], [judge] = planner.of("datasets", dataset), self.jobs(planner, dataset)
+        [data], [judge] = planner.jobs_of("datasets", dataset), self.plan_jobs(planner, dataset)
         evaluation = planner.study.evaluation
         task = CalibrateJudge(dataset=dataset, n=evaluation.gan_samples, seed=evaluation.seed)
         inputs = {"judge": judge.outputs["model"], "second": judge.outputs["second"]}
@@ -144,18 +110,20 @@ class Judges(Kind[Spec]):
 
     def judging(self, planner: Planner, dataset: str) -> dict[str, Files]:
         """What jobs read that count the classes of samples and measure their Fréchet distance."""
-        [judge] = self.jobs(planner, dataset)
+        [judge] = self.plan_jobs(planner, dataset)
         calibration = self.calibrated(planner, dataset).outputs["calibration"]
         return {"judge": judge.outputs["model"], "second": judge.outputs["second"], "calibration": calibration}
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        return [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().needed(planner, need)
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
+        return (
+            [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().jobs_for(planner, need)
+        )
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for dataset in study.datasets:
             for key in ("model", "second"):
                 yield from check_fits(("judge", key), getattr(study.judge, key), study.facts(dataset).shape)
-            yield from check_batch(("judge", "training"), study.judge.training, study.left(dataset))
+            yield from check_batch(("judge", "training"), study.judge.training, study.training_images(dataset))
         for name, figure in study.figures.items():
             for index, gan in enumerate(figure.gans if isinstance(figure, JudgeCalibrationFigure) else ()):
                 trained_on = study.dataset_of(gan)

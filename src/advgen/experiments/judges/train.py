@@ -1,13 +1,13 @@
 """The judge of a data set, and a second reference classifier."""
 
-from advgen.data.choice import split
-from advgen.data.images import load
+from advgen.data.choice import split_validation
+from advgen.data.images import load_images
 from advgen.experiments.classifiers import train
 from advgen.experiments.judges.experiment import TrainJudge
 from advgen.io.checkpoints import build, save_model
-from advgen.io.jobs import Job
+from advgen.jobs.job import Job
 from advgen.training.classifier import train_classifier
-from advgen.training.initial import fresh
+from advgen.training.initial import build_seeded
 from advgen.training.state import Callbacks
 
 
@@ -15,8 +15,8 @@ def run(job: Job[TrainJudge]) -> None:
     """Train the second one, which takes seconds and keeps no state, then the judge as any classifier is."""
     spec, seed = job.spec, job.spec.seed + 1
     assert spec.training is not None
-    (images, labels), validation = split(*load(job.input("data")), spec.validation)
-    second = fresh(build, "networks", spec.second, spec.classes, seed=seed)
+    (images, labels), validation = split_validation(*load_images(job.input("data")), spec.validation)
+    second = build_seeded(build, "networks", spec.second, spec.classes, seed=seed)
     train_classifier(
         second, images, labels, spec.training, seed, validation=validation, device=job.device, callbacks=Callbacks()
     )

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import Goal, ascent, frozen
-from advgen.data.images import load_choice
+from advgen.attacks.common import Goal, frozen, input_gradient
+from advgen.data.images import load_subset
 from advgen.experiments.linearities.experiment import Linearity
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.models.predict import predict
 
 
@@ -23,12 +23,12 @@ def run(job: Job[Linearity]) -> None:
     """
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
-    images, labels, indices = load_choice(job.input("data"), spec.images, spec.choice)
+    images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
     x_BCHW, y_B = images.to(job.device), labels.to(job.device)
     eps = torch.linspace(-spec.eps, spec.eps, spec.points, dtype=torch.float64).tolist()
     along, unaimed = (
         [predict(model, x_BCHW + step * sign_BCHW) for step in eps]
-        for sign_BCHW in signs(model, x_BCHW, y_B, spec.seed, indices)
+        for sign_BCHW in compute_signs(model, x_BCHW, y_B, spec.seed, indices)
     )
     columns = {
         "linearity": spec.name,
@@ -44,9 +44,11 @@ def run(job: Job[Linearity]) -> None:
     write_table(job.output(), arrow_table("linearity", columns), job.stamp)
 
 
-def signs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, seed: int, indices: list[int]) -> tuple[Tensor, Tensor]:
+def compute_signs(
+    model: nn.Module, x_BCHW: Tensor, y_B: Tensor, seed: int, indices: list[int]
+) -> tuple[Tensor, Tensor]:
     """The signs of the gradient of the cross-entropy at each image, and signs drawn at random, (B, C, H, W) each."""
     with frozen(model), torch.no_grad():
-        gradient_BCHW, _ = ascent(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+        gradient_BCHW, _ = input_gradient(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
     random_BCHW = seeds.uniform(seed, "signs", indices, *x_BCHW.shape[1:]) - 0.5
     return gradient_BCHW.sign(), random_BCHW.sign().to(x_BCHW)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from advgen.metrics.grouping import Rows, columns, groups
+from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import bootstrap_mean
-from advgen.metrics.lines import straightness
+from advgen.metrics.lines import measure_linearity
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
@@ -15,10 +15,10 @@ def summarise(tables: dict[str, pa.Table]) -> Rows:
     Along the gradient's sign, and, as the baseline, along random signs.
     """
     rows = []
-    for keys, points in groups(tables["linearity"], ["linearity", "source", "seed"]):
-        lines = straightness(points)
+    for keys, points in group_rows(tables["linearity"], ["linearity", "source", "seed"]):
+        lines = measure_linearity(points)
         mean, low, high = bootstrap_mean(lines["r_squared"].to_numpy(), seed=0)
         row = {**keys, "n": len(lines), "r_squared": mean, "r_squared_low": low, "r_squared_high": high}
         others = ("r_squared_unaimed", "range", "range_unaimed")
         rows.append({**row, **{name: float(lines[name].mean()) for name in others}})
-    return columns(rows)
+    return to_columns(rows)

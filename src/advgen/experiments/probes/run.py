@@ -1,14 +1,14 @@
 """A classifier taken out of a discriminator or an autoencoder."""
 
-from advgen.data.choice import split
-from advgen.data.images import load
+from advgen.data.choice import split_validation
+from advgen.data.images import load_images
 from advgen.experiments.probes.experiment import TrainProbe
 from advgen.io.checkpoints import build, load_model, save_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
 from advgen.training.classifier import train_classifier
-from advgen.training.initial import fresh
-from advgen.training.probe import body_spec, copy_body, decision, train_head
+from advgen.training.initial import build_seeded
+from advgen.training.probe import body_spec, copy_body, copy_decision, train_head
 from advgen.training.state import Callbacks
 
 
@@ -16,11 +16,11 @@ def run(job: Job[TrainProbe]) -> None:
     """Rewrite the decision, train a head or train all on; the checkpoint is an ordinary network's."""
     spec = job.spec
     model = load_model(job.input("model"))
-    (images, labels), validation = split(*load(job.input("data")), spec.validation)
-    probe = fresh(build, "networks", body_spec(model), spec.classes, seed=spec.seed)
+    (images, labels), validation = split_validation(*load_images(job.input("data")), spec.validation)
+    probe = build_seeded(build, "networks", body_spec(model), spec.classes, seed=spec.seed)
     if spec.part == "decision":
         fitted_on = (images, labels) if spec.threshold == "fitted" else None
-        history = decision(probe.to(job.device), model.to(job.device), validation, fitted_on)
+        history = copy_decision(probe.to(job.device), model.to(job.device), validation, fitted_on)
     else:
         train = train_head if spec.part == "features" else train_classifier
         if spec.body == "trained":

@@ -2,8 +2,9 @@
 
 from advgen import registry
 from advgen.experiments.simulations.experiment import Simulate
-from advgen.io.jobs import Job, Progress
 from advgen.io.tables import arrow_table, write_table
+from advgen.jobs.job import Job
+from advgen.jobs.progress import Progress
 
 
 def run(job: Job[Simulate]) -> None:

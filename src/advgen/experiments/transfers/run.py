@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from advgen import seeds
-from advgen.attacks.common import rounded
-from advgen.attacks.run import distances
+from advgen.attacks.common import measure_perturbations, quantize
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.io.checkpoints import load_model
-from advgen.io.jobs import Job
 from advgen.io.tables import arrow_table, read_images, read_table, write_table
+from advgen.jobs.job import Job
 from advgen.metrics.intervals import wilson
 from advgen.models.predict import predict
 
@@ -28,17 +27,17 @@ def run(job: Job[Transfer]) -> None:
     clean, adversarial = (torch.from_numpy(read_images(table, column).copy()) for column in ("image", "adversarial"))
     control_seed, indices = facts["source_seed"], table.column("index").to_pylist()
     if spec.rms is not None:
-        adversarial = amplified(clean, adversarial, spec.rms)
-    control = shuffled(clean, adversarial, control_seed, indices)
-    if stays_in_box(adversarial):
+        adversarial = scale_to_rms(clean, adversarial, spec.rms)
+    control = shuffle_perturbation(clean, adversarial, control_seed, indices)
+    if is_in_box(adversarial):
         control = control.clamp(0, 1)
     own = {name: table.column(name).to_numpy() for name in ("predicted_clean", "predicted")}
-    sizes = {name: size.numpy() for name, size in distances(adversarial, clean).items()}
+    sizes = {name: size.numpy() for name, size in measure_perturbations(adversarial, clean).items()}
     rows, answered = [], []
     for name, seed, path in zip(spec.targets, spec.seeds, job.inputs["targets"], strict=True):
-        answered.append(answers(load_model(path).to(job.device), clean, adversarial, control))
-        counted = cell(answered[-1], labels)
-        size = fooled_mean(sizes["rms"], own, labels)
+        answered.append(predict_variants(load_model(path).to(job.device), clean, adversarial, control))
+        counted = measure_errors(answered[-1], labels)
+        size = average_over_fooled(sizes["rms"], own, labels)
         rows.append({**facts, "rms": size, "target": name, "target_seed": seed, **counted})
     columns = {column: [row[column] for row in rows] for column in rows[0]}
     write_table(job.output("out-row"), arrow_table("transfer", columns), job.stamp)
@@ -58,18 +57,18 @@ def run(job: Job[Transfer]) -> None:
     write_table(job.output("out-examples"), arrow_table("transferred", examples), job.stamp)
 
 
-def answers(
+def predict_variants(
     model: nn.Module, clean: torch.Tensor, adversarial: torch.Tensor, control: torch.Tensor
 ) -> dict[str, NDArray[Any]]:
     """What a target says of images (N, C, H, W): clean, adversarial and how surely, these as uint8, and a control."""
-    shown = {"predicted_clean": clean, "predicted": adversarial, "predicted_rounded": rounded(adversarial).clamp(0, 1)}
+    shown = {"predicted_clean": clean, "predicted": adversarial, "predicted_rounded": quantize(adversarial).clamp(0, 1)}
     shown["predicted_unaimed"] = control
     told = {column: predict(model, images) for column, images in shown.items()}
     answer = {column: predicted.numpy() for column, (predicted, _) in told.items()}
     return {**answer, "confidence": told["predicted"][1].softmax(1).amax(1).numpy()}
 
 
-def cell(answer: dict[str, NDArray[Any]], labels: NDArray[Any]) -> dict[str, Any]:
+def measure_errors(answer: dict[str, NDArray[Any]], labels: NDArray[Any]) -> dict[str, Any]:
     """A target's error on adversarial images with its interval, in 256 grey levels, on the control and when clean."""
     wrong = int((answer["predicted"] != labels).sum())
     low, high = wilson(wrong, len(labels))
@@ -84,25 +83,25 @@ def cell(answer: dict[str, NDArray[Any]], labels: NDArray[Any]) -> dict[str, Any
     }
 
 
-def fooled_mean(size: NDArray[Any], own: dict[str, NDArray[Any]], labels: NDArray[Any]) -> float | None:
+def average_over_fooled(size: NDArray[Any], own: dict[str, NDArray[Any]], labels: NDArray[Any]) -> float | None:
     """Mean over the images that fooled the net they were crafted on, by its answers; none if none did."""
     fooled = (own["predicted_clean"] == labels) & (own["predicted"] != labels)
     return float(size[fooled].mean()) if fooled.any() else None
 
 
-def shuffled(clean: torch.Tensor, adversarial: torch.Tensor, seed: int, indices: list[int]) -> torch.Tensor:
+def shuffle_perturbation(clean: torch.Tensor, adversarial: torch.Tensor, seed: int, indices: list[int]) -> torch.Tensor:
     """Noise of the same norms: each image with its own change at other pixels, in an order drawn for its index."""
     change = (adversarial - clean).flatten(2)
     order = seeds.uniform(seed, "shuffled", indices, change.shape[2]).argsort(1).to(change.device)
     return clean + change.gather(2, order[:, None].expand_as(change)).view_as(clean)
 
 
-def stays_in_box(images: torch.Tensor) -> bool:
+def is_in_box(images: torch.Tensor) -> bool:
     """Whether no pixel leaves [0, 1], as those of amplified examples and of unclipped noise do."""
     return bool(images.min() >= 0 and images.max() <= 1)
 
 
-def amplified(clean: torch.Tensor, adversarial: torch.Tensor, rms: float) -> torch.Tensor:
+def scale_to_rms(clean: torch.Tensor, adversarial: torch.Tensor, rms: float) -> torch.Tensor:
     """Each perturbation scaled to an RMS, as szegedy2014intriguing; the images may leave the box, as theirs did.
 
     The paper's formula, r · rms / ‖r‖₂, would give an RMS smaller by the square root of the number of pixels.

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from advgen.core.provenance import write_bytes
 from advgen.cv.build import build
 from advgen.cv.cells import read_cell
 from advgen.cv.sections.base import Filter
 from advgen.cv.sources import digest_source
-from advgen.io.jobs import Job
+from advgen.files.provenance import write_bytes
+from advgen.jobs.job import Job
 from advgen.outcomes.cv.outcome import CvData
 
 

@@ -64,7 +64,7 @@ class Cv(Kind[Spec]):
     order = 94
     tasks = (CvData, CvRender)
 
-    def before(self, planner: Planner) -> None:
+    def plan_dependencies(self, planner: Planner) -> None:
         """Plan the transfers and figures that the profile names."""
         cv = planner.study.cv
         if cv is None:
@@ -74,12 +74,12 @@ class Cv(Kind[Spec]):
             if figure not in planner.study.figures:
                 known = ", ".join(planner.study.figures) or "none"
                 raise ConfigError(f"{cv.profile}: figure {figure!r} is none of the study's figures ({known})")
-            planner.of("figures", figure)
+            planner.jobs_of("figures", figure)
         for value in needs.live_values:
             if value.table in planner.study.transfers:
-                planner.of("transfers", value.table)
+                planner.jobs_of("transfers", value.table)
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         cv = planner.study.cv
         if cv is None:
             return
@@ -89,7 +89,7 @@ class Cv(Kind[Spec]):
         needs = find_needs(cv)
         planned = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
         tables = dict.fromkeys(_find_table(value, planned) for value in needs.live_values)
-        figures = tuple(planner.of("figures", figure)[0].outputs["png"] for figure in needs.figures)
+        figures = tuple(planner.jobs_of("figures", figure)[0].outputs["png"] for figure in needs.figures)
         for name, variant in {"cv": CvVariant(), **cv.variants}.items():
             overlay = variant.overlay or cv.overlay
             content = scan_profile(Path(cv.profile), Path(overlay) if overlay else None)

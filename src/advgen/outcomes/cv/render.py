@@ -2,10 +2,10 @@
 
 import json
 
-from advgen.core.provenance import write_bytes
 from advgen.cv import themes
 from advgen.cv.formats import render
-from advgen.io.jobs import Job
+from advgen.files.provenance import write_bytes
+from advgen.jobs.job import Job
 from advgen.outcomes.cv.outcome import CvRender
 
 

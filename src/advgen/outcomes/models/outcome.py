@@ -5,9 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from advgen.core.kinds import Kind, Planner
-from advgen.core.provenance import sha256_text
-from advgen.core.schema import INT, TEXT, Table
 from advgen.core.tasks import Task
+from advgen.files.provenance import sha256_text
 from advgen.presets import PRESETS
 from advgen.registry import targets
 from advgen.specs.base import Spec, canonical_json
@@ -23,9 +22,9 @@ class CountParameters(Task):
     packages = ("pyarrow", "torch")
     presets: str = Field(description="digest of all presets, so that a changed one counts them again")
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """The architectures too."""
-        return super().uses() | set(targets(PRESETS))
+        return super().code_targets() | set(targets(PRESETS))
 
 
 class Models(Kind[Spec]):
@@ -33,23 +32,8 @@ class Models(Kind[Spec]):
 
     order = 92
     tasks = (CountParameters,)
-    tables = {
-        "model": Table(
-            ("family", "preset"),
-            {
-                "family": TEXT,
-                "preset": TEXT,
-                "kind": TEXT,
-                "image": TEXT,
-                "parameters": INT,
-            },
-            "Named models",
-            "Data and judge",
-            measured=("parameters",),
-        ),
-    }
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         if any(job.rule in ("train_gan", "train_autoencoder") for job in planner.jobs.values()):
             presets = [(name, spec.canonical()) for named in PRESETS.values() for name, spec in named.items()]
             planner.add(CountParameters(presets=sha256_text(canonical_json(presets))), {}, {})

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from advgen.core.provenance import write_bytes
-from advgen.io.jobs import Job
+from advgen.files.provenance import write_bytes
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind
+from advgen.jobs.job import Job
 from advgen.outcomes.report.outcome import Report, ReportFigure
 from advgen.report.page import Figure, Section, Table, concerning, render
 from advgen.study.yaml import DEFAULT_STUDY

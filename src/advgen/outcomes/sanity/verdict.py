@@ -1,8 +1,8 @@
 """The verdict on the checks."""
 
-from advgen.core.provenance import write_bytes
-from advgen.io.jobs import Job
+from advgen.files.provenance import write_bytes
 from advgen.io.tables import read_table
+from advgen.jobs.job import Job
 from advgen.outcomes.sanity.outcome import Qa
 
 

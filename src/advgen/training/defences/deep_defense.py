@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from advgen.models.predict import evaluating
+from advgen.models.predict import eval_mode
 from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
@@ -29,7 +29,7 @@ class DeepDefense(Defence):
         plain = cross_entropy(self.model(x_BCHW), y_B)
         if not penalised:
             return plain
-        with evaluating(self.model):
+        with eval_mode(self.model):
             label_B, other_B = self._boundary(x_BCHW, y_B)
             delta_BCHW = self._perturbation(x_BCHW, label_B, other_B)
         rho_B = delta_BCHW.flatten(1).norm(dim=1) / x_BCHW.flatten(1).norm(dim=1).clamp_min(1e-6)

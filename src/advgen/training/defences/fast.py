@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import Goal, ascent, frozen, project
+from advgen.attacks.common import Goal, frozen, input_gradient, project
 from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
@@ -28,6 +28,6 @@ class Fast(Defence):
         eps, length = varying
         start_BCHW = x_BCHW + eps * (2 * torch.rand_like(x_BCHW) - 1)
         with frozen(self.model):
-            gradient_BCHW, _ = ascent(self.model, start_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+            gradient_BCHW, _ = input_gradient(self.model, start_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
         x_adv_BCHW = project(start_BCHW + length * gradient_BCHW.sign(), x_BCHW, "linf", eps)
         return cross_entropy(self.model(x_adv_BCHW), y_B)

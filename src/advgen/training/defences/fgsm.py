@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import Goal, ascent, frozen, project
+from advgen.attacks.common import Goal, frozen, input_gradient, project
 from advgen.training.defences.common import Defence, Varying
 
 
@@ -19,7 +19,7 @@ class Fgsm(Defence):
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
         with frozen(self.model):
-            gradient_BCHW, _ = ascent(self.model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
+            gradient_BCHW, _ = input_gradient(self.model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
         x_adv_BCHW = project(x_BCHW + self.spec.eps * gradient_BCHW.sign(), x_BCHW, "linf", self.spec.eps)
         attacked = cross_entropy(self.model(x_adv_BCHW), y_B)
         if self.spec.alpha == 0:

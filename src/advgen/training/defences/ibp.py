@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from advgen.certificates.bounds import margins
+from advgen.certificates.bounds import bound_margins
 from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
@@ -24,5 +24,5 @@ class Ibp(Defence):
     def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
         eps, kappa = varying
         clean = cross_entropy(self.model(x_BCHW), y_B)
-        lead_BK = margins(self.model, (x_BCHW - eps).clamp_min(0), (x_BCHW + eps).clamp_max(1), y_B)
+        lead_BK = bound_margins(self.model, (x_BCHW - eps).clamp_min(0), (x_BCHW + eps).clamp_max(1), y_B)
         return kappa * clean + (1 - kappa) * cross_entropy(-lead_BK, y_B)

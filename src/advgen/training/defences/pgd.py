@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import Goal, ascent, frozen, norms, project
+from advgen.attacks.common import Goal, frozen, input_gradient, l2_norms, project
 from advgen.training.defences.common import Defence, Varying
 from advgen.training.loop import Step
 
@@ -30,11 +30,11 @@ class Pgd(Defence):
         x_adv_BCHW = self.start(x_BCHW, eps)
         with frozen(self.model):
             for _ in range(self.spec.steps):
-                gradient_BCHW, _ = ascent(self.model, x_adv_BCHW, loss)
+                gradient_BCHW, _ = input_gradient(self.model, x_adv_BCHW, loss)
                 if self.spec.norm == "linf":
                     direction_BCHW = gradient_BCHW.sign()
                 else:
-                    direction_BCHW = gradient_BCHW / norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW)
+                    direction_BCHW = gradient_BCHW / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW)
                 x_adv_BCHW = project(x_adv_BCHW + length * direction_BCHW, x_BCHW, self.spec.norm, eps)
         return cross_entropy(self.model(x_adv_BCHW), y_B)
 
@@ -45,5 +45,5 @@ class Pgd(Defence):
         else:
             delta_BCHW = torch.randn_like(x_BCHW)
             radius_B111 = torch.rand(len(x_BCHW), 1, 1, 1, device=x_BCHW.device) ** (1 / x_BCHW[0].numel())
-            delta_BCHW = delta_BCHW / norms(delta_BCHW).to(x_BCHW) * radius_B111
+            delta_BCHW = delta_BCHW / l2_norms(delta_BCHW).to(x_BCHW) * radius_B111
         return project(x_BCHW + eps * delta_BCHW, x_BCHW, self.spec.norm, eps)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import norms
+from advgen.attacks.common import l2_norms
 from advgen.attacks.deepfool import deepfool
-from advgen.models.predict import unit
+from advgen.models.predict import to_unit_range
 from advgen.specs.attacks import DeepFoolAttack
 from advgen.specs.defences import PoolDefence
 from advgen.training.defences.common import Defence, Varying
@@ -65,11 +65,11 @@ class Pool(Defence):
     def _refresh(self, part: int) -> None:
         pool_QCHW = self.extras["pool"][part * PART : (part + 1) * PART]
         rows_Q = torch.randint(len(self.labels_N), (len(pool_QCHW),), device=self.labels_N.device)
-        x_QCHW, y_Q = unit(self.images_NCHW[rows_Q]), self.labels_N[rows_Q]
+        x_QCHW, y_Q = to_unit_range(self.images_NCHW[rows_Q]), self.labels_N[rows_Q]
         places = list(range(len(y_Q)))  # it draws nothing for each
         found_QCHW = deepfool(self.model, x_QCHW, y_Q, self.search, seed=self.seed, indices=places)
         delta_QCHW = found_QCHW - x_QCHW
         # As the network grows robust, the smallest change that misleads it comes to mislead people too.
-        cut_Q111 = (self.spec.largest / norms(delta_QCHW).clamp_min(1e-12)).clamp_max(1)
+        cut_Q111 = (self.spec.largest / l2_norms(delta_QCHW).clamp_min(1e-12)).clamp_max(1)
         pool_QCHW.copy_(x_QCHW + delta_QCHW * cut_Q111.to(delta_QCHW))
         self.extras["pool_labels"][part * PART : (part + 1) * PART] = y_Q

@@ -1,0 +1,62 @@
+"""What a report quotes of a study asks for the same as the study does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.project import ROOT
+
+from advgen.core.definitions import Study as Base
+from advgen.driver.plan import build
+from advgen.outcomes.report import outcome
+from advgen.outcomes.report.run import block
+from advgen.study.export import collect_with_dependencies, export_value
+from advgen.study.load import load_file
+from advgen.study.tree import Study
+
+STUDIES = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
+
+
+def report(study: str) -> tuple[Base, Any]:
+    loaded = load_file(ROOT / "config" / study)
+    [job] = [job for job in build(loaded).jobs if job.rule == "report_page"]
+    return loaded.study, job.task
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_blocks_of_a_report_ask_for_the_same(study: str) -> None:
+    whole, task = report(study)
+    for figure in task.figures:
+        asked = yaml.safe_load(block(figure, task.definitions))
+        assert all(next(iter(one)) == "kind" for one in asked["figures"].values())
+        quoted = Study.model_validate({"datasets": {"any": {"kind": "mnist"}}, **asked})
+        for family, name in figure.made_of:
+            assert getattr(quoted, family)[name] == getattr(whole, family)[name], (family, name)
+        assert quoted.figures.keys() == {figure.name}
+
+
+def test_all_that_a_definition_names_is_there_and_nothing_else() -> None:
+    whole, _ = report("config.yaml")
+    assert set(collect_with_dependencies(whole, "figures", "inversion-starts")) == {
+        *(("datasets", "mnist"), ("gans", "dcgan"), ("encoders", "guess")),
+        *(("inversions", "adam"), ("inversions", "encoder"), ("figures", "inversion-starts")),
+    }
+
+
+def test_presets_are_called_by_their_names_and_defaults_left_out() -> None:
+    whole, _ = report("config.yaml")
+    assert export_value(whole.gans["m1-m3"])["generator"] == {"preset": "M1", "initial": "he"}
+    assert export_value(whole.gans["m1-m3-unstable"]) == {
+        **{"dataset": "mnist", "generator": "M1", "discriminator": "M3"},
+        "training": {"epochs": 0.3, "batch": 24},
+    }
+
+
+def test_of_a_study_too_large_for_a_command_the_figures_alone_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome, "MOST_TOLD", 100)
+    _, task = report("config.yaml")
+    assert task.definitions.keys() == {"figures"}
+    assert all(figure.made_of == (("figures", figure.name),) for figure in task.figures)
+    assert yaml.safe_load(block(task.figures[0], task.definitions))["figures"].keys() == {task.figures[0].name}
