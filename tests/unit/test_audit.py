@@ -20,7 +20,7 @@ from tests.project import ROOT
 
 from advgen.cli import main
 from advgen.commands.audit import format_command
-from advgen.commands.leaderboard import entries_of
+from advgen.commands.leaderboard_entries import read_entries
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table
 
@@ -84,10 +84,10 @@ def test_a_page_and_its_tables(here: Path, capfd: pytest.CaptureFixture[str]) ->
     stamp = read_stamp(Path("net-audit/examples.parquet"))
     assert stamp is not None and stamp.command == line
     assert set(stamp.inputs) == {"net.safetensors", "data.npz", "net.py"}
-    ranked = {entry.eps: entry for entry in entries_of(Path("net-audit"), {})}
+    ranked = {entry.eps: entry for entry in read_entries(Path("net-audit"), {})}
     assert sorted(ranked) == [0.025, 0.05, 0.1, 0.2]
     assert (ranked[0.1].net, ranked[0.1].data, ranked[0.1].n) == ("net.safetensors", "data.npz", 240)
-    assert (ranked[0.1].right.sum(), ranked[0.1].clean, ranked[0.1].failed) == (120, 240, ())
+    assert (ranked[0.1].correct.sum(), ranked[0.1].clean, ranked[0.1].failures) == (120, 240, ())
 
 
 def test_the_same_audit_gives_the_same_bytes(here: Path) -> None:
@@ -104,7 +104,7 @@ def test_few_images_are_insufficient_on_the_page_in_the_status_and_on_the_leader
     assert caught.value.code == 4
     page = Path("net-audit.html").read_text()
     assert "<strong>Insufficient evaluation</strong>: 20 images, at least 30 are needed" in page
-    failed = {entry.failed for entry in entries_of(Path("net-audit"), {})}
+    failed = {entry.failures for entry in read_entries(Path("net-audit"), {})}
     assert failed == {("insufficient: 20 images, at least 30 are needed",)}
 
 
@@ -116,7 +116,7 @@ def test_an_unsound_one_says_so(here: Path, capfd: pytest.CaptureFixture[str]) -
     page = Path("net-audit.html").read_text()
     verdict = page.partition("Robustness</h2>")[0]
     assert "<strong>Unsound evaluation</strong>" in verdict and "input gradients are not zero" in verdict
-    assert all(entry.failed for entry in entries_of(Path("net-audit"), {}))
+    assert all(entry.failures for entry in read_entries(Path("net-audit"), {}))
 
 
 @pytest.mark.parametrize(

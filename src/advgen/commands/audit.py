@@ -227,7 +227,7 @@ def _page(evaluation: Evaluation, arguments: argparse.Namespace, sample: str, fo
 
 ATTACKS = (
     "Clean accuracy, accuracy under each attack, and worst-case accuracy. The worst case counts an image as correct "
-    "only if no attack in it fools the model. Noise is a control: an attack that is no stronger than noise does not work."
+    "only if no attack in it fools the model. Noise is the control: a working attack is stronger than noise."
 )
 RADII = (
     "Robust accuracy against the radius of the attack. If it stays high at a large radius, doubt the evaluation rather "
@@ -245,20 +245,17 @@ def _verdict_text(evaluation: Evaluation) -> str:
     (low, high), (clean_low, clean_high) = evaluation.interval, evaluation.clean_interval
     accuracies = (
         f"The clean accuracy on {evaluation.n:,} images is {evaluation.clean_accuracy:.1%} [{clean_low:.1%}, "
-        f"{clean_high:.1%}]. The robust accuracy is **{evaluation.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] "
-        f"within {NORM_NAMES[evaluation.norm]} ≤ {evaluation.eps:g}, in the worst case over {evaluation.worst_case_attacks}. "
+        f"{clean_high:.1%}]. The robust accuracy is **{evaluation.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] for "
+        f"{NORM_NAMES[evaluation.norm]} ≤ {evaluation.eps:g}, in the worst case over {evaluation.worst_case_attacks}. "
         "Intervals are Wilson intervals at 95 %. "
     )
     names = {status: ", ".join(rows["name"]) for status, rows in evaluation.checks.groupby("status")}
     warnings = f" Check the warnings: {names['warn']}." if "warn" in names else ""
     verdict = f"**{evaluation.verdict.capitalize()} evaluation**: {evaluation.reason}. "
-    passed = (
-        f"All {len(evaluation.checks)} checks pass. The robust accuracy is an upper bound: other attacks may find more."
-    )
     if evaluation.verdict == "unsound":
         verdict += f"Do not trust the robust accuracy yet; these checks fail: {names['fail']}."
     elif evaluation.verdict == "insufficient":
         verdict += "Evaluate more images."
-    else:
-        warnings = warnings or passed
+    elif not warnings:
+        warnings = f"All {len(evaluation.checks)} checks pass. This is an upper bound: other attacks may find more."
     return f"{verdict}\n\n{accuracies}{warnings}"
