@@ -64,10 +64,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.experiments.classifiers.experiment:FileClassifier",
         "advgen.experiments.classifiers.experiment:_check_file",
         "advgen.experiments.classifiers.experiment:_with_kind",
-<<<<<<< HEAD
-=======
         "advgen.experiments.classifiers.experiment:FileClassifier",
->>>>>>> refs/heads/lab
         "advgen.experiments.classifiers.experiment:find_origin",
         "advgen.experiments.comparisons.experiment:_check_equal",
         "advgen.experiments.comparisons.experiment:_find_differences",
