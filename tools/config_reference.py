@@ -7,7 +7,7 @@ from typing import Any
 
 from advgen.presets import PRESETS
 from advgen.specs.base import MAX_COUNT
-from advgen.study.sweeps import MOST_MEMBERS
+from advgen.study.sweeps import MAX_MEMBERS
 from advgen.study.tree import SWEPT, Study
 
 SWEEP = {
@@ -55,8 +55,8 @@ def reference() -> str:
         "A definition with the key `sweep` creates several definitions. `sweep` maps a key of the definition, with",
         "dots for nested keys, to a list of integers or words, or to a map from label to value (names contain no",
         "decimals). Each combination becomes a definition, named after the original and the labels. A list that",
-        "selects the original selects all combinations. Labels and values are unique, and all sweeps of a study can create",
-        f"{MOST_MEMBERS:,} definitions:",
+        "selects the original selects all combinations. Labels and values are unique, and all sweeps of a study can",
+        f"create {MAX_MEMBERS:,} definitions:",
         "",
         "```yaml",
         "gans:",

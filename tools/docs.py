@@ -12,6 +12,7 @@ from pathlib import Path
 
 from advgen.files.provenance import write_bytes
 from advgen.metrics.published import PUBLISHED, VALUES
+from tools.checks_page import checks_page
 from tools.config_reference import reference, schema_text
 from tools.live_numbers import insert_numbers
 from tools.plan_pages import WRITTEN, results_page, rules_page
@@ -43,6 +44,7 @@ def pages() -> dict[Path, str]:
         Path("docs/reference/cli.md"): commands_page(),
         Path("docs/reference/tables.md"): tables_page(),
         Path("docs/gallery.md"): gallery_page(),
+        Path("docs/checks.md"): checks_page(),
         Path("docs/published.md"): published_page(),
         RESULTS: NOTE + insert_numbers(TEMPLATE.read_text(encoding="utf-8"), TEMPLATE),
     }

@@ -1,4 +1,4 @@
-"""`python -m advgen`: in a process forked from the warm server of a run, where there is one, else in this one."""
+"""Entry point of `python -m advgen`. Runs in a process forked from the server of a run if there is one."""
 
 import sys
 
@@ -9,5 +9,5 @@ try:
         from advgen.cli import main
 
         main()
-except KeyboardInterrupt:  # while its own modules were read
+except KeyboardInterrupt:  # while modules are imported
     sys.exit("advgen: interrupted")

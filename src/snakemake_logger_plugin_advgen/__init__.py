@@ -1,4 +1,4 @@
-"""What a run prints, as a logger plugin of Snakemake, which finds it by the name of this package."""
+"""The entry point of Snakemake's logger plug-in `advgen`, which Snakemake finds by the name of this package."""
 
 import logging
 import sys
@@ -10,23 +10,24 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
 from advgen.driver.console import Console, Ticker
+from advgen.driver.snakemake_adapter import console_options, prints_itself
 
 
 @dataclass
 class LogHandlerSettings(LogHandlerSettingsBase):
-    """The flags `--logger-advgen-…`."""
+    """The options `--logger-advgen-…`."""
 
     plain: bool = field(
         default=False,
-        metadata={"help": "Print what Snakemake itself prints: every job with its files, reason and command."},
+        metadata={"help": "Print Snakemake's own output: every job with its files, reason and command."},
     )
 
 
 class LogHandler(LogHandlerBase):
-    """Hands Snakemake's log records to the console.
+    """Passes Snakemake's log records to the console.
 
-    Snakemake prints by itself beside a handler that does not write to the stream: so with --logger-advgen-plain, and
-    where somebody looks for a fault. The run is recorded for `advgen status` all the same.
+    With `--logger-advgen-plain`, `--verbose` or `--debug-dag` Snakemake prints its own output, and the console only
+    writes the run record for `advgen status`.
     """
 
     needs_rulegraph = False
@@ -35,26 +36,21 @@ class LogHandler(LogHandlerBase):
     has_formatter = True
 
     def __post_init__(self) -> None:
-        logging.raiseExceptions = False  # else a full disk shows a traceback per line of Snakemake's log
-        told = self.common_settings
+        logging.raiseExceptions = False  # a full disk would show a traceback per line of Snakemake's log
+        settings = self.common_settings
         plain = self.settings is not None and self.settings.plain  # type: ignore[attr-defined]
-        self._plain = bool(plain or told.verbose or told.debug_dag)
-        self.console = Console(
-            sys.stdout if told.stdout else sys.stderr,
-            quiet=[choice.name.lower() for choice in told.quiet or ()],
-            dryrun=told.dryrun,
-            silent=self._plain,
-            colour=not told.nocolor,
-        )
+        self._plain = bool(plain or prints_itself(settings))
+        stream = sys.stdout if settings.stdout else sys.stderr
+        self.console = Console(stream, silent=self._plain, **console_options(settings))
         Ticker(self._tick).start()
 
     @property
     def writes_to_stream(self) -> bool:
-        """Whether it prints."""
+        """Whether the console prints; otherwise Snakemake does."""
         return not self._plain
 
     def emit(self, record: LogRecord) -> None:
-        """Print or note one record; a fault here must not end the run."""
+        """Print one record; an error here must not end the run."""
         try:
             self.console.handle(record)
         except Exception:
@@ -65,7 +61,7 @@ class LogHandler(LogHandlerBase):
             self.console.tick()
 
     def close(self) -> None:
-        """Say how the run ended."""
+        """Print the summary."""
         with self.lock:  # type: ignore[union-attr]
             self.console.close()
         super().close()

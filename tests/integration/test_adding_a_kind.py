@@ -1,4 +1,4 @@
-"""A kind of experiment is one folder: five files bring "corruptions" into a copy, and no other line is edited.
+"""A kind of experiment is one folder: six files bring "corruptions" into a copy, and no other line is edited.
 
 The copy has a finished study, so that it also shows what a new kind makes stale: nothing else.
 """

@@ -35,9 +35,12 @@ def ran(project: Project, *arguments: str, study: str = STUDY) -> tuple[set[str]
     result = project.snakemake(study, *arguments)
     assert result.returncode == 0, result.stderr[-3000:]
     started = re.findall(r"^Shell command: python -m advgen (\S+) .* > (\S+) 2>&1$", project.full_log(), re.MULTILINE)
-    said = {log: re.match(r"\S+ (\S+): computed before", (project.folder / log).read_text()) for _, log in started}
+    said = {
+        log: re.match(r"\S+ (\S+): result reused from the cache", (project.folder / log).read_text())
+        for _, log in started
+    }
     spared = {found[1] for found in said.values() if found}
-    taken = f"({len(started) - len(spared)} computed, {len(spared)} taken from the cache)"
+    taken = f"({len(started) - len(spared)} computed, {len(spared)} from the cache)"
     assert (taken in result.stderr) == bool(spared), result.stderr
     return {command for command, log in started if not said[log]}, spared
 
@@ -116,7 +119,10 @@ def test_a_damaged_raw_file_is_fetched_again_and_nothing_else(second: Project) -
     (second.folder / raw).write_bytes(content)
     told = second.advgen("verify", STUDY).stdout
     assert [line.split(":")[0] for line in told.splitlines()] == [raw]
-    assert f"{raw}: left by an interrupted run, or changed since; made again" in second.snakemake(STUDY, "-n").stderr
+    assert (
+        f"{raw}: written by an interrupted run, or changed since; its job runs again"
+        in second.snakemake(STUDY, "-n").stderr
+    )
     assert ran(second)[0] - {"verify"} == {"fetch"}
     assert artefacts(second) == before
     assert "Nothing to be done" in second.snakemake(STUDY).stderr

@@ -64,7 +64,7 @@ def test_a_pipe_gets_one_whole_line_for_each_job(project: Make) -> None:
     assert copy.snakemake("config/config.yaml").stderr.splitlines()[1:] == [
         "Nothing to be done (all requested files are present and up to date)."
     ]
-    assert "nothing to be done, all 90 jobs are made" in copy.advgen("status").stdout
+    assert "nothing to do, all 90 jobs are up to date" in copy.advgen("status").stdout
 
 
 def test_snakemakes_own_output_is_a_flag_away(project: Make) -> None:
@@ -108,26 +108,26 @@ def test_a_failure_comes_with_its_log_and_its_command(project: Make) -> None:
     said = result.stderr
     assert "FAILED craft fc100/seed0/pgd after 0:0" in said
     assert (
-        "    trouble 30\n  its log:  results/logs/craft/fc100/seed0/pgd.log\n  by hand:  python -m advgen craft "
+        "    trouble 30\n  log:      results/logs/craft/fc100/seed0/pgd.log\n  command:  python -m advgen craft "
         in said
     )
     assert "trouble 18\n" not in said and said.count("trouble 30") == 1
     assert "CalledProcessError" not in said and "Traceback" not in said
     end = said[said.index(" of 12 jobs done in ") :]
     assert "\n  failed: craft fc100/seed0/pgd, results/logs/craft/fc100/seed0/pgd.log\n" in end
-    assert re.search(r"not made, since they read what failed: \d+\n  python -m advgen so-far  writes a report", end)
-    assert "\nThe full log, with every command: .snakemake" in end
-    [command] = re.findall(r"by hand:  (.*)", said)
+    assert re.search(r"not run because an input failed: \d+\n  python -m advgen so-far  writes a report", end)
+    assert "\nFull log with all commands: .snakemake" in end
+    [command] = re.findall(r"command:  (.*)", said)
     assert copy.run("bash", "-c", command).stdout.endswith("trouble 30\n")
     status = copy.advgen("status").stdout
     assert "  failed: craft fc100/seed0/pgd" in status
-    assert "The next run of tests/spine.yaml makes " in status and " missing" in status
+    assert "The next run of tests/spine.yaml has " in status and " missing" in status
 
 
 def test_status_of_a_run_and_of_its_end(project: Make) -> None:
     copy = project(stubs=True)
     before = copy.advgen("status", STUDY).stdout
-    assert "The next run of tests/spine.yaml makes 12 of 12 jobs, about " in before and "12 missing" in before
+    assert "The next run of tests/spine.yaml has 12 of 12 jobs to do, about " in before and "12 missing" in before
     slow(copy, "craft", 30)
     process = driver(copy)
     try:
@@ -143,7 +143,7 @@ def test_status_of_a_run_and_of_its_end(project: Make) -> None:
     finally:
         process.kill()
     assert "Traceback" not in end
-    assert "Interrupted: the same command goes on from here." in end
+    assert "Interrupted. Run the same command again to continue." in end
     after = copy.advgen("status").stdout
     assert after.startswith("tests/spine.yaml, ended ")
     assert re.search(r"makes \d of 12 jobs", after)

@@ -127,7 +127,7 @@ def test_it_runs_and_its_own_captions_are_found(installed: Path, mine: Path) -> 
             ("run", "other.yaml"),
             "advgen run: other.yaml: no such study; did you mean",
         ),
-        (("init", "."), "advgen init: .: is there already; name a new folder, or an empty one"),
+        (("init", "."), "advgen init: .: already exists; choose a new or empty folder"),
     ],
     ids=["run", "init"],
 )
@@ -169,7 +169,7 @@ def test_a_module_whose_files_lie_elsewhere_is_refused(installed: Path, tmp_path
     (tmp_path / "Snakefile").write_text(MODULE.replace(named, f"{named}    {moved}\n"))
     result = ran(installed, tmp_path, "snakemake", "-n", "--cores", "1", "mine")
     assert result.returncode == 1
-    assert result.stderr.startswith("module advgen: prefix and replace_prefix: results come into results/ and nowhere")
+    assert result.stderr.startswith("module advgen: prefix and replace_prefix are not supported: results are always")
     assert result.stderr.count("\n") == 1
 
 
@@ -363,7 +363,7 @@ def test_a_storage_is_refused_in_one_line(installed: Path, tmp_path: Path) -> No
     path = {"PYTHONPATH": f"{installed}{os.pathsep}{tmp_path / 'plugins'}"}
     said = ran(installed, tmp_path, "snakemake", *words.split(), **path)
     assert said.returncode == 1
-    assert said.stderr.startswith("--default-storage-provider box: jobs read and write results/ on a disk that all of")
+    assert said.stderr.startswith("--default-storage-provider box is not supported: jobs need results/ on a shared")
     assert said.stderr.count("\n") == 1 and not said.stdout
 
 
@@ -372,5 +372,5 @@ def test_without_the_package_the_snakefile_says_what_to_install(tmp_path: Path) 
     words = [python, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "--workflow-profile", "none"]
     said = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert said.returncode == 1
-    told = "advgen: is not installed beside Snakemake, as its jobs want it; pip install 'advgen[lab]'\n"
+    told = "advgen is not installed in Snakemake's environment; pip install 'advgen[lab]'\n"
     assert said.stderr.endswith(told) and "Traceback" not in said.stderr

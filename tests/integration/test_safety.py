@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from tests.project import ROOT, Project
 
 import advgen
-from advgen.commands.verify import problems
+from advgen.commands.verify import find_problems
 from advgen.core.errors import ConfigError
 from advgen.cv import live_values
 from advgen.driver.plan import build
@@ -107,7 +107,7 @@ def test_the_metadata_of_a_table(trace: Path, tmp_path: Path) -> None:
         tables.read_table(path, "examples")
     assert read_stamp(path) == Stamp.from_json(stamp.decode())
     job = next(job for job in build(load_file(ROOT / "tests/spine.yaml")).jobs if job.rule == "craft")
-    assert list(problems(job, str(path), {}))
+    assert list(find_problems(job, str(path), {}))
     assert not trace.exists()
 
 

@@ -109,7 +109,7 @@ def test_what_there_is_is_reported_without_a_figure(smoke: Project) -> None:
     finally:
         kept.rename(gone)
     assert result.returncode == 0, result.stderr
-    assert "  not made: transfer\n" in result.stdout
+    assert "  missing: transfer\n" in result.stdout
     page = smoke.folder / "results/report/so-far.html"
     text = page.read_text(encoding="utf-8")
     page.unlink()

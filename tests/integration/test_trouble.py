@@ -86,7 +86,7 @@ def test_disk_full_where_results_are_kept(
     kept = [path for path in disk.rglob("*") if path.is_file()]
     assert len(kept) == 3
     small_disk("ro")
-    assert "computed before" in make_dataset(copy, raw_mnist, tmp_path / "another").stdout
+    assert "result reused from the cache" in make_dataset(copy, raw_mnist, tmp_path / "another").stdout
 
 
 @needs_root
@@ -184,7 +184,7 @@ def test_second_driver_in_one_folder(project: Callable[..., Project], raw_mnist:
         assert first.poll() is None
         second = copy.snakemake(STUDY)
         assert second.returncode == 1
-        assert f"another snakemake (process {first.pid}) works in this folder" in second.stderr
+        assert f"another Snakemake (process {first.pid}) runs in this folder" in second.stderr
         assert "Traceback" not in second.stderr
         assert copy.snakemake(STUDY, "-n").returncode == 0
     finally:
@@ -257,5 +257,5 @@ def test_more_gpus_promised_than_there_are(project: Callable[..., Project]) -> N
     assert result.returncode == 0
     told = [line for line in result.stderr.splitlines() if line.startswith("--resources gpu=2")]
     assert told == [
-        "--resources gpu=2, but this machine has 1: jobs beyond that wait for a free GPU; say --resources gpu=1"
+        "--resources gpu=2, but this machine has 1: further jobs wait for a free GPU; use --resources gpu=1"
     ]

@@ -105,7 +105,7 @@ def test_an_orphans_unrecorded_output_is_made_again_if_its_config_changed(built:
     assert "Nothing to be done" in built.snakemake(STUDY).stderr
     built.edit(STUDY, "fgsm: {kind: fgsm, eps: 0.1}", "fgsm: {kind: fgsm, eps: 0.1, target: random}")
     told = built.snakemake(STUDY, "-n")
-    assert "fgsm.parquet: left by an interrupted run" in told.stderr
+    assert "fgsm.parquet: written by an interrupted run" in told.stderr
     stale = "results/attacks/fc100/seed0/fgsm.parquet"
     assert (built.folder / stale).exists()
     result = built.snakemake(STUDY, stale)

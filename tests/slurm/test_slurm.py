@@ -205,7 +205,7 @@ def test_an_environment_whose_path_has_a_space_is_refused_before_anything_is_sub
     driver = half_done.start(python=str(environment / "bin" / "python"))
     assert driver.process.wait(120) == 1
     said = driver.output.read_text()
-    assert f"{environment}/bin/python: a job script cannot call a Python by a path with spaces" in said
+    assert f"{environment}/bin/python: job scripts cannot call a Python whose path contains spaces" in said
     assert "Traceback" not in said
     assert half_done.jobs("train_classifier") == []
 

@@ -70,7 +70,7 @@ def test_every_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> 
         ("run sutdy.yaml", "advgen run: sutdy.yaml: no such study; did you mean 'study.yaml'?"),
         ("run figurs", "advgen run: figurs: no such study; did you mean 'figures'?"),
         ("run study.yaml other.yaml", "advgen run: study.yaml and other.yaml: a run is of one study; run one after"),
-        ("run study.yaml --config seeds=3", "advgen run: --config: the study alone is configured; edit the study"),
+        ("run study.yaml --config seeds=3", "advgen run: --config: only the study can be configured; edit the study"),
         ("run folder", "advgen run: folder: is a folder; name a file"),
         ("plan folder", "advgen plan: folder: is a folder; name a file"),
         ("run pipe.yaml", "advgen run: pipe.yaml: is a pipe or a device; name a file"),

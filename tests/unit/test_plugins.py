@@ -74,16 +74,19 @@ def attack(kind: str, body: str = "return x") -> str:
         ("x = (\n", r"one\.py:1: SyntaxError: '\(' was never closed"),
         ("\nimport os\nos.nothing\n", r"one\.py:3: AttributeError: module 'os' has no attribute 'nothing'"),
         ("import no_such_module\n", r"one\.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
-        ("import beside\n", r"one\.py:1: .*'beside'; a plug-in is one file, and what several share is an installed"),
+        ("import beside\n", r"one\.py:1: .*'beside'; a plug-in is a single file: move shared code to an installed"),
         ("x = 1\n", r"one\.py: registers nothing; end it with advgen\.registry\.register"),
-        (attack("fgsm"), r"one\.py:\d+: Spec: the kind 'fgsm' is taken by advgen\.specs\.attacks; choose another"),
+        (
+            attack("fgsm"),
+            r"one\.py:\d+: Spec: the kind 'fgsm' is already used by advgen\.specs\.attacks; choose another",
+        ),
         (
             attack("mine").replace("register(Spec, attack)", "register(Spec, lambda: 0)"),
-            r"one\.py:\d+: <function <lambda>.*cannot be found by its name; define it at the top level of a module",
+            r"one\.py:\d+: <function <lambda>.*cannot be imported by its name; define it at the top level of a module",
         ),
         (
             attack("mine").replace("register(Spec, attack)", "register(attack, attack)"),
-            r"one\.py:\d+: attack: is no spec class of a family; derive it from one of DatasetSpec, ",
+            r"one\.py:\d+: attack: is not a spec class of a family; derive it from one of DatasetSpec, ",
         ),
         (
             "from advgen.specs.figures import FigureSpec\n\nclass Mine(FigureSpec):\n    group = 'Mine'\n",
@@ -108,7 +111,7 @@ def test_a_file_is_loaded_once_and_its_name_is_its_own(tmp_path: Path) -> None:
         plugins.load([written(tmp_path / "other", "one.py", attack("yours"))])
     with pytest.raises(ValueError, match=r"no such file"):
         plugins.load([tmp_path / "none.py"])
-    with pytest.raises(ValueError, match=r"two words\.py: is no Python file whose name"):
+    with pytest.raises(ValueError, match=r"two words\.py: must be a .py file whose name"):
         plugins.load([tmp_path / "two words.py"])
 
 
@@ -220,7 +223,7 @@ def test_a_digest_holds_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
     def fresh(text: str) -> str:
         from advgen.core import code
 
-        for cached in (code.read_source, code.reachable_symbols, code._next, code._resolve, code._path):
+        for cached in (code.read_source, code.reachable_symbols, code._used_symbols, code._resolve, code._path):
             cached.cache_clear()
         for module in PLUGIN_FILES:
             sys.modules.pop(module, None)
@@ -249,7 +252,7 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
     assert len(EXAMPLE.read_text().splitlines()) <= 40
     checked(str(EXAMPLE))
     said = capsys.readouterr().out.splitlines()
-    assert said[-1].endswith("keeps its contract")
+    assert said[-1].endswith("all checks pass")
     assert sum(line.startswith("pass  attacks momentum ") for line in said) == len(said) - 1 > 10
 
 
@@ -266,10 +269,13 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
             "model.eval(); return (x + spec.eps).clamp(0, 1)",
             "leaves the model alone: changes the model's training flags",
         ),
-        ("return (x + spec.eps * x.mean()).clamp(0, 1)", "keeps rows apart: gives other examples in another batch"),
-        ("return x[:, 0]", "gives images like its input: gives (12, 12, 12) of torch.float32"),
-        ("x += spec.eps; return x.clamp_(0, 1)", "gives images like its input: writes into its input"),
-        ("raise KeyError('lost')", "gives images like its input: raises KeyError: 'lost'"),
+        (
+            "return (x + spec.eps * x.mean()).clamp(0, 1)",
+            "is independent of the batch: returns other examples in another batch",
+        ),
+        ("return x[:, 0]", "returns images like its input: returns (12, 12, 12) of torch.float32"),
+        ("x += spec.eps; return x.clamp_(0, 1)", "returns images like its input: changes its input"),
+        ("raise KeyError('lost')", "returns images like its input: raises KeyError: 'lost'"),
         ("return (x + 0.05).clamp(0, 1)", "does nothing without a budget: changes images at eps = 0"),
     ],
 )
@@ -300,10 +306,10 @@ def test_keys_without_a_default_are_asked_for(tmp_path: Path) -> None:
     path = written(
         tmp_path, "asks.py", attack("asks", "return (x + spec.eps).clamp(0, 1)").replace("0.1, gt=0", "gt=0")
     )
-    with pytest.raises(SystemExit, match=r"asks: --keys: eps: is missing; radius; give keys as --keys"):
+    with pytest.raises(SystemExit, match=r"asks: --keys: eps: is missing; radius; pass keys as --keys"):
         checked(str(path))
     with pytest.raises(SystemExit, match=r"no such file"):
         checked("gone.py")
-    with pytest.raises(SystemExit, match=r"registers nothing here; give a \.py file, or an installed one"):
+    with pytest.raises(SystemExit, match=r"registers nothing; pass a \.py file or an installed plug-in"):
         checked("gone")
     assert issubclass(registry.kinds("attacks")["asks"], Spec)

@@ -79,18 +79,18 @@ def test_what_no_study_plans_is_listed_and_on_yes_removed(folder: Path, capsys: 
     assert {line.split()[-1] for line in lines[:-1]} == LEFT
     assert all(line.split()[1] == "MB" for line in lines)
     size = sum(Path(name).stat().st_size for name in LEFT) / 1e6
-    assert lines[-1].split("  ")[-1] == f"in 7 files that are not planned by {STUDY}; --yes removes them"
+    assert lines[-1].split("  ")[-1] == f"in 7 files that are not planned by {STUDY}; --yes deletes them"
     assert lines[-1].split()[0] == f"{size:.2f}"
     assert there() == before
 
     main(["prune", STUDY, "--yes"])
-    assert capsys.readouterr().out.splitlines()[-1].endswith(f"planned by {STUDY}: removed")
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"planned by {STUDY}: deleted")
     assert there() == before - LEFT
     assert not Path("results/classifiers").exists()
     assert (folder / "outside/seed0/pgd.parquet").is_file()
 
     main(["prune", STUDY, "--yes"])
-    said = f"nothing to prune: all that advgen made below results/ is planned by {STUDY}\n"
+    said = f"nothing to prune: every file that advgen wrote below results/ is planned by {STUDY}\n"
     assert capsys.readouterr().out == said
 
 
@@ -110,14 +110,14 @@ def test_all_that_a_job_leaves_is_known_but_for_downloads(tmp_path: Path, monkey
     monkeypatch.chdir(ROOT)
     jobs = build(load_file(Path(SMOKE))).jobs
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(prune, "_stamped", lambda path: True)
-    traces = {path for job in jobs for path in prune.traces(job)}
+    monkeypatch.setattr(prune, "_has_stamp", lambda path: True)
+    traces = {path for job in jobs for path in prune.list_files(job)}
     for path in traces:
         write_bytes(Path(path), b"")
     raw = {path for job in jobs if job.rule == "fetch" for path in job.outputs.values()}
     assert len(raw) == 4
-    assert set(prune.left(set())) == traces - raw
-    assert list(prune.left(traces)) == []
+    assert set(prune.find_unplanned(set())) == traces - raw
+    assert list(prune.find_unplanned(traces)) == []
 
 
 def test_it_does_nothing_while_a_driver_runs(folder: Path) -> None:
@@ -131,7 +131,7 @@ def test_it_does_nothing_while_a_driver_runs(folder: Path) -> None:
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr == (
-        f"another snakemake (process {driver.pid}) works in this folder; wait until it ends, or stop it\n"
+        f"another Snakemake (process {driver.pid}) runs in this folder; wait until it ends, or stop it\n"
     )
     assert set(there()) >= LEFT
 

@@ -33,4 +33,4 @@ for TASK in catalog.RULES.values():
             "python -m advgen {params.command} {params.files} --spec {params.spec:q} --code {params.code} "
             "--benchmark {params.benchmark:q} > {log:q} 2>&1"
 
-    getattr(rules, TASK.rule).rule.docstring = TASK.help_text()
+    snakemake_adapter.set_docstring(rules, TASK.rule, TASK.help_text())

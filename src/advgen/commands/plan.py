@@ -1,4 +1,4 @@
-"""`advgen plan`: the jobs of a study as a list."""
+"""`advgen plan`: list the jobs of a study."""
 
 import argparse
 from collections import Counter
@@ -10,13 +10,13 @@ from advgen.study.yaml import DEFAULT_STUDY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `advgen plan`."""
+    """Add the arguments of `advgen plan`."""
     parser.add_argument("study", nargs="?", type=Path, default=Path(DEFAULT_STUDY), help="default: %(default)s")
     parser.add_argument("--files", action="store_true", help="list every file that the study makes")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print how many jobs of each rule the study has, or its files."""
+    """Print the number of jobs per rule, or with `--files` the files."""
     plan = build(load_file(arguments.study))
     if arguments.files:
         print("\n".join(plan.outputs()))

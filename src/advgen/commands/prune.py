@@ -1,4 +1,4 @@
-"""`advgen prune`: what no study plans any more."""
+"""`advgen prune`: delete files that no study plans any more."""
 
 import argparse
 import os
@@ -19,43 +19,42 @@ STATES = "results/state/{state}.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `advgen prune`."""
+    """Add the arguments of `advgen prune`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
-        "List the files below results/ that none of the studies plans any more: what a renamed or deleted definition\n"
-        "left. Name every study whose results you want to keep; --yes removes the rest."
+        "List the files below results/ that none of the given studies plans, such as those of renamed or deleted\n"
+        "definitions. Name every study whose results you want to keep; --yes deletes the rest."
     )
     parser.epilog = (
-        "Only what advgen made goes: artefacts that carry its stamp, logs, benchmarks, and states of trainings.\n"
-        "Downloads, results/cache (so that what is planned again later need not be computed again), links, and files\n"
-        "that advgen does not know stay.\n\n"
-        "  python -m advgen prune config/config.yaml my.yaml          what would go, with sizes\n"
-        "  python -m advgen prune config/config.yaml my.yaml --yes    remove it"
+        "Only files that advgen wrote are deleted: artefacts with its stamp, logs, benchmarks, and saved states.\n"
+        "Downloads, results/cache (which avoids computing results again), links and unknown files stay.\n\n"
+        "  python -m advgen prune config/config.yaml my.yaml          list the files with their sizes\n"
+        "  python -m advgen prune config/config.yaml my.yaml --yes    delete them"
     )
-    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="keep what it plans")
-    parser.add_argument("--yes", action="store_true", help="remove what is listed")
+    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="keep the files of this study")
+    parser.add_argument("--yes", action="store_true", help="delete the listed files")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """List what is left over, and remove it if told so; exits in one line while a driver runs."""
-    kept = {path for study in arguments.studies for job in build(load_file(study)).jobs for path in traces(job)}
+    """List the files that no study plans, and delete them with `--yes`; exits with a message while a driver runs."""
+    planned = {path for study in arguments.studies for job in build(load_file(study)).jobs for path in list_files(job)}
     if Path(RESULTS).is_dir():
         lock_results()
-    sizes = {path: os.path.getsize(path) for path in left(kept)}
+    sizes = {path: os.path.getsize(path) for path in find_unplanned(planned)}
     studies = " or ".join(map(str, arguments.studies))
     if not sizes:
-        print(f"nothing to prune: all that advgen made below {RESULTS}/ is planned by {studies}")
+        print(f"nothing to prune: every file that advgen wrote below {RESULTS}/ is planned by {studies}")
         return
     for path, size in sizes.items():
-        print(f"{_megabytes(size)}  {path}")
+        print(f"{_format_megabytes(size)}  {path}")
         if arguments.yes:
-            remove(Path(path))
-    total = f"{_megabytes(sum(sizes.values()))}  in {len(sizes)} files that are not planned by {studies}"
-    print(f"{total}: removed" if arguments.yes else f"{total}; --yes removes them")
+            delete(Path(path))
+    total = f"{_format_megabytes(sum(sizes.values()))}  in {len(sizes)} files that are not planned by {studies}"
+    print(f"{total}: deleted" if arguments.yes else f"{total}; --yes deletes them")
 
 
-def traces(job: PlannedJob) -> Iterator[str]:
-    """All that a job leaves behind."""
+def list_files(job: PlannedJob) -> Iterator[str]:
+    """Yield all files that a job may write."""
     yield from job.outputs.values()
     yield STATES.format(state=sha256_text(next(iter(job.outputs.values())))[:16])
     if job.task.outputs:
@@ -63,35 +62,35 @@ def traces(job: PlannedJob) -> Iterator[str]:
         yield benchmark_file(job.rule, job.task.outputs).format(**job.wildcards)
 
 
-def left(kept: set[str]) -> Iterator[str]:
-    """Files below results/ that a job of some study would leave behind, but for those that are kept; by name."""
+def find_unplanned(planned: set[str]) -> Iterator[str]:
+    """Yield the files below results/ that some job may have written and that are not planned, sorted by path."""
     rules = {rule: task.outputs for rule, task in catalog.RULES.items() if task.outputs}
-    made = _any([path for outputs in rules.values() for path in outputs.values()])
-    told = _any([place(rule, outputs) for rule, outputs in rules.items() for place in (log_file, benchmark_file)])
-    state = re.compile(STATES.format(state="[0-9a-f]{16}"))
+    artefacts = _compile([path for outputs in rules.values() for path in outputs.values()])
+    logs = _compile([path(rule, outputs) for rule, outputs in rules.items() for path in (log_file, benchmark_file)])
+    states = re.compile(STATES.format(state="[0-9a-f]{16}"))
     for folder, folders, files in os.walk(RESULTS):
         folders.sort()
         for path in sorted(os.path.join(folder, file) for file in files if not file.startswith(".")):
-            if path in kept or os.path.islink(path):
+            if path in planned or os.path.islink(path):
                 continue
-            if told.fullmatch(path) or state.fullmatch(path) or (made.fullmatch(path) and _stamped(Path(path))):
+            if logs.fullmatch(path) or states.fullmatch(path) or (artefacts.fullmatch(path) and _has_stamp(Path(path))):
                 yield path
 
 
-def _any(patterns: Sequence[str]) -> re.Pattern[str]:
-    """Matches what any of some paths with wildcards may stand for."""
+def _compile(patterns: Sequence[str]) -> re.Pattern[str]:
+    """Return an expression that matches any of some paths with wildcards."""
     return re.compile("|".join(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(pattern)) for pattern in patterns))
 
 
-def _stamped(path: Path) -> bool:
+def _has_stamp(path: Path) -> bool:
     try:
         return read_stamp(path) is not None
     except ValueError:
         return False
 
 
-def remove(path: Path) -> None:
-    """Delete a file, and the folders below results/ that are empty then."""
+def delete(path: Path) -> None:
+    """Delete a file, and then the empty folders above it, up to results/."""
     path.unlink()
     for folder in path.parents:
         if folder == Path(RESULTS) or any(folder.iterdir()):
@@ -99,5 +98,5 @@ def remove(path: Path) -> None:
         folder.rmdir()
 
 
-def _megabytes(size: int) -> str:
+def _format_megabytes(size: int) -> str:
     return f"{size / 1e6:10.2f} MB"

@@ -1,4 +1,4 @@
-"""`advgen verify`: every artefact against the plan."""
+"""`advgen verify`: compare every artefact with the plan."""
 
 import argparse
 import json
@@ -23,68 +23,73 @@ from advgen.study.yaml import DEFAULT_STUDY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `advgen verify`."""
+    """Add the arguments of `advgen verify`."""
     parser.add_argument("study", nargs="?", type=Path, default=Path(DEFAULT_STUDY), help="default: %(default)s")
-    parser.add_argument("--fix", action="store_true", help="remove what is wrong, so that snakemake makes it again")
-    parser.add_argument("--only", nargs="+", metavar="FILE", help="look at these artefacts alone; -: read them")
-    parser.add_argument("--list", action="store_true", help="print the paths of what is wrong, nothing else")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="as the rule: look at what is made before it, write the verdict"
+        "--fix", action="store_true", help="delete files that do not agree; the next run makes them again"
+    )
+    parser.add_argument("--only", nargs="+", metavar="FILE", help="check only these; -: read paths from stdin")
+    parser.add_argument("--list", action="store_true", help="print only the paths of files that do not agree")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="check only the inputs of the rule verify, and write the verdict to FILE",
     )
 
 
 DAMAGED = "damaged"
-"""In place of the digest of a file that is told of by itself."""
+"""Stands for the digest of a damaged file, which is reported once, not for each file made from it."""
 
 
 class Finding(NamedTuple):
-    """Something wrong with an artefact."""
+    """A problem of one artefact."""
 
     path: str
     rule: str
-    what: str
+    problem: str
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print what is wrong and which rule rebuilds it; ValueError if anything is and nothing was mended."""
+    """Print each problem and the rule that makes the file again; ValueError if there are any and `--fix` is not set."""
     plan = build(load_file(arguments.study))
     if arguments.only == ["-"]:
         arguments.only = sys.stdin.read().splitlines()
-    if arguments.out:  # what is made beside or after it may still be the last run's
+    if arguments.out:  # other files may still be those of the last run
         [arguments.only] = [job.inputs["artefacts"] for job in plan.jobs if job.rule == "verify"]
     hashes: dict[str, str] = {}
     findings, checked = [], 0
-    elsewhere = Counter[str]()
+    environments = Counter[str]()
     for job in plan.jobs:
         for path in job.outputs.values():
             wanted = arguments.only is None or path in arguments.only
             if job.rule == "verify" and not arguments.out and wanted and Path(path).exists():
-                if wrong := damage(job, path):  # its stamp has the digests that it was made from, and no spec
-                    findings.append(Finding(path, job.rule, wrong))
+                if problem := find_damage(job, path):  # its stamp has no spec to compare
+                    findings.append(Finding(path, job.rule, problem))
                     checked += 1
             elif wanted and Path(path).exists() and job.rule != "verify":
                 checked += 1
-                wrong = damage(job, path)
-                if wrong:
+                problem = find_damage(job, path)
+                if problem:
                     hashes[path] = DAMAGED
-                if wrong := wrong or next(problems(job, path, hashes), ""):
-                    findings.append(Finding(path, job.rule, wrong))
+                if problem := problem or next(find_problems(job, path, hashes), ""):
+                    findings.append(Finding(path, job.rule, problem))
                 else:
-                    elsewhere.update(differences(path))
+                    environments.update(find_environment_differences(path))
     if arguments.list:
         print("\n".join(finding.path for finding in findings))
         return
-    warnings = [f"warning: {count} artefacts were made with {what}" for what, count in sorted(elsewhere.items())]
+    warnings = [f"warning: {count} artefacts were made with {what}" for what, count in sorted(environments.items())]
     print("".join(f"{warning}\n" for warning in warnings), end="")
     for finding in findings:
-        print(f"{finding.path}: {finding.what}; rule {finding.rule} makes it again")
+        print(f"{finding.path}: {finding.problem}; rule {finding.rule} makes it again")
         if arguments.fix:
             Path(finding.path).unlink()
     if findings and arguments.fix:
-        print(f"{len(findings)} removed, {checked - len(findings)} kept; run snakemake to make them again")
+        print(f"{len(findings)} deleted, {checked - len(findings)} kept; run the study to make them again")
     elif findings:
-        rest = "`python -m advgen verify --fix` removes exactly those"
-        raise ValueError(f"{len(findings)} of {checked} artefacts do not agree with {arguments.study}; {rest}")
+        remedy = "`python -m advgen verify --fix` deletes them"
+        raise ValueError(f"{len(findings)} of {checked} artefacts do not agree with {arguments.study}; {remedy}")
     else:
         verdict = f"{checked} artefacts agree with {arguments.study}: spec, code, inputs and content."
         print(verdict)
@@ -94,8 +99,8 @@ def run(arguments: argparse.Namespace) -> None:
             seal(arguments.out)
 
 
-def damage(job: PlannedJob, path: str) -> str:
-    """What is wrong with an artefact whatever the plan says; empty if nothing is."""
+def find_damage(job: PlannedJob, path: str) -> str:
+    """Return why a file is damaged or lacks a stamp, whatever the plan; empty if it is intact."""
     if job.rule == "fetch":
         dataset = job.task.dataset  # type: ignore[attr-defined]
         intact = registry.load_target(dataset.intact)
@@ -109,17 +114,17 @@ def damage(job: PlannedJob, path: str) -> str:
     return "" if stamp else "has no stamp"
 
 
-def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str]:
-    """In what an artefact differs from the plan, worst first; `hashes` keeps the digests of inputs.
+def find_problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str]:
+    """Yield how an artefact differs from the plan, the worst first; `hashes` caches the digests of inputs.
 
-    What was made from a file that is damaged now was made well, and is not told.
+    An input that is damaged now was intact when the artefact was made, so it is no problem of the artefact.
     """
     stamp = read_stamp(Path(path))
     if stamp is None:  # raw data
         return
     expected = {"sha256": sha256_text(job.spec)} if job.task.private else job.task.model_dump(mode="json")
     if stamp.spec != expected:
-        yield f"was made with another spec ({difference(stamp.spec, expected)})"
+        yield f"was made with another spec ({find_difference(stamp.spec, expected)})"
     if stamp.code != job.code:
         yield "was made by other code"
     listed = [one for files in job.inputs.values() for one in ((files,) if isinstance(files, str) else files)]
@@ -133,13 +138,13 @@ def problems(job: PlannedJob, path: str, hashes: dict[str, str]) -> Iterator[str
             yield f"was made from another {one}"
 
 
-def differences(path: str) -> Iterator[str]:
-    """With what an artefact was made that is otherwise on this machine; its numbers may differ in their last bits."""
+def find_environment_differences(path: str) -> Iterator[str]:
+    """Yield package versions and a CPU that differ on this machine; they may change the last bits of results."""
     stamp = read_stamp(Path(path))
     if stamp is None:  # raw data
         return
     for name, made in sorted(stamp.versions.items()):
-        if not name.endswith(".py") and made != _installed(name):  # a plug-in's code is part of the job's
+        if not name.endswith(".py") and made != _installed(name):  # the code of a plug-in is in the job's digest
             yield f"{name} {made}, here it is {_installed(name)}"
     if stamp.device.startswith("cpu ") and stamp.device != _cpu():
         yield f"{stamp.device}, here it is {_cpu()}"
@@ -165,15 +170,15 @@ def _content(path: Path) -> str:
         return DAMAGED
 
 
-def difference(found: Any, expected: Any, path: str = "") -> str:
-    """The first key in which two specs differ."""
+def find_difference(found: Any, expected: Any, path: str = "") -> str:
+    """Return the first key in which two specs differ, with both values."""
     if isinstance(found, dict) and isinstance(expected, dict):
         for key in sorted({*found, *expected}):
             if found.get(key) != expected.get(key):
-                return difference(found.get(key), expected.get(key), f"{path}.{key}".lstrip("."))
-    return f"{path}: {_as_written(found)}, now {_as_written(expected)}"
+                return find_difference(found.get(key), expected.get(key), f"{path}.{key}".lstrip("."))
+    return f"{path}: {_format_value(found)}, now {_format_value(expected)}"
 
 
-def _as_written(value: Any) -> str:
-    """A value as a study writes it."""
+def _format_value(value: Any) -> str:
+    """Format a value as in a study."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -20,6 +20,7 @@ from advgen.core.code import PLUGIN_FILES
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, PlannedJob, Planner, key_of
 from advgen.core.paths import RESULTS, wildcards_of
+from advgen.driver.snakemake_adapter import ignore_modification_time
 from advgen.files.provenance import sha256_text, write_bytes
 from advgen.study.errors import config_error
 from advgen.study.load import LoadedStudy
@@ -62,12 +63,10 @@ class Plan:
         known = job.task.input_digests()
         if not known:
             return dict(job.inputs)
-        from snakemake.io import ancient  # type: ignore[import-untyped]
-
-        # their digests stand in the spec, so Snakemake need not look at when they were written
+        # the spec contains their digests, so modification times do not matter
         files = {flag: [one] if isinstance(one, str) else list(one) for flag, one in job.inputs.items()}
         return {
-            flag: tuple(ancient(path) if os.path.relpath(path) in known else path for path in paths)
+            flag: tuple(ignore_modification_time(path) if os.path.relpath(path) in known else path for path in paths)
             for flag, paths in files.items()
         }
 

@@ -1,8 +1,8 @@
-"""What Snakemake would take for good when a driver starts, though it is not.
+"""Find artefacts that Snakemake would accept although they may be out of date.
 
-A killed driver leaves artefacts that its orphaned jobs finished after Snakemake stopped keeping records: it accepts a
-file without a record and would miss any later edit of its config. And a damaged raw file looks to it like a new one.
-Such files are compared with the plan when a driver starts; in the ordinary case there are none, and nothing is read.
+Jobs that outlive a killed driver finish their files without a record in Snakemake, which accepts such files and would
+miss a later edit of their settings. And a damaged raw file looks like a new one. When a driver starts, these files are
+compared with the plan. Usually there are none, and nothing is read.
 """
 
 from __future__ import annotations
@@ -10,61 +10,38 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from pathlib import Path
 
 from advgen.driver.plan import Plan
-
-RECORDS = Path(".snakemake/metadata")
-INCOMPLETE = Path(".snakemake/incomplete")
+from advgen.driver.snakemake_adapter import has_output_record, mark_incomplete
 
 
-def unrecorded(plan: Plan) -> Iterator[str]:
-    """Artefacts that exist without a record of Snakemake's, or with one whose writing was interrupted."""
-    for path in plan.outputs():
-        record = record_path(path)
-        if os.path.exists(path) and not (record.exists() and record.stat().st_size):
-            yield path
+def mark_unverified(plan: Plan) -> None:
+    """Mark artefacts that do not agree with the plan as incomplete, so that Snakemake runs their jobs again.
 
-
-def touched(plan: Plan) -> Iterator[str]:
-    """Raw files that are newer than the data set that was made of them."""
-    for job in plan.of("make_dataset"):
-        made = min((os.path.getmtime(path) for path in job.outputs.values() if os.path.exists(path)), default=None)
-        for path in job.inputs["raw"]:
-            if made is not None and os.path.exists(path) and os.path.getmtime(path) > made:
-                yield path
-
-
-def record_path(path: str) -> Path:
-    """Where Snakemake keeps what it knows of an artefact."""
-    return _place(RECORDS, path)
-
-
-def _place(folder: Path, path: str) -> Path:
-    """Where Snakemake notes something about a file."""
-    name = urlsafe_b64encode(path.encode()).decode()
-    parts = [name[start : start + 254] for start in range(0, len(name), 254)]
-    return folder.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
-
-
-def doubt(plan: Plan) -> None:
-    """Note for Snakemake that artefacts which do not agree with the plan are incomplete.
-
-    So it makes them again, a dry run shows that, and nothing is deleted here. They are compared in a process of its
-    own, since that reads tables.
+    Deletes nothing, so it is safe in a dry run. `advgen verify` compares them in a new process, because it needs numpy.
     """
-    found = dict.fromkeys([*unrecorded(plan), *touched(plan)]) if plan.study else {}
-    if not found:
+    paths = dict.fromkeys([*find_unrecorded(plan), *find_newer_raw_files(plan)]) if plan.study else {}
+    if not paths:
         return
     command = [sys.executable, "-m", "advgen", "verify", plan.study, "--list", "--only", "-"]
-    result = subprocess.run(command, capture_output=True, text=True, input="\n".join(found))
+    result = subprocess.run(command, capture_output=True, text=True, input="\n".join(paths))
     if result.returncode:
-        sys.exit(f"what an interrupted run left could not be compared with the study: {result.stderr.strip()}")
+        sys.exit(f"cannot compare the files of an interrupted run with the study: {result.stderr.strip()}")
     for path in filter(None, result.stdout.splitlines()):
-        note = _place(INCOMPLETE, path)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        if not note.exists():
-            note.write_text('{"external_jobid": null}')
-        print(f"{path}: left by an interrupted run, or changed since; made again", file=sys.stderr)
+        mark_incomplete(path)
+        print(f"{path}: written by an interrupted run, or changed since; its job runs again", file=sys.stderr)
+
+
+def find_unrecorded(plan: Plan) -> Iterator[str]:
+    """Yield artefacts that exist without a complete Snakemake record."""
+    return (path for path in plan.outputs() if os.path.exists(path) and not has_output_record(path))
+
+
+def find_newer_raw_files(plan: Plan) -> Iterator[str]:
+    """Yield raw files that are newer than the data set that was made from them."""
+    for job in plan.of("make_dataset"):
+        written = min((os.path.getmtime(path) for path in job.outputs.values() if os.path.exists(path)), default=None)
+        for path in job.inputs["raw"]:
+            if written is not None and os.path.exists(path) and os.path.getmtime(path) > written:
+                yield path

@@ -6,8 +6,6 @@ import fcntl
 import inspect
 import os
 import platform
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -57,36 +55,6 @@ def slots() -> list[str]:
     return gpus() * jobs_per_gpu()
 
 
-def limit_gpus(workflow: Any) -> None:
-    """Without GPUs at `--resources gpu=0`; a line if `--resources gpu=N` promises more places than there are."""
-    if not workflow.local_exec or "gpu" not in workflow.global_resources:
-        return
-    wanted, present = int(workflow.global_resources["gpu"].value), len(slots())
-    if wanted == 0:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    if 0 < present < wanted:
-        print(
-            f"--resources gpu={wanted}, but this machine has {present}: "
-            f"jobs beyond that wait for a free GPU; say --resources gpu={present}",
-            file=sys.stderr,
-        )
-
-
-def refuse_unquoted_python(workflow: Any) -> None:
-    """End in one line if jobs would be sent to other machines with a Python whose path a shell takes apart.
-
-    Snakemake writes that path into their scripts as it is, so that each of them would fail there and be tried again.
-    Called by `onstart`, before anything is submitted.
-    """
-    if workflow.local_exec or not re.search(r"""[\s'"\\$&;|<>()*?!`\[\]{}]""", sys.executable):
-        return
-    link = f"ln -s {shlex.quote(str(Path(sys.executable).parents[1]))} ~/advgen-env"
-    words = f"{sys.executable}: a job script cannot call a Python by a path with spaces or signs of the shell; give it "
-    words += f"another: {link}, then ~/advgen-env/bin/python -m snakemake …"
-    print(words, file=sys.stderr, flush=True)
-    os._exit(1)  # an exception inside onstart would be printed with a traceback
-
-
 def lease(label: str = "") -> str | None:
     """Take a place on a GPU for the life of this process and set CUDA_VISIBLE_DEVICES; call before torch is imported.
 
@@ -134,13 +102,6 @@ def leases() -> Iterator[tuple[str, str]]:
 
 def _leases_folder() -> Path:
     return Path(os.environ.get("ADVGEN_LEASES", Path(tempfile.gettempdir()) / f"advgen-leases-{os.getuid()}"))
-
-
-def use_this_python() -> None:
-    """Let jobs run the Python that runs Snakemake, also for `.venv/bin/snakemake` without activation."""
-    folder, path = str(Path(sys.executable).parent), os.environ.get("PATH", "")
-    if folder not in path.split(os.pathsep):
-        os.environ["PATH"] = f"{folder}{os.pathsep}{path}"
 
 
 def prepare(label: str = "", gpu: bool = True, tf32: bool = False) -> str:

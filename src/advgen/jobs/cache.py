@@ -22,6 +22,7 @@ from advgen.files.provenance import DISK_FULL_ERRORS, Stamp, atomic_write, sha25
 from advgen.io.devices import thread_counts
 from advgen.io.stamps import read_stamp, relabel
 from advgen.jobs.job import Job
+from advgen.jobs.progress import CACHE_HIT
 from advgen.specs.base import canonical_json
 
 FOLDER = "results/cache"
@@ -95,7 +96,7 @@ def restore(job: Job[Any]) -> bool:
         return False
     with suppress(OSError):
         os.utime(entry)  # used now: the last to be dropped
-    print(f"{job.label()}: computed before, taken from {entry.parents[1]}", flush=True)
+    print(f"{job.label()}{CACHE_HIT}{entry.parents[1]}", flush=True)
     return True
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple, TextIO
 PROGRESS_SECONDS = 5.0
 """The least time between two progress lines."""
 
+CACHE_HIT = ": result reused from the cache in "
+"""Part of the line that a job prints if it reuses a cached result."""
 _PROGRESS_LINE = re.compile(
     r"^[^:]+: (?P<text>\d+/\d+ \(\d+%\).*?)(?:  (?P<remaining>[\d:]+) left)?$|^(?:.*: )?(?P<waiting>waits for .*)$"
 )

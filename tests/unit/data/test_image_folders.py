@@ -117,7 +117,7 @@ class Net(torch.nn.Module):
     Path("order.json").write_text(json.dumps(label_of))
     with pytest.raises(SystemExit, match=r"^[34]$"):
         main([*words, "--classes", "order.json", "--out", "grey.html"])
-    assert "data: the images are grey; the model takes them with 3 channels" in capsys.readouterr().err
+    assert "data: the images are grey; passing them to the model with 3 channels" in capsys.readouterr().err
     assert read_table(Path("grey/robustness.parquet")).column("clean_accuracy").to_pylist()[0] == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from advgen.driver import console
 from advgen.driver.console import Console
-from advgen.driver.runs import records
+from advgen.driver.run_records import list_records
 from advgen.files.provenance import DISK_FULL_ADVICE
 
 JOBS = ["train_gan/dcgan/seed0", "craft/fc/seed0/pgd", "qa/qa"]
@@ -46,7 +46,7 @@ class Watched:
     def begin(self, *jobs: str, cause: str = "missing") -> str:
         told = [{"log": f"results/logs/{job}.log", "gpu": 0, "after": [], "cause": cause} for job in jobs]
         self.tell("workflow_started")
-        return self.tell(begun={"study": "s.yaml", "cores": 2, "gpus": None, "jobs": told})
+        return self.tell(run_planned={"study": "s.yaml", "cores": 2, "gpus": None, "jobs": told})
 
     def start(self, job: str, number: int, said: str = "", **facts: Any) -> str:
         log = Path(f"results/logs/{job}.log")
@@ -75,20 +75,20 @@ def ran(told: Watched, *, seconds: float = 12.0) -> None:
     """All three jobs, one after the other; the second comes from the cache."""
     told.begin(*JOBS)
     for number, job in enumerate(JOBS):
-        told.start(job, number, "x y: computed before, taken from results/cache\n" if number == 1 else "")
+        told.start(job, number, "x y: result reused from the cache in results/cache\n" if number == 1 else "")
         told.time += seconds
         told.finish(number)
 
 
 def test_a_whole_run_through_a_pipe() -> None:
     told = Watched()
-    assert told.begin(*JOBS) == "3 jobs to do, about 1:47: 3 missing\n"
+    assert told.begin(*JOBS) == "3 jobs to run, about 1:47: 3 missing\n"
     assert told.tell("job_info", jobid=9, log=[], reason="") == ""  # rule all
     assert told.start(JOBS[0], 0) == ""
     told.time = 65.0
     assert told.finish(0) == "1/3  train_gan dcgan/seed0     1:05  0:04 left\n"
     assert told.finish(9) == ""
-    told.start(JOBS[1], 1, "craft x: computed before, taken from results/cache\n")
+    told.start(JOBS[1], 1, "craft x: result reused from the cache in results/cache\n")
     told.time = 67.0
     assert told.finish(1).split() == ["2/3", "craft", "fc/seed0/pgd", "cache", "0:01", "left"]
     told.start(JOBS[2], 2)
@@ -96,7 +96,7 @@ def test_a_whole_run_through_a_pipe() -> None:
     assert told.finish(2).split() == ["3/3", "qa", "0:02", "0:00", "left"]
     told.tell(None, "Done. Look at\n  results/x", farewell=True)
     assert told.end().splitlines() == [
-        "3 of 3 jobs done (2 computed, 1 taken from the cache) in 1:09",
+        "3 of 3 jobs done (2 computed, 1 from the cache) in 1:09",
         "Done. Look at",
         "  results/x",
     ]
@@ -111,7 +111,7 @@ def test_the_next_run_knows_how_long_it_took_and_says_so() -> None:
     told.time = 20.0
     told.finish(0)
     told.finish(1)
-    assert told.end().startswith("2 of 2 jobs done in 0:20; they took 0:40 of work, 0:24 the last time\n")
+    assert told.end().startswith("2 of 2 jobs done in 0:20; total job time 0:40, before 0:24\n")
 
 
 def test_checks_with_a_warning_are_flagged() -> None:
@@ -121,7 +121,7 @@ def test_checks_with_a_warning_are_flagged() -> None:
     lines = ["- robust (cnn): holds. yes", *(f"- stronger (a{number}): warning. 3 < 4" for number in range(7))]
     Path("results/report/qa.md").write_text("\n".join(["# 8 checks, none failed, 7 with a warning", "", *lines]))
     said = told.end().splitlines()
-    assert said[1:3] == ["Flagged: 8 checks, none failed, 7 with a warning", "  stronger (a0): 3 < 4"]
+    assert said[1:3] == ["Sanity checks: 8 checks, none failed, 7 with a warning", "  stronger (a0): 3 < 4"]
     assert said[7] == "  and 2 more in results/report/qa.md"
 
 
@@ -140,16 +140,16 @@ def test_a_failure_is_told_whole_and_again_at_the_end() -> None:
     ).splitlines()
     assert said[0] == "FAILED train_gan dcgan/seed0 after 0:03"
     assert said[1:13] == [f"    line {number}" for number in range(8, 20)]
-    assert said[13:] == [f"  its log:  {log}", f"  by hand:  {command}", "  job: 77"]
+    assert said[13:] == [f"  log:      {log}", f"  command:  {command}", "  job: 77"]
     text = "WorkflowError:\nAt least one job did not complete successfully."
     assert told.tell("error", text, logging.ERROR, exception="WorkflowError") == ""
     told.tell(None, f"Complete log(s): {Path.cwd()}/.snakemake/log/x.log")
     assert told.end().splitlines() == [
         "0 of 3 jobs done in 0:03",
         f"  failed: train_gan dcgan/seed0, {log}",
-        "  not made, since they read what failed: 1",
-        "  python -m advgen so-far  writes a report of what was made",
-        "The full log, with every command: .snakemake/log/x.log",
+        "  not run because an input failed: 1",
+        "  python -m advgen so-far  writes a report of the finished part",
+        "Full log with all commands: .snakemake/log/x.log",
     ]
 
 
@@ -163,14 +163,14 @@ def test_what_snakemake_says_by_the_way_is_left_out_and_its_warnings_are_not() -
     assert told.tell(None, "no account\ngiven", logging.WARNING) == "no account\ngiven\n"
     assert told.tell("error", "IncompleteFilesException: x", logging.ERROR, exception="I") != ""
     assert told.end() == ""  # no run, no summary
-    assert not records()
+    assert not list_records()
 
 
 def test_interrupted() -> None:
     told = Watched()
     told.begin(*JOBS)
     assert told.tell(None, "Terminating processes on user request, this might take some time.") != ""
-    assert "Interrupted: the same command goes on from here." in told.end()
+    assert "Interrupted. Run the same command again to continue." in told.end()
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_interrupted() -> None:
     [
         (
             ("progress", "rules"),
-            "3 jobs to do|FAILED qa|  its log|  by hand|2 of 3|  failed|  python -m advgen so-far|The full log",
+            "3 jobs to run|FAILED qa|  log:|  command:|2 of 3|  failed|  python -m advgen so-far|Full log",
         ),
-        (("all",), "FAILED qa|  its log|  by hand"),
+        (("all",), "FAILED qa|  log:|  command:"),
     ],
 )
 def test_quiet(quiet: tuple[str, ...], wanted: str) -> None:
@@ -202,7 +202,7 @@ def test_a_pipe_hears_of_long_jobs_once_a_minute() -> None:
         told.time = float(second)
         told.console.tick()
     lines = told.stream.getvalue().splitlines()[1:]
-    assert len(lines) == 2 and lines[0] == "0/3  runs: train_gan dcgan/seed0 5/10 (50%)  1:00 left"
+    assert len(lines) == 2 and lines[0] == "0/3  running: train_gan dcgan/seed0 5/10 (50%)  1:00 left"
 
 
 def test_on_a_terminal_a_block_is_drawn_over_and_lines_go_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,21 +265,21 @@ def test_a_dry_run_lists_jobs_and_counts_causes() -> None:
     told.tell("job_finished", job_id=1)
     assert told.end().splitlines() == [
         "craft fc/seed0/pgd  missing",
-        "qa                  inputs made again",
+        "qa                  inputs updated by another job",
         "",
         *["craft      1", "qa         1", "all        1", "total      3"],
         "",
-        "2 jobs would run: 1 missing, 1 inputs made again",
-        "Nothing was done (-n). With --logger-advgen-plain every job is shown with its files and command.",
+        "2 jobs would run: 1 missing, 1 inputs updated by another job",
+        "Dry run: nothing was changed. Add --logger-advgen-plain to see each job's files and command.",
     ]
-    assert not records()
+    assert not list_records()
 
 
 def test_who_reads_no_more_does_not_end_the_run() -> None:
     told = Watched(SimpleNamespace(isatty=lambda: False, write=_broken, getvalue=str))  # type: ignore[arg-type]
     ran(told)
     told.end()
-    assert json.loads(records()[0].read_text().splitlines()[-1])["event"] == "ended"
+    assert json.loads(list_records()[0].read_text().splitlines()[-1])["event"] == "ended"
 
 
 def _broken(text: str) -> None:
@@ -291,7 +291,7 @@ def test_silence_keeps_the_record_alone() -> None:
     ran(told)
     told.end()
     assert told.stream.getvalue() == ""
-    events = [json.loads(line)["event"] for line in records()[0].read_text().splitlines()]
+    events = [json.loads(line)["event"] for line in list_records()[0].read_text().splitlines()]
     assert events == ["begun", *["started", "finished"] * 3, "ended"]
 
 
@@ -319,7 +319,7 @@ def test_a_job_without_room_for_its_log(monkeypatch: pytest.MonkeyPatch) -> None
     told = Watched()
     told.begin(*JOBS)
     told.start(JOBS[0], 0)
-    monkeypatch.setattr(console, "has_room", lambda: False)
+    monkeypatch.setattr(console, "has_disk_space", lambda: False)
     told.tell("job_error", jobid=0, log=[f"results/logs/{JOBS[0]}.log"], shellcmd="", aux={})
     assert told.end().splitlines()[-1] == f"No space left on device; {DISK_FULL_ADVICE}"
 
@@ -343,5 +343,5 @@ def test_a_full_disk_where_the_output_goes_costs_only_lines() -> None:
 def test_a_record_that_cannot_be_written_costs_only_the_record() -> None:
     Path(".snakemake").write_text("a file where the folder should be")
     told = Watched()
-    assert told.begin(*JOBS).startswith("3 jobs to do")
+    assert told.begin(*JOBS).startswith("3 jobs to run")
     assert "0 of 3 jobs done" in told.end()

@@ -34,7 +34,7 @@ from advgen.experiments.attacks.complexity_curves import abbreviate
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
 from advgen.experiments.autoencoders import reconstructions
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
-from advgen.experiments.autoencoders.latent_distribution import chosen
+from advgen.experiments.autoencoders.latent_distribution import select_epochs
 from advgen.experiments.certifications import certified_accuracy
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
 from advgen.experiments.classifiers import test_errors
@@ -45,8 +45,8 @@ from advgen.experiments.convergences.experiment import ConvergenceFigure
 from advgen.experiments.gans import gan_comparison, gan_samples
 from advgen.experiments.gans.experiment import GanComparisonFigure, GanSamplesFigure
 from advgen.experiments.gans.gan_samples import _limit
-from advgen.experiments.gans.loss_curves import _scales, spans
-from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
+from advgen.experiments.gans.loss_curves import _compute_scales, find_spans
+from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tint_missing
 from advgen.experiments.inpaintings.methods import masks_by_size, present_methods
 from advgen.experiments.interpolations import third_class
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
@@ -343,7 +343,7 @@ def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> N
     [([], []), ([0, 0], []), ([1, 1, 0, 1], [(0, 1), (3, 3)]), ([0, 1, 1, 0], [(1, 2)]), ([1], [(0, 0)])],
 )
 def test_spans(flags: list[int], expected: list[tuple[int, int]]) -> None:
-    assert spans(np.array(flags, dtype=bool)) == expected
+    assert find_spans(np.array(flags, dtype=bool)) == expected
 
 
 def test_the_interval_over_seeds_is_students() -> None:
@@ -458,8 +458,8 @@ def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
 
 
 def test_snapshots_shown_begin_and_end_with_the_training() -> None:
-    assert chosen([1, 2, 3]) == [1, 2, 3]
-    shown = chosen(list(range(1, 51)))
+    assert select_epochs([1, 2, 3]) == [1, 2, 3]
+    shown = select_epochs(list(range(1, 51)))
     assert (shown[0], shown[-1], len(shown)) == (1, 50, 5)
     assert shown == sorted(set(shown))
 
@@ -497,7 +497,7 @@ def test_missing_pixels_are_tinted() -> None:
     table = fake_table("inpainting")
     known = read_images(table, "known").astype(bool)
     assert 0.1 < 1 - known.mean() < 0.3
-    colours = np.moveaxis(tinted(table), 1, -1)
+    colours = np.moveaxis(tint_missing(table), 1, -1)
     assert np.allclose(colours[~known[:, 0]], MISSING)
     assert np.allclose(colours[known[:, 0]], read_images(table, "masked")[known][:, None])
 
@@ -717,9 +717,9 @@ def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would
     calm = pd.DataFrame({"step": range(1, 101), "logit_real": 0.0, "logit_fake": 0.0})
     calm = calm.assign(loss_generator=math.log(2), loss_discriminator=2 * math.log(2))
     wild = calm.assign(loss_generator=[math.log(2)] + [12.0] * 99)
-    flat = _scales([calm, calm], 5)["non-saturating"]
+    flat = _compute_scales([calm, calm], 5)["non-saturating"]
     assert (flat.low, flat.high, flat.log) == pytest.approx((math.log(2), 2 * math.log(2), False))
-    both = _scales([calm, wild], 5)["non-saturating"]
+    both = _compute_scales([calm, wild], 5)["non-saturating"]
     assert (both.high, both.log) == (12.0, True)
 
 

@@ -1,4 +1,4 @@
-"""GPU leases with two fake slots: never two jobs on one, free again however a job dies."""
+"""GPU leases with two fake slots: never two jobs on one, and free again however a job dies; threads and devices."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,14 +23,28 @@ from advgen.jobs import cache, run
 from advgen.study.load import load_file
 
 HOLD = "from advgen.io import devices; print(devices.lease(), flush=True); import time; time.sleep({seconds})"
+Lease = Callable[..., "subprocess.Popen[str]"]
 
 
-def start(folder: Path, seconds: float, **extra: str) -> subprocess.Popen[str]:
-    """A process that leases a slot and holds it."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_ID")}
-    environment = {**kept, "ADVGEN_GPU_SLOTS": "0,1", "ADVGEN_LEASES": str(folder), **extra}
-    code = HOLD.format(seconds=seconds)
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+@pytest.fixture
+def lease(tmp_path: Path) -> Iterator[Lease]:
+    """Starts processes that lease a slot and hold it."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_ID")
+    }
+    environment |= {"ADVGEN_GPU_SLOTS": "0,1", "ADVGEN_LEASES": str(tmp_path)}
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(seconds: float = 60, **variables: str) -> subprocess.Popen[str]:
+        code = HOLD.format(seconds=seconds)
+        command = [sys.executable, "-c", code]
+        processes.append(subprocess.Popen(command, env=environment | variables, stdout=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def slot(process: subprocess.Popen[str]) -> str:
@@ -40,56 +54,44 @@ def slot(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
-def test_two_jobs_get_two_slots_and_a_third_waits(tmp_path: Path, death: signal.Signals) -> None:
-    first, second = start(tmp_path, 60), start(tmp_path, 60)
-    try:
-        assert {slot(first), slot(second)} == {"0", "1"}
-        third = start(tmp_path, 0)
-        time.sleep(1)
-        assert third.poll() is None
-        first.send_signal(death)
-        first.wait()
-        assert slot(third) in {"0", "1"}
-        assert third.wait(10) == 0
-    finally:
-        for process in (first, second):
-            process.kill()
-            process.wait()
+def test_two_jobs_get_two_slots_and_a_third_waits(lease: Lease, death: signal.Signals) -> None:
+    first, second = lease(), lease()
+    assert {slot(first), slot(second)} == {"0", "1"}
+    third = lease(0)
+    time.sleep(1)
+    assert third.poll() is None
+    first.send_signal(death)
+    first.wait()
+    assert slot(third) in {"0", "1"}
+    assert third.wait(10) == 0
 
 
-def test_a_gpu_takes_as_many_jobs_as_it_is_told(tmp_path: Path) -> None:
-    told = {"ADVGEN_JOBS_PER_GPU": "2"}
-    held = []
-    try:
-        for expected in ({"0", "1"}, {"0", "1"}):  # both once before one of them again
-            pair = [start(tmp_path, 60, **told) for _ in range(2)]
-            held += pair
-            assert {slot(process) for process in pair} == expected
-        fifth = start(tmp_path, 0, **told)
-        held.append(fifth)
-        time.sleep(1)
-        assert fifth.poll() is None
-        held[0].kill()
-        assert slot(fifth) in {"0", "1"}
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["0 (2).lock", "0.lock", "1 (2).lock", "1.lock"]
-    finally:
-        for process in held:
-            process.kill()
-            process.wait()
+def test_several_jobs_share_a_gpu_if_the_environment_allows_it(lease: Lease, tmp_path: Path) -> None:
+    variables = {"ADVGEN_JOBS_PER_GPU": "2"}
+    pairs = []
+    for _ in range(2):  # each GPU once before one of them twice
+        pairs.append([lease(**variables) for _ in range(2)])
+        assert {slot(process) for process in pairs[-1]} == {"0", "1"}
+    fifth = lease(0, **variables)
+    time.sleep(1)
+    assert fifth.poll() is None
+    pairs[0][0].kill()
+    assert slot(fifth) in {"0", "1"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0 (2).lock", "0.lock", "1 (2).lock", "1.lock"]
 
 
-@pytest.mark.parametrize("told", ["two", "0", "-1", ""])
-def test_jobs_on_a_gpu_are_a_number(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", ["two", "0", "-1", ""])
+def test_jobs_per_gpu_must_be_a_positive_number(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0,1")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("ADVGEN_JOBS_PER_GPU", "3")
     assert devices.slots() == ["0", "1", "0", "1", "0", "1"]
-    monkeypatch.setenv("ADVGEN_JOBS_PER_GPU", told)
-    with pytest.raises(SystemExit, match=f"^ADVGEN_JOBS_PER_GPU={told}: "):
+    monkeypatch.setenv("ADVGEN_JOBS_PER_GPU", value)
+    with pytest.raises(SystemExit, match=f"^ADVGEN_JOBS_PER_GPU={value}: "):
         devices.slots()
 
 
-def test_a_job_that_asks_for_no_gpu_takes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_without_gpu_leases_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
     monkeypatch.setenv("ADVGEN_LEASES", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -99,26 +101,26 @@ def test_a_job_that_asks_for_no_gpu_takes_none(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("gpus", "kept", "told"), [("0", True, 1), ("0", False, 1), ("", True, 0), ("", False, 1)])
-def test_a_job_chooses_its_device_once(
-    gpus: str, kept: bool, told: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(("gpus", "cached", "times"), [("0", True, 1), ("0", False, 1), ("", True, 0), ("", False, 1)])
+def test_a_job_prepares_its_device_at_most_once(
+    gpus: str, cached: bool, times: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Before it asks for what is kept where there are GPUs, whose names are part of the question; else if it must."""
+    """With GPUs before it looks for a cached result, which depends on the GPU's name; on a CPU only to compute."""
     job = build(load_file(ROOT / "tests/gpu/every.yaml")).of("train_classifier")[0]
     spec = json.dumps({**json.loads(job.spec), "tf32": True})
-    given: list[Any] = []
+    prepared: list[Any] = []
     monkeypatch.chdir(tmp_path)
     Path("data").touch()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
-    monkeypatch.setattr(devices, "prepare", lambda *one: given.append(one) or "cpu")
-    for module, name, answer in ((cache, "restore", kept), (cache, "store", None), (run, "compute", None)):
+    monkeypatch.setattr(devices, "prepare", lambda *arguments: prepared.append(arguments) or "cpu")
+    for module, name, answer in ((cache, "restore", cached), (cache, "store", None), (run, "compute", None)):
         monkeypatch.setattr(module, name, lambda job, answer=answer: answer)
     outputs = [word for flag in job.task.output_flags().values() for word in (f"--{flag}", flag)]
     cli.main([job.task.command, "--traceback", "--data", "data", *outputs, "--spec", spec])
-    assert given == [("train-classifier out-model", True, True)] * told
+    assert prepared == [("train-classifier out-model", True, True)] * times
 
 
-def test_a_command_by_hand_uses_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_outside_a_workflow_uses_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     with pytest.raises(SystemExit, match="spec"):
         cli.main(["qa", "--out", "qa.md", "--spec", "no JSON"])
@@ -129,7 +131,7 @@ def test_a_command_by_hand_uses_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("value", ["0", "2,1", "many", ""])
-def test_what_is_no_number_of_threads_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_number_of_threads_is_an_error(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     with pytest.raises(ValueError, match=rf"^OMP_NUM_THREADS={value}: must be a whole number from 1 on; unset it"):
         devices.prepare(gpu=False)
@@ -145,97 +147,41 @@ def test_tests_use_no_gpu_of_this_machine(tmp_path: Path, monkeypatch: pytest.Mo
     assert devices.gpus() == ["0"]
 
 
-def test_no_gpus_are_told_to_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    devices.limit_gpus(promising(1))
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-    devices.limit_gpus(promising(0))
-    assert devices.gpus() == []
-
-
-def test_the_choice_of_others_is_respected(tmp_path: Path) -> None:
-    for name in ("7", "GPU-8f2a", "MIG-11c0", ""):
-        process = start(tmp_path, 0, CUDA_VISIBLE_DEVICES=name)
-        assert slot(process) == name
-        process.wait()
-    process = start(tmp_path, 0, SLURM_STEP_ID="0")
-    assert slot(process) == "None"
-    process.wait()
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        *(({"CUDA_VISIBLE_DEVICES": name}, name) for name in ("7", "GPU-8f2a", "MIG-11c0", "")),
+        ({"SLURM_STEP_ID": "0"}, "None"),
+        ({"ADVGEN_GPU_SLOTS": ""}, "None"),
+    ],
+)
+def test_no_lease_where_a_gpu_is_already_chosen_or_there_is_none(
+    variables: dict[str, str], expected: str, lease: Lease, tmp_path: Path
+) -> None:
+    assert slot(lease(0, **variables)) == expected
     assert not list(tmp_path.iterdir())
 
 
-def test_no_gpu_means_no_lease(tmp_path: Path) -> None:
-    process = start(tmp_path, 0, ADVGEN_GPU_SLOTS="")
-    assert slot(process) == "None"
-    process.wait()
-
-
-def test_a_job_that_waits_says_so(tmp_path: Path) -> None:
-    first = start(tmp_path, 60, ADVGEN_GPU_SLOTS="0")
-    try:
-        assert slot(first) == "0"
-        second = start(tmp_path, 0, ADVGEN_GPU_SLOTS="0")
-        assert slot(second) == "waits for a free GPU: all 1 of this machine are taken"
-    finally:
-        first.kill()
-        first.wait()
+def test_a_waiting_job_prints_a_line(lease: Lease) -> None:
+    first = lease(ADVGEN_GPU_SLOTS="0")
+    assert slot(first) == "0"
+    second = lease(0, ADVGEN_GPU_SLOTS="0")
+    assert slot(second) == "waits for a free GPU: all 1 of this machine are taken"
+    first.kill()
     assert slot(second) == "0"
 
 
-def promising(count: int) -> SimpleNamespace:
-    """As much of a Snakemake workflow as the warning looks at."""
-    return SimpleNamespace(local_exec=True, global_resources={"gpu": SimpleNamespace(value=count)})
+def test_each_job_takes_one_of_several_visible_devices(lease: Lease) -> None:
+    pair = [lease(CUDA_VISIBLE_DEVICES="3,GPU-8f2a") for _ in range(2)]
+    assert {slot(process) for process in pair} == {"3", "GPU-8f2a"}
 
 
-def test_more_gpus_promised_than_present_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "0")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    devices.limit_gpus(promising(2))
-    assert capsys.readouterr().err.startswith("--resources gpu=2, but this machine has 1")
-    devices.limit_gpus(promising(1))
-    monkeypatch.setenv("ADVGEN_GPU_SLOTS", "")
-    devices.limit_gpus(promising(2))
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("python", "local", "refused"),
-    [
-        ("/home/a b/.venv/bin/python", False, True),
-        ("/home/$a/.venv/bin/python", False, True),
-        ("/home/a b/.venv/bin/python", True, False),
-        ("/home/müller-1/~x/.venv/bin/python3.11", False, False),
-    ],
-)
-def test_a_python_that_a_job_script_cannot_call_is_refused(
-    python: str, local: bool, refused: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(sys, "executable", python)
-    monkeypatch.setattr(os, "_exit", ended.append)
-    devices.refuse_unquoted_python(SimpleNamespace(local_exec=local))
-    told = capsys.readouterr().err
-    assert (ended, told.count("\n")) == (([1], 1) if refused else ([], 0))
-    assert not refused or told.startswith(f"{python}: ")
-
-
-def test_of_several_given_devices_each_job_takes_one(tmp_path: Path) -> None:
-    pair = [start(tmp_path, 60, CUDA_VISIBLE_DEVICES="3,GPU-8f2a") for _ in range(2)]
-    try:
-        assert {slot(process) for process in pair} == {"3", "GPU-8f2a"}
-    finally:
-        for process in pair:
-            process.kill()
-            process.wait()
-
-
-@pytest.mark.parametrize("told", [None, "avx2", "default"])
-def test_the_cpus_capability_is_what_torch_says(told: str | None) -> None:
-    environment = {**os.environ, **({"ATEN_CPU_CAPABILITY": told} if told else {})}
+@pytest.mark.parametrize("capability", [None, "avx2", "default"])
+def test_the_cpu_capability_is_that_of_torch(capability: str | None) -> None:
+    environment = {**os.environ, **({"ATEN_CPU_CAPABILITY": capability} if capability else {})}
     code = "import sys; from advgen.io import devices; ours, slow = devices.cpu_capability(), 'torch' in sys.modules"
     code += "; import torch; print(ours == torch.backends.cpu.get_cpu_capability(), slow)"
-    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout.split()
-    assert said[0] == "True"
-    assert said[1] == "False" or told or platform.machine() != "x86_64"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    is_equal, is_slow = done.stdout.split()
+    assert is_equal == "True"
+    assert is_slow == "False" or capability or platform.machine() != "x86_64"

@@ -202,7 +202,7 @@ def test_second_driver_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     code = "from advgen.driver.locking import lock_results; lock_results()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
-    assert "another snakemake" in result.stderr
+    assert "another Snakemake" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import INT, REAL64, REALS64, TEXT, Table
 from advgen.core.tasks import Task
 from advgen.experiments.comparisons.facts import Difference, Facts, describe_inversion, describe_model, find_differences
 from advgen.experiments.inpaintings.experiment import InpaintingName, Method
@@ -228,35 +227,6 @@ class Comparisons(Kind[ComparisonDefinition]):
     description = "comparisons of arms that differ in one thing"
     order = 60
     tasks = (Compare,)
-    tables = {
-        "comparison": Table(
-            ("comparison", "arm"),
-            {
-                "comparison": TEXT,
-                "asks": TEXT,
-                "measure": TEXT,
-                "arm": TEXT,
-                "baseline": TEXT,
-                "differs": TEXT,
-                "besides": TEXT,
-                "seeds": INT,
-                "n": INT,
-                "at_chance": INT,
-                "mean": REAL64,
-                "mean_low": REAL64,
-                "mean_high": REAL64,
-                "mean_rounded": REAL64,
-                "effect": REAL64,
-                "effect_low": REAL64,
-                "effect_high": REAL64,
-                "effects": REALS64,
-            },
-            "Comparisons",
-            "Comparisons",
-            hidden=("effects",),
-            measured=("mean", "mean_rounded", "effect"),
-        ),
-    }
     summaries = {"comparisons": Summary("comparison", "compare", "effects")}
     figures = (ComparisonFigure,)
 

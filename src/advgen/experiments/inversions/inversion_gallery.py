@@ -1,8 +1,7 @@
-"""Test images and the nearest images that a generator can make."""
+"""Test images and the closest images that a generator can produce."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,8 +21,8 @@ from advgen.figures.formatting import (
     format_wilson_share,
     join_parts,
 )
-from advgen.figures.images import ImageGrid, grid_height
-from advgen.figures.layout import GAP, Page, content_width, heading_height
+from advgen.figures.images import ImageBands, ImageGrid
+from advgen.figures.layout import content_width, stacked_page
 from advgen.figures.reconstruction import (
     baseline_columns,
     class_kept,
@@ -37,50 +36,37 @@ from advgen.figures.text import label_width
 from advgen.io.tables import read_images
 
 LABELS = ("target", "best found", "|difference|")
-SMALLEST, WORDS = 9.0, 4.0
+CAPTION = 4.0
 
 
 @with_style
 def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure:
-    """Target, best image found and their difference, a block per generator (its first seed)."""
-    full = content_width(spec)
+    """Draw target, best reconstruction and their difference, a block per generator (its first seed)."""
+    width = content_width(spec)
     table = tables["inversion"]
-    facts = to_frame(table)
-    images, found = read_images(table), read_images(table, "reconstruction")
-    best = facts[facts["best"]]
-    blocks = {name: first_seed(rows) for name, rows in best.groupby("generator")}
+    facts, images, found = to_frame(table), read_images(table), read_images(table, "reconstruction")
+    blocks = {name: first_seed(rows) for name, rows in facts[facts["best"]].groupby("generator")}
 
     margin = label_width(LABELS, 30)
-    room = full - margin
     count = min(spec.images, max(map(len, blocks.values())))
-    columns = math.ceil(count / math.ceil(count / max(1, room // SMALLEST)))
-    width = min(room, 16.0 * columns)
-    band = grid_height(width, 3, columns, images.shape[1:]) + WORDS
-    bands = math.ceil(count / columns)
-    details = [_details(rows) for rows in blocks.values()]
-    head = heading_height(full, *details)
-    block = head + bands * band + GAP
-    page = Page(full, len(blocks) * block - GAP)
-    for number, (name, rows) in enumerate(blocks.items()):
-        page.heading(0, number * block, full, f"Test images found again in {name}", details[number])
-        for line in range(bands):
-            chosen = rows.iloc[: spec.images].iloc[line * columns : (line + 1) * columns]
+    bands = ImageBands(count, len(LABELS), width - margin, images.shape[1:])
+    band_height = bands.height + CAPTION
+    headings = {f"Test images found again in {name}": _details(rows) for name, rows in blocks.items()}
+    page, tops = stacked_page(width, headings, len(bands.bands) * band_height)
+    for top, rows in zip(tops, blocks.values(), strict=True):
+        for line, band in enumerate(bands.bands):
+            chosen = rows.iloc[band]
             if chosen.empty:
                 continue
-            top = number * block + head + line * band
-            pictures = [
-                images[chosen.index],
-                found[chosen.index],
-                np.abs(images[chosen.index] - found[chosen.index]),
-            ]
-            grid = ImageGrid(page, margin, top, width, pictures, columns)
-            page.row_labels(margin - 2, top, LABELS, grid.row_height, margin - 2)
-            for c, row in enumerate(chosen.itertuples()):
-                changed = row.judged != row.label
-                if changed:
-                    grid.frame(1, c)
-                text = f"{row.label} → {row.judged}" if changed else f"{row.label}"
-                grid.caption(c, text, color=VERMILLION if changed else GREY)
+            down = top + line * band_height
+            target, best = images[chosen.index], found[chosen.index]
+            grid = ImageGrid(page, margin, down, bands.width, [target, best, np.abs(target - best)], bands.columns)
+            page.row_labels(margin - 2, down, LABELS, grid.row_height, margin - 2)
+            changed = chosen["judged"] != chosen["label"]
+            grid.frame_where(1, changed)
+            for column, row in enumerate(chosen[["label", "judged"]].assign(changed=changed).itertuples()):
+                text = f"{row.label} → {row.judged}" if row.changed else f"{row.label}"
+                grid.caption(column, text, color=VERMILLION if row.changed else GREY)
     return page.figure
 
 
@@ -92,58 +78,53 @@ def _details(rows: pd.DataFrame) -> str:
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Finding:
-    """Error and class kept of the best start of each image, beside the mean image."""
-    return found_again(tables, "Test images found again in latent space")
-
-
-def found_again(tables: Mapping[str, pa.Table], title: str) -> Finding:
-    """What an inversion found, by generator."""
-    table = tables["inversion"]
-    facts, images = to_frame(table), read_images(table).astype(float)
+    """Report error and share of kept classes of the best start of each image, compared with the baselines."""
+    facts, images = to_frame(tables["inversion"]), read_images(tables["inversion"]).astype(float)
     rows, parts = [], []
-    for name, one in facts[facts["best"]].groupby("generator"):
-        mse, kept = mean_over_images(one, "mse"), class_kept(one)
-        targets = images[first_seed(one).index]
-        blank = float(((targets - targets.mean(0)) ** 2).mean())
+    for name, best in facts[facts["best"]].groupby("generator"):
+        mse = mean_over_images(best, "mse")
+        targets = images[first_seed(best).index]
+        mse_of_mean = float(((targets - targets.mean(0)) ** 2).mean())
         rows.append(
-            {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "mse_of_mean_image": blank}
-            | interval_columns("mse", mse)
-            | class_kept_columns(one)
-            | baseline_columns(one)
+            {"generator": name, "seeds": best["seed"].nunique(), "n": best["index"].nunique()}
+            | {"mse_of_mean_image": mse_of_mean, **interval_columns("mse", mse)}
+            | class_kept_columns(best)
+            | baseline_columns(best)
         )
         parts.append(
-            f"{name} comes as near as an MSE of {format_value(*mse)} ({describe_baselines(one)}, the mean image "
-            f"{format_number(blank)}); {format_share(*kept)} keep their class, {describe_real_accuracy(one)}"
+            f"{name} comes as near as an MSE of {format_value(*mse)} ({describe_baselines(best)}, the mean image "
+            f"{format_number(mse_of_mean)}); {format_share(*class_kept(best))} keep their class, "
+            f"{describe_real_accuracy(best)}"
         )
     n = format_n([facts["index"].nunique()])
-    return Finding(title, f"{join_parts(parts)} ({n} test images, {format_seeds(facts['seed'])}).", rows)
+    sentence = f"{join_parts(parts)} ({n} test images, {format_seeds(facts['seed'])})."
+    return Finding("Test images found again in latent space", sentence, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Explorer:
-    """Targets and what each start has found after some steps, over the restarts and the steps."""
-    facts, way = to_frame(tables["inversion"]), to_frame(tables["inversion_steps"])
+    """Show the targets, and the image of each start after some steps of the search."""
+    facts, snapshots = to_frame(tables["inversion"]), to_frame(tables["inversion_steps"])
     images, found = read_images(tables["inversion"]), read_images(tables["inversion"], "reconstruction")
-    between = read_images(tables["inversion_steps"])
+    intermediate = read_images(tables["inversion_steps"])
     generators, starts = sorted(set(facts["generator"])), sorted(set(facts["start"]))
-    steps = sorted(set(way["step"]))
+    steps = sorted(set(snapshots["step"]))
     last = int(facts["history_step"].iloc[0][-1])
     strips: Strips = {}
     for g, generator in enumerate(generators):
-        early = first_seed(way[way["generator"] == generator])
+        early = first_seed(snapshots[snapshots["generator"] == generator])
         shown = sorted(set(early["index"]))[: spec.images]
-        rows = first_seed(facts[facts["generator"] == generator]).sort_values("index")
-        rows = rows[rows["index"].isin(shown)]
-        targets = [Tile(images[row.Index], f"{row.label}") for row in rows.drop_duplicates("index").itertuples()]
+        early = early[early["index"].isin(shown)].sort_values("index")
+        final = first_seed(facts[facts["generator"] == generator]).sort_values("index")
+        final = final[final["index"].isin(shown)]
+        targets = [Tile(images[row.Index], f"{row.label}") for row in final.drop_duplicates("index").itertuples()]
         for s, start in enumerate(starts):
             strips[g, s, 0] = targets
-            mine = early[(early["start"] == start) & early["index"].isin(shown)].sort_values("index")
             for k, step in enumerate(steps, 1):
-                strips[g, s, k] = [
-                    Tile(between[row.Index], format_number(row.mse)) for row in mine[mine["step"] == step].itertuples()
-                ]
+                rows = early[(early["start"] == start) & (early["step"] == step)]
+                strips[g, s, k] = [Tile(intermediate[row.Index], format_number(row.mse)) for row in rows.itertuples()]
             strips[g, s, len(steps) + 1] = [
                 Tile(found[row.Index], format_number(row.mse), bool(row.best))
-                for row in rows[rows["start"] == start].itertuples()
+                for row in final[final["start"] == start].itertuples()
             ]
     about = (
         "Slide from the target over the steps of the search, and over its restarts; below each image its MSE, framed "
