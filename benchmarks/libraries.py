@@ -35,7 +35,8 @@ from advgen.attacks.carlini_wagner import carlini_wagner
 from advgen.attacks.common import Goal, resolve_goal
 from advgen.core import live_values
 from advgen.cv import bibliography, inline
-from advgen.figures import common
+from advgen.figures.layout import Page, Panels
+from advgen.figures.style import save_figure, style_sheet
 from advgen.specs.attacks import CarliniWagnerAttack, LbfgsAttack
 
 ROOT = Path(__file__).parent.parent
@@ -289,10 +290,10 @@ def layout(panels: int = 12) -> None:
     """A page of panels, and what longer labels do to their frames."""
 
     def draw(page: bool, label: str) -> str:
-        places = common.Panels(panels, 174, 50, 32, 14, 10)
-        with common.style():
+        places = Panels(panels, 174, 50, 32, 14, 10)
+        with style_sheet():
             if page:
-                on = common.Page(174, places.height)
+                on = Page(174, places.height)
                 figure, axes = on.figure, [places.axes(on, 0, number, "panel") for number in range(panels)]
             else:
                 figure = Figure(figsize=(174 / 25.4, places.height / 25.4), layout="constrained")
@@ -301,7 +302,7 @@ def layout(panels: int = 12) -> None:
                 one.plot([0, 1], [0, 10**number])
                 one.set_xlabel("training step")
                 one.set_ylabel(label)
-        common.save(figure, io.BytesIO(), io.BytesIO(), "advgen:e30=")
+        save_figure(figure, io.BytesIO(), io.BytesIO(), "advgen:e30=")
         return f"{axes[0].get_position().width * figure.get_size_inches()[0] * 25.4:.1f} mm"
 
     for page, what in ((True, "placed in millimetres"), (False, "constrained layout")):

@@ -1,4 +1,4 @@
-"""The pages as a site, by `make docs-site`; its root is that of the project, so that README and links to code count."""
+"""Sphinx configuration of `make docs-site`. Its root is that of the project, so that links to README and code work."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ author = copyright = "The advgen authors"
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "config/README.md", "results/README.md"]
 exclude_patterns = [".*", "**/.*", "build", "dist", "results/*/*", "src", "tests", "benchmarks", "workflow", "profiles"]
-exclude_patterns += ["docs/results/page.md"]  # of which docs/results.md is made
+exclude_patterns += ["docs/results/page.md"]  # the template of docs/results.md
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages, whose pages would have to be fetched
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages, whose pages are not fetched
 default_role = "code"
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True}
@@ -27,7 +27,7 @@ autodoc_member_order = "bysource"
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
 myst_fence_as_directive = ["mermaid"]
-suppress_warnings = ["myst.header"]  # GitHub's pages may begin with any level
+suppress_warnings = ["myst.header"]  # pages for GitHub may start with any heading level
 html_theme = "furo"
 html_title = "advgen"
 html_static_path = ["site/static"]
@@ -38,7 +38,7 @@ html_theme_options = {"top_of_page_buttons": []}
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
-# what mermaid computes with, and the theme's colours that take its place
+# colours for mermaid, and the variables of the theme that replace them in the SVG
 COLOURS = {
     "#fafafb": "--color-background-secondary",
     "#4a4a4b": "--color-foreground-muted",
@@ -54,7 +54,7 @@ VARIABLES = {
 
 
 class Mermaid(Directive):
-    """A diagram, drawn when the site is built: nothing is fetched by who reads it."""
+    """A diagram that is rendered at build time, so that the page loads nothing from the network."""
 
     has_content = True
     option_spec: ClassVar[dict[str, object]] = {}
@@ -68,12 +68,12 @@ class Mermaid(Directive):
 
 
 def place_decisions(app: Sphinx, page: str, source: list[str]) -> None:
-    """List the decisions below their page, whose own list is readable without a site, too."""
+    """Add the decisions to the navigation; the list on their page also works without the site."""
     if page == "docs/decisions/README":
-        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\nlibraries\n```\n"
+        source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\nlibraries\nfiles\n```\n"
 
 
 def setup(app: Sphinx) -> None:
-    """Make diagrams known, and the decisions part of the navigation."""
+    """Register the directive for diagrams and the navigation of the decisions."""
     app.add_directive("mermaid", Mermaid)
     app.connect("source-read", place_decisions)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from advgen.core.catalog import TABLES
 from advgen.core.schema import Image
 from advgen.io.tables import arrow_table
-from advgen.specs.base import Ref
+from advgen.specs.base import Reference
 from advgen.specs.figures import FigureSpec
 
 # What the key columns of all tables range over; a row for each combination.
@@ -298,11 +298,11 @@ def fake_specs(cls: type[FigureSpec]) -> Iterator[tuple[str, FigureSpec]]:
 
 
 def _value(annotation: Any, metadata: list[Any], full: bool) -> Any:
-    refs = [item for item in metadata if isinstance(item, Ref)]
+    refs = [item for item in metadata if isinstance(item, Reference)]
     if refs:
         return NAMES[refs[0].families[0]][0]
     if get_origin(annotation) is tuple and hasattr(get_args(annotation)[0], "__metadata__"):
-        inner = [item for item in get_args(annotation)[0].__metadata__ if isinstance(item, Ref)]
+        inner = [item for item in get_args(annotation)[0].__metadata__ if isinstance(item, Reference)]
         names = NAMES[inner[0].families[0]] if inner else []
         return tuple(names if full else names[:1]) or None
     if get_origin(annotation) is tuple and get_origin(get_args(annotation)[0]) is Literal:

@@ -78,7 +78,7 @@ def payload(path: Path, renamed: Names) -> dict[str, str]:
         return {"weights": read_header(path)["model"]["weights"]}
     table = today(pq.read_table(path), renamed)
     alone = {name: table.select([name]).rename_columns(["one"]) for name in table.column_names if name not in STAMPS}
-    return {name: tables.digest(one) for name, one in alone.items()}
+    return {name: tables.data_digest(one) for name, one in alone.items()}
 
 
 def today(table: pa.Table, renamed: Names) -> pa.Table:

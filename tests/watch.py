@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from advgen.core.code import EFFECTS, Symbol, defines, module_at, used
+from advgen.core.code import IMPORT_EFFECTS, Symbol, defined_names, module_of_file, reachable_symbols
 from advgen.jobs.job import Job
 
 Run = Callable[[Job[Any]], None]
@@ -69,12 +69,12 @@ def with_calls(called: set[CodeType], action: Callable[[], None]) -> None:
 def gaps(job: Job[Any], called: Iterable[CodeType]) -> set[Symbol]:
     """What was called and is in no digest: the job's own, or that of a model that it reads, which the model carries."""
     files = [path for paths in job.inputs.values() for path in paths if path.suffix == ".safetensors"]
-    targets = set(job.spec.uses())
+    targets = set(job.spec.code_targets())
     if files:
-        from advgen.io.checkpoints import architecture
+        from advgen.io.checkpoints import architecture_code
 
-        targets |= {target for path in files for target in architecture(path)}
-    told = used(*sorted(targets))
+        targets |= {target for path in files for target in architecture_code(path)}
+    told = reachable_symbols(*sorted(targets))
     return names(called) - told
 
 
@@ -83,7 +83,7 @@ def names(called: Iterable[CodeType]) -> set[Symbol]:
     found = set[Symbol]()
     for code in called:
         path = Path(code.co_filename)
-        module = module_at(path) if path.suffix == ".py" else None  # templates are compiled, too
+        module = module_of_file(path) if path.suffix == ".py" else None  # templates are compiled, too
         if module:
             name = code.co_qualname.partition(".")[0]
             if not name.startswith("<"):
@@ -91,7 +91,7 @@ def names(called: Iterable[CodeType]) -> set[Symbol]:
                 continue
             for first, last, defined in spans(path):  # a lambda at the top level: of what?
                 if first <= code.co_firstlineno <= last:
-                    found |= {(module, one) for one in defined or [EFFECTS]}
+                    found |= {(module, one) for one in defined or [IMPORT_EFFECTS]}
     return found
 
 
@@ -101,5 +101,5 @@ def spans(path: Path) -> list[tuple[int, int, list[str]]]:
     found = []
     for statement in ast.parse(path.read_bytes()).body:
         first = min([statement.lineno, *(one.lineno for one in getattr(statement, "decorator_list", []))])
-        found.append((first, statement.end_lineno or first, defines(statement)))
+        found.append((first, statement.end_lineno or first, defined_names(statement)))
     return found

@@ -1,4 +1,4 @@
-"""Pages of the documentation: every command's arguments, the columns of every table, every kind of figure."""
+"""Reference pages: the arguments of every command, the columns of every table, every kind of figure."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from advgen.core.schema import Image, Table
 from advgen.registry import kind_of, load_target
 from advgen.specs.figures import FigureSpec, Group
 from advgen.study.load import load_file
-from tools.plan_pages import WRITTEN, summarised, where
+from tools.plan_pages import WRITTEN, list_summaries, locate_tables
 
 COLUMNS = Path("docs/reference/columns.yaml")
-"""What each column holds, by its name."""
-SHOWN = (Path("config/config.yaml"), Path("config/smoke.yaml"))
-"""Studies whose figures the gallery shows, the first that has a kind."""
+"""The description of each column, by its name."""
+EXAMPLES = (Path("config/config.yaml"), Path("config/smoke.yaml"))
+"""Studies whose figures the gallery shows; for each kind of figure, the first study that has one."""
 TYPES = {
     "string": "text",
     "bool": "true or false",
-    "int32": "whole number",
+    "int32": "integer",
     "float32": "number",
     "float64": "number",
-    "list<int32>": "whole numbers",
+    "list<int32>": "integers",
     "list<float32>": "numbers",
     "list<float64>": "numbers",
 }
 
 
 def commands_page() -> str:
-    """docs/reference/cli.md: every command with its arguments."""
+    """Return docs/reference/cli.md: every command with its arguments."""
     parser_of: Any = load_target("advgen.cli:parser_of")
     tools: Any = load_target("advgen.cli:TOOLS")
     lines = [
@@ -42,33 +42,34 @@ def commands_page() -> str:
         "",
         WRITTEN,
         "",
-        "`advgen COMMAND …`, or `python -m advgen COMMAND …`; `--help` behind a command prints what stands here.",
-        "Every command takes `--traceback`, which shows where an error was raised, and `--benchmark FILE`, which",
-        "writes what it cost. An error ends in one line on stderr and the status 1.",
+        "Run a command with `advgen COMMAND …` or `python -m advgen COMMAND …`. `advgen COMMAND --help` prints its",
+        "arguments. Every command accepts `--traceback`, which prints the traceback of an error, and `--benchmark",
+        "FILE`, which writes its run time and memory. On an error, a command prints one line to stderr and exits with",
+        "status 1.",
     ]
     for name in tools:
-        parser = _commands(parser_of(name))[name]
+        parser = list_commands(parser_of(name))[name]
         lines += [
             "",
-            f"## {_shown(name)}",
+            f"## {format_command(name)}",
             "",
-            _sentence(parser.description),
+            format_sentence(parser.description),
             "",
             "```",
-            _usage(name, parser),
+            format_usage(name, parser),
             "```",
             "",
         ]
-        lines += _arguments(parser)
+        lines += format_arguments(parser)
         if parser.epilog:
             lines += ["", "```text", *parser.epilog.strip("\n").splitlines(), "```"]
     lines += [
         "",
         "## Commands of the jobs",
         "",
-        "Snakemake calls these; what each reads and writes stands under its [rule](../rules.md). All take",
-        "`--spec JSON`, what to do; `--code DIGEST`, which refuses to run other code than was planned; and",
-        "`--plugins FILE …`.",
+        "Snakemake calls these commands; the page of [rules](../rules.md) lists the files that each reads and writes.",
+        "All accept `--spec JSON`, the specification of the job; `--code DIGEST`, which raises an error if the code",
+        "has changed since the job was planned; and `--plugins FILE …`.",
         "",
         "| command | what it does | keys of `--spec` |",
         "|---|---|---|",
@@ -76,27 +77,30 @@ def commands_page() -> str:
     for name, task in catalog.TASKS.items():
         if name not in tools:
             keys = ", ".join(f"`{key}`" for key in task.model_fields)
-            lines.append(f"| `{name}` | {_cell(task.sentence())} | {keys or 'none'} |")
+            lines.append(f"| `{name}` | {escape(task.help_text())} | {keys or 'none'} |")
     return "\n".join(lines) + "\n"
 
 
-def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+def list_commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command."""
     [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return dict(commands.choices)
 
 
-def _shown(name: str) -> str:
-    """`cv-diff` is written `cv diff`."""
+def format_command(name: str) -> str:
+    """Return a command as users type it: `cv diff` for `cv-diff`."""
     return name.replace("cv-", "cv ")
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+def list_arguments(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield the arguments of a command, without those that all commands have."""
     for action in parser._actions:
         if action.dest not in ("help", "benchmark", "traceback"):
             yield action
 
 
-def _value(action: argparse.Action) -> str:
+def format_value(action: argparse.Action) -> str:
+    """Return the placeholder of an argument's value."""
     if action.nargs == 0:
         return ""
     choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices and not action.metavar else ""
@@ -104,10 +108,11 @@ def _value(action: argparse.Action) -> str:
     return {"*": f"[{name} …]", "+": f"{name} …", "?": f"[{name}]"}.get(str(action.nargs), name)
 
 
-def _usage(name: str, parser: argparse.ArgumentParser) -> str:
-    words = [f"advgen {_shown(name)}"]
-    for action in sorted(_actions(parser), key=lambda one: bool(one.option_strings)):
-        flag = " ".join([*action.option_strings[:1], _value(action)]).strip()
+def format_usage(name: str, parser: argparse.ArgumentParser) -> str:
+    """Return the usage of a command, wrapped."""
+    words = [f"advgen {format_command(name)}"]
+    for action in sorted(list_arguments(parser), key=lambda action: bool(action.option_strings)):
+        flag = " ".join([*action.option_strings[:1], format_value(action)]).strip()
         words.append(flag if action.required or not action.option_strings else f"[{flag}]")
     lines = [words[0]]
     for word in words[1:]:
@@ -117,38 +122,41 @@ def _usage(name: str, parser: argparse.ArgumentParser) -> str:
     return "\n".join(lines)
 
 
-def _arguments(parser: argparse.ArgumentParser) -> list[str]:
+def format_arguments(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the table of a command's arguments."""
     rows = []
-    for action in _actions(parser):
-        told = " ".join([*action.option_strings[:1], _value(action)]).strip()
+    for action in list_arguments(parser):
+        argument = " ".join([*action.option_strings[:1], format_value(action)]).strip()
         help_ = (action.help or "") % {**vars(action), "prog": parser.prog}
-        rows.append(f"| `{told}` | {_cell(help_)} |")
+        rows.append(f"| `{argument}` | {escape(help_)} |")
     return ["| argument | meaning |", "|---|---|", *rows] if rows else ["No arguments."]
 
 
-def _sentence(text: str | None) -> str:
-    return _cell(" ".join((text or "").split()))
+def format_sentence(text: str | None) -> str:
+    """Return a text in one line."""
+    return escape(" ".join((text or "").split()))
 
 
-def _cell(text: str) -> str:
+def escape(text: str) -> str:
+    """Return a text with the characters escaped that have a meaning in Markdown."""
     for sign, written in (("|", "\\|"), ("<", "&lt;"), ("{{", "&#123;&#123;"), ("*", "\\*")):
         text = text.replace(sign, written)
     return text
 
 
 def tables_page(columns: Path = COLUMNS) -> str:
-    """docs/reference/tables.md: every table with its columns, and what `columns` tells of them."""
-    told: dict[str, str] = yaml.safe_load(columns.read_text(encoding="utf-8"))
-    tidy = summarised()
+    """Return docs/reference/tables.md: every table with its columns and their descriptions."""
+    descriptions: dict[str, str] = yaml.safe_load(columns.read_text(encoding="utf-8"))
+    summaries = list_summaries()
     lines = [
         "# The tables",
         "",
         WRITTEN,
         "",
-        "Each is a Parquet file that pandas, polars and DuckDB read. Rows are sorted by the key and unique in it. A",
-        "column that does not apply to a row is empty there. Ends of intervals are at 95 %: Wilson's for shares, a",
-        "bootstrap's over images for means, and for comparisons [over runs and images together](../comparisons.md),",
-        "or over runs alone where `n` is 1.",
+        "Each table is a Parquet file that you can read with pandas, polars or DuckDB. Rows are sorted by the key,",
+        "which is unique. A column that does not apply to a row is empty. Intervals are 95 % intervals: Wilson's for",
+        "shares, a bootstrap over images for means, and for comparisons [over runs and images](../comparisons.md),",
+        "or over runs alone if `n` is 1.",
         "",
         "```python",
         "import pandas as pd",
@@ -156,90 +164,91 @@ def tables_page(columns: Path = COLUMNS) -> str:
         'pd.read_parquet("results/tables/robustness.parquet")',
         "```",
         "",
-        'Images are bytes with their shape in the schema; `advgen.images(FILE, "image")` gives them as an array.',
-        "pandas and polars keep the bytes and drop the shape: of a data frame, or of a file that they wrote again,",
-        '`advgen.images(FRAME, "image", shape=(channels, height, width))` gives the array.',
+        'Images are stored as bytes, with their shape in the schema; `advgen.images(FILE, "image")` returns an array.',
+        "pandas and polars keep the bytes and drop the shape. For a data frame, or a file that they wrote, use",
+        '`advgen.images(FRAME, "image", shape=(channels, height, width))`.',
         "",
-        "Which tables are there:",
+        "These are the tables:",
         "",
         "| over all runs | of single jobs |",
         "|---|---|",
     ]
-    files = where()
-    whole = [f"[{name}](#{kind.replace('_', '-')})" for name, kind in tidy.items()]
-    single = [f"[{kind}](#{kind.replace('_', '-')})" for kind in catalog.TABLES if kind not in tidy.values()]
+    files = locate_tables()
+    whole = [f"[{name}](#{kind.replace('_', '-')})" for name, kind in summaries.items()]
+    single = [f"[{kind}](#{kind.replace('_', '-')})" for kind in catalog.TABLES if kind not in summaries.values()]
     lines.append(f"| {', '.join(whole)} | {', '.join(single)} |".replace("[<", "[&lt;"))
-    for kind in [*tidy.values(), *(kind for kind in catalog.TABLES if kind not in tidy.values())]:
+    for kind in [*summaries.values(), *(kind for kind in catalog.TABLES if kind not in summaries.values())]:
         table = catalog.TABLES[kind]
-        names = [f"`results/tables/{name}.parquet`" for name, of in tidy.items() if of == kind]
-        lines += ["", f"## {kind.replace('_', ' ')}", "", f"In {', '.join([*names, *files.get(kind, [])])}. "]
+        names = [f"`results/tables/{name}.parquet`" for name, of in summaries.items() if of == kind]
+        lines += ["", f"## {kind.replace('_', ' ')}", "", f"Files: {', '.join([*names, *files.get(kind, [])])}. "]
         lines[-1] += f"Key: {', '.join(f'`{name}`' for name in table.key)}."
-        lines += ["", "| column | type | what it holds |", "|---|---|---|"]
+        lines += ["", "| column | type | description |", "|---|---|---|"]
         for name, type_ in table.columns.items():
-            shown = "image" if isinstance(type_, Image) else TYPES[type_]
-            lines.append(f"| `{name}` | {shown} | {_cell(_holds(kind, table, name, told))} |")
+            type_name = "image" if isinstance(type_, Image) else TYPES[type_]
+            lines.append(f"| `{name}` | {type_name} | {escape(describe_column(kind, table, name, descriptions))} |")
     return "\n".join(lines) + "\n"
 
 
-def _holds(kind: str, table: Table, name: str, told: dict[str, str]) -> str:
-    """What a column holds; nothing for one of a kind of one's own."""
+def describe_column(kind: str, table: Table, name: str, descriptions: dict[str, str]) -> str:
+    """Return the description of a column, or nothing for a column of a plug-in."""
     for tail, word in {"_low": "lower", "_high": "upper"}.items():
         if name.endswith(tail) and (stem := name.removesuffix(tail)) in table.columns:
             return f"{word} end of the interval of `{stem}`"
-    return told.get(f"{kind}.{name}", told.get(name, ""))
+    return descriptions.get(f"{kind}.{name}", descriptions.get(name, ""))
 
 
 def gallery_page() -> str:
-    """docs/gallery.md: each kind of figure once, with its caption and what asks for it."""
-    examples = gallery()
-    default = sum(study == SHOWN[0] for study, _, _ in examples.values())
+    """Return docs/gallery.md: each kind of figure once, with its caption and its definition in YAML."""
+    examples = find_examples()
+    default = sum(study == EXAMPLES[0] for study, _, _ in examples.values())
     lines = [
         "# The gallery",
         "",
         WRITTEN,
         "",
-        f"The {len(catalog.FIGURES)} kinds of figure that a study can ask for, each once. {default} are from the",
-        f"default study, `{SHOWN[0]}`, the others from `{SHOWN[1]}`, a study for tests whose nets are trained for",
-        "seconds on few images: they show how such a figure looks, and nothing else. The pictures are taken from the",
-        "results of both by `python -m docs.images.gallery`. In a report each stands with what it found, its numbers",
-        "and where it comes from.",
+        f"One example of each of the {len(catalog.FIGURES)} kinds of figure. {default} are from the default study,",
+        f"`{EXAMPLES[0]}`. The others are from `{EXAMPLES[1]}`, a test study that trains its models for a few seconds",
+        "on few images: these examples show the layout, not a result. `python -m docs.images.gallery` copies the",
+        "pictures from the results of both studies. In a report, each figure comes with its finding, its numbers and",
+        "its provenance.",
     ]
     for group in get_args(Group):
         lines += ["", f"## {group}"]
         for kind, figure in catalog.FIGURES.items():
             if figure.group == group:
-                lines += ["", f"### {kind.replace('_', ' ')}", "", *_shown_as(kind, figure, examples.get(kind))]
+                lines += ["", f"### {kind.replace('_', ' ')}", "", *format_figure(kind, figure, examples.get(kind))]
     return "\n".join(lines) + "\n"
 
 
 Example = tuple[Path, str, FigureSpec]
 
 
-def gallery() -> dict[str, Example]:
-    """An example of each kind of figure that one of the studies shows: the study, its name there and its spec."""
+def find_examples() -> dict[str, Example]:
+    """Return an example of each kind of figure: the study, the name of the figure there and its definition."""
     found: dict[str, Example] = {}
-    for path in SHOWN:
+    for path in EXAMPLES:
         for name, spec in load_file(path).study.figures.items():
             found.setdefault(kind_of(type(spec)), (path, name, spec))
     return found
 
 
-def _shown_as(kind: str, figure: type[FigureSpec], example: Example | None) -> Iterator[str]:
-    """The lines of one kind: picture, caption, what asks for it; a kind of one's own has the caption alone."""
-    caption = _caption(kind, figure)
+def format_figure(kind: str, figure: type[FigureSpec], example: Example | None) -> Iterator[str]:
+    """Yield the lines of one kind: picture, caption and YAML; only the caption without an example."""
+    caption = read_caption(kind, figure)
     if example:
         yield from (f"![{caption.partition('. ')[0].removesuffix('.')}.](images/gallery/{kind}.png)", "")
-    yield from (_cell(caption), "")
+    yield from (escape(caption), "")
     keys = f"[Its keys](../config/README.md#{figure.__name__.lower()})"
     if example:
         study, name, spec = example
-        asked = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        words = yaml.safe_dump({name: asked}, default_flow_style=None, sort_keys=False, width=110)
+        definition = spec.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        words = yaml.safe_dump({name: definition}, default_flow_style=None, sort_keys=False, width=110)
         yield from ("```yaml", "figures:", *(f"  {line}" for line in words.splitlines()), "```", "")
         keys += f" · from `{study}`"
     yield keys
 
 
-def _caption(kind: str, figure: type[FigureSpec]) -> str:
+def read_caption(kind: str, figure: type[FigureSpec]) -> str:
+    """Return the caption of a kind of figure in one line."""
     text = resources.files(figure.__module__.rpartition(".")[0]).joinpath(f"{kind}.rst").read_text(encoding="utf-8")
     return " ".join(text.split())

@@ -1,11 +1,11 @@
-"""How often 95 % intervals hold the true mean of simulated runs and images: ours, and three that are in use.
+"""Measure how often 95 % intervals contain the true mean of simulated runs: ours and three common alternatives.
 
     python docs/controls/coverage.py
 
-Each row of the first table simulates 2,000 experiments of mean 0 with effects of runs, of images and a rest, all
-normal. Each row of the second compares two arms of nets on the same images by what is right and wrong: an image is
-right where its own effect, those of arm and image, of the net and a rest, all normal, exceed a threshold. So the true
-difference in accuracy is known.
+Each row of the first table simulates 2,000 experiments with mean 0: normally distributed effects of runs and of images,
+and a residual. Each row of the second table compares the accuracies of two arms of models on the same images. A
+prediction is correct if the sum of normally distributed effects (image, arm × image, model, residual) exceeds a
+threshold, so the true difference in accuracy is known.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from advgen.metrics.intervals import over_runs
+from advgen.metrics.intervals import interval_over_runs
 
-IMAGES, TIMES = 200, 2000
+IMAGES, EXPERIMENTS = 200, 2000
 SPREADS = {
     "runs vary": (0.1, 0, 1),
     "images vary": (0, 0.6, 0.5),
@@ -24,12 +24,12 @@ SPREADS = {
 }
 
 
-def simulated(runs: int, of_runs: float, of_images: float, rest: float) -> np.ndarray:
-    """Measurements (times, runs, images)."""
+def simulate_values(runs: int, of_runs: float, of_images: float, rest: float) -> np.ndarray:
+    """Return measurements, (experiments, runs, images)."""
     random = np.random.default_rng(runs)
-    values = rest * random.standard_normal((TIMES, runs, IMAGES))
-    values += of_runs * random.standard_normal((TIMES, runs, 1))
-    return values + of_images * random.standard_normal((TIMES, 1, IMAGES))
+    values = rest * random.standard_normal((EXPERIMENTS, runs, IMAGES))
+    values += of_runs * random.standard_normal((EXPERIMENTS, runs, 1))
+    return values + of_images * random.standard_normal((EXPERIMENTS, 1, IMAGES))
 
 
 ACCURACIES = {
@@ -41,72 +41,72 @@ ACCURACIES = {
     "1 and 3 %": (0.01, 0.03, 0.1),
     "50 and 50 %": (0.5, 0.5, 0.1),
 }
-"""Accuracies of two arms, and the standard deviation between nets, where that between images is 1."""
-OF_ARM, REST = 0.3, 0.3
-"""Standard deviations of what an arm makes of an image, and of what a net does."""
+"""Accuracies of two arms, and the standard deviation between models; the one between images is 1."""
+ARM_SD, RESIDUAL_SD = 0.3, 0.3
+"""Standard deviations of the interaction of arm and image, and of the residual."""
 
 
-def simulated_accuracies(runs: int, one: float, other: float, of_runs: float) -> np.ndarray:
-    """Differences in what is right, −1, 0 or 1, less the true one: (times, runs, images)."""
+def simulate_accuracies(runs: int, one: float, other: float, of_runs: float) -> np.ndarray:
+    """Return differences in correctness (−1, 0 or 1) minus the true difference, (experiments, runs, images)."""
     random = np.random.default_rng(runs)
-    spread = np.sqrt(1 + OF_ARM**2 + of_runs**2 + REST**2)
-    of_images = random.standard_normal((TIMES, 1, IMAGES), np.float32)
-    right = []
+    spread = np.sqrt(1 + ARM_SD**2 + of_runs**2 + RESIDUAL_SD**2)
+    of_images = random.standard_normal((EXPERIMENTS, 1, IMAGES), np.float32)
+    correct = []
     for accuracy in (one, other):
-        values = REST * random.standard_normal((TIMES, runs, IMAGES), np.float32)
-        values += of_images + OF_ARM * random.standard_normal((TIMES, 1, IMAGES), np.float32)
-        values += of_runs * random.standard_normal((TIMES, runs, 1), np.float32)
-        right.append(values + spread * ndtri(accuracy) > 0)
-    return right[1].astype(float) - right[0] - (other - one)
+        values = RESIDUAL_SD * random.standard_normal((EXPERIMENTS, runs, IMAGES), np.float32)
+        values += of_images + ARM_SD * random.standard_normal((EXPERIMENTS, 1, IMAGES), np.float32)
+        values += of_runs * random.standard_normal((EXPERIMENTS, runs, 1), np.float32)
+        correct.append(values + spread * ndtri(accuracy) > 0)
+    return correct[1].astype(float) - correct[0] - (other - one)
 
 
-def over_runs_alone(values: np.ndarray) -> np.ndarray:
-    """Student's interval over the means of the runs, whatever images they share."""
+def cover_student(values: np.ndarray) -> np.ndarray:
+    """Return which of Student's intervals over the means of the runs contain 0."""
     means = values.mean(2)
     half = stdtrit(means.shape[1] - 1, 0.975) * means.std(1, ddof=1) / np.sqrt(means.shape[1])
     return np.abs(means.mean(1)) <= half
 
 
-def over_all_alike(values: np.ndarray) -> np.ndarray:
-    """The normal interval over all runs × images, as if each were a new image."""
+def cover_independent(values: np.ndarray) -> np.ndarray:
+    """Return which normal intervals over runs × images, treated as independent, contain 0."""
     flat = values.reshape(len(values), -1)
     return np.abs(flat.mean(1)) <= 1.96 * flat.std(1, ddof=1) / np.sqrt(flat.shape[1])
 
 
-def bootstrapped_runs(values: np.ndarray) -> np.ndarray:
-    """Percentiles of the mean over runs drawn with replacement."""
+def cover_bootstrap(values: np.ndarray) -> np.ndarray:
+    """Return which percentile intervals of a bootstrap over runs contain 0."""
     means, random = values.mean(2), np.random.default_rng(0)
     drawn = means[:, random.integers(means.shape[1], size=(1000, means.shape[1]))].mean(2)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=1)
     return (low <= 0) & (high >= 0)
 
 
-def ours(values: np.ndarray) -> np.ndarray:
-    """Runs and images as crossed random effects; of a rate where there are few values."""
+def cover_crossed(values: np.ndarray) -> np.ndarray:
+    """Return which intervals with crossed random effects of runs and images contain 0."""
     rate = len(np.unique(values[0])) <= 3
-    found = np.array([over_runs(one, rate) for one in values])
+    found = np.array([interval_over_runs(one, rate) for one in values])
     return (found[:, 1] <= 0) & (found[:, 2] >= 0)
 
 
-WAYS = {
-    "ours": ours,
-    "t over runs": over_runs_alone,
-    "all as new images": over_all_alike,
-    "bootstrap of runs": bootstrapped_runs,
+METHODS = {
+    "advgen": cover_crossed,
+    "Student's t over runs": cover_student,
+    "runs × images as independent": cover_independent,
+    "bootstrap over runs": cover_bootstrap,
 }
 
 
-def table(what: str, rows: dict[str, tuple[float, float, float]], simulate: Callable[..., np.ndarray]) -> None:
-    """How often each interval holds the truth, a row for each case and number of runs."""
-    print(f"| runs | {what} | " + " | ".join(WAYS) + " |")
-    print("|---|---|" + "---|" * len(WAYS))
+def print_table(heading: str, rows: dict[str, tuple[float, float, float]], simulate: Callable[..., np.ndarray]) -> None:
+    """Print the coverage of each interval, a row for each case and number of runs."""
+    print(f"| runs | {heading} | " + " | ".join(METHODS) + " |")
+    print("|---|---|" + "---|" * len(METHODS))
     for runs in (3, 5, 10):
         for name, case in rows.items():
             values = simulate(runs, *case)
-            shares = [f"{100 * way(values).mean():.1f} %" for way in WAYS.values()]
+            shares = [f"{100 * method(values).mean():.1f} %" for method in METHODS.values()]
             print(f"| {runs} | {name} | " + " | ".join(shares) + " |", flush=True)
     print()
 
 
-table("what varies", SPREADS, simulated)
-table("accuracies", ACCURACIES, simulated_accuracies)
+print_table("what varies", SPREADS, simulate_values)
+print_table("accuracies", ACCURACIES, simulate_accuracies)

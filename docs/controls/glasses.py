@@ -1,4 +1,4 @@
-"""Glasses of the evening study on turned and shifted images: made for one pose, made for many, and not optimised.
+"""Test the glasses of the evening study on rotated and shifted images: for one pose, for many poses, not optimised.
 
 python docs/controls/glasses.py [--results FOLDER] [--poses N]
 after `snakemake --cores 2 --config study=config/evening.yaml -- results/tables/robustness.parquet`
@@ -19,18 +19,18 @@ from advgen.specs.attacks import Expectation, RegionAttack
 
 
 def main():
-    """Of images that are right in a pose, how many a frame fools there: mean over poses, interval over images."""
+    """Print success rates on images that are correct in a pose: mean over poses, interval over images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--poses", type=int, default=20, help="of each image, other ones than the attack has seen")
+    parser.add_argument("--poses", type=int, default=20, help="new poses of each image, which the attack has not used")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     spec = RegionAttack(kind="region", region={"kind": "glasses"})
-    for net in ("cnn-plain", "robust-cnn"):
-        model = load_model(arguments.results / f"classifiers/{net}/seed0/classifier.safetensors").eval()
+    for classifier in ("cnn-plain", "robust-cnn"):
+        model = load_model(arguments.results / f"classifiers/{classifier}/seed0/classifier.safetensors").eval()
         images = {}
         for attack in ("glasses", "glasses-turned"):
-            table = read_table(arguments.results / f"attacks/{net}/seed0/{attack}.parquet")
+            table = read_table(arguments.results / f"attacks/{classifier}/seed0/{attack}.parquet")
             images[attack] = torch.from_numpy(read_images(table, "adversarial").copy())
         x = torch.from_numpy(read_images(table, "image").copy())
         y, indices = torch.from_numpy(table["label"].to_numpy().copy()), table["index"].to_pylist()
@@ -38,12 +38,12 @@ def main():
         images |= {f"plain frame {number}": frame for number, frame in enumerate(frames, 1)}
         pose_NS3 = sample_poses(Expectation(samples=arguments.poses), 1, 1, "control", indices, x)[:, 0]
         with torch.no_grad():
-            right_NS = torch.stack([model(warp(x, pose)).argmax(1) == y for pose in pose_NS3.unbind(1)], 1)
-            print(f"{net}: {100 * right_NS.double().mean():.1f} % right without glasses")
-            for name, worn in images.items():
-                fooled_NS = torch.stack([model(warp(worn, pose)).argmax(1) != y for pose in pose_NS3.unbind(1)], 1)
-                some_N = right_NS.any(1)
-                share_N = (fooled_NS & right_NS).sum(1)[some_N] / right_NS.sum(1)[some_N]
+            correct_NS = torch.stack([model(warp(x, pose)).argmax(1) == y for pose in pose_NS3.unbind(1)], 1)
+            print(f"{classifier}: {100 * correct_NS.double().mean():.1f} % accuracy without glasses")
+            for name, framed in images.items():
+                fooled_NS = torch.stack([model(warp(framed, pose)).argmax(1) != y for pose in pose_NS3.unbind(1)], 1)
+                any_N = correct_NS.any(1)
+                share_N = (fooled_NS & correct_NS).sum(1)[any_N] / correct_NS.sum(1)[any_N]
                 mean, low, high = (100 * one for one in bootstrap_mean(share_N, 0))
                 print(f"  {name}: {mean:.1f} % [{low:.1f}, {high:.1f}]", flush=True)
 

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from tools.reference import SHOWN, gallery
+from tools.reference import EXAMPLES, find_examples
 
-for kind, (study, name, _) in gallery().items():
-    results = Path(sys.argv[1 + SHOWN.index(study)])
+for kind, (study, name, _) in find_examples().items():
+    results = Path(sys.argv[1 + EXAMPLES.index(study)])
     picture = Image.open(results / "figures" / f"{name}.png").convert("RGB")
     picture.thumbnail((720, 720), Image.Resampling.LANCZOS)
     target = Path("docs/images/gallery") / f"{kind}.png"

@@ -14,8 +14,8 @@ from advgen import __version__
 from advgen.core.catalog import TASKS
 from advgen.core.options import Parser, refuse
 from advgen.core.tasks import Task
-from advgen.files.provenance import FULL
-from advgen.io.benchmarks import measured
+from advgen.files.provenance import DISK_FULL_ERRORS
+from advgen.io.benchmarks import record_benchmark
 from advgen.jobs.run import run_task
 
 TOOLS = {
@@ -74,7 +74,7 @@ def _command(given: list[str]) -> None:
     parsed = parser_of(given[0] if given else None).parse_args(given)
     parsed.passed = passed
     try:
-        with measured(parsed.benchmark):
+        with record_benchmark(parsed.benchmark):
             _tool(parsed.command).run(parsed) if parsed.command in TOOLS else run_task(parsed)
     except ValidationError as error:
         from advgen.study.errors import explain  # no job that runs needs them
@@ -102,7 +102,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and any(words in str(error) for words in NO_MEMORY):
         error = MemoryError()
     if isinstance(error, OSError) and error.strerror:
-        remedy = "; make room and run again" if error.errno in FULL else ""
+        remedy = "; make room and run again" if error.errno in DISK_FULL_ERRORS else ""
         return f"{error.filename}: {error.strerror}{remedy}" if error.filename else f"{error.strerror}{remedy}"
     if isinstance(error, MemoryError):
         return "out of memory; give the job more, or lower its batch or number of images"
@@ -127,11 +127,11 @@ def parser_of(command: str | None) -> argparse.ArgumentParser:
     for name, task in TASKS.items():
         if name in TOOLS:
             continue
-        help_ = task.sentence()
+        help_ = task.help_text()
         sub = commands.add_parser(name, help=help_, description=help_, fromfile_prefix_chars="@")
         for flag in task.reads:
             sub.add_argument(f"--{flag}", nargs="*", type=Path, default=[], metavar="FILE", help="read")
-        for flag in task.writes().values():
+        for flag in task.output_flags().values():
             sub.add_argument(f"--{flag}", nargs="+", type=Path, required=True, metavar="FILE", help="written")
         sub.add_argument("--spec", required=True, metavar="JSON", help=f"what to do; keys: {', '.join(_keys(task))}")
         sub.add_argument("--plugins", nargs="*", type=Path, default=[], metavar="FILE", help="with kinds of one's own")

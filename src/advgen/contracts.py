@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.core.code import file_beside
+from advgen.core.code import sibling_file
 from advgen.io.checkpoints import build
 from advgen.models.predict import predict
 from advgen.specs.attacks import AttackSpec
@@ -317,7 +317,7 @@ def predicts_row_by_row(spec: NetworkSpec) -> str:
 
 def has_a_caption(spec: FigureSpec) -> str:
     """Has a caption beside the code that draws it, for the report."""
-    file = file_beside(registry.target(spec), f"{registry.kind_of(type(spec))}.rst")
+    file = sibling_file(registry.target(spec), f"{registry.kind_of(type(spec))}.rst")
     assert Path(file).is_file(), f"{file}: no such file; write the caption there"
     return ""
 
@@ -342,7 +342,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
 """Beside those for every family."""
 
 
-def verdicts(family: str, spec: Spec) -> Iterator[tuple[str, str, str]]:
+def run_checks(family: str, spec: Spec) -> Iterator[tuple[str, str, str]]:
     """Each check's status (pass, skip or fail), its name in words, and the reason."""
     for check in (*CHECKS.get(family, ()), *EVERY):
         words = check.__name__.replace("_", " ")

@@ -26,13 +26,13 @@ DATASETS: dict[type[Spec], str] = {
     datasets.FolderDataset: "advgen.data.custom_splits:custom_splits",
     datasets.NpzDataset: "advgen.data.custom_splits:custom_splits",
     datasets.ParquetDataset: "advgen.data.custom_splits:custom_splits",
-    datasets.PartDataset: "advgen.data.part:part",
-    datasets.LearntImages: "advgen.data.learnt_images:learnt_images",
-    datasets.ShuffledLabels: "advgen.data.shuffled_labels:shuffled_labels",
-    datasets.RobustFeatures: "advgen.data.robust_features:robust_features",
-    datasets.AdversarialLabels: "advgen.data.adversarial_labels:adversarial_labels",
+    datasets.PartDataset: "advgen.data.subsets:part",
+    datasets.LearntImages: "advgen.data.subsets:learnt_images",
+    datasets.ShuffledLabels: "advgen.data.subsets:shuffled_labels",
+    datasets.RobustFeatures: "advgen.data.from_models:robust_features",
+    datasets.AdversarialLabels: "advgen.data.from_models:adversarial_labels",
     datasets.Stimuli: "advgen.data.stimuli:stimuli",
-    datasets.RealFake: "advgen.data.real_fake:real_fake",
+    datasets.RealFake: "advgen.data.from_models:real_fake",
 }
 NETWORKS: dict[type[Spec], str] = {
     networks.FcNetwork: "advgen.models.networks:FullyConnected",
@@ -117,7 +117,7 @@ BASES: dict[str, type[Spec]] = {
     "figures": figures.FigureSpec,
 }
 """What every spec class of a family is derived from."""
-PACKAGES: dict[str, tuple[str, ...]] = {}
+REQUIRED_PACKAGES: dict[str, tuple[str, ...]] = {}
 """Packages whose versions stand in the stamp of what is made with a plug-in, by its code."""
 
 _TARGETS = {spec: target for family in (*FAMILIES.values(), FROM_FILES) for spec, target in family.items()}
@@ -152,7 +152,7 @@ def register(spec: type[Spec], code: Callable[..., Any], packages: Iterable[str]
             raise ValueError(f"{name}: the kind {kind_of(spec)!r} is taken by {taken.__module__}; choose another")
         del FAMILIES[family][taken]
     add(family, spec, target)
-    PACKAGES[target] = tuple(packages)
+    REQUIRED_PACKAGES[target] = tuple(packages)
 
 
 def kind_of(spec: type[Spec]) -> str:

@@ -89,7 +89,7 @@ def warm_up(argv: Sequence[str]) -> None:
     before = len(sys.modules)
     with suppress(Exception):
         task = TASKS[argv[0]].model_validate_json(argv[argv.index("--spec") + 1])
-        for target in sorted(task.uses()):
+        for target in sorted(task.code_targets()):
             importlib.import_module(target.partition(":")[0])
         for late in (late for library, names in LATE.items() if library in sys.modules for late in names):
             importlib.import_module(late)

@@ -24,7 +24,8 @@ from advgen.commands.leaderboard import entries_of
 from advgen.commands.leaderboard import page as ranked
 from advgen.cv.build import build
 from advgen.cv.formats import render
-from advgen.figures import common, findings
+from advgen.figures.findings import to_json_rows
+from advgen.figures.style import darken, save_figure
 from advgen.files.provenance import Stamp
 from advgen.report import page
 
@@ -37,8 +38,8 @@ def drawn(kind: str) -> page.Figure:
     spec, tables = dict(fake_specs(registry.kinds("figures")[kind]))["full"], fake_tables()  # type: ignore[arg-type]
     figure, module = registry.resolve(spec)(tables, spec), importlib.import_module(registry.target(spec).split(":")[0])
     light, dark = io.BytesIO(), io.BytesIO()
-    common.save(figure, None, light, f"advgen:{STAMP}")
-    common.save(common.darkened(figure), None, dark, f"advgen:{STAMP}")
+    save_figure(figure, None, light, f"advgen:{STAMP}")
+    save_figure(darken(figure), None, dark, f"advgen:{STAMP}")
     finding = module.finding(tables, spec)
     return page.Figure(
         kind,
@@ -47,11 +48,11 @@ def drawn(kind: str) -> page.Figure:
         dark=dark.getvalue(),
         title=finding.title,
         sentence=finding.sentence,
-        rows=pa.Table.from_pylist(findings.plain(finding.rows)),
+        rows=pa.Table.from_pylist(to_json_rows(finding.rows)),
         asked=f"figures:\n  {kind}: {{kind: {kind}}}\n",
         command=f"snakemake --cores 1 results/figures/{kind}.png",
         inputs={"results/tables/x.parquet": "0123456789abcdef" * 4},
-        explorer=module.explorer(tables, spec).packed(),
+        explorer=module.explorer(tables, spec).to_json(),
         checks=tables["sanity_checks"].to_pylist()[:1],
     )
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from advgen import contracts, registry
-from advgen.attacks.common import TRIES, Goal
+from advgen.attacks.common import ROUNDING_TRIES, Goal
 from advgen.attacks.jsma import _best_pairs
 from advgen.attacks.run import craft
 from advgen.attacks.spatial import transform
@@ -115,21 +115,21 @@ def test_crafting_in_micro_batches_gives_the_facts_of_each_example(spec, model, 
     )
     assert seen == [(5, N), (10, N), (12, N)]
     clean = images.numpy() / np.float32(255)
-    delta = (facts["x_adv"].astype(np.float64) - clean).reshape(N, -1)
-    assert facts["x_adv"].dtype == np.float32
+    delta = (facts.attack.x_adv.astype(np.float64) - clean).reshape(N, -1)
+    assert facts.attack.x_adv.dtype == np.float32
     if not spec.others():
         second = run(spec, model, torch.from_numpy(clean[5:10]), y[5:10], indices=INDICES[5:10])
-        np.testing.assert_array_equal(facts["x_adv"][5:10], second.numpy())
-    np.testing.assert_allclose(facts["linf"], np.abs(delta).max(1), atol=1e-7)
-    np.testing.assert_allclose(facts["l2"], np.sqrt((delta**2).sum(1)), atol=1e-6)
-    np.testing.assert_allclose(facts["rms"], np.sqrt((delta**2).mean(1)), atol=1e-7)
-    np.testing.assert_array_equal(facts["l0"], (delta != 0).sum(1))
+        np.testing.assert_array_equal(facts.attack.x_adv[5:10], second.numpy())
+    np.testing.assert_allclose(facts.measurements.linf, np.abs(delta).max(1), atol=1e-7)
+    np.testing.assert_allclose(facts.measurements.l2, np.sqrt((delta**2).sum(1)), atol=1e-6)
+    np.testing.assert_allclose(facts.measurements.rms, np.sqrt((delta**2).mean(1)), atol=1e-7)
+    np.testing.assert_array_equal(facts.measurements.l0, (delta != 0).sum(1))
     model.eval()
     with torch.no_grad():
-        probabilities = model(torch.from_numpy(facts["x_adv"])).softmax(1)
-        np.testing.assert_array_equal(facts["predicted_clean"], model(torch.from_numpy(clean)).argmax(1))
-    np.testing.assert_array_equal(facts["predicted"], probabilities.argmax(1))
-    np.testing.assert_allclose(facts["confidence"], probabilities.amax(1), atol=1e-5)
+        probabilities = model(torch.from_numpy(facts.attack.x_adv)).softmax(1)
+        np.testing.assert_array_equal(facts.measurements.predicted_clean, model(torch.from_numpy(clean)).argmax(1))
+    np.testing.assert_array_equal(facts.measurements.predicted, probabilities.argmax(1))
+    np.testing.assert_allclose(facts.measurements.confidence, probabilities.amax(1), atol=1e-5)
 
 
 def test_crafting_refuses_examples_outside_the_ball(model, x, y):
@@ -144,7 +144,7 @@ def test_crafting_refuses_examples_outside_the_ball(model, x, y):
 def test_counts_what_passes_through_the_model(model, x, y):
     def calls(spec):
         facts = craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=INDICES, batch=5)
-        return facts["gradient_calls"], facts["forward_calls"]
+        return facts.attack.gradient_calls, facts.attack.forward_calls
 
     assert calls(make("gaussian_noise")) == (0, 0)
     assert calls(make("fgsm")) == (1, 1)
@@ -168,7 +168,7 @@ def test_counts_what_passes_through_the_model(model, x, y):
 
 def test_says_which_class_was_the_target(model, x, y):
     def targets(spec, indices=INDICES):
-        return craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=indices)["target_label"]
+        return craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=indices).measurements.target_label
 
     assert targets(make("fgsm")) is None
     assert targets(make("gaussian_noise")) is None
@@ -351,12 +351,12 @@ def test_smallest_changes_reach_their_goal(model, x, y, kind, target):
     spec = KINDS[kind](kind=kind, target=target, **settings)
     facts = craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=INDICES)
     if target is None:
-        assert (facts["predicted"] != y.numpy()).all()
+        assert (facts.measurements.predicted != y.numpy()).all()
     else:
-        np.testing.assert_array_equal(facts["predicted"], facts["target_label"])
-    predicted = logits(model, x + 0.8 * (torch.from_numpy(facts["x_adv"]) - x)).argmax(1).numpy()
-    missed = predicted == y.numpy() if target is None else predicted != facts["target_label"]
-    changed = facts["l2"] > 0
+        np.testing.assert_array_equal(facts.measurements.predicted, facts.measurements.target_label)
+    predicted = logits(model, x + 0.8 * (torch.from_numpy(facts.attack.x_adv) - x)).argmax(1).numpy()
+    missed = predicted == y.numpy() if target is None else predicted != facts.measurements.target_label
+    changed = facts.measurements.l2 > 0
     assert changed.sum() > N / 2
     assert missed[changed].mean() >= 0.8
 
@@ -371,22 +371,22 @@ def test_smallest_changes_can_be_asked_to_fool_as_uint8(model, x, y, kind):
     x = (255 * x).round() / 255
     y = logits(model, x).argmax(1)
     settings = {**FAST.get(kind, {}), **({"theta": 0.501} if kind == "jsma" else {})}
-    rest = {"queries": settings["queries"] + TRIES} if kind == "hop_skip_jump" else {}  # for a search of equal length
+    rest = {"queries": settings["queries"] + ROUNDING_TRIES} if kind == "hop_skip_jump" else {}
     free, told = (
         craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=INDICES)
         for spec in (KINDS[kind](kind=kind, **settings), KINDS[kind](kind=kind, rounded=True, **{**settings, **rest}))
     )
-    assert not np.array_equal(free["x_adv"], (255 * free["x_adv"]).round() / 255)
-    np.testing.assert_array_equal(255 * told["x_adv"], (255 * told["x_adv"]).round())
-    np.testing.assert_array_equal(told["predicted"], told["predicted_rounded"])
-    goal = told["target_label"]
+    assert not np.array_equal(free.attack.x_adv, (255 * free.attack.x_adv).round() / 255)
+    np.testing.assert_array_equal(255 * told.attack.x_adv, (255 * told.attack.x_adv).round())
+    np.testing.assert_array_equal(told.measurements.predicted, told.measurements.predicted_rounded)
+    goal = told.measurements.target_label
     reached = {
-        name: facts["predicted"] != y.numpy() if goal is None else facts["predicted"] == goal
+        name: facts.measurements.predicted != y.numpy() if goal is None else facts.measurements.predicted == goal
         for name, facts in (("free", free), ("rounded", told))
     }
     assert reached["free"].any()
     np.testing.assert_array_equal(reached["rounded"], reached["free"])
-    assert (told["l2"] <= 1.3 * free["l2"] + 0.02)[reached["free"]].all()
+    assert (told.measurements.l2 <= 1.3 * free.measurements.l2 + 0.02)[reached["free"]].all()
 
 
 def test_lbfgs_finds_the_nearest_point_across_a_line():
@@ -417,7 +417,7 @@ def test_jsma_changes_pairs_of_pixels_to_the_extreme(model, x, y):
     done = goal.is_reached(clean)
     assert torch.equal(x_adv[done], x[done])
     assert (goal.margin(attacked) > goal.margin(clean))[~done].double().mean() > 0.9
-    with pytest.raises(ValueError, match="jsma aims at a class"):
+    with pytest.raises(ValueError, match="jsma needs a target class"):
         run(spec.model_copy(update={"target": None}), model, x, y)
 
 

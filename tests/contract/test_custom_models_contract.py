@@ -150,7 +150,7 @@ def assert_same(before: Any, after: Any) -> None:
 def crafted(kind: str, model: nn.Module, labels: Tensor = Y) -> Tensor:
     spec = registry.parse("attacks", one_of(kind))
     facts = craft(registry.resolve(spec), model, X, labels, spec, seed=0, indices=INDICES)
-    return torch.from_numpy(facts["x_adv"])
+    return torch.from_numpy(facts.attack.x_adv)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore:.*torch.jit.*:DeprecationWarning")
@@ -191,17 +191,23 @@ class Outputs(nn.Module):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "half precision": (lambda: network().half(), r"weights of float16 are too coarse .*; attack model.float\(\)"),
-    "bfloat16": (lambda: network().bfloat16(), r"weights of bfloat16 are too coarse .*; attack model.float\(\)"),
-    "half outputs": (lambda: Outputs(Tensor.half), "outputs of float16 are too coarse .*; give float32"),
+    "half precision": (lambda: network().half(), r"float16 weights are too coarse .*; attack model.float\(\)"),
+    "bfloat16": (lambda: network().bfloat16(), r"bfloat16 weights are too coarse .*; attack model.float\(\)"),
+    "half outputs": (lambda: Outputs(Tensor.half), "float16 outputs are too coarse .*; return float32"),
     "probabilities": (lambda: Outputs(lambda z: z.softmax(1)), "outputs are probabilities.*without its softmax"),
-    "one output": (lambda: Outputs(lambda z: z[:, :1]), r"gives \(8, 1\) on 1×12×12 images of float32; .* logits"),
-    "flat outputs": (lambda: Outputs(lambda z: z[:, 0]), "the model fails on 1×12×12 images of float32: "),
-    "maps": (lambda: Outputs(lambda z: z[:, :, None]), r"gives \(8, 5, 1\) on 1×12×12 images of float32; .* logits"),
-    "several outputs": (lambda: Outputs(lambda z: (z, z)), "the model fails on 1×12×12 images of float32: "),
+    "one output": (
+        lambda: Outputs(lambda z: z[:, :1]),
+        r"returns shape \(8, 1\) for 1×12×12 float32 images; .* logits",
+    ),
+    "flat outputs": (lambda: Outputs(lambda z: z[:, 0]), "the model fails on 1×12×12 float32 images: "),
+    "maps": (
+        lambda: Outputs(lambda z: z[:, :, None]),
+        r"returns shape \(8, 5, 1\) for 1×12×12 float32 images; .* logits",
+    ),
+    "several outputs": (lambda: Outputs(lambda z: (z, z)), "the model fails on 1×12×12 float32 images: "),
     "another size": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(28**2, 5)), "the model fails on 1×12×12 images"),
-    "another channel": (lambda: nn.Sequential(nn.Conv2d(3, 5, 12), nn.Flatten()), "fails on 1×12×12 images of float"),
-    "double": (lambda: network().double(), "the model fails on 1×12×12 images of float32: "),
+    "another channel": (lambda: nn.Sequential(nn.Conv2d(3, 5, 12), nn.Flatten()), "fails on 1×12×12 float32 images"),
+    "double": (lambda: network().double(), "the model fails on 1×12×12 float32 images: "),
 }
 
 
@@ -217,19 +223,19 @@ def test_a_model_that_cannot_be_attacked_is_refused_in_one_line(way: str) -> Non
 
 
 WRONG: dict[str, tuple[tuple[Tensor, Tensor, list[int]], str]] = {
-    "grey levels as floats": ((X * 255, Y, INDICES), "pixels of float32 are from 0 to 255, .*; divide by 255, or give"),
+    "grey levels as floats": ((X * 255, Y, INDICES), "float32 pixels are 0 to 255, .*; divide by 255, or pass"),
     "standardised": (
         ((X - 0.13) / 0.31, Y, INDICES),
-        "pixels of float32 are from -0.4.* to 2.8.*; let the model itself",
+        "float32 pixels are -0.4.* to 2.8.*; move the normalisation",
     ),
-    "infinite": ((X / 0 * X, Y, INDICES), "images have pixels that are no numbers"),
-    "grey levels as integers": ((X.long(), Y, INDICES), "images of int64 cannot be attacked; give uint8, or floats"),
-    "flat": ((X.flatten(1), Y, INDICES), r"images of shape \(8, 144\) cannot be attacked; give \(images, channels"),
+    "infinite": ((X / 0 * X, Y, INDICES), "images contain NaN or infinite pixels"),
+    "grey levels as integers": ((X.long(), Y, INDICES), "int64 images cannot be attacked; pass uint8, or floats"),
+    "flat": ((X.flatten(1), Y, INDICES), r"images of shape \(8, 144\) cannot be attacked; pass \(images, channels"),
     "none": ((X[:0], Y[:0], []), r"images of shape \(0, 1, 12, 12\) cannot be attacked"),
-    "too few labels": ((X, Y[:3], INDICES), r"8 images came with labels of shape \(3,\) and 8 indices"),
-    "scores for labels": ((X, torch.eye(8), INDICES), r"8 images came with labels of shape \(8, 8\) and 8 indices"),
-    "too few indices": ((X, Y, INDICES[:3]), r"8 images came with labels of shape \(8,\) and 3 indices"),
-    "labels as floats": ((X, Y.float(), INDICES), "labels of float32 are no classes; give integers"),
+    "too few labels": ((X, Y[:3], INDICES), r"8 images do not match labels of shape \(3,\) and 8 indices"),
+    "scores for labels": ((X, torch.eye(8), INDICES), r"8 images do not match labels of shape \(8, 8\) and 8 indices"),
+    "too few indices": ((X, Y, INDICES[:3]), r"8 images do not match labels of shape \(8,\) and 3 indices"),
+    "labels as floats": ((X, Y.float(), INDICES), "float32 labels are not supported; pass integers"),
     "labels from one": ((X, Y + 1, INDICES), "label 5 does not exist; the model has classes 0 to 4"),
     "no label": ((X, Y - 1, INDICES), "label -1 does not exist; the model has classes 0 to 4"),
 }
@@ -249,7 +255,7 @@ def test_grey_levels_and_floats_of_either_precision_are_taken() -> None:
     levels = (X * 255).to(torch.uint8)
     for images, model in ((levels, network()), (levels / 255, network()), (levels.double() / 255, network().double())):
         facts = craft(registry.resolve(spec), model, images, Y, spec, seed=0, indices=INDICES)
-        assert facts["linf"].max() == pytest.approx(0.1)
+        assert facts.measurements.linf.max() == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("kind", sorted(kind for kind, spec in KINDS.items() if "eps" in spec.model_fields))

@@ -28,7 +28,12 @@ from matplotlib.text import Text
 from tests.fake_tables import fake_specs, fake_tables
 
 from advgen import registry
-from advgen.figures import common, findings
+from advgen.figures.findings import to_json_rows
+from advgen.figures.formatting import format_number
+from advgen.figures.layout import Page
+from advgen.figures.statistics import running_mean
+from advgen.figures.style import DARK_PAPER, darken, save_figure, style_sheet
+from advgen.figures.text import text_width, wrap_text
 from advgen.outcomes.figures.outcome import caption
 from advgen.report.page import alt_text, rst_html
 
@@ -51,7 +56,7 @@ def colourful() -> dict[str, pa.Table]:
 def files(figure: Figure) -> tuple[bytes, bytes]:
     """The figure's PDF and PNG."""
     pdf, png = io.BytesIO(), io.BytesIO()
-    common.save(figure, pdf, png, STAMP)
+    save_figure(figure, pdf, png, STAMP)
     return pdf.getvalue(), png.getvalue()
 
 
@@ -59,11 +64,11 @@ DRAW = f"""
 import hashlib, io, sys
 from tests.fake_tables import fake_specs, fake_tables
 from advgen import registry
-from advgen.figures import common, findings
+from advgen.figures.style import save_figure
 tables = fake_tables()
 for kind, cls in registry.kinds("figures").items():
     spec, pdf, png = dict(fake_specs(cls))["full"], io.BytesIO(), io.BytesIO()
-    common.save(registry.resolve(spec)(tables, spec), pdf, png, {STAMP!r})
+    save_figure(registry.resolve(spec)(tables, spec), pdf, png, {STAMP!r})
     print(kind, *(hashlib.sha256(file.getvalue()).hexdigest() for file in (pdf, png)))
 assert not {{"torch", "matplotlib.pyplot"}} & set(sys.modules), "torch or pyplot was imported"
 """
@@ -81,7 +86,7 @@ def elsewhere() -> dict[str, list[str]]:
 def laid_out(figure: Figure) -> Figure:
     """The figure, each thing at its place."""
     FigureCanvasAgg(figure)
-    with common.style():
+    with style_sheet():
         figure.draw_without_rendering()
     return figure
 
@@ -206,10 +211,10 @@ def test_a_finding_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
         assert re.search(r"\d", finding.sentence) and finding.sentence.endswith(".")
         assert not re.search(r"nan|None|  |\bn = 0\b", finding.sentence)
         assert len(finding.sentence) < 900
-        rows = json.loads(json.dumps(findings.plain(finding.rows), allow_nan=False))
+        rows = json.loads(json.dumps(to_json_rows(finding.rows), allow_nan=False))
         assert rows and len({tuple(row) for row in rows}) <= 2  # an interval may be missing, a name may not
         if hasattr(module, "explorer"):
-            looks_through(module.explorer(fakes, spec).packed())
+            looks_through(module.explorer(fakes, spec).to_json())
 
 
 @pytest.mark.parametrize(
@@ -246,13 +251,13 @@ def luminance(colour: Any) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_colour_images_and_dark_paper(kind: str, colourful: dict[str, pa.Table]) -> None:
-    paper = luminance(to_rgb(common.DARK_PAPER)) + 0.05
+    paper = luminance(to_rgb(DARK_PAPER)) + 0.05
     for spec in SPECS[kind].values():
         figure = registry.resolve(spec)(colourful, spec)
         assert figure.axes
-        common.darkened(figure)
-        assert to_rgb(figure.get_facecolor()) == to_rgb(common.DARK_PAPER)
-        with common.style():  # whose letters say how many ticks there are
+        darken(figure)
+        assert to_rgb(figure.get_facecolor()) == to_rgb(DARK_PAPER)
+        with style_sheet():  # whose letters say how many ticks there are
             looks_dark(laid_out(figure), paper)
 
 
@@ -269,15 +274,15 @@ def looks_dark(figure: Figure, paper: float) -> None:
 
 
 def test_ticks_that_only_small_letters_leave_room_for_are_dark_too() -> None:
-    with common.style():
-        page = common.Page(60, 50)
+    with style_sheet():
+        page = Page(60, 50)
         page.axes(13, 5, 40, 40).set_ylim(0, 0.18)
     files(page.figure)  # as a job does: it makes all ticks
-    common.darkened(page.figure)
-    with common.style():
+    darken(page.figure)
+    with style_sheet():
         figure = laid_out(page.figure)
         assert len([tick for tick in figure.axes[0].get_yticks() if tick <= 0.18]) > 6
-        looks_dark(figure, luminance(to_rgb(common.DARK_PAPER)) + 0.05)
+        looks_dark(figure, luminance(to_rgb(DARK_PAPER)) + 0.05)
 
 
 def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table]) -> None:
@@ -306,17 +311,17 @@ def test_no_caption_without_a_figure() -> None:
     [(0, "0"), (1339.4, "1,339"), (73, "73.0"), (0.0123, "0.0123"), (2.345e-8, "2.35e-08"), (-0.5, "-0.500")],
 )
 def test_number(value: float, text: str) -> None:
-    assert common.number(value) == text
+    assert format_number(value) == text
 
 
 def test_wrapped_lines_fit() -> None:
-    lines = common.wrapped("a classifier-with-a-long-name under attack", 20)
+    lines = wrap_text("a classifier-with-a-long-name under attack", 20)
     assert "".join(lines).replace(" ", "") == "aclassifier-with-a-long-nameunderattack"
     assert len(lines) > 1
-    assert all(common.text_width(line, 6.5) <= 20.01 for line in lines)
+    assert all(text_width(line, 6.5) <= 20.01 for line in lines)
 
 
 def test_running_mean_keeps_its_ends() -> None:
     values = np.arange(10.0)
-    np.testing.assert_allclose(common.running_mean(values, 3)[1:-1], values[1:-1])
-    np.testing.assert_allclose(common.running_mean(np.ones(5), 99), 1)
+    np.testing.assert_allclose(running_mean(values, 3)[1:-1], values[1:-1])
+    np.testing.assert_allclose(running_mean(np.ones(5), 99), 1)

@@ -91,7 +91,7 @@ def modules() -> dict[str, set[str]]:
     found = defaultdict[str, set[str]](set)
     for study in STUDIES:
         for job in build(load_file(ROOT / study)).jobs:
-            found[job.task.command] |= {target.partition(":")[0] for target in job.task.uses()}
+            found[job.task.command] |= {target.partition(":")[0] for target in job.task.code_targets()}
     return found
 
 

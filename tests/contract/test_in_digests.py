@@ -10,7 +10,15 @@ from tests.project import ROOT
 
 from advgen import registry
 from advgen.core import catalog
-from advgen.core.code import EFFECTS, LISTS, Symbol, module_at, package_folder, source, used
+from advgen.core.code import (
+    EXCLUDED_LISTS,
+    IMPORT_EFFECTS,
+    Symbol,
+    module_of_file,
+    package_folder,
+    reachable_symbols,
+    read_source,
+)
 from advgen.driver.plan import build
 from advgen.specs.datasets import RawDataset
 from advgen.study.load import load_file
@@ -30,9 +38,10 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.cv.live_values:find_live_values",
         "advgen.cv.live_values:scan_profile",
         "advgen.cv.live_values:Content",
+        "advgen.core.deprecated",
         "advgen.core.options",
         "advgen.files.user_files:is_checkpoint",
-        "advgen.io.tables:read_bare_images",
+        "advgen.io.tables:decode_images",
         "advgen.metrics.chance:why_insufficient",
         "advgen.metrics.distribution:frechet_null",
         "advgen.outcomes.figures.outcome:caption",
@@ -44,16 +53,18 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.core.errors",
         "advgen.core.kinds",
         "advgen.core.paths",
-        "advgen.core.catalog:FAMILIES",
+        "advgen.core.catalog:STUDY_KINDS",
         "advgen.core.catalog:FIGURES",
-        "advgen.core.catalog:KEPT_NAMES",
+        "advgen.core.catalog:RESERVED_NAMES",
         "advgen.core.catalog:RULES",
         "advgen.core.catalog:SUMMARIES",
-        "advgen.files.user_files:forget",
+        "advgen.files.user_files:clear_cache",
         "advgen.files.user_files:print_notes_once",
         "advgen.experiments.attacks.experiment:check_single_steps",
+        "advgen.experiments.classifiers.experiment:FileClassifier",
         "advgen.experiments.classifiers.experiment:_check_file",
         "advgen.experiments.classifiers.experiment:_with_kind",
+        "advgen.experiments.classifiers.experiment:find_origin",
         "advgen.experiments.comparisons.experiment:_check_equal",
         "advgen.experiments.comparisons.experiment:_find_differences",
         "advgen.experiments.comparisons.experiment:_list_differences",
@@ -84,7 +95,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.jobs.cache",
         "advgen.io.headers:_joined",
         "advgen.io.headers:restamp",
-        "advgen.io.stamps:relabelled",
+        "advgen.io.stamps:relabel",
         "advgen.io.tables:relabel_table",
     ),
     "checks artefacts, and the job that calls it follows every change": (
@@ -97,7 +108,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "finds the files of the code and compares them with the plan": ("advgen.core.code",),
     "tests compare what a job calls with its digest, and ask for the code of a model that it reads": (
-        "advgen.io.checkpoints:architecture",
+        "advgen.io.checkpoints:architecture_code",
     ),
     "plug-ins call it: the target that it registers is in the digest of a job that uses it": (
         "advgen.registry:register",
@@ -115,14 +126,14 @@ def held() -> frozenset[Symbol]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         jobs = [job for study in STUDIES for job in build(load_file(ROOT / study)).jobs]
-    targets = {target for job in jobs if job.rule != COMPARED for target in job.task.uses()}
+    targets = {target for job in jobs if job.rule != COMPARED for target in job.task.code_targets()}
     for family in [*registry.FAMILIES.values(), registry.FROM_FILES]:
         for spec, target in family.items():
             if not spec.__module__.startswith("advgen."):  # registered by another test
                 continue
             targets |= {target, f"{spec.__module__}:{spec.__qualname__}"}
             targets |= {spec.reader, spec.intact} if issubclass(spec, RawDataset) else set()
-    return used(*sorted(targets))
+    return reachable_symbols(*sorted(targets))
 
 
 @cache
@@ -130,12 +141,12 @@ def find_functions() -> set[Symbol]:
     """Every function and class at the top level of a module, and all names of `WHOLE` but the lists of entries."""
     found = set[Symbol]()
     for path in package_folder().rglob("*.py"):
-        module = module_at(path)
+        module = module_of_file(path)
         assert module is not None
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         found |= {(module, one.name) for one in ast.parse(path.read_bytes()).body if isinstance(one, kinds)}
-    names = {(module, name) for module in WHOLE for name in source(module).definitions if name != EFFECTS}
-    return found | (names - LISTS)
+    names = {(module, name) for module in WHOLE for name in read_source(module).definitions if name != IMPORT_EFFECTS}
+    return found | (names - EXCLUDED_LISTS)
 
 
 def find_planning_classes() -> set[Symbol]:

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def words(job: PlannedJob) -> list[str]:
     """A job's command."""
     inputs = {flag: [files] if isinstance(files, str) else list(files) for flag, files in job.inputs.items()}
-    flags = job.task.writes()
+    flags = job.task.output_flags()
     outputs = {flag: [job.outputs[role]] for role, flag in flags.items()}
     files = [word for flag, some in {**inputs, **outputs}.items() for word in (f"--{flag}", *some)]
     return [job.task.command, "--traceback", *files, "--spec", job.spec]

@@ -171,16 +171,17 @@ def test_an_attack_that_is_replayed_finds_the_same_examples(kind, keys, replays,
     images, labels = data()
     spec = registry.parse("attacks", {"kind": kind, **keys})
 
-    def crafted():
+    def crafted_columns():
         torch.manual_seed(0)
         model = build("networks", NETWORK, CLASSES).eval()
+        keys = {"seed": 0, "indices": list(range(N))}
         with PretendedGpu():
-            return craft(registry.resolve(spec), model.to(DEVICE), images, labels, spec, seed=0, indices=list(range(N)))
+            return craft(registry.resolve(spec), model.to(DEVICE), images, labels, spec, **keys).columns()
 
-    plain = crafted()
+    plain = crafted_columns()
     assert not replays
     monkeypatch.setenv("ADVGEN_CUDA_GRAPHS", "1")
-    found = crafted()
+    found = crafted_columns()
     assert len(replays) >= 7
     # among them how many images the model was shown, which Python cannot count
     for name, fact in plain.items():

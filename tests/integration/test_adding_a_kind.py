@@ -113,7 +113,7 @@ def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
     }.items():
         assert text in Path(made.folder / page).read_text(), page
     rules = (made.folder / "docs/rules.md").read_text().split("\n## ")
-    assert ["- takes: a GPU where there is one" in rule for rule in rules if rule.startswith("corrupt\n")] == [True]
+    assert ["- runs on: a GPU if one is available" in rule for rule in rules if rule.startswith("corrupt\n")] == [True]
 
 
 def test_a_deleted_folder_takes_its_kind_with_it(made: Project) -> None:

@@ -127,7 +127,7 @@ def test_it_runs_and_its_own_captions_are_found(installed: Path, mine: Path) -> 
             ("run", "other.yaml"),
             "advgen run: other.yaml: no such study; did you mean",
         ),
-        (("init", "."), "advgen init: .: is there already; name a new folder, or an empty one"),
+        (("init", "."), "advgen init: .: already exists; choose a new or empty folder"),
     ],
     ids=["run", "init"],
 )

@@ -136,7 +136,7 @@ def test_an_installed_one_needs_no_mention(finished: Project, tmp_path: Path) ->
     before = dict(finished.environment)
     finished.environment["PYTHONPATH"] += os.pathsep + str(tmp_path / "installed")
     try:
-        assert finished.advgen("check-plugin", "momentum").stdout.endswith("momentum: keeps its contract\n")
+        assert finished.advgen("check-plugin", "momentum").stdout.endswith("momentum: all checks pass\n")
         result = finished.snakemake(STUDY, "results/attacks/fc100/seed0/momentum.parquet")
         assert result.returncode == 0, result.stderr[-5000:]
         stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")

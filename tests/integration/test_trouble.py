@@ -14,7 +14,7 @@ import pytest
 from tests.interruption import STUDY
 from tests.project import Project
 
-from advgen.files.provenance import MAKE_ROOM, Stamp
+from advgen.files.provenance import DISK_FULL_ADVICE, Stamp
 from advgen.io.checkpoints import build, save_model
 from advgen.specs.networks import FcNetwork
 from advgen.training.initial import build_seeded
@@ -142,7 +142,7 @@ def test_disk_full_at_the_start(
     assert result.returncode == 1
     assert file in result.stderr and "Traceback" not in result.stderr and "File " not in result.stderr
     *_, last = result.stderr.splitlines()
-    assert last.endswith(f"; {MAKE_ROOM}"), result.stderr
+    assert last.endswith(f"; {DISK_FULL_ADVICE}"), result.stderr
     small_disk("size=10m,nr_inodes=1000")
     assert copy.snakemake(STUDY, RAW).returncode == 0
 

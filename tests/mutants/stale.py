@@ -129,7 +129,7 @@ def planned(study: str) -> dict[str, Job]:
     found = {}
     for job in build(load_file(Path(study))).jobs:
         inputs = {flag: [files] if isinstance(files, str) else list(files) for flag, files in job.inputs.items()}
-        outputs = {flag: [job.outputs[role]] for role, flag in job.task.writes().items() if role}
+        outputs = {flag: [job.outputs[role]] for role, flag in job.task.output_flags().items() if role}
         outputs = outputs or {"out": list(job.outputs.values())}
         files = [word for flag, some in {**inputs, **outputs}.items() for word in (f"--{flag}", *some)]
         words = [job.task.command, *files, "--spec", job.spec, "--code", job.code]

@@ -12,7 +12,7 @@ from advgen.core import catalog
 from advgen.core.schema import TABLES
 from advgen.io.tables import read_table, table_kind
 
-assert catalog.FAMILIES  # fills TABLES
+assert catalog.STUDY_KINDS  # fills TABLES
 
 
 class Tolerance(NamedTuple):

@@ -194,7 +194,7 @@ def command(job: PlannedJob, folder: Path, changes: dict[str, Any], **inputs: st
         for part in above:
             place = place[part]
         place[last] = value
-    for role, flag in job.task.writes().items():
+    for role, flag in job.task.output_flags().items():
         words += [f"--{flag}", str(folder / Path(job.outputs[role]).name)]
     return [*words, "--spec", json.dumps(spec)]
 

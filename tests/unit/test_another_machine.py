@@ -14,7 +14,7 @@ from advgen.core.kinds import PlannedJob
 from advgen.driver.plan import build
 from advgen.files.provenance import Stamp
 from advgen.io import checkpoints, devices
-from advgen.io.stamps import content
+from advgen.io.stamps import content_digest
 from advgen.io.tables import arrow_table, write_table
 from advgen.jobs import cache
 from advgen.jobs.job import Job
@@ -39,7 +39,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PlannedJob]:
 
 def make(job: PlannedJob, versions: dict[str, str], device: str) -> list[str]:
     """Files that agree with the plan, whatever they hold."""
-    spec, inputs = job.task.model_dump(mode="json"), {str(DATA): content(DATA)}
+    spec, inputs = job.task.model_dump(mode="json"), {str(DATA): content_digest(DATA)}
     stamp = Stamp("advgen train-classifier", spec, job.code, inputs, versions, 0, device)
     rows = {"model": "one", "seed": 0, "step": [1], "epoch": [0.1], "loss": [1.0], "accuracy": [None]}
     write_table(Path(job.outputs["history"]), arrow_table("training", rows), stamp)
@@ -84,6 +84,6 @@ def test_the_cache_holds_another_cpus_results_apart(jobs: list[PlannedJob], monk
 
     here = job(jobs[0])
     assert here.stamp.device == f"cpu {devices.cpu_capability()}"
-    assert cache.key(job(jobs[0])) == cache.key(here)
+    assert cache.cache_key(job(jobs[0])) == cache.cache_key(here)
     monkeypatch.setattr(devices, "cpu_capability", lambda: "NEON")
-    assert cache.key(job(jobs[0])) != cache.key(here)
+    assert cache.cache_key(job(jobs[0])) != cache.cache_key(here)

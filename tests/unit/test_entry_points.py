@@ -48,7 +48,7 @@ from pathlib import Path
 from tests.entries import write_images
 from advgen import registry
 from advgen.cli import main
-from advgen.core.code import used
+from advgen.core.code import reachable_symbols
 from advgen.driver.plan import build
 from advgen.study.load import load_file
 
@@ -57,7 +57,7 @@ for family in registry.FAMILIES:
 write_images(Path("given.parquet"))
 plan = build(load_file(Path("one.yaml")))
 [corrupt] = plan.of("corrupt")
-assert ("own_package.corruptions.run", "run") in used(*corrupt.task.uses())
+assert ("own_package.corruptions.run", "run") in reachable_symbols(*corrupt.task.code_targets())
 waiting = [job for job in plan.jobs if job.rule not in ("verify", "qa")]
 while waiting:
     job = next(one for one in waiting if not any(other is not one and {*other.outputs.values()} & {

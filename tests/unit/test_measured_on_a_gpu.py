@@ -93,7 +93,7 @@ def test_every_table_of_the_study_has_its_tolerance() -> None:
         kind
         for job in jobs
         if any("results/tables/" in path for path in job.outputs.values())
-        for kind in job.task.written()
+        for kind in job.task.written_tables()
     }
     assert made - TOLERANCES.keys() == {"model", "simulation", "training"}  # the last stands beside the models
     assert TOLERANCES.keys() <= made

@@ -15,7 +15,7 @@ from tests.project import ROOT
 from advgen import registry
 from advgen.cli import main
 from advgen.core import plugins
-from advgen.core.code import FILES, PLUGINS, code_digest
+from advgen.core.code import PLUGIN_FILES, PLUGIN_MODULE_ROOT, code_digest
 from advgen.core.errors import ConfigError
 from advgen.driver.plan import build
 from advgen.specs.attacks import AttackSpec, Threat
@@ -53,9 +53,9 @@ def _forgotten() -> Iterator[None]:
         registry.FAMILIES[family].clear()
         registry.FAMILIES[family].update(kinds)
     registry._adapter.cache_clear()
-    for module in FILES:
+    for module in PLUGIN_FILES:
         sys.modules.pop(module, None)
-    FILES.clear()
+    PLUGIN_FILES.clear()
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -96,7 +96,7 @@ def test_a_plug_in_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, text:
     with pytest.raises(ValueError, match=told) as caught:
         plugins.load([written(tmp_path, "one.py", text)])
     assert "\n" not in str(caught.value)
-    assert not FILES
+    assert not PLUGIN_FILES
 
 
 def test_a_file_is_loaded_once_and_its_name_is_its_own(tmp_path: Path) -> None:
@@ -220,13 +220,13 @@ def test_a_digest_holds_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
     def fresh(text: str) -> str:
         from advgen.core import code
 
-        for cached in (code.source, code.used, code._next, code._resolve, code._path):
+        for cached in (code.read_source, code.reachable_symbols, code._next, code._resolve, code._path):
             cached.cache_clear()
-        for module in FILES:
+        for module in PLUGIN_FILES:
             sys.modules.pop(module, None)
-        for kind in [one for one in registry.ATTACKS if one.__module__.startswith(PLUGINS)]:
+        for kind in [one for one in registry.ATTACKS if one.__module__.startswith(PLUGIN_MODULE_ROOT)]:
             del registry.ATTACKS[kind]
-        FILES.clear()
+        PLUGIN_FILES.clear()
         plugins.load([written(tmp_path, "same.py", text)])
         return str(plain(*(target.format("same") for target in targets)))
 
@@ -249,7 +249,7 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
     assert len(EXAMPLE.read_text().splitlines()) <= 40
     checked(str(EXAMPLE))
     said = capsys.readouterr().out.splitlines()
-    assert said[-1].endswith("keeps its contract")
+    assert said[-1].endswith("all checks pass")
     assert sum(line.startswith("pass  attacks momentum ") for line in said) == len(said) - 1 > 10
 
 
@@ -300,10 +300,10 @@ def test_keys_without_a_default_are_asked_for(tmp_path: Path) -> None:
     path = written(
         tmp_path, "asks.py", attack("asks", "return (x + spec.eps).clamp(0, 1)").replace("0.1, gt=0", "gt=0")
     )
-    with pytest.raises(SystemExit, match=r"asks: --keys: eps: is missing; radius; give keys as --keys"):
+    with pytest.raises(SystemExit, match=r"asks: --keys: eps: is missing; radius; pass keys as --keys"):
         checked(str(path))
     with pytest.raises(SystemExit, match=r"no such file"):
         checked("gone.py")
-    with pytest.raises(SystemExit, match=r"registers nothing here; give a \.py file, or an installed one"):
+    with pytest.raises(SystemExit, match=r"registers nothing; pass a \.py file or an installed plug-in"):
         checked("gone")
     assert issubclass(registry.kinds("attacks")["asks"], Spec)

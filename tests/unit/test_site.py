@@ -14,7 +14,7 @@ import pytest
 import yaml
 from tests.project import ROOT
 from tools.config_reference import schema
-from tools.reference import COLUMNS, commands_page, gallery, tables_page
+from tools.reference import COLUMNS, commands_page, find_examples, tables_page
 
 import advgen
 from advgen.cli import TOOLS
@@ -145,7 +145,9 @@ def test_every_table_of_attacks_says_what_rounding_leaves() -> None:
 
 
 def test_every_kind_of_figure_has_its_picture() -> None:
-    assert gallery().keys() == FIGURES.keys() == {path.stem for path in (ROOT / "docs/images/gallery").glob("*.png")}
+    assert (
+        find_examples().keys() == FIGURES.keys() == {path.stem for path in (ROOT / "docs/images/gallery").glob("*.png")}
+    )
 
 
 def test_every_command_stands_on_its_page_with_its_arguments() -> None:

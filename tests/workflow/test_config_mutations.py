@@ -21,7 +21,7 @@ from tests.project import ROOT
 from advgen.core.errors import ConfigError
 from advgen.driver.plan import build
 from advgen.presets import PRESETS
-from advgen.study.load import Loaded, load_file
+from advgen.study.load import LoadedStudy, load_file
 from advgen.study.yaml import Loader
 
 PYDANTIC = re.compile(
@@ -118,7 +118,7 @@ def limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def tried(path: Path, text: str) -> Loaded | str:
+def tried(path: Path, text: str) -> LoadedStudy | str:
     """A study as loaded, its plan built, or what is wrong with it."""
     path.write_text(text)
     with limit(30):  # 5 s of a quiet machine
@@ -176,7 +176,7 @@ def held(study: BaseModel, path: tuple[Any, ...]) -> Any:
     return value
 
 
-def told(loaded: Loaded) -> set[tuple[Any, ...]]:
+def told(loaded: LoadedStudy) -> set[tuple[Any, ...]]:
     """All that the jobs of a study are told."""
     return {(job.rule, *sorted(job.wildcards.items()), job.spec, str(job.inputs)) for job in build(loaded).jobs}
 
@@ -197,7 +197,7 @@ def test_a_mutated_study_is_explained_or_runs_as_written(
 
 
 @cache
-def unchanged(name: str) -> tuple[Loaded, set[tuple[Any, ...]]]:
+def unchanged(name: str) -> tuple[LoadedStudy, set[tuple[Any, ...]]]:
     """A real study as loaded, and what its jobs are told."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "study.yaml"
@@ -206,7 +206,7 @@ def unchanged(name: str) -> tuple[Loaded, set[tuple[Any, ...]]]:
         return loaded, told(loaded)
 
 
-def as_written(loaded: Loaded, name: str, where: tuple[Any, ...], junk: Any) -> None:
+def as_written(loaded: LoadedStudy, name: str, where: tuple[Any, ...], junk: Any) -> None:
     """What is accepted stands in the study as it was written, and the jobs are told of it."""
     value = held(loaded.study, where)
     if isinstance(junk, (bool, int, float, str)) and not isinstance(value, BaseModel):

@@ -12,7 +12,7 @@ import pytest
 from tests.project import ROOT, Project
 
 from advgen.core.catalog import RULES
-from advgen.core.paths import benchmark, log, wildcards_of
+from advgen.core.paths import benchmark_file, log_file, wildcards_of
 from advgen.driver.plan import Plan, build
 from advgen.study.load import load_file
 from advgen.study.tree import FAMILIES
@@ -77,8 +77,10 @@ def test_every_rule_has_a_sentence_a_log_and_a_benchmark(project: Callable[..., 
     assert planned <= sentences.keys()
     assert all(sentence.endswith(".") for sentence in sentences.values())
     for task in RULES.values():
-        assert sentences.get(task.rule, task.sentence()) == task.sentence()
-        for place in (log(task.rule, task.outputs), benchmark(task.rule, task.outputs)) if task.outputs else ():
+        assert sentences.get(task.rule, task.help_text()) == task.help_text()
+        for place in (
+            (log_file(task.rule, task.outputs), benchmark_file(task.rule, task.outputs)) if task.outputs else ()
+        ):
             assert set(wildcards_of(place)) == {one for path in task.outputs.values() for one in wildcards_of(path)}
             assert place.split("/")[2] == task.rule
     for path in (ROOT / "workflow/rules").glob("*.smk"):
@@ -105,7 +107,7 @@ def test_figures_of_worst_cases_take_what_their_nets_met_of_others() -> None:
     transfer = study.transfers["transfer"]
     for rms, found in ((None, ["transfer"]), (0.1, [])):
         given = study.model_copy(update={"transfers": {"transfer": transfer.model_copy(update={"rms": rms})}})
-        needs = {name: [*figure.needs_also(given)] for name, figure in study.figures.items()}
+        needs = {name: [*figure.needs_from_study(given)] for name, figure in study.figures.items()}
         for name in ("robustness", "budget", "certified"):
             assert [need.names[0] for need in needs[name]] == found, name
         assert not needs["discriminators"] and not needs["adversarial"]
@@ -115,7 +117,7 @@ def test_figures_of_worst_cases_take_what_their_nets_met_of_others() -> None:
 
 def test_every_command_exists() -> None:
     for task in RULES.values():
-        assert (ROOT / "src" / f"{task.module().replace('.', '/')}.py").is_file(), task.command
+        assert (ROOT / "src" / f"{task.run_module().replace('.', '/')}.py").is_file(), task.command
 
 
 @pytest.mark.parametrize("study", ["config/config.yaml", "config/smoke.yaml"])

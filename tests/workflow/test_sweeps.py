@@ -10,7 +10,7 @@ import pytest
 from advgen.core.errors import ConfigError
 from advgen.driver import plan as planning
 from advgen.driver.plan import build, listed
-from advgen.study.load import Loaded, load_file
+from advgen.study.load import LoadedStudy, load_file
 
 STUDY = """
 datasets:
@@ -40,7 +40,7 @@ figures:
 """
 
 
-def load(tmp_path: Path, text: str = STUDY) -> Loaded:
+def load(tmp_path: Path, text: str = STUDY) -> LoadedStudy:
     """A study from a text."""
     path = tmp_path / "study.yaml"
     path.write_text(text)
@@ -89,7 +89,7 @@ def test_members_are_planned_each_once(tmp_path: Path) -> None:
         ("sweep: {part: [0, 1]}", "sweep: {part: 1}", ["datasets.half.sweep.part", "must be a list"]),
         ("sweep: {part: [0, 1]}", "sweep: {part: []}", ["datasets.half.sweep.part", "no values"]),
         ("{low: 0.1, high: 0.3}", "[0.1, 0.3]", ["attacks.pgd.sweep.eps", "0.1", "needs a label"]),
-        ("{low: 0.1, high: 0.3}", "{Low: 0.1}", ["attacks.pgd-Low", "small letters"]),
+        ("{low: 0.1, high: 0.3}", "{Low: 0.1}", ["attacks.pgd-Low", "lower-case letters"]),
         ("training.unroll: [0, 4]", "training.unrol: [0, 4]", ["training.unrol", "did you mean 'unroll'"]),
         ("part: [0, 1]}}\n", "part: [0, 1]}}\n  half-0: {kind: mnist}\n", ["datasets.half.sweep", "'half-0'"]),
         ("{kind: part, base: mnist, sweep: {part: [0, 1]}}", "{kind: robust_features, base: mnist, classifier: halved}\n  half-1: {kind: shuffled_labels, base: half}", ["is itself made from"]),

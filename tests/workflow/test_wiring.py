@@ -279,7 +279,7 @@ def test_validation_takes_a_third_of_a_small_data_set_at_most() -> None:
     assert apart["cnn-plain"] == defined.evaluation.validation == 5000
     assert apart["small-plain"] == 15_000 // 3
     assert apart["symbol-net-google"] == 3_154 // 3
-    assert defined.left("symbols-google") == 3_154 - 3_154 // 3
+    assert defined.training_images("symbols-google") == 3_154 - 3_154 // 3
 
 
 def test_figures_read_the_tables_that_they_name() -> None:

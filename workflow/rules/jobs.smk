@@ -16,7 +16,7 @@ for TASK in catalog.RULES.values():
         output:
             **TASK.outputs,
         log:
-            paths.log(TASK.rule, TASK.outputs),
+            paths.log_file(TASK.rule, TASK.outputs),
         priority: TASK.priority
         localrule: TASK.local
         threads: 1
@@ -27,10 +27,10 @@ for TASK in catalog.RULES.values():
             files=PLAN.asked("files", TASK.rule),
             spec=PLAN.asked("spec", TASK.rule),
             code=PLAN.asked("code", TASK.rule),
-            benchmark=paths.benchmark(TASK.rule, TASK.outputs),
+            benchmark=paths.benchmark_file(TASK.rule, TASK.outputs),
         # read when the job starts, when the loop is long over: everything of the rule's own stands in params
         shell:
             "python -m advgen {params.command} {params.files} --spec {params.spec:q} --code {params.code} "
             "--benchmark {params.benchmark:q} > {log:q} 2>&1"
 
-    snakemake_adapter.set_docstring(rules, TASK.rule, TASK.sentence())
+    snakemake_adapter.set_docstring(rules, TASK.rule, TASK.help_text())

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from advgen import registry
 from advgen.api.inputs import Bounds, Model, PreparedInputs, attack_spec, check_attack_fits, prepare_inputs
-from advgen.attacks.run import craft, measure_perturbations
+from advgen.attacks.common import measure_perturbations
+from advgen.attacks.run import CraftedExamples, craft
 from advgen.experiments.transfers.run import average_over_fooled, measure_errors, predict_variants, shuffle_perturbation
 from advgen.jobs.progress import Progress
 from advgen.models.custom import Channels
@@ -69,17 +70,17 @@ def adversarial(what: PreparedInputs, spec: AttackSpec, seed: int, label: str) -
     attack, told = registry.resolve(spec), Progress(label, stream=sys.stderr)
     found = craft(attack, what.model, what.images, what.labels, spec, seed=seed, indices=what.indices, progress=told)
     _warn_of_rounding(spec, found, np.asarray(what.labels))
-    return torch.from_numpy(found["x_adv"])
+    return torch.from_numpy(found.attack.x_adv)
 
 
-def _warn_of_rounding(spec: AttackSpec, found: Mapping[str, Any], labels_N: np.ndarray[Any, Any]) -> None:
+def _warn_of_rounding(spec: AttackSpec, found: CraftedExamples, labels_N: np.ndarray[Any, Any]) -> None:
     """Warn if images of the smallest changes stop fooling when they are saved as 8-bit images."""
     if not isinstance(spec, MinimumNormAttack) or spec.rounded:
         return
-    target_N = found["target_label"]
+    target_N = found.measurements.target_label
     exact_N, rounded_N = (
         predicted_N != labels_N if target_N is None else predicted_N == target_N
-        for predicted_N in (found["predicted"], found["predicted_rounded"])
+        for predicted_N in (found.measurements.predicted, found.measurements.predicted_rounded)
     )
     if undone := int((exact_N & ~rounded_N).sum()):
         warnings.warn(

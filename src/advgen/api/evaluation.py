@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from advgen.api.inputs import Bounds, Model, PreparedInputs, check_attack_fits, prepare_inputs, validate_spec
-from advgen.attacks.run import logits_differ
+from advgen.attacks.checks import logits_differ
 from advgen.core.catalog import TABLES
 from advgen.core.code import code_digest
 from advgen.experiments.attacks.accuracy_curves import draw as draw_curves
@@ -30,14 +30,17 @@ from advgen.experiments.attacks.robustness import draw as draw_robustness
 from advgen.experiments.attacks.run import craft_examples
 from advgen.experiments.attacks.summary import summarise
 from advgen.experiments.classifiers.experiment import Origin
-from advgen.figures.common import NORMS
+from advgen.figures.formatting import NORM_NAMES
 from advgen.files.provenance import Stamp
 from advgen.io.devices import device_name
 from advgen.io.tables import arrow_table, read_images, write_table
 from advgen.jobs.progress import Progress
-from advgen.metrics import sanity
 from advgen.metrics.chance import why_insufficient
 from advgen.metrics.intervals import wilson
+from advgen.metrics.sanity.classifiers import CHANCE, DETERMINISTIC, GRADIENTS, REMEDY
+from advgen.metrics.sanity.integrity import check_pixels, check_saved_predictions
+from advgen.metrics.sanity.results import Check
+from advgen.metrics.sanity.table import INVARIANT, STATISTICAL, run_checks
 from advgen.models.custom import Channels
 from advgen.models.predict import device_of, predict
 from advgen.specs.attacks import (
@@ -56,7 +59,7 @@ SOURCE = "model"
 CONTROL, ALL = "noise", "everything"
 """What every attack must beat, and an attack that may change all pixels as it likes: no net withstands it."""
 LOGITS = "outputs are logits"
-CAUSES = (LOGITS, sanity.CHANCE, sanity.GRADIENTS, sanity.ALIKE)
+CAUSES = (LOGITS, CHANCE, GRADIENTS, DETERMINISTIC)
 """Checks that name a cause, the first as the reason of a verdict; others often fail because of it."""
 STATUS = {(True, "check"): "pass", (True, "warning"): "pass", (False, "warning"): "warn", (False, "check"): "fail"}
 LEVEL = 1 / 255
@@ -126,7 +129,7 @@ class Evaluation:
         told = ", ".join(f"{counts.get(status, 0)} {status}" for status in ("pass", "warn", "fail"))
         lines = [
             f"{self.verdict.capitalize()} evaluation: {self.reason}",
-            f"Robustness of a classifier on {self.n:,} images, {NORMS[self.norm]} ≤ {self.eps:g}",
+            f"Robustness of a classifier on {self.n:,} images, {NORM_NAMES[self.norm]} ≤ {self.eps:g}",
             f"  clean accuracy   {_percent(self.clean_accuracy, self.clean_interval)}",
             f"  robust accuracy  {_percent(self.robust_accuracy, self.interval)} under the worst of {self.inside}",
             f"  checks           {told}{'' if self.sound else ': do not trust these numbers yet'}",
@@ -263,14 +266,14 @@ def evaluate(
         )
         told = Progress(f"evaluate, {name}", stream=sys.stderr)
         table = arrow_table("examples", craft_examples(what.model, what.images, what.labels, what.indices, task, told))
-        checks += sanity.ball_and_box(table) + sanity.predictions_are_repeated(table, what.model)
+        checks += check_pixels(table) + check_saved_predictions(table, what.model)
         facts.append(table.drop_columns(["image", "adversarial"]))
         if spec.threat().norm == norm and (spec.threat().eps or 2) <= eps:
             best.add(table)
     rows = pa.concat_tables(facts)
-    checks += sanity.check_tables({"examples": rows}) + sanity.check_invariants({"examples": rows})
+    checks += run_checks({"examples": rows}, STATISTICAL, INVARIANT)
     for check in checks:
-        if check["check"] == sanity.CHANCE:  # a study may show such a model, but nothing is evaluated here
+        if check["check"] == CHANCE:  # a study may show such a model, but nothing is evaluated here
             check["kind"] = "check"
     return _evaluation(what, battery, rows, best.table(), checks, seed)
 
@@ -334,7 +337,7 @@ class _Best:
         return pa.concat_tables([rows for rows in self.rows.values() if rows.num_rows]).sort_by("index")
 
 
-def _own_checks(what: PreparedInputs, eps: float, norm: str) -> list[sanity.Check]:
+def _own_checks(what: PreparedInputs, eps: float, norm: str) -> list[Check]:
     """What can be wrong with the images themselves, or the radius beside them."""
     low, high = (bound.item() for bound in what.images.aminmax())
     n = len(what.images)
@@ -352,7 +355,7 @@ def _own_checks(what: PreparedInputs, eps: float, norm: str) -> list[sanity.Chec
     return [*checks, {**blank, **_alone(what)}, {**blank, **_gives_logits(what)}]
 
 
-def _gives_logits(what: PreparedInputs) -> sanity.Check:
+def _gives_logits(what: PreparedInputs) -> Check:
     """Outputs that all lie between 0 and 1 come from a sigmoid, or from a softmax: their gradients vanish."""
     low, high = (bound.item() for bound in what.logits.aminmax())
     told = {"check": LOGITS, "subject": "the model", "kind": "check", "n": len(what.images)}
@@ -362,7 +365,7 @@ def _gives_logits(what: PreparedInputs) -> sanity.Check:
     return {**told, "holds": holds, "detail": detail}
 
 
-def _alone(what: PreparedInputs) -> sanity.Check:
+def _alone(what: PreparedInputs) -> Check:
     """An image gives the same logits by itself as among others: two large batches have nearly the same statistics."""
     few = min(ALONE, len(what.images))
     try:
@@ -371,7 +374,7 @@ def _alone(what: PreparedInputs) -> sanity.Check:
         other = few
     told = {"check": "two passes give the same logits", "subject": "one image at a time", "kind": "check", "n": few}
     detail = f"{other} of {few} images get other logits than among others"
-    return {**told, "holds": other == 0, "detail": f"{detail}; {sanity.REMEDY}" if other else detail}
+    return {**told, "holds": other == 0, "detail": f"{detail}; {REMEDY}" if other else detail}
 
 
 def _evaluation(
@@ -379,7 +382,7 @@ def _evaluation(
     battery: Mapping[str, AttackSpec],
     facts: pa.Table,
     best: pa.Table,
-    checks: list[sanity.Check],
+    checks: list[Check],
     seed: int,
 ) -> Evaluation:
     main = battery["ensemble"].threat()

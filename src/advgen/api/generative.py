@@ -20,13 +20,13 @@ from advgen.inpainting.restore import restore
 from advgen.inversion.search import SearchResult
 from advgen.inversion.search import search as latent_search
 from advgen.io.checkpoints import load_model
-from advgen.io.tables import read_bare_images, read_images, read_table
+from advgen.io.tables import decode_images, read_images, read_table
 from advgen.jobs.progress import Progress
 from advgen.metrics.distribution import frechet, frechet_null
 from advgen.models.generators import Generator
 from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities
-from advgen.specs.base import show_shape
+from advgen.specs.base import format_shape
 from advgen.specs.masks import MaskSpec
 from advgen.specs.searches import LatentSearch
 
@@ -216,7 +216,7 @@ def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Dist
         channels, height, width = side.shape[1:]
         shape = (channels, height, width)
         if shape != wanted:
-            raise ValueError(f"the judge looks at {show_shape(wanted)} images, and these are {show_shape(shape)}")
+            raise ValueError(f"the judge looks at {format_shape(wanted)} images, and these are {format_shape(shape)}")
     features_a, features_b = (features_and_probabilities(judge, side)[0] for side in sides)
     sizes = len(sides[0]), len(sides[1])
     return Distance(frechet(features_a, features_b), sizes, levels, *frechet_null(features_a, features_b))
@@ -252,4 +252,4 @@ def images(
             f"image column {column!r} has lost its shape, as when pandas writes a table again; "
             "give shape=(channels, height, width), or the original file"
         )
-    return read_bare_images(rows.column(column).to_pylist(), shape).copy()
+    return decode_images(rows.column(column).to_pylist(), shape).copy()

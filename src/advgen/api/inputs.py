@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.attacks.run import check_inputs, compute_clean_logits
+from advgen.attacks.checks import check_inputs, compute_clean_logits
 from advgen.data.custom import as_images, as_labels
 from advgen.models.custom import Channels, CustomModel, load_custom_model
 from advgen.models.predict import device_of, scale_batch_size
 from advgen.specs.attacks import AttackSpec
 from advgen.specs.base import Spec, WrongValue
-from advgen.study.errors import allowed, explain
+from advgen.study.errors import explain, suggest_allowed
 
 Model = nn.Module | str | Path
 """A module, or the file of one (`models/custom.py`)."""
@@ -136,7 +136,7 @@ def attack_spec(name: str, keys: Mapping[str, Any]) -> AttackSpec:
     """The spec of an attack of the registry, its keys checked as in a study; ValueError in one line."""
     known = registry.kinds("attacks")
     if name not in known:
-        raise ValueError(f"attack {name!r} is unknown{allowed(str(name), list(known))}")
+        raise ValueError(f"attack {name!r} is unknown{suggest_allowed(str(name), list(known))}")
     spec = validate_spec(known[name], {"kind": name, **keys}, f"attack {name!r}")
     assert isinstance(spec, AttackSpec)
     return spec

@@ -1,4 +1,4 @@
-"""What an attack's change does without its aim: the control that tells an attack from its size."""
+"""Controls: non-adversarial changes of the same size, which separate the effect of an attack from that of its size."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from advgen.specs.attacks import AttackSpec, RegionAttack, SpatialAttack
 def make_controls(
     x_BCHW: Tensor, x_adv_BCHW: Tensor, spec: AttackSpec, *, seed: int, indices: list[int]
 ) -> tuple[Tensor, ...]:
-    """The controls of an attack, each image with each: one that any of them fools is fooled by chance.
+    """The control images of an attack, as one or more batches. An image that any of them fools is fooled by chance.
 
-    In general a noise of the same norms, whichever, but for what the box cuts off: each image with its own change at
-    other pixels. Of an attack on a region, the region painted white, and painted black: frames that nobody has
-    optimised. Of rotation and translation, one at random.
+    For most attacks, the control moves each image's change to randomly permuted pixels, so all norms stay the same
+    except for clipping. For an attack on a region, the controls are the region painted white and painted black. For
+    rotations and translations, the control is a random one.
     """
     if isinstance(spec, RegionAttack):
-        frame_B1HW = region_mask(spec, x_BCHW, seed, indices)
-        return torch.where(frame_B1HW, 1.0, x_BCHW), torch.where(frame_B1HW, 0.0, x_BCHW)
+        region_B1HW = region_mask(spec, x_BCHW, seed, indices)
+        return torch.where(region_B1HW, 1.0, x_BCHW), torch.where(region_B1HW, 0.0, x_BCHW)
     if isinstance(spec, SpatialAttack):
         return (transform(x_BCHW, random_pose(spec, seed, "unaimed", indices).to(x_BCHW)),)
     change_BCP = (x_adv_BCHW - x_BCHW).flatten(2)

@@ -1,4 +1,4 @@
-"""Expectation over transformations: steps that help on average, however the image is turned and moved."""
+"""Expectation over transformations: gradient steps on logits averaged over rotations and translations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Logits = Callable[[Tensor], Tensor]
 def sample_poses(
     spec: Expectation | None, steps: int, seed: int, label: str, indices: list[int], like_BCHW: Tensor
 ) -> Tensor | None:
-    """Random degrees and pixels to the right and down, (B, steps, samples, 3), uniform within the limits."""
+    """Random rotations in degrees and shifts in pixels to the right and down, (B, steps, samples, 3).
+
+    They are uniform within the limits of `spec`; without a spec there are none.
+    """
     if spec is None:
         return None
     limit_3 = torch.tensor([spec.degrees, spec.pixels, spec.pixels])
@@ -26,15 +29,15 @@ def sample_poses(
 
 
 def poses_at(pose_BNS3: Tensor | None, step: int, rows: Tensor) -> Tensor | None:
-    """The poses of a step, for some rows."""
+    """The poses of one step, for some rows."""
     return None if pose_BNS3 is None else pose_BNS3[rows, step]
 
 
 def average_logits(model: Logits, pose_BS3: Tensor | None) -> Logits:
-    """The mean of a model's logits over poses of each image [athalye2018synthesizing]; without poses, the model.
+    """A function that averages a model's logits over poses of each image; without poses, the model itself.
 
-    The paper averages the logarithms of probabilities, whose differences between classes are those of the logits. A
-    model that draws random numbers of its own is averaged over these, too: each pose is a pass of its own.
+    The paper averages log-probabilities, whose differences between classes equal those of the logits
+    [athalye2018synthesizing]. Each pose is a separate forward pass, so the noise of a stochastic model is averaged too.
     """
     if pose_BS3 is None:
         return model

@@ -1,4 +1,4 @@
-"""The Jacobian saliency map attack: few pixels, changed to the extreme, pair after pair."""
+"""The Jacobian saliency map attack: few pixels, changed to the extreme, one pair at a time."""
 
 from __future__ import annotations
 
@@ -9,57 +9,57 @@ from advgen.attacks.common import is_check_due, pure, resolve_goal
 from advgen.specs.attacks import JsmaAttack
 
 PAIRS = 20_000_000
-"""Pairs of pixels scored at a time."""
+"""Pairs of pixels scored in one batch."""
 
 
 @pure
 def jsma(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: JsmaAttack, *, seed: int, indices: list[int]) -> Tensor:
-    """The most salient pair of pixels brightened by theta, again and again, L0 [papernot2016limitations].
+    """Repeatedly brightens the most salient pair of pixels by theta, in L0 [papernot2016limitations].
 
     A pair (p, q) is salient if it raises the target's logit and lowers the sum of all others; its weight is the
-    product of the two. An image is done when it reaches its target, when `spec.share` of its values have changed, or
-    when no pair is salient. Values that have reached 1 are no longer tried.
+    product of the two. An image is finished when it reaches its target, when `spec.share` of its values have changed,
+    or when no pair is salient. Values that have reached 1 are excluded.
     """
     goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     if goal.target_B is None:
-        raise ValueError("jsma aims at a class; set target to a number, random or nearest")
+        raise ValueError("jsma needs a target class; set target to a number, random or nearest")
     x_BP = x_BCHW.flatten(1).clone()
     changed_BP = torch.zeros_like(x_BP, dtype=torch.bool)
     most = int(spec.share * x_BP.shape[1])
-    left = torch.arange(len(x_BP), device=x_BP.device)
+    active = torch.arange(len(x_BP), device=x_BP.device)
     number = 0
-    while len(left):
+    while len(active):
         number += 1
-        logits, up, down = _saliency(model, x_BP[left].view(-1, *x_BCHW.shape[1:]), goal.target_B[left])
-        open_ = (x_BP[left] < 1) & (changed_BP[left].sum(1) + 2 <= most)[:, None]
-        pair, salient = _best_pairs(up, down, open_)
-        going = salient & ~goal.take(left).is_reached(logits)
+        logits, up, down = _saliency(model, x_BP[active].view(-1, *x_BCHW.shape[1:]), goal.target_B[active])
+        is_open = (x_BP[active] < 1) & (changed_BP[active].sum(1) + 2 <= most)[:, None]
+        pair, is_salient = _best_pairs(up, down, is_open)
+        going = is_salient & ~goal.take(active).is_reached(logits)
         if is_check_due(number, x_BP):
-            stay = going.nonzero().flatten()
-            left, pair, going = left[stay], pair[stay], going[stay]
+            rows = going.nonzero().flatten()
+            active, pair, going = active[rows], pair[rows], going[rows]
         for pixel in pair.unbind(1):
-            before = x_BP[left, pixel]
-            x_BP[left, pixel] = torch.where(going, (before + spec.theta).clamp_max(1), before)
-            changed_BP[left, pixel] |= going
+            before = x_BP[active, pixel]
+            x_BP[active, pixel] = torch.where(going, (before + spec.theta).clamp_max(1), before)
+            changed_BP[active, pixel] |= going
     return x_BP.view_as(x_BCHW)
 
 
 def _saliency(model: nn.Module, x_BCHW: Tensor, target_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, how fast each value raises the target's logit, and how fast it lowers the sum of the others, (B, P)."""
+    """The logits (B, K), and how much each value raises the target's logit and lowers the sum of the others (B, P)."""
     x_BCHW = x_BCHW.detach().requires_grad_()
     with torch.enable_grad():
         logits_BK = model(x_BCHW)
-        wanted_B = logits_BK.gather(1, target_B[:, None]).squeeze(1)
-        (up,) = torch.autograd.grad(wanted_B.sum(), x_BCHW, retain_graph=True)
-        (down,) = torch.autograd.grad((wanted_B - logits_BK.sum(1)).sum(), x_BCHW)
+        target_logit_B = logits_BK.gather(1, target_B[:, None]).squeeze(1)
+        (up,) = torch.autograd.grad(target_logit_B.sum(), x_BCHW, retain_graph=True)
+        (down,) = torch.autograd.grad((target_logit_B - logits_BK.sum(1)).sum(), x_BCHW)
     return logits_BK.detach(), up.flatten(1), down.flatten(1)
 
 
 def _best_pairs(up_BP: Tensor, down_BP: Tensor, open_BP: Tensor) -> tuple[Tensor, Tensor]:
     """The best pair of open values of each image (B, 2), and whether it is salient at all (B,).
 
-    Only values that could be in the best pair are paired with each other: a value with the best possible partner must
-    weigh at least as much as the best pair known.
+    Only values that can be in the best pair are paired with each other. Such a value's weight with the best conceivable
+    partner is at least the weight of a known pair.
     """
     up_BP, down_BP = (torch.where(open_BP, part, -torch.inf) for part in (up_BP, down_BP))
     bound_BP = _weight(up_BP, up_BP.amax(1, keepdim=True), down_BP, down_BP.amax(1, keepdim=True))
@@ -82,5 +82,5 @@ def _best_pairs(up_BP: Tensor, down_BP: Tensor, open_BP: Tensor) -> tuple[Tensor
 
 
 def _weight(up_a: Tensor, up_b: Tensor, down_a: Tensor, down_b: Tensor) -> Tensor:
-    """Weight of pairs: by how much they raise the target times by how much they lower the others, 0 if not both."""
+    """The weight of pairs: the rise of the target's logit times the fall of the others', 0 unless both are positive."""
     return (up_a + up_b).clamp_min(0) * (down_a + down_b).clamp_min(0)

@@ -1,4 +1,4 @@
-"""Box-constrained L-BFGS: the attack that found adversarial examples, on all images at once."""
+"""Box-constrained L-BFGS, the attack that found the first adversarial examples, on all images at once."""
 
 from __future__ import annotations
 
@@ -11,59 +11,61 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.common import WORTHWHILE, Goal, input_gradient, is_check_due, pure, replace, resolve_goal
+from advgen.attacks.best import replace
+from advgen.attacks.common import COMPACTION_SHARE, Goal, input_gradient, is_check_due, pure, resolve_goal
 from advgen.specs.attacks import LbfgsAttack
 
 FIRST_C = 0.1
-TOLERANCE = 1e-3  # of the largest entry of the projected gradient; less brings no smaller changes
-LEAST_CURVATURE = 1e-8  # of a pair that is learnt, as a share of the change of the gradient squared
-SUFFICIENT = 1e-4  # share of the predicted decrease that a step must reach (Armijo)
+TOLERANCE = 1e-3  # of the largest entry of the projected gradient; a smaller value finds no smaller changes
+LEAST_CURVATURE = 1e-8  # of a stored pair, as a share of the squared change of the gradient
+SUFFICIENT = 1e-4  # share of the predicted decrease that a step must achieve (Armijo)
 
 
 @pure
 def lbfgs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: LbfgsAttack, *, seed: int, indices: list[int]) -> Tensor:
     """The smallest r that minimises c·‖r‖² + loss(x + r) in the box and reaches the goal [szegedy2014intriguing].
 
-    The larger c, the smaller r, so each image seeks the largest c that still succeeds: c grows or falls tenfold until
-    it has succeeded and failed, and is bisected on the logarithmic scale then. The paper writes c·|r|; the square has
-    the same solutions, each at another c, and a gradient at r = 0. The loss is the cross-entropy of the target or,
-    without targets, of all labels but the true one taken together. Images that have reached their goal already stay
-    as they are, and so do those where no c succeeds.
+    A larger c gives a smaller r, so the attack searches for the largest c that succeeds. c grows or shrinks tenfold
+    until the image has succeeded and failed, and is then bisected on the logarithmic scale. The paper writes c·|r|; the
+    square has the same solutions, each at another c, and a gradient at r = 0. The loss is the cross-entropy of the
+    target or, without targets, of all labels except the true one together. Images that reach their goal from the start,
+    and images for which no c succeeds, are returned unchanged.
     """
     goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
     shape = x_BCHW.shape[1:]
     result_BCHW = x_BCHW.clone()
-    left = (~goal.is_reached(model(x_BCHW))).nonzero().flatten()
-    if len(left) == 0:
+    active = (~goal.is_reached(model(x_BCHW))).nonzero().flatten()
+    if len(active) == 0:
         return result_BCHW
-    x_BP, goal = x_BCHW[left].flatten(1), goal.take(left)
+    x_BP, goal = x_BCHW[active].flatten(1), goal.take(active)
     best = Best(x_BP.clone(), torch.full_like(x_BP[:, 0], math.inf))
     c_B = torch.full_like(best.size_B, FIRST_C)
     low_B, high_B = torch.zeros_like(c_B), torch.full_like(c_B, math.inf)
     start_BP = x_BP
     for _ in range(spec.searches):
         objective = Objective(model, x_BP, goal, c_B, shape, best)
-        succeeded_B, start_BP = _minimise(objective, start_BP, spec.steps, spec.memory)
-        objective.keep()
-        low_B, high_B = torch.where(succeeded_B, c_B, low_B), torch.where(succeeded_B, high_B, c_B)
+        success_B, start_BP = _minimise(objective, start_BP, spec.steps, spec.memory)
+        objective.store_best()
+        low_B, high_B = torch.where(success_B, c_B, low_B), torch.where(success_B, high_B, c_B)
         middle_B = (low_B * high_B).sqrt()
         c_B = torch.where(high_B.isinf(), 10 * c_B, torch.where(low_B == 0, c_B / 10, middle_B))
-    result_BCHW[left] = best.x_BP.view(-1, *shape)
+    result_BCHW[active] = best.x_BP.view(-1, *shape)
     return result_BCHW
 
 
 class Best(NamedTuple):
-    """The smallest successful change of each image so far, and its squared L2 norm; changed in place."""
+    """The smallest successful example of each image, and the squared L2 norm of its change; changed in place."""
 
     x_BP: Tensor
     size_B: Tensor
 
 
 Evaluation = tuple[Tensor, Tensor, Tensor]
+"""Value (B,), gradient (B, P), and whether the goal is reached (B,)."""
 
 
 class Objective:
-    """What one search minimises; it keeps the best changes, those of the rows in work beside them."""
+    """The function that one search minimises. It also records the best examples, first in a copy of the active rows."""
 
     def __init__(self, model: nn.Module, x_BP: Tensor, goal: Goal, c_B: Tensor, shape: torch.Size, best: Best):
         self.model, self.shape = model, shape
@@ -71,9 +73,9 @@ class Objective:
         self.rows_B: Tensor | None = None
 
     def __call__(self, z_BP: Tensor, rows_B: Tensor) -> Evaluation:
-        """Value and gradient of images, and whether they reach the goal; `rows_B` says which of all they are."""
+        """Evaluate images; `rows_B` are their positions among all images."""
         if rows_B is not self.rows_B:
-            self.keep()
+            self.store_best()
             self.rows_B, self.part = rows_B, self.whole.take(rows_B)
         x_BP, goal, c_B, best = self.part
         losses: list[Tensor] = []
@@ -84,18 +86,18 @@ class Objective:
 
         gradient_BCHW, logits_BK = input_gradient(self.model, z_BP.view(-1, *self.shape), loss)
         r_BP = z_BP - x_BP
-        size_B, reached_B = torch.linalg.vector_norm(r_BP, dim=1).square(), goal.is_reached(logits_BK)
-        better_B = reached_B & (size_B < best.size_B)
+        size_B, success_B = torch.linalg.vector_norm(r_BP, dim=1).square(), goal.is_reached(logits_BK)
+        better_B = success_B & (size_B < best.size_B)
         replace(best.x_BP, better_B, z_BP)
         replace(best.size_B, better_B, size_B)
         gradient_BP = gradient_BCHW.flatten(1).addcmul_(r_BP, 2 * c_B[:, None])
-        return losses[0].detach() + c_B * size_B, gradient_BP, reached_B
+        return losses[0].detach() + c_B * size_B, gradient_BP, success_B
 
-    def keep(self) -> None:
-        """Put the best changes of the rows in work among those of all."""
+    def store_best(self) -> None:
+        """Copy the best examples of the active rows to those of all rows."""
         if self.rows_B is not None:
-            for all_, some in zip(self.whole.best, self.part.best, strict=True):
-                all_.index_copy_(0, self.rows_B, some)
+            for whole, part in zip(self.whole.best, self.part.best, strict=True):
+                whole.index_copy_(0, self.rows_B, part)
 
 
 class Part(NamedTuple):
@@ -122,28 +124,28 @@ def _loss(goal: Goal, logits_BK: Tensor) -> Tensor:
 def _minimise(
     evaluate: Callable[[Tensor, Tensor], Evaluation], start_BP: Tensor, steps: int, memory: int
 ) -> tuple[Tensor, Tensor]:
-    """Projected L-BFGS in the box [0, 1]: whether each minimiser succeeds (B,), and the minimisers.
+    """Projected L-BFGS in the box [0, 1]: whether each minimiser reaches the goal (B,), and the minimisers.
 
-    Pixels that a bound holds back are left out of the direction, which is then followed along the box's surface
-    [bertsekas1982projected]. Each step costs one gradient: a row whose trial is refused tries a shorter step next time.
+    Pixels at a bound that block the descent are excluded from the direction, which then follows the surface of the box
+    [bertsekas1982projected]. Each step costs one gradient: a row whose trial is rejected tries half the step next.
     """
     z_BP, rows_B = start_BP, torch.arange(len(start_BP), device=start_BP.device)
     value_B, gradient_BP, reached_B = evaluate(z_BP, rows_B)
     minimiser_BP, success_B = z_BP.clone(), reached_B.clone()
     inverse, length_B = InverseHessian(z_BP, memory), torch.ones_like(value_B)
     for number in range(steps):
-        # 1 where a step down would not be undone by the box: numbers, since a CPU takes five times longer over masks
+        # 1 where the box allows a step down, else 0; a CPU takes five times longer for boolean masks
         free_BP = (z_BP - gradient_BP).clamp_(0, 1).ne_(z_BP)
         descent_BP = torch.mul(gradient_BP, free_BP, out=inverse.vector_BP)
-        going_B = descent_BP.abs().amax(1) >= TOLERANCE
-        stay = going_B.nonzero().flatten() if is_check_due(number, z_BP) else rows_B
-        if len(stay) / len(rows_B) < WORTHWHILE:
+        active_B = descent_BP.abs().amax(1) >= TOLERANCE
+        unfinished = active_B.nonzero().flatten() if is_check_due(number, z_BP) else rows_B
+        if len(unfinished) / len(rows_B) < COMPACTION_SHARE:
             minimiser_BP[rows_B], success_B[rows_B] = z_BP, reached_B
-            state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP)
-            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, going_B, free_BP = (
-                one.index_select(0, stay) for one in state
+            state = (rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, active_B, free_BP)
+            rows_B, z_BP, value_B, gradient_BP, reached_B, length_B, active_B, free_BP = (
+                one.index_select(0, unfinished) for one in state
             )
-            inverse = inverse.take(stay)
+            inverse = inverse.take(unfinished)
             descent_BP = inverse.vector_BP
             if len(rows_B) == 0:
                 break
@@ -151,10 +153,10 @@ def _minimise(
         trial_BP = torch.addcmul(z_BP, direction_BP, free_BP, value=-1, out=direction_BP).clamp_(0, 1)
         trial_value_B, trial_gradient_BP, trial_reached_B = evaluate(trial_BP, rows_B)
         predicted_B = torch.linalg.vecdot(descent_BP, torch.sub(trial_BP, z_BP, out=inverse.step_BP))
-        accepted_B = going_B & (trial_value_B <= value_B + SUFFICIENT * predicted_B)
+        accepted_B = active_B & (trial_value_B <= value_B + SUFFICIENT * predicted_B)
         z_BP = replace(trial_BP, ~accepted_B, z_BP)
         next_gradient_BP = replace(trial_gradient_BP, ~accepted_B, gradient_BP)
-        inverse.learn(next_gradient_BP, gradient_BP)
+        inverse.add_pair(next_gradient_BP, gradient_BP)
         gradient_BP = next_gradient_BP
         length_B = torch.where(accepted_B, 1, length_B / 2)
         value_B = torch.where(accepted_B, trial_value_B, value_B)
@@ -164,72 +166,72 @@ def _minimise(
 
 
 class InverseHessian:
-    """Each row's limited-memory BFGS approximation, from its last `memory` steps and changes of the gradient.
+    """Each row's limited-memory BFGS approximation, from its last `memory` steps and gradient changes.
 
-    It is the compact form: γI + SᵀR⁻ᵀ(D + γYYᵀ)R⁻¹S − γSᵀR⁻ᵀY − γYᵀR⁻¹S for rows of steps S and changes Y, R the upper
-    triangle of SYᵀ in order of age and D its diagonal [byrd1994representations]. So a product with a vector reads the
-    pairs of a row twice, where the two-loop recursion reads them four times, one by one. The vector lies behind the
-    pairs, so that the first reading serves what was learnt last, too. All rows learn at a time; where the gradient
-    did not grow along the step, or there was none, the pair has no weight.
+    It uses the compact form γI + SᵀR⁻ᵀ(D + γYYᵀ)R⁻¹S − γSᵀR⁻ᵀY − γYᵀR⁻¹S for rows of steps S and changes Y. R is the
+    upper triangle of SYᵀ in order of age and D its diagonal [byrd1994representations]. A product with a vector then
+    reads the pairs of a row twice; the two-loop recursion reads them four times, one by one. The vector is stored
+    behind the pairs, so the first pass also covers the newest pair. All rows add a pair at a time. A pair has no weight
+    if the gradient did not grow along the step, or if there was no step.
     """
 
     def __init__(self, like_BP: Tensor, memory: int):
         batch, pixels = like_BP.shape
         self.memory, self.count = memory, 0
-        # steps, then changes, the oldest of which is replaced, then the vector to be multiplied
+        # steps, then changes (ring buffers), then the vector to be multiplied
         self.rows_BNP = like_BP.new_zeros(batch, 2 * memory + 1, pixels)
-        # of all with changes, zero where a pair was not learnt, but one for its step along its own change
+        # of all rows with the changes; for a pair without weight 0, except 1 for its step with its change
         self.products_BNM = like_BP.new_zeros(batch, 2 * memory, memory, dtype=torch.float64)
         self.products_BNM.diagonal(dim1=1, dim2=2).fill_(1)
         self.known_BN = torch.zeros_like(self.products_BNM[:, :, 0])
-        self.scale_B = like_BP.new_zeros(batch)  # as long as nothing is known
+        self.scale_B = like_BP.new_zeros(batch)  # 0 until the first pair
         ages = torch.arange(memory, device=like_BP.device)
         self.orders = [torch.cat([one, memory + one]) for one in (ages.roll(-first) for first in range(memory))]
 
     @property
     def vector_BP(self) -> Tensor:
-        """What `times_vector` multiplies, to be written to."""
+        """The vector that `times_vector` multiplies; callers write to it."""
         return self.rows_BNP[:, -1]
 
     def take(self, rows: Tensor) -> InverseHessian:
         """The approximations of some rows."""
-        taken = copy(self)
+        part = copy(self)
         for name in ("rows_BNP", "products_BNM", "known_BN", "scale_B"):
-            setattr(taken, name, getattr(self, name).index_select(0, rows))
-        return taken
+            setattr(part, name, getattr(self, name).index_select(0, rows))
+        return part
 
     @property
     def step_BP(self) -> Tensor:
-        """Where the next step is to be written, before its change is learnt."""
+        """The place of the next step; callers write to it before `add_pair`."""
         return self.rows_BNP[:, self.count % self.memory]
 
-    def learn(self, gradient_BP: Tensor, before_BP: Tensor) -> None:
-        """Add the step that was written and what it changed of the gradient; a change of nothing has no weight."""
+    def add_pair(self, gradient_BP: Tensor, before_BP: Tensor) -> None:
+        """Complete the pair of the step in `step_BP` with the gradient's change; zero changes get no weight."""
         torch.sub(gradient_BP, before_BP, out=self.rows_BNP[:, self.memory + self.count % self.memory])
         self.count += 1
 
-    def _look(self) -> Tensor:
-        """Take in the pair that was learnt last; products of the vector with all pairs and itself, (B, N)."""
+    def _update_products(self) -> Tensor:
+        """Add the products of the newest pair; returns those of the vector with all pairs and itself, (B, N)."""
         memory = self.memory
         slot = (self.count - 1) % memory
-        # the newest change and the vector; they stand left, where a CPU is ten times faster
+        # the newest change and the vector, as the left factor: a CPU is ten times faster that way
         both_B2P = self.rows_BNP[:, memory + slot :: memory - slot]
         change_BN, vector_BN = torch.bmm(both_B2P, self.rows_BNP.mT).double().unbind(1)
         curvature_B, square_B = change_BN[:, slot], change_BN[:, memory + slot]
-        learns_B = curvature_B > LEAST_CURVATURE * square_B
-        self.scale_B = torch.where(learns_B, (curvature_B / square_B).to(self.scale_B.dtype), self.scale_B)
-        self.known_BN[:, slot::memory] = learns_B.double()[:, None]
-        known_BN = change_BN[:, :-1].mul_(self.known_BN).mul_(learns_B[:, None])
+        valid_B = curvature_B > LEAST_CURVATURE * square_B
+        self.scale_B = torch.where(valid_B, (curvature_B / square_B).to(self.scale_B.dtype), self.scale_B)
+        self.known_BN[:, slot::memory] = valid_B.double()[:, None]
+        known_BN = change_BN[:, :-1].mul_(self.known_BN).mul_(valid_B[:, None])
         self.products_BNM[:, :, slot] = known_BN
         self.products_BNM[:, memory + slot] = known_BN[:, memory:]
-        self.products_BNM[:, slot, slot] = torch.where(learns_B, curvature_B, 1)
+        self.products_BNM[:, slot, slot] = torch.where(valid_B, curvature_B, 1)
         return vector_BN
 
     def times_vector(self, factor_B: Tensor) -> Tensor:
-        """The approximation times the vector and a factor; before any pair is known, the vector at length one."""
-        memory, along_BN = self.memory, self._look()
+        """The approximation times the vector and a factor; before the first pair, the vector at length one."""
+        memory, along_BN = self.memory, self._update_products()
         order_N, scale_B1 = self.orders[self.count % memory], self.scale_B[:, None].double()
-        # of the steps with the changes, and of the changes with each other, the oldest first
+        # of the steps with the changes, and of the changes with each other, oldest first
         products_BNM = self.products_BNM.index_select(1, order_N).index_select(2, order_N[:memory])
         steps_BMM, changes_BMM = products_BNM.split(memory, 1)
         known_BN = (along_BN[:, :-1] * self.known_BN).index_select(1, order_N)

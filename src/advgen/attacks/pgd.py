@@ -1,4 +1,4 @@
-"""Projected gradient descent, in the maximum norm or in L2."""
+"""Projected gradient descent, in L∞ or L2."""
 
 from __future__ import annotations
 
@@ -9,16 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from advgen import seeds
-from advgen.attacks.common import (
-    Goal,
-    input_gradient,
-    is_check_due,
-    l2_norms,
-    project,
-    pure,
-    resolve_goal,
-    where,
-)
+from advgen.attacks.best import BestExamples, where
+from advgen.attacks.common import Goal, input_gradient, is_check_due, l2_norms, project, pure, resolve_goal
 from advgen.attacks.expectation import Logits, average_logits, poses_at, sample_poses
 from advgen.models.graphs import capture_step
 from advgen.specs.attacks import PgdAttack
@@ -28,37 +20,30 @@ from advgen.specs.attacks import PgdAttack
 def pgd(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: PgdAttack, *, seed: int, indices: list[int]) -> Tensor:
     """The last iterate of steepest ascent on the loss inside the ball [madry2018towards].
 
-    With several restarts, each example keeps the first that reaches the goal, else the one with the highest loss;
-    later restarts work only on the examples that have not reached it. With `early_stopping` an example keeps the first
-    iterate that reaches the goal. Restarts are compared on the images as they are, steps averaged over transformations
-    if the spec has some.
+    With several restarts, each example keeps the first result that reaches the goal, otherwise the result with the
+    highest loss. Later restarts run only on examples that have not reached the goal. With `early_stopping`, an example
+    keeps the first iterate that reaches the goal. With an expectation over transformations, steps use averaged logits,
+    and restarts are compared on the untransformed images.
     """
     goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
-    start_BCHW = random_start(x_BCHW, spec.norm, spec.eps, seed, indices, restart=0) if spec.random_start else x_BCHW
-    pose_BNS3 = sample_poses(spec.expectation, spec.steps, seed, "poses 0", indices, x_BCHW)
-    best_BCHW = climb(model, start_BCHW, x_BCHW, goal, spec, pose_BNS3)
-    if spec.restarts == 1:
-        return best_BCHW
-    logits_BK = model(best_BCHW)
-    loss_B, reached_B = goal.loss(spec.loss, logits_BK), goal.is_reached(logits_BK)
-    for restart in range(1, spec.restarts):
-        left = (~reached_B).nonzero().flatten()
-        if len(left) == 0:
+    best = BestExamples(x_BCHW)
+    for restart in range(spec.restarts):
+        active = best.unfinished()
+        if len(active) == 0:
             break
-        x, towards, rows = x_BCHW[left], goal.take(left), [indices[row] for row in left.tolist()]
-        start = random_start(x, spec.norm, spec.eps, seed, rows, restart)
-        pose_BNS3 = sample_poses(spec.expectation, spec.steps, seed, f"poses {restart}", rows, x)
-        x_adv = climb(model, start, x, towards, spec, pose_BNS3)
+        x, active_goal, names = x_BCHW[active], goal.take(active), [indices[row] for row in active.tolist()]
+        start = random_start(x, spec.norm, spec.eps, seed, names, restart) if spec.random_start else x
+        pose_BNS3 = sample_poses(spec.expectation, spec.steps, seed, f"poses {restart}", names, x)
+        x_adv = climb(model, start, x, active_goal, spec, pose_BNS3)
+        if spec.restarts == 1:
+            return x_adv
         logits = model(x_adv)
-        loss, reached = towards.loss(spec.loss, logits), towards.is_reached(logits)
-        better = reached | (loss > loss_B[left])
-        best_BCHW[left] = where(better, x_adv, best_BCHW[left])
-        loss_B[left], reached_B[left] = torch.where(better, loss, loss_B[left]), reached
-    return best_BCHW
+        best.offer(active, x_adv, active_goal.loss(spec.loss, logits), active_goal.is_reached(logits))
+    return best.x_BCHW
 
 
 class Ball(NamedTuple):
-    """Where each image may go: for L∞ the bounds of each pixel, which are found once, for L2 the centre."""
+    """The allowed images: their centre, and for L∞ the bounds of each pixel, computed once."""
 
     x_BCHW: Tensor
     low_BCHW: Tensor
@@ -66,8 +51,12 @@ class Ball(NamedTuple):
 
     @classmethod
     def around(cls, x_BCHW: Tensor, eps: float) -> Ball:
-        """The ball of radius `eps`, cut by the box."""
+        """The ball of radius `eps` around images, intersected with the box."""
         return cls(x_BCHW, (x_BCHW - eps).clamp_min_(0), (x_BCHW + eps).clamp_max_(1))
+
+    def take(self, rows: Tensor) -> Ball:
+        """The balls of some rows."""
+        return Ball(*(part[rows] for part in self))
 
 
 def climb(
@@ -78,9 +67,9 @@ def climb(
     spec: PgdAttack,
     pose_BNS3: Tensor | None = None,
 ) -> Tensor:
-    """The images after `spec.steps` steps from `x_adv_BCHW`; the model is frozen."""
+    """The images after `spec.steps` steps from `x_adv_BCHW`. The model must be frozen."""
     ball = Ball.around(x_BCHW, spec.eps)
-    left = torch.arange(len(x_BCHW), device=x_BCHW.device)
+    active = torch.arange(len(x_BCHW), device=x_BCHW.device)
     if not spec.early_stopping:
 
         def move(x_adv_BCHW: Tensor, pose_BS3: Tensor | None) -> Tensor:
@@ -88,30 +77,30 @@ def climb(
 
         advance = capture_step(move, x_BCHW.device)
         for number in range(spec.steps):
-            x_adv_BCHW = advance(x_adv_BCHW, poses_at(pose_BNS3, number, left))
+            x_adv_BCHW = advance(x_adv_BCHW, poses_at(pose_BNS3, number, active))
         return x_adv_BCHW
     result_BCHW = x_adv_BCHW.clone()
     for number in range(1, spec.steps + 1):
-        logits = average_logits(model, poses_at(pose_BNS3, number - 1, left))
+        logits = average_logits(model, poses_at(pose_BNS3, number - 1, active))
         moved_BCHW, logits_BK = step(logits, x_adv_BCHW, ball, goal, spec)
-        reached_B = goal.is_reached(logits_BK)
+        success_B = goal.is_reached(logits_BK)
         if not is_check_due(number, x_BCHW):
-            x_adv_BCHW = where(reached_B, x_adv_BCHW, moved_BCHW)
+            x_adv_BCHW = where(success_B, x_adv_BCHW, moved_BCHW)
             continue
-        stay = (~reached_B).nonzero().flatten()
-        if len(stay) < len(left):
-            result_BCHW[left] = x_adv_BCHW
-            left, moved_BCHW, goal = left[stay], moved_BCHW[stay], goal.take(stay)
-            ball = Ball(*(part[stay] for part in ball))
+        unfinished = (~success_B).nonzero().flatten()
+        if len(unfinished) < len(active):
+            result_BCHW[active] = x_adv_BCHW
+            active, moved_BCHW = active[unfinished], moved_BCHW[unfinished]
+            goal, ball = goal.take(unfinished), ball.take(unfinished)
         x_adv_BCHW = moved_BCHW
-        if len(left) == 0:
+        if len(active) == 0:
             break
-    result_BCHW[left] = x_adv_BCHW
+    result_BCHW[active] = x_adv_BCHW
     return result_BCHW
 
 
 def step(model: Logits, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: PgdAttack) -> tuple[Tensor, Tensor]:
-    """The images after one step inside the ball, and the logits before it; the model is frozen."""
+    """The images after one step inside the ball, and the logits before it. The model must be frozen."""
     gradient_BCHW, logits_BK = input_gradient(model, x_adv_BCHW, partial(goal.loss, spec.loss))
     if spec.norm == "linf":
         moved_BCHW = torch.add(x_adv_BCHW, gradient_BCHW.sign(), alpha=spec.step_size)
@@ -121,7 +110,10 @@ def step(model: Logits, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: PgdAtt
 
 
 def random_start(x_BCHW: Tensor, norm: str, eps: float, seed: int, indices: list[int], restart: int) -> Tensor:
-    """A uniformly random point of the ball around each image, moved into the box; in L1 the nearest to a normal one."""
+    """A random point of the ball around each image, moved into the box.
+
+    It is uniform in the L∞ and the L2 ball. In L1 it is the point of the ball nearest to a normal draw.
+    """
     shape = x_BCHW.shape[1:]
     if norm == "l1":
         delta_BCHW = seeds.normal(seed, f"start {restart}", indices, *shape)

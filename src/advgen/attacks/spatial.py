@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 
 import torch
@@ -10,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import seeds
-from advgen.attacks.common import Goal, is_check_due, pure, where
+from advgen.attacks.best import BestExamples
+from advgen.attacks.common import Goal, is_check_due, pure
 from advgen.specs.attacks import SpatialAttack
 
 
@@ -18,66 +18,73 @@ from advgen.specs.attacks import SpatialAttack
 def spatial(
     model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, *, seed: int, indices: list[int]
 ) -> Tensor:
-    """The first rotation and translation that misleads, else the one with the highest loss [engstrom2019exploring].
+    """The first rotation and translation that fools, else the one with the highest loss [engstrom2019exploring].
 
-    Candidates are a grid, random ones, or the iterates of signed gradient steps from a random one. What leaves the
-    image is lost and black comes in. An image is left alone once it is wrong.
+    The candidates are a grid, random poses, or the iterates of signed gradient steps from a random pose. Pixels that
+    leave the image are lost, and black pixels enter. An image is finished once it is misclassified.
     """
     if spec.search == "first_order":
         return _climb(model, x_BCHW, y_B, spec, seed, indices)
-    best = Best(x_BCHW, y_B)
+    best, active = BestExamples(x_BCHW), torch.arange(len(y_B), device=y_B.device)
     for number, pose_B3 in enumerate(_poses(spec, seed, indices).to(x_BCHW)):
-        if not best.busy(number):
+        if is_check_due(number, x_BCHW):
+            active = best.unfinished()
+        if len(active) == 0:
             break
-        moved = transform(x_BCHW[best.left], pose_B3[best.left])
-        best.offer(moved, model(moved))
+        moved = transform(x_BCHW[active], pose_B3[active])
+        _offer(best, active, moved, model(moved), y_B[active])
     return best.x_BCHW
 
 
-class Best:
-    """The best candidate of each image so far, which are still right, and which are worked on (`left`)."""
+def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, seed: int, indices: list[int]) -> Tensor:
+    """Signed gradient steps on the pose; every iterate is a candidate."""
+    limit_3 = _limits(spec).to(x_BCHW)
+    step_3 = 2.5 * limit_3 / spec.tries
+    pose_B3 = random_pose(spec, seed, "poses", indices).to(x_BCHW)
+    best, active = BestExamples(x_BCHW), torch.arange(len(y_B), device=y_B.device)
+    for number in range(spec.tries):
+        if is_check_due(number, x_BCHW):
+            active = best.unfinished()
+        if len(active) == 0:
+            return best.x_BCHW
+        with torch.enable_grad():
+            pose = pose_B3[active].requires_grad_()
+            moved = transform(x_BCHW[active], pose)
+            logits = model(moved)
+            loss = cross_entropy(logits, y_B[active], reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, pose)
+        _offer(best, active, moved.detach(), logits.detach(), y_B[active])
+        pose_B3[active] = torch.clamp(pose.detach() + step_3 * gradient.sign(), -limit_3, limit_3)
+    if is_check_due(spec.tries, x_BCHW):
+        active = best.unfinished()
+    if len(active):
+        moved = transform(x_BCHW[active], pose_B3[active])
+        _offer(best, active, moved, model(moved), y_B[active])
+    return best.x_BCHW
 
-    def __init__(self, x_BCHW: Tensor, y_B: Tensor):
-        self.x_BCHW, self.y_B = x_BCHW.clone(), y_B
-        self.loss_B = torch.full_like(x_BCHW[:, 0, 0, 0], -math.inf)
-        self.left = torch.arange(len(y_B), device=y_B.device)
-        self.right_B = torch.ones_like(y_B, dtype=torch.bool)
 
-    def busy(self, iteration: int) -> bool:
-        """Whether any image is left; if it is time to look, only those that are still right stay."""
-        if is_check_due(iteration, self.x_BCHW):
-            self.left = self.left[self.right_B[self.left]]
-        return len(self.left) > 0
-
-    def offer(self, x_BCHW: Tensor, logits_BK: Tensor) -> None:
-        """Keep candidates of the images that are left where they are better."""
-        rows, y, right = self.left, self.y_B[self.left], self.right_B[self.left]
-        wrong = Goal(y).is_reached(logits_BK)
-        loss = cross_entropy(logits_BK, y, reduction="none")
-        better = right & (wrong | (loss > self.loss_B[rows]))
-        self.x_BCHW[rows] = where(better, x_BCHW, self.x_BCHW[rows])
-        self.loss_B[rows] = torch.where(better, loss, self.loss_B[rows])
-        self.right_B[rows] = right & ~wrong
+def _offer(best: BestExamples, rows: Tensor, x_RCHW: Tensor, logits_RK: Tensor, y_R: Tensor) -> None:
+    best.offer(rows, x_RCHW, cross_entropy(logits_RK, y_R, reduction="none"), Goal(y_R).is_reached(logits_RK))
 
 
 def _poses(spec: SpatialAttack, seed: int, indices: list[int]) -> Tensor:
-    """Candidates (N, B, 3): degrees, and pixels to the right and down; the smallest changes of the grid first."""
+    """The candidates (N, B, 3) as degrees and pixels to the right and down, the smallest of a grid first."""
     if spec.search == "random":
         draws_BN3 = _limits(spec) * (2 * seeds.uniform(seed, "poses", indices, spec.tries, 3) - 1)
         return draws_BN3.transpose(0, 1)
-    shifts = _steps(spec.pixels, spec.shifts)
-    grid = product(_steps(spec.degrees, spec.angles), shifts, shifts)
+    shifts = _spaced(spec.pixels, spec.shifts)
+    grid = product(_spaced(spec.degrees, spec.angles), shifts, shifts)
     poses_N3 = torch.tensor(sorted(grid, key=lambda pose: sum(abs(part) for part in pose)))
     return poses_N3[:, None].expand(-1, len(indices), 3)
 
 
-def _steps(limit: float, count: int) -> list[float]:
-    """`count` numbers from -limit to limit; one alone is 0."""
+def _spaced(limit: float, count: int) -> list[float]:
+    """`count` numbers from -limit to limit; a single number is 0."""
     return [0.0] if count == 1 else [limit * (2 * step / (count - 1) - 1) for step in range(count)]
 
 
 def random_pose(spec: SpatialAttack, seed: int, label: str, indices: list[int]) -> Tensor:
-    """A rotation and a translation of each image (B, 3), uniform within their limits."""
+    """A random rotation and translation of each image (B, 3), uniform within the limits of the spec."""
     return _limits(spec) * (2 * seeds.uniform(seed, label, indices, 3) - 1)
 
 
@@ -85,44 +92,25 @@ def _limits(spec: SpatialAttack) -> Tensor:
     return torch.tensor([spec.degrees, spec.pixels, spec.pixels])
 
 
-def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, seed: int, indices: list[int]) -> Tensor:
-    limit_3 = _limits(spec).to(x_BCHW)
-    step_3 = 2.5 * limit_3 / spec.tries
-    pose_B3 = random_pose(spec, seed, "poses", indices).to(x_BCHW)
-    best = Best(x_BCHW, y_B)
-    for number in range(spec.tries):
-        if not best.busy(number):
-            return best.x_BCHW
-        rows = best.left
-        pose = pose_B3[rows].requires_grad_()
-        with torch.enable_grad():
-            moved = transform(x_BCHW[rows], pose)
-            logits = model(moved)
-            loss = cross_entropy(logits, y_B[rows], reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, pose)
-        best.offer(moved.detach(), logits.detach())
-        pose_B3[rows] = torch.clamp(pose.detach() + step_3 * gradient.sign(), -limit_3, limit_3)
-    if best.busy(spec.tries):
-        moved = transform(x_BCHW[best.left], pose_B3[best.left])
-        best.offer(moved, model(moved))
-    return best.x_BCHW
-
-
 def transform(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
-    """Each image turned left by degrees about its centre, then moved by pixels to the right and down; bilinear."""
+    """Rotate each image counterclockwise about its centre by degrees, then shift it right and down by pixels.
+
+    The interpolation is bilinear, and the result is clamped to [0, 1].
+    """
     return warp(x_BCHW, pose_B3).clamp(0, 1)
 
 
 def warp(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
-    """The same but for what rounding leads out of the box: the clamp passes no gradient to black and white pixels.
+    """The same as `transform` without the clamp, which passes no gradient to black and white pixels.
 
-    The poses get a gradient through the weights of neighbouring pixels: grid_sample's is a sum in no fixed order on a
-    GPU. So may that of the images be, where torch is not told to be deterministic.
+    Rounding may lead slightly out of the box. The poses get their gradient through the interpolation weights, because
+    `grid_sample` sums in no fixed order on a GPU. The gradient of the images is deterministic there only if torch is
+    set to deterministic algorithms.
     """
     height, width = x_BCHW.shape[2:]
     angle_B11, right_B11, down_B11 = pose_B3[..., None, None].unbind(1)
     cos_B11, sin_B11 = torch.deg2rad(angle_B11).cos(), torch.deg2rad(angle_B11).sin()
-    # Where each output pixel comes from, so the motion backwards, seen from the centre.
+    # the source of each output pixel relative to the centre: the inverse motion
     across_BHW = _centred(width, x_BCHW) - right_B11
     along_BHW = _centred(height, x_BCHW)[:, None] - down_B11
     column_BHW = cos_B11 * across_BHW - sin_B11 * along_BHW + (width - 1) / 2
@@ -131,14 +119,14 @@ def warp(x_BCHW: Tensor, pose_B3: Tensor) -> Tensor:
 
 
 def _centred(size: int, like: Tensor) -> Tensor:
-    """Places of the pixels of one row or column, counted from its middle."""
+    """The positions of the pixels of one row or column, relative to its middle."""
     return torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
 
 
 def _sample(x_BCHW: Tensor, row_BHW: Tensor, column_BHW: Tensor) -> Tensor:
-    """The images at these places, by the four pixels around each; what lies outside is black."""
+    """The images at the given positions, interpolated from four neighbours each; pixels outside are black."""
     batch, channels, height, width = x_BCHW.shape
-    # a frame of black pixels, so that every place and all its neighbours are in the picture
+    # a frame of black pixels, so that every position and its neighbours are inside
     framed_BCP = nn.functional.pad(x_BCHW, (1, 2, 1, 2)).flatten(2)
     row_BHW, column_BHW = row_BHW.clamp(-1, height), column_BHW.clamp(-1, width)
     top_BHW, left_BHW = row_BHW.detach().floor(), column_BHW.detach().floor()

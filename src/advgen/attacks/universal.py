@@ -1,4 +1,4 @@
-"""Universal perturbation: one change for all images."""
+"""Universal perturbation: the same change for all images."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from advgen.specs.attacks import UniversalAttack
 
 @pure
 def universal(model: nn.Module, x_NCHW: Tensor, y_N: Tensor, spec: UniversalAttack, *, seed: int) -> Attack:
-    """An attack that adds one change to every image, learnt here on other ones [moosavi2017universal].
+    """An attack that adds the same change to every image; this function learns it from images [moosavi2017universal].
 
-    The change climbs the mean cross-entropy of minibatches. Each image's share in it ends at `spec.clip`, lest a few
-    images that are wrong anyway decide the direction [shafahi2020universal]. Pixels that leave the box are put back,
-    and pull all the same: those of other images may not leave it.
+    The change ascends the cross-entropy, summed over minibatches. The loss of each image is clipped at `spec.clip`, so
+    that a few misclassified images do not determine the direction [shafahi2020universal]. Pixels are clipped to the box
+    before the model, but the gradient of a clipped pixel still counts, because in other images it may not be clipped.
     """
     delta_CHW = torch.zeros_like(x_NCHW[0])
     order = seeds.generator(seed, "universal order")
     for _ in range(spec.epochs):
         for rows in torch.randperm(len(y_N), generator=order).split(spec.batch):
             rows = rows.to(y_N.device, non_blocking=True)
-            loss = partial(_clipped, Goal(y_N[rows]), spec.clip)
+            loss = partial(_clipped_loss, Goal(y_N[rows]), spec.clip)
             gradient_BCHW, _ = input_gradient(model, (x_NCHW[rows] + delta_CHW).clamp(0, 1), loss)
             delta_CHW = step(delta_CHW, gradient_BCHW.sum(0), spec)
 
@@ -37,13 +37,13 @@ def universal(model: nn.Module, x_NCHW: Tensor, y_N: Tensor, spec: UniversalAtta
     return add
 
 
-def _clipped(goal: Goal, most: float, logits_BK: Tensor) -> Tensor:
-    # the sizes of the images' gradients count here, so it has to be the cross-entropy itself
-    return goal.cross_entropy(logits_BK).clamp_max(most)
+def _clipped_loss(goal: Goal, limit: float, logits_BK: Tensor) -> Tensor:
+    # the cross-entropy itself, because the sizes of the images' gradients matter here
+    return goal.cross_entropy(logits_BK).clamp_max(limit)
 
 
 def step(delta_CHW: Tensor, gradient_CHW: Tensor, spec: UniversalAttack) -> Tensor:
-    """The change after one step of steepest ascent, inside the ball."""
+    """The change after one step of steepest ascent, projected onto the ball."""
     if spec.norm == "linf":
         return (delta_CHW + spec.step_size * gradient_CHW.sign()).clamp(-spec.eps, spec.eps)
     scale = spec.step_size / l2_norms(gradient_CHW[None])[0].clamp_min(1e-30)

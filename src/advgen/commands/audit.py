@@ -271,13 +271,13 @@ EXAMPLES = (
 
 
 def _sentences(found: Evaluation) -> str:
-    from advgen.figures.common import NORMS
+    from advgen.figures.formatting import NORM_NAMES
 
     low, high = found.interval
     clean, ends = found.clean_accuracy, found.clean_interval
     told = (
         f"Of {found.n:,} images the model gets {clean:.1%} right when clean [{ends[0]:.1%}, {ends[1]:.1%}] and "
-        f"**{found.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] within {NORMS[found.norm]} ≤ {found.eps:g}, "
+        f"**{found.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] within {NORM_NAMES[found.norm]} ≤ {found.eps:g}, "
         f"under the worst of {found.inside}. Intervals are Wilson's at 95 %. "
     )
     named = {status: ", ".join(rows["name"]) for status, rows in found.checks.groupby("status")}

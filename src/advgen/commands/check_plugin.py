@@ -1,4 +1,4 @@
-"""`advgen check-plugin`: whether what a plug-in registers keeps the contract of its family."""
+"""`advgen check-plugin`: test that the entries of a plug-in satisfy the contract of their family."""
 
 import argparse
 import json
@@ -8,51 +8,53 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from advgen import registry
-from advgen.core import catalog, plugins  # the catalog loads those that are installed
-from advgen.core.code import PACKAGES, PLUGINS
+from advgen.core import catalog, plugins  # importing the catalog loads installed plug-ins
+from advgen.core.code import PLUGIN_MODULE_ROOT, PLUGIN_PACKAGES
 from advgen.study.errors import explain
 from advgen.study.yaml import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `advgen check-plugin`."""
-    parser.add_argument("plugin", help="a Python file, or the module of an installed one")
+    parser.add_argument("plugin", help="a Python file, or the module of an installed plug-in")
     parser.add_argument(
-        "--keys", default="{}", metavar="JSON", help="keys of each kind: those without a default, and smaller budgets"
+        "--keys", default="{}", metavar="JSON", help="keys for each kind: required ones, and smaller budgets"
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print a line for each check; ValueError if one fails."""
+    """Print a line for each check; raise ValueError if one fails."""
     assert catalog.KINDS
     module, path = arguments.plugin, Path(arguments.plugin)
     torch_before = "torch" in sys.modules
     if path.suffix == ".py":
         plugins.load([path])
-        module = f"{PLUGINS}.{path.stem}"
-    brought = plugins.brought(module)
-    if not brought:
-        known = ", ".join(sorted(PACKAGES)) or "none"
-        raise ValueError(f"{arguments.plugin}: registers nothing here; give a .py file, or an installed one ({known})")
+        module = f"{PLUGIN_MODULE_ROOT}.{path.stem}"
+    specs = plugins.specs_from_module(module)
+    if not specs:
+        known = ", ".join(sorted(PLUGIN_PACKAGES)) or "none"
+        raise ValueError(f"{arguments.plugin}: registers nothing; pass a .py file or an installed plug-in ({known})")
     if "torch" in sys.modules and not torch_before:
-        print("note  imports torch: import it in the function, or each plan of a study takes two seconds longer")
-    from advgen.contracts import verdicts  # needs torch
+        print(
+            "note  imports torch: import it inside the function, because it adds two seconds to every plan of a study"
+        )
+    from advgen.contracts import run_checks  # needs torch
 
     try:
         keys = json.loads(arguments.keys)
     except ValueError as error:
-        raise ValueError(f"--keys {arguments.keys}: no JSON: {error}") from None
+        raise ValueError(f"--keys {arguments.keys}: not valid JSON: {error}") from None
     failed = 0
-    for family, spec in brought:
+    for family, spec in specs:
         kind = registry.kind_of(spec)
         try:
-            one = spec(kind=kind, **keys.get(kind, {}))
+            entry = spec(kind=kind, **keys.get(kind, {}))
         except ValidationError as error:
-            told = explain(error, Source("--keys", {}), spec).splitlines()[0]
-            raise ValueError(f"{kind}: {told}; give keys as --keys '{{\"{kind}\": {{…}}}}'") from None
-        for status, words, reason in verdicts(family, one):
+            message = explain(error, Source("--keys", {}), spec).splitlines()[0]
+            raise ValueError(f"{kind}: {message}; pass keys as --keys '{{\"{kind}\": {{…}}}}'") from None
+        for status, words, reason in run_checks(family, entry):
             failed += status == "fail"
             print(f"{status}  {family} {kind} {words}{f': {reason}' if reason else ''}", flush=True)
     if failed:
         raise ValueError(f"{arguments.plugin}: {failed} checks fail")
-    print(f"{arguments.plugin}: keeps its contract")
+    print(f"{arguments.plugin}: all checks pass")

@@ -21,8 +21,8 @@ from advgen.cv.formats import FORMATS, render
 from advgen.cv.live_values import Document, LiveValue, merge, read
 from advgen.cv.sources import digest_source
 from advgen.cv.target import Unprintable
-from advgen.files.provenance import Stamp, atomic, sha256_text, write_bytes
-from advgen.io.stamps import content, seal
+from advgen.files.provenance import Stamp, atomic_write, sha256_text, write_bytes
+from advgen.io.stamps import content_digest, seal
 from advgen.outcomes.cv.outcome import cv_formats
 from advgen.specs.base import canonical_json
 
@@ -138,7 +138,7 @@ def _make(arguments: argparse.Namespace) -> None:
             raise ValueError(f"{path} is a folder, and a file of this name is to be written; move it, or say --name")
     with ExitStack() as together:
         for path, data in zip(written, content.values(), strict=True):
-            temporary = together.enter_context(atomic(path))
+            temporary = together.enter_context(atomic_write(path))
             temporary.write_bytes(data)
             seal(temporary)  # nobody sees it open
     for path in left_out:
@@ -215,7 +215,7 @@ def _stamp(arguments: argparse.Namespace, document: Document, figures: dict[str,
         spec={"sha256": sha256_text(choice)},
         code=code_digest("advgen.commands.cv:run"),
         inputs={_relative(path): digest_source(path) for path in inputs if path is not None}
-        | {_relative(path): content(path) for path in tables},
+        | {_relative(path): content_digest(path) for path in tables},
         versions={"python": platform.python_version(), "advgen": __version__, "typst": version("typst")},
     )
 

@@ -19,11 +19,12 @@ import pyarrow as pa
 from advgen.core import catalog  # noqa: F401  (fills TABLES)
 from advgen.experiments.attacks.summary import match_transferred, select_transferred
 from advgen.files.provenance import Stamp, write_bytes
-from advgen.io.stamps import content, read_stamp
+from advgen.io.stamps import content_digest, read_stamp
 from advgen.io.tables import read_images, read_table
 from advgen.metrics.chance import why_insufficient
 from advgen.metrics.intervals import wilson
-from advgen.metrics.sanity import CHANCE, binary_difference
+from advgen.metrics.sanity.classifiers import CHANCE
+from advgen.metrics.sanity.results import binary_difference
 from advgen.metrics.worst_case import list_worst_cases
 from advgen.report.page import Section, Table, render, status
 
@@ -142,7 +143,7 @@ def entries_of(folder: Path, read: dict[str, str]) -> Iterator[Entry]:
             (table.column("kind").to_numpy(zero_copy_only=False) == "ensemble").any() for table in tables.values()
         ):
             continue
-        read |= {str(path): content(path) for path in tables}
+        read |= {str(path): content_digest(path) for path in tables}
         digests = {path.stem: digest(table) for path, table in tables.items()}
         light = [table.drop_columns(["image", "adversarial"]) for table in tables.values()]
         facts = pa.concat_tables(light, promote_options="permissive").to_pandas()
@@ -234,7 +235,7 @@ def digest(examples: pa.Table) -> str:
 
 
 def _table(path: Path, read: dict[str, str]) -> pa.Table:
-    read[str(path)] = content(path)
+    read[str(path)] = content_digest(path)
     return read_table(path)
 
 

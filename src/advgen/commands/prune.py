@@ -8,7 +8,7 @@ from pathlib import Path
 
 from advgen.core import catalog
 from advgen.core.kinds import PlannedJob
-from advgen.core.paths import RESULTS, benchmark, log
+from advgen.core.paths import RESULTS, benchmark_file, log_file
 from advgen.driver.locking import lock_results
 from advgen.driver.plan import build
 from advgen.files.provenance import sha256_text
@@ -58,15 +58,15 @@ def list_files(job: PlannedJob) -> Iterator[str]:
     yield from job.outputs.values()
     yield STATES.format(state=sha256_text(next(iter(job.outputs.values())))[:16])
     if job.task.outputs:
-        yield log(job.rule, job.task.outputs).format(**job.wildcards)
-        yield benchmark(job.rule, job.task.outputs).format(**job.wildcards)
+        yield log_file(job.rule, job.task.outputs).format(**job.wildcards)
+        yield benchmark_file(job.rule, job.task.outputs).format(**job.wildcards)
 
 
 def find_unplanned(planned: set[str]) -> Iterator[str]:
     """Yield the files below results/ that some job may have written and that are not planned, sorted by path."""
     rules = {rule: task.outputs for rule, task in catalog.RULES.items() if task.outputs}
     artefacts = _compile([path for outputs in rules.values() for path in outputs.values()])
-    logs = _compile([path(rule, outputs) for rule, outputs in rules.items() for path in (log, benchmark)])
+    logs = _compile([path(rule, outputs) for rule, outputs in rules.items() for path in (log_file, benchmark_file)])
     states = re.compile(STATES.format(state="[0-9a-f]{16}"))
     for folder, folders, files in os.walk(RESULTS):
         folders.sort()

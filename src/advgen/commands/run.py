@@ -12,7 +12,7 @@ from advgen.core.options import refuse_unknown_option
 from advgen.core.paths import RESULTS, check_file
 from advgen.driver.snakemake_adapter import YAML_OPTIONS, get_argument_parser
 from advgen.io.devices import slots
-from advgen.study.errors import nearest
+from advgen.study.errors import suggest_nearest
 from advgen.study.yaml import DEFAULT_STUDY
 from advgen.workflow import SNAKEFILE
 
@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> None:
     check_file(Path(study))
     if not Path(study).is_file():
         names = [str(path) for ending in YAML for path in Path(study).parent.glob(f"*{ending}")]
-        advice = nearest(study, [*names, *TARGETS]) or "; name one, or make a folder with one: advgen init my-study"
+        advice = (
+            suggest_nearest(study, [*names, *TARGETS]) or "; name one, or make a folder with one: advgen init my-study"
+        )
         raise ValueError(f"{study}: no such study{advice}")
     _check_options(words)
     snakefile = [] if Path("Snakefile").is_file() else ["--snakefile", SNAKEFILE]

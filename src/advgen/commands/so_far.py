@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from advgen.driver.plan import build
-from advgen.io.stamps import content
+from advgen.io.stamps import content_digest
 from advgen.jobs.job import Job
 from advgen.outcomes.report.outcome import Report
 from advgen.outcomes.report.run import FILES
@@ -24,7 +24,7 @@ class PartialReport(Job[Report]):
     def digests(self) -> dict[str, str]:
         """Digests of the inputs that exist."""
         paths = (path for files in self.inputs.values() for path in files if path.is_file())
-        return {os.path.relpath(path): content(path) for path in paths}
+        return {os.path.relpath(path): content_digest(path) for path in paths}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

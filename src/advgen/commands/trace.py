@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from advgen.io.stamps import content, read_stamp
+from advgen.io.stamps import content_digest, read_stamp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def _print_file(path: Path, recorded: str | None, indent: str, seen: set[Path]) 
     if not path.is_file():
         print(f"{indent}{path}  MISSING (was {recorded})")
         return {}
-    digest = content(path)
+    digest = content_digest(path)
     changed = "" if recorded in (None, digest) or recorded == _source_digest(path) else "  CHANGED since"
     stamp = read_stamp(path)
     repeated = "  (above)" if path in seen and stamp and stamp.inputs else ""

@@ -17,7 +17,7 @@ from advgen.core.kinds import PlannedJob
 from advgen.driver.plan import build
 from advgen.files.provenance import Stamp, sha256_text, write_bytes
 from advgen.io import devices
-from advgen.io.stamps import check_content, content, read_stamp, seal
+from advgen.io.stamps import check_content, content_digest, read_stamp, seal
 from advgen.study.load import load_file
 from advgen.study.yaml import DEFAULT_STUDY
 
@@ -165,7 +165,7 @@ def _cpu() -> str:
 
 def _content(path: Path) -> str:
     try:
-        return content(path) if path.is_file() else "missing"
+        return content_digest(path) if path.is_file() else "missing"
     except ValueError:
         return DAMAGED
 

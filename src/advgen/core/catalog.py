@@ -27,7 +27,7 @@ def _kinds() -> tuple[Kind[Any], ...]:
         [folder] = importlib.import_module(package).__path__
         for file in sorted(Path(folder).glob(f"*/{module}.py")):
             found.append(importlib.import_module(f"{package}.{file.parent.name}.{module}").KIND)
-    found += plugins.install()
+    found += plugins.import_installed()
     return tuple(sorted(found, key=lambda kind: (kind.order, kind.name)))
 
 
@@ -42,7 +42,7 @@ def _unique(what: str, named: Iterable[tuple[str, T, Kind[Any]]]) -> dict[str, T
 
 
 KINDS = _kinds()
-FAMILIES = _unique("kind", ((kind.name, kind, kind) for kind in KINDS if kind.definition is not None))
+STUDY_KINDS = _unique("kind", ((kind.name, kind, kind) for kind in KINDS if kind.definition is not None))
 """The kinds that are keys of a study."""
 RULES: dict[str, type[Task]] = _unique("rule", ((task.rule, task, kind) for kind in KINDS for task in kind.tasks))
 TASKS: dict[str, type[Task]] = _unique(
@@ -56,7 +56,7 @@ SUMMARIES: dict[str, Summary] = _unique(
 FIGURES: dict[str, type[FigureSpec]] = _unique(
     "figure", ((registry.kind_of(figure), figure, kind) for kind in KINDS for figure in kind.figures)
 )
-KEPT_NAMES = {*SUMMARIES, *(Path(one).stem for task in RULES.values() for one in task.outputs.values())}
+RESERVED_NAMES = {*SUMMARIES, *(Path(one).stem for task in RULES.values() for one in task.outputs.values())}
 """The names of tables in results/tables/, among others, that no transfer study may have."""
 for _kind in KINDS:
     _summarised = {one.table for one in _kind.summaries.values() if one.module}

@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 
 from advgen.files.provenance import sha256_text, write_bytes
 
-PLUGINS = "advgen_plugins"
+PLUGIN_MODULE_ROOT = "advgen_plugins"
 """The package that files of plug-ins are modules of; no folder holds it."""
-FILES: dict[str, Path] = {}
+PLUGIN_FILES: dict[str, Path] = {}
 """Plug-ins that were loaded from files, by the names of their modules."""
-PACKAGES: set[str] = set()
+PLUGIN_PACKAGES: set[str] = set()
 """Packages of installed plug-ins."""
 
-EFFECTS = ""
+IMPORT_EFFECTS = ""
 """The key of what a module does when it is imported, beside defining names."""
 _EMPTY = sha256_text("")[:16]
 """The digest of no statement."""
@@ -41,7 +41,7 @@ Symbol = tuple[str, str]
 """A module and a name at its top level; EFFECTS for its other statements."""
 
 _FAMILIES = ("DATASETS", "NETWORKS", "FROM_FILES", "GENERATORS", "AUTOENCODERS", "DEFENCES", "MASKS", "ATTACKS")
-LISTS: frozenset[Symbol] = frozenset(
+EXCLUDED_LISTS: frozenset[Symbol] = frozenset(
     {("advgen.registry", name) for name in (*_FAMILIES, "SIMULATIONS", "BASES")} | {("advgen.presets", "PRESETS")}
 )
 """Lists of everything that can be chosen. They are in no digest, so that a new entry makes nothing stale.
@@ -69,14 +69,17 @@ class Source(NamedTuple):
 @cache
 def code_digest(*targets: str) -> str:
     """Digest of everything that `targets` use; each is "module:name". ValueError for one that does not exist."""
-    digests = [(module, name, source(module).definitions[name].digest) for module, name in sorted(used(*targets))]
+    digests = [
+        (module, name, read_source(module).definitions[name].digest)
+        for module, name in sorted(reachable_symbols(*targets))
+    ]
     # a module that does nothing when it is imported may be imported or not: the registry imports those of new entries
     parts = [f"{module}:{name} {digest}" for module, name, digest in digests if name or digest != _EMPTY]
     return sha256_text("\n".join(parts))[:16]
 
 
 @cache
-def used(*targets: str) -> frozenset[Symbol]:
+def reachable_symbols(*targets: str) -> frozenset[Symbol]:
     """All names of the package that `targets` lead to, and the effects of all modules that are imported on the way."""
     todo: list[Symbol] = []
     for target in targets:
@@ -97,11 +100,11 @@ def used(*targets: str) -> frozenset[Symbol]:
 @cache
 def _next(module: str, name: str) -> tuple[Symbol, ...]:
     """What a name uses, and what is executed because its module is imported."""
-    here = source(module)
+    here = read_source(module)
     found = [symbol for dotted in here.definitions[name].uses for symbol in _resolve(dotted)]
-    found.append((module, EFFECTS))
-    if name == EFFECTS:
-        found += [(one, EFFECTS) for one in here.loads if _path(one)]
+    found.append((module, IMPORT_EFFECTS))
+    if name == IMPORT_EFFECTS:
+        found += [(one, IMPORT_EFFECTS) for one in here.loads if _path(one)]
     return tuple(dict.fromkeys(found))
 
 
@@ -113,24 +116,24 @@ def _resolve(dotted: str) -> tuple[Symbol, ...]:
     """
     if dotted.endswith(":"):
         module = dotted.removesuffix(":")
-        return ((module, EFFECTS),) if _path(module) else ()
+        return ((module, IMPORT_EFFECTS),) if _path(module) else ()
     parts = dotted.split(".")
     size = next((size for size in range(len(parts), 0, -1) if _path(".".join(parts[:size]))), 0)
     module = ".".join(parts[:size])
     if size == 0:
         return ()
-    here = source(module)
+    here = read_source(module)
     if size == len(parts):
-        return tuple((module, name) for name in here.definitions if (module, name) not in LISTS)
+        return tuple((module, name) for name in here.definitions if (module, name) not in EXCLUDED_LISTS)
     name = parts[size]
     if name in here.imports:
         return _resolve(".".join([here.imports[name], *parts[size + 1 :]]))
-    return ((module, name),) if name in here.definitions and (module, name) not in LISTS else ()
+    return ((module, name),) if name in here.definitions and (module, name) not in EXCLUDED_LISTS else ()
 
 
-def edited(*targets: str) -> list[str]:
+def edited_modules(*targets: str) -> list[str]:
     """The modules behind `targets` whose files are no longer those that were read for their digest."""
-    modules = {module for module, _ in used(*targets)}
+    modules = {module for module, _ in reachable_symbols(*targets)}
     return sorted(module for module in modules if _content(module) != _read_as[module])
 
 
@@ -138,7 +141,7 @@ def edited(*targets: str) -> list[str]:
 
 
 @cache
-def source(module: str) -> Source:
+def read_source(module: str) -> Source:
     """What stands in a module; ValueError if there is none of this name."""
     path = _path(module)
     if path is None:
@@ -167,7 +170,7 @@ def _content(module: str) -> str:
 
 def _read(module: str, is_package: bool, tree: ast.Module) -> list[Any]:
     imports, loads = dict[str, str](), list[str]()
-    names: dict[str, list[ast.stmt]] = {EFFECTS: []}
+    names: dict[str, list[ast.stmt]] = {IMPORT_EFFECTS: []}
     for statement in _flat(tree.body):
         for one in ast.walk(statement) if not isinstance(statement, SCOPES) else ():  # in the branches of `try`, too
             if isinstance(one, (ast.Import, ast.ImportFrom)):
@@ -175,7 +178,7 @@ def _read(module: str, is_package: bool, tree: ast.Module) -> list[Any]:
                 loads += _loads(one, module, is_package)
         if isinstance(statement, (ast.Import, ast.ImportFrom)) or _registers(statement, imports):
             continue
-        for name in defines(statement) or [EFFECTS]:
+        for name in defined_names(statement) or [IMPORT_EFFECTS]:
             names.setdefault(name, []).append(statement)
     definitions = {}
     for name, statements in names.items():
@@ -201,7 +204,7 @@ def _registers(statement: ast.stmt, imports: dict[str, str]) -> bool:
     return ".".join([imports.get(parts[0], parts[0]), *parts[1:]]) == "advgen.registry.register"
 
 
-def defines(statement: ast.stmt) -> list[str]:
+def defined_names(statement: ast.stmt) -> list[str]:
     """The names that a statement defines and does nothing else."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return [statement.name]
@@ -350,8 +353,8 @@ ROOT = __name__.partition(".")[0]
 
 @cache
 def _path(module: str) -> Path | None:
-    if module in FILES:
-        return FILES[module]
+    if module in PLUGIN_FILES:
+        return PLUGIN_FILES[module]
     first, *parts = module.split(".")
     if first not in _roots():
         return None
@@ -364,24 +367,24 @@ def _path(module: str) -> Path | None:
 
 def _roots() -> list[str]:
     """The packages whose code is digested: this one, and those of plug-ins."""
-    return [ROOT, PLUGINS, *sorted(PACKAGES)]
+    return [ROOT, PLUGIN_MODULE_ROOT, *sorted(PLUGIN_PACKAGES)]
 
 
 @cache
 def _origin_of(package: str) -> Path:
     """Where a package's modules lie, with an `__init__.py` or without, or a module without its ending."""
-    spec = importlib.util.find_spec(package) if package != PLUGINS else None
+    spec = importlib.util.find_spec(package) if package != PLUGIN_MODULE_ROOT else None
     if spec and spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
     return Path(spec.origin).with_suffix("") if spec and spec.origin else Path(os.devnull)
 
 
-def module_at(path: Path) -> str | None:
+def module_of_file(path: Path) -> str | None:
     """The module of a file whose code is digested."""
-    for module, file in FILES.items():
+    for module, file in PLUGIN_FILES.items():
         if file.resolve() == path:
             return module
-    for package in (ROOT, *PACKAGES):
+    for package in (ROOT, *PLUGIN_PACKAGES):
         folder = _origin_of(package)
         if path.is_relative_to(folder):
             parts = path.relative_to(folder).with_suffix("").parts
@@ -402,7 +405,7 @@ def package_file(name: str) -> str:
     return _from_here(package_folder() / name)
 
 
-def file_beside(target: str, name: str) -> str:
+def sibling_file(target: str, name: str) -> str:
     """A file in the folder of the module of a "module:name", likewise; of a plug-in, too."""
     module = target.partition(":")[0]
     path = _path(module)

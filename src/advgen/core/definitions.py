@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from advgen import presets, registry
 from advgen.files.user_files import dataset_facts
-from advgen.specs.base import MOST, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
+from advgen.specs.base import MAX_COUNT, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
 from advgen.specs.cv import CvFormat, SectionName
 from advgen.specs.datasets import CustomDataset, DerivedDataset, Facts
 from advgen.specs.training import ClassifierTraining
@@ -48,7 +48,7 @@ class Evaluation(Spec):
     """How much is measured."""
 
     attack_examples: Count = Field(1000, description="test images attacked, a seeded choice")
-    gan_samples: Annotated[int, Field(ge=100, le=MOST)] = Field(
+    gan_samples: Annotated[int, Field(ge=100, le=MAX_COUNT)] = Field(
         5000, description="samples drawn from each generator to judge it"
     )
     validation: Count = Field(
@@ -130,13 +130,13 @@ class Study(Spec):
         facts: Facts = spec.facts(self.facts(spec.base) if isinstance(spec, DerivedDataset) else None)
         return facts
 
-    def validation(self, dataset: str) -> int:
+    def validation_images(self, dataset: str) -> int:
         """Training images of a data set that are set apart for validation."""
         return min(self.evaluation.validation, self.facts(dataset).train // 3)
 
-    def left(self, dataset: str) -> int:
+    def training_images(self, dataset: str) -> int:
         """Training images of a data set beside those for validation."""
-        return self.facts(dataset).train - self.validation(dataset)
+        return self.facts(dataset).train - self.validation_images(dataset)
 
     def dataset_of(self, model: str) -> str:
         """The data set of a trained model, by its name."""

@@ -16,7 +16,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.errors import ConfigError
 from advgen.core.paths import wildcards_of
 from advgen.core.schema import Table
-from advgen.core.tasks import DeviceTask, Task, Varied
+from advgen.core.tasks import DeviceTask, SweptValues, Task
 from advgen.specs.base import ClassifierName, Count, Need, Spec
 from advgen.specs.figures import FigureSpec
 
@@ -63,11 +63,11 @@ def key_of(rule: str, wildcards: Mapping[str, str]) -> Key:
 class Planner:
     """The jobs planned so far, and how kinds ask each other for more."""
 
-    def __init__(self, study: Study, kinds: tuple[Kind[Any], ...], file: str = "", varied: Varied | None = None):
+    def __init__(self, study: Study, kinds: tuple[Kind[Any], ...], file: str = "", varied: SweptValues | None = None):
         self.study, self.kinds, self.file, self.varied = study, kinds, file, varied or {}
         self.jobs: dict[Key, PlannedJob] = {}
         self.planned: dict[tuple[str, ...], list[PlannedJob]] = {}
-        self.makers = {kind.name: kind for kind in kinds}
+        self.kinds_by_name = {kind.name: kind for kind in kinds}
         self.rules = {task.rule: task.outputs for kind in kinds for task in kind.tasks}
 
     def add(self, task: Task, wildcards: Mapping[str, str], inputs: Mapping[str, Files]) -> PlannedJob:
@@ -82,39 +82,39 @@ class Planner:
             self.jobs[key] = PlannedJob(task.rule, dict(wildcards), task, inputs, outputs)
         return self.jobs[key]
 
-    def kind(self, name: str) -> Any:
+    def get_kind(self, name: str) -> Any:
         """A kind by its name, for what it offers to others."""
-        return self.makers[name]
+        return self.kinds_by_name[name]
 
-    def of(self, kind: str, *names: str) -> list[PlannedJob]:
+    def jobs_of(self, kind: str, *names: str) -> list[PlannedJob]:
         """The jobs of one definition, one per seed, planned now if they are not yet."""
         if (kind, *names) not in self.planned:
-            self.planned[kind, *names] = self.makers[kind].jobs(self, *names)
+            self.planned[kind, *names] = self.kinds_by_name[kind].plan_jobs(self, *names)
         return self.planned[kind, *names]
 
-    def trained(self, name: str) -> list[PlannedJob]:
+    def training_jobs(self, name: str) -> list[PlannedJob]:
         """The trainings of whatever model has this name."""
-        return self.of(self.study.family_of(name), name)
+        return self.jobs_of(self.study.family_of(name), name)
 
-    def test_images(self, dataset: str) -> str:
+    def test_split(self, dataset: str) -> str:
         """The test split of a data set."""
-        return self.of("datasets", dataset)[0].outputs["test"]
+        return self.jobs_of("datasets", dataset)[0].outputs["test"]
 
-    def made(self, rule: str, role: str) -> tuple[str, ...]:
+    def outputs_of(self, rule: str, role: str) -> tuple[str, ...]:
         """The outputs of all planned jobs of a rule; TypeError if no kind has such a rule and role."""
         if role not in self.rules.get(rule, {}):
             raise TypeError(f"no kind has a rule {rule!r} with an output {role!r}")
         return tuple(job.outputs[role] for job in self.jobs.values() if job.rule == rule)
 
-    def varied_in(self, *rules: str) -> Varied:
+    def swept_values_in(self, *rules: str) -> SweptValues:
         """What is swept among the definitions whose names the jobs of some rules bear."""
         names = {name for job in self.jobs.values() if job.rule in rules for name in job.wildcards.values()}
         return {name: keys for name, keys in self.varied.items() if name in names}
 
-    def needed(self, need: Need) -> tuple[str, ...]:
+    def files_for(self, need: Need) -> tuple[str, ...]:
         """The files behind one need of a figure or data set, over all seeds or of one."""
         family = need.family or self.study.family_of(need.names[0])
-        jobs = self.makers[family].needed(self, need)
+        jobs = self.kinds_by_name[family].jobs_for(self, need)
         return tuple(job.outputs[need.role] for job in jobs if need.seed is None or job.seed == need.seed)
 
 
@@ -134,7 +134,7 @@ class Kind(Generic[D]):
     """Base of all kinds. A kind with a `definition` has a key of its name in the study: a map of such definitions."""
 
     definition: ClassVar[Any] = None
-    about: ClassVar[str] = ""
+    description: ClassVar[str] = ""
     order: ClassVar[int] = 80
     """Where its key stands in a study, and when its definitions are planned."""
     tasks: ClassVar[tuple[type[Task], ...]] = ()
@@ -146,7 +146,7 @@ class Kind(Generic[D]):
     """Rules and roles of its files that summaries of other kinds read, too, by the summary's name."""
     attackable: ClassVar[bool] = False
     """Whether its models are classifiers, so that experiments on classifiers take them."""
-    checked: ClassVar[tuple[tuple[str, str], ...]] = ()
+    sanity_inputs: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Rules and roles of its files that the sanity checks are about."""
 
     @property
@@ -159,31 +159,31 @@ class Kind(Generic[D]):
         """The name of its folder, and of its key in a study."""
         return self.package.rpartition(".")[2]
 
-    def defined(self, study: Study, name: str) -> D:
+    def get_definition(self, study: Study, name: str) -> D:
         """One of its definitions."""
         definition: D = getattr(study, self.name)[name]
         return definition
 
-    def all(self, study: Study) -> Iterator[tuple[str, D]]:
+    def definitions(self, study: Study) -> Iterator[tuple[str, D]]:
         """All its definitions in a study, by name."""
         yield from getattr(study, self.name).items()
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """Plan one definition: the jobs that make what it is named after, one per seed."""
         return []
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """The jobs that make what is needed of one definition: its own, or those of its other rules beside them."""
-        jobs = planner.of(self.name, *need.names)
+        jobs = planner.jobs_of(self.name, *need.names)
         if need.role in jobs[0].outputs:
             return jobs
         [rule] = [task.rule for task in self.tasks if need.role in task.outputs]
         return [planner.jobs[key_of(rule, job.wildcards)] for job in jobs]
 
-    def before(self, planner: Planner) -> None:
+    def plan_dependencies(self, planner: Planner) -> None:
         """Plan what it needs of other kinds, when all definitions are planned."""
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         """Plan what is made of everything planned."""
 
     def check(self, study: Study) -> Iterator[Mistake]:
@@ -212,8 +212,8 @@ class Experiment(Kind[D]):
         """Files that a job reads beside its subject's."""
         return {}
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        definition, [task] = self.defined(planner.study, name), self.tasks
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        definition, [task] = self.get_definition(planner.study, name), self.tasks
         [own_wildcard] = {one for path in task.outputs.values() for one in wildcards_of(path)} - {self.wildcard, "seed"}
         jobs = []
         for subject in getattr(definition, self.subjects_key):
@@ -227,15 +227,15 @@ class Experiment(Kind[D]):
                 jobs.append(planner.add(spec, wildcards, inputs))
         return jobs
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need names a definition, and may name one of its subjects."""
         name, *subjects = need.names
-        jobs = super().needed(planner, need._replace(names=(name,)))
+        jobs = super().jobs_for(planner, need._replace(names=(name,)))
         return [job for job in jobs if not subjects or job.wildcards[self.wildcard] in subjects]
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse to take more test images than there are."""
-        for name, definition in self.all(study):
+        for name, definition in self.definitions(study):
             images = getattr(definition, "images", 0)
             for subject in getattr(definition, self.subjects_key):
                 test = study.facts(study.tested_on(subject)).test
@@ -257,8 +257,8 @@ class OnClassifiers(Experiment[D]):
     subject_field = wildcard = "source"
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
-        data = planner.test_images(planner.study.tested_on(name))
-        for trained in planner.trained(name):
+        data = planner.test_split(planner.study.tested_on(name))
+        for trained in planner.training_jobs(name):
             yield trained.seed, {"model": trained.outputs["model"], "data": data}
 
 
@@ -271,7 +271,7 @@ class OnGenerators(Experiment[D]):
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
         dataset = planner.study.dataset_of(name)
-        data = planner.test_images(dataset)
-        [judge] = planner.of("judges", dataset)
-        for path, seed in planner.kind("generators").files(planner, name):
+        data = planner.test_split(dataset)
+        [judge] = planner.jobs_of("judges", dataset)
+        for path, seed in planner.get_kind("generators").files(planner, name):
             yield seed, {"generator": path, "judge": judge.outputs["model"], "data": data}

@@ -16,7 +16,7 @@ def check_file(path: Path) -> None:
         raise ValueError(f"{path}: is {what}; name a file")
 
 
-def raw(dataset: str, file: str) -> str:
+def raw_file(dataset: str, file: str) -> str:
     """A verified download."""
     return f"results/datasets/{dataset}/raw/{file}"
 
@@ -26,7 +26,7 @@ def wildcards_of(pattern: str) -> list[str]:
     return re.findall(r"{(\w+)}", pattern)
 
 
-def identity(outputs: Mapping[str, str]) -> str:
+def job_path(outputs: Mapping[str, str]) -> str:
     """What tells a rule's jobs apart, as a path for logs: the wildcards of its first output, or its name."""
     first = next(iter(outputs.values()))
     folders, name = first.split("/")[2:-1], first.split("/")[-1]
@@ -35,11 +35,11 @@ def identity(outputs: Mapping[str, str]) -> str:
     return "/".join([*folders, last] if "{" in last or not folders else folders)
 
 
-def log(rule: str, outputs: Mapping[str, str]) -> str:
+def log_file(rule: str, outputs: Mapping[str, str]) -> str:
     """What a job said; may be deleted at any time."""
-    return f"results/logs/{rule}/{identity(outputs)}.log"
+    return f"results/logs/{rule}/{job_path(outputs)}.log"
 
 
-def benchmark(rule: str, outputs: Mapping[str, str]) -> str:
+def benchmark_file(rule: str, outputs: Mapping[str, str]) -> str:
     """A job's time and memory; may be deleted at any time."""
-    return f"results/benchmarks/{rule}/{identity(outputs)}.tsv"
+    return f"results/benchmarks/{rule}/{job_path(outputs)}.tsv"

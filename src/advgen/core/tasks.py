@@ -16,7 +16,7 @@ TORCH = ("numpy", "pyarrow", "scipy", "torch")
 """Packages whose versions stand in the stamp of what a torch task makes."""
 
 
-Varied = dict[str, dict[str, int | float | str]]
+SweptValues = dict[str, dict[str, int | float | str]]
 """The swept keys of definitions with their values, by the definitions' names: columns of tidy tables."""
 
 
@@ -53,33 +53,33 @@ class Task(Spec):
             cls.rule = cls.command.replace("-", "_")
 
     @classmethod
-    def module(cls) -> str:
+    def run_module(cls) -> str:
         """The module that does it: of its room, unless `run` has dots."""
         return cls.run if "." in cls.run else f"{cls.__module__.rpartition('.')[0]}.{cls.run}"
 
     @classmethod
-    def requests_gpu(cls) -> bool:
+    def can_use_gpu(cls) -> bool:
         """Whether its jobs compute on a GPU where there is one."""
         return cls.torch and not (cls.local or cls.on_cpu)
 
-    def takes_gpu(self) -> bool:
+    def uses_gpu(self) -> bool:
         """Whether this job does."""
-        return self.requests_gpu()
+        return self.can_use_gpu()
 
     @classmethod
-    def sentence(cls) -> str:
+    def help_text(cls) -> str:
         """What it does, in one sentence."""
         return (cls.__doc__ or "").splitlines()[0]
 
     @classmethod
-    def writes(cls) -> dict[str, str]:
+    def output_flags(cls) -> dict[str, str]:
         """The flag of each output, by its role: `out`, or `out-role` where there are several."""
         return {role: "out" if len(cls.outputs) == 1 else f"out-{role}" for role in cls.outputs} or {"": "out"}
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """The code that its result depends on, as "module:name": the command's and all that its spec names."""
         [told, *_] = [one for one in type(self).__mro__ if "command" in one.__dict__]  # the rule may be another
-        own = {f"{self.module()}:run", f"{told.__module__}:{told.__name__}", "advgen.core.catalog:TASKS"}
+        own = {f"{self.run_module()}:run", f"{told.__module__}:{told.__name__}", "advgen.core.catalog:TASKS"}
         own |= {f"advgen.jobs.{name}" for name in ("job:Job", "run:compute", *(["run:prepare"] if self.torch else []))}
         return own | set(targets(self._fields()))
 
@@ -87,11 +87,11 @@ class Task(Spec):
         """Digests in the spec, by path, of inputs that count by what they say: a job does not rerun for their bytes."""
         return {}
 
-    def made_with(self) -> tuple[str, ...]:
+    def stamped_packages(self) -> tuple[str, ...]:
         """The packages whose versions stand in the stamp."""
         return self.packages
 
-    def written(self) -> tuple[str, ...]:
+    def written_tables(self) -> tuple[str, ...]:
         """The kinds of tables that it writes."""
         return self.tables
 
@@ -100,9 +100,9 @@ class Task(Spec):
 
         Two swapped entries of the registry lead to the same code, so the digest says which spec leads to which code.
         """
-        uses = self.uses()
+        uses = self.code_targets()
         used_entries = sorted({" ".join(entry) for entry in entries(self._fields()) if entry[1] in uses})
-        return _code(tuple(sorted(uses)), self.written(), tuple(used_entries))
+        return _code(tuple(sorted(uses)), self.written_tables(), tuple(used_entries))
 
     def _fields(self) -> list[Any]:
         return [getattr(self, name) for name in type(self).model_fields]

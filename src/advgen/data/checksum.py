@@ -1,4 +1,4 @@
-"""The checksums that raw files are published with."""
+"""Checksums of raw files, as published with them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from advgen.specs.datasets import RawDataset
 
-INTEGRITY = "sha512-"
+SHA512_PREFIX = "sha512-"
 
 
 def md5(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def checksum(content: bytes, published: str) -> str:
-    """The checksum of a content in the way that the published one is written: npm's integrity, or an md5 in hex."""
-    if published.startswith(INTEGRITY):  # of what is executed, for which an md5 is too weak
-        return INTEGRITY + base64.b64encode(hashlib.sha512(content).digest()).decode()
+    """The checksum of a content in the format of the published one: npm's sha512 integrity, or md5 in hex."""
+    if published.startswith(SHA512_PREFIX):  # of code that is run, for which md5 is too weak
+        return SHA512_PREFIX + base64.b64encode(hashlib.sha512(content).digest()).decode()
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The fixed choices among the images of a data set."""
+"""Seeded choices among the images of a data set."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def permutation(count: int, seed: int, label: str) -> np.ndarray[Any, Any]:
-    """A seeded order of 0 … count-1; the first n of it are a choice that stays when n grows."""
+    """A seeded permutation of 0 … count-1; its first n elements are a choice that stays the same for a larger n."""
     return np.random.default_rng(derive(seed, label)).permutation(count)
 
 
 def choose(count: int, n: int, seed: int, label: str = "choice", skip: int = 0) -> list[int]:
-    """Ascending positions of a seeded choice of n among count; `skip`: of n others than a choice of so many takes."""
+    """Sorted positions of a seeded choice of n among `count`, without those that a choice of `skip` has."""
     chosen: list[int] = np.sort(permutation(count, seed, label)[skip : skip + n]).tolist()
     return chosen
 
 
 def training_rows(count: int, validation: int) -> np.ndarray[Any, Any]:
-    """Ascending positions of the training images that are not set apart for validation."""
+    """Sorted positions of the training images that are not held out for validation."""
     return np.sort(permutation(count, 0, "validation")[validation:])
 
 
@@ -34,6 +34,6 @@ def split_validation(images: torch.Tensor, labels: torch.Tensor, validation: int
     """Training and validation parts; the validation part is the same in every run."""
     if validation >= len(labels):
         raise ValueError(f"evaluation.validation = {validation} leaves none of {len(labels)} training images; lower it")
-    kept = training_rows(len(labels), validation)
-    apart = np.setdiff1d(np.arange(len(labels)), kept)
-    return (images[kept], labels[kept]), (images[apart], labels[apart])
+    train = training_rows(len(labels), validation)
+    held_out = np.setdiff1d(np.arange(len(labels)), train)
+    return (images[train], labels[train]), (images[held_out], labels[held_out])

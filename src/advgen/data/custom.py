@@ -1,4 +1,4 @@
-"""Images and labels of somebody else's: a folder of class folders, .npz, Parquet of ours, or a data set's name."""
+"""The user's images and labels: a folder of class folders, .npz, Parquet of a study, or the name of a data set."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from advgen.specs.datasets import RawDataset
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
-SHOWN = 5
+MAX_NAMES = 5
+"""Arrays of an .npz file that a message lists."""
 
 
 class CustomData(NamedTuple):
-    """Images (N, C, H, W), uint8 or float32 in [0, 1], labels (N,) int64, what they are called, the classes' names.
+    """Images (N, C, H, W) uint8 or float32 in [0, 1], labels (N,) int64, and the names of the classes.
 
-    `indices` (N,) int64 are each image's place in the whole, of which they are a choice; `total` is how many there are.
-    `notes` are lines about a folder: which label each class has, what was skipped.
+    `indices` (N,) int64 are the positions of the images among the `total` images of the data. `notes` are lines about a
+    folder: the label of each class, and what was skipped.
     """
 
     images: Array
@@ -55,50 +56,58 @@ def read_custom(
 ) -> CustomData:
     """All images of a data set, or a seeded choice of n, in order of their indices.
 
-    `data` is a folder whose folders are the classes, an .npz file with the arrays `images` and `labels`, a Parquet file
-    of ours, or the name of a data set (mnist, fashion_mnist: the test split). ValueError in one line for anything else.
-    Of a folder that is divided into train and test (or val), the test images are read. `classes` is for a folder alone:
-    the class folders in order of their labels, or a JSON file with ImageFolder's class_to_idx.
+    Args:
+        data: a folder of class folders, an .npz file with the arrays `images` and `labels`, a Parquet file of a study,
+            or the name of a data set that needs no settings (mnist, fashion_mnist, …: the test split). Of a folder with
+            train and test (or val), the test images are read.
+        classes: for a folder only: the class folders in order of their labels, or a JSON file with ImageFolder's
+            class_to_idx.
+
+    Raises:
+        ValueError: `data` is anything else; the message is one line.
     """
     path = Path(data)
     if path.is_dir():
-        return _folder(path, n, seed, progress, classes)
+        return _read_folder(path, n, seed, progress, classes)
     if classes is not None:
-        raise ValueError(f"classes = {classes!r}: is for a folder of class folders, and {data} is none; leave it out")
-    if path.suffix == ".npz":
-        return _npz(path, n, seed)
-    if path.suffix == ".parquet":
-        return _parquet(path, n, seed)
-    known = list_published_datasets()
-    if data in known:
-        return _published(data, n, seed)
-    what = "no such file or folder" if not path.exists() else "is no data"
+        raise ValueError(
+            f"classes = {classes!r}: is only for a folder of class folders, and {data} is not one; leave it out"
+        )
+    readers = {".npz": _read_npz, ".parquet": _read_parquet}
+    if path.suffix in readers:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+        return _choose(*readers[path.suffix](path), n, seed)
+    published = list_published_datasets()
+    if data in published:
+        return _read_published(data, n, seed)
+    problem = "is not a data set" if path.exists() else "no such file or folder"
     raise ValueError(
-        f"{data}: {what}; give a folder of class folders, .npz, .parquet, or a name ({', '.join(sorted(known))})"
+        f"{data}: {problem}; give a folder of class folders, .npz, .parquet, or a name ({', '.join(sorted(published))})"
     )
 
 
 def list_published_datasets() -> list[str]:
-    """The data sets that are known by name alone: all that their files must be told is in their spec."""
+    """The data sets that need no settings, so that their name is enough."""
     kinds = registry.kinds("datasets").items()
     return [kind for kind, spec in kinds if issubclass(spec, RawDataset)]
 
 
-def _folder(folder: Path, n: int | None, seed: int, progress: Progress | None, classes: Classes) -> CustomData:
-    found = list_folder(folder, classes, "test")
-    rows = _rows(len(found.paths), n, seed)
-    images, facts = read_files([found.paths[row] for row in rows], progress=progress)
-    labels = np.array(found.labels, np.int64)[rows]
+def _read_folder(folder: Path, n: int | None, seed: int, progress: Progress | None, classes: Classes) -> CustomData:
+    listing = list_folder(folder, classes, "test")
+    rows = _rows(len(listing.paths), n, seed)
+    images, facts = read_files([listing.paths[row] for row in rows], progress=progress)
+    labels = np.array(listing.labels, np.int64)[rows]
     files = [
-        (found.paths[row], found.labels[row], sha256_file(found.paths[row]), one)
+        (listing.paths[row], listing.labels[row], sha256_file(listing.paths[row]), one)
         for row, one in zip(rows, facts, strict=True)
     ]
     notes = (
-        describe_classes(folder, found.names),
-        *describe_skipped(folder, found.skipped),
+        describe_classes(folder, listing.names),
+        *describe_skipped(folder, listing.skipped),
         *describe_images(folder, files),
     )
-    return CustomData(images, labels, np.array(rows, np.int64), found.names, len(found.paths), notes)
+    return CustomData(images, labels, np.array(rows, np.int64), listing.names, len(listing.paths), notes)
 
 
 def read_files(
@@ -107,16 +116,16 @@ def read_files(
     channels: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Array, list[ImageFacts]]:
-    """Images of one size (N, C, H, W) uint8, and what each file holds; ValueError names the file.
+    """Images of one size (N, C, H, W) uint8, and the facts of each file; ValueError names the file.
 
-    `channels` is 1, which refuses colours, 3, or None: one if all images are stored in grey.
+    `channels` is 1 (a coloured image is an error), 3, or None: 1 if all images are stored in grey, else 3.
     """
     images: list[Array] = []
     facts: list[ImageFacts] = []
     for path in paths:
-        image, found = read_image(path, background)
-        facts.append(found)
-        check_image(path, found, (paths[0], facts[0]), channels)
+        image, of_file = read_image(path, background)
+        facts.append(of_file)
+        check_image(path, of_file, (paths[0], facts[0]), channels)
         images.append(np.asarray(image))
         if progress is not None:
             progress(len(images), len(paths))
@@ -126,23 +135,20 @@ def read_files(
     return np.ascontiguousarray(np.stack(coloured).transpose(0, 3, 1, 2)), facts
 
 
-def _npz(path: Path, n: int | None, seed: int) -> CustomData:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+def _read_npz(path: Path) -> tuple[Array, Array, Array]:
+    """Images, labels and indices."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if not {"images", "labels"} <= set(file.files):
-                there = ", ".join(file.files[:SHOWN]) or "nothing"
-                raise ValueError(f"holds {there}; save the arrays as images and labels")
+                names = ", ".join(file.files[:MAX_NAMES]) or "nothing"
+                raise ValueError(f"holds {names}; save the arrays as images and labels")
             images, labels = file["images"], file["labels"]
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: {str(error).splitlines()[0]}") from None
     images, labels = as_images(images, f"{path}: images"), as_labels(labels, f"{path}: labels")
     if len(images) != len(labels):
         raise ValueError(f"{path}: has {len(images)} images and {len(labels)} labels; give one for each")
-    rows = _rows(len(labels), n, seed)
-    names = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return CustomData(images[rows], labels[rows], np.array(rows, np.int64), names, len(labels))
+    return images, labels, np.arange(len(labels), dtype=np.int64)
 
 
 def as_images(images: Any, what: str = "images") -> Array:
@@ -177,24 +183,23 @@ def as_labels(labels: Any, what: str = "labels") -> Array:
     return array.astype(np.int64)
 
 
-def _parquet(path: Path, n: int | None, seed: int) -> CustomData:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+def _read_parquet(path: Path) -> tuple[Array, Array, Array]:
+    """Images, labels and indices."""
     table = read_table(path)
     if table_kind(table) != "dataset":
         kind = table_kind(table)
-        told = f"holds a {kind!r} table" if kind else "is no table of advgen, or pandas wrote it again without its kind"
+        problem = (
+            f"holds a {kind!r} table" if kind else "is not a table of advgen, or pandas wrote it again without its kind"
+        )
         raise ValueError(
-            f"{path}: {told}; give a file of results/datasets/, or an .npz with the arrays images and labels"
+            f"{path}: {problem}; give a file of results/datasets/, or an .npz with the arrays images and labels"
         )
     index, labels = (table.column(name).to_numpy().astype(np.int64) for name in ("index", "label"))
-    rows = _rows(len(labels), n, seed)
-    names = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return CustomData(read_images(table)[rows], labels[rows], index[rows], names, len(labels))
+    return read_images(table), labels, index
 
 
-def _published(name: str, n: int | None, seed: int) -> CustomData:
-    """The test split of a data set known by its name, from its raw files."""
+def _read_published(name: str, n: int | None, seed: int) -> CustomData:
+    """The test split of a published data set, from its raw files."""
     spec = registry.parse("datasets", {"kind": name})
     with tempfile.TemporaryDirectory() as folder:
         raw = [Path(folder) / file for file in spec.files()]
@@ -202,8 +207,15 @@ def _published(name: str, n: int | None, seed: int) -> CustomData:
         _, (images, labels) = registry.load_target(spec.reader)(raw, spec)
         rows = _rows(len(labels), n, seed)
         chosen = np.asarray(images[rows])
+    labels = np.asarray(labels)[rows].astype(np.int64)
     names = tuple(str(label) for label in range(spec.classes))
-    return CustomData(chosen, np.asarray(labels)[rows].astype(np.int64), np.array(rows, np.int64), names, len(labels))
+    return CustomData(chosen, labels, np.array(rows, np.int64), names, len(images))
+
+
+def _choose(images: Array, labels: Array, index: Array, n: int | None, seed: int) -> CustomData:
+    rows = _rows(len(labels), n, seed)
+    names = tuple(str(label) for label in range(int(labels.max()) + 1))
+    return CustomData(images[rows], labels[rows], index[rows], names, len(labels))
 
 
 def _rows(count: int, n: int | None, seed: int) -> list[int]:

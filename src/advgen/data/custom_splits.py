@@ -1,4 +1,4 @@
-"""Training and test images of a data set of the user's own."""
+"""Training and test images of a custom data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Arrays = tuple[Array, Array]
 
 
 def custom_splits(spec: CustomDataset, content: str, progress: Progress | None = None) -> tuple[Arrays, Arrays]:
-    """(images (N, C, H, W) uint8, labels (N,)) for training and for test; ValueError if the files have changed."""
+    """Images (N, C, H, W) uint8 and labels (N,) for training and for test; ValueError if the files have changed."""
     if user_file_digest(spec) != content:
         raise ValueError(f"{spec.path}: was changed since this job was planned; run again")
     for note in dataset_notes(spec):
@@ -27,17 +27,18 @@ def custom_splits(spec: CustomDataset, content: str, progress: Progress | None =
     images, labels = _read(spec, spec.path, "train", progress)
     if dataset_contents(spec)[1] is not None:
         return (images, labels), _read(spec, spec.test_path or spec.path, "test", progress)
-    bare = spec.model_copy(update={"train": None, "test": None})
-    test = choose(len(labels), dataset_facts(bare).test, 0, "test images")
+    whole = spec.model_copy(update={"train": None, "test": None})
+    test = choose(len(labels), dataset_facts(whole).test, 0, "test images")
     train = np.setdiff1d(np.arange(len(labels)), test)
     return (images[train], labels[train]), (images[test], labels[test])
 
 
 def _read(spec: CustomDataset, path: str, split: str, progress: Progress | None) -> Arrays:
     if isinstance(spec, FolderDataset):
-        found = list_folder(Path(path), spec.classes, split)
+        listing = list_folder(Path(path), spec.classes, split)
         channels = dataset_contents(spec)[0].shape[0]
-        return read_files(found.paths, spec.background, channels, progress)[0], np.array(found.labels, np.int64)
+        images, _ = read_files(listing.paths, spec.background, channels, progress)
+        return images, np.array(listing.labels, np.int64)
     images, labels, *_ = read_custom(path, progress=progress)
     if images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())

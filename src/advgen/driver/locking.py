@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from advgen.core.paths import RESULTS
-from advgen.files.provenance import FULL, MAKE_ROOM
+from advgen.files.provenance import DISK_FULL_ADVICE, DISK_FULL_ERRORS
 
 _HELD: list[int] = []
 
@@ -39,7 +39,7 @@ def lock_results() -> None:
 
 
 def _exit_unwritable(path: Path, error: OSError) -> NoReturn:
-    remedy = MAKE_ROOM if error.errno in FULL else f"make {RESULTS}{os.sep} writable"
+    remedy = DISK_FULL_ADVICE if error.errno in DISK_FULL_ERRORS else f"make {RESULTS}{os.sep} writable"
     exit_now(f"{path}: cannot be written ({error.strerror}); {remedy}")
 
 

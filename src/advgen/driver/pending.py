@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from advgen.core.kinds import PlannedJob
-from advgen.core.paths import log
+from advgen.core.paths import log_file
 from advgen.driver.plan import Plan
 from advgen.driver.snakemake_adapter import read_output_record
 from advgen.files.provenance import sha256_file
@@ -36,7 +36,7 @@ def log_path(job: PlannedJob) -> str:
     """Return the path of a job's log, which identifies the job in run records."""
     if job.rule == "fetch":  # its outputs differ between data sets
         return f"results/logs/fetch/{job.wildcards['dataset']}.log"
-    return log(job.rule, type(job.task).outputs).format(**job.wildcards)
+    return log_file(job.rule, type(job.task).outputs).format(**job.wildcards)
 
 
 def sort_by_dependency(plan: Plan) -> Iterator[PlannedJob]:

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from advgen.core import catalog, plugins
-from advgen.core.code import FILES
+from advgen.core.code import PLUGIN_FILES
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, PlannedJob, Planner, key_of
 from advgen.core.paths import RESULTS, wildcards_of
 from advgen.driver.snakemake_adapter import ignore_modification_time
 from advgen.files.provenance import sha256_text, write_bytes
-from advgen.study.errors import fail
-from advgen.study.load import Loaded
+from advgen.study.errors import config_error
+from advgen.study.load import LoadedStudy
 
 LONGEST_LINE = 60_000
 LONGEST_SPEC = 120_000
@@ -80,8 +80,8 @@ class Plan:
 
     def gpus(self, rule: str) -> int | Callable[[Any], int]:
         """How many GPUs a rule's jobs take where there are some: the same for all, or by their wildcards."""
-        counts = {int(job.task.takes_gpu()) for job in self.of(rule)}
-        return counts.pop() if len(counts) == 1 else lambda wildcards: int(self.job(rule, wildcards).task.takes_gpu())
+        counts = {int(job.task.uses_gpu()) for job in self.of(rule)}
+        return counts.pop() if len(counts) == 1 else lambda wildcards: int(self.job(rule, wildcards).task.uses_gpu())
 
     def files(self, rule: str, wildcards: Any, input: Any, output: Any) -> str:
         """The command's flags with their files as Snakemake has them, those read first, as words of a shell line."""
@@ -90,16 +90,20 @@ class Plan:
         given = {flag: input.get(flag, ()) for flag in task.reads}
         lists = {flag: [files] if isinstance(files, str) else list(files) for flag, files in given.items()}
         read = [f"--{flag} {listed(files)}".rstrip() for flag, files in lists.items()]
-        made = [f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in task.writes().items()]
+        made = [f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in task.output_flags().items()]
         return " ".join([*read, *made, *self.plugins(job)])
 
     def plugins(self, job: PlannedJob) -> list[str]:
         """The flag that has a job load the plug-in files that it needs, or that the models that it reads need."""
-        if not FILES:
+        if not PLUGIN_FILES:
             return []
         read = {path for files in job.inputs.values() for path in ((files,) if isinstance(files, str) else files)}
-        made = [self._makers[path].task.uses() for path in read & self._makers.keys() if path.endswith(".safetensors")]
-        files = plugins.files_of(job.task.uses().union(*made))
+        made = [
+            self._makers[path].task.code_targets()
+            for path in read & self._makers.keys()
+            if path.endswith(".safetensors")
+        ]
+        files = plugins.plugin_files(job.task.code_targets().union(*made))
         return [f"--plugins {listed(files)}"] if files else []
 
     def outputs(self, *rules: str) -> list[str]:
@@ -140,20 +144,20 @@ class Plan:
         )
 
 
-def build(loaded: Loaded) -> Plan:
+def build(loaded: LoadedStudy) -> Plan:
     """Plan a checked study; ConfigError if it names a missing file, or if its CV refers to what it does not make."""
     study = loaded.files[0] if loaded.files else ""
     planner = Planner(loaded.study, catalog.KINDS, study, loaded.varied)
     try:
         for family, names in loaded.roots.items():
-            for name in names if family in planner.makers else ():
-                planner.of(family, name)
+            for name in names if family in planner.kinds_by_name else ():
+                planner.jobs_of(family, name)
         for kind in catalog.KINDS:
-            kind.before(planner)
+            kind.plan_dependencies(planner)
         for kind in catalog.KINDS:
-            kind.after(planner)
+            kind.plan_summaries(planner)
     except ConfigError as error:
-        raise fail(loaded.source, error.path, str(error)) if error.path else error from None
+        raise config_error(loaded.source, error.path, str(error)) if error.path else error from None
     for job in planner.jobs.values():
         if len(job.spec) > LONGEST_SPEC:
             room = f"{len(job.spec):,} letters of spec, and a command line holds {LONGEST_SPEC:,}"

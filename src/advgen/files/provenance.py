@@ -20,11 +20,13 @@ from pydantic import ConfigDict, TypeAdapter
 
 from advgen.specs.base import canonical_json
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How a file system says that there is no more room."""
-MAKE_ROOM = "make room and run again: finished files stay, and `advgen prune STUDY` lists files that are not needed"
+DISK_FULL_ADVICE = (
+    "make room and run again: finished files stay, and `advgen prune STUDY` lists files that are not needed"
+)
 """What to do then."""
-OPEN = 64 * "0"
+UNSEALED = 64 * "0"
 """A seal that is not closed yet; of the length of one that is."""
 
 
@@ -40,7 +42,7 @@ class Stamp:
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     device: str = "cpu"
-    seal: str = field(default=OPEN, compare=False)
+    seal: str = field(default=UNSEALED, compare=False)
     """Digest of the artefact with its seal open: a changed byte breaks it."""
 
     def to_json(self) -> str:
@@ -55,7 +57,7 @@ class Stamp:
         except ValueError as error:
             raise ValueError(f"stamp cannot be read: {error}") from None
 
-    def sealed(self, digest: str) -> Stamp:
+    def with_seal(self, digest: str) -> Stamp:
         """The same with a closed seal, or with OPEN."""
         return replace(self, seal=digest)
 
@@ -86,7 +88,7 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary sibling to write to; it takes the place of `path` when the block ends well, else it is removed.
 
     Raises OSError of `path` itself if it cannot be written.
@@ -104,9 +106,9 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         # who writes names the temporary file, none, or what it copies
-        if error.errno not in FULL and not os.path.basename(error.filename or "").startswith(_prefix(path)):
+        if error.errno not in DISK_FULL_ERRORS and not os.path.basename(error.filename or "").startswith(_prefix(path)):
             raise
-        reason = os.strerror(error.errno) if error.errno in FULL else error.strerror
+        reason = os.strerror(error.errno) if error.errno in DISK_FULL_ERRORS else error.strerror
         raise OSError(error.errno, reason, str(path)) from None
     finally:
         if name:
@@ -117,7 +119,7 @@ def _prefix(path: Path) -> str:
     return f".{path.stem[:40]}.partial."
 
 
-def temporaries(path: Path) -> Iterator[Path]:
+def leftover_temporaries(path: Path) -> Iterator[Path]:
     """What `atomic` left beside a path when its process was killed."""
     return path.parent.glob(f"{glob.escape(_prefix(path))}*{path.suffix}")
 
@@ -131,5 +133,5 @@ def _umask() -> int:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)

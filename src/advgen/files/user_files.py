@@ -33,10 +33,10 @@ from advgen.files.image_files import (
     read_image,
 )
 from advgen.files.provenance import sha256_file, sha256_text, write_bytes
-from advgen.specs.base import MOST, Shape, show_shape
+from advgen.specs.base import MAX_COUNT, Shape, format_shape
 from advgen.specs.datasets import CustomDataset, Facts, FolderDataset
 
-KEPT = Path("results/state/files.json")
+CACHE_FILE = Path("results/state/files.json")
 PROGRESS_SECONDS = 5
 WHERE = "the folder that snakemake runs in"
 READER = 2
@@ -83,7 +83,7 @@ def dataset_contents(spec: CustomDataset) -> tuple[Contents, Contents | None]:
         shape = max(train.shape, test.shape)
         train, test = train._replace(shape=shape), test._replace(shape=shape)
     if test.shape != train.shape:
-        told = f"{show_shape(test.shape)} images, and {spec.path} {show_shape(train.shape)}"
+        told = f"{format_shape(test.shape)} images, and {spec.path} {format_shape(train.shape)}"
         raise ValueError(f"{test_path}: holds {told}; bring all to one size")
     if spec.kind == "folder" and test.names != train.names:
         other = sorted({*test.names} ^ {*train.names})[0]
@@ -96,8 +96,8 @@ def dataset_contents(spec: CustomDataset) -> tuple[Contents, Contents | None]:
 
 def _contents_of(spec: CustomDataset, path: str, split: str) -> Contents:
     if isinstance(spec, FolderDataset):
-        return contents(spec.kind, path, split, spec.classes, spec.background, spec.channels)
-    return contents(spec.kind, path)
+        return read_contents(spec.kind, path, split, spec.classes, spec.background, spec.channels)
+    return read_contents(spec.kind, path)
 
 
 def dataset_notes(spec: CustomDataset) -> list[str]:
@@ -136,7 +136,7 @@ def user_file_digest(spec: CustomDataset) -> str:
 
 
 @cache
-def contents(
+def read_contents(
     kind: str,
     path: str,
     split: str = "train",
@@ -153,14 +153,14 @@ def contents(
         found = _folder(Path(path), split, classes, background, channels)
     else:
         found = {"npz": _npz, "parquet": _parquet}[kind](Path(path))
-    if found.images > MOST:
-        raise ValueError(f"{path}: holds {found.images:,} images, and {MOST:,} is the most; give a part of them")
+    if found.images > MAX_COUNT:
+        raise ValueError(f"{path}: holds {found.images:,} images, and {MAX_COUNT:,} is the most; give a part of them")
     return found
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Look at the files again: another study is read."""
-    contents.cache_clear()
+    read_contents.cache_clear()
 
 
 def _folder(folder: Path, split: str, classes: Classes, background: str, channels: int | None) -> Contents:
@@ -209,7 +209,7 @@ def file_digest(path: Path) -> str:
 
 def _kept() -> dict[str, Any]:
     try:
-        entries = json.loads(KEPT.read_text())
+        entries = json.loads(CACHE_FILE.read_text())
         return entries if isinstance(entries, dict) else {}
     except (OSError, ValueError):
         return {}
@@ -219,7 +219,7 @@ def _keep(known: dict[str, Any], seen: dict[str, Any]) -> None:
     entries = {path: told for path, told in (known | seen).items() if path in seen or os.path.exists(path)}
     if entries != known:
         with suppress(OSError):
-            write_bytes(KEPT, json.dumps(entries).encode())
+            write_bytes(CACHE_FILE, json.dumps(entries).encode())
 
 
 def model_digest(path: str, factory: str | None) -> str:

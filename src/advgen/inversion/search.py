@@ -15,7 +15,7 @@ from advgen.models.few_channels import accelerate_convolutions
 from advgen.models.generators import Generator
 from advgen.models.graphs import capture_step, uses_cuda_graphs
 from advgen.models.predict import eval_mode, scale_batch_size
-from advgen.specs.base import show_shape
+from advgen.specs.base import format_shape
 from advgen.specs.searches import LatentSearch
 
 ROWS = 512
@@ -79,8 +79,8 @@ def search(
     """
     if tuple(targets_NCHW.shape[1:]) != tuple(generator.image):
         raise ValueError(
-            f"the generator makes {show_shape(generator.image)} images, "
-            f"but those to invert are {show_shape(targets_NCHW[0].shape)}"  # type: ignore[arg-type]
+            f"the generator makes {format_shape(generator.image)} images, "
+            f"but those to invert are {format_shape(targets_NCHW[0].shape)}"  # type: ignore[arg-type]
         )
     weight = next(generator.parameters())  # whose device and precision the search takes
     frozen = accelerate_convolutions(_folded(generator).to(memory_format=torch.channels_last))

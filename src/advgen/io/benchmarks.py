@@ -17,7 +17,7 @@ KIB = 1024 if sys.platform == "linux" else 1
 
 
 @contextmanager
-def measured(path: Path | None) -> Iterator[None]:
+def record_benchmark(path: Path | None) -> Iterator[None]:
     """Write what a block costs to a table, if it ends well.
 
     Seconds, the most memory in MB that this process or one that it started had, their input and output in MB, and

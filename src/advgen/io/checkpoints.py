@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from advgen import registry
 from advgen.core.code import code_digest
-from advgen.files.provenance import Stamp, atomic
+from advgen.files.provenance import Stamp, atomic_write
 from advgen.io.headers import HEADER, check_header, read_header, sealed_header
 from advgen.specs.networks import FileNetwork
 
@@ -31,7 +31,7 @@ def save_model(path: Path, module: nn.Module, stamp: Stamp) -> None:
     code = code_digest(*sorted(set(registry.targets(module.spec))))
     header = {"family": family, "spec": spec, "outputs": outputs, "code": code, "weights": _digest(weights)}
     metadata = {HEADER: sealed_header(header, stamp)}
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         _save(weights, temporary, metadata)
 
 
@@ -58,7 +58,7 @@ def load_model(path: Path) -> Any:
     return module.eval()
 
 
-def architecture(path: Path) -> list[str]:
+def architecture_code(path: Path) -> list[str]:
     """The code that a checkpoint is rebuilt with, as "module:name"."""
     model = read_header(path)["model"]
     return sorted(set(registry.targets(TypeAdapter(FAMILY_SPECS[model["family"]]).validate_python(model["spec"]))))
@@ -109,7 +109,7 @@ def build(family: str, spec: Any, outputs: int | None = None) -> Any:
 
 def save_state(path: Path, state: dict[str, Tensor], key: str, made_on: str = "") -> None:
     """Write the state of an unfinished run; `key` is the digest of everything that shapes it but for the device."""
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         _save(state, temporary, {HEADER: f"{key} {made_on}"})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from advgen.files.provenance import OPEN, Stamp, sha256_text
+from advgen.files.provenance import UNSEALED, Stamp, sha256_text
 from advgen.specs.base import canonical_json
 
 HEADER = "advgen"
@@ -53,8 +53,8 @@ def _joined(header: dict[str, Any]) -> bytes:
 
 def sealed_header(model: Mapping[str, Any], stamp: Stamp) -> str:
     """What stands in a checkpoint's metadata: what rebuilds the model, and the stamp, sealed with it."""
-    digest = sha256_text(canonical_json({"model": model, "stamp": json.loads(stamp.sealed(OPEN).to_json())}))
-    return canonical_json({"model": model, "stamp": json.loads(stamp.sealed(digest).to_json())})
+    digest = sha256_text(canonical_json({"model": model, "stamp": json.loads(stamp.with_seal(UNSEALED).to_json())}))
+    return canonical_json({"model": model, "stamp": json.loads(stamp.with_seal(digest).to_json())})
 
 
 def check_header(path: Path) -> None:

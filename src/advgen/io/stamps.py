@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from advgen.files.provenance import OPEN, Stamp, sha256_file, sha256_text, write_bytes
+from advgen.files.provenance import UNSEALED, Stamp, sha256_file, sha256_text, write_bytes
 from advgen.io.archives import DOCX_STAMP, pack, unpack
 from advgen.io.headers import read_header, restamp
 from advgen.specs.base import canonical_json
@@ -44,7 +44,7 @@ def seal(path: Path) -> None:
         return
     content = path.read_bytes()
     if (token := _token(path, content)) is not None:
-        closed = _stamp(path, token).sealed(hashlib.sha256(content).hexdigest())
+        closed = _stamp(path, token).with_seal(hashlib.sha256(content).hexdigest())
         write_bytes(path, _replaced(path, content, token, closed.token().encode()))
 
 
@@ -54,7 +54,7 @@ def _check_seal(path: Path) -> None:
     if token is None:
         return
     stamp = _stamp(path, token)
-    opened = stamp.sealed(OPEN).token().encode()
+    opened = stamp.with_seal(UNSEALED).token().encode()
     before = _replaced(path, content, token, opened)
     whole = token == stamp.token().encode() and content == _replaced(path, before, opened, token)
     if not whole or hashlib.sha256(before).hexdigest() != stamp.seal:
@@ -99,7 +99,7 @@ def _parts(path: Path, content: bytes) -> dict[str, bytes]:
         raise ValueError(f"{path}: {error}; delete it and run again") from None
 
 
-def content(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """Digest of what a file holds: of a table, a model or cv.json without its stamp, of anything else byte by byte.
 
     So files that come out equal are equal, whatever code or inputs they were made with.
@@ -107,7 +107,7 @@ def content(path: Path) -> str:
     if path.suffix == ".parquet":
         from advgen.io import tables
 
-        return tables.kept_digest(path) or sha256_file(path)
+        return tables.stored_digest(path) or sha256_file(path)
     if path.suffix == ".safetensors":
         return sha256_text(canonical_json(read_header(path).get("model")))
     if path.suffix == ".json":
@@ -118,7 +118,7 @@ def content(path: Path) -> str:
     return sha256_file(path)
 
 
-def relabelled(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple[Any, Any]]) -> None:
+def relabel(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple[Any, Any]]) -> None:
     """Write a table or model again with another stamp, and with other values in columns that are labels.
 
     Raises ValueError if a column of `labels` holds anything else than the old value.

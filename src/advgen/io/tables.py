@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from advgen.core.catalog import TABLES
 from advgen.core.schema import Image
-from advgen.files.provenance import OPEN, Stamp, atomic, sha256_text
+from advgen.files.provenance import UNSEALED, Stamp, atomic_write, sha256_text
 
 TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -66,7 +66,7 @@ def arrow_table(kind: str, columns: Mapping[str, Any]) -> pa.Table:
     return _sorted(result, table.key)
 
 
-def with_varied(table: pa.Table, varied: Mapping[str, Mapping[str, Any]]) -> pa.Table:
+def add_swept_columns(table: pa.Table, varied: Mapping[str, Mapping[str, Any]]) -> pa.Table:
     """A table with a column `<column>.<key>` for each swept key of the definitions that a column names.
 
     Rows of definitions that are not swept, or not over that key, have nothing there.
@@ -96,14 +96,14 @@ def _sorted(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
 
 def write_table(path: Path, table: pa.Table, stamp: Stamp) -> None:
     """Write a table whole or not at all, with its stamp and the digest of its data in the Parquet footer."""
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         _write(_stamped(table, stamp), temporary)
 
 
 def _stamped(table: pa.Table, stamp: Stamp) -> pa.Table:
     """A table with its stamp, sealed with the digest of its data."""
-    data = digest(table)
-    closed = stamp.sealed(sha256_text(f"{data} {stamp.sealed(OPEN).to_json()}"))
+    data = data_digest(table)
+    closed = stamp.with_seal(sha256_text(f"{data} {stamp.with_seal(UNSEALED).to_json()}"))
     metadata = {**(table.schema.metadata or {}), b"advgen": closed.to_json().encode(), DATA: data.encode()}
     return table.replace_schema_metadata(metadata)
 
@@ -141,7 +141,7 @@ def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.T
     return table
 
 
-def kept_digest(path: Path) -> str | None:
+def stored_digest(path: Path) -> str | None:
     """Digest of what a table is to its readers: the data, as its footer tells without reading them, its kind and key.
 
     Readers of several tables sort their rows by the key.
@@ -163,7 +163,7 @@ def check_table(path: Path) -> None:
     found = (table.schema.metadata or {}).get(DATA)
     if found is None:
         raise ValueError(f"{path}: has no digest of its data, so another version made it; delete it and run again")
-    if found.decode() != digest(table):
+    if found.decode() != data_digest(table):
         raise ValueError(f"{path}: its data are not those that were saved; delete it and run again")
     stamp = read_stamp(path)
     if stamp is None:
@@ -178,7 +178,7 @@ def check_table(path: Path) -> None:
         raise ValueError(f"{path}: it is not what was written; delete it and run again")
 
 
-def digest(table: pa.Table) -> str:
+def data_digest(table: pa.Table) -> str:
     """Of what a table holds: names, order, types and values of its columns; not of how Parquet lays them out."""
     found = hashlib.sha256()
     for field, column in zip(table.schema, table.columns, strict=True):
@@ -250,7 +250,7 @@ def read_images(table: pa.Table, column: str = "image") -> np.ndarray[Any, Any]:
     return flat.reshape(table.num_rows, *shape)
 
 
-def read_bare_images(images: Sequence[bytes | None], shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
+def decode_images(images: Sequence[bytes | None], shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
     """Images (rows, channels, height, width) from their bytes alone: a byte per number is uint8, four are float32.
 
     For columns that another library wrote again, which keep an image's bytes and drop its shape. ValueError if it does

@@ -18,9 +18,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from advgen.files.provenance import FULL, Stamp, atomic, sha256_file, sha256_text
+from advgen.files.provenance import DISK_FULL_ERRORS, Stamp, atomic_write, sha256_file, sha256_text
 from advgen.io.devices import thread_counts
-from advgen.io.stamps import read_stamp, relabelled
+from advgen.io.stamps import read_stamp, relabel
 from advgen.jobs.job import Job
 from advgen.jobs.progress import CACHE_HIT
 from advgen.specs.base import canonical_json
@@ -30,18 +30,18 @@ LIST = "files.json"
 """What is complete: the digest of each file by its flag. Written last."""
 
 
-def folder() -> Path | None:
+def cache_folder() -> Path | None:
     """Where results are kept; None if they are not."""
     told = os.environ.get("ADVGEN_CACHE", FOLDER)
     return None if told.lower() in ("off", "0", "") else Path(told)
 
 
-def limit() -> float:
+def size_limit() -> float:
     """How many bytes it may hold."""
     return 1e9 * float(os.environ.get("ADVGEN_CACHE_GB", "20"))
 
 
-def key(job: Job[Any]) -> str:
+def cache_key(job: Job[Any]) -> str:
     """Digest of everything that shapes what a job makes, but for labels."""
     labels = job.spec.labels
     spec = json.loads(job.spec.canonical())
@@ -71,10 +71,10 @@ def _place(job: Job[Any]) -> Path | None:
 
     Private ones stay beside the results, in no folder that others may see.
     """
-    root = folder()
+    root = cache_folder()
     if root is None or not job.spec.outputs:
         return None
-    name = key(job)
+    name = cache_key(job)
     return (Path(FOLDER) if job.spec.private else root) / name[:2] / name
 
 
@@ -90,7 +90,7 @@ def restore(job: Job[Any]) -> bool:
         for flag, (name, _) in files.items():
             _put(entry / name, job.output(flag), job)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if getattr(error, "errno", None) in FULL:  # the entry is whole, and computing it makes no room
+        if getattr(error, "errno", None) in DISK_FULL_ERRORS:  # the entry is whole, and computing it makes no room
             raise
         shutil.rmtree(entry, ignore_errors=True)
         return False
@@ -102,11 +102,11 @@ def restore(job: Job[Any]) -> bool:
 
 def _put(kept: Path, path: Path, job: Job[Any]) -> None:
     stamp = read_stamp(kept)
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         if stamp is None or stamp == job.stamp:
             shutil.copyfile(kept, temporary)
         else:
-            relabelled(kept, temporary, job.stamp, _labels(stamp, job))
+            relabel(kept, temporary, job.stamp, _labels(stamp, job))
 
 
 def _labels(stamp: Stamp, job: Job[Any]) -> dict[str, tuple[Any, Any]]:
@@ -158,9 +158,9 @@ def entries(root: Path) -> Iterator[tuple[float, int, Path]]:
 
 def shrink() -> None:
     """Drop what was not used for longest until the rest is within bounds."""
-    for root in {Path(FOLDER), folder() or Path(FOLDER)}:
+    for root in {Path(FOLDER), cache_folder() or Path(FOLDER)}:
         total = 0.0
         for _, size, entry in sorted(entries(root), reverse=True):
             total += size
-            if total > limit():
+            if total > size_limit():
                 shutil.rmtree(entry, ignore_errors=True)

@@ -15,7 +15,7 @@ from advgen.core import plugins
 from advgen.core.tasks import Task
 from advgen.files.provenance import Stamp, sha256_text
 from advgen.io import devices
-from advgen.io.stamps import content
+from advgen.io.stamps import content_digest
 from advgen.jobs.progress import Progress
 from advgen.jobs.saved_state import SavedState
 
@@ -51,7 +51,7 @@ class Job(Generic[T]):
         """Digest of each input's content, by its path relative to the working folder."""
         known = self.spec.input_digests()
         read = [(os.path.relpath(path), path) for paths in self.inputs.values() for path in paths]
-        return {name: known[name] if name in known else content(path) for name, path in read}
+        return {name: known[name] if name in known else content_digest(path) for name, path in read}
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -64,8 +64,8 @@ class Job(Generic[T]):
             inputs=self.digests,
             versions={
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("advgen", *self.spec.made_with())},
-                **plugins.versions(self.spec.uses()),
+                **{name: version(name) for name in ("advgen", *self.spec.stamped_packages())},
+                **plugins.versions(self.spec.code_targets()),
             },
             seed=spec.get("seed"),
             device=self.device_names() if self.spec.torch else "cpu",

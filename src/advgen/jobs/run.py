@@ -14,9 +14,9 @@ from typing import Any
 
 from advgen.core import plugins
 from advgen.core.catalog import TASKS
-from advgen.core.code import edited
+from advgen.core.code import edited_modules
 from advgen.core.tasks import Task
-from advgen.files.provenance import sha256_text, temporaries
+from advgen.files.provenance import leftover_temporaries, sha256_text
 from advgen.io import devices
 from advgen.io.stamps import seal
 from advgen.jobs import cache
@@ -44,10 +44,10 @@ def run_task(parsed: argparse.Namespace) -> None:
         for path in paths:
             if not path.exists():
                 raise ValueError(f"--{flag} {path}: no such file")
-    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.writes().values()), parsed.plugins)
+    job = Job(parsed.command, spec, spec.code(), files(task.reads), files(task.output_flags().values()), parsed.plugins)
     with sole_writer(job.outputs):
         # a cached result belongs to one device; on the CPU a cached result saves importing torch
-        on_gpu = spec.takes_gpu() and bool(devices.gpus())
+        on_gpu = spec.uses_gpu() and bool(devices.gpus())
         if on_gpu:
             prepare(job)
         if not cache.restore(job):
@@ -73,7 +73,7 @@ def sole_writer(outputs: Mapping[str, Sequence[Path]]) -> Iterator[None]:
             print(f"{first}: waits for another process that makes it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         for path in (path for paths in outputs.values() for path in paths):
-            for temporary in temporaries(path):
+            for temporary in leftover_temporaries(path):
                 temporary.unlink(missing_ok=True)
         yield
 
@@ -81,25 +81,25 @@ def sole_writer(outputs: Mapping[str, Sequence[Path]]) -> Iterator[None]:
 @contextmanager
 def check_loaded_code(spec: Task) -> Iterator[None]:
     """Raise ValueError if a module was edited after its digest was computed and before it was imported."""
-    targets = sorted(spec.uses())
+    targets = sorted(spec.code_targets())
     for target in targets:
         importlib.import_module(target.partition(":")[0])
     loaded = set(sys.modules)
-    if edited(*targets):
+    if edited_modules(*targets):
         raise ValueError("the code was edited when this job started; run again")
     yield
-    if late := [module for module in edited(*targets) if module in set(sys.modules) - loaded]:
+    if late := [module for module in edited_modules(*targets) if module in set(sys.modules) - loaded]:
         raise ValueError(f"{', '.join(late)}: edited while this job ran, before it was imported; run again")
 
 
 def prepare(job: Job[Any]) -> None:
     """Choose the job's device and set torch up for it."""
-    job.device = devices.prepare(job.label(), job.spec.takes_gpu(), getattr(job.spec, "tf32", False))
+    job.device = devices.prepare(job.label(), job.spec.uses_gpu(), getattr(job.spec, "tf32", False))
 
 
 def compute(job: Job[Any]) -> None:
     """Compute the job's files and seal them."""
-    run: Callable[[Job[Any]], None] = load_target(f"{job.spec.module()}:run")
+    run: Callable[[Job[Any]], None] = load_target(f"{job.spec.run_module()}:run")
     if wrapper := os.environ.get("ADVGEN_AROUND"):  # tests observe jobs this way
         run = load_target(wrapper)(run)
     run(job)

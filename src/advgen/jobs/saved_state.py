@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from advgen.files.provenance import sha256_text, temporaries
+from advgen.files.provenance import leftover_temporaries, sha256_text
 from advgen.io import devices
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class SavedState:
         """
         from advgen.io.checkpoints import load_state, state_device
 
-        for temporary in temporaries(self.path):
+        for temporary in leftover_temporaries(self.path):
             temporary.unlink(missing_ok=True)
         state = load_state(self.path, self.key)
         if state is None:

@@ -19,8 +19,8 @@ from advgen.specs.base import (
     WrongValue,
     check_ball,
     check_radius,
+    format_shape,
     of_family,
-    show_shape,
 )
 from advgen.specs.masks import MaskSpec
 
@@ -291,7 +291,7 @@ class RegionAttack(TargetedAttack):
     def check(self, shape: Shape, classes: int) -> None:
         super().check(shape, classes)
         if not 0 < self.region.missing(shape) < shape[1] * shape[2]:
-            message = f"leaves nothing or everything of {show_shape(shape)} images; change the mask"
+            message = f"leaves nothing or everything of {format_shape(shape)} images; change the mask"
             raise WrongValue("region", self.region.kind, message)  # type: ignore[attr-defined]
 
     def threat(self) -> Threat:
@@ -565,7 +565,7 @@ class SpatialAttack(AttackSpec):
 
     def check(self, shape: Shape, classes: int) -> None:
         if self.pixels >= min(shape[1:]):
-            raise WrongValue("pixels", self.pixels, f"shifts {show_shape(shape)} images out of sight")
+            raise WrongValue("pixels", self.pixels, f"shifts {format_shape(shape)} images out of sight")
 
     def threat(self) -> Threat:
         steps = self.angles * self.shifts**2 if self.search == "grid" else self.tries

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from advgen.specs.base import Count, Shape, Spec, show_shape
+from advgen.specs.base import Count, Shape, Spec, format_shape
 from advgen.specs.networks import Activation
 
 
@@ -21,7 +21,7 @@ class AutoencoderSpec(Spec):
     def fit(self, shape: Shape) -> AutoencoderSpec:
         """This spec with its image shape settled as `shape`; ValueError if it cannot take such images."""
         if self.image is not None and self.image != shape:
-            raise ValueError(f"is made for {show_shape(self.image)} images, not {show_shape(shape)}")
+            raise ValueError(f"is made for {format_shape(self.image)} images, not {format_shape(shape)}")
         return self.model_copy(update={"image": shape})
 
 
@@ -36,7 +36,7 @@ class ConvAutoencoder(AutoencoderSpec):
 
     def fit(self, shape: Shape) -> AutoencoderSpec:
         if shape[1] != shape[2]:
-            raise ValueError(f"takes square images, not {show_shape(shape)}")
+            raise ValueError(f"takes square images, not {format_shape(shape)}")
         return super().fit(shape)
 
 

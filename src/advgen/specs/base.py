@@ -11,17 +11,17 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
-MOST = 1_000_000
+MAX_COUNT = 1_000_000
 """No count of a study is larger: ten times what any experiment here could want."""
-Positive = Annotated[float, Field(gt=0, le=MOST)]
-NonNegative = Annotated[float, Field(ge=0, le=MOST)]
+Positive = Annotated[float, Field(gt=0, le=MAX_COUNT)]
+NonNegative = Annotated[float, Field(ge=0, le=MAX_COUNT)]
 LearningRate = Annotated[float, Field(gt=0, le=100)]
-Epochs = Annotated[float, Field(gt=0, le=MOST)]
+Epochs = Annotated[float, Field(gt=0, le=MAX_COUNT)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1, le=MOST)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Shape = tuple[Count, Count, Count]
 """Channels, height, width."""
-Index = Annotated[int, Field(ge=0, le=MOST)]
+Index = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Size = Annotated[float, Field(gt=0, le=1)]
 """Of a change of a pixel, on the [0, 1] scale of pixels."""
@@ -41,20 +41,20 @@ Ascending = AfterValidator(_ascending)
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), Ascending]
 
 
-class Ref(NamedTuple):
+class Reference(NamedTuple):
     """Marks a string field as the name of a definition in one of `families` of the study."""
 
     families: tuple[str, ...]
 
 
-DatasetName = Annotated[str, Ref(("datasets",))]
-GanName = Annotated[str, Ref(("gans",))]
-AutoencoderName = Annotated[str, Ref(("autoencoders",))]
-ClassifierName = Annotated[str, Ref(("classifiers", "probes"))]
-GeneratorName = Annotated[str, Ref(("gans", "generators"))]
-EncoderName = Annotated[str, Ref(("encoders",))]
-MaskName = Annotated[str, Ref(("masks",))]
-AttackName = Annotated[str, Ref(("attacks",))]
+DatasetName = Annotated[str, Reference(("datasets",))]
+GanName = Annotated[str, Reference(("gans",))]
+AutoencoderName = Annotated[str, Reference(("autoencoders",))]
+ClassifierName = Annotated[str, Reference(("classifiers", "probes"))]
+GeneratorName = Annotated[str, Reference(("gans", "generators"))]
+EncoderName = Annotated[str, Reference(("encoders",))]
+MaskName = Annotated[str, Reference(("masks",))]
+AttackName = Annotated[str, Reference(("attacks",))]
 
 
 def _strict(schema: Any) -> Any:
@@ -119,11 +119,11 @@ def check_radius(key: str, radius: float, shape: Shape, norm: str = "l2") -> Non
     """WrongValue if an L2 or L1 ball around an image of a shape holds all such images, with room to spare."""
     farthest = math.prod(shape) ** (0.5 if norm == "l2" else 1)
     if radius > farthest:
-        message = f"no two {show_shape(shape)} images are farther apart than {farthest:g}; pixels are from 0 to 1"
+        message = f"no two {format_shape(shape)} images are farther apart than {farthest:g}; pixels are from 0 to 1"
         raise WrongValue(key, radius, message)
 
 
-def scale(value: float) -> str:
+def pixel_scale_hint(value: float) -> str:
     """The remedy for a change of a pixel that was probably told in grey levels."""
     levels = f"; for {value:g} of 255 grey levels write {value / 255:.4f}" if 1 < value <= 255 else ""
     return f", since pixels are from 0 to 1{levels}"
@@ -132,12 +132,12 @@ def scale(value: float) -> str:
 def check_ball(norm: str, eps: float, step: float) -> None:
     """WrongValue if an L∞ ball is larger than the box, or a step so long that a shorter one does the same."""
     if norm == "linf" and eps > 1:
-        raise WrongValue("eps", eps, f"must be at most 1{scale(eps)}")
+        raise WrongValue("eps", eps, f"must be at most 1{pixel_scale_hint(eps)}")
     if step > 2.5 * eps * (1 + 1e-9):
         message = f"is longer than a ball of eps = {eps:g} is wide; leave it out, or write 2.5 eps at most"
         raise WrongValue("step_size", step, message)
 
 
-def show_shape(shape: Shape) -> str:
+def format_shape(shape: Shape) -> str:
     """A shape as people write it, e.g. 1×28×28."""
     return "×".join(str(side) for side in shape)

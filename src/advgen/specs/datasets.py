@@ -132,8 +132,8 @@ class Cifar10Dataset(RawDataset):
         "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
         "test_batch": "40351d587109b95175f43aff81a1287e",
     }
-    reader: ClassVar[str] = "advgen.data.cifar_files:read"
-    intact: ClassVar[str] = "advgen.data.cifar_files:intact"
+    reader: ClassVar[str] = "advgen.data.cifar:read"
+    intact: ClassVar[str] = "advgen.data.cifar:intact"
     kind: Literal["cifar10"] = Field(description="CIFAR-10")
 
 
@@ -148,8 +148,8 @@ class CelebaDataset(RawDataset):
         "list_attr_celeba.txt": "75e246fa4810816ffd6ee81facbd244c",
         "list_eval_partition.txt": "d32c9cbf5e040fd4025c592c306e6668",
     }
-    reader: ClassVar[str] = "advgen.data.celeba_files:read"
-    intact: ClassVar[str] = "advgen.data.celeba_files:intact"
+    reader: ClassVar[str] = "advgen.data.celeba:read"
+    intact: ClassVar[str] = "advgen.data.celeba:intact"
     kind: Literal["celeba"] = Field(description="CelebA faces")
     attribute: str = Field("Smiling", description="the attribute that is the label: 1 where a face has it")
     crop: Annotated[int, Field(ge=8, le=178)] = Field(

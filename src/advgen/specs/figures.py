@@ -34,10 +34,10 @@ class FigureSpec(Spec):
         """The tables that the figure is drawn from."""
         raise NotImplementedError
 
-    def needs_also(self, study: Any) -> Iterator[Need]:
+    def needs_from_study(self, study: Any) -> Iterator[Need]:
         """Further tables, of what a study holds about what the figure shows."""
         return iter(())
 
-    def shows(self, study: Any) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Any) -> Iterator[tuple[str, int, str]]:
         """Keys that say how many are shown, with how many a study has, and of what."""
         return iter(())

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from advgen.geometry.convolution import transposed_sizes, transposed_start
-from advgen.specs.base import Count, Index, Shape, Spec, show_shape
+from advgen.specs.base import Count, Index, Shape, Spec, format_shape
 from advgen.specs.networks import Activation
 
 
@@ -29,7 +29,7 @@ class GeneratorSpec(Spec):
         """This spec, settled to make images of a shape; ValueError if it cannot."""
         made = self.image_shape()
         if made is not None and made != shape:
-            raise ValueError(f"makes {show_shape(made)} images, not {show_shape(shape)}")
+            raise ValueError(f"makes {format_shape(made)} images, not {format_shape(shape)}")
         return self
 
 
@@ -87,7 +87,7 @@ class TransposedConvGenerator(GeneratorSpec):
             if height is None or width is None:
                 sides = ", ".join(str(transposed_sizes(side, *self._layers())[-1]) for side in (1, 2, 3))
                 layers = f"{len(self.channels) + 1} transposed convolutions of stride {self.stride}"
-                raise ValueError(f"makes no {show_shape(shape)} images: {layers} make sides of {sides}, … pixels")
+                raise ValueError(f"makes no {format_shape(shape)} images: {layers} make sides of {sides}, … pixels")
             start = (start, height, width)
         channels = shape[0] if self.image_channels is None else self.image_channels
         settled = self.model_copy(update={"start": start, "image_channels": channels})

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from advgen.geometry.glasses import glasses_frame
-from advgen.specs.base import MOST, Count, Shape, Spec
+from advgen.specs.base import MAX_COUNT, Count, Shape, Spec
 
 
 class MaskSpec(Spec):
@@ -34,7 +34,7 @@ class CrosswalkMask(MaskSpec):
     """Blackens every n-th row."""
 
     kind: Literal["crosswalk"] = Field(description="every n-th row is missing")
-    period: Annotated[int, Field(ge=2, le=MOST)] = Field(2, description="one row in this many is missing")
+    period: Annotated[int, Field(ge=2, le=MAX_COUNT)] = Field(2, description="one row in this many is missing")
 
     def missing(self, shape: Shape) -> int:
         return shape[1] // self.period * shape[2]

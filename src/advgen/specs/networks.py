@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from advgen.geometry.convolution import conv_sizes
-from advgen.specs.base import Count, Index, Shape, Spec, WrongValue, of_family, show_shape
+from advgen.specs.base import Count, Index, Shape, Spec, WrongValue, format_shape, of_family
 
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh"]
 
@@ -22,7 +22,7 @@ class NetworkSpec(Spec):
     def fit(self, shape: Shape) -> NetworkSpec:
         """This spec with its image shape settled as `shape`; ValueError if it cannot take such images."""
         if self.image is not None and self.image != shape:
-            raise ValueError(f"is made for {show_shape(self.image)} images, not {show_shape(shape)}")
+            raise ValueError(f"is made for {format_shape(self.image)} images, not {format_shape(shape)}")
         return self.model_copy(update={"image": shape})
 
 
@@ -69,11 +69,11 @@ class ConvNetwork(NetworkSpec):
 
     def fit(self, shape: Shape) -> NetworkSpec:
         if shape[1] != shape[2]:
-            raise ValueError(f"takes square images, not {show_shape(shape)}")
+            raise ValueError(f"takes square images, not {format_shape(shape)}")
         window = self.kernel, self.stride, self.padding
         if min(conv_sizes(shape[1], len(self.channels), *window, pool=self.pool)) < 1:
             raise ValueError(
-                f"shrinks {show_shape(shape)} images to nothing: {len(self.channels)} convolutions are too many"
+                f"shrinks {format_shape(shape)} images to nothing: {len(self.channels)} convolutions are too many"
             )
         return super().fit(shape)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from advgen.specs.base import MOST, Ascending, Count, NonNegative, Positive, Spec
+from advgen.specs.base import MAX_COUNT, Ascending, Count, NonNegative, Positive, Spec
 
 
 class SimulationSpec(Spec):
@@ -56,6 +56,6 @@ class Spheres(SimulationSpec):
     hidden: Count = Field(500, description="units of each of two hidden layers")
     steps: Count = Field(1000, description="training steps")
     batch: Count = Field(100, description="fresh points per step")
-    points: Annotated[int, Field(ge=20, le=MOST)] = Field(
+    points: Annotated[int, Field(ge=20, le=MAX_COUNT)] = Field(
         5000, description="points tested, and a tenth of them attacked"
     )

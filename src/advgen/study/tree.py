@@ -1,4 +1,4 @@
-"""The tree of a study: what all have, and a key for every kind of thing that can be defined."""
+"""The class of a whole study: the common keys, and one map of definitions per kind."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from advgen.core.definitions import CvDefinition, Name
 from advgen.core.definitions import Study as StudyBase
 
 _KEYS: dict[str, tuple[int, Any, str]] = {
-    **{name: (kind.order, kind.definition, kind.about) for name, kind in catalog.FAMILIES.items()},
+    **{name: (kind.order, kind.definition, kind.description) for name, kind in catalog.STUDY_KINDS.items()},
     "masks": (30, registry.AnyMask, "masks for inpainting"),
-    "figures": (90, registry.AnyFigure, "figures drawn"),
+    "figures": (90, registry.AnyFigure, "figures to draw"),
 }
 FAMILIES = tuple(sorted(_KEYS, key=lambda name: _KEYS[name][0]))
 """The maps of definitions, in order."""
 SWEPT = tuple(family for family in FAMILIES if family != "figures")
-"""Families whose definitions may stand for several."""
+"""Families whose definitions may have a `sweep`."""
 
 
 def _field(family: str) -> tuple[Any, Any]:
-    _, definition, about = _KEYS[family]
-    field: Any = Field(min_length=1, description=about) if family == "datasets" else Field({}, description=about)
+    _, definition, text = _KEYS[family]
+    field: Any = Field(min_length=1, description=text) if family == "datasets" else Field({}, description=text)
     return dict[Name, definition], field  # type: ignore[valid-type]
 
 
-ABOUT = "Everything that is computed and shown."
 _FIELDS: dict[str, Any] = {family: _field(family) for family in FAMILIES}
 _FIELDS["cv"] = (CvDefinition | None, Field(None, description="the CV; null: none"))
-Study: type[StudyBase] = create_model("Study", __base__=StudyBase, __doc__=ABOUT, **_FIELDS)
-"""The class of all studies."""
+Study: type[StudyBase] = create_model(
+    "Study", __base__=StudyBase, __doc__="Everything that is computed and shown.", **_FIELDS
+)

@@ -1,4 +1,4 @@
-"""Studies as YAML: plain data with unique keys, and the line of each key."""
+"""Read studies from YAML as plain data with unique keys, and record the line of each key."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import yaml
 
 from advgen.core.errors import ConfigError
 from advgen.core.paths import check_file
-from advgen.study.errors import nearest
+from advgen.study.errors import suggest_nearest
 
 DEFAULT_STUDY = "config/config.yaml"
+MAX_KEYS = 20_000
+"""Keys of a study, after anchors are expanded."""
 
 
 class Source:
-    """Where the keys of a study stand: a file, and a line per path. `swept` has the sweep that made a definition."""
+    """The lines of a study's keys, by path. `swept` maps each member of a sweep to the definition with the sweep."""
 
     def __init__(
         self,
@@ -28,12 +30,12 @@ class Source:
         self.name, self.lines, self.swept = name, dict(lines), swept or {}
 
     def at(self, path: tuple[Any, ...]) -> str:
-        """`file:line: ` of the deepest known key on a path."""
+        """Return `file:line: ` of the deepest known key on a path."""
         family, name, *keys = [*map(str, path), "", ""][: max(2, len(path))]
-        written = (family, self.swept.get((family, name), name), *keys)
+        in_file = (family, self.swept.get((family, name), name), *keys)
         ends = range(len(path), 0, -1)
-        by_sweep = [(*written[:2], "sweep", ".".join(written[2:end])) for end in ends if (family, name) in self.swept]
-        for known in (*by_sweep, *(written[:end] for end in ends)):
+        by_sweep = [(*in_file[:2], "sweep", ".".join(in_file[2:end])) for end in ends if (family, name) in self.swept]
+        for known in (*by_sweep, *(in_file[:end] for end in ends)):
             if known in self.lines:
                 file, line = self.lines[known]
                 return f"{file}:{line}: "
@@ -41,15 +43,18 @@ class Source:
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
-    """A study's data and where its keys stand; ConfigError if it is no YAML with unique keys."""
+    """Read a study's data and the lines of its keys.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not YAML with unique keys.
+    """
     try:
         check_file(path)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         names = sorted(other.name for other in path.parent.glob("[!.]*.yaml"))
-        others = f"; there: {', '.join(names)}" if names else "; the usual one is config/config.yaml"
-        near = nearest(path.name, names) or others
-        raise ConfigError(f"{path}: no such study{near}") from None
+        others = f"; studies in this folder: {', '.join(names)}" if names else f"; the default is {DEFAULT_STUDY}"
+        raise ConfigError(f"{path}: no such study{suggest_nearest(path.name, names) or others}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -62,32 +67,32 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Source]:
         node = loader.get_single_node()
         if node is None:
             raise ConfigError(f"{path}: is empty; copy {DEFAULT_STUDY} to start")
-        _note_lines(node, (), str(path), lines, set())
+        _record_lines(node, (), str(path), lines, set())
         data = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not valid YAML: {error.problem}") from None
     except yaml.reader.ReaderError as error:
-        letter = f"the letter {chr(error.character)!r} cannot stand in YAML; take it away"
         before = text.count("\n", 0, error.position)
-        raise ConfigError(f"{path}:{before + 1}: not valid YAML: {letter}") from None
+        problem = f"the character {chr(error.character)!r} is not allowed; remove it"
+        raise ConfigError(f"{path}:{before + 1}: not valid YAML: {problem}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: must be a mapping of keys like 'datasets:', not {type(data).__name__}")
+        raise ConfigError(f"{path}: must be a map with keys such as 'datasets:', not {type(data).__name__}")
     return data, Source(str(path), lines)
 
 
 class Loader(yaml.SafeLoader):
-    """Safe loading by YAML 1.2: `3e-3` is a number; `no` and `1:30` are words, as editors and the schema have it."""
+    """Safe loader for YAML 1.2: `3e-3` is a number; `no` and `1:30` are text, as in editors and the JSON schema."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """As PyYAML's, which forgets the line of a value that is not what its tag says."""
+        """Construct as PyYAML does, but report the line of a value that does not match its tag."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -106,21 +111,21 @@ for _kind, _pattern, _first in (
     Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), _first)
 
 
-def plain(value: Any) -> Any:
-    """What Snakemake read by YAML 1.1, with numbers like `3e-3`, which that takes for words, as numbers."""
+def convert_numbers(value: Any) -> Any:
+    """Return data that Snakemake read as YAML 1.1 with text such as `3e-3` converted to numbers."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: convert_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [convert_numbers(item) for item in value]
     return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]+[eE][-+]?[0-9]+", value) else value
 
 
-def _note_lines(
+def _record_lines(
     node: yaml.Node, path: tuple[str, ...], file: str, lines: dict[tuple[str, ...], tuple[str, int]], above: set[int]
 ) -> None:
-    """Remember each key's line; refuse duplicate keys and anchors that would make the tree endless or huge."""
-    if id(node) in above or len(lines) > 20_000:
-        raise ConfigError(f"{file}:{node.start_mark.line + 1}: anchors make this study endless; write it out")
+    """Record the line of each key; refuse duplicate keys, and anchors that make the data infinite or huge."""
+    if id(node) in above or len(lines) > MAX_KEYS:
+        raise ConfigError(f"{file}:{node.start_mark.line + 1}: anchors expand to too many keys; write the study out")
     above = above | {id(node)}
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
@@ -128,15 +133,15 @@ def _note_lines(
             line = key.start_mark.line + 1
             where = ".".join((*path, str(key.value)))
             if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError(f"{file}:{line}: a key must be a plain word")
+                raise ConfigError(f"{file}:{line}: a key must be plain text")
             if key.tag.rpartition(":")[2] not in ("str", "int", "merge"):
-                raise ConfigError(f"{file}:{line}: {where}: is read as no word; put the key in quotes")
+                raise ConfigError(f"{file}:{line}: {where}: is not read as text; put the key in quotes")
             if key.value in seen:
-                raise ConfigError(f"{file}:{line}: {where}: key stands twice (first in line {seen[key.value]})")
+                raise ConfigError(f"{file}:{line}: {where}: duplicate key (first in line {seen[key.value]})")
             seen[key.value] = line
             lines[(*path, key.value)] = (file, line)
-            _note_lines(value, (*path, key.value), file, lines, above)
+            _record_lines(value, (*path, key.value), file, lines, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             lines[(*path, str(index))] = (file, value.start_mark.line + 1)
-            _note_lines(value, (*path, str(index)), file, lines, above)
+            _record_lines(value, (*path, str(index)), file, lines, above)

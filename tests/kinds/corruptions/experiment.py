@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen.core.kinds import OnClassifiers, Summary, SourcesDefinition
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import ClassifierTask
-from advgen.specs.base import Fraction, Need, Ref
+from advgen.specs.base import Fraction, Need, Reference
 from advgen.specs.figures import FigureSpec
 
 
@@ -33,7 +33,7 @@ class CorruptionFigure(FigureSpec):
 
     group = "Adversarial lab"
     kind: Literal["corruption"] = Field(description="accuracy under damage")
-    corruption: Annotated[str, Ref(("corruptions",))] = Field(description="corruption study shown")
+    corruption: Annotated[str, Reference(("corruptions",))] = Field(description="corruption study shown")
 
     def needs(self) -> Iterator[Need]:
         yield Need("corruptions", (self.corruption,), "answers")
@@ -43,7 +43,7 @@ class Corruptions(OnClassifiers[CorruptionsDefinition]):
     """Classifiers on damaged images."""
 
     definition = CorruptionsDefinition
-    about = "classifiers on damaged images"
+    description = "classifiers on damaged images"
     tasks = (Corrupt,)
     tables = {
         "corruption": Table(

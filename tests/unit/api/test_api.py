@@ -90,7 +90,7 @@ def test_an_attack_is_that_of_a_study() -> None:
     spec = registry.parse("attacks", {"kind": "pgd", "eps": 0.1, "steps": 5})
     facts = craft(registry.resolve(spec), Stripes(), X, Y, spec, seed=3, indices=list(range(N)))
     found = advgen.attack(Stripes(), X, Y, "pgd", eps=0.1, steps=5, seed=3)
-    assert torch.equal(found, torch.from_numpy(facts["x_adv"]))
+    assert torch.equal(found, torch.from_numpy(facts.attack.x_adv))
     assert not torch.equal(found, advgen.attack(Stripes(), X, Y, "pgd", eps=0.1, steps=5, seed=4))
 
 

@@ -40,9 +40,9 @@ def test_what_reaches_the_goal_is_better_than_any_loss(early_stopping):
     now = Ascent.begin(places(0.0), places(1.0), loss, torch.tensor([False]), 2)
     for place, (one, reached) in enumerate([(1.0, True), (2.0, True), (9.0, False)], 1):
         now.x_adv_BCHW = places(float(place))
-        now.arrive(places(1.0), torch.tensor([one]), torch.tensor([reached]), early_stopping)
+        now.update(places(1.0), torch.tensor([one]), torch.tensor([reached]), early_stopping)
     assert now.best_BCHW.item() == (1 if early_stopping else 2)
-    assert now.reached_B.item()
+    assert now.success_B.item()
 
 
 class Three(torch.nn.Module):

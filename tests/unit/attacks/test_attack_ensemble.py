@@ -60,8 +60,8 @@ def test_each_member_works_on_what_those_before_it_have_left(shown):
 
 def test_the_table_names_who_found_an_example(shown):
     facts = craft(ensemble, Brightness(), X, Y, SPEC, seed=0, indices=INDICES)
-    assert facts["found_by"] == [None, "APGD-CE", "APGD-T", None, "FAB", None]
-    assert facts["predicted"].tolist() == [1, 1, 1, 0, 1, 0]
+    assert facts.attack.found_by == [None, "APGD-CE", "APGD-T", None, "FAB", None]
+    assert facts.measurements.predicted.tolist() == [1, 1, 1, 0, 1, 0]
 
 
 @pytest.mark.parametrize(("classes", "loss"), [(2, "margin"), (3, "dlr"), (10, "dlr")])
@@ -82,7 +82,7 @@ def test_of_two_classes_there_is_no_ratio(classes, loss, monkeypatch):
 
 def test_others_have_no_members():
     spec = ApgdAttack(kind="apgd", eps=0.1, steps=2)
-    assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES)["found_by"] is None
+    assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES).attack.found_by is None
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
@@ -114,7 +114,7 @@ def test_quick_goes_on_with_labels_that_have_lost_most_of_their_lead(monkeypatch
     assert member == [-1, 0, 2, -1, -1, -1]
 
 
-def test_quick_climbs_towards_its_targets_at_once():
+def test_quick_climbs_towards_its_targets_apgd_in_one_batch():
     """The likeliest wrong class is out of reach, the next one is not; rows do not depend on their batch."""
 
     def net(x_BCHW):
@@ -126,9 +126,9 @@ def test_quick_climbs_towards_its_targets_at_once():
     x, y = torch.tensor([0.5, 0.3]).view(-1, 1, 1, 1), torch.zeros(2, dtype=torch.long)
     spec = ApgdAttack(kind="apgd", eps=0.1, loss="margin", steps=8, targets=2)
     with torch.no_grad():
-        found = module._at_once(model, x, y, spec, seed=3, indices=[7, 8])
-        first = module._at_once(model, x, y, spec.model_copy(update={"targets": 1}), seed=3, indices=[7, 8])
-        alone = module._at_once(model, x[1:], y[1:], spec, seed=3, indices=[8])
+        found = module._apgd_in_one_batch(model, x, y, spec, seed=3, indices=[7, 8])
+        first = module._apgd_in_one_batch(model, x, y, spec.model_copy(update={"targets": 1}), seed=3, indices=[7, 8])
+        alone = module._apgd_in_one_batch(model, x[1:], y[1:], spec, seed=3, indices=[8])
     assert net(found).argmax(1).tolist() == [2, 0]
     assert net(first).argmax(1).tolist() == [0, 0]
     assert torch.equal(found[1:], alone)

@@ -78,9 +78,9 @@ def test_the_estimated_normal_is_that_of_the_plane():
     here = X + LEAD * Plane().w.view(1, 1, 2, 2) / Plane().w.square().sum()
     radius = torch.full((1,), 0.01, dtype=torch.float64)
     goal = module.Goal(Y)
-    normal = module._normal(Plane(), here, goal, radius, 4000, "l2", 0, 1, [7])
+    normal = module._estimate_normal(Plane(), here, goal, radius, 4000, "l2", 0, 1, [7])
     assert torch.nn.functional.cosine_similarity(normal.flatten(), Plane().w, dim=0) > 0.99
-    signs = module._normal(Plane(), here, goal, radius, 4000, "linf", 0, 1, [7])
+    signs = module._estimate_normal(Plane(), here, goal, radius, 4000, "linf", 0, 1, [7])
     assert torch.equal(signs.flatten(), Plane().w.sign())
 
 

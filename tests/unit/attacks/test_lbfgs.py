@@ -28,7 +28,7 @@ def times(approximation, vectors):
 def learn(approximation, step, change):
     """Have a pair learnt."""
     approximation.step_BP.copy_(step)
-    approximation.learn(change, torch.zeros_like(change))
+    approximation.add_pair(change, torch.zeros_like(change))
 
 
 def test_a_product_is_that_of_the_pairs_of_the_last_steps_scaled_by_the_latest():

@@ -62,7 +62,7 @@ def test_every_attack_that_looks_is_here():
 def test_what_is_done_stays_as_it_is_until_the_next_look(kind, keys, model, x, y, indices, monkeypatch):
     spec = registry.parse("attacks", {"kind": kind, **keys})
     attack, given = registry.resolve(spec), {"seed": 0, "indices": indices}
-    monkeypatch.setattr(one_pixel, "TRIED", 1)  # else the exhaustive search never comes to a look
+    monkeypatch.setattr(one_pixel, "BLOCK", 1)  # else the exhaustive search never comes to a look
     few, many, looked = CallCounts(), CallCounts(), []
     with count_calls(model, few):
         at_once = attack(model, x, y, spec, **given)
@@ -80,10 +80,10 @@ def test_what_is_done_stays_as_it_is_until_the_next_look(kind, keys, model, x, y
     torch.testing.assert_close(later, at_once, rtol=0, atol=1e-9)
 
 
-def test_deepfool_goes_the_same_way_towards_all_classes_at_once(model, x, y, indices, monkeypatch):
+def test_deepfool_goes_the_same_way_step_to_all_classes_classes_at_once(model, x, y, indices, monkeypatch):
     spec = registry.parse("attacks", {"kind": "deepfool"})
     near = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
-    monkeypatch.setattr(deepfool, "_towards_near", deepfool._towards_all)
+    monkeypatch.setattr(deepfool, "_step_to_near_classes", deepfool._step_to_all_classes)
     monkeypatch.setattr(
         deepfool, "is_check_due", lambda iteration, like: iteration > 0 and iteration % CHECK_INTERVAL == 0
     )

@@ -72,7 +72,7 @@ EXHAUSTIVE = OnePixelAttack(kind="one_pixel", search="exhaustive", levels=3)
 @pytest.mark.parametrize(("tried", "rows"), [(200, 1000), (10, 40), (1, 1)])
 def test_trying_all_takes_the_first_that_succeeds_else_the_best(model, x, y, indices, tried, rows, monkeypatch):
     """Every pixel at 0, 0.5 and 1 in each channel; however many of them are shown to the model at a time."""
-    monkeypatch.setattr(module, "TRIED", tried)
+    monkeypatch.setattr(module, "BLOCK", tried)
     monkeypatch.setattr(module, "ROWS", rows)
     shown = []
     hook = model.register_forward_pre_hook(lambda module, inputs: shown.append(len(inputs[0])))

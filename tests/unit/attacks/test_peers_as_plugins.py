@@ -12,7 +12,7 @@ import torch
 from advgen import contracts, registry
 from advgen.attacks.run import craft
 from advgen.core import plugins
-from advgen.core.code import FILES
+from advgen.core.code import PLUGIN_FILES
 from advgen.models.predict import predict
 
 FOLDER = Path(__file__).parents[3] / "docs/examples/plugins"
@@ -30,9 +30,9 @@ def _registered() -> Iterator[None]:
     registry.ATTACKS.clear()
     registry.ATTACKS.update(before)
     registry._adapter.cache_clear()
-    for module in FILES:
+    for module in PLUGIN_FILES:
         sys.modules.pop(module, None)
-    FILES.clear()
+    PLUGIN_FILES.clear()
 
 
 @pytest.mark.parametrize("check", [*contracts.CHECKS["attacks"], *contracts.EVERY], ids=lambda check: check.__name__)
@@ -51,7 +51,7 @@ def test_a_peer_finds_about_what_ours_does(kind: str) -> None:
     for one in (kind, "pgd"):
         spec = registry.parse("attacks", {"kind": one, "eps": 0.05, "steps": 10, **PEERS.get(one, {})})
         facts = craft(registry.resolve(spec), model, x, y, spec, seed=0, indices=contracts.INDICES, batch=5)
-        fooled[one] = (torch.from_numpy(facts["predicted"]) != y).double().mean().item()
+        fooled[one] = (torch.from_numpy(facts.measurements.predicted) != y).double().mean().item()
     assert fooled["pgd"] > 0.3
     assert abs(fooled[kind] - fooled["pgd"]) <= 0.25
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from advgen.attacks.run import SLACK, assert_within_threat_model, craft, measure_perturbations
+from advgen.attacks.checks import SLACK, assert_within_threat_model
+from advgen.attacks.common import measure_perturbations
+from advgen.attacks.run import craft
 from advgen.specs.attacks import FgsmAttack, PgdAttack
 
 
@@ -45,14 +47,14 @@ def test_facts_by_hand():
     facts = craft(
         add, Flat(), images, labels, spec, seed=0, indices=[4, 5, 6], batch=2, progress=lambda *args: told.append(args)
     )
-    assert facts["zero_gradient"].tolist() == [True, False, False]
-    assert facts["predicted_clean"].tolist() == [0, 0, 1]
-    assert facts["predicted"].tolist() == [0, 1, 1]
-    assert facts["x_adv"].flatten().tolist() == pytest.approx([0.3, 0.65, 1.0])
+    assert facts.measurements.zero_gradient.tolist() == [True, False, False]
+    assert facts.measurements.predicted_clean.tolist() == [0, 0, 1]
+    assert facts.measurements.predicted.tolist() == [0, 1, 1]
+    assert facts.attack.x_adv.flatten().tolist() == pytest.approx([0.3, 0.65, 1.0])
     confidence = [1 / (1 + np.exp(-lead)) for lead in (0.1, 0.05, 0.4)]
-    assert facts["confidence"].tolist() == pytest.approx(confidence, abs=1e-5)
-    assert (facts["forward_calls"], facts["gradient_calls"]) == (1, 0)
-    assert facts["target_label"] is None
+    assert facts.measurements.confidence.tolist() == pytest.approx(confidence, abs=1e-5)
+    assert (facts.attack.forward_calls, facts.attack.gradient_calls) == (1, 0)
+    assert facts.measurements.target_label is None
     assert told == [(2, 3, {}), (3, 3, {})]
 
 
@@ -69,8 +71,8 @@ def test_says_what_becomes_of_an_example_in_256_grey_levels():
         return x_BCHW + 0.0115
 
     facts = craft(add, model, images, torch.zeros(3, dtype=torch.long), spec, seed=0, indices=[0, 1, 2])
-    assert facts["predicted"].tolist() == [1, 1, 0]
-    assert facts["predicted_rounded"].tolist() == [0, 1, 0]
+    assert facts.measurements.predicted.tolist() == [1, 1, 0]
+    assert facts.measurements.predicted_rounded.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -3,8 +3,9 @@
 import torch
 from torch import nn
 
+from advgen.attacks.common import measure_perturbations
 from advgen.attacks.controls import make_controls
-from advgen.attacks.run import craft, measure_perturbations
+from advgen.attacks.run import craft
 from advgen.attacks.spatial import spatial
 from advgen.specs.attacks import PgdAttack, RegionAttack, SpatialAttack
 
@@ -51,9 +52,9 @@ def test_an_image_that_either_frame_fools_is_fooled_by_its_control():
         return x_BCHW
 
     found = craft(nothing, Brightness(), images, labels, CROSSWALK, seed=0, indices=[0, 1, 2])
-    assert found["predicted"].tolist() == labels.tolist()
+    assert found.measurements.predicted.tolist() == labels.tolist()
     # only black fools the first, which becomes .35; white the others
-    assert found["predicted_unaimed"].tolist() == [1, 2, 2]
+    assert found.predicted_unaimed.tolist() == [1, 2, 2]
 
 
 def test_of_rotation_and_translation_the_control_is_a_pose_within_the_limits():

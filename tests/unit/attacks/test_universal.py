@@ -94,9 +94,10 @@ def test_it_is_learnt_once_and_from_other_images_if_there_are(model, x, y):
     given = {"seed": 0, "indices": list(range(6))}
     of_others = craft(universal, model, x[:4], y[:4], spec, seed=0, indices=[0, 1, 2, 3], others=(x[4:], y[4:]))
     add = universal(model, x[4:], y[4:], spec, seed=0)
-    assert torch.equal(torch.from_numpy(of_others["x_adv"]), add(model, x[:4], y[:4], spec, seed=0, indices=[0]))
-    assert of_others["gradient_calls"] == 2 * 2 / 4
+    assert torch.equal(torch.from_numpy(of_others.attack.x_adv), add(model, x[:4], y[:4], spec, seed=0, indices=[0]))
+    assert of_others.attack.gradient_calls == 2 * 2 / 4
     own = craft(universal, model, x, y, spec, batch=2, **given)
-    assert torch.equal(torch.from_numpy(own["x_adv"]), universal(model, x, y, spec, seed=0)(model, x, y, spec, **given))
-    assert own["gradient_calls"] == 2
+    add = universal(model, x, y, spec, seed=0)
+    assert torch.equal(torch.from_numpy(own.attack.x_adv), add(model, x, y, spec, **given))
+    assert own.attack.gradient_calls == 2
     assert spec.threat().steps == 2 * math.ceil(500 / 4)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from advgen import registry
-from advgen.core.code import LISTS, code_digest, edited, source, used
+from advgen.core.code import EXCLUDED_LISTS, code_digest, edited_modules, reachable_symbols, read_source
 
 TOY = {
     "a": """
@@ -248,11 +248,11 @@ def test_it_does_not_hold_the_lists_of_the_registry(package: Path, old: str, new
 
 
 def test_every_family_of_the_registry_is_a_list_without_a_digest() -> None:
-    kept = {name for module, name in LISTS if module == "advgen.registry"}
+    kept = {name for module, name in EXCLUDED_LISTS if module == "advgen.registry"}
     lists = [family for name, family in registry.FAMILIES.items() if name != "figures"]  # the catalog fills that one
     for family in [*lists, registry.FROM_FILES, registry.BASES]:
         assert [name for name in kept if getattr(registry, name) is family]
-    assert all(hasattr(importlib.import_module(module), name) for module, name in LISTS)
+    assert all(hasattr(importlib.import_module(module), name) for module, name in EXCLUDED_LISTS)
 
 
 def test_annotations_of_local_variables_do_not_count(package: Path) -> None:
@@ -264,21 +264,20 @@ def test_annotations_of_local_variables_do_not_count(package: Path) -> None:
 
 
 def test_what_is_said_of_a_key_does_not_count() -> None:
-    assert ("advgen.specs.attacks", "PgdAttack") in used("advgen.specs.attacks:PgdAttack")
-    assert "description" not in str(source("advgen.specs.attacks").definitions["PgdAttack"])
+    assert ("advgen.specs.attacks", "PgdAttack") in reachable_symbols("advgen.specs.attacks:PgdAttack")
+    assert "description" not in str(read_source("advgen.specs.attacks").definitions["PgdAttack"])
 
 
 def test_an_edit_since_is_noticed(package: Path) -> None:
     change = "__import__('pathlib').Path('advgen/toy/c.py').write_text('X = 9')"
-    told = asked(
-        package, f"used('advgen.toy.a:run') and edited('advgen.toy.a:run'), {change}, edited('advgen.toy.a:run')"
-    )
+    edited = "edited_modules('advgen.toy.a:run')"
+    told = asked(package, f"reachable_symbols('advgen.toy.a:run') and {edited}, {change}, {edited}")
     assert told == "[] 5 ['advgen.toy.c']"
-    assert edited("advgen.attacks.fgsm:fgsm") == []
+    assert edited_modules("advgen.attacks.fgsm:fgsm") == []
 
 
 def test_what_another_version_has_kept_is_read_again(package: Path) -> None:
-    count = "len(used('advgen.toy.a:run'))"
+    count = "len(reachable_symbols('advgen.toy.a:run'))"
     asked(package, f"{count} and save_digest_cache()")
     kept, reader = package / "results/state/code.json", package / "advgen/core/code.py"
     reader.write_text(reader.read_text().replace("def visit_Attribute(", "def blind("))  # sees fewer names

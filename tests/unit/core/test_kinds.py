@@ -16,7 +16,7 @@ from advgen.core.errors import ConfigError
 from advgen.core.kinds import Experiment
 from advgen.core.paths import wildcards_of
 from advgen.driver.plan import build
-from advgen.io.tables import arrow_table, with_varied
+from advgen.io.tables import add_swept_columns, arrow_table
 from advgen.study.load import load_file
 
 READ = {"inversions": {"encoder"}}
@@ -36,7 +36,7 @@ def test_each_key_of_a_definition_reaches_the_task() -> None:
 
 def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
     named = [(one.rule, one.role) for one in catalog.SUMMARIES.values()]
-    named += [one for kind in catalog.KINDS for one in kind.checked]
+    named += [one for kind in catalog.KINDS for one in kind.sanity_inputs]
     for rule, role in named:
         assert role in catalog.RULES[rule].outputs
     assert {one.table for one in catalog.SUMMARIES.values()} <= catalog.TABLES.keys()
@@ -94,7 +94,7 @@ def test_what_a_sweep_varies_is_a_column_of_the_tidy_tables(tmp_path: Path) -> N
     }
     columns |= {"classifier": ["net-slow-none", "net-fast-noise", "other"], "defence": "none"}
     columns |= {"dataset": "mnist", "tested_on": "mnist"}
-    table = with_varied(arrow_table("classifier_quality", columns), varied)
+    table = add_swept_columns(arrow_table("classifier_quality", columns), varied)
     assert table.column("classifier").to_pylist() == ["net-fast-noise", "net-slow-none", "other"]
     assert table.column("classifier.training.lr").to_pylist() == [1e-3, 1e-4, None]
     assert table.schema.field("classifier.training.lr").type == pa.float64()

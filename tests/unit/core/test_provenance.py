@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from advgen.files.provenance import Stamp, atomic, write_bytes
+from advgen.files.provenance import Stamp, atomic_write, write_bytes
 
 STAMP = Stamp("advgen craft --model a", {"eps": 0.1}, "abc", {"a": "0" * 64}, {"torch": "2"}, 3, "cpu")
 
@@ -22,7 +22,7 @@ def test_stamp_comes_back() -> None:
 def test_atomic_write_leaves_old_content_on_failure(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file.txt"
     write_bytes(path, b"old")
-    with pytest.raises(RuntimeError), atomic(path) as temporary:
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
         temporary.write_bytes(b"half")
         raise RuntimeError
     assert path.read_bytes() == b"old"

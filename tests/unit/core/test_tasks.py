@@ -7,7 +7,7 @@ from tests.project import ROOT
 
 from advgen import registry
 from advgen.core import catalog
-from advgen.core.paths import benchmark, log
+from advgen.core.paths import benchmark_file, log_file
 from advgen.driver.plan import build
 from advgen.specs.masks import PepperMask, SquareMask
 from advgen.study.load import load_file
@@ -31,7 +31,7 @@ LOCAL |= {"cv_data", "cv_render"}
 
 def test_where_rules_run() -> None:
     assert {task.rule for task in catalog.RULES.values() if task.local} == LOCAL
-    asking = {task.rule for task in catalog.RULES.values() if task.requests_gpu()}
+    asking = {task.rule for task in catalog.RULES.values() if task.can_use_gpu()}
     assert asking == catalog.RULES.keys() - LOCAL - {"simulate"}
     assert {task.rule for task in catalog.RULES.values() if task.has_custom_rule} == {"fetch", "draw", "verify"}
     assert {task.rule: task.priority for task in catalog.RULES.values() if task.priority} == {"qa": -10}
@@ -67,13 +67,13 @@ def test_what_never_computes_on_a_gpu_reserves_none() -> None:
 )
 def test_flags_and_logs(rule: str, flags: dict[str, str], where: str) -> None:
     task = catalog.RULES[rule]
-    assert task.writes() == flags
-    assert log(rule, task.outputs) == f"results/logs/{rule}/{where}.log"
-    assert benchmark(rule, task.outputs) == f"results/benchmarks/{rule}/{where}.tsv"
+    assert task.output_flags() == flags
+    assert log_file(rule, task.outputs) == f"results/logs/{rule}/{where}.log"
+    assert benchmark_file(rule, task.outputs) == f"results/benchmarks/{rule}/{where}.tsv"
 
 
 def test_fetched_files_have_one_flag() -> None:
-    assert catalog.RULES["fetch"].writes() == {"": "out"}
+    assert catalog.RULES["fetch"].output_flags() == {"": "out"}
 
 
 @pytest.mark.parametrize("study", ["config/config.yaml", "config/evening.yaml"])

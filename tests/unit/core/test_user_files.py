@@ -18,7 +18,7 @@ from advgen.data.custom_splits import custom_splits
 from advgen.files import user_files
 from advgen.files.user_files import dataset_facts, factory_files, model_digest, user_file_digest
 from advgen.registry import parse
-from advgen.specs.base import MOST
+from advgen.specs.base import MAX_COUNT
 from advgen.specs.datasets import Facts
 from advgen.study.load import load_file
 
@@ -52,14 +52,14 @@ def arrays(path: str, told: list[int], **keys: np.ndarray) -> None:
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    user_files.forget()
+    user_files.clear_cache()
     folder("photos")
     Path("net.safetensors").write_bytes(b"weights")
     Path("net.py").write_text("def net():\n    return 1\n")
 
 
 def facts(**keys: object) -> Facts:
-    user_files.forget()
+    user_files.clear_cache()
     return dataset_facts(parse("datasets", keys))
 
 
@@ -100,14 +100,14 @@ def test_what_is_read_is_what_was_told() -> None:
     with pytest.raises(ValueError, match=r"mine\.npz: was changed since this job was planned; run again"):
         custom_splits(spec, "another")
     arrays("mine.npz", [0, 1] * 10, images=images(20).astype(np.float32))
-    user_files.forget()
+    user_files.clear_cache()
     with pytest.raises(ValueError, match=r"pixels are from 0 to 255; give uint8, or floats from 0 to 1"):
         custom_splits(spec, user_file_digest(spec))
 
 
 def test_content_counts_and_names_do_not() -> None:
     def digest(path: str) -> str:
-        user_files.forget()
+        user_files.clear_cache()
         return user_file_digest(parse("datasets", {"kind": "folder", "path": path}))
 
     before = digest("photos")
@@ -169,7 +169,7 @@ def test_a_hundred_thousand_images_are_planned_and_a_choice_of_them_is_read() ->
     assert facts(kind="npz", path="many.npz") == Facts((1, 4, 4), 3, 80_000, 20_000)
     few = read_custom("many.npz", 1000)
     assert (few.images.shape, few.total) == ((1000, 1, 4, 4), 100_000)
-    n = MOST + 1
+    n = MAX_COUNT + 1
     np.savez("more.npz", images=np.zeros((n, 1, 1), np.uint8), labels=np.arange(n) % 2)
     with pytest.raises(
         ValueError, match=r"more\.npz: holds 1,000,001 images, and 1,000,000 is the most; give a part of"

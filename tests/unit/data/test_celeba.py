@@ -13,8 +13,7 @@ from PIL import Image
 from tests import layouts
 
 from advgen.data import celeba as module
-from advgen.data.celeba import IMAGES, celeba
-from advgen.data.celeba_files import central, intact, read
+from advgen.data.celeba import IMAGES, celeba, crop_centre, intact, read
 from advgen.io.tables import read_images, read_table
 from advgen.specs.datasets import CelebaDataset
 
@@ -99,15 +98,15 @@ def test_packing_gives_the_same_bytes_twice(folder: Path, tmp_path: Path) -> Non
 def test_central_crop() -> None:
     pixels = np.zeros((218, 178, 3), dtype=np.uint8)
     pixels[35:183, 15:163] = 200  # exactly the central 148×148
-    assert (central(Image.fromarray(pixels), 148, 64) == 200).all()
-    assert (central(Image.fromarray(pixels), 178, 64) == 0).any()
-    assert central(Image.fromarray(pixels[:50, :40]), 148, 64).shape == (64, 64, 3)
+    assert (crop_centre(Image.fromarray(pixels), 148, 64) == 200).all()
+    assert (crop_centre(Image.fromarray(pixels), 178, 64) == 0).any()
+    assert crop_centre(Image.fromarray(pixels[:50, :40]), 148, 64).shape == (64, 64, 3)
 
 
 BROKEN = {
     "no partition": (
         lambda folder: (folder / "list_eval_partition.txt").unlink(),
-        "list_eval_partition.txt is not there",
+        "list_eval_partition.txt is missing; CelebA needs it",
     ),
     "no faces": (
         lambda folder: (folder / "img_align_celeba").rename(folder / "faces"),
@@ -162,6 +161,6 @@ def test_a_damaged_raw_file_is_told(folder: Path, tmp_path: Path) -> None:
 
 def test_without_a_folder_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match=r"nowhere/celeba: not there; .* put img_align_celeba.zip or") as caught:
+    with pytest.raises(ValueError, match=r"nowhere/celeba: no such folder; .* put img_align_celeba.zip or") as caught:
         celeba(SPEC).fetch(targets(tmp_path / "raw"))
     assert "\n" not in str(caught.value)

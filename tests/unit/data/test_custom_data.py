@@ -121,7 +121,7 @@ def objects(root: Path) -> str:
 
 WRONG: dict[str, tuple[Callable[[Path], str], str]] = {
     "nothing": (lambda root: str(root / "none"), "none: no such file or folder; give .* a name .*fashion_mnist.*mnist"),
-    "a text": (lambda root: text(root, "a.txt"), "a.txt: is no data; give a folder of class folders"),
+    "a text": (lambda root: text(root, "a.txt"), "a.txt: is not a data set; give a folder of class folders"),
     "no zip": (lambda root: text(root, "a.npz"), "a.npz: "),
     "no parquet": (lambda root: text(root, "a.parquet"), "a.parquet: cannot be read as Parquet"),
     "no npz": (lambda root: str(root / "no.npz"), "no.npz: no such file"),

@@ -95,7 +95,7 @@ def test_without_what_draws_a_line_says_what_to_install(tmp_path: Path, monkeypa
     with pytest.raises(ValueError, match=r"Node\.js, which is not installed; install version 18 or newer"):
         monkeypatch.setenv("PATH", "")
         drawn_faces.read(list(DrawnFacesDataset.raw), FACES)
-    with pytest.raises(SystemExit, match=r"^advgen fetch: drawn faces want Node\.js, .* run again$"):
+    with pytest.raises(SystemExit, match=r"^advgen fetch: drawn faces need Node\.js, .* run again$"):
         main(["fetch", "--spec", spec, "--out", *(f"raw/{name}" for name in DrawnFacesDataset.raw)])
 
     def version(name: str) -> str:

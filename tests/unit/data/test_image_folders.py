@@ -37,7 +37,7 @@ TWELVE = tuple(str(number) for number in range(12))
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    user_files.forget()
+    user_files.clear_cache()
 
 
 def save(path: str, pixels: Any = GREY, mode: str | None = None, **options: Any) -> Path:
@@ -56,12 +56,12 @@ def classes(root: str, names: tuple[str, ...] = ("cat", "dog"), each: int = 3) -
 
 
 def notes(**keys: Any) -> str:
-    user_files.forget()
+    user_files.clear_cache()
     return "\n".join(dataset_notes(parse("datasets", {"kind": "folder", **keys})))
 
 
 def facts(**keys: Any) -> Facts:
-    user_files.forget()
+    user_files.clear_cache()
     return dataset_facts(parse("datasets", {"kind": "folder", **keys}))
 
 
@@ -174,7 +174,7 @@ def test_classes_from_a_file_are_an_input_of_the_job() -> None:
 
     def digest(content: str) -> str:
         Path("order.json").write_text(content)
-        user_files.forget()
+        user_files.clear_cache()
         return user_file_digest(spec)
 
     before = digest('{"cat": 0, "dog": 1}')

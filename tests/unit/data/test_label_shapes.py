@@ -48,7 +48,7 @@ class Linear(torch.nn.Module):
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    user_files.forget()
+    user_files.clear_cache()
 
 
 @pytest.mark.parametrize("shape", MISSHAPEN)

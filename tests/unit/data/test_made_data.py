@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from advgen.data.choice import choose, split_validation
-from advgen.data.learnt_images import learnt_images
-from advgen.data.part import part
-from advgen.data.real_fake import real_fake
-from advgen.data.shuffled_labels import shuffled_labels
+from advgen.data.from_models import real_fake
 from advgen.data.stimuli import stimuli
+from advgen.data.subsets import learnt_images, part, shuffled_labels
 from advgen.io.checkpoints import build
 from advgen.presets import PRESETS
 from advgen.specs.datasets import LearntImages, PartDataset, RealFake, ShuffledLabels, Stimuli

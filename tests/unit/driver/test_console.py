@@ -14,7 +14,7 @@ import pytest
 from advgen.driver import console
 from advgen.driver.console import Console
 from advgen.driver.run_records import list_records
-from advgen.files.provenance import MAKE_ROOM
+from advgen.files.provenance import DISK_FULL_ADVICE
 
 JOBS = ["train_gan/dcgan/seed0", "craft/fc/seed0/pgd", "qa/qa"]
 
@@ -306,13 +306,13 @@ def test_a_full_disk_ends_in_one_line_with_the_remedy() -> None:
         "OSError in file Snakefile, line 90:\n[Errno 122] Disk quota exceeded\n  File locking.py, line 36",
     ):
         assert told.tell("error", trouble, logging.ERROR, exception="OSError") == ""
-    assert told.end().splitlines()[-1] == f"No space left on device; {MAKE_ROOM}"
+    assert told.end().splitlines()[-1] == f"No space left on device; {DISK_FULL_ADVICE}"
 
 
 def test_a_full_disk_before_there_are_jobs() -> None:
     told = Watched()
     told.tell("error", "OSError: [Errno 28] No space left on device: '.snakemake/shadow'", logging.ERROR)
-    assert told.end() == f".snakemake/shadow: No space left on device; {MAKE_ROOM}\n"
+    assert told.end() == f".snakemake/shadow: No space left on device; {DISK_FULL_ADVICE}\n"
 
 
 def test_a_job_without_room_for_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +321,7 @@ def test_a_job_without_room_for_its_log(monkeypatch: pytest.MonkeyPatch) -> None
     told.start(JOBS[0], 0)
     monkeypatch.setattr(console, "has_disk_space", lambda: False)
     told.tell("job_error", jobid=0, log=[f"results/logs/{JOBS[0]}.log"], shellcmd="", aux={})
-    assert told.end().splitlines()[-1] == f"No space left on device; {MAKE_ROOM}"
+    assert told.end().splitlines()[-1] == f"No space left on device; {DISK_FULL_ADVICE}"
 
 
 def test_a_full_disk_where_the_output_goes_costs_only_lines() -> None:

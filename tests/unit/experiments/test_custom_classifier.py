@@ -64,7 +64,7 @@ WRONG = {
         {"before": "assert x.shape[2] == 32, 'sizes'"},
         "fails on 1×28×28 .*: AssertionError: sizes",
     ),
-    "its own mistake": ({"before": "self.lost(x)"}, "fails on 1×28×28 images of float32: AttributeError: .*'lost'"),
+    "its own mistake": ({"before": "self.lost(x)"}, "fails on 1×28×28 float32 images: AttributeError: .*'lost'"),
     "fewer classes": ({"gives": "logits[:, :2]"}, "tells 2 classes apart, and the data set has 3; name"),
     "more classes": (
         {"gives": "nn.functional.pad(logits, (0, 2))"},
@@ -81,7 +81,7 @@ WRONG = {
     ),
     "on another device": (
         {"gives": "logits.to('meta')"},
-        "fails on 1×28×28 images of float32: NotImplementedError: Cannot copy out of meta tensor",
+        "fails on 1×28×28 float32 images: NotImplementedError: Cannot copy out of meta tensor",
     ),
 }
 

@@ -33,7 +33,7 @@ from advgen.experiments.attacks.complexity_curves import abbreviate
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
 from advgen.experiments.autoencoders import reconstructions
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
-from advgen.experiments.autoencoders.latent_distribution import chosen
+from advgen.experiments.autoencoders.latent_distribution import select_epochs
 from advgen.experiments.certifications import certified_accuracy
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
 from advgen.experiments.classifiers import test_errors
@@ -44,8 +44,9 @@ from advgen.experiments.convergences.experiment import ConvergenceFigure
 from advgen.experiments.gans import gan_comparison, gan_samples
 from advgen.experiments.gans.experiment import GanComparisonFigure, GanSamplesFigure
 from advgen.experiments.gans.gan_samples import _limit
-from advgen.experiments.gans.loss_curves import _scales, spans
-from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tinted
+from advgen.experiments.gans.loss_curves import _compute_scales, find_spans
+from advgen.experiments.inpaintings.inpainting_gallery import MISSING, tint_missing
+from advgen.experiments.inpaintings.methods import masks_by_size, present_methods
 from advgen.experiments.interpolations import third_class
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.inversions import inversion_gallery
@@ -56,7 +57,9 @@ from advgen.experiments.transfers.published_transfer import draw as draw_publish
 from advgen.experiments.transfers.transfer_matrix import exclude_chance_models, measure_error
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
-from advgen.figures import common, findings
+from advgen.figures.findings import Choice, Explorer, Strips, Tile, names_in
+from advgen.figures.formatting import format_number, join_parts
+from advgen.figures.statistics import mean_over_images, mean_over_seeds, share_over_images
 from advgen.files.provenance import Stamp
 from advgen.io.tables import read_images, read_table, write_table
 from advgen.jobs.job import Job
@@ -130,7 +133,7 @@ def test_reconstructions_are_told_by_all_test_images_wherever_they_stand() -> No
         assert row["n"] == 200
     shown = {text.get_text() for text in reconstructions.draw(tables, spec).findobj(Text)}
     for error in expected["mse"]:
-        assert any(f"MSE {common.number(error)}" in text for text in shown)
+        assert any(f"MSE {format_number(error)}" in text for text in shown)
 
 
 def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
@@ -292,7 +295,7 @@ def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
 def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
     examples, shown = (fake_table(kind) for kind in ("examples", "transferred"))
     mine = examples.filter(pc.equal(examples["source"], "net-b"))
-    found = findings.names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
+    found = names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
     assert {"net-b", "pgd-2"} <= set(found) and "net-a" not in found
 
 
@@ -338,39 +341,39 @@ def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> N
     [([], []), ([0, 0], []), ([1, 1, 0, 1], [(0, 1), (3, 3)]), ([0, 1, 1, 0], [(1, 2)]), ([1], [(0, 0)])],
 )
 def test_spans(flags: list[int], expected: list[tuple[int, int]]) -> None:
-    assert spans(np.array(flags, dtype=bool)) == expected
+    assert find_spans(np.array(flags, dtype=bool)) == expected
 
 
 def test_the_interval_over_seeds_is_students() -> None:
     values = np.array([3.0, 4.0, 8.0])
-    mean, low, high = common.over_seeds(values)
+    mean, low, high = mean_over_seeds(values)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
     assert (mean, low, high) == pytest.approx((5.0, expected.low, expected.high))
-    assert common.over_seeds(np.array([2.0])) == (2.0, 2.0, 2.0)
+    assert mean_over_seeds(np.array([2.0])) == (2.0, 2.0, 2.0)
 
 
 def test_an_image_counts_once_however_many_seeds_it_has() -> None:
     one = pd.DataFrame({"seed": 0, "index": range(5), "mse": [1.0, 3.0, 5.0, 8.0, math.nan]})
-    alone = common.mean_over_images(one, "mse")
+    alone = mean_over_images(one, "mse")
     assert alone == pytest.approx(bootstrap_mean([1.0, 3.0, 5.0, 8.0], 0))
-    assert common.mean_over_images(pd.concat([one, one.assign(seed=1)]), "mse") == pytest.approx(alone)
+    assert mean_over_images(pd.concat([one, one.assign(seed=1)]), "mse") == pytest.approx(alone)
     other = one.assign(seed=1, mse=one["mse"] + 1)
     reach = (alone[0] - alone[1], alone[2] - alone[0])
     mean, low, high = interval_over_runs_and_images([4.25, 5.25], reach)
     both = pd.concat([one, other])
-    assert low < 0 and common.mean_over_images(both, "mse") == pytest.approx((mean, 0, high))
-    lower = common.mean_over_images(both.assign(mse=both["mse"] - 2), "mse")
+    assert low < 0 and mean_over_images(both, "mse") == pytest.approx((mean, 0, high))
+    lower = mean_over_images(both.assign(mse=both["mse"] - 2), "mse")
     assert lower == pytest.approx((mean - 2, low - 2, high - 2))
-    assert np.isnan(common.mean_over_images(one[4:], "mse")).all()
+    assert np.isnan(mean_over_images(one[4:], "mse")).all()
 
 
 def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
     one = pd.DataFrame({"seed": 0, "pair": range(8)})
     held = pd.Series([True] * 6 + [False] * 2)
-    assert common.share_over_images(one, held, "pair") == pytest.approx((0.75, *wilson(6, 8)))
+    assert share_over_images(one, held, "pair") == pytest.approx((0.75, *wilson(6, 8)))
     both, alike = pd.concat([one, one.assign(seed=1)], ignore_index=True), pd.concat([held, held], ignore_index=True)
-    assert common.share_over_images(both, alike, "pair") == pytest.approx((0.75, *wilson(6, 8)))
-    mean, low, high = common.share_over_images(both, alike & (both.index < 10), "pair")
+    assert share_over_images(both, alike, "pair") == pytest.approx((0.75, *wilson(6, 8)))
+    mean, low, high = share_over_images(both, alike & (both.index < 10), "pair")
     assert mean == 0.5 and (low, high) == (0.0, 1.0)
 
 
@@ -453,8 +456,8 @@ def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
 
 
 def test_snapshots_shown_begin_and_end_with_the_training() -> None:
-    assert chosen([1, 2, 3]) == [1, 2, 3]
-    shown = chosen(list(range(1, 51)))
+    assert select_epochs([1, 2, 3]) == [1, 2, 3]
+    shown = select_epochs(list(range(1, 51)))
     assert (shown[0], shown[-1], len(shown)) == (1, 50, 5)
     assert shown == sorted(set(shown))
 
@@ -468,8 +471,8 @@ def test_masks_are_ordered_by_what_is_lost_and_methods_by_what_they_know() -> No
     facts = pd.DataFrame(
         {"mask": ["b", "a", "c"], "missing": [10, 30, 20], "method": ["contextual_prior", "full", "contextual"]}
     )
-    assert common.masks(facts) == ["b", "c", "a"]
-    assert common.methods(facts) == ["full", "contextual", "contextual_prior"]
+    assert masks_by_size(facts) == ["b", "c", "a"]
+    assert present_methods(facts) == ["full", "contextual", "contextual_prior"]
 
 
 def test_a_finding_tells_the_numbers_of_the_examples() -> None:
@@ -492,27 +495,27 @@ def test_missing_pixels_are_tinted() -> None:
     table = fake_table("inpainting")
     known = read_images(table, "known").astype(bool)
     assert 0.1 < 1 - known.mean() < 0.3
-    colours = np.moveaxis(tinted(table), 1, -1)
+    colours = np.moveaxis(tint_missing(table), 1, -1)
     assert np.allclose(colours[~known[:, 0]], MISSING)
     assert np.allclose(colours[known[:, 0]], read_images(table, "masked")[known][:, None])
 
 
 def test_equal_images_stand_once_in_a_sheet() -> None:
     one, other = np.zeros((1, 2, 3), np.float32), np.ones((1, 2, 3), np.float32)
-    strips: findings.Strips = {
-        (0,): [findings.Tile(one, "a"), findings.Tile(other, "b", True)],
-        (1,): [findings.Tile(one, "c")] * 2,
+    strips: Strips = {
+        (0,): [Tile(one, "a"), Tile(other, "b", True)],
+        (1,): [Tile(one, "c")] * 2,
     }
-    packed = findings.Explorer("about", [findings.Choice("which", ("first", "second"))], strips).packed()
+    packed = Explorer("about", [Choice("which", ("first", "second"))], strips).to_json()
     assert packed["strips"] == {"0": [[0, "a", 0], [1, "b", 1]], "1": [[0, "c", 0], [0, "c", 0]]}
     assert (packed["across"], packed["down"], packed["size"]) == (2, 1, [2, 3])
 
 
 def test_many_parts_are_told_by_their_ends() -> None:
-    assert findings.listed(["a 1"]) == "a 1"
-    assert findings.listed(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
-    assert findings.listed(["a, 1", "b"]) == "a, 1; b"
-    assert findings.listed(list("abcde")) == "a, … and e (5 compared)"
+    assert join_parts(["a 1"]) == "a 1"
+    assert join_parts(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
+    assert join_parts(["a, 1", "b"]) == "a, 1; b"
+    assert join_parts(list("abcde")) == "a, … and e (5 compared)"
 
 
 @pytest.mark.parametrize("verified", [False, True])
@@ -679,7 +682,7 @@ def test_smallest_changes_in_l1_are_told_in_l1() -> None:
     assert axes.get_xlabel() == "L1 radius" and axes.get_xlim()[1] > sizes[:3].max()
     spec = registry.parse("figures", {"kind": "defence_table", "sources": ["net-a"], "attacks": ["deepfool"]})
     shown = {text.get_text() for text in defence_table.draw(tables, spec).findobj(Text)}
-    assert common.number(np.median(sizes[:3])) in shown
+    assert format_number(np.median(sizes[:3])) in shown
 
 
 def test_a_slider_over_budgets_shows_what_is_fooled_within_each() -> None:
@@ -696,7 +699,7 @@ def test_samples_are_slid_along_from_the_untrained_generator_to_the_trained_one(
     looked = gan_samples.explorer(tables, GanSamplesFigure(kind="gan_samples", gans=("gan-a",)))
     stops = looked.choices[1].stops
     assert stops == ["before training", "1/4 of the steps", "1/2 of the steps", "all steps"]
-    assert [looked.strips[0, stop][0].words for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
+    assert [looked.strips[0, stop][0].caption for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
 
 
 def test_a_search_is_slid_along_over_steps_and_restarts() -> None:
@@ -716,9 +719,9 @@ def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would
     calm = pd.DataFrame({"step": range(1, 101), "logit_real": 0.0, "logit_fake": 0.0})
     calm = calm.assign(loss_generator=math.log(2), loss_discriminator=2 * math.log(2))
     wild = calm.assign(loss_generator=[math.log(2)] + [12.0] * 99)
-    flat = _scales([calm, calm], 5)["non-saturating"]
+    flat = _compute_scales([calm, calm], 5)["non-saturating"]
     assert (flat.low, flat.high, flat.log) == pytest.approx((math.log(2), 2 * math.log(2), False))
-    both = _scales([calm, wild], 5)["non-saturating"]
+    both = _compute_scales([calm, wild], 5)["non-saturating"]
     assert (both.high, both.log) == (12.0, True)
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from advgen.io.benchmarks import measured
+from advgen.io.benchmarks import record_benchmark
 
 
 def test_time_and_memory_in_snakemakes_columns(tmp_path: Path) -> None:
     from snakemake.benchmark import BenchmarkRecord
 
-    with measured(tmp_path / "deep" / "b.tsv"):
+    with record_benchmark(tmp_path / "deep" / "b.tsv"):
         time.sleep(0.3)
         subprocess.run([sys.executable, "-c", "x = bytearray(400_000_000); x[::4096] = x[::4096]"], check=True)
     [row] = pd.read_csv(tmp_path / "deep" / "b.tsv", sep="\t").to_dict("records")
@@ -28,6 +28,6 @@ def test_time_and_memory_in_snakemakes_columns(tmp_path: Path) -> None:
 
 
 def test_what_fails_costs_nothing_that_counts(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="failed"), measured(tmp_path / "b.tsv"):
+    with pytest.raises(ValueError, match="failed"), record_benchmark(tmp_path / "b.tsv"):
         raise ValueError("failed")
     assert not (tmp_path / "b.tsv").exists()

@@ -34,10 +34,10 @@ def test_a_result_of_another_number_of_threads_is_another_entry(
     job = Job("qa", Qa(), "code", {"sanity_checks": [Path("in.txt")]}, {"out": [Path("out.txt")]})
     for name in THREADS:
         monkeypatch.delenv(name, raising=False)
-    ordinary = cache.key(job)
+    ordinary = cache.cache_key(job)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert (cache.key(job) == ordinary) is is_same
+    assert (cache.cache_key(job) == ordinary) is is_same
 
 
 def test_what_another_process_puts_there_is_not_taken_for_damaged(

@@ -115,7 +115,7 @@ def test_a_job_prepares_its_device_at_most_once(
     monkeypatch.setattr(devices, "prepare", lambda *arguments: prepared.append(arguments) or "cpu")
     for module, name, answer in ((cache, "restore", cached), (cache, "store", None), (run, "compute", None)):
         monkeypatch.setattr(module, name, lambda job, answer=answer: answer)
-    outputs = [word for flag in job.task.writes().values() for word in (f"--{flag}", flag)]
+    outputs = [word for flag in job.task.output_flags().values() for word in (f"--{flag}", flag)]
     cli.main([job.task.command, "--traceback", "--data", "data", *outputs, "--spec", spec])
     assert prepared == [("train-classifier out-model", True, True)] * times
 

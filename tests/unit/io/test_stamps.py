@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
-from advgen.figures.common import save
+from advgen.figures.style import save_figure
 from advgen.files.provenance import Stamp
 from advgen.io.archives import DOCX_STAMP, pack
 from advgen.io.checkpoints import build, save_model
-from advgen.io.stamps import check_content, content, read_stamp, relabelled, seal
+from advgen.io.stamps import check_content, content_digest, read_stamp, relabel, seal
 from advgen.io.tables import arrow_table, write_table
 from advgen.specs.networks import FcNetwork
 from advgen.training.initial import build_seeded
@@ -31,7 +31,7 @@ def test_every_figure_gives_its_stamp_back(tmp_path: Path) -> None:
     for number in range(60):  # a quarter of all checksums begin with a byte that a token may hold
         stamp = Stamp("advgen draw", {"number": number}, "x" * (number % 7))
         pdf, png = tmp_path / "figure.pdf", tmp_path / "figure.png"
-        save(figure, pdf, png, stamp.token())
+        save_figure(figure, pdf, png, stamp.token())
         assert read_stamp(png) == stamp
         assert read_stamp(pdf) == stamp
         seal(png)
@@ -55,7 +55,7 @@ def model(path: Path, stamp: Stamp) -> None:
 
 def figure(path: Path, stamp: Stamp) -> None:
     pdf, png = path.with_suffix(".pdf"), path.with_suffix(".png")
-    save(Figure(figsize=(0.2, 0.2)), pdf, png, stamp.token())
+    save_figure(Figure(figsize=(0.2, 0.2)), pdf, png, stamp.token())
     seal(path)
 
 
@@ -93,7 +93,7 @@ def test_a_changed_byte_is_found_wherever_it_is(tmp_path: Path, suffix: str) -> 
     check_content(path)
     stamp = read_stamp(path)
     assert stamp is not None
-    assert stamp.sealed(STAMP.seal) == STAMP
+    assert stamp.with_seal(STAMP.seal) == STAMP
     written, chance = path.read_bytes(), random.Random(0)
     for place in chance.sample(range(len(written)), min(len(written), 400)):
         damaged = bytearray(written)
@@ -108,7 +108,7 @@ def test_what_a_file_holds_does_not_depend_on_its_stamp(tmp_path: Path, suffix: 
     WRITERS[suffix](one, STAMP)
     WRITERS[suffix](another, OTHER)
     assert one.read_bytes() != another.read_bytes()
-    assert content(one) == content(another)
+    assert content_digest(one) == content_digest(another)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".safetensors"])
@@ -118,7 +118,7 @@ def test_another_stamp_gives_the_bytes_of_another_run(tmp_path: Path, suffix: st
     WRITERS[suffix](another, OTHER)
     if suffix == ".parquet":
         table(another, OTHER, "another")
-    relabelled(one, made, OTHER, {"model": ("one", "another")})
+    relabel(one, made, OTHER, {"model": ("one", "another")})
     assert made.read_bytes() == another.read_bytes()
     check_content(made)
 
@@ -150,10 +150,10 @@ def test_a_stamp_that_is_none(text: str, tmp_path: Path) -> None:
             read_stamp(path)
         with pytest.raises(ValueError, match="delete it and run again"):
             check_content(path)
-    assert content(data) == content(data)
+    assert content_digest(data) == content_digest(data)
 
 
 def test_a_column_that_says_more_than_one_thing_is_no_label(tmp_path: Path) -> None:
     table(tmp_path / "one.parquet", STAMP)
     with pytest.raises(ValueError, match="'model' is no label"):
-        relabelled(tmp_path / "one.parquet", tmp_path / "two.parquet", OTHER, {"model": ("other", "another")})
+        relabel(tmp_path / "one.parquet", tmp_path / "two.parquet", OTHER, {"model": ("other", "another")})

@@ -95,7 +95,7 @@ def test_the_digest_survives_the_file_and_its_layout(tmp_path: Path) -> None:
     read = read_table(tmp_path / "t.parquet")
     pq.write_table(read, tmp_path / "t.parquet", row_group_size=1, compression="none")
     tables.check_table(tmp_path / "t.parquet")
-    assert tables.digest(pa.concat_tables([read.slice(0, 1), read.slice(1)])) == tables.digest(table)
+    assert tables.data_digest(pa.concat_tables([read.slice(0, 1), read.slice(1)])) == tables.data_digest(table)
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -109,9 +109,9 @@ def test_what_was_written_is_written_the_same_when_read(tmp_path: Path, kind: st
 
 def test_readers_see_by_what_rows_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1, 2])), STAMP)
-    before = tables.kept_digest(tmp_path / "t.parquet")
+    before = tables.stored_digest(tmp_path / "t.parquet")
     monkeypatch.setitem(TABLES, "dataset", replace(TABLES["dataset"], key=("label", "index")))
-    assert tables.kept_digest(tmp_path / "t.parquet") != before
+    assert tables.stored_digest(tmp_path / "t.parquet") != before
     tables.check_table(tmp_path / "t.parquet")
 
 
@@ -123,7 +123,9 @@ def test_a_table_without_a_digest_is_another_versions(tmp_path: Path) -> None:
 
 def test_the_digest_tells_types_apart() -> None:
     bits = pa.table({"a": pa.array([1, 2], pa.int32())})
-    assert tables.digest(bits) != tables.digest(pa.table({"a": bits.column("a").combine_chunks().view(pa.float32())}))
+    assert tables.data_digest(bits) != tables.data_digest(
+        pa.table({"a": bits.column("a").combine_chunks().view(pa.float32())})
+    )
 
 
 CHANGES: dict[str, object] = {

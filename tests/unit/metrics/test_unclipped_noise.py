@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from tests.project import ROOT
-from tests.unit.metrics.test_sanity_by_hand import examples as rows_of
+from tests.unit.metrics.sanity.test_rows import examples as rows_of
 from tests.workflow.test_config_errors import message
 
 import advgen
@@ -23,7 +23,8 @@ from advgen.experiments.transfers.run import run as run_transfer
 from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.jobs.job import Job
-from advgen.metrics import sanity
+from advgen.metrics.sanity.integrity import check_pixels
+from advgen.metrics.sanity.table import STATISTICAL, run_checks
 from advgen.outcomes.sanity.check import in_box
 from advgen.study.load import load_file
 
@@ -46,11 +47,11 @@ class Bright(torch.nn.Module):
 
 
 def crafted(spec: Any) -> dict[str, Any]:
-    return craft(registry.resolve(spec), Bright(), IMAGES, LABELS, spec, seed=0, indices=list(range(N)))
+    return craft(registry.resolve(spec), Bright(), IMAGES, LABELS, spec, seed=0, indices=list(range(N))).columns()
 
 
 def test_clipping_brightens_black_images_and_unclipped_noise_does_not() -> None:
-    clipped, unclipped = (crafted(spec)["x_adv"] for spec in (CLIPPED, UNCLIPPED))
+    clipped, unclipped = (crafted(spec)["adversarial"] for spec in (CLIPPED, UNCLIPPED))
     assert clipped.mean() == pytest.approx(SD / math.sqrt(2 * math.pi), rel=0.1)
     assert clipped.min() == 0
     assert unclipped.mean() == pytest.approx(0, abs=0.01)
@@ -79,8 +80,8 @@ def test_a_transfer_shows_the_targets_what_is_not_clipped(tmp_path: Path, monkey
     monkeypatch.setattr("advgen.experiments.transfers.run.load_model", lambda path: Bright())
     for name, spec, error in (("clipped", CLIPPED, 1.0), ("unclipped", UNCLIPPED, 0.0)):
         columns = {column: rows_of({}, n=N).column(column).to_numpy() for column in rows_of({}).column_names[:-2]}
-        columns |= {key: value for key, value in crafted(spec).items() if key != "x_adv" and value is not None}
-        columns |= {"image": IMAGES.numpy(), "adversarial": crafted(spec)["x_adv"], "index": np.arange(N)}
+        columns |= {key: value for key, value in crafted(spec).items() if key != "adversarial" and value is not None}
+        columns |= {"image": IMAGES.numpy(), "adversarial": crafted(spec)["adversarial"], "index": np.arange(N)}
         columns |= {"attack": [name] * N, "norm": ["none"] * N, "label": LABELS.numpy()}
         write_table(tmp_path / "examples.parquet", arrow_table("examples", columns), Stamp("test", {}, "x"))
         out = {"out-row": [tmp_path / "row.parquet"], "out-examples": [tmp_path / "answers.parquet"]}
@@ -109,10 +110,10 @@ def test_an_evaluation_has_no_unclipped_control() -> None:
 def test_the_box_is_checked_of_all_but_unclipped_attacks() -> None:
     images = [[0.5, 1.5], [0.5, -0.5]] * 2
     table = rows_of({"attack": "pgd", "eps": 2}, {"attack": "noise", "norm": "none"}, n=2, images=images)
-    found = sanity.ball_and_box(table, ("noise",))
+    found = check_pixels(table, ("noise",))
     assert [(one["subject"], one["holds"]) for one in found if one["check"] == "box"] == [("pgd on net seed 0", False)]
     assert {one["subject"] for one in found if one["check"] == "finite"} == {"pgd on net seed 0", "noise on net seed 0"}
-    assert len([one for one in sanity.ball_and_box(table) if one["check"] == "box"]) == 2
+    assert len([one for one in check_pixels(table) if one["check"] == "box"]) == 2
 
 
 def test_no_attack_is_measured_by_unclipped_noise() -> None:
@@ -121,7 +122,7 @@ def test_no_attack_is_measured_by_unclipped_noise() -> None:
     table = rows_of({"attack": "pgd", "right": 100}, noise)
 
     def failed(unclipped: tuple[str, ...]) -> set[str]:
-        found = sanity.check_tables(in_box({"examples": table}, unclipped))
+        found = run_checks(in_box({"examples": table}, unclipped), STATISTICAL)
         return {one["check"] for one in found if not one["holds"] and one["kind"] == "check"}
 
     assert "an attack leaves no more right than noise" in failed(())

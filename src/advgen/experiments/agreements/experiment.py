@@ -48,7 +48,7 @@ class Agreements(Kind[Spec]):
         ),
     }
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         drawn = {job.wildcards["figure"] for job in planner.jobs.values() if job.rule == "draw"}
         figures = {
             name: figure
@@ -56,7 +56,7 @@ class Agreements(Kind[Spec]):
             if name in drawn and isinstance(figure, PublishedTransferFigure)
         }
         studies = dict.fromkeys(figure.transfer for figure in figures.values())
-        rows = [job for study in studies for job in planner.kind("transfers").rows(planner, study)]
+        rows = [job for study in studies for job in planner.get_kind("transfers").rows(planner, study)]
         if rows:
             tables = tuple(job.outputs[role] for role in ("row", "examples") for job in rows)
             planner.add(Agree(figures=figures), {}, {"tables": tables})

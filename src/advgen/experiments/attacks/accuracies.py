@@ -12,7 +12,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from advgen.experiments.attacks.summary import match_transferred, select_transferred
-from advgen.figures import common, findings
+from advgen.figures.findings import Choice, Explorer, Row, Strips, Tile, interval_columns
+from advgen.figures.formatting import (
+    NORM_NAMES,
+    describe_threat,
+    format_n,
+    format_number,
+    format_percent,
+    format_seeds,
+    format_share,
+    join_parts,
+)
+from advgen.figures.images import Images
+from advgen.figures.statistics import first_seed, present_in_order, to_frame
 from advgen.io.tables import read_images
 from advgen.metrics.chance import majority_class_accuracy, models_at_chance
 from advgen.metrics.intervals import rate_over_runs
@@ -79,7 +91,7 @@ def load_examples(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
 
 def _read_examples(table: pa.Table) -> pd.DataFrame:
     """The columns of examples, and the L1 size of the changes of attacks in L1, which no column holds."""
-    facts = common.frame(table)
+    facts = to_frame(table)
     in_l1 = (facts["norm"] == "l1").to_numpy()
     if in_l1.any():
         changes = read_images(table, "adversarial")[in_l1] - read_images(table)[in_l1]
@@ -151,7 +163,7 @@ def list_worst_cases(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, l
 
 
 def _worst_case(norm: str, eps: float) -> str:
-    return f"worst case, {common.NORMS[norm]} ≤ {eps:g}"
+    return f"worst case, {NORM_NAMES[norm]} ≤ {eps:g}"
 
 
 def choose_conditions(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, list[str]]:
@@ -167,7 +179,7 @@ def choose_conditions(facts: pd.DataFrame, attacks: Sequence[str]) -> dict[str, 
     cases = list_worst_cases(facts, shared)
     found: dict[str, list[str]] = {}
     for norm, rows in facts.groupby("norm", sort=False):
-        names = common.in_order(shared, rows["attack"])
+        names = present_in_order(shared, rows["attack"])
         worst = _worst_case(norm, rows["eps"].max()) if norm in BALLS else ""
         found |= {worst: cases[worst]} if worst in cases else {name: [name] for name in names}
     return found
@@ -190,7 +202,7 @@ def compute_majority_baseline(facts: pd.DataFrame) -> float:
 
 def describe_counts(facts: pd.DataFrame) -> str:
     """How many images each net was tested on."""
-    words = f"{common.n_is(facts.groupby(['source', 'source_seed', 'attack']).size())} test images"
+    words = f"{format_n(facts.groupby(['source', 'source_seed', 'attack']).size())} test images"
     return words + describe_excluded(facts)
 
 
@@ -219,9 +231,9 @@ def describe_seeds(facts: pd.DataFrame, mark: str = "ticks") -> str:
     return f"; means of up to {seeds} seeds, {mark}: the seeds" if seeds > 1 else ""
 
 
-def build_rows(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> list[findings.Row]:
+def build_rows(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> list[Row]:
     """Accuracy of each classifier when clean, under each attack and in each worst case, as rows of numbers."""
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     worst = list_worst_cases(facts[facts["source"].isin(sources)], attacks)
     for source in sources:
         mine = facts[facts["source"] == source]
@@ -234,7 +246,7 @@ def build_rows(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[st
     return rows
 
 
-def _build_row(source: str, name: str, rows: pd.DataFrame) -> findings.Row | None:
+def _build_row(source: str, name: str, rows: pd.DataFrame) -> Row | None:
     """Accuracy of a classifier under an attack or in a worst case; None where it met none, or is at chance."""
     right, rounded = measure(rows), measure(rows, "robust_rounded")
     if right is None or rounded is None:
@@ -242,18 +254,16 @@ def _build_row(source: str, name: str, rows: pd.DataFrame) -> findings.Row | Non
     return _row(source, name, right, rounded.mean, measure_control(rows))
 
 
-def _row(source: str, name: str, right: Accuracy, rounded: float, unaimed: Accuracy | None) -> findings.Row:
+def _row(source: str, name: str, right: Accuracy, rounded: float, unaimed: Accuracy | None) -> Row:
     return {
         **{"source": source, "under": name, "seeds": len(right.per_model), "n": right.n},
-        **findings.columns_of("accuracy", (right.mean, right.low, right.high)),
+        **interval_columns("accuracy", (right.mean, right.low, right.high)),
         "accuracy_rounded": rounded,
         "accuracy_unaimed": unaimed.mean if unaimed else math.nan,
     }
 
 
-def compare_with_clean(
-    facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]
-) -> tuple[str, list[findings.Row]]:
+def compare_with_clean(facts: pd.DataFrame, sources: Sequence[str], attacks: Sequence[str]) -> tuple[str, list[Row]]:
     """What each classifier keeps of its clean accuracy where all of them met the same, most left first."""
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     clauses = []
@@ -265,33 +275,33 @@ def compare_with_clean(
             if clean is None or row is None:
                 continue
             ends = (row["accuracy"], row["accuracy_low"], row["accuracy_high"])
-            words = f"{source} {findings.share(*ends)} under {name} ({common.percent(clean.mean)} clean"
+            words = f"{source} {format_share(*ends)} under {name} ({format_percent(clean.mean)} clean"
             if not math.isnan(row["accuracy_unaimed"]):
-                words += f", {common.percent(row['accuracy_unaimed'])} under the same unaimed"
+                words += f", {format_percent(row['accuracy_unaimed'])} under the same unaimed"
             parts.append((row["accuracy"], f"{words})"))
         if parts:
-            clauses.append(findings.listed([words for _, words in sorted(parts, reverse=True)]))
-    n = common.n_is(facts.groupby(["source", "source_seed", "attack"]).size())
-    words = f"Right at worst: {'; '.join(clauses) or 'none'}; {n} test images, {findings.seeds(facts['source_seed'])}"
+            clauses.append(join_parts([words for _, words in sorted(parts, reverse=True)]))
+    n = format_n(facts.groupby(["source", "source_seed", "attack"]).size())
+    words = f"Right at worst: {'; '.join(clauses) or 'none'}; {n} test images, {format_seeds(facts['source_seed'])}"
     return f"{words}{describe_transferred(facts)}{describe_excluded(facts)}.", build_rows(facts, sources, attacks)
 
 
-def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Sequence[str]) -> findings.Explorer:
+def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Sequence[str]) -> Explorer:
     """The first test images when clean and under each attack, from the smallest budget on, by classifier."""
     examples = tables["examples"]
     facts, images = _read_examples(examples), read_images(examples)
     adversarial = read_images(examples, "adversarial")
     facts["place"] = facts.index
-    sources, attacks = common.in_order(sources, facts["source"]), common.in_order(attacks, facts["attack"])
+    sources, attacks = present_in_order(sources, facts["source"]), present_in_order(attacks, facts["attack"])
     first = {attack: facts[facts["attack"] == attack].iloc[0] for attack in attacks}
     attacks = sorted(attacks, key=lambda attack: (first[attack]["norm"], first[attack]["eps"]))
     shared = set.intersection(*(set(rows["index"]) for _, rows in facts.groupby(["source", "attack"])))
     stops = [(attack, radius) for attack in attacks for radius in _radii(facts[facts["attack"] == attack])]
-    strips: findings.Strips = {}
+    strips: Strips = {}
     for s, source in enumerate(sources):
         for a, (attack, radius) in enumerate(stops, 1):
             rows = facts[(facts["source"] == source) & (facts["attack"] == attack)]
-            rows = common.first_seed(rows[rows["index"].isin(shared)], "source_seed").sort_values("index").iloc[:SHOWN]
+            rows = first_seed(rows[rows["index"].isin(shared)], "source_seed").sort_values("index").iloc[:SHOWN]
             strips[s, 0] = [_clean(images, row) for row in rows.to_dict("records")]
             strips[s, a] = [
                 _clean(images, row) if radius is not None and row[row["norm"]] > radius else _attacked(adversarial, row)
@@ -300,17 +310,17 @@ def explorer(tables: Mapping[str, pa.Table], sources: Sequence[str], attacks: Se
     names = [
         f"{attack}: "
         + (
-            common.threat(first[attack])
+            describe_threat(first[attack])
             if radius is None
-            else f"{common.NORMS[first[attack]['norm']]} up to {common.number(radius)}"
+            else f"{NORM_NAMES[first[attack]['norm']]} up to {format_number(radius)}"
         )
         for attack, radius in stops
     ]
     about = "Slide from the clean images over the attacks, smaller budgets first; label → prediction, framed: wrong."
     if any(radius is not None for _, radius in stops):
         about += " Where an attack seeks the smallest change, each budget shows those that it has found within it."
-    choices = [findings.Choice("classifier", sources), findings.Choice("under", ["clean", *names], "slider")]
-    return findings.Explorer(about, choices, strips)
+    choices = [Choice("classifier", sources), Choice("under", ["clean", *names], "slider")]
+    return Explorer(about, choices, strips)
 
 
 def _radii(rows: pd.DataFrame) -> list[float | None]:
@@ -322,14 +332,14 @@ def _radii(rows: pd.DataFrame) -> list[float | None]:
     return sorted(set(np.quantile(found[norm].to_numpy(float), STOPS).tolist()))
 
 
-def _clean(images: common.Images, row: findings.Row) -> findings.Tile:
+def _clean(images: Images, row: Row) -> Tile:
     words = f"{row['label']} → {row['predicted_clean']}"
-    return findings.Tile(images[row["place"]], words, row["predicted_clean"] != row["label"])
+    return Tile(images[row["place"]], words, row["predicted_clean"] != row["label"])
 
 
-def _attacked(images: common.Images, row: findings.Row) -> findings.Tile:
+def _attacked(images: Images, row: Row) -> Tile:
     words = f"{row['label']} → {row['predicted']}, {100 * row['confidence']:.0f} %"
-    return findings.Tile(images[row["place"]], words, row["predicted"] != row["label"])
+    return Tile(images[row["place"]], words, row["predicted"] != row["label"])
 
 
 STOPS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)

@@ -16,7 +16,12 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_interval
+from advgen.figures.findings import Explorer, Finding, interval_columns
+from advgen.figures.formatting import NORM_NAMES, format_n, format_percent, format_seeds, format_value
+from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
+from advgen.figures.statistics import median_interval, present_in_order
+from advgen.figures.style import GREY, series_colour, series_marker, with_style
 from advgen.metrics.intervals import rate_over_runs
 from advgen.metrics.worst_case import BALLS
 
@@ -30,20 +35,20 @@ X = {
 }
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
     """A panel per kind of attack; attacks that seek the smallest change give a curve each, the others a point."""
-    full = common.inside(spec)
+    full = content_width(spec)
     facts = accuracies.load_examples(tables)
-    sources = common.in_order(spec.sources, facts["source"])
-    attacks = common.in_order(spec.attacks, facts["attack"])
+    sources = present_in_order(spec.sources, facts["source"])
+    attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     groups = _groups(facts, attacks)
     details = _details(facts)
-    head = common.heading_height(full, details)
-    legend = common.legend_height(sources, full)
-    panels = common.Panels(len(groups), full, 52.0, TALL, LEFT, FOOT)
-    page = common.Page(full, head + legend + panels.height - 1)
+    head = heading_height(full, details)
+    legend = legend_height(sources, full)
+    panels = Panels(len(groups), full, 52.0, TALL, LEFT, FOOT)
+    page = Page(full, head + legend + panels.height - 1)
     page.heading(0, 0, full, "Accuracy against the attack's budget", details)
     page.legend(0, head, full, sources)
     for number, (title, rows) in enumerate(groups):
@@ -58,7 +63,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
         axes.set_xlabel(X.get(norm, "budget"))
         axes.axhline(
             accuracies.compute_majority_baseline(facts),
-            color=common.GREY,
+            color=GREY,
             linewidth=0.8,
             linestyle=(0, (1, 2)),
             zorder=0.5,
@@ -66,7 +71,7 @@ def draw(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Figure:
         axes.set_ylim(0, 102)
         axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        if panels.first(number):
+        if panels.is_leftmost(number):
             axes.set_ylabel("test images right (%)")
     return page.figure
 
@@ -83,7 +88,7 @@ def _groups(facts: pd.DataFrame, attacks: list[str]) -> list[tuple[str, pd.DataF
     named = []
     for (kind, norm, target, free, attack), parts in groups.items():
         title = attack if free else accuracies.ATTACK_NAMES.get(kind, kind)
-        title += f", {common.NORMS[norm]}" if norm in common.NORMS else ""
+        title += f", {NORM_NAMES[norm]}" if norm in NORM_NAMES else ""
         title += "" if target == "none" else f", targeted: {target}"
         named.append((title, pd.concat(parts)))
     return named
@@ -112,18 +117,18 @@ def plot_accuracy(axes: Axes, rows: pd.DataFrame, number: int, shift: float) -> 
     if nets > 1:
         for k in range(nets):
             one = {eps + shift: 100 * one.per_model[k] for eps, one in shown.items() if len(one.per_model) == nets}
-            axes.plot(list(one), list(one.values()), color=common.colour(number), linewidth=0.5, alpha=0.6)
+            axes.plot(list(one), list(one.values()), color=series_colour(number), linewidth=0.5, alpha=0.6)
     unaimed = {eps: 100 * right.mean for eps, right in controls.items() if right is not None}
     if len(unaimed) > 1:
         places = [eps + shift for eps in unaimed]
-        axes.plot(places, list(unaimed.values()), color=common.colour(number), linewidth=0.8, linestyle=(0, (1, 1.5)))
+        axes.plot(places, list(unaimed.values()), color=series_colour(number), linewidth=0.8, linestyle=(0, (1, 1.5)))
     means = [100 * right.mean for right in shown.values()]
     axes.plot(
-        [eps + shift for eps in shown], means, color=common.colour(number), linewidth=1.5, clip_on=False, zorder=2.5
+        [eps + shift for eps in shown], means, color=series_colour(number), linewidth=1.5, clip_on=False, zorder=2.5
     )
     for eps, right in shown.items():
         face = {"markerfacecolor": "white"} if eps == 0 else {}
-        common.interval(axes, eps + shift, 100 * right.mean, 100 * right.low, 100 * right.high, number, **face)
+        draw_interval(axes, eps + shift, 100 * right.mean, 100 * right.low, 100 * right.high, number, **face)
     return means[-1] if means else float("nan")
 
 
@@ -143,12 +148,12 @@ def _distances(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     nets = rows.assign(reach=reach).groupby("source_seed")["reach"]
     curves = np.array([100 * (one.to_numpy()[None] > x[:, None]).mean(1) for _, one in nets])
     for curve in curves if len(curves) > 1 else ():
-        axes.plot(x, curve, color=common.colour(number), linewidth=0.5, alpha=0.6)
+        axes.plot(x, curve, color=series_colour(number), linewidth=0.5, alpha=0.6)
     n = int(nets.size().min())
     ends = np.array([rate_over_runs(shares / 100, n) for shares in curves.T])
-    axes.fill_between(x, 100 * ends[:, 1], 100 * ends[:, 2], color=common.colour(number), alpha=0.2, linewidth=0)
-    axes.plot(x, curves.mean(0), color=common.colour(number), linewidth=1.5)
-    axes.plot(0, 100 * rows["clean"].mean(), common.marker(number)[0], color=common.colour(number), clip_on=False)
+    axes.fill_between(x, 100 * ends[:, 1], 100 * ends[:, 2], color=series_colour(number), alpha=0.2, linewidth=0)
+    axes.plot(x, curves.mean(0), color=series_colour(number), linewidth=1.5)
+    axes.plot(0, 100 * rows["clean"].mean(), series_marker(number), color=series_colour(number), clip_on=False)
     axes.lines[-1].set_markerfacecolor("white")
 
 
@@ -164,10 +169,10 @@ def _details(facts: pd.DataFrame) -> str:
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Finding:
     """What is left of the clean accuracy of each classifier where least is left; how far smallest changes reach."""
     facts = accuracies.load_examples(tables)
-    sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
+    sources, attacks = present_in_order(spec.sources, facts["source"]), present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     title, bounded = "Accuracy against the attack's budget", accuracies.select_bounded(facts, attacks)
     halves: dict[tuple[str, str], tuple[float, float, float]] = {}
@@ -176,26 +181,26 @@ def finding(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> findi
         mine = facts[(facts["attack"] == attack) & (facts["source"] == source) & facts["above_chance"] & facts["clean"]]
         fooled = mine[~mine["robust"]]
         if len(fooled):
-            norm, n = str(fooled["norm"].iloc[0]), common.n_is([mine["index"].nunique()])
-            halves[source, attack] = common.median(fooled[norm].to_numpy(float))
+            norm, n = str(fooled["norm"].iloc[0]), format_n([mine["index"].nunique()])
+            halves[source, attack] = median_interval(fooled[norm].to_numpy(float))
             parts.append(
-                f"{attack} fools {common.percent(len(fooled) / len(mine))} of what {source} has right, half of these "
-                f"within {common.NORMS[norm]} {findings.value(*halves[source, attack])} ({n})"
+                f"{attack} fools {format_percent(len(fooled) / len(mine))} of what {source} has right, half of these "
+                f"within {NORM_NAMES[norm]} {format_value(*halves[source, attack])} ({n})"
             )
     none = (math.nan, math.nan, math.nan)
     rows = [
-        {**row, **findings.columns_of("half_within", halves.get((str(row["source"]), str(row["under"])), none))}
+        {**row, **interval_columns("half_within", halves.get((str(row["source"]), str(row["under"])), none))}
         for row in accuracies.build_rows(facts, sources, attacks)
     ]
     reached = "; ".join(parts[:4])
     if bounded:
         sentence, _ = accuracies.compare_with_clean(facts, sources, bounded)
-        return findings.Finding(title, f"{sentence} {reached}.".removesuffix(" ."), rows)
-    words = f"{reached or 'Nothing is fooled'}; {findings.seeds(facts['source_seed'])}"
+        return Finding(title, f"{sentence} {reached}.".removesuffix(" ."), rows)
+    words = f"{reached or 'Nothing is fooled'}; {format_seeds(facts['source_seed'])}"
     words += f"{accuracies.describe_excluded(facts)}."
-    return findings.Finding(title, words, rows)
+    return Finding(title, words, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> findings.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: AccuracyCurvesFigure) -> Explorer:
     """The images behind the numbers."""
     return accuracies.explorer(tables, spec.sources, spec.attacks)

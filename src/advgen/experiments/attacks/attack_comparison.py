@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
-from advgen.figures import common, findings, strips
+from advgen.figures.dot_plot import Mark, Measure, draw_dot_plot
+from advgen.figures.findings import Explorer, Finding, Row, interval_columns
+from advgen.figures.formatting import describe_threat, format_n, format_seeds, format_share, join_parts
+from advgen.figures.layout import content_width
+from advgen.figures.statistics import median_interval, present_in_order
+from advgen.figures.style import with_style
 from advgen.metrics.intervals import average_runs, bootstrap_mean, rate_over_runs
 
 SUCCESS = {
@@ -31,34 +36,32 @@ SIZES = {
 }
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure:
     """A row per attack, a colour per classifier."""
-    full = common.inside(spec)
+    full = content_width(spec)
     facts = accuracies.load_examples(tables)
-    sources = common.in_order(spec.sources, facts["source"])
-    attacks = common.in_order(spec.attacks, facts["attack"])
+    sources = present_in_order(spec.sources, facts["source"])
+    attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    labels = [f"{name}\n{common.threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
+    labels = [f"{name}\n{describe_threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
     measures = [
-        strips.Measure(
-            title, note, _measure_success(facts[facts[right].notna()], sources, attacks, right), False, (0, 100)
-        )
+        Measure(title, note, _measure_success(facts[facts[right].notna()], sources, attacks, right), False, (0, 100))
         for title, note, right in SUCCESS.values()
         if facts[right].notna().any()
     ]
     for name, (title, note) in SIZES.items():
-        measures.append(strips.Measure(title, note, _measure_sizes(facts, sources, attacks, name), log=name == "l0"))
+        measures.append(Measure(title, note, _measure_sizes(facts, sources, attacks, name), log=name == "l0"))
     for name, title, note in (
         ("gradient_calls", "gradients", "calls per image, mean; log"),
         ("forward_calls", "predictions", "calls per image, mean; log"),
     ):
         marks = _measure_calls(facts, sources, attacks, name)
         if marks:
-            measures.append(strips.Measure(title, note, marks, log=True))
+            measures.append(Measure(title, note, marks, log=True))
     details = f"{accuracies.describe_counts(facts)}; bars: 95 % intervals over nets and images"
     details += accuracies.describe_seeds(facts)
-    return strips.draw("Attacks compared", details, labels, measures, sources, full)
+    return draw_dot_plot("Attacks compared", details, labels, measures, sources, full)
 
 
 def _each(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[tuple[int, int, pd.DataFrame]]:
@@ -69,23 +72,23 @@ def _each(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[t
     return [(s, a, one) for s, a, one in rows if len(one)]
 
 
-def _measure_success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column: str) -> list[strips.Mark]:
+def _measure_success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column: str) -> list[Mark]:
     marks = []
     for s, a, rows in _each(facts, sources, attacks):
         right = rows[rows["clean"]].groupby("source_seed")[column].agg(["mean", "size"])
         if len(right):
             seeds = 1 - right["mean"].to_numpy(float)
             mean, low, high = rate_over_runs(seeds, int(right["size"].min()))
-            marks.append(strips.Mark(a, 100 * mean, 100 * low, 100 * high, 100 * seeds, s))
+            marks.append(Mark(a, 100 * mean, 100 * low, 100 * high, 100 * seeds, s))
     return marks
 
 
-def _measure_sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
+def _measure_sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[Mark]:
     found = _each(facts[facts["clean"] & ~facts["robust"]], sources, attacks)
-    return [_mark(s, a, rows, name, _mean if name == "rms" else common.median) for s, a, rows in found]
+    return [_mark(s, a, rows, name, _mean if name == "rms" else median_interval) for s, a, rows in found]
 
 
-def _measure_calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[strips.Mark]:
+def _measure_calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[Mark]:
     found = _each(facts[facts[name].fillna(0) > 0], sources, attacks)
     return [_mark(s, a, rows, name, _mean) for s, a, rows in found]
 
@@ -100,18 +103,18 @@ def _mark(
     rows: pd.DataFrame,
     name: str,
     estimate: Callable[[NDArray[np.float64]], tuple[float, float, float]],
-) -> strips.Mark:
+) -> Mark:
     """The mean over nets of what is estimated for each; its interval is over nets and images, which nets share."""
     each = np.array([estimate(one.to_numpy(float)) for _, one in rows.groupby("source_seed")[name]])
     mean, low, high = average_runs(each)
-    return strips.Mark(a, mean, max(0.0, low), high, each[:, 0], s)
+    return Mark(a, mean, max(0.0, low), high, each[:, 0], s)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Finding:
     """How often each attack succeeds, the strongest first, with the noise control where there is one."""
     facts = accuracies.load_examples(tables)
-    sources = common.in_order(spec.sources, facts["source"])
-    attacks = common.in_order(spec.attacks, facts["attack"])
+    sources = present_in_order(spec.sources, facts["source"])
+    attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     success = {(mark.group, mark.row): mark for mark in _measure_success(facts, sources, attacks, "robust")}
     shares = {
@@ -123,9 +126,9 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> fin
         if name != "success"  # which has an interval, too
     }
     sizes = {name: {(m.group, m.row): m.value for m in _measure_sizes(facts, sources, attacks, name)} for name in SIZES}
-    rows: list[findings.Row] = [
+    rows: list[Row] = [
         {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
-        | findings.columns_of("success", (mark.value / 100, mark.low / 100, mark.high / 100))
+        | interval_columns("success", (mark.value / 100, mark.low / 100, mark.high / 100))
         | {name: values.get((s, a)) for name, values in shares.items()}
         | {name: values.get((s, a)) for name, values in sizes.items()}
         for (s, a), mark in success.items()
@@ -134,16 +137,16 @@ def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> fin
     control = {str(attack) for attack in facts.loc[facts["norm"] == "none", "attack"]}
     parts = [
         f"{row['attack']}{' (the control)' if row['attack'] in control else ''} on {row['source']} "
-        + findings.share(*(row[name] for name in ("success", "success_low", "success_high")))
+        + format_share(*(row[name] for name in ("success", "success_low", "success_high")))
         for row in order
     ]
-    n = common.n_is(facts[facts["clean"]].groupby(["source", "source_seed", "attack"]).size())
-    words = f"Share fooled of the images right when clean: {findings.listed(parts, 6)}; {n}"
-    words += f", {findings.seeds(facts['source_seed'])}"
+    n = format_n(facts[facts["clean"]].groupby(["source", "source_seed", "attack"]).size())
+    words = f"Share fooled of the images right when clean: {join_parts(parts, 6)}; {n}"
+    words += f", {format_seeds(facts['source_seed'])}"
     sentence = f"{words}, at budgets that differ, see the rows{accuracies.describe_excluded(facts)}."
-    return findings.Finding("What attacks achieve, and at what cost", sentence, rows)
+    return Finding("What attacks achieve, and at what cost", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> findings.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Explorer:
     """The images behind the numbers."""
     return accuracies.explorer(tables, spec.sources, spec.attacks)

@@ -13,46 +13,52 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import ComplexityCurvesFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_interval
+from advgen.figures.findings import Finding
+from advgen.figures.formatting import describe_threat
+from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
+from advgen.figures.statistics import present_in_order
+from advgen.figures.style import GREY, series_colour, with_style
+from advgen.figures.text import text_width
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 X = {"images": "training images (log scale)", "parameters": "parameters (log scale)"}
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> Figure:
     """A panel for the clean accuracy and for each attack, a line per defence and data set."""
-    full = common.inside(spec)
+    full = content_width(spec)
     facts = accuracies.load_examples(tables)
     facts = facts[facts["source"].isin(spec.sources)]
-    attacks = common.in_order(spec.attacks, facts["attack"])
+    attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["attack"].isin(attacks)]
     facts["line"] = _lines(facts)
     lines = list(dict.fromkeys(facts.sort_values("source", key=lambda one: one.map(spec.sources.index))["line"]))
     details = _details(facts, spec.x)
-    head = common.heading_height(full, details)
-    legend = common.legend_height(lines, full)
-    panels = common.Panels(1 + len(attacks), full, 52.0, TALL, LEFT, FOOT)
-    page = common.Page(full, head + legend + panels.height - 1)
+    head = heading_height(full, details)
+    legend = legend_height(lines, full)
+    panels = Panels(1 + len(attacks), full, 52.0, TALL, LEFT, FOOT)
+    page = Page(full, head + legend + panels.height - 1)
     page.heading(0, 0, full, f"Accuracy against {X[spec.x].removesuffix(' (log scale)')}", details)
     page.legend(0, head, full, lines)
     for number, attack in enumerate((None, *attacks)):
         rows = facts if attack is None else facts[facts["attack"] == attack]
-        title = "clean" if attack is None else f"{attack}: {common.threat(rows.iloc[0])}"
+        title = "clean" if attack is None else f"{attack}: {describe_threat(rows.iloc[0])}"
         axes = panels.axes(page, head + legend, number, title)
         for k, line in enumerate(lines):
             mine, column = rows[rows["line"] == line], "clean" if attack is None else "robust"
             _line(axes, mine, spec.x, column, k, 0.04 * (k - (len(lines) - 1) / 2))
         axes.axhline(
             accuracies.compute_majority_baseline(facts),
-            color=common.GREY,
+            color=GREY,
             linewidth=0.8,
             linestyle=(0, (1, 2)),
             zorder=0.5,
         )
-        _decorate(axes, facts[spec.x], panels.inner)
+        _decorate(axes, facts[spec.x], panels.axes_width)
         axes.set_xlabel(X[spec.x])
-        if panels.first(number):
+        if panels.is_leftmost(number):
             axes.set_ylabel("test images right (%)")
     return page.figure
 
@@ -73,11 +79,11 @@ def _line(axes: Axes, rows: pd.DataFrame, x: str, column: str, number: int, asid
             continue
         places.append(place)
         means.append(100 * right.mean)
-        common.interval(axes, place, means[-1], 100 * right.low, 100 * right.high, number)
+        draw_interval(axes, place, means[-1], 100 * right.low, 100 * right.high, number)
         if len(right.per_model) > 1:
-            ticks, colour = [place] * len(right.per_model), common.colour(number)
+            ticks, colour = [place] * len(right.per_model), series_colour(number)
             axes.plot(ticks, 100 * right.per_model, "_", color=colour, markersize=5, markeredgewidth=0.8, clip_on=False)
-    axes.plot(places, means, color=common.colour(number), linewidth=1.4, zorder=2.5)
+    axes.plot(places, means, color=series_colour(number), linewidth=1.4, zorder=2.5)
 
 
 def _decorate(axes: Axes, values: pd.Series, width: float) -> None:
@@ -91,7 +97,7 @@ def _decorate(axes: Axes, values: pd.Series, width: float) -> None:
     last = -math.inf
     for value in sorted(set(values.astype(float))):
         place = axes.transAxes.inverted().transform(axes.transData.transform((value, 0)))[0] * width
-        if place - last > common.text_width(abbreviate(value), 6.5) + 2.5:
+        if place - last > text_width(abbreviate(value), 6.5) + 2.5:
             shown.append(value)
             last = place
     axes.set_xticks(shown)
@@ -115,11 +121,9 @@ def _details(facts: pd.DataFrame, x: str) -> str:
     return words + ("; classifiers alike in both are averaged" if pooled else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ComplexityCurvesFigure) -> Finding:
     """What is left of the clean accuracy of each classifier where least is left."""
     facts = accuracies.load_examples(tables)
-    sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
+    sources, attacks = present_in_order(spec.sources, facts["source"]), present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    return findings.Finding(
-        "Accuracy under attack against size", *accuracies.compare_with_clean(facts, sources, attacks)
-    )
+    return Finding("Accuracy under attack against size", *accuracies.compare_with_clean(facts, sources, attacks))

@@ -84,7 +84,7 @@ def need_transferred(study: Study, sources: Iterable[str]) -> Iterator[Need]:
 class WorstCaseFigure(AttackedFigure):
     """Base of those that show worst cases."""
 
-    def needs_also(self, study: Study) -> Iterator[Need]:
+    def needs_from_study(self, study: Study) -> Iterator[Need]:
         yield from need_transferred(study, self.sources)
 
 
@@ -95,7 +95,7 @@ class AttackGalleryFigure(AttackedFigure):
     images: Count = Field(6, description="images shown")
     magnify: Positive = Field(1.0, description="factor on the perturbation in the picture")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.evaluation.attack_examples, "attacked images (evaluation.attack_examples)"
 
 
@@ -158,7 +158,7 @@ class DiscriminatorsFigure(FigureSpec):
             for attack in self.attacks:
                 yield Need("attacks", (source, attack), "examples")
 
-    def needs_also(self, study: Study) -> Iterator[Need]:
+    def needs_from_study(self, study: Study) -> Iterator[Need]:
         yield from need_transferred(study, self._sources())
 
     def _sources(self) -> list[str]:
@@ -178,10 +178,10 @@ class Attacks(Kind[AttackSpec]):
     """Attacks on classifiers. An attack alone makes nothing: it runs on the sources that others name with it."""
 
     definition = AnyAttack
-    about = "attacks on classifiers"
+    description = "attacks on classifiers"
     order = 31
     tasks = (Craft,)
-    checked = (("craft", "examples"),)
+    sanity_inputs = (("craft", "examples"),)
     tables = {
         "examples": Table(
             ("source", "source_seed", "attack", "index"),
@@ -259,14 +259,14 @@ class Attacks(Kind[AttackSpec]):
     def plan_attack(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
         """One attack on each seed of a source."""
         study = planner.study
-        data = planner.test_images(study.tested_on(source))
+        data = planner.test_split(study.tested_on(source))
         jobs = []
-        for trained in planner.trained(source):
+        for trained in planner.training_jobs(source):
             task = Craft(
                 source=source,
                 source_seed=trained.seed,
                 attack_name=attack,
-                attack=self.defined(study, attack),
+                attack=self.get_definition(study, attack),
                 origin=find_origin(study, source),
                 examples=study.evaluation.attack_examples,
                 choice=study.evaluation.seed,
@@ -275,7 +275,7 @@ class Attacks(Kind[AttackSpec]):
             jobs.append(planner.add(task, wildcards, {"model": trained.outputs["model"], "data": data}))
         return jobs
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need names a source and an attack."""
         return self.plan_attack(planner, *need.names)
 

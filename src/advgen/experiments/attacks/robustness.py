@@ -11,30 +11,35 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.attacks.experiment import RobustnessFigure
-from advgen.figures import common, findings
+from advgen.figures.findings import Explorer, Finding
+from advgen.figures.formatting import describe_threat, format_count
+from advgen.figures.layout import Page, content_width, heading_height, legend_height
+from advgen.figures.statistics import present_in_order
+from advgen.figures.style import GREY, RULE, series_colour, series_marker, with_style
+from advgen.figures.text import label_width
 
 FOOT, DODGE = 10.0, 3.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
     """A row per attack, the clean accuracy on top, the worst cases for each norm and eps at the bottom."""
-    full = common.inside(spec)
+    full = content_width(spec)
     facts = accuracies.load_examples(tables)
-    sources = common.in_order(spec.sources, facts["source"])
-    attacks = common.in_order(spec.attacks, facts["attack"])
+    sources = present_in_order(spec.sources, facts["source"])
+    attacks = present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
     labels = ["clean"]
-    labels += [f"{attack}\n{common.threat(facts[facts['attack'] == attack].iloc[0])}" for attack in attacks]
+    labels += [f"{attack}\n{describe_threat(facts[facts['attack'] == attack].iloc[0])}" for attack in attacks]
     worst = accuracies.list_worst_cases(facts, attacks)
-    labels += [f"{name}\n{common.counted(len(within), 'attack')} inside" for name, within in worst.items()]
+    labels += [f"{name}\n{format_count(len(within), 'attack')} inside" for name, within in worst.items()]
 
     row = max(9.0, DODGE * len(sources) + 3)
-    margin = common.label_width(labels, 0.36 * full)
+    margin = label_width(labels, 0.36 * full)
     details = _details(facts)
-    head = common.heading_height(full, details)
-    top = head + common.legend_height(sources, full) + 1
-    page = common.Page(full, top + row * len(labels) + FOOT)
+    head = heading_height(full, details)
+    top = head + legend_height(sources, full) + 1
+    page = Page(full, top + row * len(labels) + FOOT)
     page.heading(0, 0, full, "Accuracy under attack", details)
     page.legend(0, head, full, sources)
     axes = page.axes(margin, top, full - margin - 4, row * len(labels))
@@ -50,12 +55,12 @@ def draw(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Figure:
             _dot(axes, w + shift, accuracies.measure(accuracies.combine(mine, within)), s)
     page.row_labels(margin - 2, top, labels, row, margin - 2)
     for y in range(1, len(labels)):
-        axes.axhline(y - 0.5, color=common.RULE, linewidth=1.0 if y in (1, len(attacks) + 1) else 0.4)
+        axes.axhline(y - 0.5, color=RULE, linewidth=1.0 if y in (1, len(attacks) + 1) else 0.4)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.axvline(
-        accuracies.compute_majority_baseline(facts), color=common.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5
+        accuracies.compute_majority_baseline(facts), color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0.5
     )
     axes.set_xlim(-2, 102)
     axes.set_xticks(range(0, 101, 20))
@@ -67,7 +72,7 @@ def _dot(axes: Axes, y: float, right: accuracies.Accuracy | None, number: int, h
     """The mean over seeds with its interval, and a tick per seed."""
     if right is None:
         return
-    colour, (mark, _) = common.colour(number), common.marker(number)
+    colour, mark = series_colour(number), series_marker(number)
     mean, low, high = right.mean, right.low, right.high
     axes.plot([100 * low, 100 * high], [y, y], color=colour, linewidth=1.4, solid_capstyle="butt", clip_on=False)
     if len(right.per_model) > 1:
@@ -91,7 +96,7 @@ def _dot(axes: Axes, y: float, right: accuracies.Accuracy | None, number: int, h
 def _control(axes: Axes, y: float, right: accuracies.Accuracy | None, number: int) -> None:
     """A cross at what the attack's change leaves where nothing aims it."""
     if right is not None:
-        axes.plot(100 * right.mean, y, "x", color=common.colour(number), markersize=3.5, markeredgewidth=0.8)
+        axes.plot(100 * right.mean, y, "x", color=series_colour(number), markersize=3.5, markeredgewidth=0.8)
 
 
 def _details(facts: pd.DataFrame) -> str:
@@ -101,14 +106,14 @@ def _details(facts: pd.DataFrame) -> str:
     return words + accuracies.describe_seeds(facts) + accuracies.describe_transferred(facts)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Finding:
     """What is left of the clean accuracy of each classifier where least is left."""
     facts = accuracies.load_examples(tables)
-    sources, attacks = common.in_order(spec.sources, facts["source"]), common.in_order(spec.attacks, facts["attack"])
+    sources, attacks = present_in_order(spec.sources, facts["source"]), present_in_order(spec.attacks, facts["attack"])
     facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    return findings.Finding("Accuracy under attack", *accuracies.compare_with_clean(facts, sources, attacks))
+    return Finding("Accuracy under attack", *accuracies.compare_with_clean(facts, sources, attacks))
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> findings.Explorer:
+def explorer(tables: Mapping[str, pa.Table], spec: RobustnessFigure) -> Explorer:
     """The images behind the numbers."""
     return accuracies.explorer(tables, spec.sources, spec.attacks)

@@ -59,6 +59,5 @@ def craft_examples(
         "index": indices,
         "label": labels.numpy(),
         "image": images.numpy(),
-        "adversarial": crafted.pop("x_adv"),
-        **crafted,
+        **crafted.columns(),
     }

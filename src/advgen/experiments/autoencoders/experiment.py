@@ -72,7 +72,7 @@ class ReconstructionsFigure(FigureSpec):
     autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a row each")
     images: Count = Field(16, description="test images shown")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         for name in self.autoencoders:
             test = study.facts(study.dataset_of(name)).test
             yield "images", min(SHOWN, test), f"reconstructions kept of {name!r}"
@@ -112,7 +112,7 @@ class LatentSpectrumFigure(FigureSpec):
     autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown")
     samples: Count = Field(24, description="decoded draws shown for each")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "samples", min(SHOWN, study.evaluation.gan_samples), "decoded draws kept of each autoencoder"
 
     def needs(self) -> Iterator[Need]:
@@ -125,10 +125,10 @@ class Autoencoders(Kind[AutoencoderDefinition]):
     """Autoencoders."""
 
     definition = AutoencoderDefinition
-    about = "autoencoders"
+    description = "autoencoders"
     order = 21
     tasks = (TrainAutoencoder, EvaluateAutoencoder)
-    checked = (("evaluate_autoencoder", "quality"), ("evaluate_autoencoder", "reconstructions"))
+    sanity_inputs = (("evaluate_autoencoder", "quality"), ("evaluate_autoencoder", "reconstructions"))
     tables = {
         "autoencoder_quality": Table(
             ("autoencoder", "seed"),
@@ -236,11 +236,11 @@ class Autoencoders(Kind[AutoencoderDefinition]):
     summaries = {"autoencoders": Summary("autoencoder_quality", "evaluate_autoencoder", "quality")}
     figures = (ReconstructionsFigure, MomentCurvesFigure, LatentDistributionFigure, LatentSpectrumFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        study, definition = planner.study, self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        study, definition = planner.study, self.get_definition(planner.study, name)
         shape = study.facts(definition.dataset).shape
-        [data], [judge] = planner.of("datasets", definition.dataset), planner.of("judges", definition.dataset)
-        calibration = planner.kind("judges").calibrated(planner, definition.dataset).outputs["calibration"]
+        [data], [judge] = planner.jobs_of("datasets", definition.dataset), planner.jobs_of("judges", definition.dataset)
+        calibration = planner.get_kind("judges").calibrated(planner, definition.dataset).outputs["calibration"]
         jobs = []
         for seed in study.seeds_of(name):
             task = TrainAutoencoder(
@@ -248,7 +248,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
                 seed=seed,
                 model=definition.model.fit(shape),
                 training=definition.training,
-                validation=study.validation(definition.dataset),
+                validation=study.validation_images(definition.dataset),
             )
             wildcards = {"autoencoder": name, "seed": str(seed)}
             jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))
@@ -261,11 +261,11 @@ class Autoencoders(Kind[AutoencoderDefinition]):
         return jobs
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, definition in self.all(study):
+        for name, definition in self.definitions(study):
             shape = study.facts(definition.dataset).shape
             yield from check_fits(("autoencoders", name, "model"), definition.model, shape)
             yield from check_batch(
-                ("autoencoders", name, "training"), definition.training, study.left(definition.dataset)
+                ("autoencoders", name, "training"), definition.training, study.training_images(definition.dataset)
             )
 
 

@@ -1,4 +1,4 @@
-"""Distribution of latent numbers over training against the normal one, pooled and per dimension."""
+"""Distribution of latent values over training compared with the normal distribution, pooled and per dimension."""
 
 from __future__ import annotations
 
@@ -13,90 +13,85 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtr
 
 from advgen.experiments.autoencoders.experiment import LatentDistributionFigure
-from advgen.figures import common, findings
+from advgen.figures.findings import Finding, Row
+from advgen.figures.formatting import format_seeds, join_parts
+from advgen.figures.layout import Panels, content_width, titled_page
+from advgen.figures.statistics import first_seed, split_in_order, to_frame
+from advgen.figures.style import BLUE, DASHED, INK, with_style
 
-TALL, LEFT, FOOT, SHOWN, REACH = 26.0, 4.0, 5.0, 5, 3.2
+HEIGHT, LEFT, BOTTOM, MARGIN, TITLE = 26.0, 4.0, 5.0, 8.0, 5.0
+EPOCHS = 5
+"""Panels of an autoencoder at most."""
+REACH = 3.2
+"""End of the axis of latent values."""
+NORMAL = "N(0, 1)"
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> Figure:
-    """A row per autoencoder (its first seed), a panel per epoch, from the first to the last."""
-    full = common.inside(spec)
-    facts = common.frame(tables["latent_snapshots"])
-    names = common.in_order(spec.autoencoders, facts["autoencoder"])
-    blocks = {name: common.first_seed(facts[facts["autoencoder"] == name]) for name in names}
+    """Draw a row per autoencoder (its first seed) and a panel per epoch, from the first to the last."""
+    width = content_width(spec)
+    facts = to_frame(tables["latent_snapshots"])
+    blocks = {name: first_seed(rows) for name, rows in split_in_order(facts, "autoencoder", spec.autoencoders).items()}
+    epochs = {name: select_epochs(sorted(set(rows["epoch"]))) for name, rows in blocks.items()}
+    panels = Panels(max(map(len, epochs.values())), width - MARGIN, 32.0, HEIGHT, LEFT, BOTTOM)
+    block = TITLE + panels.height + 2
     details = (
         f"share of latent numbers below x; blue: all pooled; band: 10 % to 90 % of the dimensions; dashes: {NORMAL}"
     )
-    head = common.heading_height(full, details)
-    epochs = {name: chosen(sorted(set(rows["epoch"]))) for name, rows in blocks.items()}
-    panels = common.Panels(max(map(len, epochs.values())), full - 8, 32.0, TALL, LEFT, FOOT)
-    title = 5.0
-    block = title + panels.height + 2
-    page = common.Page(full, head + len(blocks) * block + 3)
-    page.heading(0, 0, full, "Latent numbers over training", details)
+    page, top = titled_page(width, "Latent numbers over training", details, len(blocks) * block + 3)
     for number, (name, rows) in enumerate(blocks.items()):
-        top = head + number * block
-        words = f"{name}, seed {rows['seed'].iloc[0]}"
-        page.text(8 + LEFT, top, words, weight="bold", size=common.fitting_size(words, full - 12, 7.5))
+        down = top + number * block
+        page.subheading(MARGIN + LEFT, down, width - 12, f"{name}, seed {rows['seed'].iloc[0]}")
         for k, epoch in enumerate(epochs[name]):
-            one = rows[rows["epoch"] == epoch].sort_values("level")
-            axes = panels.axes(page, top + title, k, f"epoch {epoch}", 8)
-            _panel(axes, one)
-            axes.tick_params(labelleft=panels.first(k))
-            if panels.first(k):
-                axes.set_ylabel("share below")
-            if number == len(blocks) - 1 and panels.last(k):
+            axes = panels.axes(page, down + TITLE, k, f"epoch {epoch}", MARGIN, "share below")
+            _draw_panel(axes, rows[rows["epoch"] == epoch].sort_values("level"))
+            axes.tick_params(labelleft=panels.is_leftmost(k))
+            if number == len(blocks) - 1 and panels.is_lowest(k):
                 axes.set_xlabel("latent number", labelpad=1)
     return page.figure
 
 
-NORMAL = "N(0, 1)"
-
-
-def chosen(epochs: list[int]) -> list[int]:
-    """The first, the last, and some evenly between on a logarithmic scale: most happens early."""
-    if len(epochs) <= SHOWN:
+def select_epochs(epochs: list[int]) -> list[int]:
+    """Return the first and the last epoch and some between, evenly on a log scale, because most happens early."""
+    if len(epochs) <= EPOCHS:
         return epochs
-    places = np.geomspace(1, len(epochs), SHOWN).round().astype(int) - 1
+    places = np.geomspace(1, len(epochs), EPOCHS).round().astype(int) - 1
     return [epochs[place] for place in sorted(set(places.tolist()))]
 
 
-def distance(rows: pd.DataFrame) -> float:
-    """How far the pooled numbers' distribution function is from the normal one, at most; rows are its quantiles."""
+def measure_distance(rows: pd.DataFrame) -> float:
+    """Return the Kolmogorov–Smirnov distance of the pooled values from N(0, 1); the rows are their quantiles."""
     return float(np.abs(ndtr(rows["pooled"].to_numpy(float)) - rows["level"].to_numpy(float)).max())
 
 
-def _panel(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
     levels = rows["level"].to_numpy(float)
     z = np.linspace(-REACH, REACH, 200)
     low, high = rows["dimension_low"].to_numpy(float), rows["dimension_high"].to_numpy(float)
-    axes.fill_betweenx(levels, low, high, color=common.BLUE, alpha=0.2, linewidth=0)
-    axes.plot(z, ndtr(z), color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
-    axes.plot(rows["pooled"], levels, color=common.BLUE, linewidth=1.5)
-    text = f"pooled: off by\nup to {distance(rows):.2f}"
-    axes.text(0.97, 0.05, text, transform=axes.transAxes, ha="right", size=5.5, color=common.BLUE)
-    axes.set_xlim(-REACH, REACH)
-    axes.set_ylim(0, 1)
+    axes.fill_betweenx(levels, low, high, color=BLUE, alpha=0.2, linewidth=0)
+    axes.plot(z, ndtr(z), color=INK, linewidth=0.9, linestyle=DASHED)
+    axes.plot(rows["pooled"], levels, color=BLUE, linewidth=1.5)
+    text = f"pooled: off by\nup to {measure_distance(rows):.2f}"
+    axes.text(0.97, 0.05, text, transform=axes.transAxes, ha="right", size=5.5, color=BLUE)
+    axes.set(xlim=(-REACH, REACH), ylim=(0, 1), yticks=[0, 0.5, 1])
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axes.set_yticks([0, 0.5, 1])
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> findings.Finding:
-    """How far the pooled latent numbers are from normal ones at the first and the last epoch."""
-    facts = common.frame(tables["latent_snapshots"])
-    rows: list[findings.Row] = []
+def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> Finding:
+    """Report the distance of the pooled latent values from normal ones at the first and the last epoch."""
+    facts = to_frame(tables["latent_snapshots"])
+    rows: list[Row] = []
     parts = []
-    for name in common.in_order(spec.autoencoders, facts["autoencoder"]):
-        one = facts[facts["autoencoder"] == name]
+    for name, snapshots in split_in_order(facts, "autoencoder", spec.autoencoders).items():
         ends = []
-        for epoch in (one["epoch"].min(), one["epoch"].max()):
-            runs = [distance(run) for _, run in one[one["epoch"] == epoch].groupby("seed")]
+        for epoch in (snapshots["epoch"].min(), snapshots["epoch"].max()):
+            runs = [measure_distance(run) for _, run in snapshots[snapshots["epoch"] == epoch].groupby("seed")]
             ends.append(float(np.mean(runs)))
             rows.append({"autoencoder": name, "epoch": epoch, "seeds": len(runs), "farthest_share": ends[-1]})
         parts.append(f"{name} from {ends[0]:.2f} to {ends[1]:.2f}")
     sentence = (
         f"The share of latent numbers below x is off that of {NORMAL}, which is the aim, by at most: "
-        f"{findings.listed(parts)} from the first epoch to the last ({findings.seeds(facts['seed'])})."
+        f"{join_parts(parts)} from the first epoch to the last ({format_seeds(facts['seed'])})."
     )
-    return findings.Finding("Do latent numbers become normal?", sentence, rows)
+    return Finding("Do latent numbers become normal?", sentence, rows)

@@ -11,62 +11,58 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.autoencoders.experiment import MomentCurvesFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import add_note, format_log_axis, label_line_ends
+from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.formatting import format_number, format_seeds, join_parts
+from advgen.figures.layout import Panels, content_width, titled_page
+from advgen.figures.statistics import mean_over_seeds, running_mean, split_in_order, to_frame
+from advgen.figures.style import series_colour, with_style
 
 SERIES = {"loss": "MSE", "moment_loss": "moment loss", "moment_factor": "its factor"}
-TALL, LEFT, FOOT, NAMES = 42.0, 13.0, 10.0, 17.0
-WINDOW = 0.1  # of an epoch, in the running mean
+HEIGHT, LEFT, BOTTOM, NAMES = 42.0, 13.0, 10.0, 17.0
+WINDOW = 0.1
+"""Epochs behind each point of a running mean."""
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Figure:
-    """A panel per autoencoder; all panels share their axes."""
-    full = common.inside(spec)
-    history = common.frame(tables["autoencoder_history"])
-    names = common.in_order(spec.autoencoders, history["autoencoder"])
-    history = history[history["autoencoder"].isin(names)]
-    details = _details(history)
-    head = common.heading_height(full, details)
-    panels = common.Panels(len(names), full, 70.0, TALL, LEFT, FOOT, NAMES)
-    page = common.Page(full, head + panels.height - 1)
-    page.heading(0, 0, full, "Moment matching", details)
-    low, high = _limits(history)
-    for number, name in enumerate(names):
-        rows = history[history["autoencoder"] == name]
-        axes = panels.axes(page, head, number, name)
-        axes.set_yscale("log")
-        axes.set_ylim(low, high)
-        axes.set_xlim(0, history["epoch"].max())
-        common.name_ends(axes, _lines(axes, rows), TALL)
-        common.log_numbers(axes.yaxis, 8)
-        axes.set_xlabel("epoch")
-        if panels.first(number):
-            axes.set_ylabel("value (log scale)")
+    """Draw a panel per autoencoder; all panels have the same axes."""
+    width = content_width(spec)
+    blocks = split_in_order(to_frame(tables["autoencoder_history"]), "autoencoder", spec.autoencoders)
+    history = pd.concat(blocks.values())
+    panels = Panels(len(blocks), width, 70.0, HEIGHT, LEFT, BOTTOM, NAMES)
+    page, top = titled_page(width, "Moment matching", _details(history), panels.height - 1)
+    limits = _limits(history)
+    for number, (name, rows) in enumerate(blocks.items()):
+        axes = panels.axes(page, top, number, name, ylabel="value (log scale)")
+        axes.set(yscale="log", ylim=limits, xlim=(0, history["epoch"].max()), xlabel="epoch")
+        label_line_ends(axes, _draw_lines(axes, rows), HEIGHT)
+        format_log_axis(axes.yaxis, 8)
         if not rows["moment_factor"].any():
-            common.note(axes, 0.98, 0.98, "factor 0: not minimised", ha="right")
+            add_note(axes, 0.98, 0.98, "factor 0: not minimised", ha="right")
     return page.figure
 
 
-def _lines(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str, str]]:
-    """Each seed thin, their mean thick; the ends of the means with their names."""
+def _draw_lines(axes: Axes, rows: pd.DataFrame) -> list[tuple[float, str, str]]:
+    """Draw thin lines for seeds and thick ones for their means; return last value, name and colour of each mean."""
     ends = []
     for number, (column, name) in enumerate(SERIES.items()):
+        colour, is_factor = series_colour(number), column == "moment_factor"
         runs = []
-        for _, one in rows.groupby("seed"):
-            one = one.sort_values("step")
-            values = one[column].to_numpy(float)
-            if column != "moment_factor":
-                window = max(1, round(WINDOW * len(one) / float(one["epoch"].max())))
-                values = common.running_mean(values, window)
-            runs.append(pd.Series(values, index=one["epoch"].to_numpy()))
-            if rows["seed"].nunique() > 1 and column != "moment_factor":
-                axes.plot(runs[-1].index, values, color=common.colour(number), linewidth=0.5, alpha=0.5)
+        for _, run in rows.groupby("seed"):
+            run = run.sort_values("step")
+            values = run[column].to_numpy(float)
+            if not is_factor:
+                values = running_mean(values, max(1, round(WINDOW * len(run) / float(run["epoch"].max()))))
+            runs.append(pd.Series(values, index=run["epoch"].to_numpy()))
+            if rows["seed"].nunique() > 1 and not is_factor:
+                axes.plot(runs[-1].index, values, color=colour, linewidth=0.5, alpha=0.5)
         mean = pd.concat(runs, axis=1).mean(axis=1)
         mean = mean[mean > 0]
         if len(mean):
-            style = "steps-post" if column == "moment_factor" else "default"
-            axes.plot(mean.index, mean, color=common.colour(number), drawstyle=style, linewidth=1.4)
-            ends.append((float(mean.iloc[-1]), name, common.colour(number)))
+            steps = "steps-post" if is_factor else "default"
+            axes.plot(mean.index, mean, color=colour, drawstyle=steps, linewidth=1.4)
+            ends.append((float(mean.iloc[-1]), name, colour))
     return ends
 
 
@@ -84,21 +80,20 @@ def _details(history: pd.DataFrame) -> str:
     return words + (f"; thick: mean of up to {seeds} seeds, thin: the seeds" if seeds > 1 else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> findings.Finding:
-    """Moment loss and error at the end of the training, over its last tenth."""
-    history = common.frame(tables["autoencoder_history"])
+def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Finding:
+    """Report moment loss and reconstruction error over the last tenth of the training steps."""
+    history = to_frame(tables["autoencoder_history"])
     rows, parts = [], []
-    for name in common.in_order(spec.autoencoders, history["autoencoder"]):
-        one = history[history["autoencoder"] == name]
-        last = one[one["step"] > 0.9 * one["step"].max()].groupby("seed")[["loss", "moment_loss"]].mean()
-        moment = common.over_seeds(last["moment_loss"].to_numpy(float))
+    for name, steps in split_in_order(history, "autoencoder", spec.autoencoders).items():
+        last = steps[steps["step"] > 0.9 * steps["step"].max()].groupby("seed")[["loss", "moment_loss"]].mean()
+        moment = mean_over_seeds(last["moment_loss"].to_numpy(float))
+        minimised = bool(steps["moment_factor"].any())
         rows.append(
-            {"autoencoder": name, "seeds": len(last), "final_mse": last["loss"].mean()}
-            | {"minimised": bool(one["moment_factor"].any())}
-            | findings.columns_of("final_moment_loss", moment)
+            {"autoencoder": name, "seeds": len(last), "final_mse": last["loss"].mean(), "minimised": minimised}
+            | interval_columns("final_moment_loss", moment)
         )
-        how = "" if one["moment_factor"].any() else ", where it is not minimised"
-        parts.append(f"{common.number(moment[0])} with {name} (MSE {common.number(last['loss'].mean())}){how}")
-    seeds = findings.seeds(history["seed"])
-    sentence = f"The moment loss ends at {findings.listed(parts)}; {seeds}, the last tenth of the steps."
-    return findings.Finding("Moment matching over training", sentence, rows)
+        how = "" if minimised else ", where it is not minimised"
+        parts.append(f"{format_number(moment[0])} with {name} (MSE {format_number(last['loss'].mean())}){how}")
+    seeds = format_seeds(history["seed"])
+    sentence = f"The moment loss ends at {join_parts(parts)}; {seeds}, the last tenth of the steps."
+    return Finding("Moment matching over training", sentence, rows)

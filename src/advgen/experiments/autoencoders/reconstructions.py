@@ -1,4 +1,4 @@
-"""Test images and what autoencoders make of them."""
+"""Test images and their reconstructions by autoencoders."""
 
 from __future__ import annotations
 
@@ -12,125 +12,125 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
-from advgen.figures import common, findings
+from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tile, interval_columns
+from advgen.figures.formatting import (
+    format_n,
+    format_number,
+    format_percent,
+    format_seeds,
+    format_share,
+    format_value,
+    join_parts,
+)
+from advgen.figures.images import ImageBands, ImageGrid
+from advgen.figures.layout import content_width, titled_page
+from advgen.figures.reconstruction import baseline_columns, describe_baselines
+from advgen.figures.statistics import first_seed, present_in_order, split_in_order, to_frame
+from advgen.figures.style import with_style
+from advgen.figures.text import label_width
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import interval_over_runs_and_images
 
-SMALLEST = 9.0
 
-
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
-    """The first test images on top, then a row per autoencoder (its first seed)."""
-    full = common.inside(spec)
+    """Draw the first test images at the top, then a row per autoencoder (its first seed) and per baseline."""
+    width = content_width(spec)
     table = tables["reconstructions"]
-    facts = common.frame(table)
+    facts = to_frame(table)
     images, restored = read_images(table), read_images(table, "reconstruction")
-    names = common.in_order(spec.autoencoders, facts["autoencoder"])
-    rows = {name: common.first_seed(facts[facts["autoencoder"] == name]) for name in names}
-    quality = _quality(tables)
-    trivial = _trivial(rows, table, quality)
-    labels = ["test image", *(f"{name}\nMSE {common.number(quality.loc[[name], 'mse'].mean())}" for name in names)]
-    labels += [f"{name}\nMSE {common.number(error)}" for name, (error, *_) in trivial.items()]
-    margin = common.label_width(labels, 0.25 * full)
+    rows = {name: first_seed(runs) for name, runs in split_in_order(facts, "autoencoder", spec.autoencoders).items()}
+    quality = _read_quality(tables)
+    baselines = _read_baselines(rows, table, quality)
+    errors = {name: float(quality.loc[[name], "mse"].mean()) for name in rows}
+    errors |= {name: error for name, (error, *_) in baselines.items()}
+    labels = ["test image", *(f"{name}\nMSE {format_number(error)}" for name, error in errors.items())]
+    margin = label_width(labels, 0.25 * width)
 
     count = min(spec.images, min(map(len, rows.values())))
-    room = full - margin
-    columns = math.ceil(count / math.ceil(count / max(1, room // SMALLEST)))
-    width = min(room, 16.0 * columns)
-    bands = [range(start, min(start + columns, count)) for start in range(0, count, columns)]
-    height = common.grid_height(width, len(labels), columns, images.shape[1:])
-    details = _details(quality.loc[names])
-    head = common.heading_height(full, details)
-    page = common.Page(full, head + len(bands) * (height + 3) - 2)
-    page.heading(0, 0, full, "Reconstructions", details)
-    for number, band in enumerate(bands):
-        top = head + number * (height + 3)
-        first = rows[names[0]]
-        grid_rows = [[common.as_rgb(images[first.index[i]]) for i in band]]
-        grid_rows += [[common.as_rgb(restored[rows[name].index[i]]) for i in band] for name in names]
-        grid_rows += [[common.as_rgb(pictures[places[i]]) for i in band] for _, places, pictures in trivial.values()]
-        padded = [row + [None] * (columns - len(row)) for row in grid_rows]
-        grid = common.Grid(page, margin, top, width, padded)
-        page.row_labels(margin - 2, top, labels, grid.row, margin - 2)
-        for r, name in enumerate(names, 1):
-            for c, i in enumerate(band):
-                row = rows[name].iloc[i]
-                if row["judged"] != row["label"]:
-                    grid.mark(r, c)
+    bands = ImageBands(count, len(labels), width - margin, images.shape[1:])
+    band_height = bands.height + 3
+    details = _details(quality.loc[list(rows)])
+    page, top = titled_page(width, "Reconstructions", details, len(bands.bands) * band_height - 2)
+    for number, band in enumerate(bands.bands):
+        down = top + number * band_height
+        strips = [images[next(iter(rows.values())).index[band]]]
+        strips += [restored[run.index[band]] for run in rows.values()]
+        strips += [pictures[places[band]] for _, places, pictures in baselines.values()]
+        grid = ImageGrid(page, margin, down, bands.width, strips, bands.columns)
+        page.row_labels(margin - 2, down, labels, grid.row_height, margin - 2)
+        for line, run in enumerate(rows.values(), 1):
+            grid.frame_where(line, (run["judged"] != run["label"])[band])
     return page.figure
 
 
-def _quality(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
-    """What was measured on all test images, by autoencoder, a row per seed; only the first images are kept."""
-    return common.frame(tables["autoencoder_quality"].drop_columns(["spectrum"])).set_index("autoencoder")
+def _read_quality(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """Return the measures over all test images by autoencoder, a row per seed."""
+    return to_frame(tables["autoencoder_quality"].drop_columns(["spectrum"])).set_index("autoencoder")
 
 
-def _trivial(
+def _read_baselines(
     rows: dict[str, pd.DataFrame], table: pa.Table, quality: pd.DataFrame
 ) -> dict[str, tuple[float, pd.Index, NDArray[np.float32]]]:
-    """By name, the error and pictures of what needs no autoencoder: principal components, as many as each size of z."""
-    name, first = next(iter(rows.items()))
-    error = float(quality.loc[[name], "mse_nearest"].mean())
+    """Return error, rows and images of each baseline: PCA with each size of z, and the nearest training image."""
     found = {}
-    sizes = {name: len(one["z"].iloc[0]) for name, one in rows.items()}
+    sizes = {name: len(run["z"].iloc[0]) for name, run in rows.items()}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
-        shown = rows[name]
-        found[f"{size} principal components"] = (
-            float(quality.loc[[name], "mse_principal"].mean()),
-            shown.index,
-            read_images(table, "principal"),
-        )
-    return {**found, "nearest training image": (error, first.index, read_images(table, "nearest"))}
+        error = float(quality.loc[[name], "mse_principal"].mean())
+        found[f"{size} principal components"] = error, rows[name].index, read_images(table, "principal")
+    name, run = next(iter(rows.items()))
+    error = float(quality.loc[[name], "mse_nearest"].mean())
+    return {**found, "nearest training image": (error, run.index, read_images(table, "nearest"))}
 
 
 def _details(quality: pd.DataFrame) -> str:
     seeds = quality.groupby(level=0).size().max()
-    words = f"first test images, unselected; MSE over {common.n_is(quality['n'])} test images"
+    words = f"first test images, unselected; MSE over {format_n(quality['n'])} test images"
     words += f", means of up to {seeds} seeds, of which the first is pictured" if seeds > 1 else ""
     return f"{words}; framed where the judge sees another class than the label"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> findings.Finding:
-    """Error and class kept of each autoencoder, over all test images, beside what needs none."""
-    kept_back, quality = common.frame(tables["reconstructions"]), _quality(tables)
-    names = common.in_order(spec.autoencoders, kept_back["autoencoder"])
+def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Finding:
+    """Report error and share of images that keep their class over all test images, compared with the baselines."""
+    facts, quality = to_frame(tables["reconstructions"]), _read_quality(tables)
     rows, parts = [], []
-    for name in names:
-        one = quality.loc[[name]]
-        # how much images vary, by those that were kept
-        spread = float(kept_back.loc[kept_back["autoencoder"] == name, "mse"].std()) / math.sqrt(one["n"].min())
-        mse = interval_over_runs_and_images(one["mse"], (1.96 * spread, 1.96 * spread))
-        class_kept, low, high = (float(one[f"class_kept{end}"].mean()) for end in ("", "_low", "_high"))
-        kept = interval_over_runs_and_images(one["class_kept"], (class_kept - low, high - class_kept), share=True)
+    for name, stored in split_in_order(facts, "autoencoder", spec.autoencoders).items():
+        runs = quality.loc[[name]]
+        # The table holds single errors of the first images only; they estimate the spread over all.
+        half_width = 1.96 * float(stored["mse"].std()) / math.sqrt(runs["n"].min())
+        mse = interval_over_runs_and_images(runs["mse"], (half_width, half_width))
+        share, low, high = (float(runs[f"class_kept{end}"].mean()) for end in ("", "_low", "_high"))
+        kept = interval_over_runs_and_images(runs["class_kept"], (share - low, high - share), share=True)
         rows.append(
-            {"autoencoder": name, "seeds": one["seed"].nunique(), "n": one["n"].min()}
-            | {**findings.columns_of("mse", mse), **findings.columns_of("class_kept", kept)}
-            | {"class_kept_real": one["class_kept_real"].mean(), **findings.trivial_columns(one)}
+            {"autoencoder": name, "seeds": runs["seed"].nunique(), "n": runs["n"].min()}
+            | {**interval_columns("mse", mse), **interval_columns("class_kept", kept)}
+            | {"class_kept_real": runs["class_kept_real"].mean(), **baseline_columns(runs)}
         )
-        error = f"{name} with an MSE of {findings.value(*mse)} ({findings.trivial(one)})"
-        parts.append(f"{error}, {findings.share(*kept)} keep their class")
-    shown = quality.loc[names]
+        parts.append(
+            f"{name} with an MSE of {format_value(*mse)} ({describe_baselines(runs)}), "
+            f"{format_share(*kept)} keep their class"
+        )
+    shown = quality.loc[[row["autoencoder"] for row in rows]]
     sentence = (
-        f"Test images come back: {findings.listed(parts)}; {common.percent(shown['class_kept_real'].mean())} of the "
-        f"originals are read rightly ({common.n_is(shown['n'])} test images, {findings.seeds(shown['seed'])})."
+        f"Test images come back: {join_parts(parts)}; {format_percent(shown['class_kept_real'].mean())} of the "
+        f"originals are read rightly ({format_n(shown['n'])} test images, {format_seeds(shown['seed'])})."
     )
-    return findings.Finding("Reconstructions by autoencoders", sentence, rows)
+    return Finding("Reconstructions by autoencoders", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> findings.Explorer:
-    """The same test images before and after each autoencoder."""
+def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Explorer:
+    """Show the same test images before and after each autoencoder."""
     table = tables["reconstructions"]
-    facts, images, restored = common.frame(table), read_images(table), read_images(table, "reconstruction")
-    names = common.in_order(spec.autoencoders, facts["autoencoder"])
-    strips: findings.Strips = {}
+    facts, images, restored = to_frame(table), read_images(table), read_images(table, "reconstruction")
+    names = present_in_order(spec.autoencoders, facts["autoencoder"])
+    strips: Strips = {}
     for number, name in enumerate(("", *names)):
-        rows = common.first_seed(facts[facts["autoencoder"] == (name or names[0])]).iloc[: spec.images]
+        rows = first_seed(facts[facts["autoencoder"] == (name or names[0])]).iloc[: spec.images]
         strips[(number,)] = [
-            findings.Tile(restored[row.Index], f"{row.label} → {row.judged}", row.judged != row.label)
+            Tile(restored[row.Index], f"{row.label} → {row.judged}", row.judged != row.label)
             if name
-            else findings.Tile(images[row.Index], f"{row.label}")
+            else Tile(images[row.Index], f"{row.label}")
             for row in rows.itertuples()
         ]
     about = "Flip between test images and what is left of them; label → class by the judge, framed where they differ."
-    return findings.Explorer(about, [findings.Choice("shown", ("test image", *names))], strips)
+    return Explorer(about, [Choice("shown", ("test image", *names))], strips)

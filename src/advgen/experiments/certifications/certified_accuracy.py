@@ -13,18 +13,23 @@ from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.attacks import accuracies
 from advgen.experiments.certifications.experiment import CertifiedAccuracyFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_interval
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import NORM_NAMES, format_n, format_percent, format_seeds, format_share, join_parts
+from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
+from advgen.figures.statistics import to_frame
+from advgen.figures.style import GREY, series_colour, with_style
 from advgen.metrics.chance import majority_class_accuracy
 
 TALL, LEFT, FOOT = 40.0, 11.0, 10.0
 LINES = ("right under all attacks up to eps", "right and certified for eps")
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Figure:
     """A panel per certification and classifier; open marks are the accuracy without attack."""
-    full = common.inside(spec)
-    certified = common.frame(tables["certification"])
+    full = content_width(spec)
+    certified = to_frame(tables["certification"])
     certified["right"] = certified["predicted"] == certified["label"]
     facts = accuracies.load_examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & facts["eps"].notna()]
@@ -37,10 +42,10 @@ def draw(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Figur
     farthest = {norm: max(_reach(rows, examples) for rows, examples in of) for norm, of in _by_norm(shown).items()}
     named = facts[facts["source"].isin(spec.sources)]
     details = _details(certified) + accuracies.describe_transferred(named) + accuracies.describe_excluded(named)
-    head = common.heading_height(full, details)
-    legend = common.legend_height(LINES, full)
-    panels = common.Panels(max(1, len(shown)), full, 42.0, TALL, LEFT, FOOT)
-    page = common.Page(full, head + legend + panels.height - 1)
+    head = heading_height(full, details)
+    legend = legend_height(LINES, full)
+    panels = Panels(max(1, len(shown)), full, 42.0, TALL, LEFT, FOOT)
+    page = Page(full, head + legend + panels.height - 1)
     page.heading(0, 0, full, "Certified beside attacked", details)
     page.legend(0, head, full, LINES)
     for number, (rows, examples) in enumerate(shown):
@@ -49,10 +54,10 @@ def draw(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Figur
         norm = rows["norm"].iloc[0]
         same = examples.merge(rows[["seed", "index"]].rename(columns={"seed": "source_seed"}))  # the same images
         _panel(axes, rows, same, farthest[norm])
-        axes.set_xlabel(f"{common.NORMS[norm]} radius eps")
+        axes.set_xlabel(f"{NORM_NAMES[norm]} radius eps")
         axes.set_ylim(0, 102)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        if panels.first(number):
+        if panels.is_leftmost(number):
             axes.set_ylabel("test images right (%)")
     return page.figure
 
@@ -85,24 +90,24 @@ def _panel(axes: Axes, rows: pd.DataFrame, examples: pd.DataFrame, farthest: flo
     x = np.linspace(0, 1.03 * farthest, 400)
     smoothed = bool(rows["smoothed"].iloc[0])
     curves = np.array([_compute_certified_curve(one, x) for _, one in rows.groupby("seed")])
-    axes.plot(x, curves.mean(0), color=common.colour(1), linewidth=1.5)
+    axes.plot(x, curves.mean(0), color=series_colour(1), linewidth=1.5)
     if len(curves) > 1:
-        axes.fill_between(x, curves.min(0), curves.max(0), color=common.colour(1), alpha=0.2, linewidth=0)
+        axes.fill_between(x, curves.min(0), curves.max(0), color=series_colour(1), alpha=0.2, linewidth=0)
     if known:
         means = np.array([100 * right.mean for right in known.values()])
         bound = means[np.searchsorted(list(known), x, side="right") - 1]
-        axes.plot(x, bound, color=common.colour(0), linewidth=1.5, linestyle="--" if smoothed else "-")
+        axes.plot(x, bound, color=series_colour(0), linewidth=1.5, linestyle="--" if smoothed else "-")
         if not smoothed:
-            axes.fill_between(x, curves.mean(0), bound, color=common.GREY, alpha=0.15, linewidth=0)
+            axes.fill_between(x, curves.mean(0), bound, color=GREY, alpha=0.15, linewidth=0)
     for eps, right in known.items():
         face = {"markerfacecolor": "white"} if eps == 0 else {}
-        common.interval(axes, eps, 100 * right.mean, 100 * right.low, 100 * right.high, 0, **face)
+        draw_interval(axes, eps, 100 * right.mean, 100 * right.low, 100 * right.high, 0, **face)
         proven = accuracies.measure(_as_examples(rows, eps), "clean")
         assert proven is not None
-        common.interval(axes, eps, 100 * proven.mean, 100 * proven.low, 100 * proven.high, 1, **face)
+        draw_interval(axes, eps, 100 * proven.mean, 100 * proven.low, 100 * proven.high, 1, **face)
     axes.axhline(
         100 * majority_class_accuracy(rows["label"]),
-        color=common.GREY,
+        color=GREY,
         linewidth=0.8,
         linestyle=(0, (1, 2)),
         zorder=0.5,
@@ -126,7 +131,7 @@ def _method(row: pd.Series) -> str:
 
 
 def _details(certified: pd.DataFrame) -> str:
-    n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
+    n = format_n(certified.groupby(["certification", "source", "seed"]).size())
     words = f"{n} test images, the same for both lines; open marks: without attack"
     words += "; bars: 95 % intervals over nets and images; dotted: always naming the commonest class"
     if certified["seed"].nunique() > 1:
@@ -141,13 +146,13 @@ def _details(certified: pd.DataFrame) -> str:
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Finding:
     """What is proven and what attacks left at the largest eps attacked, by classifier."""
-    certified = common.frame(tables["certification"])
+    certified = to_frame(tables["certification"])
     certified["right"] = certified["predicted"] == certified["label"]
     facts = accuracies.load_examples(tables)
     facts = facts[facts["attack"].isin(spec.attacks) & facts["eps"].notna()]
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     parts = []
     for certification in spec.certifications:
         for source in spec.sources:
@@ -163,17 +168,17 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> fi
             assert proven is not None
             row = {"certification": certification, "source": source, "norm": of["norm"].iloc[0], "eps": eps}
             row |= {"n": proven.n, "seeds": len(proven.per_model), "commonest": majority_class_accuracy(of["label"])}
-            row |= findings.columns_of("certified", (proven.mean, proven.low, proven.high))
-            words = f"{source} is certified on {findings.share(proven.mean, proven.low, proven.high)}"
+            row |= interval_columns("certified", (proven.mean, proven.low, proven.high))
+            words = f"{source} is certified on {format_share(proven.mean, proven.low, proven.high)}"
             if left is not None and rounded is not None:
-                row |= findings.columns_of("attacked", (left.mean, left.low, left.high))
+                row |= interval_columns("attacked", (left.mean, left.low, left.high))
                 row["attacked_rounded"] = rounded.mean
-                words += f" and right under attack on {findings.share(left.mean, left.low, left.high)}"
+                words += f" and right under attack on {format_share(left.mean, left.low, left.high)}"
             rows.append(row)
-            parts.append(f"{words} at {common.NORMS[str(of['norm'].iloc[0])]} ≤ {eps:g}")
-    n = common.n_is(certified.groupby(["certification", "source", "seed"]).size())
-    constant = " or ".join(sorted({common.percent(row["commonest"]) for row in rows}))
-    sentence = f"{findings.listed(parts)} ({n} test images, {findings.seeds(certified['seed'])}; "
+            parts.append(f"{words} at {NORM_NAMES[str(of['norm'].iloc[0])]} ≤ {eps:g}")
+    n = format_n(certified.groupby(["certification", "source", "seed"]).size())
+    constant = " or ".join(sorted({format_percent(row["commonest"]) for row in rows}))
+    sentence = f"{join_parts(parts)} ({n} test images, {format_seeds(certified['seed'])}; "
     sentence += f"always naming the commonest class is right on {constant} at every radius"
     sentence += f"{accuracies.describe_transferred(facts[facts['source'].isin(spec.sources)])})."
-    return findings.Finding("What is proven, beside what attacks find", sentence, rows)
+    return Finding("What is proven, beside what attacks find", sentence, rows)

@@ -12,10 +12,10 @@ from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
 from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
 from advgen.experiments.attacks.experiment import WorstCaseFigure
-from advgen.specs.base import Ascending, Count, Need, NonNegative, Positive, Ref, Spec
+from advgen.specs.base import Ascending, Count, Need, NonNegative, Positive, Reference, Spec
 from advgen.specs.networks import EnsembleNetwork
 
-CertificationName = Annotated[str, Ref(("certifications",))]
+CertificationName = Annotated[str, Reference(("certifications",))]
 
 
 class IntervalBounds(Spec):
@@ -71,10 +71,10 @@ class Certifications(OnClassifiers[CertificationDefinition]):
     """Certified radii."""
 
     definition = CertificationDefinition
-    about = "certified radii of classifiers"
+    description = "certified radii of classifiers"
     order = 48
     tasks = (Certify,)
-    checked = (("certify", "radii"),)
+    sanity_inputs = (("certify", "radii"),)
     tables = {
         "certification": Table(
             ("certification", "source", "seed", "index"),
@@ -125,7 +125,7 @@ class Certifications(OnClassifiers[CertificationDefinition]):
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse bounds of networks that have none, and figures of what no certification is about."""
         yield from super().check(study)
-        for name, definition in self.all(study):
+        for name, definition in self.definitions(study):
             if isinstance(definition.certificate, IntervalBounds):
                 for source in definition.sources:
                     known = study.classifiers.get(source)

@@ -5,7 +5,7 @@ from functools import cache
 from advgen.data.images import load_images
 from advgen.experiments.classifiers.experiment import EvaluateClassifiers
 from advgen.io.checkpoints import load_model
-from advgen.io.tables import arrow_table, read_table, with_varied, write_table
+from advgen.io.tables import add_swept_columns, arrow_table, read_table, write_table
 from advgen.jobs.job import Job
 from advgen.metrics.intervals import wilson
 from advgen.models.layers import count_parameters
@@ -37,4 +37,4 @@ def run(job: Job[EvaluateClassifiers]) -> None:
         )
     columns = {column: [row[column] for row in rows] for column in rows[0]}
     table = arrow_table("classifier_quality", columns)
-    write_table(job.output(), with_varied(table, job.spec.varied), job.stamp)
+    write_table(job.output(), add_swept_columns(table, job.spec.varied), job.stamp)

@@ -12,10 +12,10 @@ from pydantic import BeforeValidator, Field
 from advgen.core.definitions import Definition, FilePath, Mistake, Study, check_batch, check_fits, check_spec
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
-from advgen.core.tasks import DeviceTask, Varied
+from advgen.core.tasks import DeviceTask, SweptValues
 from advgen.files.user_files import is_checkpoint, model_digest
 from advgen.registry import AnyDefence, AnyNetwork
-from advgen.specs.base import ClassifierName, Count, DatasetName, Need, Shape, Spec, show_shape
+from advgen.specs.base import ClassifierName, Count, DatasetName, Need, Shape, Spec, format_shape
 from advgen.specs.defences import PoolDefence
 from advgen.specs.figures import FigureSpec
 from advgen.specs.networks import Channels, EnsembleNetwork, FileNetwork
@@ -130,7 +130,7 @@ class EvaluateClassifiers(DeviceTask):
     reads = ("models", "histories", "data")
     outputs = {"table": "results/tables/classifiers.parquet"}
     tested: tuple[Tested, ...]
-    varied: Varied = {}
+    varied: SweptValues = {}
 
 
 def find_origin(study: Study, source: str) -> Origin:
@@ -139,7 +139,7 @@ def find_origin(study: Study, source: str) -> Origin:
     definition: ClassifierDefinition | FileClassifier | None = study.classifiers.get(source)
     defence = definition.defence if definition else None
     images = definition.images if definition else None
-    trained = 0 if isinstance(definition, FileClassifier) else images or study.left(dataset)
+    trained = 0 if isinstance(definition, FileClassifier) else images or study.training_images(dataset)
     return Origin(
         dataset=dataset,
         tested_on=study.tested_on(source),
@@ -164,7 +164,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
     """Classifiers to attack."""
 
     definition = AnyClassifier
-    about = "classifiers to attack"
+    description = "classifiers to attack"
     order = 22
     tasks = (TrainClassifier, EvaluateClassifiers)
     attackable = True
@@ -197,17 +197,17 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
 
     figures = (ClassifierErrorsFigure,)
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need is of what one training makes, or of the test errors of several models, in the table of all."""
         if need.role != "table":
-            return super().needed(planner, need)
-        jobs = [job for name in need.names for job in planner.trained(name)]
+            return super().jobs_for(planner, need)
+        jobs = [job for name in need.names for job in planner.training_jobs(name)]
         return [replace(jobs[0], outputs=EvaluateClassifiers.outputs)]  # which is planned when all others are
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        study, definition = planner.study, self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        study, definition = planner.study, self.get_definition(planner.study, name)
         facts = study.facts(definition.dataset)
-        [data] = planner.of("datasets", definition.dataset)
+        [data] = planner.jobs_of("datasets", definition.dataset)
         jobs = []
         model: FileNetwork | AnyNetwork
         training = None
@@ -224,13 +224,13 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
                 images=definition.images,
                 defence=definition.defence,
                 training=training,
-                validation=study.validation(definition.dataset),
+                validation=study.validation_images(definition.dataset),
             )
             wildcards = {"classifier": name, "seed": str(seed)}
             jobs.append(planner.add(task, wildcards, {"data": data.outputs["train"]}))
         return jobs
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         """The test errors of all classifiers and probes, in one table."""
         rules = tuple(kind.tasks[0].rule for kind in planner.kinds if kind.attackable)
         trained = [job for job in planner.jobs.values() if job.rule in rules]
@@ -241,18 +241,18 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
             name: str = job.task.name  # type: ignore[attr-defined]
             facts = find_origin(planner.study, name)
             tested.append(Tested(classifier=name, seed=job.seed, **facts.model_dump()))
-            data.append(planner.test_images(facts.tested_on))
+            data.append(planner.test_split(facts.tested_on))
         inputs: dict[str, Files] = {
             "models": tuple(job.outputs["model"] for job in trained),
             "histories": tuple(job.outputs["history"] for job in trained),
             "data": tuple(data),
         }
-        varied = planner.varied_in(*rules)
+        varied = planner.swept_values_in(*rules)
         task = EvaluateClassifiers(tested=tuple(tested), varied=varied)
         planner.add(task, {}, inputs)
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, definition in self.all(study):
+        for name, definition in self.definitions(study):
             facts = study.facts(definition.dataset)
             if isinstance(definition, FileClassifier):
                 yield from _check_file(("classifiers", name), definition, facts.shape)
@@ -260,8 +260,8 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
             yield from check_fits(("classifiers", name, "model"), definition.model, facts.shape)
             tested = study.facts(study.tested_on(name))
             if (tested.shape, tested.classes) != (facts.shape, facts.classes):
-                message = f"has {show_shape(tested.shape)} images of {tested.classes} classes, not "
-                message += f"{show_shape(facts.shape)} of {facts.classes}; name one made from the same images"
+                message = f"has {format_shape(tested.shape)} images of {tested.classes} classes, not "
+                message += f"{format_shape(facts.shape)} of {facts.classes}; name one made from the same images"
                 yield ("classifiers", name, "tested_on"), f" = {definition.tested_on!r}: {message}"
             stochastic = definition.defence is not None and definition.defence.stochastic
             if stochastic != isinstance(definition.model, EnsembleNetwork):
@@ -269,7 +269,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
                 yield ("classifiers", name, "model"), message
             if definition.defence is not None:
                 yield from check_spec(("classifiers", name, "defence"), definition.defence.check, facts.shape)
-            left = study.left(definition.dataset)
+            left = study.training_images(definition.dataset)
             if definition.images is not None and definition.images > left:
                 message = f" = {definition.images}: only {left} training images are left beside validation"
                 yield ("classifiers", name, "images"), message

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from advgen import registry
-from advgen.attacks.run import compute_clean_logits
+from advgen.attacks.checks import compute_clean_logits
 from advgen.data.choice import choose, split_validation
 from advgen.data.images import load_images
 from advgen.experiments.classifiers.experiment import TrainClassifier

@@ -11,7 +11,12 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.comparisons.experiment import ComparisonFigure
-from advgen.figures import common, findings, strips
+from advgen.figures.dot_plot import Mark, Measure, draw_dot_plot
+from advgen.figures.findings import Finding
+from advgen.figures.formatting import format_count, format_n, format_value, join_parts
+from advgen.figures.layout import content_width
+from advgen.figures.statistics import to_frame
+from advgen.figures.style import with_style
 
 MEASURES = {
     "robust_accuracy": ("accuracy under attack (%)", 100.0),
@@ -34,10 +39,10 @@ MEASURES = {
 """What each measure is called, and the factor to its unit."""
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Figure:
     """Two panels: what each arm has, and how far that is from its baseline."""
-    full = common.inside(spec)
+    full = content_width(spec)
     table = _table(tables)
     shown = pd.concat([_with_baseline_first(table[table["comparison"] == name]) for name in spec.comparisons])
     rows = [row for _, row in shown.iterrows()]
@@ -47,15 +52,15 @@ def draw(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Figure:
     compared = [(place, row) for place, row in enumerate(rows) if row["arm"] != row["baseline"] and row["compared"]]
     beside = [_mark(place, row, "effect", factor) for place, row in compared]
     measures = [
-        strips.Measure(title, "mean of each arm", of_arms),
-        strips.Measure("effect", f"{title}: arm − baseline", beside, zero=True),
+        Measure(title, "mean of each arm", of_arms),
+        Measure("effect", f"{title}: arm − baseline", beside, zero=True),
     ]
-    return strips.draw("Comparisons", _details(shown), labels, measures, [], full)
+    return draw_dot_plot("Comparisons", _details(shown), labels, measures, [], full)
 
 
 def _table(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
     """Comparisons with whether each arm may be compared: neither it nor its baseline has a run at chance."""
-    table = common.frame(tables["comparison"])
+    table = to_frame(tables["comparison"])
     chance = table["at_chance"].fillna(0) > 0
     lost = set(table.loc[chance & (table["arm"] == table["baseline"]), "comparison"])
     return table.assign(compared=~(chance | table["comparison"].isin(lost)))
@@ -64,7 +69,7 @@ def _table(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
 def _chance(row: pd.Series) -> str:
     """What is said of an arm in which nets are at chance."""
     runs, all_runs = row["at_chance"], row["seeds"]
-    some = "" if runs == all_runs else f"{runs:.0f} of {common.counted(all_runs, 'run')} "
+    some = "" if runs == all_runs else f"{runs:.0f} of {format_count(all_runs, 'run')} "
     return f"{some}at chance, not compared" if runs > 0 else ""
 
 
@@ -80,17 +85,17 @@ def _label(row: pd.Series) -> str:
     return f"{row['arm']}{confounds}{chance}"
 
 
-def _mark(place: int, row: pd.Series, what: str, factor: float) -> strips.Mark:
+def _mark(place: int, row: pd.Series, what: str, factor: float) -> Mark:
     low, high = factor * row[f"{what}_low"], factor * row[f"{what}_high"]
     runs = factor * np.asarray(row["effects"] if what == "effect" else (), dtype=float)
-    return strips.Mark(place, factor * row[what], low, high, runs)
+    return Mark(place, factor * row[what], low, high, runs)
 
 
 def _details(shown: pd.DataFrame) -> str:
     runs, n = sorted(set(shown["seeds"])), shown["n"].max()
-    words = f"{common.counted(runs[0], 'run')}" + (f" to {runs[-1]}" if len(runs) > 1 else "") + " of each arm"
+    words = f"{format_count(runs[0], 'run')}" + (f" to {runs[-1]}" if len(runs) > 1 else "") + " of each arm"
     if n > 1:
-        words += f", {common.n_is(shown['n'])} images"
+        words += f", {format_n(shown['n'])} images"
     asked = [f"{row['comparison']}: {row['asks']}" for _, row in shown.drop_duplicates("comparison").iterrows()]
     told = f"{words}; bars: 95 % intervals over {_over(shown)}; ticks: the pairs of runs"
     return "\n".join([*asked, told])
@@ -101,7 +106,7 @@ def _over(rows: pd.DataFrame) -> str:
     return "runs and images" if rows["n"].max() > 1 else "runs"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> Finding:
     """Which arms differ from their baseline, by how much, and which were not told apart from it."""
     table = _table(tables)
     rows: list[dict[str, Any]] = []
@@ -112,7 +117,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> findings.
             factor = MEASURES[row["measure"]][1]
             low, high = factor * row["effect_low"], factor * row["effect_high"]
             verdict = "not told apart" if low <= 0 <= high else "more" if low > 0 else "less"
-            effect = f"{findings.value(factor * row['effect'], low, high)}, {verdict}"
+            effect = f"{format_value(factor * row['effect'], low, high)}, {verdict}"
             if not row["compared"]:
                 effect = _chance(row) or "the baseline is at chance, not compared"
             besides = f" (also differs in {row['besides']})" if row["besides"] else ""
@@ -120,9 +125,9 @@ def finding(tables: Mapping[str, pa.Table], spec: ComparisonFigure) -> findings.
             kept = ("comparison", "arm", "baseline", "differs", "besides", "measure", "seeds", "n", "at_chance")
             rows.append({key: row[key] for key in (*kept, "mean_rounded", "effect", "effect_low", "effect_high")})
     asked = table[table["comparison"].isin(spec.comparisons)]
-    over = f"{common.n_is(asked['seeds'])} runs of each arm; 95 % intervals over {_over(asked)}"
+    over = f"{format_n(asked['seeds'])} runs of each arm; 95 % intervals over {_over(asked)}"
     title = asked["asks"].iloc[0].rstrip("?.") if len(spec.comparisons) == 1 else "Comparisons"
-    return findings.Finding(title, f"Effect on {title_of(asked)}: {findings.listed(parts)} ({over}).", rows)
+    return Finding(title, f"Effect on {title_of(asked)}: {join_parts(parts)} ({over}).", rows)
 
 
 def title_of(rows: pd.DataFrame) -> str:

@@ -22,13 +22,13 @@ from advgen.specs.base import (
     GanName,
     MaskName,
     Need,
-    Ref,
+    Reference,
     Spec,
     WrongValue,
 )
 from advgen.specs.figures import FigureSpec
 
-ComparisonName = Annotated[str, Ref(("comparisons",))]
+ComparisonName = Annotated[str, Reference(("comparisons",))]
 Told = dict[str, tuple[str, ...]]
 """Names of keys, by arm."""
 LEAST_RUNS, LEAST_COSTLY = 5, 3
@@ -225,7 +225,7 @@ class Comparisons(Kind[ComparisonDefinition]):
     """Comparisons of arms."""
 
     definition = AnyComparison
-    about = "comparisons of arms that differ in one thing"
+    description = "comparisons of arms that differ in one thing"
     order = 60
     tasks = (Compare,)
     tables = {
@@ -260,10 +260,10 @@ class Comparisons(Kind[ComparisonDefinition]):
     summaries = {"comparisons": Summary("comparison", "compare", "effects")}
     figures = (ComparisonFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        comparison = self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        comparison = self.get_definition(planner.study, name)
         files = {
-            arm: [path for need in comparison.needs(arm) for path in planner.needed(need)] for arm in comparison.arms
+            arm: [path for need in comparison.needs(arm) for path in planner.files_for(need)] for arm in comparison.arms
         }
         runs = min(map(len, files.values()))
         differs, besides = _list_differences(comparison, planner.study)
@@ -273,7 +273,7 @@ class Comparisons(Kind[ComparisonDefinition]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse arms that differ in what is not named, and what no interval can be told of."""
-        for name, comparison in self.all(study):
+        for name, comparison in self.definitions(study):
             path = ("comparisons", name)
             if comparison.baseline not in comparison.arms:
                 known = ", ".join(comparison.arms)

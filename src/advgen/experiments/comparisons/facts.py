@@ -82,7 +82,7 @@ def _trained(study: Study, name: str) -> dict[str, Any]:
         told["training"] |= CLASSIFIERS
         told.setdefault("threshold", "fitted")  # to the training images, as a bias is
     if isinstance(definition, ClassifierDefinition | GanDefinition | AutoencoderDefinition | ProbeDefinition):
-        images = getattr(definition, "images", None) or study.left(definition.dataset)
+        images = getattr(definition, "images", None) or study.training_images(definition.dataset)
         told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
     for key in {"generator", "discriminator", "model"} & told.keys():
         told[key] = getattr(definition, key).fit(study.facts(definition.dataset).shape).model_dump(mode="json")

@@ -13,24 +13,37 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from advgen.experiments.convergences.experiment import ConvergenceFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import add_note, draw_interval
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import (
+    format_n,
+    format_number,
+    format_percent,
+    format_seeds,
+    format_share,
+    interval_units,
+    join_parts,
+)
+from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
+from advgen.figures.statistics import to_frame
+from advgen.figures.style import series_colour, with_style
 from advgen.metrics.intervals import rate_over_runs
 
 TALL, LEFT, FOOT = 40.0, 12.0, 10.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
     """Three panels, a colour per classifier, means over its seeds."""
-    full = common.inside(spec)
-    facts = common.frame(tables["convergence"])
+    full = content_width(spec)
+    facts = to_frame(tables["convergence"])
     facts = facts[facts["convergence"] == spec.convergence]
     sources = sorted(set(facts["source"]))
     details = _details(facts)
-    head = common.heading_height(full, details)
-    legend = common.legend_height(sources, full)
-    panels = common.Panels(3, full, 52.0, TALL, LEFT, FOOT)
-    page = common.Page(full, head + legend + panels.height - 1)
+    head = heading_height(full, details)
+    legend = legend_height(sources, full)
+    panels = Panels(3, full, 52.0, TALL, LEFT, FOOT)
+    page = Page(full, head + legend + panels.height - 1)
     page.heading(0, 0, full, "What more effort finds", details)
     page.legend(0, head, full, sources)
     steps = panels.axes(page, head + legend, 0, "more steps")
@@ -44,7 +57,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
         _losses(losses, rows, number, limit)
     steps.set_xlabel("steps; thick: all restarts, thin: one")
     restarts.set_xlabel("restarts, all steps")
-    beyond = common.percent(float((_last(facts) > limit).mean()))
+    beyond = format_percent(float((_last(facts) > limit).mean()))
     losses.set_xlabel(f"loss of every restart, {beyond} beyond")
     losses.set_ylabel("density")
     losses.set_ylim(0, 1.4 * losses.get_ylim()[1])
@@ -70,7 +83,7 @@ def measure_accuracy_after(rows: pd.DataFrame, steps: ArrayLike) -> NDArray[np.f
 def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     total = len(rows["losses"].iloc[0]) - 1  # the first is that of the start
     steps = np.arange(total + 1)
-    colour = common.colour(number)
+    colour = series_colour(number)
     single = np.mean([measure_accuracy_after(one, steps)[:, 0] for _, one in rows.groupby("restart")], axis=0)
     axes.plot(steps, 100 * single, color=colour, linewidth=0.8)
     every, low, high = 100 * measure_accuracy_after(rows, steps).T
@@ -84,9 +97,9 @@ def _restarts(axes: Axes, rows: pd.DataFrame, number: int) -> None:
     counts = np.arange(1, rows["restart"].nunique() + 1)
     order = sorted(set(rows["restart"]))
     ends = [100 * measure_accuracy_after(rows[rows["restart"].isin(order[:count])], [total])[0] for count in counts]
-    axes.plot(counts, [share for share, _, _ in ends], color=common.colour(number))
+    axes.plot(counts, [share for share, _, _ in ends], color=series_colour(number))
     for count, (share, low, high) in zip(counts, ends, strict=True):
-        common.interval(axes, count, share, low, high, number)
+        draw_interval(axes, count, share, low, high, number)
     axes.set_xlim(0.5, counts[-1] + 0.5)
 
 
@@ -104,28 +117,28 @@ def _losses(axes: Axes, rows: pd.DataFrame, number: int, limit: float) -> None:
     last = _last(rows)
     # densities of all losses: those beyond the axis are left out, not piled up at its end
     heights = np.histogram(last, edges)[0] / len(last) / np.diff(edges)
-    axes.stairs(heights, edges, color=common.colour(number), linewidth=1.2)
+    axes.stairs(heights, edges, color=series_colour(number), linewidth=1.2)
     spread = rows.assign(last=_last(rows)).groupby(["seed", "index"])["last"].std().mean()
-    text = f"spread over restarts {common.number(float(spread))}"
+    text = f"spread over restarts {format_number(float(spread))}"
     if rows["restart"].nunique() > 1:
-        common.note(axes, 0.99, 0.99 - 0.085 * number, text, common.colour(number), ha="right")
+        add_note(axes, 0.99, 0.99 - 0.085 * number, text, series_colour(number), ha="right")
 
 
 def _details(facts: pd.DataFrame) -> str:
     first = facts.iloc[0]
-    n = common.n_is(facts.groupby("source")["index"].nunique())
+    n = format_n(facts.groupby("source")["index"].nunique())
     seeds = facts.groupby("source")["seed"].nunique().max()
     words = f"{first['attack']}, eps {first['eps']:g}; {n} test images"
     words += f", means of up to {seeds} seeds" if seeds > 1 else ""
-    words += f"; bars and bands: 95 % intervals over {common.over_what(seeds > 1)}"
+    words += f"; bars and bands: 95 % intervals over {interval_units(seeds > 1)}"
     return words + "; spread: standard deviation of an image's losses, mean over images"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Finding:
     """Accuracy without an attack, after all random starts alone, and after all steps from one start and from all."""
-    facts = common.frame(tables["convergence"])
+    facts = to_frame(tables["convergence"])
     facts = facts[facts["convergence"] == spec.convergence]
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     parts = []
     for source, one in facts.groupby("source"):
         total, n = len(one["losses"].iloc[0]) - 1, int(one["index"].nunique())
@@ -135,14 +148,14 @@ def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> findings
         efforts = (("no attack", single, -1), ("starts alone", one, 0), ("one start", single, total))
         for effort, of, steps in (*efforts, ("all starts", one, total)):
             ends = tuple(measure_accuracy_after(of, [steps])[0])
-            row: findings.Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
-            rows.append({**row, **findings.columns_of("accuracy", ends)})
-            words.append(findings.share(*ends))
+            row: Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
+            rows.append({**row, **interval_columns("accuracy", ends)})
+            words.append(format_share(*ends))
         after = f"{words[2]} after one start and {words[3]} after {starts}, {words[1]} by these random starts alone"
         parts.append(f"{source} falls from {words[0]} to {after}")
     first = facts.iloc[0]
     sentence = (
-        f"Under {first['attack']} at eps {first['eps']:g}, {findings.listed(parts)} "
-        f"({common.n_is(facts.groupby('source')['index'].nunique())} test images, {findings.seeds(facts['seed'])})."
+        f"Under {first['attack']} at eps {first['eps']:g}, {join_parts(parts)} "
+        f"({format_n(facts.groupby('source')['index'].nunique())} test images, {format_seeds(facts['seed'])})."
     )
-    return findings.Finding("Does more effort find more?", sentence, rows)
+    return Finding("Does more effort find more?", sentence, rows)

@@ -13,10 +13,10 @@ from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import PgdAttack
-from advgen.specs.base import AttackName, Count, Need, Ref
+from advgen.specs.base import AttackName, Count, Need, Reference
 from advgen.specs.figures import FigureSpec
 
-ConvergenceName = Annotated[str, Ref(("convergences",))]
+ConvergenceName = Annotated[str, Reference(("convergences",))]
 
 
 class ConvergenceDefinition(SourcesDefinition):
@@ -52,10 +52,10 @@ class Convergences(OnClassifiers[ConvergenceDefinition]):
     """Attacks step by step."""
 
     definition = ConvergenceDefinition
-    about = "attacks step by step"
+    description = "attacks step by step"
     order = 47
     tasks = (Converge,)
-    checked = (("converge", "steps"),)
+    sanity_inputs = (("converge", "steps"),)
     tables = {
         "convergence": Table(
             ("convergence", "source", "seed", "index", "restart"),
@@ -83,7 +83,7 @@ class Convergences(OnClassifiers[ConvergenceDefinition]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
-        for name, definition in self.all(study):
+        for name, definition in self.definitions(study):
             if not isinstance(study.attacks[definition.attack], PgdAttack):
                 yield ("convergences", name, "attack"), f" = {definition.attack!r}: is no pgd attack; name one"
 

@@ -8,47 +8,48 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.datasets.experiment import DatasetSamplesFigure
-from advgen.figures import common, findings
+from advgen.figures.findings import Finding
+from advgen.figures.formatting import format_count, format_n, format_percent, format_share
+from advgen.figures.images import ImageGrid, grid_height
+from advgen.figures.layout import content_width, titled_page
+from advgen.figures.statistics import to_frame
+from advgen.figures.style import with_style
+from advgen.figures.text import label_width
 from advgen.io.tables import read_images
 from advgen.metrics.intervals import wilson
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
-    """One row per class."""
-    full = common.inside(spec)
-    table = tables["dataset"]
-    facts, images = common.frame(table), read_images(table)
-    rows, labels = [], []
-    for label, members in facts.groupby("label"):
-        chosen = members.index[: spec.per_class]
-        rows.append([common.as_rgb(images[i]) for i in chosen])
-        labels.append(f"class {label}\n{common.n_is([len(members)])}")
+    """Draw a row of images per class."""
+    width = content_width(spec)
+    facts, images = to_frame(tables["dataset"]), read_images(tables["dataset"])
+    classes = dict(list(facts.groupby("label")))
+    rows = [images[members.index[: spec.per_class]] for members in classes.values()]
+    labels = [f"class {label}\n{format_n([len(members)])}" for label, members in classes.items()]
     columns = max(map(len, rows))
-    margin = common.label_width(labels, 30)
-    # Few images a class would otherwise be drawn as large as the page.
-    width = min(full - margin, 14.0 * columns)
-    height = common.grid_height(width, len(rows), columns, images.shape[1:])
-    details = f"test split, {common.n_is([len(facts)])}; the first of each class, unselected"
+    margin = label_width(labels, 30)
+    # With few images per class, the images would otherwise fill the width of the page.
+    grid_width = min(width - margin, 14.0 * columns)
+    height = grid_height(grid_width, len(rows), columns, images.shape[1:])
+    details = f"test split, {format_n([len(facts)])}; the first of each class, unselected"
     if facts["cue"].notna().any():
         same = float((facts["cue"] == facts["label"]).mean())
-        details += f"; the texture is that of the label's class in {common.percent(same)}"
-    head = common.heading_height(full, details)
-    page = common.Page(full, head + height)
-    page.heading(0, 0, full, f"Images of {spec.dataset}", details)
-    grid = common.Grid(page, margin, head, width, rows)
-    page.row_labels(margin - 2, head, labels, grid.row, margin - 2)
+        details += f"; the texture is that of the label's class in {format_percent(same)}"
+    page, top = titled_page(width, f"Images of {spec.dataset}", details, height)
+    grid = ImageGrid(page, margin, top, grid_width, rows)
+    page.row_labels(margin - 2, top, labels, grid.row_height, margin - 2)
     return page.figure
 
 
-def finding(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> findings.Finding:
-    """How many images of each class there are, and what always naming the commonest is right in."""
-    labels = common.frame(tables["dataset"])["label"]
+def finding(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Finding:
+    """Report the number of images of each class and the accuracy of the majority-class baseline."""
+    labels = to_frame(tables["dataset"])["label"]
     counts = labels.value_counts().sort_index()
     rows = [{"class": label, "n": count, "share": count / len(labels)} for label, count in counts.items()]
-    commonest = findings.share(counts.max() / len(labels), *wilson(int(counts.max()), len(labels)))
+    commonest = format_share(counts.max() / len(labels), *wilson(int(counts.max()), len(labels)))
     sentence = (
-        f"{len(labels):,} test images of {common.counted(len(counts), 'class', 'classes')}, {counts.min():,} to "
+        f"{len(labels):,} test images of {format_count(len(counts), 'class', 'classes')}, {counts.min():,} to "
         f"{counts.max():,} of each; always naming the commonest class is right in {commonest} of them."
     )
-    return findings.Finding(f"Images of {spec.dataset}", sentence, rows)
+    return Finding(f"Images of {spec.dataset}", sentence, rows)

@@ -10,7 +10,7 @@ from pydantic import Field
 from advgen import registry
 from advgen.core.definitions import Mistake, Study, check_spec
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
-from advgen.core.paths import raw
+from advgen.core.paths import raw_file
 from advgen.core.schema import INT, Image, Table
 from advgen.core.tasks import DeviceTask, Task
 from advgen.files.user_files import user_file_digest
@@ -46,19 +46,19 @@ class MakeDataset(Task):
     seed: int = Field(0, description="seed of the choice where only a part is used")
     content: str = Field("", description="digest of images of the user's own")
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """Where the files came from does not matter, only how they are read."""
         if isinstance(self.dataset, CustomDataset):
-            return super().uses()
+            return super().code_targets()
         assert isinstance(self.dataset, RawDataset)
-        return super().uses() - {registry.target(self.dataset)} | {self.dataset.reader, self.dataset.intact}
+        return super().code_targets() - {registry.target(self.dataset)} | {self.dataset.reader, self.dataset.intact}
 
-    def made_with(self) -> tuple[str, ...]:
+    def stamped_packages(self) -> tuple[str, ...]:
         """Also what draws or opens the images."""
         if isinstance(self.dataset, CustomDataset):
-            return *super().made_with(), "pillow"
+            return *super().stamped_packages(), "pillow"
         assert isinstance(self.dataset, RawDataset)
-        return *super().made_with(), *self.dataset.packages
+        return *super().stamped_packages(), *self.dataset.packages
 
 
 class DeriveDataset(DeviceTask):
@@ -77,7 +77,7 @@ class DeriveDataset(DeviceTask):
     seed: int
     validation: int = Field(0, description="images set apart from training, where that matters; 0: where not")
 
-    def takes_gpu(self) -> bool:
+    def uses_gpu(self) -> bool:
         """Where a model makes it."""
         assert isinstance(self.dataset, DerivedDataset)
         return any(self.dataset.needs())
@@ -91,7 +91,7 @@ class DatasetSamplesFigure(FigureSpec):
     dataset: DatasetName = Field(description="data set shown")
     per_class: Count = Field(12, description="images per class")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         facts = study.facts(self.dataset)
         yield "per_class", facts.test // facts.classes, f"test images of each class in {self.dataset!r}"
 
@@ -103,7 +103,7 @@ class Datasets(Kind[DatasetSpec]):
     """Data sets."""
 
     definition = AnyDataset
-    about = "data sets"
+    description = "data sets"
     order = 10
     tasks = (Fetch, MakeDataset, DeriveDataset)
     tables = {
@@ -111,8 +111,8 @@ class Datasets(Kind[DatasetSpec]):
     }
     figures = (DatasetSamplesFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        dataset = self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        dataset = self.get_definition(planner.study, name)
         if isinstance(dataset, DerivedDataset):
             return [self._derived(planner, name, dataset)]
         seed = 0 if dataset.train is None and dataset.test is None else planner.study.evaluation.seed  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ class Datasets(Kind[DatasetSpec]):
             own = MakeDataset(dataset=dataset, seed=seed, content=user_file_digest(dataset))
             return [planner.add(own, {"raw": name}, {"raw": ()})]
         assert isinstance(dataset, RawDataset)
-        files = {file: raw(name, file) for file in dataset.files()}
+        files = {file: raw_file(name, file) for file in dataset.files()}
         bare = type(dataset)(**dataset.model_dump(include={"kind", *dataset.source}))
         fetch = PlannedJob("fetch", {"dataset": name}, Fetch(dataset=bare), {}, files)
         planner.jobs.setdefault(key_of("fetch", fetch.wildcards), fetch)
@@ -128,14 +128,14 @@ class Datasets(Kind[DatasetSpec]):
         return [planner.add(task, {"raw": name}, {"raw": tuple(files.values())})]
 
     def _derived(self, planner: Planner, name: str, dataset: DerivedDataset) -> PlannedJob:
-        [base] = self.jobs(planner, dataset.base)
+        [base] = self.plan_jobs(planner, dataset.base)
         inputs: dict[str, Files] = {
             "train": base.outputs["train"],
             "test": base.outputs["test"],
-            "model": tuple(path for need in dataset.needs() for path in planner.needed(need)),
+            "model": tuple(path for need in dataset.needs() for path in planner.files_for(need)),
         }
         # what trains apart from validation images must be known where training images are asked for
-        validation = planner.study.validation(dataset.base) if dataset.source("test") == "train" else 0
+        validation = planner.study.validation_images(dataset.base) if dataset.source("test") == "train" else 0
         seed = planner.study.evaluation.seed
         task = DeriveDataset(dataset=dataset, name=name, seed=seed, validation=validation)
         return planner.add(task, {"derived": name}, inputs)
@@ -143,7 +143,7 @@ class Datasets(Kind[DatasetSpec]):
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse data sets that are smaller than what is taken from them, or made with a model that is not trained."""
         attacked = study.evaluation.attack_examples
-        for name, dataset in self.all(study):
+        for name, dataset in self.definitions(study):
             for need in dataset.needs() if isinstance(dataset, DerivedDataset) else ():
                 seeds = study.seeds_of(need.names[0])
                 if need.seed not in seeds:
@@ -155,13 +155,13 @@ class Datasets(Kind[DatasetSpec]):
                 message = " names a model from a file, and nothing tells its features from its outputs"
                 yield ("datasets", name, "classifier"), message
             facts = study.facts(name)
-            if isinstance(dataset, LearntImages) and dataset.images > study.left(dataset.base):
-                left = study.left(dataset.base)
+            if isinstance(dataset, LearntImages) and dataset.images > study.training_images(dataset.base):
+                left = study.training_images(dataset.base)
                 message = f" = {dataset.images}: only {left} training images are left beside validation"
                 yield ("datasets", name, "images"), message
             if isinstance(dataset, DerivedDataset):
                 yield from check_spec(("datasets", name), dataset.check, facts.shape)
-            if not study.validation(name):
+            if not study.validation_images(name):
                 message = f": data set {name!r} has {facts.train} images to train, too few to set some apart"
                 yield ("evaluation", "validation"), message
             if attacked > facts.test:

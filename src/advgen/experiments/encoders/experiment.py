@@ -42,21 +42,21 @@ class Encoders(Kind[EncoderDefinition]):
     """Encoders that give searches a start."""
 
     definition = EncoderDefinition
-    about = "encoders that give searches a start"
+    description = "encoders that give searches a start"
     order = 33
     tasks = (TrainEncoder,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        definition = self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        definition = self.get_definition(planner.study, name)
         shape = planner.study.facts(planner.study.dataset_of(definition.generator)).shape
         jobs = []
-        for generator, seed in planner.kind("generators").files(planner, definition.generator):
+        for generator, seed in planner.get_kind("generators").files(planner, definition.generator):
             task = TrainEncoder(name=name, seed=seed, model=definition.model.fit(shape), training=definition.training)
             jobs.append(planner.add(task, {"encoder": name, "seed": str(seed)}, {"generator": generator}))
         return jobs
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, encoder in self.all(study):
+        for name, encoder in self.definitions(study):
             shape = study.facts(study.dataset_of(encoder.generator)).shape
             yield from check_fits(("encoders", name, "model"), encoder.model, shape)
 

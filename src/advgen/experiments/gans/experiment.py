@@ -56,9 +56,9 @@ class TrainGan(DeviceTask):
         """Whether training chooses the generator by the judge, which it then reads."""
         return self.training.checkpoint_selection > 0
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """The scoring too, where the judge chooses."""
-        return super().uses() | ({self.scorer} if self.judged else set())
+        return super().code_targets() | ({self.scorer} if self.judged else set())
 
 
 class EvaluateGan(DeviceTask):
@@ -98,7 +98,7 @@ class GanSamplesFigure(FigureSpec):
     gans: tuple[GanName, ...] = Field(min_length=1, description="GANs shown")
     samples: Count = Field(80, description="samples shown for each, the first ones drawn")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         kept = min(SHOWN, study.evaluation.gan_samples)
         yield "samples", kept, "samples kept of each GAN"
 
@@ -146,10 +146,10 @@ class Gans(Kind[GanDefinition]):
     """Generative adversarial networks."""
 
     definition = GanDefinition
-    about = "generative adversarial networks"
+    description = "generative adversarial networks"
     order = 20
     tasks = (TrainGan, EvaluateGan)
-    checked = (("evaluate_gan", "quality"),)
+    sanity_inputs = (("evaluate_gan", "quality"),)
     tables = {
         "gan_history": Table(
             ("gan", "seed", "step"),
@@ -223,10 +223,10 @@ class Gans(Kind[GanDefinition]):
     summaries = {"gans": Summary("gan_quality", "evaluate_gan", "quality")}
     figures = (LossCurvesFigure, GanSamplesFigure, GanComparisonFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        study, gan = planner.study, self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        study, gan = planner.study, self.get_definition(planner.study, name)
         facts = study.facts(gan.dataset)
-        [data] = planner.of("datasets", gan.dataset)
+        [data] = planner.jobs_of("datasets", gan.dataset)
         jobs = []
         for seed in study.seeds_of(name):
             task = TrainGan(
@@ -235,9 +235,9 @@ class Gans(Kind[GanDefinition]):
                 generator=gan.generator.fit(facts.shape),
                 discriminator=gan.discriminator.fit(facts.shape),
                 training=gan.training,
-                validation=study.validation(gan.dataset),
+                validation=study.validation_images(gan.dataset),
             )
-            judges = planner.of("judges", gan.dataset) if task.judged else []
+            judges = planner.jobs_of("judges", gan.dataset) if task.judged else []
             inputs: dict[str, Files] = {
                 "data": data.outputs["train"],
                 "judge": tuple(job.outputs["model"] for job in judges),
@@ -248,24 +248,24 @@ class Gans(Kind[GanDefinition]):
         return jobs
 
     def _evaluated(self, planner: Planner, name: str, trained: PlannedJob) -> None:
-        study, gan = planner.study, self.defined(planner.study, name)
-        [data] = planner.of("datasets", gan.dataset)
+        study, gan = planner.study, self.get_definition(planner.study, name)
+        [data] = planner.jobs_of("datasets", gan.dataset)
         task = EvaluateGan(name=name, seed=trained.seed, training=gan.training, n=study.evaluation.gan_samples)
         inputs = {
             "generator": trained.outputs["generator"],
             "discriminator": trained.outputs["discriminator"],
             "history": trained.outputs["history"],
             "data": data.outputs["test"],
-            **planner.kind("judges").judging(planner, gan.dataset),
+            **planner.get_kind("judges").judging(planner, gan.dataset),
         }
         planner.add(task, trained.wildcards, inputs)
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, gan in self.all(study):
+        for name, gan in self.definitions(study):
             shape = study.facts(gan.dataset).shape
             yield from check_fits(("gans", name, "generator"), gan.generator, shape)
             yield from check_fits(("gans", name, "discriminator"), gan.discriminator, shape)
-            yield from check_batch(("gans", name, "training"), gan.training, study.left(gan.dataset))
+            yield from check_batch(("gans", name, "training"), gan.training, study.training_images(gan.dataset))
             if gan.training.gradient_penalty and getattr(gan.discriminator, "batch_norm", False):
                 message = (
                     f" = {gan.training.gradient_penalty:g}: is for each image apart, which batch normalisation in the "

@@ -1,4 +1,4 @@
-"""Measures of several GANs side by side, a tick per seed, means with intervals over seeds."""
+"""Measures of several GANs side by side: a tick for each seed, means with intervals over seeds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.gans.experiment import GanComparisonFigure
-from advgen.figures import common, findings, strips
+from advgen.figures.dot_plot import Mark, Measure, draw_dot_plot
+from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.formatting import format_n, format_number, join_parts
+from advgen.figures.layout import content_width
+from advgen.figures.statistics import mean_over_seeds, split_in_order, to_frame
+from advgen.figures.style import INK, SHORT_DASHES, with_style
 
 
-class Words(NamedTuple):
-    """How a measure is called, what is good (`{real}`: what real images have), and the range that it cannot leave."""
+class Description(NamedTuple):
+    """Title of a measure, which values are good (`{real}`: that of real images), and the range of possible values."""
 
     title: str
     note: str
@@ -23,119 +28,111 @@ class Words(NamedTuple):
     factor: float = 1.0
 
 
-WORDS = {
-    "frechet_distance": Words("Fréchet distance", "log; less is better; real images: {real}, dashed", log=True),
-    "classifier_score": Words("classifier score", "by the judge; more is better"),
-    "precision": Words("precision", "k-NN; more is better", (0, 1)),
-    "recall": Words("recall", "k-NN; more is better", (0, 1)),
-    "density": Words("density", "k-NN; 1 where real and generated are alike"),
-    "coverage": Words("coverage", "k-NN; more is better", (0, 1)),
-    "variety": Words("variety", "distance to the next sample; real: 1"),
-    "classes": Words("classes covered", "by the judge, over 1 % of samples"),
-    "classes_both": Words("classes by both", "over 1 % of samples, both classifiers"),
-    "agreement": Words("classifiers agree", "% of samples, judge and a second one", (0, 100), factor=100),
-    "total_variation": Words("total variation", "class shares to the prior; less is better", (0, 1)),
-    "vanishing": Words("vanishing gradient", "% of steps; less is better", (0, 100), factor=100),
-    "overpowered": Words("overpowering D", "% of steps; less is better", (0, 100), factor=100),
-    "isolated_energy": Words("isolated pixels", "energy of salt and pepper; less is better"),
-    "sharpness": Words("sharpness", "Laplacian variance; real images: {real}, dashed"),
+DESCRIPTIONS = {
+    "frechet_distance": Description("Fréchet distance", "log; less is better; real images: {real}, dashed", log=True),
+    "classifier_score": Description("classifier score", "by the judge; more is better"),
+    "precision": Description("precision", "k-NN; more is better", (0, 1)),
+    "recall": Description("recall", "k-NN; more is better", (0, 1)),
+    "density": Description("density", "k-NN; 1 where real and generated are alike"),
+    "coverage": Description("coverage", "k-NN; more is better", (0, 1)),
+    "variety": Description("variety", "distance to the next sample; real: 1"),
+    "classes": Description("classes covered", "by the judge, over 1 % of samples"),
+    "classes_both": Description("classes by both", "over 1 % of samples, both classifiers"),
+    "agreement": Description("classifiers agree", "% of samples, judge and a second one", (0, 100), factor=100),
+    "total_variation": Description("total variation", "class shares to the prior; less is better", (0, 1)),
+    "vanishing": Description("vanishing gradient", "% of steps; less is better", (0, 100), factor=100),
+    "overpowered": Description("overpowering D", "% of steps; less is better", (0, 100), factor=100),
+    "isolated_energy": Description("isolated pixels", "energy of salt and pepper; less is better"),
+    "sharpness": Description("sharpness", "Laplacian variance; real images: {real}, dashed"),
 }
+HAS_REAL_VALUE = {"frechet_distance", "sharpness"}
+"""Measures with a value for real images. It may be far from all GANs, so that the axis does not extend to it."""
+RELATIVE_TO_REAL = {"density": 1.0, "variety": 1.0}
+"""Measures relative to real images, and the value of real images."""
+SMALLEST = 0.01
+"""Smaller values are drawn as this one on a logarithmic axis."""
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
-    """A row per GAN, a panel per measure."""
-    full = common.inside(spec)
-    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
-    gans = common.in_order(spec.gans, quality["gan"])
-    rows = {gan: quality[quality["gan"] == gan] for gan in gans}
-    shown_measures = _measures(spec)
-    measures = [_measure(name, rows) for name in shown_measures]
-    labels = [f"{gan}\n{_recipe(one)}" for gan, one in rows.items()]
-    shown = pd.concat(list(rows.values()))
-    figure = strips.draw("GANs compared", _details(shown), labels, measures, [], full)
-    for name in OF_REAL & set(shown_measures):
-        axes = figure.axes[shown_measures.index(name)]
-        axes.axvline(_real(name, shown), color=common.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
+    """Draw a row per GAN and a column per measure."""
+    blocks = _read_quality(tables, spec)
+    quality = pd.concat(blocks.values())
+    names = _select_measures(spec)
+    measures = [_measure(name, blocks, quality) for name in names]
+    labels = [f"{gan}\n{_describe_recipe(runs)}" for gan, runs in blocks.items()]
+    figure = draw_dot_plot("GANs compared", _details(quality), labels, measures, [], content_width(spec))
+    for axes, name in zip(figure.axes, names, strict=True):
+        if name in HAS_REAL_VALUE:
+            axes.axvline(_real_value(name, quality), color=INK, linewidth=0.8, linestyle=SHORT_DASHES)
     return figure
 
 
-def _real(name: str, rows: pd.DataFrame) -> float:
-    return float(rows[f"{name}_real"].mean())
+def _read_quality(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> dict[str, pd.DataFrame]:
+    return split_in_order(to_frame(tables["gan_quality"].drop_columns(["class_share"])), "gan", spec.gans)
 
 
-def _measures(spec: GanComparisonFigure) -> list[str]:
-    """Those asked for; the classes that the judge counts have beside them those that a second classifier finds, too."""
-    shown: list[str] = list(spec.measures)
-    if "classes" in shown and "classes_both" not in shown:
-        shown.insert(shown.index("classes") + 1, "classes_both")
-    return shown
+def _real_value(name: str, quality: pd.DataFrame) -> float:
+    return float(quality[f"{name}_real"].mean())
 
 
-def _measure(name: str, rows: Mapping[str, pd.DataFrame]) -> strips.Measure:
-    words = WORDS[name]
+def _select_measures(spec: GanComparisonFigure) -> list[str]:
+    """Return the configured measures, with `classes_both` after `classes`, because one classifier can be wrong."""
+    names: list[str] = list(spec.measures)
+    if "classes" in names and "classes_both" not in names:
+        names.insert(names.index("classes") + 1, "classes_both")
+    return names
+
+
+def _measure(name: str, blocks: Mapping[str, pd.DataFrame], quality: pd.DataFrame) -> Measure:
+    title, note, limits, log, factor = DESCRIPTIONS[name]
     marks = []
-    for number, one in enumerate(rows.values()):
-        values = words.factor * one[name].to_numpy(float)
-        if words.log:
-            # A logarithm needs positive numbers.
-            values = values.clip(min=0.01)
-        mean, low, high = common.over_seeds(values)
-        if words.log:
-            low = max(low, 0.01)
-        elif words.limits is not None:
-            low, high = max(low, words.limits[0]), min(high, words.limits[1])
-        marks.append(strips.Mark(number, mean, low, high, values))
-    real = common.number(_real(name, pd.concat(list(rows.values())))) if name in OF_REAL else ""
-    return strips.Measure(
-        words.title, words.note.format(real=real), marks, words.log, words.limits, reference=REAL.get(name)
-    )
+    for row, runs in enumerate(blocks.values()):
+        values = factor * runs[name].to_numpy(float)
+        if log:
+            values = values.clip(min=SMALLEST)
+        mean, low, high = mean_over_seeds(values)
+        if log:
+            low = max(low, SMALLEST)
+        elif limits is not None:
+            low, high = max(low, limits[0]), min(high, limits[1])
+        marks.append(Mark(row, mean, low, high, values))
+    real = format_number(_real_value(name, quality)) if name in HAS_REAL_VALUE else ""
+    return Measure(title, note.format(real=real), marks, log, limits, reference=RELATIVE_TO_REAL.get(name))
 
 
-OF_REAL = {"frechet_distance", "sharpness"}
-"""Measures that real images have, too. Their line may lie far from all GANs, so it asks for no room."""
-REAL = {"density": 1.0, "variety": 1.0}
-"""Measures that are relative to real images."""
-
-
-def _recipe(rows: pd.DataFrame) -> str:
-    """What was varied, in a few words."""
-    first = rows.iloc[0]
+def _describe_recipe(runs: pd.DataFrame) -> str:
+    """Describe the settings of a GAN in a few words."""
+    first = runs.iloc[0]
     words = f"{first['loss'].replace('_', ' ')}, gs {first['generator_steps']}, ds {first['discriminator_steps']}"
-    if first["unroll"]:
-        words += f", k {first['unroll']}"
-    return words
+    return words + (f", k {first['unroll']}" if first["unroll"] else "")
 
 
 def _details(quality: pd.DataFrame) -> str:
-    seeds = quality.groupby("gan")["seed"].nunique()
-    words = f"{common.n_is(quality['n'])} samples of each; gs, ds: steps of G and D per batch, k: unrolled steps"
-    if seeds.max() > 1:
-        words += (
-            f"; marks: means of up to {seeds.max()} seeds, ticks: the seeds, bars: 95 % Student intervals over them"
-        )
+    seeds = quality.groupby("gan")["seed"].nunique().max()
+    words = f"{format_n(quality['n'])} samples of each; gs, ds: steps of G and D per batch, k: unrolled steps"
+    if seeds > 1:
+        words += f"; marks: means of up to {seeds} seeds, ticks: the seeds, bars: 95 % Student intervals over them"
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> findings.Finding:
-    """The best and the worst GAN by the first measure that the figure shows, and every measure of each."""
-    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
+def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Finding:
+    """Rank the GANs by the first measure of the figure; the rows hold all measures."""
+    blocks = _read_quality(tables, spec)
     rows: list[dict[str, Any]] = []
-    for gan in common.in_order(spec.gans, quality["gan"]):
-        one = quality[quality["gan"] == gan]
-        rows.append({"gan": gan, "seeds": one["seed"].nunique(), "n": one["n"].min()})
-        for name in _measures(spec):
-            rows[-1] |= findings.columns_of(name, common.over_seeds(one[name].to_numpy(float)))
+    for gan, runs in blocks.items():
+        row = {"gan": gan, "seeds": runs["seed"].nunique(), "n": runs["n"].min()}
+        for name in _select_measures(spec):
+            row |= interval_columns(name, mean_over_seeds(runs[name].to_numpy(float)))
         others = ("frechet_distance_real", "classes_both", "agreement")
-        rows[-1] |= {name: one[name].mean() for name in others if name not in rows[-1]}
+        rows.append(row | {name: runs[name].mean() for name in others if name not in row})
     first = spec.measures[0]
-    order = sorted(rows, key=lambda row: row[first])
-    several = quality.groupby("gan")["seed"].nunique().max() > 1
+    several = max(row["seeds"] for row in rows) > 1
     parts = []
-    for row in order:
-        low, high = row[f"{first}_low"], row[f"{first}_high"]
-        interval = f" [{common.number(low)}, {common.number(high)}]" if several else ""
-        parts.append(f"{row['gan']} {common.number(row[first])}{interval}")
+    for row in sorted(rows, key=lambda row: row[first]):
+        low, high = format_number(row[f"{first}_low"]), format_number(row[f"{first}_high"])
+        parts.append(f"{row['gan']} {format_number(row[first])}{f' [{low}, {high}]' if several else ''}")
     over = "95 % Student intervals over seeds" if several else "one seed each, so without intervals"
-    sentence = f"{WORDS[first].title}, smallest first: {findings.listed(parts)} ({common.n_is(quality['n'])}; {over})."
-    return findings.Finding("GANs compared", sentence, rows)
+    n = format_n(pd.concat(blocks.values())["n"])
+    sentence = f"{DESCRIPTIONS[first].title}, smallest first: {join_parts(parts)} ({n}; {over})."
+    return Finding("GANs compared", sentence, rows)

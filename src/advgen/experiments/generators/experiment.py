@@ -27,12 +27,12 @@ class Generators(Kind[GeneratorDefinition]):
     """Generators from files."""
 
     definition = GeneratorDefinition
-    about = "generators from files"
+    description = "generators from files"
     order = 32
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """Nothing is made for a generator from a file, but the file must be there."""
-        path = self.defined(planner.study, name).file
+        path = self.get_definition(planner.study, name).file
         if not Path(path).is_file():
             message = f" = {path!r}: no such file; name a generator.safetensors"
             raise ConfigError(message, ("generators", name, "file"))
@@ -41,9 +41,9 @@ class Generators(Kind[GeneratorDefinition]):
     def files(self, planner: Planner, name: str) -> list[tuple[str, int]]:
         """The checkpoints of a GAN's generator, or the file of a given one, with their seeds."""
         if name in planner.study.generators:
-            self.jobs(planner, name)
-            return [(self.defined(planner.study, name).file, 0)]
-        return [(job.outputs["generator"], job.seed) for job in planner.of("gans", name)]
+            self.plan_jobs(planner, name)
+            return [(self.get_definition(planner.study, name).file, 0)]
+        return [(job.outputs["generator"], job.seed) for job in planner.jobs_of("gans", name)]
 
 
 KIND = Generators()

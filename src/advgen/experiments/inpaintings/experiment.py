@@ -12,13 +12,13 @@ from advgen.core.kinds import Files, OnGenerators, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
 from advgen.core.tasks import GeneratorTask
 from advgen.registry import AnyMask
-from advgen.specs.base import Count, GeneratorName, MaskName, Need, Ref, Spec, show_shape
+from advgen.specs.base import Count, GeneratorName, MaskName, Need, Reference, Spec, format_shape
 from advgen.specs.figures import FigureSpec
 from advgen.specs.masks import SquareMask
 from advgen.specs.searches import LatentSearch
 
 Method = Literal["full", "contextual", "contextual_prior"]
-InpaintingName = Annotated[str, Ref(("inpaintings",))]
+InpaintingName = Annotated[str, Reference(("inpaintings",))]
 
 
 class InpaintingDefinition(Spec):
@@ -58,7 +58,7 @@ class InpaintingGalleryFigure(FigureSpec):
     inpainting: InpaintingName = Field(description="inpainting shown")
     images: Count = Field(5, description="images shown per mask")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inpaintings[self.inpainting].images, f"images in inpainting {self.inpainting!r}"
 
     def needs(self) -> Iterator[Need]:
@@ -90,10 +90,10 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
     """Restorations from behind masks."""
 
     definition = InpaintingDefinition
-    about = "restorations from behind masks"
+    description = "restorations from behind masks"
     order = 41
     tasks = (Inpaint,)
-    checked = (("inpaint", "inpainting"),)
+    sanity_inputs = (("inpaint", "inpainting"),)
     tables = {
         "inpainting": Table(
             ("inpainting", "generator", "seed", "mask", "method", "index"),
@@ -151,15 +151,15 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
     def extra_inputs(
         self, planner: Planner, definition: InpaintingDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
-        [data] = planner.of("datasets", planner.study.dataset_of(subject))
+        [data] = planner.jobs_of("datasets", planner.study.dataset_of(subject))
         prior = "contextual_prior" in definition.methods
-        trained = [job for job in planner.of("gans", subject) if job.seed == seed] if prior else []
+        trained = [job for job in planner.jobs_of("gans", subject) if job.seed == seed] if prior else []
         files = tuple(job.outputs["discriminator"] for job in trained)
         return {"train": data.outputs["train"], "discriminator": files}
 
     def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
-        for name, inpainting in self.all(study):
+        for name, inpainting in self.definitions(study):
             for number, generator in enumerate(inpainting.generators):
                 if "contextual_prior" in inpainting.methods and generator in study.generators:
                     message = (
@@ -170,7 +170,7 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
                 for index, mask in enumerate(inpainting.masks):
                     if not 0 < study.masks[mask].missing(shape) < shape[1] * shape[2]:
                         message = (
-                            f" = {mask!r}: loses nothing or everything of {show_shape(shape)} images; change the mask"
+                            f" = {mask!r}: loses nothing or everything of {format_shape(shape)} images; change the mask"
                         )
                         yield ("inpaintings", name, "masks", index), message
         for name, figure in study.figures.items():

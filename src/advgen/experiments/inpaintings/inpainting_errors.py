@@ -1,4 +1,4 @@
-"""Error of each inpainting method under each mask, with intervals."""
+"""Error of each inpainting method for each mask, with intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
-from advgen.figures import common, findings
+from advgen.experiments.inpaintings.methods import FILLS, METHOD_NAMES, masks_by_size, present_methods
+from advgen.figures.drawing import draw_interval, set_classes
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import format_n, format_number, format_seeds, format_value, interval_units, name_seeds
+from advgen.figures.layout import Columns, content_width, legend_height, stacked_page
+from advgen.figures.statistics import count_images, mean_over_images, to_frame
+from advgen.figures.style import DASHED, DENSE_DOTS, INK, SHADED, series_colour, with_style
 
 MEASURES = {
     "mse_whole": "MSE, whole image",
@@ -22,115 +28,105 @@ MEASURES = {
     "ssim_whole": "SSIM, whole image",
     "ssim_composite": "SSIM, known pixels put back",
 }
-DASHES = dict(zip(common.FILLS, ((0, (2.5, 1.5)), (0, (1, 1))), strict=True))
-TALL, LEFT, FOOT = 40.0, 13.0, 4.0
+FILL_STYLES = dict(zip(FILLS, (DASHED, DENSE_DOTS), strict=True))
+HEIGHT, LEFT, BOTTOM = 40.0, 13.0, 4.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure:
-    """A panel per measure, masks along x, a colour per method, dashes and dots where no generator is used."""
-    full = common.inside(spec)
-    facts = common.frame(tables["inpainting"])
-    generators, masks, methods = sorted(set(facts["generator"])), common.masks(facts), common.methods(facts)
-    methods = [method for method in methods if method not in common.FILLS]
-    columns = common.columns_that_fit(3, full, 45.0)
-    lines = -(-len(MEASURES) // columns)
-    width = full / columns
-    details = [_details(facts[facts["generator"] == generator]) for generator in generators]
-    head = common.heading_height(full, *details)
-    names = [common.METHODS[method] for method in methods]
-    legend = common.legend_height(names, full - LEFT)
-    block = head + legend + lines * (TALL + FOOT + 6) + common.GAP
-    page = common.Page(full, len(generators) * block - common.GAP)
-    for number, generator in enumerate(generators):
-        rows = facts[facts["generator"] == generator]
-        top = number * block
-        page.heading(0, top, full, f"Errors of what {generator} restores", details[number])
-        page.legend(LEFT, top + head, full - LEFT, names)
-        tops = {kind: _top(rows, kind) for kind in ("mse", "ssim")}
+    """Draw a panel per measure with masks along x and a colour per method; lines are fills without a generator."""
+    width = content_width(spec)
+    facts = to_frame(tables["inpainting"])
+    blocks = dict(list(facts.groupby("generator")))
+    methods = [method for method in present_methods(facts) if method not in FILLS]
+    panels = Columns(len(MEASURES), width, max(45.0, width / 3.5), width, 0)  # three columns at most
+    names = [METHOD_NAMES[method] for method in methods]
+    legend = legend_height(names, width - LEFT)
+    line = HEIGHT + BOTTOM + 6
+    headings = {f"Errors of what {generator} restores": _details(rows) for generator, rows in blocks.items()}
+    page, tops = stacked_page(width, headings, legend + panels.lines * line)
+    for top, rows in zip(tops, blocks.values(), strict=True):
+        page.legend(LEFT, top, width - LEFT, names)
+        ends = {kind: _limit(rows, kind) for kind in ("mse", "ssim")}
         for k, (measure, title) in enumerate(MEASURES.items()):
-            down = top + head + legend + 5 + k // columns * (TALL + FOOT + 6)
-            axes = page.axes(k % columns * width + LEFT, down, width - LEFT - 1, TALL)
-            _panel(axes, rows, measure, masks, methods)
-            axes.set_ylim(0, tops[measure.split("_")[0]])
-            axes.set_title(title, size=7)
+            left, down = panels.place(k, top + legend + 5, line)
+            axes = page.axes(left + LEFT, down, panels.width - LEFT - 1, HEIGHT)
+            _draw_panel(axes, rows, measure, masks_by_size(facts), methods)
             better = "less is better" if measure.startswith("mse") else "more is better"
-            axes.set_ylabel(f"{title.split(',')[0]}, {better}")
+            axes.set(ylim=(0, ends[measure.split("_")[0]]), ylabel=f"{title.split(',')[0]}, {better}")
+            axes.set_title(title, size=7)
     return page.figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], methods: list[str]) -> None:
+def _draw_panel(axes: Axes, rows: pd.DataFrame, measure: str, masks: list[str], methods: list[str]) -> None:
+    groups = dict(list(rows.groupby(["mask", "method"])))
     step = min(0.42, 0.8 / len(methods))
     for m, method in enumerate(methods):
         shift = (m - (len(methods) - 1) / 2) * step
-        colour = common.colour(m)
         for x, mask in enumerate(masks):
-            chosen = rows[(rows["mask"] == mask) & (rows["method"] == method)]
-            mean, low, high = common.mean_over_images(chosen, measure)
+            mean, low, high = _measure(groups, mask, method, measure)
             if math.isnan(mean):
                 continue
-            common.interval(axes, x + shift, mean, low, high, m)
+            draw_interval(axes, x + shift, mean, low, high, m)
             if len(methods) <= 2:
-                axes.annotate(
-                    common.number(mean),
-                    (x + shift, high),
-                    (0, 2),
-                    textcoords="offset points",
-                    ha="center",
-                    size=5,
-                    color=colour,
-                )
+                where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "size": 5}
+                axes.annotate(format_number(mean), (x + shift, high), (0, 2), color=series_colour(m), **where)
     for x, mask in enumerate(masks):
-        for fill, dashes in DASHES.items():
-            filled = rows[(rows["mask"] == mask) & (rows["method"] == fill)]
-            mean, low, high = common.mean_over_images(filled, measure)
-            axes.fill_between([x - 0.45, x + 0.45], low, high, color=common.SHADED, linewidth=0, zorder=0)
-            axes.plot([x - 0.45, x + 0.45], [mean, mean], color=common.INK, linewidth=0.9, linestyle=dashes)
-    axes.set_xlim(-0.6, len(masks) - 0.4)
-    axes.set_xticks(range(len(masks)), masks)
+        for fill, dashes in FILL_STYLES.items():
+            mean, low, high = _measure(groups, mask, fill, measure)
+            axes.fill_between([x - 0.45, x + 0.45], low, high, color=SHADED, linewidth=0, zorder=0)
+            axes.plot([x - 0.45, x + 0.45], [mean, mean], color=INK, linewidth=0.9, linestyle=dashes)
+    set_classes(axes, masks)
     axes.tick_params(axis="x", length=0)
-    axes.grid(False, axis="x")
 
 
-def _top(rows: pd.DataFrame, kind: str) -> float:
-    """End of the axes of all measures of a kind, so that they can be compared; no SSIM is above 1."""
+def _measure(
+    groups: Mapping[tuple[str, str], pd.DataFrame], mask: str, method: str, measure: str
+) -> tuple[float, float, float]:
+    """Return the mean with its interval, NaN where a method was not run with a mask."""
+    if (mask, method) not in groups:
+        return math.nan, math.nan, math.nan
+    return mean_over_images(groups[mask, method], measure)
+
+
+def _limit(rows: pd.DataFrame, kind: str) -> float:
+    """Return the end of the axes of all measures of a kind, so that their panels can be compared."""
     if kind == "ssim":
         return 1.02
     measures = [measure for measure in MEASURES if measure.startswith(kind)]
-    groups = [one for _, one in rows.groupby(["mask", "method"])]
-    ends = [common.mean_over_images(one, measure)[2] for one in groups for measure in measures]
+    groups = [group for _, group in rows.groupby(["mask", "method"])]
+    ends = [mean_over_images(group, measure)[2] for group in groups for measure in measures]
     return 1.06 * max(ends) or 1.0
 
 
 def _details(rows: pd.DataFrame) -> str:
-    seeds = rows["seed"].nunique()
-    words = f"{common.n_is([rows['index'].nunique()])} images"
-    words += f", mean of {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    words += f"; bars: 95 % intervals over {common.over_what(seeds > 1)}"
-    return f"{words}; dashes: harmonic fill, dots: Poisson fill"
-
-
-def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> findings.Finding:
-    """Error on the missing pixels by mask and method, that without a generator among them."""
-    facts = common.frame(tables["inpainting"])
-    rows: list[findings.Row] = []
-    parts = []
-    for mask in common.masks(facts):
-        words = []
-        for method in common.methods(facts):
-            one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
-            row: dict[str, Any] = {"mask": mask, "method": common.METHODS[method], "missing": one["missing"].mean()} | {
-                "n": one["index"].nunique(),
-                "seeds": one["seed"].nunique(),
-            }
-            for measure in MEASURES:
-                row |= findings.columns_of(measure, common.mean_over_images(one, measure))
-            rows.append(row)
-            words.append(f"{findings.value(*common.mean_over_images(one, 'mse_missing'))} by {common.METHODS[method]}")
-        parts.append(f"{mask}: {', '.join(words)}")
-    n = common.n_is([facts["index"].nunique()])
-    hardest = parts[-1]
-    sentence = (
-        f"MSE on the missing pixels, {hardest} ({n} images, {findings.seeds(facts['seed'])}; the mask that takes most)."
+    several = rows["seed"].nunique() > 1
+    return (
+        f"{format_n([rows['index'].nunique()])} images, {'mean of ' if several else ''}{name_seeds(rows['seed'])}; "
+        f"bars: 95 % intervals over {interval_units(several)}; dashes: harmonic fill, dots: Poisson fill"
     )
-    return findings.Finding("Error of restored images, by mask and method", sentence, rows)
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Finding:
+    """Report the error on the missing pixels of each method for the mask that removes most pixels."""
+    facts = to_frame(tables["inpainting"])
+    rows: list[Row] = []
+    hardest: list[str] = []
+    for mask in masks_by_size(facts):
+        hardest = [mask]
+        for method in present_methods(facts):
+            group = facts[(facts["mask"] == mask) & (facts["method"] == method)]
+            row: dict[str, Any] = {"mask": mask, "method": METHOD_NAMES[method], "missing": group["missing"].mean()}
+            row |= count_images(group)
+            for measure in MEASURES:
+                row |= interval_columns(measure, mean_over_images(group, measure))
+            rows.append(row)
+            error = format_value(row["mse_missing"], row["mse_missing_low"], row["mse_missing_high"])
+            hardest.append(f"{error} by {METHOD_NAMES[method]}")
+    mask, *words = hardest
+    n = format_n([facts["index"].nunique()])
+    sentence = (
+        f"MSE on the missing pixels, {mask}: {', '.join(words)} ({n} images, {format_seeds(facts['seed'])}; "
+        "the mask that takes most)."
+    )
+    return Finding("Error of restored images, by mask and method", sentence, rows)

@@ -1,9 +1,9 @@
-"""Original, masked and restored images for each mask and method."""
+"""Original, masked and inpainted images for each mask and method."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,61 +11,58 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingGalleryFigure
-from advgen.figures import common, findings
+from advgen.experiments.inpaintings.methods import FILLS, METHOD_NAMES, masks_by_size, present_methods
+from advgen.figures.findings import Choice, Explorer, Finding, Row, Strips, Tile
+from advgen.figures.formatting import format_count, format_n, format_percent, format_seeds, format_share, join_parts
+from advgen.figures.images import ImageGrid, Images, grid_height
+from advgen.figures.layout import GAP, Columns, content_width, stacked_page
+from advgen.figures.reconstruction import class_kept, class_kept_columns, describe_real_accuracy
+from advgen.figures.statistics import count_images, first_seed, to_frame
+from advgen.figures.style import with_style
+from advgen.figures.text import fit_font_size, label_width
 from advgen.io.tables import read_images
 
 SMALLEST, LARGEST, BETWEEN = 9.0, 16.0, 4.0
 MISSING = (0.62, 0.35, 0.12)
-"""The colour of missing pixels: a black square on a black digit's ground could not be seen."""
+"""Colour of missing pixels; black ones would be invisible on the black background of digits."""
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figure:
-    """A block per mask; below each other: original, masked, then a row per method. Generators one under the other."""
-    full = common.inside(spec)
+    """Draw a grid per mask with original, masked image and a row per method; generators are one below the other."""
+    width = content_width(spec)
     table = tables["inpainting"]
-    facts = common.frame(table)
-    pictures = {"image": read_images(table), "masked": tinted(table), "restored": read_images(table, "restored")}
-    generators, masks, methods = sorted(set(facts["generator"])), common.masks(facts), common.methods(facts)
-    labels = ["original", "masked", *(common.METHODS[method] for method in methods)]
+    facts = to_frame(table)
+    images, masked, restored = read_images(table), tint_missing(table), read_images(table, "restored")
+    masks, methods = masks_by_size(facts), present_methods(facts)
+    blocks = {str(name): first_seed(rows) for name, rows in facts.groupby("generator")}
+    labels = ["original", "masked", *(METHOD_NAMES[method] for method in methods)]
 
-    margin = common.label_width(labels, 0.2 * full)
-    room = full - margin
+    margin = label_width(labels, 0.2 * width)
     count = min(spec.images, facts.groupby(["generator", "mask"])["index"].nunique().max())
-    across = common.columns_that_fit(len(masks), room + BETWEEN, SMALLEST * count + BETWEEN)
-    width = min((room - (across - 1) * BETWEEN) / across, LARGEST * count)
-    height = common.grid_height(width, len(labels), count, pictures["image"].shape[1:])
-    lines = math.ceil(len(masks) / across)
-    blocks = {name: common.first_seed(facts[facts["generator"] == name]) for name in generators}
-    details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
-    block = head + lines * (height + 6) + common.GAP - 1
-    page = common.Page(full, len(generators) * block - common.GAP + 1)
-    for number, (generator, rows) in enumerate(blocks.items()):
-        top = number * block
-        page.heading(0, top, full, f"Restored by {generator}", details[number])
+    grids = Columns(len(masks), width - margin, SMALLEST * count, LARGEST * count, BETWEEN, margin)
+    line = grid_height(grids.width, len(labels), count, images.shape[1:]) + 6
+    headings = {f"Restored by {generator}": _details(rows) for generator, rows in blocks.items()}
+    page, tops = stacked_page(width, headings, grids.lines * line, gap=GAP - 1)
+    for top, rows in zip(tops, blocks.values(), strict=True):
         for k, mask in enumerate(masks):
-            left = margin + k % across * (width + BETWEEN)
-            down = top + head + k // across * (height + 6)
-            here = rows[rows["mask"] == mask].sort_values("index")
-            lost = f"{mask} ({here['missing'].mean():,.0f} pixels missing)"
-            page.text(left, down, lost, size=common.fitting_size(lost, width, 6.5), weight="bold")
-            by_method = {method: here[here["method"] == method].iloc[:count] for method in methods}
-            first = by_method[methods[0]].index
-            grid_rows = [[common.as_rgb(pictures[name][i]) for i in first] for name in ("image", "masked")]
-            grid_rows += [[common.as_rgb(pictures["restored"][i]) for i in one.index] for one in by_method.values()]
-            grid = common.Grid(page, left, down + 4, width, [row + [None] * (count - len(row)) for row in grid_rows])
-            if k % across == 0:
-                page.row_labels(margin - 2, down + 4, labels, grid.row, margin - 2)
-            for r, one in enumerate(by_method.values(), 2):
-                for c, row in enumerate(one.itertuples()):
-                    if row.judged != row.label:
-                        grid.mark(r, c)
+            left, down = grids.place(k, top, line)
+            group = rows[rows["mask"] == mask].sort_values("index")
+            title = f"{mask} ({group['missing'].mean():,.0f} pixels missing)"
+            page.text(left, down, title, size=fit_font_size(title, grids.width, 6.5), weight="bold")
+            by_method = [group[group["method"] == method].iloc[:count] for method in methods]
+            first = by_method[0].index
+            strips = [images[first], masked[first], *(restored[chosen.index] for chosen in by_method)]
+            grid = ImageGrid(page, left, down + 4, grids.width, strips, count)
+            if grids.is_leftmost(k):
+                page.row_labels(margin - 2, down + 4, labels, grid.row_height, margin - 2)
+            for number, chosen in enumerate(by_method, 2):
+                grid.frame_where(number, chosen["judged"] != chosen["label"])
     return page.figure
 
 
-def tinted(table: pa.Table) -> common.Images:
-    """What was known of each image, in colour (red, green, blue), with the missing pixels tinted."""
+def tint_missing(table: pa.Table) -> Images:
+    """Return the masked images as RGB with the missing pixels in the colour MISSING."""
     known = read_images(table, "known").astype(bool)
     masked = read_images(table, "masked")
     tint = np.array(MISSING, masked.dtype)[None, :, None, None]
@@ -73,71 +70,70 @@ def tinted(table: pa.Table) -> common.Images:
 
 
 def _details(rows: pd.DataFrame) -> str:
-    images = common.counted(rows["index"].nunique(), "image")
+    images = format_count(rows["index"].nunique(), "image")
     framed = "coloured: missing; framed where the judge sees another class than the label"
     return f"seed {rows['seed'].iloc[0]}, the first of {images}, unselected; {framed}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> findings.Finding:
-    """Of how many restored images the class can be seen, by mask and method."""
-    facts = common.frame(tables["inpainting"])
-    rows: list[findings.Row] = []
+def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Finding:
+    """Report the share of kept classes by mask, for the best method with a generator and the best one without."""
+    facts = to_frame(tables["inpainting"])
+    rows: list[Row] = []
     parts = []
-    for mask in common.masks(facts):
+    for mask in masks_by_size(facts):
         kept = {}
-        for method in common.methods(facts):
-            one = facts[(facts["mask"] == mask) & (facts["method"] == method)]
-            kept[method] = findings.kept(one)
+        for method in present_methods(facts):
+            group = facts[(facts["mask"] == mask) & (facts["method"] == method)]
+            kept[method] = class_kept(group)
             rows.append(
-                {"mask": mask, "missing": one["missing"].mean(), "method": common.METHODS[method]}
-                | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
-                | findings.kept_columns(one)
+                {"mask": mask, "missing": group["missing"].mean(), "method": METHOD_NAMES[method]}
+                | count_images(group)
+                | class_kept_columns(group)
             )
-        best = max((method for method in kept if method not in common.FILLS), key=kept.__getitem__)
-        parts.append(f"behind {mask} {findings.share(*kept[best])} by {common.METHODS[best]}")
-        fill = max((method for method in kept if method in common.FILLS), key=kept.__getitem__)
-        parts[-1] += f" ({findings.share(*kept[fill])} by {common.METHODS[fill]})"
-    guess = common.percent(facts.drop_duplicates("index")["label"].value_counts(normalize=True).max())
-    n = common.n_is([facts["index"].nunique()])
+        best = max((method for method in kept if method not in FILLS), key=kept.__getitem__)
+        fill = max((method for method in kept if method in FILLS), key=kept.__getitem__)
+        parts.append(
+            f"behind {mask} {format_share(*kept[best])} by {METHOD_NAMES[best]} "
+            f"({format_share(*kept[fill])} by {METHOD_NAMES[fill]})"
+        )
+    majority = format_percent(facts.drop_duplicates("index")["label"].value_counts(normalize=True).max())
+    n = format_n([facts["index"].nunique()])
     sentence = (
-        f"The judge sees the right class in restored images at best {findings.listed(parts)}; naming the commonest "
-        f"class alone gives {guess}, and {findings.of_originals(facts)} ({n} images, {findings.seeds(facts['seed'])})."
+        f"The judge sees the right class in restored images at best {join_parts(parts)}; naming the commonest "
+        f"class alone gives {majority}, and {describe_real_accuracy(facts)} "
+        f"({n} images, {format_seeds(facts['seed'])})."
     )
-    return findings.Finding("Images restored from behind masks", sentence, rows)
+    return Finding("Images restored from behind masks", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> findings.Explorer:
-    """Original, masked and restored images by mask and method."""
+def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Explorer:
+    """Show original, masked and inpainted images by mask and method."""
     table = tables["inpainting"]
-    facts = common.frame(table)
-    facts = common.first_seed(facts[facts["generator"] == facts["generator"].min()])
+    facts = to_frame(table)
+    facts = first_seed(facts[facts["generator"] == facts["generator"].min()])
     images, restored = read_images(table), read_images(table, "restored")
     known = read_images(table, "known").astype(bool)
-    shown = {
+    versions = {
         "original": images,
-        "masked": tinted(table),
+        "masked": tint_missing(table),
         "restored": restored,
         "known pixels put back": np.where(known, images, restored),
     }
-    masks, methods = common.masks(facts), common.methods(facts)
-    strips: findings.Strips = {}
-    for m, mask in enumerate(masks):
-        for k, method in enumerate(methods):
-            rows = facts[(facts["mask"] == mask) & (facts["method"] == method)].sort_values("index").iloc[: spec.images]
-            for s, (name, pictures) in enumerate(shown.items()):
-                judged = name == "restored"
-                strips[m, k, s] = [
-                    findings.Tile(
-                        pictures[row.Index],
-                        f"{row.label} → {row.judged}" if judged else f"{row.label}",
-                        judged and row.judged != row.label,
-                    )
-                    for row in rows.itertuples()
-                ]
+    masks, methods = masks_by_size(facts), present_methods(facts)
+    strips: Strips = {}
+    for (m, mask), (k, method) in product(enumerate(masks), enumerate(methods)):
+        rows = facts[(facts["mask"] == mask) & (facts["method"] == method)].sort_values("index").iloc[: spec.images]
+        for v, (name, pictures) in enumerate(versions.items()):
+            strips[m, k, v] = [
+                Tile(pictures[row.Index], f"{row.label} → {row.judged}", row.judged != row.label)
+                if name == "restored"
+                else Tile(pictures[row.Index], f"{row.label}")
+                for row in rows.itertuples()
+            ]
     about = "Flip between the original, what the search was shown, and what it restored; coloured: missing pixels."
     choices = [
-        findings.Choice("mask", masks),
-        findings.Choice("method", [common.METHODS[method] for method in methods]),
-        findings.Choice("shown", list(shown)),
+        Choice("mask", masks),
+        Choice("method", [METHOD_NAMES[method] for method in methods]),
+        Choice("shown", list(versions)),
     ]
-    return findings.Explorer(about, choices, strips)
+    return Explorer(about, choices, strips)

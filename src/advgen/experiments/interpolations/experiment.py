@@ -11,21 +11,21 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Experiment, Files, Planner, Summary
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
 from advgen.core.tasks import DeviceTask
-from advgen.specs.base import MOST, Count, Need, Ref, Spec
+from advgen.specs.base import MAX_COUNT, Count, Need, Reference, Spec
 from advgen.specs.figures import FigureSpec
 from advgen.specs.searches import LatentSearch
 
-InterpolationName = Annotated[str, Ref(("interpolations",))]
+InterpolationName = Annotated[str, Reference(("interpolations",))]
 
 
 class InterpolationDefinition(Spec):
     """Frames between pairs of test images, in the latent space of each model."""
 
-    models: tuple[Annotated[str, Ref(("gans", "autoencoders"))], ...] = Field(
+    models: tuple[Annotated[str, Reference(("gans", "autoencoders"))], ...] = Field(
         min_length=1, description="GANs (through inversion) and autoencoders (through their encoder)"
     )
     pairs: Count = Field(16, description="pairs of test images with different labels")
-    frames: Annotated[int, Field(ge=3, le=MOST)] = Field(9, description="frames per pair, both ends included")
+    frames: Annotated[int, Field(ge=3, le=MAX_COUNT)] = Field(9, description="frames per pair, both ends included")
     search: LatentSearch = Field(LatentSearch(), description="how z is searched in a GAN")
 
 
@@ -52,7 +52,7 @@ class InterpolationStripsFigure(FigureSpec):
     interpolation: InterpolationName = Field(description="interpolation shown")
     pairs: Count = Field(4, description="pairs shown per model")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "pairs", study.interpolations[self.interpolation].pairs, f"pairs in interpolation {self.interpolation!r}"
 
     def needs(self) -> Iterator[Need]:
@@ -66,7 +66,7 @@ class ThirdClassFigure(FigureSpec):
     interpolation: InterpolationName = Field(description="interpolation shown")
     pairs: Count = Field(6, description="pairs shown per model, the judge's surest third classes")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "pairs", study.interpolations[self.interpolation].pairs, f"pairs in interpolation {self.interpolation!r}"
 
     def needs(self) -> Iterator[Need]:
@@ -87,13 +87,13 @@ class Interpolations(Experiment[InterpolationDefinition]):
     """Paths between images."""
 
     definition = InterpolationDefinition
-    about = "paths between images"
+    description = "paths between images"
     order = 42
     subjects_key = "models"
     subject_field = "model_name"
     wildcard = "model"
     tasks = (Interpolate,)
-    checked = (("interpolate", "interpolation"),)
+    sanity_inputs = (("interpolate", "interpolation"),)
     tables = {
         "interpolation_summary": Table(
             ("interpolation", "model", "seed"),
@@ -142,9 +142,9 @@ class Interpolations(Experiment[InterpolationDefinition]):
 
     def subjects(self, planner: Planner, name: str) -> Iterator[tuple[int, dict[str, Files]]]:
         dataset = planner.study.dataset_of(name)
-        data, role = planner.test_images(dataset), "generator" if name in planner.study.gans else "model"
-        [judge] = planner.of("judges", dataset)
-        for trained in planner.trained(name):
+        data, role = planner.test_split(dataset), "generator" if name in planner.study.gans else "model"
+        [judge] = planner.jobs_of("judges", dataset)
+        for trained in planner.training_jobs(name):
             yield trained.seed, {"model": trained.outputs[role], "judge": judge.outputs["model"], "data": data}
 
     def task_fields(self, study: Study, definition: InterpolationDefinition, subject: str) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class Interpolations(Experiment[InterpolationDefinition]):
         return super().task_fields(study, definition, subject) | {"search": search}
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, walk in self.all(study):
+        for name, walk in self.definitions(study):
             for model in walk.models:
                 test = study.facts(study.dataset_of(model)).test
                 if 4 * walk.pairs > test:

@@ -1,128 +1,140 @@
-"""Frames between two test images, in autoencoders and in GANs."""
+"""Frames between two test images, interpolated in the latent spaces of autoencoders and GANs."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
-from advgen.figures import common, findings
+from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tile, interval_columns
+from advgen.figures.formatting import (
+    format_n,
+    format_percent,
+    format_seeds,
+    format_share,
+    format_wilson_share,
+    join_parts,
+)
+from advgen.figures.images import ImageGrid, Images, grid_height
+from advgen.figures.layout import GAP, Columns, Page, content_width, heading_height
+from advgen.figures.statistics import count_images, first_seed, share_over_images, to_frame
+from advgen.figures.style import GREY, VERMILLION, with_style
+from advgen.figures.text import fit_font_size
 from advgen.io.tables import read_images
 from advgen.metrics.paths import endpoints_keep_labels, is_third_class, midpoint_frames
 
-SMALLEST, LARGEST, BETWEEN, WORDS, ALPHAS = 8.0, 14.0, 4.0, 4.4, 3.6
+SMALLEST, LARGEST, BETWEEN, MARGIN, CAPTION, ALPHAS = 8.0, 14.0, 4.0, 10.0, 4.4, 3.6
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Figure:
-    """A block per model (its first seed), a row per pair of images; the judged class stands under each frame."""
-    full = common.inside(spec)
-    table = tables["interpolation"]
-    facts, images = common.frame(table), read_images(table)
-    facts["third"] = is_third_class(facts)
-    blocks = {name: common.first_seed(rows) for name, rows in facts.groupby("model")}
+    """Draw a block per model (its first seed), a row per pair of images, with the predicted class below each frame."""
+    width = content_width(spec)
+    facts, images = read_paths(tables)
+    blocks = {str(name): first_seed(rows) for name, rows in facts.groupby("model")}
     frames = int(facts["frame"].max()) + 1
     pairs = min(spec.pairs, min(rows["pair"].nunique() for rows in blocks.values()))
 
-    margin = 10.0
-    room = full - margin
-    across = common.columns_that_fit(len(blocks), room + BETWEEN, SMALLEST * frames + BETWEEN)
-    width = min((room - (across - 1) * BETWEEN) / across, LARGEST * frames)
-    strip = common.grid_height(width, 1, frames, images.shape[1:]) + WORDS
+    strips = Columns(len(blocks), width - MARGIN, SMALLEST * frames, LARGEST * frames, BETWEEN, MARGIN)
+    strip_height = grid_height(strips.width, 1, frames, images.shape[1:])
     details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(width, *details)
-    block = head + ALPHAS + pairs * strip + common.GAP
-    page = common.Page(full, math.ceil(len(blocks) / across) * block - common.GAP)
+    head = heading_height(strips.width, *details)
+    block = head + ALPHAS + pairs * (strip_height + CAPTION) + GAP
+    page = Page(width, strips.lines * block - GAP)
     for number, (name, rows) in enumerate(blocks.items()):
-        left = margin + number % across * (width + BETWEEN)
-        top = number // across * block
-        page.heading(left, top, width, str(name), details[number])
-        first = int(rows["pair"].min())
-        for row, pair in enumerate(sorted(set(rows["pair"]))[:pairs]):
-            one = rows[rows["pair"] == pair].sort_values("frame")
-            down = top + head + ALPHAS + row * strip
-            grid = common.Grid(page, left, down, width, [[common.as_rgb(images[i]) for i in one.index]])
-            if pair == first:
-                cell = width / frames
-                for c, alpha in enumerate(one["alpha"]):
-                    text = f"{alpha:.3f}".rstrip("0").rstrip(".") if alpha % 1 else f"{alpha:.0f}"
-                    size = common.fitting_size(text, 0.9 * cell, 5.5, 4)
-                    x, y = left + (c + 0.5) * cell, down - 0.8
-                    page.text(x, y, text, ha="center", va="bottom", size=size, color=common.GREY)
-            if pair == first and number % across == 0:
-                page.text(left - 1.5, down - 0.8, "α", ha="right", va="bottom", size=6, color=common.GREY)
-            if number % across == 0:
-                ends = f"{one['label_from'].iloc[0]} → {one['label_to'].iloc[0]}"
-                page.text(left - 1.5, down + (strip - WORDS) / 2, ends, ha="right", va="center", size=6.5)
-            for c, shown in enumerate(one.itertuples()):
-                if shown.third:
-                    grid.mark(0, c)
-                weight = "bold" if shown.third else "normal"
-                grid.below(c, f"{shown.judged}", color=common.VERMILLION if shown.third else common.GREY, weight=weight)
+        left, top = strips.place(number, 0, block)
+        page.heading(left, top, strips.width, name, details[number])
+        top += head + ALPHAS
+        label_at = left - 1.5 if strips.is_leftmost(number) else None
+        alphas = rows.groupby("frame")["alpha"].first()
+        for column, alpha in enumerate(alphas):
+            text = f"{alpha:.3f}".rstrip("0").rstrip(".")
+            x, cell = left + (column + 0.5) * strips.width / frames, strips.width / frames
+            size = fit_font_size(text, 0.9 * cell, 5.5, 4)
+            page.text(x, top - 0.8, text, ha="center", va="bottom", size=size, color=GREY)
+        if label_at is not None:
+            page.text(label_at, top - 0.8, "α", ha="right", va="bottom", size=6, color=GREY)
+        for line, pair in enumerate(sorted(set(rows["pair"]))[:pairs]):
+            path = rows[rows["pair"] == pair].sort_values("frame")
+            down = top + line * (strip_height + CAPTION)
+            grid = ImageGrid(page, left, down, strips.width, [images[path.index]])
+            if label_at is not None:
+                ends = f"{path['label_from'].iloc[0]} → {path['label_to'].iloc[0]}"
+                page.text(label_at, down + strip_height / 2, ends, ha="right", va="center", size=6.5)
+            grid.frame_where(0, path["third"])
+            for column, frame in enumerate(path.itertuples()):
+                grid.caption(column, f"{frame.judged}", **caption_style(frame.third))
     return page.figure
+
+
+def read_paths(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, Images]:
+    """Return the frames of all paths, with a column `third` for those of a third class, and their images."""
+    facts = to_frame(tables["interpolation"])
+    facts["third"] = is_third_class(facts)
+    return facts, read_images(tables["interpolation"])
+
+
+def caption_style(third: bool) -> dict[str, Any]:
+    """Return the text style of a predicted class, which stands out if it is a third class."""
+    return {"color": VERMILLION, "weight": "bold"} if third else {"color": GREY, "weight": "normal"}
 
 
 def _details(rows: pd.DataFrame) -> str:
     middle = midpoint_frames(rows)
-    third, blend = middle["third"], common.percent(middle["third_blend"].mean())
-    kept = common.percent(endpoints_keep_labels(rows).mean())
-    words = f"a third class halfway: {common.share_of(third.sum(), len(third), 'pairs')}, in pixel blends {blend}"
+    third, blend = middle["third"], format_percent(middle["third_blend"].mean())
+    kept = format_percent(endpoints_keep_labels(rows).mean())
+    words = f"a third class halfway: {format_wilson_share(third.sum(), len(third), 'pairs')}, in pixel blends {blend}"
     return f"{words}; both ends kept theirs in {kept}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> findings.Finding:
-    """Rate of a third class halfway, by model."""
-    return third_classes(tables, "Paths between two test images")
+def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Finding:
+    """Report the share of pairs with a third class halfway, by model."""
+    return report_third_classes(tables, "Paths between two test images")
 
 
-def third_classes(tables: Mapping[str, pa.Table], title: str) -> findings.Finding:
-    """How many pairs of each model have a third class halfway."""
-    paths = common.frame(tables["interpolation"])
-    middles = midpoint_frames(paths)
+def report_third_classes(tables: Mapping[str, pa.Table], title: str) -> Finding:
+    """Report the share of pairs with a third class halfway, by model, compared with pixel blends."""
+    facts = to_frame(tables["interpolation"])
+    middles = midpoint_frames(facts)
     rows, parts = [], []
-    for name, one in middles.groupby("model"):
-        rate, n = common.share_over_images(one, one["third"], "pair"), one["pair"].nunique()
-        blend = float(one["third_blend"].mean())
+    for name, pairs in middles.groupby("model"):
+        rate = share_over_images(pairs, pairs["third"], "pair")
+        blend = float(pairs["third_blend"].mean())
         rows.append(
-            {"model": name, "n": n, "seeds": one["seed"].nunique(), **findings.columns_of("third_class", rate)}
+            {"model": name, **count_images(pairs, "pair"), **interval_columns("third_class", rate)}
             | {"third_class_blend": blend}
         )
-        kept = common.percent(endpoints_keep_labels(paths[paths["model"] == name]).mean())
+        kept = format_percent(endpoints_keep_labels(facts[facts["model"] == name]).mean())
         parts.append(
-            f"{findings.share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends "
-            f"of the two images {common.percent(blend)})"
+            f"{format_share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends "
+            f"of the two images {format_percent(blend)})"
         )
-    pairs = common.n_is(middles.groupby(["model", "seed"]).size())
+    n = format_n(middles.groupby(["model", "seed"]).size())
     sentence = (
-        f"Halfway between two images the judge sees a class of neither end in {findings.listed(parts)} "
-        f"({pairs} pairs, {findings.seeds(middles['seed'])})."
+        f"Halfway between two images the judge sees a class of neither end in {join_parts(parts)} "
+        f"({n} pairs, {format_seeds(middles['seed'])})."
     )
-    return findings.Finding(title, sentence, rows)
+    return Finding(title, sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> findings.Explorer:
-    """All pairs at once, frame by frame."""
-    table = tables["interpolation"]
-    facts, images = common.frame(table), read_images(table)
-    facts["third"] = is_third_class(facts)
-    models = sorted(set(facts["model"]))
-    alphas = sorted(set(facts["alpha"]))
-    strips: findings.Strips = {}
+def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Explorer:
+    """Show one frame of all pairs at once; a slider moves along the paths."""
+    facts, images = read_paths(tables)
+    models, alphas = sorted(set(facts["model"])), sorted(set(facts["alpha"]))
+    strips: Strips = {}
     for m, model in enumerate(models):
-        rows = common.first_seed(facts[facts["model"] == model]).sort_values("pair")
+        rows = first_seed(facts[facts["model"] == model]).sort_values("pair")
         for a, alpha in enumerate(alphas):
             strips[m, a] = [
-                findings.Tile(images[row.Index], f"{row.label_from} → {row.label_to}: {row.judged}", bool(row.third))
+                Tile(images[row.Index], f"{row.label_from} → {row.label_to}: {row.judged}", bool(row.third))
                 for row in rows[rows["alpha"] == alpha].itertuples()
             ]
     about = (
         "Slide along the paths: α = 0 and 1 are the ends. Below each pair what the judge sees, framed: a third class."
     )
     stops = [f"α = {alpha:.3g}" for alpha in alphas]
-    return findings.Explorer(
-        about, [findings.Choice("model", models), findings.Choice("along the path", stops, "slider")], strips
-    )
+    return Explorer(about, [Choice("model", models), Choice("along the path", stops, "slider")], strips)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import matplotlib
@@ -11,122 +10,121 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from advgen.experiments.interpolations.experiment import SmoothnessFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_heat_cell, map_colour
+from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.formatting import (
+    format_correlation,
+    format_n,
+    format_percent,
+    format_seeds,
+    format_share,
+    join_parts,
+)
+from advgen.figures.layout import GAP, Columns, content_width, heading_height, titled_page
+from advgen.figures.statistics import count_images, mean_over_images, to_frame
+from advgen.figures.style import with_style
 from advgen.io.tables import read_images
 
 LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
-    """Per pair of classes, the largest share of a path's way that lies in one step: high where a path jumps."""
-    full = common.inside(spec)
-    table = tables["interpolation"]
-    facts, images = common.frame(table), read_images(table)
-    steps = int(facts["frame"].max())
-    path = ["model", "seed", "pair", "label_from", "label_to"]
-    places = facts.reset_index().pivot(index=path, columns="frame", values="index")
-    between = images[places[0]].astype(float) - images[places[steps]]
-    paths = facts.groupby(path)[["change", "change_blend"]].max().reset_index()
-    paths["apart"] = np.sqrt((between**2).reshape(len(paths), -1).mean(1))
+    """Draw, per pair of classes, the largest share of a path's length in one step: it is high where a path jumps."""
+    width = content_width(spec)
+    paths, steps = _measure_paths(tables)
     classes = sorted({*paths["label_from"], *paths["label_to"]})
     blocks = {str(name): rows for name, rows in paths.groupby("model")}
-    overall = _details(steps)
-    above = common.heading_height(full, overall)
-    across = common.columns_that_fit(len(blocks), full + BETWEEN, LEFT + 5.0 * len(classes) + BETWEEN)
-    width = min((full - (across - 1) * BETWEEN) / across - LEFT, LARGEST * len(classes))
-    cell = width / len(classes)
-    details = [_summary(rows) for rows in blocks.values()]
-    head = common.heading_height(width + LEFT, *details)
-    block = head + ABOVE + width + common.GAP
-    page = common.Page(full, above + math.ceil(len(blocks) / across) * block - common.GAP)
-    page.heading(0, 0, full, "Smoothness of paths", overall)
-    # Colours span what occurs, the same in all matrices.
-    low, high = 1 / steps, _largest(blocks, classes)
-    for number, (name, rows) in enumerate(blocks.items()):
-        left = number % across * (width + LEFT + BETWEEN)
-        top = above + number // across * block
-        page.heading(left, top, width + LEFT, name, details[number])
-        down = top + head + ABOVE
-        axes = page.axes(left + LEFT, down, width, width)
-        _matrix(axes, _means(rows, classes), (low, high), cell)
+    means = {name: _mean_by_classes(rows, classes) for name, rows in blocks.items()}
+    matrices = Columns(len(blocks), width, LEFT + 5.0 * len(classes), LEFT + LARGEST * len(classes), BETWEEN)
+    side = matrices.width - LEFT
+    cell = side / len(classes)
+    details = [_summarise(rows) for rows in blocks.values()]
+    head = heading_height(matrices.width, *details)
+    block = head + ABOVE + side + GAP
+    page, top = titled_page(width, "Smoothness of paths", _details(steps), matrices.lines * block - GAP)
+    # All matrices have the same colours, which span the values that occur.
+    largest = float(np.nanmax(list(means.values())))
+    for number, name in enumerate(blocks):
+        left, down = matrices.place(number, top, block)
+        page.heading(left, down, matrices.width, name, details[number])
+        left, down = left + LEFT, down + head + ABOVE
+        _draw_matrix(page.axes(left, down, side, side), means[name], (1 / steps, largest), cell)
         for k, label in enumerate(classes):
-            x = left + LEFT + (k + 0.5) * cell
-            page.text(x, down - 0.8, f"{label}", ha="center", va="bottom", size=6.5)
-            page.text(left + LEFT - 1.5, down + (k + 0.5) * cell, f"{label}", ha="right", va="center", size=6.5)
+            page.text(left + (k + 0.5) * cell, down - 0.8, f"{label}", ha="center", va="bottom", size=6.5)
+            page.text(left - 1.5, down + (k + 0.5) * cell, f"{label}", ha="right", va="center", size=6.5)
     return page.figure
 
 
-def _means(rows: pd.DataFrame, classes: list[int]) -> np.ndarray:
-    """Mean by the classes of the ends, in either direction."""
-    place = {label: k for k, label in enumerate(classes)}
-    found: dict[tuple[int, int], list[float]] = {}
-    for path in rows.itertuples():
-        ends = sorted((place[path.label_from], place[path.label_to]))
-        found.setdefault((ends[0], ends[1]), []).append(path.change)
-    means = np.full((len(classes), len(classes)), np.nan)
-    for (i, j), values in found.items():
-        means[i, j] = means[j, i] = float(np.mean(values))
-    return means
+def _measure_paths(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, int]:
+    """Return a row per path with its largest step and the RMS distance `apart` of its ends, and the number of steps."""
+    facts, images = to_frame(tables["interpolation"]), read_images(tables["interpolation"])
+    steps = int(facts["frame"].max())
+    path = ["model", "seed", "pair", "label_from", "label_to"]
+    places = facts.reset_index().pivot(index=path, columns="frame", values="index")
+    difference = images[places[0]].astype(float) - images[places[steps]]
+    paths = facts.groupby(path)[["change", "change_blend"]].max().reset_index()
+    paths["apart"] = np.sqrt((difference**2).reshape(len(paths), -1).mean(1))
+    return paths, steps
 
 
-def _largest(blocks: Mapping[str, pd.DataFrame], classes: list[int]) -> float:
-    means = np.concatenate([_means(rows, classes).ravel() for rows in blocks.values()])
-    means = means[np.isfinite(means)]
-    return float(means.max()) if len(means) else 1.0
+def _mean_by_classes(rows: pd.DataFrame, classes: list[int]) -> NDArray[np.float64]:
+    """Return the mean largest step by the classes of the ends, in either direction."""
+    ends = np.sort(rows[["label_from", "label_to"]], axis=1)
+    means = rows["change"].groupby([ends[:, 0], ends[:, 1]]).mean().unstack()
+    upper = means.reindex(index=classes, columns=classes).to_numpy(float)
+    return np.where(np.isnan(upper), upper.T, upper)
 
 
-def _matrix(axes: Axes, means: np.ndarray, limits: tuple[float, float], cell: float) -> None:
+def _draw_matrix(axes: Axes, means: NDArray[np.float64], limits: tuple[float, float], cell: float) -> None:
     colours = matplotlib.colormaps["Blues"]
     low, high = limits
     for (i, j), mean in np.ndenumerate(means):
         if np.isfinite(mean):
-            fill = common.shade(colours, (mean - low) / max(high - low, 1e-9))
-            common.heat_cell(axes, j, i, f"{100 * mean:.0f}", fill, [], cell)
-    axes.set_xlim(0, len(means))
-    axes.set_ylim(len(means), 0)
+            fill = map_colour(colours, (mean - low) / max(high - low, 1e-9))
+            draw_heat_cell(axes, j, i, f"{100 * mean:.0f}", fill, [], cell)
+    axes.set(xlim=(0, len(means)), ylim=(len(means), 0))
     axes.set_axis_off()
 
 
-def _summary(rows: pd.DataFrame) -> str:
-    mean, low, high = common.mean_over_images(rows, "change", "pair")
-    n = common.n_is([rows["pair"].nunique()])
-    words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {n} pairs"
-    seeds = rows["seed"].nunique()
-    words += f", {seeds} seeds" if seeds > 1 else ""
-    words += f"; of pixel blends {common.percent(rows['change_blend'].mean())}"
-    over_seeds = rows.groupby("pair")[["apart", "change"]].mean()
-    return f"{words}; {common.correlation(over_seeds['apart'], over_seeds['change'])} with the distance of the ends"
+def _summarise(rows: pd.DataFrame) -> str:
+    mean, low, high = mean_over_images(rows, "change", "pair")
+    words = f"mean {100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}], {format_n([rows['pair'].nunique()])} pairs"
+    words += f", {format_seeds(rows['seed'])}" if rows["seed"].nunique() > 1 else ""
+    pairs = rows.groupby("pair")[["apart", "change"]].mean()
+    return (
+        f"{words}; of pixel blends {format_percent(rows['change_blend'].mean())}; "
+        f"{format_correlation(pairs['apart'], pairs['change'])} with the distance of the ends"
+    )
 
 
 def _details(steps: int) -> str:
-    words = (
-        "largest share (%) of a path's way in the judge's features that lies in one step, by the classes of its ends"
-    )
     return (
-        f"{words}; {100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
+        "largest share (%) of a path's way in the judge's features that lies in one step, by the classes of its ends; "
+        f"{100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
         "brackets: 95 % intervals over pairs and seeds; pixel blends of the two images need no model"
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> findings.Finding:
-    """The largest share of a path's way that lies in one step, by model."""
-    facts = common.frame(tables["interpolation"])
+def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Finding:
+    """Report the largest share of a path's length in one step, by model, compared with pixel blends."""
+    facts = to_frame(tables["interpolation"])
     steps = int(facts["frame"].max())
     rows, parts = [], []
-    for name, one in facts.groupby("model"):
-        largest = one.groupby(["seed", "pair"], as_index=False)[["change", "change_blend"]].max()
-        jump, blend = common.mean_over_images(largest, "change", "pair"), float(largest["change_blend"].mean())
+    for name, frames in facts.groupby("model"):
+        largest = frames.groupby(["seed", "pair"], as_index=False)[["change", "change_blend"]].max()
+        jump, blend = mean_over_images(largest, "change", "pair"), float(largest["change_blend"].mean())
         rows.append(
-            {"model": name, "n": largest["pair"].nunique(), "seeds": one["seed"].nunique()}
-            | {**findings.columns_of("largest_step", jump), "largest_step_blend": blend}
+            {"model": name, **count_images(largest, "pair"), **interval_columns("largest_step", jump)}
+            | {"largest_step_blend": blend}
         )
-        parts.append(f"{findings.share(*jump)} with {name} (of pixel blends {common.percent(blend)})")
+        parts.append(f"{format_share(*jump)} with {name} (of pixel blends {format_percent(blend)})")
     sentence = (
-        f"The largest of {steps} steps takes {findings.listed(parts)} of a path's way, where an even path "
-        f"takes {common.percent(1 / steps)} ({common.n_is([facts['pair'].nunique()])} pairs, "
-        f"{findings.seeds(facts['seed'])})."
+        f"The largest of {steps} steps takes {join_parts(parts)} of a path's way, where an even path "
+        f"takes {format_percent(1 / steps)} ({format_n([facts['pair'].nunique()])} pairs, "
+        f"{format_seeds(facts['seed'])})."
     )
-    return findings.Finding("Smoothness of paths between images", sentence, rows)
+    return Finding("Smoothness of paths between images", sentence, rows)

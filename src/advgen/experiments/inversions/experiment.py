@@ -11,11 +11,11 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
 from advgen.core.schema import BOOL, INT, INTS, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import GeneratorTask
-from advgen.specs.base import Count, EncoderName, GeneratorName, Need, Ref, Spec
+from advgen.specs.base import Count, EncoderName, GeneratorName, Need, Reference, Spec
 from advgen.specs.figures import FigureSpec
 from advgen.specs.searches import LatentSearch
 
-InversionName = Annotated[str, Ref(("inversions",))]
+InversionName = Annotated[str, Reference(("inversions",))]
 
 
 class InversionDefinition(Spec):
@@ -51,7 +51,7 @@ class InversionCurvesFigure(FigureSpec):
     inversion: InversionName = Field(description="inversion shown")
     images: Count = Field(6, description="images shown, one panel each")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
 
     def needs(self) -> Iterator[Need]:
@@ -65,7 +65,7 @@ class InversionGalleryFigure(FigureSpec):
     inversion: InversionName = Field(description="inversion shown")
     images: Count = Field(16, description="images shown")
 
-    def shows(self, study: Study) -> Iterator[tuple[str, int, str]]:
+    def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
 
     def needs(self) -> Iterator[Need]:
@@ -98,10 +98,10 @@ class Inversions(OnGenerators[InversionDefinition]):
     """Searches for latent vectors."""
 
     definition = InversionDefinition
-    about = "searches for latent vectors"
+    description = "searches for latent vectors"
     order = 40
     tasks = (Invert,)
-    checked = (("invert", "inversion"),)
+    sanity_inputs = (("invert", "inversion"),)
     tables = {
         "inversion": Table(
             ("inversion", "generator", "seed", "index", "start"),
@@ -185,14 +185,14 @@ class Inversions(OnGenerators[InversionDefinition]):
     def extra_inputs(
         self, planner: Planner, definition: InversionDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
-        encoders = planner.of("encoders", definition.encoder) if definition.encoder else []
-        [data] = planner.of("datasets", planner.study.dataset_of(subject))
+        encoders = planner.jobs_of("encoders", definition.encoder) if definition.encoder else []
+        [data] = planner.jobs_of("datasets", planner.study.dataset_of(subject))
         files = tuple(job.outputs["model"] for job in encoders if job.seed == seed)
         return {"train": data.outputs["train"], "encoder": files}
 
     def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
-        for name, inversion in self.all(study):
+        for name, inversion in self.definitions(study):
             made_for = inversion.encoder and study.encoders[inversion.encoder].generator
             if made_for and inversion.generators != (made_for,):
                 wrong = (

@@ -1,4 +1,4 @@
-"""Error of several inversions against the number of starts that the best one is chosen from."""
+"""Error of several inversions against the number of random starts, of which the best is kept."""
 
 from __future__ import annotations
 
@@ -13,119 +13,122 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionComparisonFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_interval
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import format_count, format_n, format_seeds, format_value, interval_units
+from advgen.figures.layout import Panels, content_width, titled_page
+from advgen.figures.reconstruction import (
+    BASELINES,
+    baseline_columns,
+    class_kept,
+    class_kept_columns,
+    describe_baselines,
+)
+from advgen.figures.statistics import count_images, mean_over_images, split_in_order, to_frame
+from advgen.figures.style import DASHED, DOTTED, INK, series_colour, with_style
 
-TALL, LEFT, FOOT, TITLE = 42.0, 14.0, 10.0, 5.0
+HEIGHT, LEFT, BOTTOM, TITLE = 42.0, 14.0, 10.0, 5.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> Figure:
-    """A block per generator; panels: mean squared error, class kept. A line per inversion."""
-    full = common.inside(spec)
-    facts = common.frame(tables["inversion"])
-    facts = facts[facts["inversion"].isin(spec.inversions)]
-    inversions = common.in_order(spec.inversions, facts["inversion"])
-    names = [_name(facts[facts["inversion"] == one]) for one in inversions]
+    """Draw a block per generator with the mean squared error and the share of kept classes, a line per inversion."""
+    width = content_width(spec)
+    inversions = split_in_order(to_frame(tables["inversion"]), "inversion", spec.inversions)
+    facts = pd.concat(inversions.values())
     blocks = {str(name): rows for name, rows in facts.groupby("generator")}
-    details = _details(facts)
-    head = common.heading_height(full, details)
-    top = head + common.legend_height(names, full)
-    panels = common.Panels(2, full, 55.0, TALL, LEFT, FOOT)
+    panels = Panels(2, width, 55.0, HEIGHT, LEFT, BOTTOM)
     block = TITLE + panels.height + 2
-    page = common.Page(full, top + len(blocks) * block - 3)
-    page.heading(0, 0, full, "The best of n starts", details)
-    page.legend(0, head, full, names)
+    names = [_describe_inversion(rows) for rows in inversions.values()]
+    page, top = titled_page(width, "The best of n starts", _details(facts), len(blocks) * block - 3, names)
     for number, (generator, rows) in enumerate(blocks.items()):
         down = top + number * block
-        size = common.fitting_size(generator, full - LEFT, 8, weight="bold")
-        page.text(LEFT, down, generator, weight="bold", size=size)
+        page.subheading(LEFT, down, width - LEFT, generator, 8)
         error = panels.axes(page, down + TITLE, 0, "mean squared error (less is better)")
         kept = panels.axes(page, down + TITLE, 1, "class kept, by the judge (%)")
         for k, inversion in enumerate(inversions):
-            mine = rows[rows["inversion"] == inversion]
             shift = 0.07 * (k - (len(inversions) - 1) / 2)
-            _lines(error, kept, mine, k, shift)
-        _baselines(error, rows)
+            _draw_lines(error, kept, rows[rows["inversion"] == inversion], k, shift)
+        _draw_baselines(error, rows)
         for axes in (error, kept):
-            axes.set_xlim(0.6, facts["start"].max() + 1.4)
+            axes.set(xlim=(0.6, facts["start"].max() + 1.4), xlabel="starts that the best is chosen from")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-            axes.set_xlabel("starts that the best is chosen from")
         error.set_ylim(bottom=0)
-        kept.set_ylim(0, 102)
         error.set_ylabel("MSE")
-        kept.set_ylabel("images (%)")
+        kept.set(ylim=(0, 102), ylabel="images (%)")
     return page.figure
 
 
-def _lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: float) -> None:
-    """For every n, the best of the first n starts of each image and seed."""
+def _draw_lines(error: Axes, kept: Axes, rows: pd.DataFrame, number: int, shift: float) -> None:
+    """Draw error and share of kept classes of the best of the first n starts, for every n."""
     if rows.empty:
         return
     counts = np.arange(1, int(rows["start"].max()) + 2)
-    best = [_best(rows, int(count)) for count in counts]
-    means = [common.mean_over_images(one, "mse") for one in best]
-    shares = [findings.kept(one) for one in best]
-    colour = common.colour(number)
-    error.plot(counts + shift, [mean for mean, *_ in means], color=colour)
-    kept.plot(counts + shift, [100 * share for share, *_ in shares], color=colour)
-    for x, mean, (share, low, high) in zip(counts + shift, means, shares, strict=True):
-        common.interval(error, x, *mean, number)
-        common.interval(kept, x, 100 * share, 100 * low, 100 * high, number)
+    best = [_best_of(rows, int(count)) for count in counts]
+    means = [mean_over_images(starts, "mse") for starts in best]
+    shares = [[100 * share for share in class_kept(starts)] for starts in best]
+    for axes, values in ((error, means), (kept, shares)):
+        axes.plot(counts + shift, [mean for mean, *_ in values], color=series_colour(number))
+        for x, (mean, low, high) in zip(counts + shift, values, strict=True):
+            draw_interval(axes, x, mean, low, high, number)
 
 
-def _baselines(error: Axes, rows: pd.DataFrame) -> None:
-    """What as many principal components as z has numbers, and the nearest training image, are off by."""
-    first = rows[rows["start"] == 0].drop_duplicates("index")
-    for number, (column, words) in enumerate(findings.TRIVIAL.items()):
-        level = float(first[column].mean())
-        error.axhline(level, color=common.INK, linewidth=0.9, linestyle=((0, (2.5, 1.5)), (0, (1, 1.5)))[number])
+def _draw_baselines(axes: Axes, rows: pd.DataFrame) -> None:
+    errors = baseline_columns(rows[rows["start"] == 0].drop_duplicates("index"))
+    styles = ((DASHED, 0.99, "right"), (DOTTED, 0.01, "left"))
+    for (name, level), (line, place, ha) in zip(errors.items(), styles, strict=True):
+        axes.axhline(level, color=INK, linewidth=0.9, linestyle=line)
         where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        place, end = ((0.99, "right"), (0.01, "left"))[number]
-        error.annotate(words, (place, level), (0, 2), ha=end, size=5.5, **where)
+        axes.annotate(BASELINES[name], (place, level), (0, 2), ha=ha, size=5.5, **where)
 
 
-def _best(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    tried = rows[rows["start"] < count]
-    return tried.loc[tried.groupby(["seed", "index"])["mse"].idxmin()]
+def _best_of(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return the best of the first `count` starts of each image and seed."""
+    starts = rows[rows["start"] < count]
+    return starts.loc[starts.groupby(["seed", "index"])["mse"].idxmin()]
 
 
-def _name(rows: pd.DataFrame) -> str:
+def _describe_inversion(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    steps = common.counted(int(first["history_step"][-1]), "step")
+    steps = format_count(int(first["history_step"][-1]), "step")
     start = "" if first["first_start"] == "random" else f", first start from {first['first_start']}"
     return f"{first['inversion']} ({first['optimizer']}, lr {first['lr']:g}, {steps}{start})"
 
 
-def _details(rows: pd.DataFrame) -> str:
-    seeds = rows["seed"].nunique()
-    n = common.n_is(rows.groupby(["inversion", "generator"])["index"].nunique())
-    words = f"{n} test images; bars: 95 % intervals over {common.over_what(seeds > 1)}"
-    return words + (f"; means of {seeds} seeds" if seeds > 1 else "")
+def _format_n(facts: pd.DataFrame) -> str:
+    return format_n(facts.groupby(["inversion", "generator"])["index"].nunique())
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> findings.Finding:
-    """Error of each search after its first start and after all of them."""
-    facts = common.frame(tables["inversion"])
+def _details(facts: pd.DataFrame) -> str:
+    several = facts["seed"].nunique() > 1
+    words = f"{_format_n(facts)} test images; bars: 95 % intervals over {interval_units(several)}"
+    return words + (f"; means of {format_seeds(facts['seed'])}" if several else "")
+
+
+def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> Finding:
+    """Report the error of each inversion after its first start and after all of them."""
+    facts = to_frame(tables["inversion"])
     facts = facts[facts["inversion"].isin(spec.inversions)]
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     parts = []
-    for (generator, inversion), one in facts.groupby(["generator", "inversion"]):
+    for (generator, inversion), of_search in facts.groupby(["generator", "inversion"]):
+        steps = int(of_search["history_step"].iloc[0][-1])
         ends = []
-        for starts in sorted({1, int(one["start"].max()) + 1}):
-            best = _best(one, starts)
-            mse = common.mean_over_images(best, "mse")
-            steps = int(one["history_step"].iloc[0][-1])
-            ends.append(f"{findings.value(*mse)} after {common.counted(starts, 'start')}")
+        for starts in sorted({1, int(of_search["start"].max()) + 1}):
+            best = _best_of(of_search, starts)
+            mse = mean_over_images(best, "mse")
+            ends.append(f"{format_value(*mse)} after {format_count(starts, 'start')}")
             rows.append(
                 {"generator": generator, "inversion": inversion, "starts": starts, "steps": steps}
-                | {"n": one["index"].nunique(), "seeds": one["seed"].nunique()}
-                | findings.columns_of("mse", mse)
-                | findings.kept_columns(best)
-                | findings.trivial_columns(best)
+                | count_images(of_search)
+                | interval_columns("mse", mse)
+                | class_kept_columns(best)
+                | baseline_columns(best)
             )
-        parts.append(f"{inversion} on {generator} has an MSE of {', '.join(ends)} ({findings.trivial(one)})")
-    n = common.n_is(facts.groupby(["inversion", "generator"])["index"].nunique())
+        words = f"an MSE of {', '.join(ends)} ({describe_baselines(of_search)})"
+        parts.append(f"{inversion} on {generator} has {words}")
     sentence = (
-        f"{'; '.join(parts[:4])} ({n} images, {findings.seeds(facts['seed'])}; the searches differ in their steps)."
+        f"{'; '.join(parts[:4])} ({_format_n(facts)} images, {format_seeds(facts['seed'])}; "
+        "the searches differ in their steps)."
     )
-    return findings.Finding("How much do restarts help an inversion?", sentence, rows)
+    return Finding("How much do restarts help an inversion?", sentence, rows)

@@ -1,4 +1,4 @@
-"""Loss of each random start while a latent vector is searched."""
+"""Error of each random start during the search for a latent vector."""
 
 from __future__ import annotations
 
@@ -13,130 +13,134 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionCurvesFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import format_log_axis
+from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.formatting import format_count, format_n, format_number, format_seeds, format_value
+from advgen.figures.images import to_rgb
+from advgen.figures.layout import Page, content_width, count_columns, heading_height
+from advgen.figures.reconstruction import BASELINES
+from advgen.figures.statistics import first_seed, mean_over_images, to_frame
+from advgen.figures.style import BLUE, DASHED, DOTTED, GREY, INK, PALE, with_style
 from advgen.io.tables import read_images
 
-LEFT, BOTTOM, TALL, THUMB = 11.0, 6.0, 31.0, 8.5
-REFERENCES = {"mse_principal": (0, (2.5, 1.5)), "mse_nearest": (0, (1, 1.5))}
-"""Errors of what needs no generator, and their lines."""
+LEFT, BOTTOM, HEIGHT, THUMBNAIL = 11.0, 6.0, 31.0, 8.5
+BASELINE_STYLES = dict(zip(BASELINES, (DASHED, DOTTED), strict=True))
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Figure:
-    """One panel per image, a block per generator (its first seed)."""
-    full = common.inside(spec)
-    table = tables["inversion"]
-    facts = common.frame(table)
-    images, found = read_images(table), read_images(table, "reconstruction")
-    generators = sorted(set(facts["generator"]))
-    blocks = {name: common.first_seed(facts[facts["generator"] == name]) for name in generators}
+    """Draw a panel per image, a block per generator (its first seed)."""
+    width = content_width(spec)
+    facts, images = to_frame(tables["inversion"]), read_images(tables["inversion"])
+    reconstructions = read_images(tables["inversion"], "reconstruction")
+    blocks = {str(name): first_seed(rows) for name, rows in facts.groupby("generator")}
     chosen = {name: list(dict.fromkeys(rows["index"]))[: spec.images] for name, rows in blocks.items()}
-    columns = common.columns_that_fit(max(map(len, chosen.values())), full - LEFT, 50.0)
-    width = (full - LEFT) / columns
+    columns = count_columns(max(map(len, chosen.values())), width - LEFT, 50.0)
+    panel_width = (width - LEFT) / columns
     details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
-    heights = [head + math.ceil(len(chosen[name]) / columns) * (TALL + 5) + BOTTOM - 2 for name in generators]
+    head = heading_height(width, *details)
+    heights = [head + math.ceil(len(indices) / columns) * (HEIGHT + 5) + BOTTOM - 2 for indices in chosen.values()]
 
-    page = common.Page(full, sum(heights))
+    page = Page(width, sum(heights))
     top = 0.0
-    for name, height, words in zip(generators, heights, details, strict=True):
-        rows = blocks[name]
-        page.heading(0, top, full, f"Searches in the latent space of {name}", words)
-        low, high = _limits(rows[rows["index"].isin(chosen[name])])
+    for (name, rows), height, words in zip(blocks.items(), heights, details, strict=True):
+        page.heading(0, top, width, f"Searches in the latent space of {name}", words)
+        limits = _limits(rows[rows["index"].isin(chosen[name])])
         for number, index in enumerate(chosen[name]):
             line, column = divmod(number, columns)
-            left = LEFT + column * width
-            down = top + head + line * (TALL + 5)
-            axes = page.axes(left, down, width - 3, TALL)
-            one = rows[rows["index"] == index]
-            best = _curves(axes, one)
-            axes.set_ylim(low, high)
-            for column_, dashes in REFERENCES.items():
-                level = float(one[column_].iloc[0])
-                axes.axhline(level, color=common.INK, linewidth=0.8, linestyle=dashes, zorder=1.5)
-            _decorate(axes, first=column == 0, last=number + columns >= len(chosen[name]))
-            for k, (picture, word) in enumerate(((images[best], "target"), (found[best], "best"))):
-                x = left + width - 3 - (2 - k) * (THUMB + 1)
-                thumb = page.axes(x, down, THUMB, THUMB)
-                thumb.imshow(common.as_rgb(picture))
-                thumb.set_axis_off()
-                page.text(x + THUMB / 2, down + THUMB + 0.4, word, ha="center", size=5, color=common.GREY)
+            left = LEFT + column * panel_width
+            down = top + head + line * (HEIGHT + 5)
+            axes = page.axes(left, down, panel_width - 3, HEIGHT)
+            starts = rows[rows["index"] == index]
+            best = _draw_starts(axes, starts)
+            axes.set_ylim(*limits)
+            for baseline, dashes in BASELINE_STYLES.items():
+                level = float(starts[baseline].iloc[0])
+                axes.axhline(level, color=INK, linewidth=0.8, linestyle=dashes, zorder=1.5)
+            _set_axes(axes, is_leftmost=column == 0, is_lowest=number + columns >= len(chosen[name]))
+            for k, (image, word) in enumerate(((images[best], "target"), (reconstructions[best], "best"))):
+                x = left + panel_width - 3 - (2 - k) * (THUMBNAIL + 1)
+                thumbnail = page.axes(x, down, THUMBNAIL, THUMBNAIL)
+                thumbnail.imshow(to_rgb(image))
+                thumbnail.set_axis_off()
+                page.text(x + THUMBNAIL / 2, down + THUMBNAIL + 0.4, word, ha="center", size=5, color=GREY)
         top += height
     return page.figure
 
 
-def _curves(axes: Axes, rows: pd.DataFrame) -> int:
-    """Draw all starts of one image; the row of the best one."""
+def _draw_starts(axes: Axes, rows: pd.DataFrame) -> int:
+    """Draw all starts of one image and return the row of the best one."""
     best = int(rows.index[rows["best"]][0])
-    for row in rows.drop(index=best).itertuples():
-        axes.plot(row.history_step, row.history_mse, color=common.PALE, linewidth=0.7)
-    axes.plot(rows.loc[best, "history_step"], rows.loc[best, "history_mse"], color=common.BLUE, linewidth=1.6)
-    text = f"best: {common.number(rows.loc[best, 'mse'])}"
-    axes.text(0.03, 0.05, text, transform=axes.transAxes, size=6.5, color=common.BLUE, weight="bold")
+    for start in rows.drop(index=best).itertuples():
+        axes.plot(start.history_step, start.history_mse, color=PALE, linewidth=0.7)
+    axes.plot(rows.loc[best, "history_step"], rows.loc[best, "history_mse"], color=BLUE, linewidth=1.6)
+    text = f"best: {format_number(rows.loc[best, 'mse'])}"
+    axes.text(0.03, 0.05, text, transform=axes.transAxes, size=6.5, color=BLUE, weight="bold")
     axes.set_yscale("log")
     return best
 
 
 def _limits(rows: pd.DataFrame) -> tuple[float, float]:
-    values = np.concatenate([*rows["history_mse"], *(rows[name] for name in REFERENCES)])
+    """Return a range that keeps the curves out of the corner with the thumbnails."""
+    values = np.concatenate([*rows["history_mse"], *(rows[name] for name in BASELINES)])
     low = float(values[values > 0].min()) / 1.7
-    # The two pictures stand over the right half of the curves, in the upper two fifths.
+    # The thumbnails are above the right half of the curves, in the upper 42 % of the axes.
     right = max(float(np.max(history[len(history) // 2 :])) for history in rows["history_mse"])
     return low, max(float(values.max()) * 1.5, low * (right / low) ** (1 / 0.58))
 
 
-def _decorate(axes: Axes, first: bool, last: bool) -> None:
-    common.log_numbers(axes.yaxis, 5)
+def _set_axes(axes: Axes, is_leftmost: bool, is_lowest: bool) -> None:
+    format_log_axis(axes.yaxis, 5)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.tick_params(labelleft=first, labelbottom=last)
+    axes.tick_params(labelleft=is_leftmost, labelbottom=is_lowest)
     axes.set_xlim(left=0)
-    if first:
+    if is_leftmost:
         axes.set_ylabel("MSE (log scale)")
-    if last:
+    if is_lowest:
         axes.set_xlabel("step", labelpad=1)
 
 
 def _details(rows: pd.DataFrame) -> str:
-    starts = common.counted(rows["start"].nunique(), "start")
-    chosen = common.counted(rows["index"].nunique(), "image")
     first = rows.iloc[0]
-    how = f"{first['optimizer']}, lr {first['lr']:g}"
+    starts = format_count(rows["start"].nunique(), "start")
     if first["first_start"] != "random":
         starts += f", the first from {first['first_start']}"
-    words = f"seed {first['seed']}, {chosen} inverted by {how}, {starts} each; the best start is blue"
-    return f"{words}; dashes: as many principal components of training images as z has numbers, dots: the nearest one"
+    images = format_count(rows["index"].nunique(), "image")
+    return (
+        f"seed {first['seed']}, {images} inverted by {first['optimizer']}, lr {first['lr']:g}, {starts} each; "
+        "the best start is blue; dashes: as many principal components of training images as z has numbers, "
+        "dots: the nearest one"
+    )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> findings.Finding:
-    """How far the best start of each image comes, what half of the steps had found, and what one start alone finds."""
-    facts = common.frame(tables["inversion"])
+def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Finding:
+    """Report the error of the best start at the end and halfway, and that of the first start alone."""
+    facts = to_frame(tables["inversion"])
     rows, parts = [], []
-    for name, one in facts.groupby("generator"):
-        at, last = one["history_step"].iloc[0], int(one["history_step"].iloc[0][-1])
-        half = int(np.argmin(np.abs(np.asarray(at) - last / 2)))
-        one = one.assign(halfway=[history[half] for history in one["history_mse"]])
-        best = one[one["best"]]
+    for name, searches in facts.groupby("generator"):
+        steps = np.asarray(searches["history_step"].iloc[0])
+        half = int(np.argmin(np.abs(steps - steps[-1] / 2)))
+        searches = searches.assign(halfway=[history[half] for history in searches["history_mse"]])
+        best, first = searches[searches["best"]], searches[searches["start"] == 0]
         end, before, single = (
-            common.mean_over_images(shown, column)
-            for shown, column in ((best, "mse"), (best, "halfway"), (one[one["start"] == 0], "mse"))
+            mean_over_images(best, "mse"),
+            mean_over_images(best, "halfway"),
+            mean_over_images(first, "mse"),
         )
+        starts, principal = searches["start"].nunique(), best["mse_principal"].mean()
         rows.append(
-            {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "steps": last}
-            | {
-                "starts": one["start"].nunique(),
-                "halfway_at": int(at[half]),
-                "mse_principal": best["mse_principal"].mean(),
-            }
-            | findings.columns_of("mse", end)
-            | findings.columns_of("mse_halfway", before)
-            | findings.columns_of("mse_first_start", single)
+            {"generator": name, "seeds": searches["seed"].nunique(), "n": searches["index"].nunique()}
+            | {"steps": int(steps[-1]), "starts": starts, "halfway_at": int(steps[half]), "mse_principal": principal}
+            | interval_columns("mse", end)
+            | interval_columns("mse_halfway", before)
+            | interval_columns("mse_first_start", single)
         )
         parts.append(
-            f"in {name} the best of {common.counted(one['start'].nunique(), 'start')} reaches an MSE of "
-            f"{findings.value(*end)} after {common.counted(last, 'step')} and had {findings.value(*before)} after "
-            f"{at[half]}; the first start alone reaches {findings.value(*single)}, as many principal components as z "
-            f"has numbers {common.number(best['mse_principal'].mean())}"
+            f"in {name} the best of {format_count(starts, 'start')} reaches an MSE of {format_value(*end)} after "
+            f"{format_count(int(steps[-1]), 'step')} and had {format_value(*before)} after {steps[half]}; the first "
+            f"start alone reaches {format_value(*single)}, as many principal components as z has numbers "
+            f"{format_number(principal)}"
         )
-    n = common.n_is([facts["index"].nunique()])
-    sentence = f"{'; '.join(parts)} ({n} test images, {findings.seeds(facts['seed'])})."
-    return findings.Finding("Searches in latent space, step by step", sentence[:1].upper() + sentence[1:], rows)
+    n = format_n([facts["index"].nunique()])
+    sentence = f"{'; '.join(parts)} ({n} test images, {format_seeds(facts['seed'])})."
+    return Finding("Searches in latent space, step by step", sentence[:1].upper() + sentence[1:], rows)

@@ -1,8 +1,7 @@
-"""Test images and the nearest images that a generator can make."""
+"""Test images and the closest images that a generator can produce."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,131 +10,130 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
-from advgen.figures import common, findings
+from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tile, interval_columns
+from advgen.figures.formatting import (
+    format_count,
+    format_n,
+    format_number,
+    format_seeds,
+    format_share,
+    format_value,
+    format_wilson_share,
+    join_parts,
+)
+from advgen.figures.images import ImageBands, ImageGrid
+from advgen.figures.layout import content_width, stacked_page
+from advgen.figures.reconstruction import (
+    baseline_columns,
+    class_kept,
+    class_kept_columns,
+    describe_baselines,
+    describe_real_accuracy,
+)
+from advgen.figures.statistics import first_seed, mean_over_images, to_frame
+from advgen.figures.style import GREY, VERMILLION, with_style
+from advgen.figures.text import label_width
 from advgen.io.tables import read_images
 
 LABELS = ("target", "best found", "|difference|")
-SMALLEST, WORDS = 9.0, 4.0
+CAPTION = 4.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure:
-    """Target, best image found and their difference, a block per generator (its first seed)."""
-    full = common.inside(spec)
+    """Draw target, best reconstruction and their difference, a block per generator (its first seed)."""
+    width = content_width(spec)
     table = tables["inversion"]
-    facts = common.frame(table)
-    images, found = read_images(table), read_images(table, "reconstruction")
-    best = facts[facts["best"]]
-    blocks = {name: common.first_seed(rows) for name, rows in best.groupby("generator")}
+    facts, images, found = to_frame(table), read_images(table), read_images(table, "reconstruction")
+    blocks = {name: first_seed(rows) for name, rows in facts[facts["best"]].groupby("generator")}
 
-    margin = common.label_width(LABELS, 30)
-    room = full - margin
+    margin = label_width(LABELS, 30)
     count = min(spec.images, max(map(len, blocks.values())))
-    columns = math.ceil(count / math.ceil(count / max(1, room // SMALLEST)))
-    width = min(room, 16.0 * columns)
-    band = common.grid_height(width, 3, columns, images.shape[1:]) + WORDS
-    bands = math.ceil(count / columns)
-    details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
-    block = head + bands * band + common.GAP
-    page = common.Page(full, len(blocks) * block - common.GAP)
-    for number, (name, rows) in enumerate(blocks.items()):
-        page.heading(0, number * block, full, f"Test images found again in {name}", details[number])
-        for line in range(bands):
-            chosen = rows.iloc[: spec.images].iloc[line * columns : (line + 1) * columns]
+    bands = ImageBands(count, len(LABELS), width - margin, images.shape[1:])
+    band_height = bands.height + CAPTION
+    headings = {f"Test images found again in {name}": _details(rows) for name, rows in blocks.items()}
+    page, tops = stacked_page(width, headings, len(bands.bands) * band_height)
+    for top, rows in zip(tops, blocks.values(), strict=True):
+        for line, band in enumerate(bands.bands):
+            chosen = rows.iloc[band]
             if chosen.empty:
                 continue
-            top = number * block + head + line * band
-            pictures = [
-                [common.as_rgb(images[i]) for i in chosen.index],
-                [common.as_rgb(found[i]) for i in chosen.index],
-                [common.as_rgb(np.abs(images[i] - found[i])) for i in chosen.index],
-            ]
-            grid = common.Grid(page, margin, top, width, [row + [None] * (columns - len(row)) for row in pictures])
-            page.row_labels(margin - 2, top, LABELS, grid.row, margin - 2)
-            for c, row in enumerate(chosen.itertuples()):
-                changed = row.judged != row.label
-                if changed:
-                    grid.mark(1, c)
-                text = f"{row.label} → {row.judged}" if changed else f"{row.label}"
-                grid.below(c, text, color=common.VERMILLION if changed else common.GREY)
+            down = top + line * band_height
+            target, best = images[chosen.index], found[chosen.index]
+            grid = ImageGrid(page, margin, down, bands.width, [target, best, np.abs(target - best)], bands.columns)
+            page.row_labels(margin - 2, down, LABELS, grid.row_height, margin - 2)
+            changed = chosen["judged"] != chosen["label"]
+            grid.frame_where(1, changed)
+            for column, row in enumerate(chosen[["label", "judged"]].assign(changed=changed).itertuples()):
+                text = f"{row.label} → {row.judged}" if row.changed else f"{row.label}"
+                grid.caption(column, text, color=VERMILLION if row.changed else GREY)
     return page.figure
 
 
 def _details(rows: pd.DataFrame) -> str:
-    kept = common.share_of((rows["judged"] == rows["label"]).sum(), len(rows), "images")
-    mse = common.number(rows["mse"].mean())
-    words = f"mean MSE {mse} ({findings.trivial(rows)}); class kept in {kept} ({findings.of_originals(rows)})"
+    kept = format_wilson_share((rows["judged"] == rows["label"]).sum(), len(rows), "images")
+    mse = format_number(rows["mse"].mean())
+    words = f"mean MSE {mse} ({describe_baselines(rows)}); class kept in {kept} ({describe_real_accuracy(rows)})"
     return f"{words}; framed where the judge sees another class"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> findings.Finding:
-    """Error and class kept of the best start of each image, beside the mean image."""
-    return found_again(tables, "Test images found again in latent space")
-
-
-def found_again(tables: Mapping[str, pa.Table], title: str) -> findings.Finding:
-    """What an inversion found, by generator."""
-    table = tables["inversion"]
-    facts, images = common.frame(table), read_images(table).astype(float)
+def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Finding:
+    """Report error and share of kept classes of the best start of each image, compared with the baselines."""
+    facts, images = to_frame(tables["inversion"]), read_images(tables["inversion"]).astype(float)
     rows, parts = [], []
-    for name, one in facts[facts["best"]].groupby("generator"):
-        mse, kept = common.mean_over_images(one, "mse"), findings.kept(one)
-        targets = images[common.first_seed(one).index]
-        blank = float(((targets - targets.mean(0)) ** 2).mean())
+    for name, best in facts[facts["best"]].groupby("generator"):
+        mse = mean_over_images(best, "mse")
+        targets = images[first_seed(best).index]
+        mse_of_mean = float(((targets - targets.mean(0)) ** 2).mean())
         rows.append(
-            {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique(), "mse_of_mean_image": blank}
-            | findings.columns_of("mse", mse)
-            | findings.kept_columns(one)
-            | findings.trivial_columns(one)
+            {"generator": name, "seeds": best["seed"].nunique(), "n": best["index"].nunique()}
+            | {"mse_of_mean_image": mse_of_mean, **interval_columns("mse", mse)}
+            | class_kept_columns(best)
+            | baseline_columns(best)
         )
         parts.append(
-            f"{name} comes as near as an MSE of {findings.value(*mse)} ({findings.trivial(one)}, the mean image "
-            f"{common.number(blank)}); {findings.share(*kept)} keep their class, {findings.of_originals(one)}"
+            f"{name} comes as near as an MSE of {format_value(*mse)} ({describe_baselines(best)}, the mean image "
+            f"{format_number(mse_of_mean)}); {format_share(*class_kept(best))} keep their class, "
+            f"{describe_real_accuracy(best)}"
         )
-    n = common.n_is([facts["index"].nunique()])
-    return findings.Finding(
-        title, f"{findings.listed(parts)} ({n} test images, {findings.seeds(facts['seed'])}).", rows
-    )
+    n = format_n([facts["index"].nunique()])
+    sentence = f"{join_parts(parts)} ({n} test images, {format_seeds(facts['seed'])})."
+    return Finding("Test images found again in latent space", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> findings.Explorer:
-    """Targets and what each start has found after some steps, over the restarts and the steps."""
-    facts, way = common.frame(tables["inversion"]), common.frame(tables["inversion_steps"])
+def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Explorer:
+    """Show the targets, and the image of each start after some steps of the search."""
+    facts, snapshots = to_frame(tables["inversion"]), to_frame(tables["inversion_steps"])
     images, found = read_images(tables["inversion"]), read_images(tables["inversion"], "reconstruction")
-    between = read_images(tables["inversion_steps"])
+    intermediate = read_images(tables["inversion_steps"])
     generators, starts = sorted(set(facts["generator"])), sorted(set(facts["start"]))
-    steps = sorted(set(way["step"]))
+    steps = sorted(set(snapshots["step"]))
     last = int(facts["history_step"].iloc[0][-1])
-    strips: findings.Strips = {}
+    strips: Strips = {}
     for g, generator in enumerate(generators):
-        early = common.first_seed(way[way["generator"] == generator])
+        early = first_seed(snapshots[snapshots["generator"] == generator])
         shown = sorted(set(early["index"]))[: spec.images]
-        rows = common.first_seed(facts[facts["generator"] == generator]).sort_values("index")
-        rows = rows[rows["index"].isin(shown)]
-        targets = [
-            findings.Tile(images[row.Index], f"{row.label}") for row in rows.drop_duplicates("index").itertuples()
-        ]
+        early = early[early["index"].isin(shown)].sort_values("index")
+        final = first_seed(facts[facts["generator"] == generator]).sort_values("index")
+        final = final[final["index"].isin(shown)]
+        targets = [Tile(images[row.Index], f"{row.label}") for row in final.drop_duplicates("index").itertuples()]
         for s, start in enumerate(starts):
             strips[g, s, 0] = targets
-            mine = early[(early["start"] == start) & early["index"].isin(shown)].sort_values("index")
             for k, step in enumerate(steps, 1):
-                strips[g, s, k] = [
-                    findings.Tile(between[row.Index], common.number(row.mse))
-                    for row in mine[mine["step"] == step].itertuples()
-                ]
+                rows = early[(early["start"] == start) & (early["step"] == step)]
+                strips[g, s, k] = [Tile(intermediate[row.Index], format_number(row.mse)) for row in rows.itertuples()]
             strips[g, s, len(steps) + 1] = [
-                findings.Tile(found[row.Index], common.number(row.mse), bool(row.best))
-                for row in rows[rows["start"] == start].itertuples()
+                Tile(found[row.Index], format_number(row.mse), bool(row.best))
+                for row in final[final["start"] == start].itertuples()
             ]
     about = (
         "Slide from the target over the steps of the search, and over its restarts; below each image its MSE, framed "
         "at the end: the best of its restarts."
     )
-    stops = ("target", *(f"after {common.counted(step, 'step')}" for step in (*steps, last)))
+    stops = ("target", *(f"after {format_count(step, 'step')}" for step in (*steps, last)))
     choices = [
-        findings.Choice("generator", generators),
-        findings.Choice("restart", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
-        findings.Choice("step", stops, "slider", len(stops) - 1),
+        Choice("generator", generators),
+        Choice("restart", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
+        Choice("step", stops, "slider", len(stops) - 1),
     ]
-    return findings.Explorer(about, choices, strips)
+    return Explorer(about, choices, strips)

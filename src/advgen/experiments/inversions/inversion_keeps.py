@@ -1,11 +1,10 @@
-"""What inversion keeps and loses: extent and mean intensity of the found image, error by class."""
+"""What inversion keeps and loses: width, height and mean intensity of the reconstruction, and the error by class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
@@ -13,115 +12,113 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionKeepsFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import add_note, draw_interval, set_classes
+from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.formatting import format_n, format_number, format_seeds, format_value, interval_units, name_seeds
+from advgen.figures.layout import Panels, content_width, stacked_page
+from advgen.figures.reconstruction import class_kept
+from advgen.figures.statistics import mean_over_images, to_frame
+from advgen.figures.style import BLUE, INK, with_style
 
-SIZES = {"width": "width (px)", "height": "height (px)", "intensity": "mean intensity"}
-TALL, LEFT, FOOT = 36.0, 14.0, 10.0
+PROPERTIES = {"width": "width (px)", "height": "height (px)", "intensity": "mean intensity"}
+HEIGHT, LEFT, BOTTOM = 36.0, 14.0, 10.0
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
-    """A block per generator: found against given width, height and mean intensity; error and kept class by class."""
-    full = common.inside(spec)
-    facts = common.frame(tables["inversion"])
-    facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
-    blocks = dict(list(facts.groupby("generator")))
-    details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
-    extents = common.Panels(3, full, 48.0, TALL, LEFT, FOOT)
-    classes = common.Panels(2, full, 62.0, TALL, LEFT, FOOT)
-    block = head + extents.height + classes.height + common.GAP - 2
-    page = common.Page(full, len(blocks) * block - common.GAP + 2)
-    for number, (generator, rows) in enumerate(blocks.items()):
-        top = number * block
-        page.heading(0, top, full, f"{spec.inversion}: {generator}", details[number])
-        for k, (name, title) in enumerate(SIZES.items()):
-            _extent(extents.axes(page, top + head, k, title), rows, name, extents.first(k))
-        down = top + head + extents.height
-        error = classes.axes(page, down, 0, "mean squared error by class")
-        kept = classes.axes(page, down, 1, "class kept, by the judge (%)")
-        _by_class(error, kept, rows)
+    """Draw a block per generator: each property before and after, then error and share of kept classes by class."""
+    width = content_width(spec)
+    blocks = _read_blocks(tables, spec)
+    properties = Panels(len(PROPERTIES), width, 48.0, HEIGHT, LEFT, BOTTOM)
+    classes = Panels(2, width, 62.0, HEIGHT, LEFT, BOTTOM)
+    headings = {f"{spec.inversion}: {generator}": _details(rows) for generator, rows in blocks.items()}
+    page, tops = stacked_page(width, headings, properties.height + classes.height, gap=3)
+    for top, rows in zip(tops, blocks.values(), strict=True):
+        for k, (name, title) in enumerate(PROPERTIES.items()):
+            _draw_property(properties.axes(page, top, k, title, ylabel="found image"), rows, name)
+        top += properties.height
+        error = classes.axes(page, top, 0, "mean squared error by class")
+        kept = classes.axes(page, top, 1, "class kept, by the judge (%)")
+        _draw_classes(error, kept, rows)
     return page.figure
 
 
-def _extent(axes: Axes, rows: pd.DataFrame, name: str, first: bool) -> None:
-    """A dot per image, the diagonal where nothing changes, and the mean change."""
-    given, found = rows[name].to_numpy(float), rows[f"{name}_found"].to_numpy(float)
-    top = 1.06 * (max(given.max(), found.max()) or 1)
-    axes.plot([0, top], [0, top], color=common.INK, linewidth=0.8)
-    axes.plot(given, found, "o", color=common.BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
-    axes.set_xlim(0, top)
-    axes.set_ylim(0, top)
-    change, low, high = _change(rows, name)
-    text = f"change {_signed(change)}\n[{_signed(low)}, {_signed(high)}]"
-    common.note(axes, 0.03, 0.98, text, common.BLUE)
+def _read_blocks(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> dict[str, pd.DataFrame]:
+    """Return the best start of each image, by generator."""
+    facts = to_frame(tables["inversion"])
+    facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
+    return dict(list(facts.groupby("generator")))
+
+
+def _draw_property(axes: Axes, rows: pd.DataFrame, name: str) -> None:
+    """Draw a dot per image, the diagonal where nothing changes, and the mean change."""
+    before, after = rows[name].to_numpy(float), rows[f"{name}_found"].to_numpy(float)
+    end = 1.06 * (max(before.max(), after.max()) or 1)
+    axes.plot([0, end], [0, end], color=INK, linewidth=0.8)
+    axes.plot(before, after, "o", color=BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
+    change, low, high = map(_format_signed, _mean_change(rows, name))
+    add_note(axes, 0.03, 0.98, f"change {change}\n[{low}, {high}]", BLUE)
+    axes.set(xlim=(0, end), ylim=(0, end), xlabel="given image")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
-    axes.set_xlabel("given image")
-    if first:
-        axes.set_ylabel("found image")
 
 
-def _change(rows: pd.DataFrame, name: str) -> tuple[float, float, float]:
-    """Mean change of a size with its interval over seeds and images."""
+def _mean_change(rows: pd.DataFrame, name: str) -> tuple[float, float, float]:
+    """Return the mean change of a property with its interval over seeds and images."""
     change = rows.assign(change=rows[f"{name}_found"].astype(float) - rows[name].astype(float))
-    return common.mean_over_images(change, "change")
+    return mean_over_images(change, "change")
 
 
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{common.number(abs(value))}"
+def _format_signed(value: float) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{format_number(abs(value))}"
 
 
-def _by_class(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
+def _draw_classes(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
     labels = sorted(set(rows["label"]))
     for x, label in enumerate(labels):
-        mine = rows[rows["label"] == label]
-        common.interval(error, x, *common.mean_over_images(mine, "mse"), 0)
-        share, low, high = findings.kept(mine)
-        common.interval(kept, x, 100 * share, 100 * low, 100 * high, 0)
-    error.axhline(rows["mse"].mean(), color=common.INK, linewidth=0.8)
-    kept.axhline(100 * (rows["judged"] == rows["label"]).mean(), color=common.INK, linewidth=0.8)
+        members = rows[rows["label"] == label]
+        draw_interval(error, x, *mean_over_images(members, "mse"), 0)
+        share, low, high = class_kept(members)
+        draw_interval(kept, x, 100 * share, 100 * low, 100 * high, 0)
+    error.axhline(rows["mse"].mean(), color=INK, linewidth=0.8)
+    kept.axhline(100 * (rows["judged"] == rows["label"]).mean(), color=INK, linewidth=0.8)
     error.set_ylim(bottom=0)
-    kept.set_ylim(0, 102)
     error.set_ylabel("MSE")
-    kept.set_ylabel("images (%)")
+    kept.set(ylim=(0, 102), ylabel="images (%)")
     for axes in (error, kept):
-        axes.set_xticks(np.arange(len(labels)), [str(label) for label in labels])
-        axes.set_xlim(-0.6, len(labels) - 0.4)
-        axes.grid(False, axis="x")
+        set_classes(axes, labels)
         axes.set_xlabel("class; line: all classes")
 
 
 def _details(rows: pd.DataFrame) -> str:
-    seeds = rows["seed"].nunique()
-    words = f"{common.n_is([rows['index'].nunique()])} test images, the best start of each"
-    words += f", {seeds} seeds" if seeds > 1 else f", seed {rows['seed'].iloc[0]}"
-    over = common.over_what(seeds > 1)
-    return f"{words}; on the line nothing changed; brackets and bars: 95 % intervals over {over}"
+    n, seeds = format_n([rows["index"].nunique()]), rows["seed"]
+    return (
+        f"{n} test images, the best start of each, {name_seeds(seeds)}; on the line nothing changed; "
+        f"brackets and bars: 95 % intervals over {interval_units(seeds.nunique() > 1)}"
+    )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> findings.Finding:
-    """How width, height and intensity change, and the class that is held worst."""
-    facts = common.frame(tables["inversion"])
-    facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
-    rows: list[findings.Row] = []
+def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Finding:
+    """Report the mean change of each property, and the class with the largest error."""
+    blocks = _read_blocks(tables, spec)
+    facts = pd.concat(blocks.values())
+    rows: list[Row] = []
     parts = []
-    for name, one in facts.groupby("generator"):
-        row: dict[str, Any] = {"generator": name, "seeds": one["seed"].nunique(), "n": one["index"].nunique()}
+    for name, best in blocks.items():
+        row: dict[str, Any] = {"generator": name, "seeds": best["seed"].nunique(), "n": best["index"].nunique()}
         words = []
-        for size, title in SIZES.items():
-            change = _change(one, size)
-            row |= findings.columns_of(f"change_of_{size}", change)
-            mean, low, high = map(_signed, change)
+        for column, title in PROPERTIES.items():
+            change = _mean_change(best, column)
+            row |= interval_columns(f"change_of_{column}", change)
+            mean, low, high = map(_format_signed, change)
             words.append(f"{title} by {mean} [{low}, {high}]")
-        worst = int(one.groupby("label")["mse"].mean().idxmax())
-        error = common.mean_over_images(one[one["label"] == worst], "mse")
-        rows.append(row | {"worst_class": worst} | findings.columns_of("mse_of_worst_class", error))
-        mean = common.number(one["mse"].mean())
+        worst = int(best.groupby("label")["mse"].mean().idxmax())
+        error = mean_over_images(best[best["label"] == worst], "mse")
+        rows.append(row | {"worst_class": worst} | interval_columns("mse_of_worst_class", error))
         parts.append(
-            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {findings.value(*error)}, "
-            f"where all classes have {mean}"
+            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {format_value(*error)}, "
+            f"where all classes have {format_number(best['mse'].mean())}"
         )
-    n = common.n_is([facts["index"].nunique()])
-    sentence = f"{'; '.join(parts)} ({n} test images, {findings.seeds(facts['seed'])}; no change is 0)."
-    return findings.Finding("What an inversion keeps of an image", sentence, rows)
+    n = format_n([facts["index"].nunique()])
+    sentence = f"{'; '.join(parts)} ({n} test images, {format_seeds(facts['seed'])}; no change is 0)."
+    return Finding("What an inversion keeps of an image", sentence, rows)

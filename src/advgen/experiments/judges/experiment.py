@@ -85,7 +85,7 @@ class Judges(Kind[Spec]):
 
     order = 35
     tasks = (TrainJudge, CalibrateJudge)
-    checked = (("calibrate_judge", "calibration"),)
+    sanity_inputs = (("calibrate_judge", "calibration"),)
     tables = {
         "calibration": Table(
             ("dataset", "level"),
@@ -115,11 +115,11 @@ class Judges(Kind[Spec]):
     }
     figures = (JudgeCalibrationFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """The judge of one data set."""
         study, judge = planner.study, planner.study.judge
         facts = study.facts(name)
-        [data] = planner.of("datasets", name)
+        [data] = planner.jobs_of("datasets", name)
         task = TrainJudge(
             name="judge",
             seed=judge.seed,
@@ -129,13 +129,13 @@ class Judges(Kind[Spec]):
             images=None,
             defence=None,
             training=judge.training,
-            validation=study.validation(name),
+            validation=study.validation_images(name),
         )
         return [planner.add(task, {"dataset": name}, {"data": data.outputs["train"]})]
 
     def calibrated(self, planner: Planner, dataset: str) -> PlannedJob:
         """The calibration of one data set's judge."""
-        [data], [judge] = planner.of("datasets", dataset), self.jobs(planner, dataset)
+        [data], [judge] = planner.jobs_of("datasets", dataset), self.plan_jobs(planner, dataset)
         evaluation = planner.study.evaluation
         task = CalibrateJudge(dataset=dataset, n=evaluation.gan_samples, seed=evaluation.seed)
         inputs = {"judge": judge.outputs["model"], "second": judge.outputs["second"]}
@@ -144,18 +144,20 @@ class Judges(Kind[Spec]):
 
     def judging(self, planner: Planner, dataset: str) -> dict[str, Files]:
         """What jobs read that count the classes of samples and measure their Fréchet distance."""
-        [judge] = self.jobs(planner, dataset)
+        [judge] = self.plan_jobs(planner, dataset)
         calibration = self.calibrated(planner, dataset).outputs["calibration"]
         return {"judge": judge.outputs["model"], "second": judge.outputs["second"], "calibration": calibration}
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        return [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().needed(planner, need)
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
+        return (
+            [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().jobs_for(planner, need)
+        )
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for dataset in study.datasets:
             for key in ("model", "second"):
                 yield from check_fits(("judge", key), getattr(study.judge, key), study.facts(dataset).shape)
-            yield from check_batch(("judge", "training"), study.judge.training, study.left(dataset))
+            yield from check_batch(("judge", "training"), study.judge.training, study.training_images(dataset))
         for name, figure in study.figures.items():
             for index, gan in enumerate(figure.gans if isinstance(figure, JudgeCalibrationFigure) else ()):
                 trained_on = study.dataset_of(gan)

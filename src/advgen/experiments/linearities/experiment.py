@@ -10,17 +10,17 @@ from pydantic import Field
 from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
 from advgen.core.schema import INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
-from advgen.specs.base import MOST, Need, Positive, Ref
+from advgen.specs.base import MAX_COUNT, Need, Positive, Reference
 from advgen.specs.figures import FigureSpec
 
-LinearityName = Annotated[str, Ref(("linearities",))]
+LinearityName = Annotated[str, Reference(("linearities",))]
 
 
 class LinearityDefinition(SourcesDefinition):
     """Logits along the sign of the input gradient, from -eps to +eps."""
 
     eps: Positive = Field(0.5, description="farthest step along the sign of the gradient, each pixel")
-    points: Annotated[int, Field(ge=3, le=MOST)] = Field(41, description="steps from one end to the other")
+    points: Annotated[int, Field(ge=3, le=MAX_COUNT)] = Field(41, description="steps from one end to the other")
 
 
 class Linearity(ClassifierTask):
@@ -48,10 +48,10 @@ class Linearities(OnClassifiers[LinearityDefinition]):
     """Logits along the gradient's sign."""
 
     definition = LinearityDefinition
-    about = "logits along the gradient's sign"
+    description = "logits along the gradient's sign"
     order = 46
     tasks = (Linearity,)
-    checked = (("linearity", "logits"),)
+    sanity_inputs = (("linearity", "logits"),)
     tables = {
         "linearity": Table(
             ("linearity", "source", "seed", "index", "eps"),

@@ -13,7 +13,7 @@ from advgen.core.kinds import Kind, PlannedJob, Planner
 from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
 from advgen.specs.autoencoders import FcAutoencoder
-from advgen.specs.base import DatasetName, Ref, Seeds, Spec
+from advgen.specs.base import DatasetName, Reference, Seeds, Spec
 from advgen.specs.networks import EnsembleNetwork, FcNetwork
 from advgen.specs.training import ClassifierTraining
 
@@ -21,7 +21,7 @@ from advgen.specs.training import ClassifierTraining
 class ProbeDefinition(Spec):
     """A classifier taken out of another model: a discriminator's decision, a linear head, a fine-tuned net."""
 
-    of: Annotated[str, Ref(("gans", "autoencoders", "classifiers"))] = Field(
+    of: Annotated[str, Reference(("gans", "autoencoders", "classifiers"))] = Field(
         description="the GAN whose discriminator, the classifier whose body, or the fully connected autoencoder whose "
         "encoder is used"
     )
@@ -69,16 +69,16 @@ class TrainProbe(DeviceTask):
     training: ClassifierTraining
     validation: int
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """The network that an autoencoder's encoder becomes, too."""
-        return super().uses() | {registry.NETWORKS[FcNetwork]}
+        return super().code_targets() | {registry.NETWORKS[FcNetwork]}
 
 
 class Probes(Kind[ProbeDefinition]):
     """Classifiers taken out of other models."""
 
     definition = ProbeDefinition
-    about = "classifiers taken out of other models"
+    description = "classifiers taken out of other models"
     order = 34
     tasks = (TrainProbe,)
     attackable = True
@@ -97,12 +97,12 @@ class Probes(Kind[ProbeDefinition]):
         ),
     }
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        study, definition = planner.study, self.defined(planner.study, name)
-        [data] = planner.of("datasets", definition.dataset)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        study, definition = planner.study, self.get_definition(planner.study, name)
+        [data] = planner.jobs_of("datasets", definition.dataset)
         role = "discriminator" if definition.of in study.gans else "model"
         jobs = []
-        for trained in planner.trained(definition.of):
+        for trained in planner.training_jobs(definition.of):
             if trained.seed not in study.seeds_of(name):
                 continue
             task = TrainProbe(
@@ -113,7 +113,7 @@ class Probes(Kind[ProbeDefinition]):
                 threshold=definition.threshold,
                 classes=study.facts(definition.dataset).classes,
                 training=definition.training,
-                validation=study.validation(definition.dataset),
+                validation=study.validation_images(definition.dataset),
             )
             inputs = {"model": trained.outputs[role], "data": data.outputs["train"]}
             jobs.append(planner.add(task, {"probe": name, "seed": str(trained.seed)}, inputs))
@@ -121,7 +121,7 @@ class Probes(Kind[ProbeDefinition]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         """Refuse probes of what has no such part, or on images that the model cannot see."""
-        for name, probe in self.all(study):
+        for name, probe in self.definitions(study):
             facts, trained = study.facts(probe.dataset), study.seeds_of(probe.of)
             strange = set(probe.seeds or ()) - set(trained)
             if strange:
@@ -139,7 +139,7 @@ class Probes(Kind[ProbeDefinition]):
             if probe.part != "decision" and "threshold" in probe.model_fields_set:
                 message = f" = {probe.threshold!r}: only a decision has one, not {probe.part!r}; take it out"
                 yield ("probes", name, "threshold"), message
-            yield from check_batch(("probes", name, "training"), probe.training, study.left(probe.dataset))
+            yield from check_batch(("probes", name, "training"), probe.training, study.training_images(probe.dataset))
             if probe.part == "decision" and facts.classes != 2:
                 message = f" = {probe.dataset!r}: a decision needs a data set of kind 'real_fake'"
                 yield ("probes", name, "dataset"), message

@@ -11,11 +11,11 @@ from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.registry import AnySimulation
-from advgen.specs.base import Need, Ref
+from advgen.specs.base import Need, Reference
 from advgen.specs.figures import FigureSpec
 from advgen.specs.simulations import SimulationSpec
 
-SimulationName = Annotated[str, Ref(("simulations",))]
+SimulationName = Annotated[str, Reference(("simulations",))]
 
 
 class Simulate(Task):
@@ -48,7 +48,7 @@ class Simulations(Kind[SimulationSpec]):
     """Theory on synthetic distributions."""
 
     definition = AnySimulation
-    about = "theory on synthetic distributions"
+    description = "theory on synthetic distributions"
     order = 48
     tasks = (Simulate,)
     tables = {
@@ -74,8 +74,8 @@ class Simulations(Kind[SimulationSpec]):
     summaries = {"simulations": Summary("simulation", "simulate", "series")}
     figures = (SimulationFigure,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        simulation = self.defined(planner.study, name)
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+        simulation = self.get_definition(planner.study, name)
         task = Simulate(name=name, seeds=planner.study.seeds, simulation=simulation)
         return [planner.add(task, {"simulation": name}, {})]
 

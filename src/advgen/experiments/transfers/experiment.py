@@ -15,10 +15,10 @@ from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.attacks.experiment import check_single_steps
 from advgen.outcomes.summaries.outcome import Summarise
-from advgen.specs.base import MOST, AttackName, ClassifierName, Need, Positive, Ref, Spec
+from advgen.specs.base import MAX_COUNT, AttackName, ClassifierName, Need, Positive, Reference, Spec
 from advgen.specs.figures import FigureSpec
 
-TransferName = Annotated[str, Ref(("transfers",))]
+TransferName = Annotated[str, Reference(("transfers",))]
 
 
 class TransferDefinition(Spec):
@@ -85,10 +85,10 @@ class Transfers(Kind[TransferDefinition]):
     """Transfer matrices. Each has a table of its own name."""
 
     definition = TransferDefinition
-    about = "transfer matrices"
+    description = "transfer matrices"
     order = 45
     tasks = (Transfer,)
-    checked = (("transfer", "row"), ("transfer", "examples"))
+    sanity_inputs = (("transfer", "row"), ("transfer", "examples"))
     contributes = {"robustness": ("transfer", "examples")}
     tables = {
         "transfer": Table(
@@ -147,31 +147,31 @@ class Transfers(Kind[TransferDefinition]):
     }
     figures = (TransferMatrixFigure, PublishedTransferFigure)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         """The table over all rows."""
         rows = tuple(job.outputs["row"] for job in self.rows(planner, name))
-        definition = self.defined(planner.study, name)
+        definition = self.get_definition(planner.study, name)
         named = (*definition.sources, *definition.targets, *definition.attacks)
         varied = {one: planner.varied[one] for one in named if one in planner.varied}
         return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """A need is of the table, of what the examples behind its rows did, or of these examples themselves."""
         if need.role == "crafted":
-            definition = self.defined(planner.study, *need.names)
-            attacks, pairs = planner.kind("attacks"), product(definition.sources, definition.attacks)
+            definition = self.get_definition(planner.study, *need.names)
+            attacks, pairs = planner.get_kind("attacks"), product(definition.sources, definition.attacks)
             crafted = [job for source, attack in pairs for job in attacks.plan_attack(planner, source, attack)]
             return [replace(job, outputs={"crafted": job.outputs["examples"]}) for job in crafted]
-        return self.rows(planner, *need.names) if need.role == "examples" else self.jobs(planner, *need.names)
+        return self.rows(planner, *need.names) if need.role == "examples" else self.plan_jobs(planner, *need.names)
 
     def rows(self, planner: Planner, name: str) -> list[PlannedJob]:
         """A job for each row of a matrix: a source, one of its seeds, an attack."""
-        definition = self.defined(planner.study, name)
-        targets = [(target, job) for target in definition.targets for job in planner.trained(target)]
+        definition = self.get_definition(planner.study, name)
+        targets = [(target, job) for target in definition.targets for job in planner.training_jobs(target)]
         jobs = []
         for source in definition.sources:
             for attack in definition.attacks:
-                for crafted in planner.kind("attacks").plan_attack(planner, source, attack):
+                for crafted in planner.get_kind("attacks").plan_attack(planner, source, attack):
                     task = Transfer(
                         study=name,
                         targets=tuple(target for target, _ in targets),
@@ -186,10 +186,10 @@ class Transfers(Kind[TransferDefinition]):
         return jobs
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, transfer in self.all(study):
+        for name, transfer in self.definitions(study):
             cells = len(transfer.sources) * len(transfer.targets) * len(transfer.attacks)
-            if cells > MOST:
-                message = f": sources × targets × attacks make {cells:,} cells; {MOST:,} at most"
+            if cells > MAX_COUNT:
+                message = f": sources × targets × attacks make {cells:,} cells; {MAX_COUNT:,} at most"
                 yield ("transfers", name), message
             used = {study.facts(study.dataset_of(one))[:2] for one in (*transfer.sources, *transfer.targets)}
             if len(used) > 1:

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
 from advgen.experiments.transfers.transfer_matrix import exclude_chance_models, summarise_pairs
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_heat_cell, map_colour
+from advgen.figures.findings import Finding, Row
+from advgen.figures.formatting import format_n, format_number, format_seeds, join_parts
+from advgen.figures.layout import GAP, Page, content_width, count_columns, heading_height
+from advgen.figures.style import INK, with_style
+from advgen.figures.text import fit_font_size, label_width, wrap_text
 from advgen.metrics.agreement import kendall
 from advgen.metrics.published import PUBLISHED, Published
 
@@ -73,38 +78,38 @@ NEEDED = ("transfer", "transferred")
 """The kinds of tables that it is made from."""
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Figure:
     """Three matrices per attack: published, ours, ours minus published; rows are sources and noise controls."""
-    full = common.inside(spec)
+    full = content_width(spec)
     published = PUBLISHED[spec.published]
     rows, columns, theirs, found, left_out = compare_with_published(tables, spec)
 
-    margin = common.label_width([f"on {row}" for row in rows], 0.24 * full)
+    margin = label_width([f"on {row}" for row in rows], 0.24 * full)
     room = full - margin
-    across = common.columns_that_fit(3, room + BETWEEN, SMALLEST * len(columns) + BETWEEN)
+    across = count_columns(3, room + BETWEEN, SMALLEST * len(columns) + BETWEEN)
     width = min((room - (across - 1) * BETWEEN) / across, LARGEST * len(columns))
     cell = width / len(columns)
     tall = 9.0
-    heads = [common.wrapped(column.replace("(", " ("), cell - 1.2, 6) for column in columns]
+    heads = [wrap_text(column.replace("(", " ("), cell - 1.2, 6) for column in columns]
     names = 2.8 * max(map(len, heads)) + 1
     title = 5.0
     block = title + names + tall * len(rows) + 3
     details = [_details(ours, published, rows) + left_out for ours in found]
-    head = common.heading_height(full, *details)
-    page = common.Page(full, len(found) * (head + math.ceil(3 / across) * block + common.GAP) - common.GAP - 2)
+    head = heading_height(full, *details)
+    page = Page(full, len(found) * (head + math.ceil(3 / across) * block + GAP) - GAP - 2)
     for number, ours in enumerate(found):
-        top = number * (head + math.ceil(3 / across) * block + common.GAP)
+        top = number * (head + math.ceil(3 / across) * block + GAP)
         page.heading(0, top, full, f"{spec.transfer}, {ours.attack}: {published.title}", details[number])
         for k, (name, values) in enumerate(
             (("published", theirs), ("ours", ours.errors), ("ours − published", ours.errors - theirs))
         ):
             left = margin + k % across * (width + BETWEEN)
             down = top + head + k // across * block
-            page.text(left, down, name, weight="bold", size=common.fitting_size(name, width, 7.5, weight="bold"))
+            page.text(left, down, name, weight="bold", size=fit_font_size(name, width, 7.5, weight="bold"))
             down += title + names
             for c, words in enumerate(heads):
-                size = min(common.fitting_size(word, cell - 1.2, 6) for word in words)
+                size = min(fit_font_size(word, cell - 1.2, 6) for word in words)
                 middle = left + (c + 0.5) * cell
                 page.text(middle, down - 0.8, "\n".join(words), ha="center", va="bottom", size=size, linespacing=1.1)
             place = (left, down, width, tall * len(rows))
@@ -123,7 +128,7 @@ def _is_noise(name: str) -> bool:
 
 
 def _matrix(
-    page: common.Page,
+    page: Page,
     place: tuple[float, float, float, float],
     values: np.ndarray,
     names: tuple[list[str], list[str]],
@@ -144,12 +149,12 @@ def _matrix(
         recalled = kind == 0 and (rows[r], columns[c]) in published.unverified
         signed = f"{value:+.1f}".replace("-", "−") if abs(value) >= 0.05 else "0.0"
         text = signed if kind == 2 else f"{'~' if recalled else ''}{value:.1f}"
-        fill = common.shade(colours, 0.5 + value / 200 if kind == 2 else value / 100)
+        fill = map_colour(colours, 0.5 + value / 200 if kind == 2 else value / 100)
         lines = [intervals[r, c]] if kind == 1 else []
-        common.heat_cell(axes, c, r, text, fill, lines, place[2] / len(columns))
+        draw_heat_cell(axes, c, r, text, fill, lines, place[2] / len(columns))
         if rows[r] == columns[c]:
             corner = (c + 0.02, r + 0.02)
-            axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=common.INK, linewidth=1.2))
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=INK, linewidth=1.2))
 
 
 def _errors(
@@ -174,9 +179,9 @@ def _errors(
 
 def _details(ours: Ours, published: Published, rows: list[str]) -> str:
     facts = ours.facts
-    words = f"error (%) of the column's net, {common.n_is(facts['n'])}, means over seeds; small: 95 % Wilson interval; "
+    words = f"error (%) of the column's net, {format_n(facts['n'])}, means over seeds; small: 95 % Wilson interval; "
     words += f"Kendall's tau of the verified cells of examples made for another net: {_agreement(ours)}"
-    rms = " to ".join(dict.fromkeys(common.number(one) for one in (facts["rms"].min(), facts["rms"].max())))
+    rms = " to ".join(dict.fromkeys(format_number(one) for one in (facts["rms"].min(), facts["rms"].max())))
     words += "; our noise is not clipped to [0, 1]" if any(map(_is_noise, rows)) else ""
     words += f"; RMS of our changes {rms}, of the published ones, whose targets may be others, {_range(published)}"
     return words + ("; ~: recalled, not verified" if published.unverified else "")
@@ -192,11 +197,11 @@ def _range(published: Published) -> str:
     return " to ".join(dict.fromkeys(f"{one:g}" for one in (min(values), max(values))))
 
 
-def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> Finding:
     """How far our cells are from the published ones."""
     published = PUBLISHED[spec.published]
     names, columns, theirs, found, left_out = compare_with_published(tables, spec)
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     parts = []
     for ours in found:
         for (r, c), error in np.ndenumerate(ours.errors):
@@ -213,7 +218,7 @@ def finding(tables: Mapping[str, pa.Table], spec: PublishedTransferFigure) -> fi
             )
     facts = pd.concat([ours.facts for ours in found])
     sentence = (
-        f"Errors differ from {published.title}: {findings.listed(parts) if parts else 'nothing to compare'} "
-        f"({common.n_is(facts['n'])}, {findings.seeds(facts['source_seed'])}){left_out}."
+        f"Errors differ from {published.title}: {join_parts(parts) if parts else 'nothing to compare'} "
+        f"({format_n(facts['n'])}, {format_seeds(facts['source_seed'])}){left_out}."
     )
-    return findings.Finding("Transfer beside a published table", sentence, rows)
+    return Finding("Transfer beside a published table", sentence, rows)

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from advgen import seeds
-from advgen.attacks.common import quantize
-from advgen.attacks.run import measure_perturbations
+from advgen.attacks.common import measure_perturbations, quantize
 from advgen.experiments.transfers.experiment import Transfer
 from advgen.io.checkpoints import load_model
 from advgen.io.tables import arrow_table, read_images, read_table, write_table

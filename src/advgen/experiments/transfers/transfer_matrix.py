@@ -13,7 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from advgen.experiments.transfers.experiment import TransferMatrixFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import draw_heat_cell, map_colour
+from advgen.figures.findings import Choice, Explorer, Finding, Row, Strips, Tile, interval_columns
+from advgen.figures.formatting import (
+    describe_threat,
+    format_n,
+    format_number,
+    format_percent,
+    format_seeds,
+    format_share,
+    interval_units,
+    join_parts,
+)
+from advgen.figures.layout import GAP, Page, content_width, count_columns, heading_height
+from advgen.figures.statistics import first_seed, to_frame
+from advgen.figures.style import INK, with_style
+from advgen.figures.text import fit_font_size, label_width, wrap_text
 from advgen.io.tables import read_images
 from advgen.metrics.chance import models_at_chance
 from advgen.metrics.intervals import combine_intervals
@@ -21,10 +36,10 @@ from advgen.metrics.intervals import combine_intervals
 SMALLEST, LARGEST, BETWEEN, CLEAN_GAP = 17.0, 30.0, 5.0, 0.25
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     """Rows are sources, columns are targets; the bottom row is each target's error on the clean images."""
-    full = common.inside(spec)
+    full = content_width(spec)
     facts, left_out = exclude_chance_models(tables)
     sources = sorted(set(facts["source"]))
     controls = set(facts.loc[facts["norm"] == "none", "attack"])
@@ -32,22 +47,22 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
     attacks = sorted(set(facts["attack"]), key=lambda name: (name in controls, name))
     several = facts["source_seed"].nunique() > 1 or facts["target_seed"].nunique() > 1
 
-    margin = common.label_width([f"on {name}" for name in (*sources, "no attack")], 0.22 * full)
+    margin = label_width([f"on {name}" for name in (*sources, "no attack")], 0.22 * full)
     room = full - margin
-    across = common.columns_that_fit(len(attacks), room + BETWEEN, SMALLEST * len(targets) + BETWEEN)
+    across = count_columns(len(attacks), room + BETWEEN, SMALLEST * len(targets) + BETWEEN)
     width = min((room - (across - 1) * BETWEEN) / across, LARGEST * len(targets))
     cell = width / len(targets)
     tall = 15.0 if several else 12.0
-    heads = {target: common.wrapped(target, cell - 1) for target in targets}
+    heads = {target: wrap_text(target, cell - 1) for target in targets}
     names = 3.0 * max(map(len, heads.values())) + 1
     height = tall * (len(sources) + CLEAN_GAP + 1)
     overall = _details(facts, several) + left_out
-    above = common.heading_height(full, overall) + 1
+    above = heading_height(full, overall) + 1
     details = {attack: _threat(facts[facts["attack"] == attack]) for attack in attacks}
-    head = common.heading_height(width, *details.values())
-    block = head + names + height + common.GAP
+    head = heading_height(width, *details.values())
+    block = head + names + height + GAP
     lines = -(-len(attacks) // across)
-    page = common.Page(full, above + lines * block - common.GAP)
+    page = Page(full, above + lines * block - GAP)
     page.heading(0, 0, full, "Transfer of adversarial examples", overall)
     colours = matplotlib.colormaps[spec.colormap]
     for number, attack in enumerate(attacks):
@@ -57,7 +72,7 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
         page.heading(left, top, width, attack, details[attack])
         down = top + head + names
         for t, target in enumerate(targets):
-            size = min(common.fitting_size(word, cell - 1, 6.5) for word in heads[target])
+            size = min(fit_font_size(word, cell - 1, 6.5) for word in heads[target])
             middle = left + (t + 0.5) * cell
             page.text(middle, down - 1, "\n".join(heads[target]), ha="center", va="bottom", size=size, linespacing=1.1)
         axes = page.axes(left, down, width, height)
@@ -70,8 +85,8 @@ def draw(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Figure:
 
 def exclude_chance_models(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, str]:
     """The rows of a transfer table without nets at chance, by their answers to the clean images, and words on those."""
-    rows = common.frame(tables["transfer"])
-    answers = common.frame(tables["transferred"])
+    rows = to_frame(tables["transfer"])
+    answers = to_frame(tables["transferred"])
     of_targets = answers[["target", "target_seed", "index", "label", "predicted_clean"]]
     chance = models_at_chance(
         of_targets.set_axis(["source", "source_seed", "index", "label", "predicted_clean"], axis=1)
@@ -96,16 +111,16 @@ def _cells(
             pairs = mine[mine["source"] == source]
             if len(pairs):
                 error, lines = summarise_pairs(pairs, source == target)
-                common.heat_cell(axes, t, s, f"{100 * error:.1f}", common.shade(colours, error), lines, cell)
+                draw_heat_cell(axes, t, s, f"{100 * error:.1f}", map_colour(colours, error), lines, cell)
         clean = mine.groupby("target_seed")["clean_error"].mean()
         if len(clean):
             error = float(clean.mean())
-            fill = common.shade(colours, error)
-            common.heat_cell(axes, t, bottom, f"{100 * error:.1f}", fill, _spread(clean), cell)
+            fill = map_colour(colours, error)
+            draw_heat_cell(axes, t, bottom, f"{100 * error:.1f}", fill, _spread(clean), cell)
     for s, source in enumerate(sources):
         if source in targets:
             corner = (targets.index(source) + 0.02, s + 0.02)
-            axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=common.INK, linewidth=1.2))
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=INK, linewidth=1.2))
 
 
 def select_diagonal(pairs: pd.DataFrame, same: bool) -> pd.DataFrame:
@@ -144,69 +159,69 @@ def _spread(errors: pd.Series) -> list[str]:
 
 def _threat(rows: pd.DataFrame) -> str:
     scaled = "scaled to RMS" if rows["amplified"].any() else "RMS of the changes that fooled their own net"
-    size = common.number(rows["rms"].mean()) if rows["rms"].notna().any() else "of none"
-    return f"{common.threat(rows.iloc[0])}; {scaled} {size}"
+    size = format_number(rows["rms"].mean()) if rows["rms"].notna().any() else "of none"
+    return f"{describe_threat(rows.iloc[0])}; {scaled} {size}"
 
 
 def _details(facts: pd.DataFrame, several: bool) -> str:
-    n = common.n_is(facts["n"])
+    n = format_n(facts["n"])
     words = f"error of the column's net (%) on examples crafted on the row's, {n}; small: 95 % interval over "
-    words += common.over_what(several) + (", range over seeds" if several else "")
+    words += interval_units(several) + (", range over seeds" if several else "")
     return words + "; noise: the same changes, their pixels in a random order; outlined: a net on its own examples"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> findings.Finding:
+def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Finding:
     """Error of other nets on each source's examples, beside noise and no attack."""
     facts, left_out = exclude_chance_models(tables)
     controls = set(facts.loc[facts["norm"] == "none", "attack"])
-    rows: list[findings.Row] = []
+    rows: list[Row] = []
     away: dict[str, list[tuple[float, str]]] = {}
     for (attack, source, target), pairs in facts.groupby(["attack", "source", "target"]):
         counted = select_diagonal(pairs, source == target)
         error, low, high = measure_error(counted)
         rows.append(
             {"attack": attack, "source": source, "target": target, "n": pairs["n"].min(), "rms": pairs["rms"].mean()}
-            | findings.columns_of("error", (error, low, high))
+            | interval_columns("error", (error, low, high))
             | {"error_rounded": counted["error_rounded"].mean(), "error_unaimed": counted["error_unaimed"].mean()}
             | {"clean_error": pairs["clean_error"].mean()}
         )
         if source != target:
-            noise = common.percent(counted["error_unaimed"].mean())
-            said = f"{source} → {target} {findings.share(error, low, high)} (noise of these norms {noise})"
+            noise = format_percent(counted["error_unaimed"].mean())
+            said = f"{source} → {target} {format_share(error, low, high)} (noise of these norms {noise})"
             away.setdefault(str(attack), []).append((error, said))
     parts = []
     for attack in sorted(away, key=lambda name: name in controls):
         words = [words for _, words in sorted(away[attack], reverse=True)]
-        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {findings.listed(words, 2)}")
-    clean = common.percent(facts["clean_error"].mean())
+        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {join_parts(words, 2)}")
+    clean = format_percent(facts["clean_error"].mean())
     found = "; ".join(parts) or "no other net was asked"
     sentence = (
-        f"Error of nets on examples made for another: {found}; without attack {clean} ({common.n_is(facts['n'])}, "
-        f"{findings.seeds(facts['source_seed'])})"
+        f"Error of nets on examples made for another: {found}; without attack {clean} ({format_n(facts['n'])}, "
+        f"{format_seeds(facts['source_seed'])})"
     )
     sentence += f"{left_out}."
-    return findings.Finding("Do adversarial examples transfer?", sentence, rows)
+    return Finding("Do adversarial examples transfer?", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> findings.Explorer | None:
+def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Explorer | None:
     """Point at a cell to see examples of the row's net and what the column's net makes of them."""
     facts, _ = exclude_chance_models(tables)
     if facts["amplified"].any():  # the examples as they were shown, scaled, are not kept
         return None
-    answers = common.frame(tables["transferred"])
-    answers = common.first_seed(common.first_seed(answers, "source_seed"), "target_seed")
-    crafted = common.frame(tables["examples"])
+    answers = to_frame(tables["transferred"])
+    answers = first_seed(first_seed(answers, "source_seed"), "target_seed")
+    crafted = to_frame(tables["examples"])
     images, adversarial = read_images(tables["examples"]), read_images(tables["examples"], "adversarial")
     ordered = facts.sort_values(
         ["norm", "attack", "source"], key=lambda one: one == "none" if one.name == "norm" else one
     )
     made = list(dict.fromkeys(zip(ordered["attack"], ordered["source"], strict=True)))
     targets = sorted(set(facts["target"]))
-    strips: findings.Strips = {}
+    strips: Strips = {}
     cells = {}
     for r, (attack, source) in enumerate(made):
         mine = crafted[(crafted["attack"] == attack) & (crafted["source"] == source)]
-        rows = common.first_seed(mine, "source_seed").sort_values("index").iloc[:SHOWN]
+        rows = first_seed(mine, "source_seed").sort_values("index").iloc[:SHOWN]
         for t, target in enumerate(targets):
             pairs = facts[(facts["attack"] == attack) & (facts["source"] == source) & (facts["target"] == target)]
             if pairs.empty:
@@ -218,7 +233,7 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> find
             said = said.set_index("index").loc[rows["index"]]
             for s, (pictures, seen) in enumerate(((adversarial, "predicted"), (images, "predicted_clean"))):
                 strips[r, t, s] = [
-                    findings.Tile(pictures[place], f"{label} → {one}", one != label)
+                    Tile(pictures[place], f"{label} → {one}", one != label)
                     for place, label, one in zip(rows.index, rows["label"], said[seen], strict=True)
                 ]
     about = (
@@ -226,12 +241,12 @@ def explorer(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> find
         "framed: wrong."
     )
     choices = [
-        findings.Choice("examples", [f"{attack} on {source}" for attack, source in made]),
-        findings.Choice("shown to", targets),
-        findings.Choice("image", ("adversarial", "original")),
+        Choice("examples", [f"{attack} on {source}" for attack, source in made]),
+        Choice("shown to", targets),
+        Choice("image", ("adversarial", "original")),
     ]
     what = "Error of the column's net on examples that were made on the row's"
-    return findings.Explorer(about, choices, strips, cells, what)
+    return Explorer(about, choices, strips, cells, what)
 
 
 SHOWN = 10

@@ -13,10 +13,10 @@ from advgen.core.kinds import Files, OnGenerators, PlannedJob, Planner, Summary
 from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import GeneratorTask
 from advgen.experiments.judges.experiment import JUDGED, QUALITY
-from advgen.specs.base import Ascending, GanName, Need, Positive, Ref, Spec
+from advgen.specs.base import Ascending, GanName, Need, Positive, Reference, Spec
 from advgen.specs.figures import FigureSpec
 
-TruncationName = Annotated[str, Ref(("truncations",))]
+TruncationName = Annotated[str, Reference(("truncations",))]
 
 
 class TruncationDefinition(Spec):
@@ -54,7 +54,7 @@ class Truncations(OnGenerators[TruncationDefinition]):
     """Samples from truncated latent vectors."""
 
     definition = TruncationDefinition
-    about = "samples from truncated latent vectors"
+    description = "samples from truncated latent vectors"
     order = 43
     tasks = (Truncate,)
     tables = {
@@ -72,18 +72,20 @@ class Truncations(OnGenerators[TruncationDefinition]):
     def extra_inputs(
         self, planner: Planner, definition: TruncationDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
-        judging: dict[str, Files] = planner.kind("judges").judging(planner, planner.study.dataset_of(subject))
+        judging: dict[str, Files] = planner.get_kind("judges").judging(planner, planner.study.dataset_of(subject))
         return judging
 
     def task_fields(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
         return super().task_fields(study, definition, subject) | {"n": study.evaluation.gan_samples}
 
-    def needed(self, planner: Planner, need: Need) -> list[PlannedJob]:
+    def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         """Its own jobs, or those that judge the same generators with all of z."""
         if need.role != "untruncated":
-            return super().needed(planner, need)
-        gans = self.defined(planner.study, *need.names).generators
-        judged = [job for gan in gans for job in planner.kind("gans").needed(planner, Need("gans", (gan,), "quality"))]
+            return super().jobs_for(planner, need)
+        gans = self.get_definition(planner.study, *need.names).generators
+        judged = [
+            job for gan in gans for job in planner.get_kind("gans").jobs_for(planner, Need("gans", (gan,), "quality"))
+        ]
         return [replace(job, outputs={"untruncated": job.outputs["quality"]}) for job in judged]
 
 

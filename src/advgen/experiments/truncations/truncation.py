@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -11,104 +12,101 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.truncations.experiment import TruncationFigure
-from advgen.figures import common, findings
+from advgen.figures.drawing import format_log_axis, label_line_ends
+from advgen.figures.findings import Finding, Row
+from advgen.figures.formatting import format_n, format_seeds, join_parts, name_seeds
+from advgen.figures.layout import Panels, content_width, stacked_page
+from advgen.figures.statistics import to_frame
+from advgen.figures.style import DASHED, INK, series_colour, series_marker, with_style
 
-TALL, LEFT, FOOT, NAMES = 40.0, 12.0, 10.0, 17.0
+HEIGHT, LEFT, BOTTOM, NAMES = 40.0, 12.0, 10.0, 17.0
+REFERENCE: dict[str, Any] = {"linewidth": 0.9, "linestyle": DASHED, "zorder": 1.5}
+"""Line at the value without truncation."""
 
 
-@common.styled
+@with_style
 def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
-    """Two panels per generator: precision and recall, and the Fréchet distance."""
-    full = common.inside(spec)
-    quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
-    blocks = dict(list(quality.groupby("generator")))
-    untruncated = whole(tables)
-    panels = common.Panels(2, full, 62.0, TALL, LEFT, FOOT, NAMES)
-    details = [_details(rows) for rows in blocks.values()]
-    head = common.heading_height(full, *details)
-    block = head + panels.height + common.GAP - 2
-    page = common.Page(full, len(blocks) * block - common.GAP + 2)
-    for number, (name, rows) in enumerate(blocks.items()):
-        top = number * block
-        page.heading(0, top, full, f"{name} with truncated z", details[number])
-        axes = panels.axes(page, top + head, 0, "precision and recall")
+    """Draw two panels per generator: precision and recall, and the Fréchet distance."""
+    width = content_width(spec)
+    blocks = dict(list(to_frame(tables["truncation"].drop_columns(["class_share"])).groupby("generator")))
+    untruncated = measure_untruncated(tables)
+    panels = Panels(2, width, 62.0, HEIGHT, LEFT, BOTTOM, NAMES)
+    headings = {f"{name} with truncated z": _details(rows) for name, rows in blocks.items()}
+    page, tops = stacked_page(width, headings, panels.height, gap=3)
+    for top, (name, rows) in zip(tops, blocks.items(), strict=True):
+        axes = panels.axes(page, top, 0, "precision and recall")
         axes.set_ylim(0, 1.02)
-        ends = [_line(axes, rows, column, k) for k, column in enumerate(("precision", "recall"))]
+        ends = [_draw_line(axes, rows, column, k) for k, column in enumerate(("precision", "recall"))]
         for k, column in enumerate(("precision", "recall")):
-            _reference(axes, untruncated.loc[name, column], k)
-        _decorate(axes, "share", rows)
-        common.name_ends(axes, ends, TALL)
-        axes = panels.axes(page, top + head, 1, "Fréchet distance (log scale)")
+            axes.axhline(untruncated.loc[name, column], color=series_colour(k), **REFERENCE)
+        _set_axes(axes, "share", rows)
+        label_line_ends(axes, ends, HEIGHT)
+
+        axes = panels.axes(page, top, 1, "Fréchet distance (log scale)")
         axes.set_yscale("log")
         rows = rows.assign(frechet_distance=rows["frechet_distance"].clip(lower=0.01))
-        end = _line(axes, rows, "frechet_distance", 2)
-        axes.axhline(rows["frechet_distance_real"].mean(), color=common.INK, linewidth=0.9, linestyle=(0, (2.5, 1.5)))
-        _reference(axes, untruncated.loc[name, "frechet_distance"], 2)
-        common.log_numbers(axes.yaxis, 6)
-        _decorate(axes, "Fréchet distance", rows)
-        common.name_ends(axes, [(end[0], "distance", end[2])], TALL)
+        last, _, colour = _draw_line(axes, rows, "frechet_distance", 2)
+        axes.axhline(rows["frechet_distance_real"].mean(), color=INK, linewidth=0.9, linestyle=DASHED)
+        axes.axhline(untruncated.loc[name, "frechet_distance"], color=colour, **REFERENCE)
+        format_log_axis(axes.yaxis, 6)
+        _set_axes(axes, "Fréchet distance", rows)
+        label_line_ends(axes, [(last, "distance", colour)], HEIGHT)
     return page.figure
 
 
-def _line(axes: Axes, rows: pd.DataFrame, column: str, number: int) -> tuple[float, str, str]:
-    """The mean over seeds, and faint lines of the seeds; where it ends."""
-    colour = common.colour(number)
+def _draw_line(axes: Axes, rows: pd.DataFrame, column: str, number: int) -> tuple[float, str, str]:
+    """Draw the mean over seeds, and a thin line for each seed; return last value, name and colour."""
+    colour = series_colour(number)
     if rows["seed"].nunique() > 1:
-        for _, one in rows.groupby("seed"):
-            one = one.sort_values("threshold")
-            axes.plot(one["threshold"], one[column], color=colour, linewidth=0.6, alpha=0.5)
+        for _, run in rows.groupby("seed"):
+            run = run.sort_values("threshold")
+            axes.plot(run["threshold"], run[column], color=colour, linewidth=0.6, alpha=0.5)
     mean = rows.groupby("threshold")[column].mean()
-    axes.plot(mean.index, mean, color=colour, marker=common.marker(number)[0], markersize=3.5)
+    axes.plot(mean.index, mean, color=colour, marker=series_marker(number), markersize=3.5)
     return float(mean.iloc[-1]), column, colour
 
 
-def _reference(axes: Axes, level: float, number: int) -> None:
-    """A dashed line where all of z gives this."""
-    axes.axhline(level, color=common.colour(number), linewidth=0.9, linestyle=(0, (2.5, 1.5)), zorder=1.5)
-
-
-def whole(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
-    """Means over the seeds of what the generators make of all of z, by their names."""
-    quality = common.frame(tables["gan_quality"].drop_columns(["class_share"]))
+def measure_untruncated(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+    """Return precision, recall and Fréchet distance without truncation, means over the seeds of each generator."""
+    quality = to_frame(tables["gan_quality"].drop_columns(["class_share"]))
     means = quality.groupby("gan")[["precision", "recall", "frechet_distance"]].mean()
     return means.assign(frechet_distance=means["frechet_distance"].clip(lower=0.01))
 
 
-def _decorate(axes: Axes, label: str, rows: pd.DataFrame) -> None:
-    axes.set_ylabel(label)
-    axes.set_xlabel("threshold of z")
-    axes.set_xlim(0, 1.03 * rows["threshold"].max())
+def _set_axes(axes: Axes, label: str, rows: pd.DataFrame) -> None:
+    axes.set(xlabel="threshold of z", ylabel=label, xlim=(0, 1.03 * rows["threshold"].max()))
 
 
 def _details(rows: pd.DataFrame) -> str:
-    seeds = rows["seed"].nunique()
-    words = f"{common.n_is(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
-    words += "; dashes: all of z; longer ones: as many real images"
-    return words + (
-        f"; thick: mean of {seeds} seeds, thin: the seeds" if seeds > 1 else f"; seed {rows['seed'].iloc[0]}"
-    )
+    words = f"{format_n(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
+    words += "; dashes: all of z; longer ones: as many real images; "
+    seeds = name_seeds(rows["seed"])
+    return words + (f"thick: mean of {seeds}, thin: the seeds" if rows["seed"].nunique() > 1 else seeds)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> findings.Finding:
-    """Precision, recall and Fréchet distance at the narrowest and the widest truncation."""
-    quality = common.frame(tables["truncation"].drop_columns(["class_share"]))
-    rows: list[findings.Row] = []
+def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Finding:
+    """Compare precision and recall at the narrowest and the widest threshold with those without truncation."""
+    quality = to_frame(tables["truncation"].drop_columns(["class_share"]))
+    untruncated = measure_untruncated(tables)
+    measures = ["precision", "recall", "frechet_distance", "frechet_distance_real", "classes_both", "agreement"]
+    rows: list[Row] = []
     parts = []
-    for name, one in quality.groupby("generator"):
-        measures = ["precision", "recall", "frechet_distance", "frechet_distance_real", "classes_both", "agreement"]
-        means = one.groupby("threshold")[measures].mean()
-        for threshold, mean in means.iterrows():
-            rows.append({"generator": name, "threshold": threshold, "seeds": one["seed"].nunique(), **mean})
+    for name, of_generator in quality.groupby("generator"):
+        seeds = of_generator["seed"].nunique()
+        means = of_generator.groupby("threshold")[measures].mean()
+        rows += [{"generator": name, "threshold": at, "seeds": seeds, **mean} for at, mean in means.iterrows()]
+        rows.append({"generator": name, "threshold": math.inf, "seeds": seeds, **untruncated.loc[name]})
         ends = [
-            f"{mean['precision']:.2f} and {mean['recall']:.2f} at {threshold:g}"
-            for threshold, mean in (next(means.iterrows()), (means.index[-1], means.iloc[-1]))
+            f"{mean['precision']:.2f} and {mean['recall']:.2f} {where}"
+            for where, mean in (
+                (f"at {means.index[0]:g}", means.iloc[0]),
+                (f"at {means.index[-1]:g}", means.iloc[-1]),
+                ("untruncated", untruncated.loc[name]),
+            )
         ]
-        all_of_z = whole(tables).loc[name]
-        rows.append({"generator": name, "threshold": math.inf, "seeds": one["seed"].nunique(), **all_of_z})
-        ends.append(f"{all_of_z['precision']:.2f} and {all_of_z['recall']:.2f} untruncated")
         parts.append(f"{name} {' against '.join(ends)}")
     sentence = (
-        f"Precision and recall where z is truncated: {findings.listed(parts)} ({common.n_is(quality['n'])} samples at "
-        f"each threshold, {findings.seeds(quality['seed'])})."
+        f"Precision and recall where z is truncated: {join_parts(parts)} ({format_n(quality['n'])} samples at "
+        f"each threshold, {format_seeds(quality['seed'])})."
     )
-    return findings.Finding("Truncation: fidelity against variety", sentence, rows)
+    return Finding("Truncation: fidelity against variety", sentence, rows)

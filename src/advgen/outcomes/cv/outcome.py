@@ -71,7 +71,7 @@ class Cv(Kind[Spec]):
     order = 94
     tasks = (CvData, CvRender)
 
-    def before(self, planner: Planner) -> None:
+    def plan_dependencies(self, planner: Planner) -> None:
         """The transfers and figures that the profile names."""
         cv = planner.study.cv
         if cv is None:
@@ -81,12 +81,12 @@ class Cv(Kind[Spec]):
             if figure not in planner.study.figures:
                 known = ", ".join(planner.study.figures) or "none"
                 raise ConfigError(f"{cv.profile}: figure {figure!r} is none of the study's figures ({known})")
-            planner.of("figures", figure)
+            planner.jobs_of("figures", figure)
         for cell in cells:
             if cell.table in planner.study.transfers:
-                planner.of("transfers", cell.table)
+                planner.jobs_of("transfers", cell.table)
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         cv = planner.study.cv
         if cv is None:
             return
@@ -103,7 +103,7 @@ class Cv(Kind[Spec]):
                 message = f"result('{cell.table}', …): no such table (tables of the study: {known})"
                 raise ConfigError(f"{cell.file}:{cell.line}: {message}")
             used.append(path)
-        drawn = tuple(planner.of("figures", figure)[0].outputs["png"] for figure in figures)
+        drawn = tuple(planner.jobs_of("figures", figure)[0].outputs["png"] for figure in figures)
         for name, variant in {"cv": CvVariant(), **cv.variants}.items():
             overlay = variant.overlay or cv.overlay
             inputs: dict[str, Files] = {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import SerializeAsAny
 
-from advgen.core.code import file_beside, package_file, source
+from advgen.core.code import package_file, read_source, sibling_file
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
 from advgen.core.tasks import Task
@@ -33,9 +33,11 @@ class Draw(Task):
     packages = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy")
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         module = target(self.figure).split(":")[0]
-        return super().uses() | {f"{module}:{name}" for name in OFFERED if name in source(module).definitions}
+        return super().code_targets() | {
+            f"{module}:{name}" for name in OFFERED if name in read_source(module).definitions
+        }
 
 
 OFFERED = ("finding", "explorer")
@@ -48,17 +50,17 @@ class Figures(Kind[FigureSpec]):
     order = 90
     tasks = (Draw,)
 
-    def jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
+    def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         figure: FigureSpec = planner.study.figures[name]
-        needs = (*figure.needs(), *figure.needs_also(planner.study))
+        needs = (*figure.needs(), *figure.needs_from_study(planner.study))
         inputs: dict[str, Files] = {
-            "tables": tuple(path for need in needs for path in planner.needed(need)),
+            "tables": tuple(path for need in needs for path in planner.files_for(need)),
             "style": package_file("figures/advgen.mplstyle"),
         }
         return [planner.add(Draw(figure=figure), {"figure": name}, inputs)]
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, figure in self.all(study):
+        for name, figure in self.definitions(study):
             if not Path(file := caption(figure)).is_file():
                 message = f": {file}: no such file; write the caption of {kind_of(type(figure))!r} there"
                 yield ("figures", name, "kind"), message
@@ -66,7 +68,7 @@ class Figures(Kind[FigureSpec]):
 
 def caption(figure: FigureSpec) -> str:
     """The file of a figure's caption: beside the module that draws it, in the package or a plug-in."""
-    return file_beside(target(figure), f"{kind_of(type(figure))}.rst")
+    return sibling_file(target(figure), f"{kind_of(type(figure))}.rst")
 
 
 KIND = Figures()

@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 from advgen import registry
-from advgen.figures import findings
-from advgen.figures.common import darkened, save
-from advgen.files.provenance import atomic, write_bytes
+from advgen.figures.findings import Explorer, Finding, names_in, to_json_rows
+from advgen.figures.style import darken, save_figure
+from advgen.files.provenance import atomic_write, write_bytes
 from advgen.io.tables import read_tables
 from advgen.jobs.job import Job
 from advgen.outcomes.figures.outcome import Draw
@@ -18,17 +18,17 @@ def run(job: Job[Draw]) -> None:
     spec, tables = job.spec.figure, read_tables(job.inputs["tables"])
     figure = registry.resolve(spec)(tables, spec)
     token = job.stamp.token()
-    with atomic(job.output("out-pdf")) as pdf, atomic(job.output("out-png")) as png:
-        save(figure, pdf, png, token)
-    with atomic(job.output("out-dark")) as dark:
-        save(darkened(figure), None, dark, token)
+    with atomic_write(job.output("out-pdf")) as pdf, atomic_write(job.output("out-png")) as png:
+        save_figure(figure, pdf, png, token)
+    with atomic_write(job.output("out-dark")) as dark:
+        save_figure(darken(figure), None, dark, token)
     module = importlib.import_module(registry.target(spec).split(":")[0])
-    shown: dict[str, Any] = {"names": findings.names_in(tables)}
+    shown: dict[str, Any] = {"names": names_in(tables)}
     if hasattr(module, "finding"):
-        finding: findings.Finding = module.finding(tables, spec)
-        shown |= {"title": finding.title, "sentence": finding.sentence, "rows": findings.plain(finding.rows)}
+        finding: Finding = module.finding(tables, spec)
+        shown |= {"title": finding.title, "sentence": finding.sentence, "rows": to_json_rows(finding.rows)}
     if hasattr(module, "explorer"):
-        explorer: findings.Explorer | None = module.explorer(tables, spec)
-        shown["explorer"] = explorer.packed() if explorer is not None else None
+        explorer: Explorer | None = module.explorer(tables, spec)
+        shown["explorer"] = explorer.to_json() if explorer is not None else None
     text = json.dumps({"provenance": token, **shown}, ensure_ascii=False, indent=1)
     write_bytes(job.output("out-shown"), f"{text}\n".encode())

@@ -23,9 +23,9 @@ class CountParameters(Task):
     packages = ("pyarrow", "torch")
     presets: str = Field(description="digest of all presets, so that a changed one counts them again")
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """The architectures too."""
-        return super().uses() | set(targets(PRESETS))
+        return super().code_targets() | set(targets(PRESETS))
 
 
 class Models(Kind[Spec]):
@@ -49,7 +49,7 @@ class Models(Kind[Spec]):
         ),
     }
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         if any(job.rule in ("train_gan", "train_autoencoder") for job in planner.jobs.values()):
             presets = [(name, spec.canonical()) for named in PRESETS.values() for name, spec in named.items()]
             planner.add(CountParameters(presets=sha256_text(canonical_json(presets))), {}, {})

@@ -6,7 +6,7 @@ from advgen.jobs.job import Job
 from advgen.models.layers import count_parameters
 from advgen.outcomes.models.outcome import CountParameters
 from advgen.presets import PRESETS
-from advgen.specs.base import show_shape
+from advgen.specs.base import format_shape
 
 SHAPE = (1, 28, 28)
 """Of the images for models that are made for no shape of their own."""
@@ -27,7 +27,7 @@ def run(job: Job[CountParameters]) -> None:
                     "family": family,
                     "preset": preset,
                     "kind": spec.kind,
-                    "image": show_shape(shape),
+                    "image": format_shape(shape),
                     "parameters": count_parameters(model),
                 }
             )

@@ -11,7 +11,7 @@ from advgen.core.tasks import Task
 from advgen.outcomes.figures.outcome import Draw, caption
 from advgen.registry import kind_of
 from advgen.specs.base import Spec, canonical_json
-from advgen.study.written import Definitions, behind, written
+from advgen.study.export import Definitions, collect_with_dependencies, export_value
 
 
 class ReportFigure(Spec):
@@ -69,7 +69,7 @@ class ReportPage(Kind[Spec]):
     order = 95
     tasks = (Report,)
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         figures = [(job, job.task.figure) for job in planner.jobs.values() if isinstance(job.task, Draw)]
         if not figures:
             return
@@ -79,8 +79,8 @@ class ReportPage(Kind[Spec]):
             for name, spec in ((job.wildcards["figure"], spec) for job, spec in figures)
         )
         captions = {kind_of(type(spec)): caption(spec) for _, spec in figures}
-        tables = tuple(path for rule, role in SHOWN.items() for path in planner.made(rule, role))
-        kinds = {kind for job in planner.jobs.values() if job.rule in SHOWN for kind in job.task.written()}
+        tables = tuple(path for rule, role in SHOWN.items() for path in planner.outputs_of(rule, role))
+        kinds = {kind for job in planner.jobs.values() if job.rule in SHOWN for kind in job.task.written_tables()}
         told = {
             kind: ReportTable(title=one.title, group=one.group, hidden=one.hidden, measured=one.measured)
             for kind, one in TABLES.items()
@@ -109,10 +109,10 @@ class ReportPage(Kind[Spec]):
 
 def asked(planner: Planner, figures: list[str]) -> tuple[dict[str, tuple[tuple[str, str], ...]], Definitions]:
     """What each figure is made of, and all these definitions as the study writes them."""
-    found = {name: behind(planner.study, "figures", name) for name in figures}
+    found = {name: collect_with_dependencies(planner.study, "figures", name) for name in figures}
     definitions: Definitions = {}
     for (family, name), spec in {key: spec for one in found.values() for key, spec in one.items()}.items():
-        definitions.setdefault(family, {})[name] = written(spec)
+        definitions.setdefault(family, {})[name] = export_value(spec)
     if len(canonical_json(definitions)) > MOST_TOLD:
         definitions = {"figures": definitions["figures"]}
     return {name: tuple(key for key in one if key[0] in definitions) for name, one in found.items()}, definitions

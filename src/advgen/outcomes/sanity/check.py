@@ -10,14 +10,8 @@ from advgen.core.catalog import TABLES
 from advgen.io.checkpoints import load_model
 from advgen.io.tables import arrow_table, read_table, read_tables, table_kind, write_table
 from advgen.jobs.job import Job
-from advgen.metrics.baselines import check_baselines
-from advgen.metrics.sanity import (
-    attacks_test_images,
-    ball_and_box,
-    check_invariants,
-    check_tables,
-    predictions_are_repeated,
-)
+from advgen.metrics.sanity.integrity import check_attacked_images, check_pixels, check_saved_predictions
+from advgen.metrics.sanity.table import BASELINE, INVARIANT, STATISTICAL, run_checks
 from advgen.outcomes.sanity.outcome import SanityChecks
 
 
@@ -25,20 +19,20 @@ def run(job: Job[SanityChecks]) -> None:
     """Test every check; failed ones are written, not raised, so that figures, report and CV exist either way."""
     unclipped = job.spec.unclipped
     tables = in_box(read_tables(job.inputs["tables"], images=False), unclipped)
-    checks = check_tables(tables)
+    checks = run_checks(tables, STATISTICAL)
     for check in checks:
         if check["source"] in job.spec.obfuscated:
             check["kind"] = "warning"
-    checks += check_invariants(tables) + check_baselines(tables)
+    checks += run_checks(tables, INVARIANT, BASELINE)
     data = zip(job.spec.datasets, job.inputs["data"], strict=True)
     test = {dataset: read_table(path, "dataset") for dataset, path in data}
     models, load = iter(job.inputs["models"]), cache(load_model)
     for path in job.inputs["tables"]:  # one file at a time: images of all attacks together need not fit in memory
         table = read_table(path)
         if table_kind(table) == "examples":
-            checks += ball_and_box(table, unclipped) + predictions_are_repeated(table, load(next(models)))
+            checks += check_pixels(table, unclipped) + check_saved_predictions(table, load(next(models)))
             [dataset] = table.column("tested_on").unique().to_pylist()
-            checks += attacks_test_images(table, test[dataset])
+            checks += check_attacked_images(table, test[dataset])
     columns = {column: [check[column] for check in checks] for column in TABLES["sanity_checks"].columns}
     write_table(job.output(), arrow_table("sanity_checks", columns), job.stamp)
 

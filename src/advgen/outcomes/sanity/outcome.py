@@ -58,9 +58,12 @@ class Sanity(Kind[Spec]):
         ),
     }
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         judged = tuple(
-            path for kind in planner.kinds for rule, role in kind.checked for path in planner.made(rule, role)
+            path
+            for kind in planner.kinds
+            for rule, role in kind.sanity_inputs
+            for path in planner.outputs_of(rule, role)
         )
         if not judged:
             return
@@ -70,16 +73,16 @@ class Sanity(Kind[Spec]):
         unclipped = tuple(name for name, attack in study.attacks.items() if not attack.stays_in_box())
         crafted = [job for job in planner.jobs.values() if job.rule == "craft"]
         attacked = tuple(sorted({job.task.origin.tested_on for job in crafted}))  # type: ignore[attr-defined]
-        data = tuple(planner.test_images(name) for name in attacked)
+        data = tuple(planner.test_split(name) for name in attacked)
         if crafted:
-            judged += planner.made("evaluate_classifiers", "table")
+            judged += planner.outputs_of("evaluate_classifiers", "table")
         inputs: dict[str, Files] = {
             "tables": judged,
             "data": data,
             "models": tuple(str(job.inputs["model"]) for job in crafted),  # in the order of their examples
         }
         planner.add(SanityChecks(obfuscated=obfuscated, unclipped=unclipped, datasets=attacked), {}, inputs)
-        planner.add(Qa(), {}, {"checks": planner.made("sanity_checks", "checks")})
+        planner.add(Qa(), {}, {"checks": planner.outputs_of("sanity_checks", "checks")})
 
 
 KIND = Sanity()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from advgen import registry
 from advgen.core.kinds import Kind, Planner
-from advgen.core.tasks import Task, Varied
+from advgen.core.tasks import SweptValues, Task
 from advgen.specs.base import Spec
 
 
@@ -17,14 +17,14 @@ class Summarise(Task):
     local = True
     packages = ("numpy", "pandas", "pyarrow", "scipy")
     table: str
-    varied: Varied = {}
+    varied: SweptValues = {}
 
-    def uses(self) -> set[str]:
+    def code_targets(self) -> set[str]:
         """What makes the rows of this kind of table, and no other."""
         target = registry.SUMMARISERS.get(self.table)
-        return super().uses() | ({target} if target else set())
+        return super().code_targets() | ({target} if target else set())
 
-    def written(self) -> tuple[str, ...]:
+    def written_tables(self) -> tuple[str, ...]:
         """The one that it is asked for."""
         return (self.table,)
 
@@ -35,14 +35,14 @@ class Summaries(Kind[Spec]):
     order = 91
     tasks = (Summarise,)
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         for kind in planner.kinds:
             for name, summary in kind.summaries.items():
-                files = planner.made(summary.rule, summary.role)
+                files = planner.outputs_of(summary.rule, summary.role)
                 if files:
                     more = (one.contributes[name] for one in planner.kinds if name in one.contributes)
-                    files += tuple(path for rule, role in more for path in planner.made(rule, role))
-                    task = Summarise(table=summary.table, varied=planner.varied_in(summary.rule))
+                    files += tuple(path for rule, role in more for path in planner.outputs_of(rule, role))
+                    task = Summarise(table=summary.table, varied=planner.swept_values_in(summary.rule))
                     planner.add(task, {"table": name}, {"tables": files})
 
 

@@ -1,7 +1,7 @@
 """One tidy table over all runs of a kind."""
 
 from advgen import registry
-from advgen.io.tables import arrow_table, read_tables, with_varied, write_table
+from advgen.io.tables import add_swept_columns, arrow_table, read_tables, write_table
 from advgen.jobs.job import Job
 from advgen.outcomes.summaries.outcome import Summarise
 
@@ -12,4 +12,4 @@ def run(job: Job[Summarise]) -> None:
     tables = read_tables(job.inputs["tables"], images=False)
     target = registry.SUMMARISERS.get(kind)
     table = arrow_table(kind, registry.load_target(target)(tables)) if target else tables[kind]
-    write_table(job.output(), with_varied(table, job.spec.varied), job.stamp)
+    write_table(job.output(), add_swept_columns(table, job.spec.varied), job.stamp)

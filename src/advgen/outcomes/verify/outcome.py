@@ -25,7 +25,7 @@ class Verification(Kind[Spec]):
     order = 99
     tasks = (Verify,)
 
-    def after(self, planner: Planner) -> None:
+    def plan_summaries(self, planner: Planner) -> None:
         if planner.file:  # a study given to Snakemake as a whole has no file that `advgen verify` could read
             artefacts = tuple(
                 path for job in planner.jobs.values() if job.rule != "qa" for path in job.outputs.values()

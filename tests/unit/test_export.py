@@ -12,9 +12,9 @@ from advgen.core.definitions import Study as Base
 from advgen.driver.plan import build
 from advgen.outcomes.report import outcome
 from advgen.outcomes.report.run import block
+from advgen.study.export import collect_with_dependencies, export_value
 from advgen.study.load import load_file
 from advgen.study.tree import Study
-from advgen.study.written import behind, written
 
 STUDIES = sorted(path.name for path in (ROOT / "config").glob("*.yaml"))
 
@@ -39,7 +39,7 @@ def test_the_blocks_of_a_report_ask_for_the_same(study: str) -> None:
 
 def test_all_that_a_definition_names_is_there_and_nothing_else() -> None:
     whole, _ = report("config.yaml")
-    assert set(behind(whole, "figures", "inversion-starts")) == {
+    assert set(collect_with_dependencies(whole, "figures", "inversion-starts")) == {
         *(("datasets", "mnist"), ("gans", "dcgan"), ("encoders", "guess")),
         *(("inversions", "adam"), ("inversions", "encoder"), ("figures", "inversion-starts")),
     }
@@ -47,8 +47,8 @@ def test_all_that_a_definition_names_is_there_and_nothing_else() -> None:
 
 def test_presets_are_called_by_their_names_and_defaults_left_out() -> None:
     whole, _ = report("config.yaml")
-    assert written(whole.gans["m1-m3"])["generator"] == {"preset": "M1", "initial": "he"}
-    assert written(whole.gans["m1-m3-unstable"]) == {
+    assert export_value(whole.gans["m1-m3"])["generator"] == {"preset": "M1", "initial": "he"}
+    assert export_value(whole.gans["m1-m3-unstable"]) == {
         **{"dataset": "mnist", "generator": "M1", "discriminator": "M3"},
         "training": {"epochs": 0.3, "batch": 24},
     }

@@ -16,8 +16,14 @@ from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
 from advgen.jobs.job import Job
-from advgen.metrics import sanity
+from advgen.metrics.chance import MIN_WITHOUT_INTERVAL
 from advgen.metrics.intervals import paired_difference
+from advgen.metrics.sanity.generative import check_calibration, check_mask_order
+from advgen.metrics.sanity.integrity import SAMPLE, check_attacked_images, check_pixels, check_saved_predictions
+from advgen.metrics.sanity.results import binary_difference
+from advgen.metrics.sanity.strength import compare_attacks, compare_budgets, compare_effort, list_comparisons
+from advgen.metrics.sanity.table import INVARIANT, STATISTICAL, run_checks
+from advgen.metrics.sanity.transfers import check_white_box
 from advgen.outcomes.sanity import check as sanity_checks
 from advgen.outcomes.sanity.outcome import SanityChecks
 from advgen.specs.networks import FcNetwork
@@ -88,8 +94,7 @@ def table_of(model, name):
             "index": indices,
             "label": labels.numpy(),
             "image": images.float().numpy() / 255,
-            "adversarial": crafted.pop("x_adv"),
-            **crafted,
+            **crafted.columns(),
         }
         tables.append(arrow_table("examples", columns))
     return concatenate(tables)
@@ -114,7 +119,7 @@ def tables(net):
 
 def found(tables, name):
     given = {"examples": tables[name]}
-    return sanity.check_tables(given) + sanity.check_invariants(given)
+    return run_checks(given, STATISTICAL, INVARIANT)
 
 
 def broken(found_laws, kind="check"):
@@ -122,7 +127,7 @@ def broken(found_laws, kind="check"):
 
 
 def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
-    checked = found(tables, "sound") + sanity.ball_and_box(tables["sound"])
+    checked = found(tables, "sound") + check_pixels(tables["sound"])
     assert [check for check in checked if not check["holds"]] == []
     assert {check["check"] for check in checked} == {
         "PGD leaves no more right than FGSM",
@@ -154,7 +159,7 @@ def without(table, *attacks):
 
 
 def test_gradients_that_the_input_hides_are_caught(tables):
-    checked = sanity.check_tables({"examples": without(tables["coarse"], "pgd-margin")})
+    checked = run_checks({"examples": without(tables["coarse"], "pgd-margin")}, STATISTICAL)
     assert "a gradient attack leaves no more right than Square" in broken(checked)
     assert "eps = 1 leaves nothing right" in broken(checked)
     assert "input gradients are not zero" in broken(checked)
@@ -190,7 +195,7 @@ def test_a_row_that_is_no_number_is_broken(tables, number):
     table = tables["sound"]
     images = read_images(table, "adversarial").copy()
     images[7, 0, 4, 4] = number
-    found = sanity.ball_and_box(with_images(table, "adversarial", images))
+    found = check_pixels(with_images(table, "adversarial", images))
     expected = {"finite", "box", "ball"} if table.column("eps")[7].as_py() else {"finite", "box"}
     assert broken(found) == expected
     assert len([check for check in found if not check["holds"]]) == len(expected)
@@ -203,13 +208,13 @@ def test_images_outside_the_box_are_broken(tables, column, pixel):
     table = tables["sound"]
     images = read_images(table, column).copy()
     images[-1, 0, 4, 4] = pixel
-    assert "box" in broken(sanity.ball_and_box(with_images(table, column, images)))
+    assert "box" in broken(check_pixels(with_images(table, column, images)))
 
 
 def test_the_net_repeats_its_predictions(tables, net):
-    checked = sanity.predictions_are_repeated(tables["sound"], net)
+    checked = check_saved_predictions(tables["sound"], net)
     assert len(checked) == len(ATTACKS)
-    assert all(check["holds"] and check["n"] >= sanity.SAMPLE for check in checked)
+    assert all(check["holds"] and check["n"] >= SAMPLE for check in checked)
 
 
 @pytest.mark.parametrize("column", ["predicted_clean", "predicted"])
@@ -218,7 +223,7 @@ def test_predictions_of_other_images_are_broken(tables, net, column):
     moved = np.roll(table.column(column).to_numpy(), 1)
     place = table.schema.get_field_index(column)
     wrong = table.set_column(place, table.schema.field(place), pa.array(moved, table.schema.field(place).type))
-    (check,) = sanity.predictions_are_repeated(wrong, net)
+    (check,) = check_saved_predictions(wrong, net)
     assert (check["check"], check["holds"]) == ("saved images give the saved predictions", False)
     assert (check["kind"], check["source"]) == ("check", "sound")
 
@@ -237,14 +242,14 @@ def test_predictions_of_a_stochastic_net_are_a_warning_where_its_attack_averages
         place = table.schema.get_field_index(name)
         table = table.set_column(place, table.schema.field(place), pa.array([value] * len(table)))
     torch.manual_seed(0)
-    (check,) = sanity.predictions_are_repeated(table, Dropped(net))
+    (check,) = check_saved_predictions(table, Dropped(net))
     assert (check["kind"], check["holds"]) == (kind, False)
 
 
 def test_images_that_are_not_those_predicted_are_broken(tables, net):
     """Saved as they were before the attack: the predictions are of images that nobody has."""
     clean = read_images(tables["sound"], "image")
-    checked = sanity.predictions_are_repeated(with_images(tables["sound"], "adversarial", clean), net)
+    checked = check_saved_predictions(with_images(tables["sound"], "adversarial", clean), net)
     assert [check["holds"] for check in checked if "fgsm" in check["subject"]] == [False, False]
 
 
@@ -269,7 +274,7 @@ def test_a_net_that_answers_otherwise_the_next_time_is_broken(net, trap):
 
     def unstable(model):
         crafted = craft(registry.resolve(attack), model, images, labels, attack, seed=0, indices=list(range(N)))
-        return crafted["unstable"]
+        return crafted.measurements.unstable
 
     torch.manual_seed(0)
     assert unstable(trap(net)).mean() > 0.5
@@ -298,21 +303,21 @@ TRAPS = {
 
 
 def test_what_is_attacked_are_test_images(tables):
-    checked = sanity.attacks_test_images(tables["sound"], stored(*test_split()))
+    checked = check_attacked_images(tables["sound"], stored(*test_split()))
     assert len(checked) == len(ATTACKS) and all(check["holds"] for check in checked)
 
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_other_images_in_place_of_test_images_are_broken(tables, trap):
-    checked = sanity.attacks_test_images(tables["sound"], TRAPS[trap](*test_split()))
+    checked = check_attacked_images(tables["sound"], TRAPS[trap](*test_split()))
     assert {(check["kind"], check["holds"]) for check in checked} == {("check", False)}
 
 
 def test_one_other_image_is_enough(tables):
     images, labels = test_split()
     images[3] = images[4]
-    checked = sanity.attacks_test_images(tables["sound"], stored(images, labels))
-    assert {check["detail"] for check in checked} == {f"1 of {N} are other images or have another label"}
+    checked = check_attacked_images(tables["sound"], stored(images, labels))
+    assert {check["detail"] for check in checked} == {f"1 of {N} differ from the test image or its label"}
     assert not any(check["holds"] for check in checked)
 
 
@@ -331,9 +336,9 @@ def honest(n=3000):
 def test_more_steps_are_compared_on_one_loss_alone():
     facts = honest()
     table = pa.Table.from_pandas(facts)
-    assert broken(sanity.attacks_in_order(table)) == set()
+    assert broken(compare_attacks(table)) == set()
     same = pa.Table.from_pandas(facts.assign(loss="cross_entropy"))
-    assert broken(sanity.attacks_in_order(same)) == {"more steps or restarts leave no more right"}
+    assert broken(compare_attacks(same)) == {"more steps or restarts leave no more right"}
 
 
 PGD, FGSM = {"kind": "pgd", "loss": "cross_entropy"}, {"kind": "fgsm", "loss": "cross_entropy"}
@@ -353,7 +358,7 @@ def test_pgd_must_beat_fgsm_only_on_its_loss_and_if_it_can_cross_the_ball(keys, 
     facts = pd.DataFrame([{**shared, **PGD, **keys}, {**shared, **ONE_STEP}], index=["pgd", "fgsm"]).rename_axis(
         "attack"
     )
-    found = {one.check: one.kind for one in sanity._comparisons(facts)}
+    found = {one.check: one.kind for one in list_comparisons(facts)}
     assert found["PGD leaves no more right than FGSM"] == kind
 
 
@@ -362,21 +367,21 @@ def test_a_larger_ball_must_be_reached(step_size, kind):
     shared = {**PGD, "norm": "linf", "steps": 20, "restarts": 1}
     small, large = {"eps": 0.1, "step_size": 0.0125}, {"eps": 0.2, "step_size": step_size}
     facts = pd.DataFrame([{**shared, **small}, {**shared, **large}], index=["small", "large"]).rename_axis("attack")
-    (found,) = sanity._larger_budgets(facts)
+    (found,) = compare_budgets(facts)
     assert (found.strong, found.weak, found.kind) == (["large"], ["small"], kind)
 
 
 def test_fgsm_alone_is_flagged(tables):
     flagged = broken(found(tables, "sound"), "warning")
     assert flagged == set()
-    alone = sanity.check_tables({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")})
+    alone = run_checks({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")}, STATISTICAL)
     assert broken(alone, "warning") == {"several steps stand beside FGSM at its eps"}
     assert [check["subject"] for check in alone if not check["holds"]] == ["fgsm on sound seed 0"]
 
 
 def test_the_subjects_are_a_key(tables):
     together = concatenate(list(tables.values()))
-    checked = found({"all": together}, "all") + sanity.ball_and_box(together)
+    checked = found({"all": together}, "all") + check_pixels(together)
     columns = {column: [check[column] for check in checked] for column in TABLES["sanity_checks"].columns}
     assert arrow_table("sanity_checks", columns).num_rows == len(checked)
 
@@ -406,20 +411,20 @@ def test_masked_classifiers_get_flags_instead(tables, net, tmp_path, monkeypatch
 @pytest.mark.parametrize(("n", "kind"), [(100, "check"), (29, "warning")])
 def test_few_examples_give_flags(tables, n, kind):
     few = tables["coarse"].filter(tables["coarse"].column("index").to_numpy() < n)
-    found = sanity.attacks_in_order(few)
+    found = compare_attacks(few)
     assert "a gradient attack leaves no more right than Square" in broken(found, kind)
 
 
 def test_the_interval_of_shares_is_the_paired_bootstraps():
     random = np.random.default_rng(0)
     a, b = (random.random(400) < 0.3).astype(float), (random.random(400) < 0.35).astype(float)
-    torch.testing.assert_close(sanity.binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
+    torch.testing.assert_close(binary_difference(a, b), paired_difference(a, b, 1), atol=0.02, rtol=0)
 
 
 def test_targeted_attacks_are_not_compared(tables):
     rows = tables["large"]
     targeted = rows.set_column(rows.schema.get_field_index("target"), "target", [["random"] * rows.num_rows])
-    assert sanity.attacks_in_order(targeted) == []
+    assert compare_attacks(targeted) == []
 
 
 # --- transfers and inpainting ----------------------------------------------------------------------------------------
@@ -467,7 +472,7 @@ SOUND = {("a", "a"): 1.0, ("a", "b"): 0.3, ("b", "a"): 0.2, ("b", "b"): 0.99}
 
 
 def test_a_white_box_leads_its_row_and_column():
-    checked = sanity.check_tables({"transfer": transfer(SOUND), "transferred": transferred(SOUND)})
+    checked = run_checks({"transfer": transfer(SOUND), "transferred": transferred(SOUND)}, STATISTICAL)
     assert len(checked) == 4
     assert all(check["holds"] and check["kind"] == "check" and "not paired" in check["detail"] for check in checked)
 
@@ -475,24 +480,24 @@ def test_a_white_box_leads_its_row_and_column():
 @pytest.mark.parametrize(("entry", "place"), [(("b", "a"), "column"), (("a", "b"), "row")])
 def test_a_stronger_transfer_is_broken(entry, place):
     errors = {**SOUND, ("a", "a"): 0.5, entry: 0.7}
-    assert broken(sanity.white_box_is_strongest(transfer(errors))) == {f"white box leads its {place}"}
-    few = sanity.white_box_is_strongest(transfer(errors, n=100))
+    assert broken(check_white_box(transfer(errors))) == {f"white box leads its {place}"}
+    few = check_white_box(transfer(errors, n=100))
     assert [one for one in few if not one["holds"]] == []  # 0.2 of 100 images may be chance
     assert any("; inconclusive: the 99.9 % interval includes 0; not paired" in one["detail"] for one in few)
     slight = {**errors, entry: 0.51}
-    assert broken(sanity.white_box_is_strongest(transfer(slight))) == set()
+    assert broken(check_white_box(transfer(slight))) == set()
 
 
 @pytest.mark.parametrize("constant", ["a", "b"])
 def test_a_target_at_chance_takes_no_part_in_a_transfer(constant):
     """A net that always says the same errs on nine of ten images, whatever is done to them."""
     errors = {("a", "a"): 0.5, ("a", "b"): 0.9, ("b", "a"): 0.9, ("b", "b"): 0.5}
-    assert len(broken(sanity.white_box_is_strongest(transfer(errors), transferred(errors)))) == 2
-    assert sanity.white_box_is_strongest(transfer(errors), transferred(errors, constant)) == []
+    assert len(broken(check_white_box(transfer(errors), transferred(errors)))) == 2
+    assert check_white_box(transfer(errors), transferred(errors, constant)) == []
 
 
 def test_a_row_of_fixed_eps_is_only_flagged():
-    checked = sanity.white_box_is_strongest(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
+    checked = check_white_box(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
     assert broken(checked) == set()
     assert broken(checked, "warning") == {"white box leads its row"}
 
@@ -520,14 +525,14 @@ def inpainting(means, n=200, measure="mse_missing"):
 
 def test_the_reports_order_of_masks_is_a_flag_with_its_interval():
     means = {("pepper", "full"): 0.02, ("square", "full"): 0.024, ("crosswalk", "full"): 0.03}
-    checked = sanity.masks_in_order(inpainting(means))
+    checked = check_mask_order(inpainting(means))
     assert [(check["kind"], check["holds"], check["n"]) for check in checked] == [("warning", True, 200)] * 2
     assert all(check["low"] <= check["estimate"] <= check["high"] < 0 for check in checked)
     means[("square", "full")] = 0.035
-    assert [check["holds"] for check in sanity.masks_in_order(inpainting(means))] == [True, False]
+    assert [check["holds"] for check in check_mask_order(inpainting(means))] == [True, False]
 
 
-@pytest.mark.parametrize(("n", "kind"), [(sanity.MIN_WITHOUT_INTERVAL, "check"), (20, "warning")])
+@pytest.mark.parametrize(("n", "kind"), [(MIN_WITHOUT_INTERVAL, "check"), (20, "warning")])
 @pytest.mark.parametrize(("real", "holds"), [(1.0, True), (3.0, False)])
 def test_real_images_are_the_lowest_rung(n, kind, real, holds):
     same = {"dataset": "mnist", "n": n, **dict.fromkeys(TABLES["calibration"].measured, 1.0)}
@@ -535,7 +540,7 @@ def test_real_images_are_the_lowest_rung(n, kind, real, holds):
     calibration = arrow_table(
         "calibration", {**same, "level": ["blur 3×3", "real train"], "frechet_distance": [2.0, real]}
     )
-    (check,) = sanity.judge_is_calibrated(calibration)
+    (check,) = check_calibration(calibration)
     assert (check["kind"], check["holds"], check["n"]) == (kind, holds, n)
 
 
@@ -548,7 +553,7 @@ def test_gans_that_failed_get_a_flag(failed, holds):
     same = {name: "x" if kind == TEXT else 0 for name, kind in told.columns.items()}
     same |= {"gan": "pair", "seed": [3], "n": 500, "classes": 9, "class_share": [[0.1] * 9 + [0.0]]}
     same |= {"vanishing": 0.1, "overpowered": 0.2, "collapsed": False}
-    (check,) = sanity.check_tables({"gan_quality": arrow_table("gan_quality", {**same, **failed})})
+    (check,) = run_checks({"gan_quality": arrow_table("gan_quality", {**same, **failed})}, STATISTICAL)
     assert (check["kind"], check["holds"], check["subject"]) == ("warning", holds, "pair seed 3")
     assert "9 of 10 classes over 1 %" in check["detail"]
 
@@ -565,5 +570,5 @@ def test_more_steps_count_only_if_they_lead_as_far(step_size, kind):
         "step_size": 0.04,
     }
     facts = pd.DataFrame([short, {**short, "steps": 20.0, "step_size": step_size}], index=["short", "long"])
-    (found,) = sanity._more_effort(facts)
+    (found,) = compare_effort(facts)
     assert (found.strong, found.weak, found.kind) == (["long"], ["short"], kind)

@@ -10,7 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from advgen.metrics import sanity
+from advgen.metrics.sanity.classifiers import check_better_than_chance
+from advgen.metrics.sanity.results import Check
+from advgen.metrics.sanity.strength import check_unlimited_attacks, compare_attacks
+from advgen.metrics.sanity.table import CHECKS, INVARIANT, STATISTICAL, run_checks
 
 TESTED = 10_000
 Row = dict[str, Any]
@@ -80,12 +83,14 @@ def study(
     return examples, pd.DataFrame(quality)
 
 
-def checked(examples: pd.DataFrame, quality: pd.DataFrame) -> list[sanity.Check]:
+def checked(examples: pd.DataFrame, quality: pd.DataFrame) -> list[Check]:
     tables = {"examples": pa.Table.from_pandas(examples), "classifier_quality": pa.Table.from_pandas(quality)}
-    return sanity.check_tables(tables) + sanity.check_invariants(tables)
+    found = run_checks(tables, STATISTICAL, INVARIANT)
+    assert {check["check"] for check in found} <= {check.name for check in CHECKS}
+    return found
 
 
-def broken(found: list[sanity.Check]) -> dict[str, str]:
+def broken(found: list[Check]) -> dict[str, str]:
     return {check["check"]: check["kind"] for check in found if not check["holds"]}
 
 
@@ -291,7 +296,7 @@ def test_a_stochastic_net_is_a_warning_where_every_attack_averages_over_its_pass
     found = checked(examples, quality)
     assert broken(found) == {"two passes give the same logits": "warning", "attacks meet the same net": "warning"}
     (told,) = (one["detail"] for one in found if one["check"] == "two passes give the same logits")
-    assert told.endswith("; average each attack over passes of the net, by its key expectation")
+    assert told.endswith("; average each attack over several passes of the model: set its key expectation")
     steady = checked(examples.assign(unstable=False), quality)
     assert broken(steady) == {"attacks meet the same net": "check"}
 
@@ -318,11 +323,11 @@ def test_a_net_that_has_learnt_nothing_is_not_compared() -> None:
     """A constant one is never fooled: without more ado it would leave images right at eps = 1."""
     examples, _ = study(*BATTERY, pgd("all", 1.0))
     constant = pa.Table.from_pandas(examples.assign(predicted_clean=3, predicted=3))
-    assert sanity.attacks_in_order(constant) == []
-    assert sanity.smallest_changes_are_found(constant) == []
-    (told,) = sanity.nets_have_learnt(constant)
+    assert compare_attacks(constant) == []
+    assert check_unlimited_attacks(constant) == []
+    (told,) = check_better_than_chance(constant)
     assert (told["subject"], told["source"], told["n"]) == ("net seed 0", "net", 1000)
-    assert told["detail"].endswith("it names 1 of 10 classes")
+    assert told["detail"].endswith("; 1 of 10 classes predicted")
 
 
 @pytest.mark.parametrize(("right", "holds"), [(60, False), (80, True)])
@@ -333,14 +338,14 @@ def test_chance_is_the_commonest_class(right: int, images: int, holds: bool) -> 
     rows = pd.DataFrame({"index": range(images), "label": label.astype(int), "source": "net", "source_seed": 0})
     wrong = np.arange(images) >= right * images // 100
     rows["predicted_clean"] = np.where(wrong, 1 - rows["label"], rows["label"])
-    (told,) = sanity.nets_have_learnt(pa.Table.from_pandas(rows))
+    (told,) = check_better_than_chance(pa.Table.from_pandas(rows))
     assert (told["holds"], told["estimate"], told["kind"]) == (holds, right / 100, "warning")
-    assert f"always naming the commonest class gives {60:.1f}%" in told["detail"]
+    assert f"majority-class baseline {60:.1f}%" in told["detail"]
 
 
 def test_nothing_is_said_of_images_of_one_class() -> None:
     rows = pd.DataFrame({"index": range(9), "label": 4, "source": "net", "source_seed": 0, "predicted_clean": 4})
-    (told,) = sanity.nets_have_learnt(pa.Table.from_pandas(rows))
+    (told,) = check_better_than_chance(pa.Table.from_pandas(rows))
     assert told["holds"]
 
 
@@ -352,7 +357,7 @@ def test_the_clean_accuracy_has_an_interval(error: float, holds: bool) -> None:
     quality = pd.DataFrame([{"classifier": "net", "seed": 0, "error": error}])
     [told] = [one for one in checked(examples, quality) if one["check"] == "clean accuracy is the test accuracy"]
     assert (told["holds"], told["kind"]) == (holds, "check")
-    assert told["detail"] == f"97.0% of 1000 attacked images are right when clean, {1 - error:.1%} of all test images"
+    assert told["detail"] == f"accuracy 97.0% on 1000 attacked images when clean, {1 - error:.1%} on all test images"
     elsewhere = quality.assign(classifier="another")
     assert "clean accuracy is the test accuracy" not in {one["check"] for one in checked(examples, elsewhere)}
 
@@ -385,7 +390,7 @@ def test_an_example_inside_its_certified_radius_is_told(told: Row, kind: dict[st
     tables = {"certification": certificates(examples), "examples": pa.Table.from_pandas(examples)}
     certification = tables["certification"].to_pandas().assign(**told)
     tables["certification"] = pa.Table.from_pandas(certification)
-    found = [one for one in sanity.check_invariants(tables) if one["check"] == "certified radii hold"]
+    found = [one for one in run_checks(tables, INVARIANT) if one["check"] == "certified radii hold"]
     assert broken(found) == kind
     names = ["proven of net seed 0"] if not told.get("smoothed") else []
     assert [one["subject"] for one in found] == names
@@ -422,14 +427,14 @@ def test_an_example_of_another_net_inside_a_certified_radius_is_told(told: Row, 
         "examples": pa.Table.from_pandas(smooth),
         "transferred": transferred(examples, **told),
     }
-    found = [one for one in sanity.check_invariants(tables) if one["check"] == "certified radii hold"]
+    found = [one for one in run_checks(tables, INVARIANT) if one["check"] == "certified radii hold"]
     assert [one["holds"] for one in found] == [True, *([] if strange is None else [not strange])]
     if strange is not None:
         assert found[1]["subject"] == "proven of net seed 0, examples of other nets"
     if strange:
         assert found[1]["detail"].endswith("get another label (pgd from other seed 3)")
         again = {**tables, "transferred": pa.concat_tables([tables["transferred"]] * 2)}
-        assert sanity.check_invariants(again) == sanity.check_invariants(tables)
+        assert run_checks(again, INVARIANT) == run_checks(tables, INVARIANT)
 
 
 def test_devices_may_round_one_answer_differently() -> None:
