@@ -24,7 +24,7 @@ run: $(BIN)/.run  ## install, then run the study: make run, or make run STUDY=my
 test: $(BIN)/.test  ## install, then run all tests
 	python -m pytest -n 3 --dist loadgroup $(ARGS)  # three processes on two cores, because some tests wait for subprocesses
 
-mutants: $(BIN)/.test  ## inject small faults: do the tests notice? (half an hour at most)
+mutants: $(BIN)/.test  ## inject small faults: do the tests notice? (an hour at most)
 	python tests/mutants/run.py $(ARGS)
 
 stale-test: $(BIN)/.test  ## inject small faults: is every job whose result changes stale? (half an hour)

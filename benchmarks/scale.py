@@ -1,11 +1,11 @@
-"""Plan, dry-run and no-op time of large studies, beside a bare Snakefile with as many jobs.
+"""Measure the time to plan, dry-run and check large studies, compared with a plain Snakefile of the same size.
 
-    python benchmarks/scale.py [JOBS ...]       200, 2,000 and 10,000 if nothing is said
+    python benchmarks/scale.py [JOBS ...]       default: 200, 2,000 and 10,000
 
-Prints one row per size, in core-seconds: importing and building the plan, a dry run, a run that finds nothing to do,
-and core-milliseconds per job of a run from nothing; ours, the bare one, their ratio. The bare one has the same jobs
-with the same inputs, outputs and parameters. Stub commands stand in for the work of ours and `cp` for that of the bare
-one, so what is left is what Snakemake and we cost; the scheduler is ours for both.
+Prints one row per size in core-seconds: import, plan, a dry run, a run without anything to do, and core-milliseconds
+per job of a full run; each for advgen, for the plain Snakefile, and their ratio. The plain Snakefile has the same jobs
+with the same inputs, outputs and parameters. Stub commands replace the work in both, so that the times are the overhead
+of Snakemake and advgen. Both use advgen's scheduler.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ transfers:
   matrix: {{sources: [{sources}], targets: [{targets}], attacks: [{names}]}}
 """
 
-BARE = """import json
+PLAIN_SNAKEFILE = """import json
 A, B = range({sources}), range({attacks})
 MADE = ["models/{{a}}.txt", "histories/{{a}}.txt", "examples/{{a}}-{{b}}.txt", "rows/{{a}}-{{b}}.txt"]
 TARGETS = [f"models/{{t}}.txt" for t in A[:5]]
@@ -69,17 +69,17 @@ rule verify:
     output: "verdict.txt"
     shell: "touch {{output}}"
 """
-"""The same jobs with the same inputs, outputs and parameters, told by functions of their wildcards.
+"""The same jobs with the same inputs, outputs and parameters, as functions of their wildcards.
 
-A job's settings and the version of its code must be parameters in any Snakefile in which their edit reruns it.
+The settings and the code version are parameters, because an edit of them must rerun the job.
 """
 
-BARE_FLAGS = ["--workflow-profile", "none", "--scheduler", "greedy", "--scheduler-subsample", "200"]
+PLAIN_FLAGS = ["--workflow-profile", "none", "--scheduler", "greedy", "--scheduler-subsample", "200"]
 
 
 def study(sources: int, attacks: int) -> str:
-    """A study whose crafting and transfer jobs number about 2 × sources × attacks."""
-    names = [f"net-{number}" for number in range(sources)]
+    """Return a study with about 2 × sources × attacks jobs."""
+    names = [f"model-{number}" for number in range(sources)]
     kinds = [f"fgsm-{number}" for number in range(attacks)]
     training = "{epochs: 1}"
     return STUDY.format(
@@ -93,7 +93,7 @@ def study(sources: int, attacks: int) -> str:
     )
 
 
-PLAN = """import time; start = time.process_time()
+PLAN_SCRIPT = """import time; start = time.process_time()
 from advgen.study.load import load_study; from advgen.driver.plan import build
 imported = time.process_time()
 for job in build(load_study({'study': 'scale.yaml'})).jobs: job.spec, job.code
@@ -101,8 +101,8 @@ print(imported - start, time.process_time() - imported)
 """
 
 
-def seconds(command: list[str], project: Project) -> float:
-    """Core-seconds of a command that must succeed, and of all that it starts."""
+def measure_seconds(command: list[str], project: Project) -> float:
+    """Return the core-seconds of a command and its child processes; the command must succeed."""
     before = os.times()
     result = project.run(*command, timeout=7200)
     assert result.returncode == 0, result.stderr[-2000:]
@@ -111,33 +111,37 @@ def seconds(command: list[str], project: Project) -> float:
 
 
 def main() -> None:
-    """Measure every size asked for."""
+    """Measure all sizes."""
     parser = argparse.ArgumentParser(description="Time of planning, dry run and no-op for large studies.")
     parser.add_argument(
         "jobs", nargs="*", type=int, default=[200, 2_000, 10_000], help="sizes; default: 200 2000 10000"
     )
     arguments = parser.parse_args()
-    columns = ["import", "plan", *(name for what in ("dry run", "no-op", "ms/job") for name in (what, "bare", "ratio"))]
+    columns = [
+        "import",
+        "plan",
+        *(name for what in ("dry run", "no-op", "ms/job") for name in (what, "plain", "ratio")),
+    ]
     print(f"{'jobs':>7}", *(f"{name:>7}" for name in columns))
     snakemake = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all"]
-    for wanted in arguments.jobs:
+    for size in arguments.jobs:
         with tempfile.TemporaryDirectory() as folder:
-            ours, bare = Project(Path(folder) / "ours", stubs=True), Project(Path(folder) / "bare")
-            attacks = max(2, round((wanted / 4) ** 0.5))
-            sources = max(5, round(wanted / (2 * attacks + 1)))
+            ours, plain = Project(Path(folder) / "ours", stubs=True), Project(Path(folder) / "plain")
+            attacks = max(2, round((size / 4) ** 0.5))
+            sources = max(5, round(size / (2 * attacks + 1)))
             (ours.folder / "scale.yaml").write_text(study(sources, attacks))
             jobs = int(ours.advgen("plan", "scale.yaml").stdout.split()[-2])
-            (bare.folder / "bare.smk").write_text(BARE.format(sources=sources, attacks=attacks))
-            pair = [(ours, ["--config", "study=scale.yaml"]), (bare, ["-s", "bare.smk", *BARE_FLAGS])]
+            (plain.folder / "plain.smk").write_text(PLAIN_SNAKEFILE.format(sources=sources, attacks=attacks))
+            pair = [(ours, ["--config", "study=scale.yaml"]), (plain, ["-s", "plain.smk", *PLAIN_FLAGS])]
 
-            def both(*flags: str) -> list[float]:
-                one, other = [seconds([*snakemake, *flags, *end], project) for project, end in pair]  # noqa: B023
-                return [one, other, one / other]
+            def measure(*flags: str) -> list[float]:
+                with_advgen, plain = [measure_seconds([*snakemake, *flags, *end], project) for project, end in pair]  # noqa: B023
+                return [with_advgen, plain, with_advgen / plain]
 
-            plan = [float(word) for word in ours.run(sys.executable, "-c", PLAN).stdout.split()]
-            times = plan + both("--dry-run")
-            one, other, ratio = both()
-            times += [*both(), one / jobs * 1000, other / jobs * 1000, ratio]
+            plan = [float(word) for word in ours.run(sys.executable, "-c", PLAN_SCRIPT).stdout.split()]
+            times = plan + measure("--dry-run")
+            full, full_plain, ratio = measure()
+            times += [*measure(), full / jobs * 1000, full_plain / jobs * 1000, ratio]
             print(f"{jobs:>7}", *(f"{number:>7.2f}" for number in times), flush=True)
 
 

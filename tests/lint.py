@@ -1,13 +1,12 @@
-"""`snakemake --lint`, where only the finding about conda or container directives is allowed: the README's two commands
-and environment.yml set the environment up as a whole."""
+"""Run `snakemake --lint`. A missing conda or container directive is fine: the environment is installed as a whole."""
 
 import re
 import subprocess
 import sys
 
 result = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], capture_output=True, text=True, check=False)
-said = result.stdout + result.stderr
-findings = set(re.findall(r"^    \* (.+?):?$", said, flags=re.MULTILINE))
+output = result.stdout + result.stderr
+findings = set(re.findall(r"^    \* (.+?):?$", output, flags=re.MULTILINE))
 bad = sorted(finding for finding in findings if "conda environment or container" not in finding)
-if bad or not (findings or "Congratulations" in said):
-    sys.exit("\n".join(bad) or said)
+if bad or not (findings or "Congratulations" in output):
+    sys.exit("\n".join(bad) or output)

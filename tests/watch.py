@@ -12,7 +12,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from advgen.core.code import IMPORT_EFFECTS, Symbol, defined_names, module_of_file, reachable_symbols
+from advgen.core.code import IMPORT_EFFECTS, Symbol, module_of_file, reachable_symbols
+from advgen.core.syntax import defined_names
 from advgen.jobs.job import Job
 
 Run = Callable[[Job[Any]], None]

@@ -11,14 +11,12 @@ from typing import Any, get_args
 import yaml
 
 from advgen.core import catalog
-from advgen.core.schema import Image, Table
+from advgen.core.schema import Image
 from advgen.registry import kind_of, load_target
 from advgen.specs.figures import FigureSpec, Group
 from advgen.study.load import load_file
 from tools.plan_pages import WRITTEN, list_summaries, locate_tables
 
-COLUMNS = Path("docs/reference/columns.yaml")
-"""The description of each column, by its name."""
 EXAMPLES = (Path("config/config.yaml"), Path("config/smoke.yaml"))
 """Studies whose figures the gallery shows; for each kind of figure, the first study that has one."""
 TYPES = {
@@ -144,9 +142,8 @@ def escape(text: str) -> str:
     return text
 
 
-def tables_page(columns: Path = COLUMNS) -> str:
+def tables_page() -> str:
     """Return docs/reference/tables.md: every table with its columns and their descriptions."""
-    descriptions: dict[str, str] = yaml.safe_load(columns.read_text(encoding="utf-8"))
     summaries = list_summaries()
     lines = [
         "# The tables",
@@ -185,16 +182,8 @@ def tables_page(columns: Path = COLUMNS) -> str:
         lines += ["", "| column | type | description |", "|---|---|---|"]
         for name, type_ in table.columns.items():
             type_name = "image" if isinstance(type_, Image) else TYPES[type_]
-            lines.append(f"| `{name}` | {type_name} | {escape(describe_column(kind, table, name, descriptions))} |")
+            lines.append(f"| `{name}` | {type_name} | {escape(table.descriptions[name])} |")
     return "\n".join(lines) + "\n"
-
-
-def describe_column(kind: str, table: Table, name: str, descriptions: dict[str, str]) -> str:
-    """Return the description of a column, or nothing for a column of a plug-in."""
-    for tail, word in {"_low": "lower", "_high": "upper"}.items():
-        if name.endswith(tail) and (stem := name.removesuffix(tail)) in table.columns:
-            return f"{word} end of the interval of `{stem}`"
-    return descriptions.get(f"{kind}.{name}", descriptions.get(name, ""))
 
 
 def gallery_page() -> str:

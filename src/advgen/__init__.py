@@ -1,7 +1,7 @@
-"""advgen: experiments with generative and adversarial vision models, and the pages that show them.
+"""advgen: experiments with generative and adversarial vision models.
 
-What can be called from Python is told in docs/api.md. Nothing is imported before it is used: the Snakefile and the CV
-do without torch.
+docs/api.md documents the Python functions. They are imported when they are used, so that the Snakefile and the CV do
+not import torch.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ _API = {
     "sample": "generative",
     "transfer": "attack",
 }
-"""The module below `advgen.api` of each public function."""
+"""The module in `advgen.api` of each public function."""
 
 
 def load(path: str | os.PathLike[str]) -> nn.Module:
-    """Rebuild a trained module from its checkpoint alone, in eval mode on the CPU.
+    """Load a trained model from a checkpoint of advgen, in eval mode on the CPU.
 
-    Raises ValueError if there is no such file, or if it is damaged or not one of ours.
+    Raises:
+        ValueError: the file does not exist, is damaged, or is not a checkpoint of advgen.
     """
     from advgen.api.inputs import existing_file
     from advgen.io.checkpoints import load_model

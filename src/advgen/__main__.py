@@ -9,5 +9,5 @@ try:
         from advgen.cli import main
 
         main()
-except KeyboardInterrupt:  # while modules were imported
+except KeyboardInterrupt:  # while modules are imported
     sys.exit("advgen: interrupted")

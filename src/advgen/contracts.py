@@ -1,6 +1,6 @@
-"""What every attack, mask and network must do: asked of all registered ones by the tests, of a plug-in by its author.
+"""Contracts: checks that every attack, mask, network and figure must pass, built-in or custom.
 
-A check takes a spec and raises AssertionError with what is wrong. It gives a reason where it does not apply, else "".
+A check takes a spec and raises AssertionError with the problem. It returns the reason if it does not apply, else "".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Check = Callable[[Any], str]
 
 
 def classifier() -> nn.Module:
-    """Convolution, batch norm and dropout, so that a wrong mode shows; modes and gradients deliberately mixed."""
+    """Return a network with batch norm and dropout whose modes and gradients are deliberately mixed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = ConvNetwork(kind="conv", channels=(4, 4), kernel=3, padding=1, batch_norm=True, dropout=0.5)
@@ -51,19 +51,19 @@ def classifier() -> nn.Module:
 
 @cache
 def _images() -> Tensor:
-    """With pixels at both ends of the box and between."""
+    """Return images with pixels at both ends of the box and in between."""
     return (torch.rand(N, 1, 12, 12, generator=torch.Generator().manual_seed(1)) * 1.6 - 0.3).clamp(0, 1)
 
 
 def examples() -> tuple[Tensor, Tensor]:
-    """Images (N, 1, 12, 12) and labels (N,)."""
+    """Return images (N, 1, 12, 12) and labels (N,)."""
     return _images().clone(), torch.arange(N) % CLASSES
 
 
-def attacked(
+def run_attack(
     spec: AttackSpec, model: nn.Module, x: Tensor, y: Tensor, indices: list[int] = INDICES, seed: int = 0
 ) -> Tensor:
-    """What an attack makes of images; one that learns from others first is given all examples."""
+    """Return the images after an attack; one that is trained on other images first gets all examples."""
     attack = registry.resolve(spec)
     if spec.others():
         others, labels = examples()
@@ -73,7 +73,7 @@ def attacked(
 
 
 def snapshot(model: nn.Module) -> dict[str, Any]:
-    """Everything about a model that an attack could disturb, and the global random state."""
+    """Return all state of a model that an attack could change, and the global random state."""
     return {
         "modes": [module.training for module in model.modules()],
         "weights": {name: value.clone() for name, value in model.state_dict().items()},
@@ -83,8 +83,8 @@ def snapshot(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def untouched(before: dict[str, Any], model: nn.Module) -> str:
-    """Fail if anything of a model is other than before."""
+def assert_unchanged(before: dict[str, Any], model: nn.Module) -> str:
+    """Raise AssertionError if the state of a model differs from `before`."""
     after = snapshot(model)
     assert after["modes"] == before["modes"], "changes the model's training flags; use attacks.common.frozen"
     assert after["requires_grad"] == before["requires_grad"], "changes what needs a gradient; use attacks.common.frozen"
@@ -99,22 +99,22 @@ def untouched(before: dict[str, Any], model: nn.Module) -> str:
 # --- attacks ---------------------------------------------------------------------------------------------------------
 
 
-def gives_images_like_its_input(spec: AttackSpec) -> str:
-    """Gives images of the shape and type that it is given, and leaves those alone."""
+def returns_images_like_its_input(spec: AttackSpec) -> str:
+    """Returns images of the shape and dtype of its input, and does not change its input."""
     model, (x, y) = classifier(), examples()
-    found = attacked(spec, model, x, y)
-    assert isinstance(found, Tensor), f"gives a {type(found).__name__}, not a tensor"
-    assert (found.shape, found.dtype) == (x.shape, x.dtype), f"gives {tuple(found.shape)} of {found.dtype}"
-    assert not found.requires_grad, "gives images that still have a graph; detach them"
-    assert torch.equal(x, examples()[0]), "writes into its input"
-    assert not torch.equal(found, x), "changes nothing"
+    found = run_attack(spec, model, x, y)
+    assert isinstance(found, Tensor), f"returns a {type(found).__name__}, not a tensor"
+    assert (found.shape, found.dtype) == (x.shape, x.dtype), f"returns {tuple(found.shape)} of {found.dtype}"
+    assert not found.requires_grad, "returns images with a graph; detach them"
+    assert torch.equal(x, examples()[0]), "changes its input"
+    assert not torch.equal(found, x), "returns the input unchanged"
     return ""
 
 
 def stays_in_ball_and_box(spec: AttackSpec) -> str:
-    """Stays in the box [0, 1] and in the ball that `threat()` tells."""
+    """Stays in the box [0, 1] and in the ball of `threat()`."""
     x, y = examples()
-    found, threat = attacked(spec, classifier(), x, y), spec.threat()
+    found, threat = run_attack(spec, classifier(), x, y), spec.threat()
     in_box = found.min() >= 0 and found.max() <= 1
     assert in_box or not spec.stays_in_box(), f"leaves the box: pixels from {found.min():g} to {found.max():g}"
     delta = (found.double() - x.double()).flatten(1)
@@ -132,51 +132,55 @@ def stays_in_ball_and_box(spec: AttackSpec) -> str:
     return ""
 
 
-def repeats_itself(spec: AttackSpec) -> str:
-    """Gives the same examples for the same seed, whatever the global random state."""
+def is_deterministic(spec: AttackSpec) -> str:
+    """Returns the same examples for the same seed, whatever the global random state."""
     model, (x, y) = classifier(), examples()
-    first = attacked(spec, model, x, y)
+    first = run_attack(spec, model, x, y)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(99)
-        assert torch.equal(attacked(spec, model, x, y), first), "differs at the same seed; draw with advgen.seeds"
+        assert torch.equal(run_attack(spec, model, x, y), first), (
+            "returns other examples for the same seed; draw with advgen.seeds"
+        )
     return ""
 
 
-def keeps_rows_apart(spec: AttackSpec) -> str:
-    """Gives a row that does not depend on its batch: in float64, where no sum's order turns a gradient's sign."""
-    tolerance = 1e-6 if getattr(spec, "kind", "") == "lbfgs" else 1e-9  # which amplifies it
+def is_independent_of_the_batch(spec: AttackSpec) -> str:
+    """Returns rows that do not depend on the batch: in float64, so that rounding does not flip signs of gradients."""
+    tolerance = 1e-6 if getattr(spec, "kind", "") == "lbfgs" else 1e-9  # which amplifies rounding errors
     model, (x, y) = classifier().double(), examples()
     x = x.double()
-    whole = attacked(spec, model, x, y)
+    whole = run_attack(spec, model, x, y)
     for rows in ([3], [11, 0, 5], list(range(1, 9))):
-        part = attacked(spec, model, x[rows], y[rows], [INDICES[row] for row in rows])
+        part = run_attack(spec, model, x[rows], y[rows], [INDICES[row] for row in rows])
         off = (part - whole[rows]).abs().max().item()
-        assert off <= tolerance, f"gives other examples in another batch, by {off:g}; draw per index, sum no losses up"
+        assert off <= tolerance, (
+            f"returns other examples in another batch, by {off:g}; draw per index, do not average over the batch"
+        )
     return ""
 
 
-def does_nothing_without_a_budget(spec: AttackSpec) -> str:
+def is_the_identity_without_a_budget(spec: AttackSpec) -> str:
     """Is the identity at eps = 0."""
     if "eps" not in type(spec).model_fields:
         return "has no eps"
     if spec.members():
-        return "has members, and each refuses to be made without a budget"
+        return "has members, which need a budget"
     x, y = examples()
-    found = attacked(spec.model_copy(update={"eps": 0.0}), classifier(), x, y)
+    found = run_attack(spec.model_copy(update={"eps": 0.0}), classifier(), x, y)
     assert torch.equal(found, x), "changes images at eps = 0"
     return ""
 
 
-def leaves_the_model_alone(spec: AttackSpec) -> str:
-    """Leaves parameters, gradients, modes and the global random state as they were."""
+def restores_the_model(spec: AttackSpec) -> str:
+    """Leaves parameters, gradients, modes and the global random state unchanged."""
     model = classifier()
     before = snapshot(model)
-    attacked(spec, model, *examples())
-    return untouched(before, model)
+    run_attack(spec, model, *examples())
+    return assert_unchanged(before, model)
 
 
-def leaves_the_model_alone_when_it_fails(spec: AttackSpec) -> str:
-    """The same when the model raises in the middle."""
+def restores_the_model_after_an_error(spec: AttackSpec) -> str:
+    """Does so even if the model raises an error."""
     model: Any = classifier()
     calls = []
 
@@ -188,25 +192,25 @@ def leaves_the_model_alone_when_it_fails(spec: AttackSpec) -> str:
     model.head.register_forward_hook(fail_late)
     before = snapshot(model)
     with contextlib.suppress(RuntimeError):
-        attacked(spec, model, *examples())
-    return untouched(before, model)
+        run_attack(spec, model, *examples())
+    return assert_unchanged(before, model)
 
 
-def works_without_gradients_around_it(spec: AttackSpec) -> str:
+def works_inside_no_grad(spec: AttackSpec) -> str:
     """Works inside torch.no_grad."""
     model, (x, y) = classifier(), examples()
     with torch.no_grad():
-        inside = attacked(spec, model, x, y)
-    assert torch.equal(inside, attacked(spec, model, x, y)), "gives other examples inside torch.no_grad"
+        inside = run_attack(spec, model, x, y)
+    assert torch.equal(inside, run_attack(spec, model, x, y)), "returns other examples inside torch.no_grad"
     return ""
 
 
 def raises_the_loss(spec: AttackSpec) -> str:
-    """Makes the model less sure of the labels."""
+    """Raises the cross-entropy of the labels."""
     if spec.threat().access == "none" or spec.threat().norm == "spatial":
-        return "looks at nothing, or has no start at the image itself"
+        return "does not query the model, or does not start at the image"
     model, (x, y) = classifier(), examples()
-    found = attacked(spec, model, x, y)
+    found = run_attack(spec, model, x, y)
     model.eval()
     with torch.no_grad():
         before, after = (nn.functional.cross_entropy(model(images), y).item() for images in (x, found))
@@ -217,30 +221,28 @@ def raises_the_loss(spec: AttackSpec) -> str:
 # --- every family ----------------------------------------------------------------------------------------------------
 
 
-def refuses_bad_keys(spec: Spec) -> str:
-    """Refuses keys that it does not know, numbers that are none, and words for numbers."""
-    given = spec.model_dump()
-    tried: list[dict[str, Any]] = [{"no_such_key": 1}]
-    numbers = [name for name, value in given.items() if type(value) in (int, float)]
-    tried += [{name: value} for name in numbers for value in ("1", float("nan"), True)]
-    for one in tried:
+def rejects_invalid_keys(spec: Spec) -> str:
+    """Rejects unknown keys, NaN, and text and booleans in place of numbers."""
+    keys = spec.model_dump()
+    numbers = [name for name, value in keys.items() if type(value) in (int, float)]
+    invalid = [("no_such_key", 1), *((name, value) for name in numbers for value in ("1", float("nan"), True))]
+    for name, value in invalid:
         with contextlib.suppress(ValidationError, ValueError):
-            type(spec)(**{**given, **one})
-            [(name, value)] = one.items()
-            raise AssertionError(f"takes {name} = {value!r}")
+            type(spec)(**{**keys, name: value})
+            raise AssertionError(f"accepts {name} = {value!r}")
     return ""
 
 
-def reads_its_own_keys(spec: Spec) -> str:
-    """Comes back from what a job is told, which is JSON."""
+def survives_a_round_trip_through_json(spec: Spec) -> str:
+    """Is equal after a round trip through JSON, in which jobs receive it."""
     family = next(family for family, kinds in registry.FAMILIES.items() if type(spec) in kinds)
     again = registry.parse(family, type(spec).model_validate_json(spec.canonical()).model_dump())
-    assert again == spec, "is another after a way through JSON; keep its keys plain"
+    assert again == spec, "differs after a round trip through JSON; use plain types for its keys"
     return ""
 
 
 def describes_its_keys(spec: Spec) -> str:
-    """Says what it is and what each key means: the page of config keys is made of it."""
+    """Has a docstring and a description of each key, for the reference of config keys."""
     assert type(spec).__doc__, "has no docstring"
     bare = [name for name, field in type(spec).model_fields.items() if not field.description]
     assert not bare, f"{bare[0]} has no description; write Field(…, description=…)"
@@ -250,19 +252,21 @@ def describes_its_keys(spec: Spec) -> str:
 # --- masks -----------------------------------------------------------------------------------------------------------
 
 
-def loses_what_it_promises(spec: MaskSpec) -> str:
-    """Blackens as many pixels as `missing()` says, some and not all, on images of any shape."""
+def hides_as_many_pixels_as_missing(spec: MaskSpec) -> str:
+    """Hides exactly `missing()` pixels, at least one and not all, on images of any shape."""
     for shape in SHAPES:
         known = registry.resolve(spec)(spec, shape, seed=0, indices=list(range(50)))
-        assert known.dtype == torch.bool and known.shape == (50, *shape[1:]), "gives no (images, height, width) of bool"
+        assert known.dtype == torch.bool and known.shape == (50, *shape[1:]), (
+            "does not return (images, height, width) of bool"
+        )
         lost = set((~known).flatten(1).sum(1).tolist())
-        assert lost == {spec.missing(shape)}, f"loses {sorted(lost)[:3]} pixels, and missing() is {spec.missing(shape)}"
-        assert 0 < spec.missing(shape) < shape[1] * shape[2], "loses nothing, or everything"
+        assert lost == {spec.missing(shape)}, f"hides {sorted(lost)[:3]} pixels, but missing() is {spec.missing(shape)}"
+        assert 0 < spec.missing(shape) < shape[1] * shape[2], "hides no pixel, or all"
     return ""
 
 
-def is_drawn_per_image(spec: MaskSpec) -> str:
-    """Depends on seed and index, neither on the batch nor on the global random state, which it leaves alone."""
+def depends_on_seed_and_index_only(spec: MaskSpec) -> str:
+    """Depends on seed and index, not on the batch or the global random state, which it leaves unchanged."""
     mask, before = registry.resolve(spec), torch.get_rng_state()
     indices = [7, 3, 123, 0, 9999]
     known = mask(spec, SHAPES[0], seed=1, indices=indices)
@@ -283,20 +287,20 @@ def _networks(spec: NetworkSpec) -> Iterator[tuple[Any, Tensor]]:
             yield network, torch.rand(8, *shape)
 
 
-def gives_logits_and_features(spec: NetworkSpec) -> str:
-    """Gives finite logits (B, outputs) of grey and of colour images, and features that its head sees."""
+def returns_logits_and_features(spec: NetworkSpec) -> str:
+    """Returns finite logits (B, outputs) for grey and colour images, and the features that its head uses."""
     for network, x in _networks(spec):
         logits = network.eval()(x)
-        assert logits.shape == (8, 7) and logits.dtype == torch.float32, f"gives {tuple(logits.shape)}, not (8, 7)"
-        assert torch.isfinite(logits).all(), "gives logits that are not finite"
+        assert logits.shape == (8, 7) and logits.dtype == torch.float32, f"returns {tuple(logits.shape)}, not (8, 7)"
+        assert torch.isfinite(logits).all(), "returns logits that are not finite"
         features = network.features(x)
         assert features.ndim == 2, f"has features {tuple(features.shape)}, not (B, F)"
-        assert torch.equal(network.head(features), logits), "head(features(x)) is not what it gives"
+        assert torch.equal(network.head(features), logits), "head(features(x)) differs from its output"
     return ""
 
 
-def learns_everywhere(spec: NetworkSpec) -> str:
-    """Has a finite gradient at every parameter."""
+def has_gradients_for_all_parameters(spec: NetworkSpec) -> str:
+    """Has a finite gradient for every parameter."""
     for network, x in _networks(spec):
         network.train()
         nn.functional.cross_entropy(network(x), torch.arange(8) % 7).backward()
@@ -305,45 +309,45 @@ def learns_everywhere(spec: NetworkSpec) -> str:
     return ""
 
 
-def predicts_row_by_row(spec: NetworkSpec) -> str:
-    """Gives an image the same logits in any batch, in eval mode."""
+def predicts_independently_of_the_batch(spec: NetworkSpec) -> str:
+    """Returns the same logits for an image in any batch, in eval mode."""
     for network, x in _networks(spec):
         _, whole = predict(network, x)
         _, parts = predict(network, x, batch=3)
         off = (whole - parts).abs().max().item()
-        assert off < 1e-4, f"gives other logits in another batch, by {off:g}"
+        assert off < 1e-4, f"returns other logits in another batch, by {off:g}"
     return ""
 
 
 def has_a_caption(spec: FigureSpec) -> str:
-    """Has a caption beside the code that draws it, for the report."""
+    """Has a caption for the report, in the folder of its code."""
     file = sibling_file(registry.target(spec), f"{registry.kind_of(type(spec))}.rst")
     assert Path(file).is_file(), f"{file}: no such file; write the caption there"
     return ""
 
 
-EVERY: tuple[Check, ...] = (describes_its_keys, refuses_bad_keys, reads_its_own_keys)
+EVERY: tuple[Check, ...] = (describes_its_keys, rejects_invalid_keys, survives_a_round_trip_through_json)
 CHECKS: dict[str, tuple[Check, ...]] = {
     "attacks": (
-        gives_images_like_its_input,
+        returns_images_like_its_input,
         stays_in_ball_and_box,
-        repeats_itself,
-        keeps_rows_apart,
-        does_nothing_without_a_budget,
-        leaves_the_model_alone,
-        leaves_the_model_alone_when_it_fails,
-        works_without_gradients_around_it,
+        is_deterministic,
+        is_independent_of_the_batch,
+        is_the_identity_without_a_budget,
+        restores_the_model,
+        restores_the_model_after_an_error,
+        works_inside_no_grad,
         raises_the_loss,
     ),
-    "masks": (loses_what_it_promises, is_drawn_per_image),
-    "networks": (gives_logits_and_features, learns_everywhere, predicts_row_by_row),
+    "masks": (hides_as_many_pixels_as_missing, depends_on_seed_and_index_only),
+    "networks": (returns_logits_and_features, has_gradients_for_all_parameters, predicts_independently_of_the_batch),
     "figures": (has_a_caption,),
 }
-"""Beside those for every family."""
+"""The checks of each family, besides those for all families."""
 
 
 def run_checks(family: str, spec: Spec) -> Iterator[tuple[str, str, str]]:
-    """Each check's status (pass, skip or fail), its name in words, and the reason."""
+    """Yield each check's status (pass, skip or fail), its name in words, and the reason."""
     for check in (*CHECKS.get(family, ()), *EVERY):
         words = check.__name__.replace("_", " ")
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Named models."""
+"""Presets: models with names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from advgen.specs.networks import ConvNetwork, FcNetwork
 
 
 def _face_generator(width: int, **keys: Any) -> TransposedConvGenerator:
-    """A DCGAN generator of 64×64 colour images; `width` is the channels before the last layer."""
+    """Return a DCGAN generator of 64×64 colour images with `width` channels before the last layer."""
     channels = (4 * width, 2 * width, width)
     return TransposedConvGenerator(
         kind="transposed_conv", start=(8 * width, 4, 4), channels=channels, image_channels=3, **{"latent": 100, **keys}
@@ -18,7 +18,7 @@ def _face_generator(width: int, **keys: Any) -> TransposedConvGenerator:
 
 
 def _face_discriminator(width: int, **keys: Any) -> ConvNetwork:
-    """The mirror of a DCGAN generator; `width` is the channels after the first layer."""
+    """Return the mirrored DCGAN discriminator with `width` channels after the first layer."""
     return ConvNetwork(
         kind="conv",
         image=FACE,
@@ -32,21 +32,21 @@ def _face_discriminator(width: int, **keys: Any) -> ConvNetwork:
 
 
 def _discriminator(channels: tuple[int, ...], **keys: Any) -> ConvNetwork:
-    """Strided convolutions with leaky ReLU, for small grey images."""
+    """Return strided convolutions with leaky ReLU, for small grey images."""
     return ConvNetwork(
         kind="conv", channels=channels, kernel=4, stride=2, padding=1, pool=1, **{"activation": "leaky_relu", **keys}
     )
 
 
 def _madry(scale: int) -> ConvNetwork:
-    """The capacity series of madry2018towards; 16 is the network of its MNIST challenge."""
+    """Return a network of the capacity series of Madry et al. (2018); 16 is that of their MNIST challenge."""
     return ConvNetwork(kind="conv", channels=(2 * scale, 4 * scale), hidden=(64 * scale,))
 
 
 FACE = (3, 64, 64)
-# Named models. M1 and M3 are those of the report that started the generative lab; of its other numbers it fixes only
-# which data set they are for, so they vary what it says was varied: heads, channels, dropout, batch norm and depth.
-# Those for digits fit themselves to other images, too.
+# M1 and M3 are models of the report that started the generative experiments. For its other numbers it only states the
+# data set, so they vary what it says was varied: heads, channels, dropout, batch norm and depth. Models for digits also
+# fit other image shapes.
 PRESETS: dict[str, dict[str, Any]] = {
     "generators": {
         "M1": TransposedConvGenerator(

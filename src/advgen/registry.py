@@ -1,4 +1,4 @@
-"""Which code stands behind each kind of thing: one line per spec class. Torch-free; targets are imported when used."""
+"""Registry: the code of each spec class, one line each. Torch-free; targets are imported when they are used."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NETWORKS: dict[type[Spec], str] = {
     networks.EnsembleNetwork: "advgen.models.ensemble:Ensemble",
 }
 FROM_FILES: dict[type[Spec], str] = {networks.FileNetwork: "advgen.models.from_file:FromFile"}
-"""Networks that nothing builds: users give them."""
+"""Networks that are loaded from files of the user."""
 GENERATORS: dict[type[Spec], str] = {
     generators.FcGenerator: "advgen.models.generators:FullyConnected",
     generators.TransposedConvGenerator: "advgen.models.generators:TransposedConvolutional",
@@ -90,9 +90,9 @@ SIMULATIONS: dict[type[Spec], str] = {
     simulations.Spheres: "advgen.simulations.spheres:spheres",
 }
 FIGURES: dict[type[Spec], str] = {}
-"""Filled by the catalog: a figure is registered by the kind of experiment in whose room it stands."""
+"""Figures. The catalog fills it from the kinds of experiments."""
 SUMMARISERS: dict[str, str] = {}
-"""What makes the rows of a kind of table; filled by the catalog."""
+"""The function that makes the rows of each kind of summary. The catalog fills it."""
 FAMILIES: dict[str, dict[type[Spec], str]] = {
     "datasets": DATASETS,
     "networks": NETWORKS,
@@ -116,75 +116,83 @@ BASES: dict[str, type[Spec]] = {
     "simulations": simulations.SimulationSpec,
     "figures": figures.FigureSpec,
 }
-"""What every spec class of a family is derived from."""
+"""The base of all spec classes of a family."""
 REQUIRED_PACKAGES: dict[str, tuple[str, ...]] = {}
-"""Packages whose versions stand in the stamp of what is made with a plug-in, by its code."""
+"""Packages whose versions are recorded in the stamps of results made with a plug-in, by its target."""
 
 _TARGETS = {spec: target for family in (*FAMILIES.values(), FROM_FILES) for spec, target in family.items()}
 
 
 def add(family: str, spec: type[Spec], target: str) -> None:
-    """Register one more kind of a family, with the code behind it as "module:name"."""
+    """Register a kind of a family with its code as "module:name"."""
     FAMILIES[family][spec] = _TARGETS[spec] = target
     _adapter.cache_clear()
 
 
 def register(spec: type[Spec], code: Callable[..., Any], packages: Iterable[str] = ()) -> None:
-    """Register a kind of one's own: an attack, mask, network, figure …, by the base of its spec class.
+    """Register a custom kind, such as an attack, mask, network or figure. The base of its spec class is its family.
 
-    `code` is the function or class behind it, at the top level of its module, as the family's contract has it;
-    `packages` are those whose versions shape what it gives. The same module may register a kind again, as a notebook's
-    cell does. ValueError if the kind is taken or cannot be found again by its name.
+    The same module may register a kind again, as a notebook cell does.
+
+    Args:
+        spec: class with the keys of the kind, and a field `kind` with its name.
+        code: function or class that implements it, at the top level of its module.
+        packages: names of packages whose versions affect its results.
+
+    Raises:
+        ValueError: the kind already exists, or cannot be imported by its name.
     """
     name = getattr(spec, "__name__", repr(spec))
     family = next((one for one, base in BASES.items() if isinstance(spec, type) and issubclass(spec, base)), None)
     if family is None:
         known = ", ".join(base.__name__ for base in BASES.values())
-        raise ValueError(f"{name}: is no spec class of a family; derive it from one of {known}")
+        raise ValueError(f"{name}: is not a spec class of a family; derive it from one of {known}")
     if "kind" not in spec.model_fields or len(get_args(spec.model_fields["kind"].annotation)) != 1:
         raise ValueError(f'{name}: has no kind; give it `kind: Literal["{name.lower()}"]`')
     for one in (spec, code):
         if not callable(one) or "<" in getattr(one, "__qualname__", "<"):
-            raise ValueError(f"{one!r}: cannot be found by its name; define it at the top level of a module")
+            raise ValueError(f"{one!r}: cannot be imported by its name; define it at the top level of a module")
     target = f"{code.__module__}:{code.__qualname__}"
     if taken := kinds(family).get(kind_of(spec)):
         if (taken.__module__, taken.__qualname__) != (spec.__module__, spec.__qualname__):
-            raise ValueError(f"{name}: the kind {kind_of(spec)!r} is taken by {taken.__module__}; choose another")
+            raise ValueError(
+                f"{name}: the kind {kind_of(spec)!r} is already used by {taken.__module__}; choose another"
+            )
         del FAMILIES[family][taken]
     add(family, spec, target)
     REQUIRED_PACKAGES[target] = tuple(packages)
 
 
 def kind_of(spec: type[Spec]) -> str:
-    """The `kind` by which a spec class is chosen."""
+    """Return the `kind` that selects a spec class."""
     kind: str = spec.model_fields["kind"].annotation.__args__[0]  # type: ignore[union-attr]
     return kind
 
 
 def kinds(family: str) -> dict[str, type[Spec]]:
-    """The spec class behind each `kind` of a family."""
+    """Return the spec class of each `kind` of a family."""
     return {kind_of(spec): spec for spec in FAMILIES[family]}
 
 
 def target(spec: Spec) -> str:
-    """The function or class registered for a spec, as "module:name"."""
+    """Return the function or class of a spec as "module:name"."""
     return _TARGETS[type(spec)]
 
 
 def resolve(spec: Spec) -> Callable[..., Any]:
-    """The function or class registered for a spec, imported now."""
+    """Import and return the function or class of a spec."""
     return load_target(target(spec))
 
 
 def load_target(target: str) -> Callable[..., Any]:
-    """The function or class that a "module:name" stands for, imported now."""
+    """Import and return a function or class given as "module:name"."""
     module, name = target.split(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return function
 
 
 def nested_specs(value: object) -> Iterator[BaseModel]:
-    """Every spec in a value, which may be a spec or hold some in mappings, lists and tuples."""
+    """Yield every spec in a value, which may be a spec, mapping, list or tuple."""
     inner: Iterable[object] = ()
     if isinstance(value, BaseModel):
         yield value
@@ -198,7 +206,7 @@ def nested_specs(value: object) -> Iterator[BaseModel]:
 
 
 def targets(value: object) -> Iterator[str]:
-    """The code behind all specs in a value, as "module:name": what is registered, and the classes."""
+    """Yield the code of all specs in a value as "module:name": registered targets, and the spec classes."""
     for spec in nested_specs(value):
         if type(spec) in _TARGETS:
             yield _TARGETS[type(spec)]  # type: ignore[index]
@@ -206,31 +214,30 @@ def targets(value: object) -> Iterator[str]:
 
 
 def entries(value: object) -> Iterator[tuple[str, str]]:
-    """The entries of the registry that the specs in a value use: name of the spec's class, and target."""
+    """Yield the registry entries that the specs in a value use: name of the spec class, and target."""
     for spec in nested_specs(value):
         if type(spec) in _TARGETS:
             yield type(spec).__qualname__, _TARGETS[type(spec)]  # type: ignore[index]
 
 
 def parse(family: str, value: Any) -> Any:
-    """A nested spec of any kind of a family, from its keys or from the name of a preset."""
-    return _adapter(family).validate_python(_expanded(family, value))
+    """Return a spec of any kind of a family, from its keys or the name of a preset."""
+    return _adapter(family).validate_python(_expand_preset(family, value))
 
 
 @cache
 def _adapter(family: str) -> TypeAdapter[Any]:
-    """Made anew when a kind is added."""
     return TypeAdapter(union(family))
 
 
 def union(family: str) -> Any:
-    """All kinds of a family that are known by now, told apart by `kind`."""
+    """Return the union of all registered kinds of a family, discriminated by `kind`."""
     classes = tuple(FAMILIES[family])
     return Annotated[reduce(or_, classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]
 
 
-def _expanded(family: str, value: Any) -> Any:
-    """The keys behind a preset's name, or behind a mapping with `preset:` and changes to it."""
+def _expand_preset(family: str, value: Any) -> Any:
+    """Return the keys of a preset given by name, or by a mapping with `preset` and changed keys."""
     name, changes = (value, {}) if isinstance(value, str) else (None, value)
     if family not in PRESETS:
         return value
@@ -246,7 +253,7 @@ def _expanded(family: str, value: Any) -> Any:
 
 
 class UnknownName(ValueError):
-    """A name that stands for nothing; carries what is allowed."""
+    """An unknown name, with the allowed names."""
 
     def __init__(self, name: object, allowed: list[str]):
         super().__init__(f"{name!r} is unknown")
@@ -255,7 +262,7 @@ class UnknownName(ValueError):
 
 @dataclass(frozen=True)
 class AnyOf:
-    """Marks a field that takes any kind of a family, those registered later too; or a preset's name, or one changed."""
+    """Marks a field that accepts any kind of a family, the name of a preset, or a changed preset."""
 
     family: str
 
@@ -271,7 +278,7 @@ class AnyOf:
             "type": "object",
             "properties": {"preset": names},
             "required": ["preset"],
-            "description": "a preset with changes to it",
+            "description": "a preset with changed keys",
         }
         return {"anyOf": [names, changed, kinds]}
 

@@ -1,4 +1,4 @@
-"""Random numbers: every stream is named by a seed and labels, and drawn on the CPU."""
+"""Random numbers. A seed and labels identify every stream; numbers are drawn on the CPU."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ if TYPE_CHECKING:
 
 
 def derive(seed: int, *labels: object) -> int:
-    """A 63-bit seed for the stream that `labels` name: independent of order of use, batch size and machine."""
+    """Return the 63-bit seed of a stream, which is independent of order of use, batch size and machine."""
     text = "\0".join(str(part) for part in (seed, *labels))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def generator(seed: int, *labels: object) -> torch.Generator:
-    """A fresh CPU generator for the stream that `labels` name."""
+    """Return a new CPU generator for a stream."""
     import torch
 
     return torch.Generator().manual_seed(derive(seed, *labels))
 
 
 def normal(seed: int, label: str, indices: list[int], *shape: int) -> torch.Tensor:
-    """Standard normal numbers (len(indices), *shape), drawn per index so that a row does not depend on its batch."""
+    """Draw standard normal numbers (len(indices), *shape), per index, so that rows do not depend on the batch."""
     import torch
 
     return torch.stack([torch.randn(shape, generator=generator(seed, label, index)) for index in indices])
 
 
 def uniform(seed: int, label: str, indices: list[int], *shape: int) -> torch.Tensor:
-    """Numbers uniform on [0, 1) (len(indices), *shape), drawn per index so that a row does not depend on its batch."""
+    """Draw uniform numbers in [0, 1) (len(indices), *shape), per index, so that rows do not depend on the batch."""
     import torch
 
     return torch.stack([torch.rand(shape, generator=generator(seed, label, index)) for index in indices])
 
 
 def seed_global(seed: int) -> None:
-    """Seed torch's global generators, so that a step's dropout is the same after a resume.
+    """Seed torch's global generators, so that dropout in a step is the same after a resumed run.
 
-    Not by torch.manual_seed, which formats a stack trace for each accelerator that is not there: as slow as a quarter
-    of a small network's step.
+    torch.manual_seed would take a quarter of a small network's step, since it formats a stack trace for each missing
+    accelerator.
     """
     import torch
 

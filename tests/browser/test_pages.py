@@ -20,8 +20,8 @@ from tests.fake_tables import fake_specs, fake_tables
 from tests.unit.test_leaderboard import attack, study
 
 from advgen import registry
-from advgen.commands.leaderboard import entries_of
-from advgen.commands.leaderboard import page as ranked
+from advgen.commands.leaderboard import render_page
+from advgen.commands.leaderboard_entries import read_entries
 from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.figures.findings import to_json_rows
@@ -74,7 +74,7 @@ def leaderboard(folder: Path) -> str:
     """Of eight nets within two radii, one of them unsound."""
     nets = {f"net-{number}": [attack("quick", number), attack("wide", 0, eps=0.2)] for number in range(8)}
     study(folder, nets, [("box", "quick on net-7 seed 0", False, "check")])
-    return ranked(list(entries_of(folder, {})), Stamp("advgen leaderboard", {}, ""))[0]
+    return render_page(list(read_entries(folder, {})), Stamp("advgen leaderboard", {}, ""))[0]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""The steps of a Dockerfile, carried out in folders: where no engine runs, by root, with chroot and unshare.
+"""Run the steps of a Dockerfile without a container engine: as root, with chroot and unshare.
 
-A stage is a folder that holds a whole Debian; what a step mounts is gone when it ends. There are no layers, no cache:
-this shows that the steps work, not that an engine accepts them, for which there is a linter.
+A stage is a folder with a complete Debian. Mounts of a step disappear when it ends. There are no layers and no cache.
+This tests that the steps work; a linter tests that an engine accepts them.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PASSED_ON = re.compile(r"(?i)(https?|no)_proxy|PIP_\w+|SSL_CERT_\w+")
-"""Variables by which this machine reaches an index; a builder passes them on in ways of its own."""
+FORWARDED = re.compile(r"(?i)(https?|no)_proxy|PIP_\w+|SSL_CERT_\w+")
+"""Variables with which this machine reaches a package index; container engines pass them on in other ways."""
 
 
 @dataclass
 class Stage:
-    """One FROM and its steps, in order: the instruction and what stands behind it."""
+    """A FROM and its steps in order: instruction and arguments."""
 
     base: str
     name: str
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def last(self, instruction: str) -> str:
-        """What stands behind the last instruction of a kind."""
+        """Return the arguments of the last instruction of a kind."""
         return [words for kind, words in self.steps if kind == instruction][-1]
 
 
-def parsed(text: str) -> list[Stage]:
-    """The stages of a Dockerfile; ValueError if it has a step that `built` cannot carry out."""
+def parse_stages(text: str) -> list[Stage]:
+    """Return the stages of a Dockerfile; raise ValueError for an instruction that `build_image` does not support."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     stages: list[Stage] = []
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
@@ -45,20 +45,20 @@ def parsed(text: str) -> list[Stage]:
         elif kind in ("RUN", "COPY", "ENV", "WORKDIR", "USER", "ENTRYPOINT", "CMD"):
             stages[-1].steps.append((kind, words))
         else:
-            raise ValueError(f"{kind}: is no step that is known here")
+            raise ValueError(f"{kind}: instruction is not supported")
     return stages
 
 
-def copied(words: str) -> tuple[str, list[str], str]:
-    """Of a COPY the stage that it copies from, or "", what, and where to."""
+def parse_copy(words: str) -> tuple[str, list[str], str]:
+    """Return the source stage of a COPY (or ""), its sources and its target."""
     *sources, target = words.split()
     stage = sources.pop(0).removeprefix("--from=") if sources[0].startswith("--from=") else ""
     return stage, sources, target
 
 
 @dataclass
-class Built:
-    """A finished stage."""
+class Image:
+    """A stage after its steps."""
 
     root: Path
     stage: Stage
@@ -76,67 +76,69 @@ class Built:
         check: bool = True,
         **variables: str,
     ) -> subprocess.CompletedProcess[str]:
-        """A command in it; `binds` says which folder stands behind a path inside."""
+        """Run a command in it; `binds` maps a path inside to a folder outside."""
         user = user or self.user
         mounts = {"/dev": "/dev", "/etc/ssl/certs": "/etc/ssl/certs", "/etc/resolv.conf": "/etc/resolv.conf"}
-        lines = ["set -e", f"mount -t proc proc {self._at('/proc')}"]
+        lines = ["set -e", f"mount -t proc proc {self._locate('/proc')}"]
         for inside, outside in {**mounts, **(binds or {})}.items():
             if Path(outside).is_dir():
-                Path(self._at(inside)).mkdir(parents=True, exist_ok=True)
+                Path(self._locate(inside)).mkdir(parents=True, exist_ok=True)
             else:
-                Path(self._at(inside)).touch()
-            lines.append(f"mount --bind {shlex.quote(str(outside))} {shlex.quote(self._at(inside))}")
+                Path(self._locate(inside)).touch()
+            lines.append(f"mount --bind {shlex.quote(str(outside))} {shlex.quote(self._locate(inside))}")
         spec = user if ":" in user else f"{user}:{user}"
         inside = f"cd {shlex.quote(self.folder)} && exec {shlex.join(command)}"
         lines.append(f"exec chroot --userspec={spec} {shlex.quote(str(self.root))} /bin/sh -c {shlex.quote(inside)}")
-        passed = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
+        forwarded = {name: value for name, value in os.environ.items() if FORWARDED.fullmatch(name)}
         return subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "sh", "-c", "\n".join(lines)],
-            env={**passed, **self.environment, **variables},
+            env={**forwarded, **self.environment, **variables},
             capture_output=True,
             text=True,
             check=check,
         )
 
     def entry(self, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
-        """What `docker run IMAGE words` would run."""
-        begun = json.loads(self.stage.last("ENTRYPOINT"))
-        return self.run([*begun, *(words or json.loads(self.stage.last("CMD")))], **options)  # type: ignore[arg-type]
+        """Run what `docker run IMAGE words` would run."""
+        entrypoint = json.loads(self.stage.last("ENTRYPOINT"))
+        return self.run([*entrypoint, *(words or json.loads(self.stage.last("CMD")))], **options)  # type: ignore[arg-type]
 
-    def _at(self, path: str) -> str:
+    def _locate(self, path: str) -> str:
         return str(self.root / os.path.join(self.folder, path).lstrip("/"))
 
 
-def built(text: str, context: Path, base: Path, folder: Path) -> Built:
-    """The last stage of a Dockerfile, each stage in a folder of its own that begins as a copy of `base`."""
-    made: dict[str, Built] = {}
-    for stage in parsed(text):
+def build_image(text: str, context: Path, base: Path, folder: Path) -> Image:
+    """Build a Dockerfile and return its last stage; each stage is a folder that starts as a copy of `base`."""
+    images: dict[str, Image] = {}
+    for stage in parse_stages(text):
         root = folder / stage.name
         subprocess.run(["cp", "-a", base, root], check=True)
-        now = made[stage.name] = Built(root, stage)
+        image = images[stage.name] = Image(root, stage)
         for kind, words in stage.steps:
             if kind == "RUN":
-                now.run(["/bin/sh", "-c", words])
+                image.run(["/bin/sh", "-c", words])
             elif kind == "COPY":
-                origin, sources, target = copied(words)
+                origin, sources, target = parse_copy(words)
                 for source in sources:
                     _copy(
-                        (made[origin].root if origin else context) / source.lstrip("/"), Path(now._at(target)), target
+                        (images[origin].root if origin else context) / source.lstrip("/"),
+                        Path(image._locate(target)),
+                        target,
                     )
             elif kind == "ENV":
                 for pair in shlex.split(words):
                     name, _, value = pair.partition("=")
-                    now.environment[name] = value.replace("$PATH", now.environment["PATH"])
+                    image.environment[name] = value.replace("$PATH", image.environment["PATH"])
             elif kind == "WORKDIR":
-                now.folder = words
-                Path(now._at(words)).mkdir(parents=True, exist_ok=True)
+                image.folder = words
+                Path(image._locate(words)).mkdir(parents=True, exist_ok=True)
             elif kind == "USER":
-                now.user = words
-    return now
+                image.user = words
+    return image
 
 
-def _copy(source: Path, target: Path, written: str) -> None:
+def _copy(source: Path, target: Path, written_target: str) -> None:
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     else:
-        shutil.copy(source, target / source.name if written.endswith("/") else target)
+        shutil.copy(source, target / source.name if written_target.endswith("/") else target)

@@ -97,7 +97,7 @@ def y():
 
 
 def run(spec, model, x, y, seed=0, indices=INDICES):
-    return contracts.attacked(spec, model, x, y, indices, seed)
+    return contracts.run_attack(spec, model, x, y, indices, seed)
 
 
 @pytest.mark.parametrize("check", [*contracts.CHECKS["attacks"], *contracts.EVERY], ids=lambda check: check.__name__)

@@ -205,7 +205,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         r"returns shape \(8, 5, 1\) for 1×12×12 float32 images; .* logits",
     ),
     "several outputs": (lambda: Outputs(lambda z: (z, z)), "the model fails on 1×12×12 float32 images: "),
-    "another size": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(28**2, 5)), "the model fails on 1×12×12 images"),
+    "another size": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(28**2, 5)),
+        "the model fails on 1×12×12 float32 images",
+    ),
     "another channel": (lambda: nn.Sequential(nn.Conv2d(3, 5, 12), nn.Flatten()), "fails on 1×12×12 float32 images"),
     "double": (lambda: network().double(), "the model fails on 1×12×12 float32 images: "),
 }

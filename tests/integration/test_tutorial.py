@@ -1,4 +1,4 @@
-"""The tutorial does what it says: its files, edits and commands, from an empty folder on."""
+"""The tutorial works as written: its files, edits and commands, in an empty folder."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ STEP = re.compile(
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> tuple[Path, list[str]]:
-    """The folder after the last step, and what each block of commands printed; installing is another test's."""
-    folder, said, study = tmp_path_factory.mktemp("tutorial"), [], Path("digits.yaml")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "ADVGEN"))}
+def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> tuple[Path, list[str]]:
+    """The folder after the last step, and the output of each block of commands; installing is tested elsewhere."""
+    folder, outputs, study = tmp_path_factory.mktemp("tutorial"), [], Path("digits.yaml")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "ADVGEN"))}
     environment = {
-        **kept,
+        **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "src"),
         "ADVGEN_DATA": str(ROOT / "results/datasets-for-tests"),
         "ADVGEN_CACHE": "off",
     }
-    before, walk = PAGE.read_text(encoding="utf-8").split("## 2. ")
-    assert "pip install -e '.[lab]'" in before
-    for step in STEP.finditer(walk):
+    installation, steps = PAGE.read_text(encoding="utf-8").split("## 2. ")
+    assert "pip install -e '.[lab]'" in installation
+    for step in STEP.finditer(steps):
         if step["file"]:
             (folder / step["file"]).write_text(step["text"], encoding="utf-8")
         elif step["old"]:
@@ -43,7 +43,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> tuple[P
             assert step["old"] in text, step[0]
             (folder / study).write_text(text.replace(step["old"], step["new"]), encoding="utf-8")
         else:
-            ran = subprocess.run(
+            result = subprocess.run(
                 ["bash", "-ec", step["commands"]],
                 cwd=folder,
                 env=environment,
@@ -51,40 +51,40 @@ def walked(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> tuple[P
                 text=True,
                 timeout=600,
             )
-            assert ran.returncode == 0, f"{step['commands']}\n{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
-            said.append(ran.stdout + ran.stderr)
-            for entered in re.findall(r"^cd (.+)$", step["commands"], flags=re.MULTILINE):
-                folder = folder / entered
-    return folder, said
+            assert result.returncode == 0, f"{step['commands']}\n{result.stdout[-2000:]}\n{result.stderr[-4000:]}"
+            outputs.append(result.stdout + result.stderr)
+            for subfolder in re.findall(r"^cd (.+)$", step["commands"], flags=re.MULTILINE):
+                folder = folder / subfolder
+    return folder, outputs
 
 
-def test_every_step_was_taken(walked: tuple[Path, list[str]]) -> None:
-    folder, said = walked
+def test_every_step_runs(finished: tuple[Path, list[str]]) -> None:
+    folder, outputs = finished
     commands = PAGE.read_text(encoding="utf-8").split("## 2. ")[1].count("```bash")
-    assert len(said) == commands >= 10
+    assert len(outputs) == commands >= 10
     assert (folder / "results/report/index.html").is_file()
 
 
-def test_what_it_says_is_so(walked: tuple[Path, list[str]]) -> None:
-    folder, said = walked
-    [dry] = [text for text in said if " jobs would run: " in text]
+def test_the_results_are_as_described(finished: tuple[Path, list[str]]) -> None:
+    folder, outputs = finished
+    [dry] = [text for text in outputs if " jobs would run: " in text]
     assert "craft" in dry
     assert "train" not in dry, "no training depends on eps"
-    [table] = [text for text in said if "clean_accuracy" in text]
+    [table] = [text for text in outputs if "clean_accuracy" in text]
     first = float(table.splitlines()[-1].split()[-3])
     robustness = pd.read_parquet(folder / "results/tables/robustness.parquet").query("attack == 'pgd'")
     assert set(robustness["source"]) == {"net", "linear"}
     assert set(robustness["eps"]) == {0.2}
-    assert robustness["accuracy"].max() < first, "a larger eps leaves less"
+    assert robustness["accuracy"].max() < first, "a larger eps lowers the accuracy"
     inpaintings = pd.read_parquet(folder / "results/tables/inpaintings.parquet")
     assert set(inpaintings["mask"]) == {"hole"}
 
 
-def test_only_what_depends_on_a_change_ran(walked: tuple[Path, list[str]]) -> None:
-    runs = [text for text in walked[1] if re.search(r"^\d+ of \d+ jobs done", text, flags=re.MULTILINE)]
-    _, eps, mask, model, own = [{*re.findall(r"^ *\d+/\d+  (\w+)", text, flags=re.MULTILINE)} for text in runs]
+def test_only_affected_jobs_run(finished: tuple[Path, list[str]]) -> None:
+    runs = [text for text in finished[1] if re.search(r"^\d+ of \d+ jobs done", text, flags=re.MULTILINE)]
+    _, eps, mask, model, custom = [{*re.findall(r"^ *\d+/\d+  (\w+)", text, flags=re.MULTILINE)} for text in runs]
     trainings = {"train_gan", "train_classifier", "train_judge"}
     assert "craft" in eps and not eps & {*trainings, "inpaint"}
     assert "inpaint" in mask and not mask & {*trainings, "craft"}
     assert {"train_classifier", "craft"} <= model and not model & {"train_gan", "train_judge", "inpaint"}
-    assert "craft" in own and not own & {"train_gan", "train_judge", "inpaint"}
+    assert "craft" in custom and not custom & {"train_gan", "train_judge", "inpaint"}

@@ -1,4 +1,4 @@
-"""The faults: each is one small change of a source file's syntax tree."""
+"""Mutation operators: each fault is one small change of a file's syntax tree."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TURNS: dict[type[ast.AST], type[ast.AST]] = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, a
 PAIRS = "min max, amin amax, argmin argmax, minimum maximum, clamp_min clamp_max, any all, sum mean, zeros ones, "
 PAIRS += "test train, linf l2, cross_entropy margin, generator discriminator, break continue"
 NAMES = {a: b for pair in PAIRS.split(", ") for one, two in [pair.split()] for a, b in ((one, two), (two, one))}
-"""Functions, attributes and keys that are easily taken for one another."""
-TOLD = {"print", "progress", "warn", "warning", "fail", "ConfigError", "ValueError"}
-"""Calls whose words only a person reads."""
+"""Functions, attributes and keys that are easily confused."""
+REPORTING_CALLS = {"print", "progress", "warn", "warning", "fail", "ConfigError", "ValueError"}
+"""Calls whose arguments are texts for people."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault of a file: the text of its line and what was changed, as survivors are listed."""
+    """A fault in a file. `line` is the text of its line, and `change` describes it, as in survivors.yaml."""
 
     file: str
     source: str
@@ -39,15 +39,15 @@ class Mutant:
     change: str
     place: int
     nth: int
-    inside: bool  # of a function, so that it runs when that is called
+    inside: bool  # inside a function, so that it runs when the function is called
 
     def code(self) -> CodeType:
-        """The file with its fault, compiled."""
-        return compile(self._put()[0], self.file, "exec")
+        """Return the compiled file with the fault."""
+        return compile(self._apply()[0], self.file, "exec")
 
     def text(self) -> str | None:
-        """The file with its fault, as it would be written; None where Python tells a wrong place, as in f-strings."""
-        tree, node, fault = self._put()
+        """Return the text of the file with the fault, or None if Python reports a wrong position, as in f-strings."""
+        tree, node, fault = self._apply()
         lines = self.source.encode().splitlines(keepends=True)
         start, end = (
             sum(map(len, lines[: line - 1])) + column
@@ -60,11 +60,11 @@ class Mutant:
         except SyntaxError:
             return None
 
-    def _put(self) -> tuple[ast.Module, Any, ast.AST]:
-        """The file's tree with its fault, and the node in whose place that stands."""
+    def _apply(self) -> tuple[ast.Module, Any, ast.AST]:
+        """Return the tree with the fault, the replaced node and its replacement."""
         tree = ast.parse(self.source)
-        parent, field, number, node, _ = next(islice(places(tree), self.place, None))
-        fault = next(islice(faults(node, parent, field, self.inside), self.nth, None))
+        parent, field, number, node, _ = next(islice(find_places(tree), self.place, None))
+        fault = next(islice(find_faults(node, parent, field, self.inside), self.nth, None))
         if number is None:
             setattr(parent, field, fault)
         else:
@@ -72,10 +72,10 @@ class Mutant:
         return ast.fix_missing_locations(tree), node, fault
 
 
-def faults(node: ast.AST, parent: ast.AST, field: str, in_function: bool) -> Iterator[ast.AST]:
-    """What could stand in the place of a node."""
+def find_faults(node: ast.AST, parent: ast.AST, field: str, in_function: bool) -> Iterator[ast.AST]:
+    """Yield the replacements of a node."""
 
-    def but(**fields: Any) -> ast.AST:
+    def change(**fields: Any) -> ast.AST:
         other = copy.copy(node)
         for name, value in fields.items():
             setattr(other, name, value)
@@ -85,63 +85,63 @@ def faults(node: ast.AST, parent: ast.AST, field: str, in_function: bool) -> Ite
         yield ast.UnaryOp(ast.Not(), node)
     match node:
         case ast.Compare(ops=[op]):
-            yield from (but(ops=[table[type(op)]()]) for table in (SWAPS, TURNS) if type(op) in table)
+            yield from (change(ops=[table[type(op)]()]) for table in (SWAPS, TURNS) if type(op) in table)
         case ast.BinOp(op=op) | ast.AugAssign(op=op) if type(op) in SWAPS:
-            if in_function or not isinstance(op, ast.BitOr):  # else it is a union of types
-                yield but(op=SWAPS[type(op)]())
+            if in_function or not isinstance(op, ast.BitOr):  # otherwise a union of types
+                yield change(op=SWAPS[type(op)]())
         case ast.BoolOp(op=op):
-            yield but(op=SWAPS[type(op)]())
+            yield change(op=SWAPS[type(op)]())
         case ast.UnaryOp(op=ast.Not() | ast.Invert() | ast.USub(), operand=operand):
             yield operand
         case ast.Constant(value=bool(value)):
-            yield but(value=not value)
+            yield change(value=not value)
         case ast.Constant(value=int(value) | float(value)):
-            yield from (but(value=value + 1), but(value=value - 1))
+            yield from (change(value=value + 1), change(value=value - 1))
         case ast.Constant(value=str(value)) if value in NAMES:
-            yield but(value=NAMES[value])
+            yield change(value=NAMES[value])
         case ast.Name(id=name) if field == "func" and name in NAMES:
-            yield but(id=NAMES[name])
+            yield change(id=NAMES[name])
         case ast.Attribute(attr=name) if field == "func" and name in NAMES:
-            yield but(attr=NAMES[name])
+            yield change(attr=NAMES[name])
         case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
-            yield but(value=ast.Constant(None))
+            yield change(value=ast.Constant(None))
         case ast.Break():
             yield ast.Continue()
         case ast.Continue():
             yield ast.Break()
 
 
-def silent(node: ast.AST) -> bool:
-    """Nothing below is mutated: errors, what is told to a person, and type aliases."""
+def is_for_people(node: ast.AST) -> bool:
+    """Return whether nothing below a node is mutated: errors, texts for people, and type aliases."""
     match node:
         case ast.Raise() | ast.Expr(value=ast.Constant()) | ast.Subscript(value=ast.Name(id="Literal")):
             return True
         case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
-        case ast.keyword(arg="strict"):  # of zip: an assertion
+        case ast.keyword(arg="strict"):  # of zip, which is an assertion
             return True
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-            return name in TOLD
+            return name in REPORTING_CALLS
     return False
 
 
-def places(node: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, bool]]:
-    """Every node that may be mutated: its parent, the parent's field (and place in it), itself, if in a function."""
+def find_places(node: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, bool]]:
+    """Yield each mutable node: its parent, the field and the index there, the node, and whether it is in a function."""
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "msg", "type_params", "ctx"):
             continue
         for number, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            if isinstance(child, ast.AST) and not silent(child):
+            if isinstance(child, ast.AST) and not is_for_people(child):
                 inside = (in_function or isinstance(child, ast.FunctionDef)) and not isinstance(child, ast.arguments)
                 yield node, field, number, child, inside
-                yield from places(child, inside)
+                yield from find_places(child, inside)
 
 
-def mutants(file: str, source: str) -> Iterator[Mutant]:
-    """All faults of a file."""
+def make_mutants(file: str, source: str) -> Iterator[Mutant]:
+    """Yield all faults of a Python file."""
     lines, seen = source.splitlines(), Counter[tuple[int, str]]()
-    for number, (parent, field, _, node, inside) in enumerate(places(ast.parse(source))):
-        for nth, fault in enumerate(faults(node, parent, field, inside)):
+    for number, (parent, field, _, node, inside) in enumerate(find_places(ast.parse(source))):
+        for nth, fault in enumerate(find_faults(node, parent, field, inside)):
             at, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1)
             change = f"{ast.unparse(node)} -> {ast.unparse(fault)}"
             seen[at, change] += 1
@@ -152,7 +152,7 @@ def mutants(file: str, source: str) -> Iterator[Mutant]:
 
 @dataclass(frozen=True)
 class Edit:
-    """One fault of a file that is no Python: a number of a line one greater, or a word of it twice."""
+    """A fault in another file: a number is increased by one, or a word is repeated."""
 
     file: str
     source: str
@@ -164,12 +164,12 @@ class Edit:
     instead: str
 
     def text(self) -> str:
-        """The file with its fault."""
+        """Return the text of the file with the fault."""
         return self.source[: self.start] + self.instead + self.source[self.end :]
 
 
-def edits(file: str, source: str) -> Iterator[Edit]:
-    """One fault of each line of a template, a style or a caption."""
+def make_edits(file: str, source: str) -> Iterator[Edit]:
+    """Yield one fault for each line of a template, a style sheet or a caption."""
     place = 0
     for at, line in enumerate(source.splitlines(keepends=True), 1):
         found = re.search(r"(?<![\w#])\d+", line) or re.search(r"\b[A-Za-z]{3,}\b(?=[ .,])", line)

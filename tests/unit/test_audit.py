@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from tests.project import ROOT
 
 from advgen.cli import main
-from advgen.commands.audit import command
-from advgen.commands.leaderboard import entries_of
+from advgen.commands.audit import format_command
+from advgen.commands.leaderboard_entries import read_entries
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table
 
@@ -84,10 +84,10 @@ def test_a_page_and_its_tables(here: Path, capfd: pytest.CaptureFixture[str]) ->
     stamp = read_stamp(Path("net-audit/examples.parquet"))
     assert stamp is not None and stamp.command == line
     assert set(stamp.inputs) == {"net.safetensors", "data.npz", "net.py"}
-    ranked = {entry.eps: entry for entry in entries_of(Path("net-audit"), {})}
+    ranked = {entry.eps: entry for entry in read_entries(Path("net-audit"), {})}
     assert sorted(ranked) == [0.025, 0.05, 0.1, 0.2]
     assert (ranked[0.1].net, ranked[0.1].data, ranked[0.1].n) == ("net.safetensors", "data.npz", 240)
-    assert (ranked[0.1].right.sum(), ranked[0.1].clean, ranked[0.1].failed) == (120, 240, ())
+    assert (ranked[0.1].correct.sum(), ranked[0.1].clean, ranked[0.1].failures) == (120, 240, ())
 
 
 def test_the_same_audit_gives_the_same_bytes(here: Path) -> None:
@@ -104,7 +104,7 @@ def test_few_images_are_insufficient_on_the_page_in_the_status_and_on_the_leader
     assert caught.value.code == 4
     page = Path("net-audit.html").read_text()
     assert "<strong>Insufficient evaluation</strong>: 20 images, at least 30 are needed" in page
-    failed = {entry.failed for entry in entries_of(Path("net-audit"), {})}
+    failed = {entry.failures for entry in read_entries(Path("net-audit"), {})}
     assert failed == {("insufficient: 20 images, at least 30 are needed",)}
 
 
@@ -116,7 +116,7 @@ def test_an_unsound_one_says_so(here: Path, capfd: pytest.CaptureFixture[str]) -
     page = Path("net-audit.html").read_text()
     verdict = page.partition("Robustness</h2>")[0]
     assert "<strong>Unsound evaluation</strong>" in verdict and "input gradients are not zero" in verdict
-    assert all(entry.failed for entry in entries_of(Path("net-audit"), {}))
+    assert all(entry.failures for entry in read_entries(Path("net-audit"), {}))
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_an_unsound_one_says_so(here: Path, capfd: pytest.CaptureFixture[str]) -
     [
         (["--data", "none"], "none: no such file or folder; give a folder of class folders, .npz"),
         (["--factory", "net.py:None"], "net.py has no function 'None'"),
-        (["--factory", "net.py:Nan"], "the model gives outputs that are no numbers for 240 of 240 images"),
+        (["--factory", "net.py:Nan"], "the model returns NaN or infinite outputs for 240 of 240 images"),
         (["--eps", "8"], "for 8 of 255 grey levels write 0.0314"),
-        (["--bounds", "1"], "--bounds: wants the lowest and the highest pixel, such as 0,1"),
+        (["--bounds", "1"], "--bounds: must be the lowest and the highest pixel, such as 0,1"),
         (["--mean", "1,2"], "mean has 2 numbers for 1 channels; give one for each"),
         (["--images", "0"], "--images 0: must be at least 1"),
-        (["--out", "page.pdf"], "--out page.pdf: the page is an .html file"),
+        (["--out", "page.pdf"], "--out page.pdf: must be an .html file"),
     ],
 )
 def test_a_mistake_ends_in_one_line_and_nothing_is_written(here: Path, words: list[str], message: str) -> None:
@@ -144,7 +144,7 @@ def test_a_mistake_ends_in_one_line_and_nothing_is_written(here: Path, words: li
 def test_a_folder_has_the_classes_of_the_model(here: Path) -> None:
     (Path("photos") / "class-3").mkdir()
     Image.fromarray(np.zeros((8, 8), np.uint8)).save("photos/class-3/a.png")
-    with pytest.raises(SystemExit, match=r"photos has 4 classes \(class-0, .*\), and the model tells 3 apart; give it"):
+    with pytest.raises(SystemExit, match=r"photos has 4 classes \(class-0, .*\), but the model has 3; add one folder"):
         audit("--data", "photos")
 
 
@@ -152,7 +152,7 @@ def test_fractions_and_all_settings_stand_in_the_command() -> None:
     keys: dict[str, Any] = {"model": Path("a.pt2"), "data": "mnist", "eps": 8 / 255, "norm": "l2", "images": 50}
     keys |= {"classes": "order.json"}
     keys |= {"ensemble": "quick", "factory": None, "mean": (0.5, 0.4), "std": None, "bounds": (-1.0, 1.0), "seed": 0}
-    told = command(argparse.Namespace(**keys))
+    told = format_command(argparse.Namespace(**keys))
     assert told.startswith("python -m advgen audit a.pt2 --data mnist --eps 0.0313725")
     assert told.endswith(" --classes=order.json --norm=l2 --images=50 --mean=0.5,0.4 --bounds=-1,1")
 

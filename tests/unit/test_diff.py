@@ -43,7 +43,7 @@ def test_a_number_that_moved_is_told_with_its_intervals(tmp_path: Path, capsys: 
     main(["diff", one, other])
     said = capsys.readouterr().out
     assert re.search(r"^classifiers +3 +1 +1 +1$", said, re.MULTILINE)
-    beyond, without = said.split("moved beyond\n")[-1].split("moved, no interval\n")
+    beyond, without = said.split("beyond its interval\n")[-1].split("\nno interval\n")
     without, single = without.split("in one run only\n")
     assert single.strip() == "classifiers: gone 0, in the first"
     assert beyond.strip() == "classifiers: beyond 0, error: 0.100 [0.0500, 0.200] -> 0.250 [0.210, 0.300]"
@@ -52,7 +52,7 @@ def test_a_number_that_moved_is_told_with_its_intervals(tmp_path: Path, capsys: 
 
 def test_a_folder_without_tables_is_told(tmp_path: Path) -> None:
     one = results(tmp_path / "a", only=(0.1, 0.05, 0.2, 0.1))
-    with pytest.raises(SystemExit, match=r"b: no tables/\*\.parquet in it; name the results folder of a finished run"):
+    with pytest.raises(SystemExit, match=r"b: has no tables/\*\.parquet; name the results folder of a finished run"):
         main(["diff", one, str(tmp_path / "b")])
 
 
@@ -81,10 +81,10 @@ def test_a_page_shows_what_moved_and_what_was_asked_for_otherwise(
     assert "  classifiers/net/seed0/history.parquet: training.lr: 0.1 -> 0.2\n" in said
     page = (tmp_path / "diff.html").read_text()
     cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", page)
-    for text in ("moved beyond", "0.100 [0.0500, 0.200]", "0.250 [0.210, 0.300]", "training.lr", "0.1", "0.2"):
+    for text in ("beyond its interval", "0.100 [0.0500, 0.200]", "0.250 [0.210, 0.300]", "training.lr", "0.1", "0.2"):
         assert text in cells
     assert "training.batch" not in page
-    assert "1 moved beyond" in page
+    assert "1 beyond its interval" in page
 
 
 def test_a_row_and_a_table_of_one_run_alone_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

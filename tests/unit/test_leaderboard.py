@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from advgen.cli import main
-from advgen.commands.leaderboard import arenas, concerns, entries_of, ranking
+from advgen.commands.leaderboard import group_entries, rank_entries
+from advgen.commands.leaderboard_entries import is_about, read_entries
 from advgen.files.provenance import Stamp
 from advgen.io.tables import arrow_table, write_table
 
@@ -59,16 +60,16 @@ def study(
 def tables(*folders: Path) -> dict[tuple[str, float, str], list[list[str]]]:
     """The nets of each table in order, by norm, eps and effort."""
     found: dict[tuple[str, float, str], list[list[str]]] = {}
-    for some in arenas([entry for folder in folders for entry in entries_of(folder, {})]):
-        found.setdefault(some[0].arena[1:], []).append([entry.net for entry in some])
+    for some in group_entries([entry for folder in folders for entry in read_entries(folder, {})]):
+        found.setdefault(some[0].group[1:], []).append([entry.net for entry in some])
     return found
 
 
 def test_nets_are_ranked_by_what_the_ensemble_leaves_right(tmp_path: Path) -> None:
     nets = {"weak": [attack("quick", 2)], "strong": [attack("quick", 6)], "twin": [attack("quick", 6)]}
     assert tables(study(tmp_path, nets)) == {("linf", 0.1, "quick"): [["strong seed 0", "twin seed 0", "weak seed 0"]]}
-    [some] = arenas(list(entries_of(tmp_path, {})))
-    rows = ranking(some, several=False).to_pylist()
+    [some] = group_entries(list(read_entries(tmp_path, {})))
+    rows = rank_entries(some, several_folders=False).to_pylist()
     assert [row["rank"] for row in rows] == [1, 1, 3]
     assert rows[2]["behind_the_first_low"] < rows[2]["behind_the_first"] == 0.5 < rows[2]["behind_the_first_high"]
     assert rows[1]["behind_the_first"] == 0 and rows[0]["behind_the_first"] is None
@@ -98,8 +99,8 @@ def test_other_attacks_within_the_ball_stand_beside(tmp_path: Path) -> None:
         attack("far", 0, eps=0.3, kind="pgd", loss="cross_entropy"),
     ]
     study(tmp_path, {"net": [attack("quick", 6), *more], "none": more})
-    [[entry]] = arenas(list(entries_of(tmp_path, {})))
-    [row] = ranking([entry], several=False).to_pylist()
+    [[entry]] = group_entries(list(read_entries(tmp_path, {})))
+    [row] = rank_entries([entry], several_folders=False).to_pylist()
     assert (row["accuracy_under_attack"], row["any_attack"], row["attacks"]) == (0.75, 0.5, "pgd, quick")
 
 
@@ -117,8 +118,8 @@ def test_examples_of_other_nets_and_rounded_ones_stand_beside(tmp_path: Path) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = {**shown, "attack": name, "eps": eps, "amplified": amplified}
         write_table(path, arrow_table("transferred", columns), Stamp("transfer", {}, "0"))
-    [[entry]] = arenas(list(entries_of(tmp_path, {})))
-    [row] = ranking([entry], several=False).to_pylist()
+    [[entry]] = group_entries(list(read_entries(tmp_path, {})))
+    [row] = rank_entries([entry], several_folders=False).to_pylist()
     assert (row["accuracy_under_attack"], row["any_attack"], row["accuracy_rounded"]) == (6 / 8, 3 / 8, 7 / 8)
     assert row["attacks"] == "pgd from other seed 0, quick"
 
@@ -137,30 +138,30 @@ SIZES = ("confidence", "linf", "l2", "l0", "rms", "gradient_calls", "forward_cal
 def test_a_net_that_is_not_sound_has_no_rank(tmp_path: Path, check: tuple[str, str, bool, str], why: str) -> None:
     study(tmp_path, {"net": [attack("quick", 8)], "a-net": [attack("quick", 1)]}, [check])
     assert tables(tmp_path) == {("linf", 0.1, "quick"): [["a-net seed 0"]]}
-    assert [entry.failed for entry in entries_of(tmp_path, {}) if entry.net == "net seed 0"] == [(why,)]
+    assert [entry.failures for entry in read_entries(tmp_path, {}) if entry.net == "net seed 0"] == [(why,)]
 
 
 def test_a_warning_is_told_and_nobodys_checks_are_none(tmp_path: Path) -> None:
     study(tmp_path, {"net": [attack("quick", 8)]}, [("gradients", "quick on net seed 0", False, "warning")])
-    [entry] = entries_of(tmp_path, {})
-    assert (entry.failed, entry.warned) == ((), ("gradients",))
+    [entry] = read_entries(tmp_path, {})
+    assert (entry.failures, entry.warnings) == ((), ("gradients",))
     (tmp_path / "tables/sanity_checks.parquet").unlink()
-    assert [entry.failed for entry in entries_of(tmp_path, {})] == [("nobody checked it",)]
+    assert [entry.failures for entry in read_entries(tmp_path, {})] == [("no checks",)]
 
 
 def test_few_images_have_no_rank(tmp_path: Path) -> None:
     rows = attack("quick", 8)
     few = {name: value[:29] if isinstance(value, list | np.ndarray) else value for name, value in rows.items()}
     study(tmp_path, {"net": [few]})
-    assert [entry.failed for entry in entries_of(tmp_path, {})] == [
+    assert [entry.failures for entry in read_entries(tmp_path, {})] == [
         ("insufficient: 29 images, at least 30 are needed",)
     ]
 
 
 def test_a_subject_is_a_whole_name() -> None:
-    assert concerns("noise on cnn seed 0", "cnn seed 0") and concerns("proven of cnn seed 0", "cnn seed 0")
-    assert concerns("cnn seed 0", "cnn seed 0")
-    assert not concerns("noise on my cnn seed 0", "cnn seed 0") and not concerns("noise on cnn seed 01", "cnn seed 0")
+    assert is_about("noise on cnn seed 0", "cnn seed 0") and is_about("proven of cnn seed 0", "cnn seed 0")
+    assert is_about("cnn seed 0", "cnn seed 0")
+    assert not is_about("noise on my cnn seed 0", "cnn seed 0") and not is_about("noise on cnn seed 01", "cnn seed 0")
 
 
 def test_the_page_and_the_images_for_a_net_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +169,7 @@ def test_the_page_and_the_images_for_a_net_of_ones_own(tmp_path: Path, capsys: p
     study(tmp_path / "r", nets, [("box", "quick on bad seed 0", False, "check")])
     out, npz = tmp_path / "board.html", tmp_path / "images.npz"
     main(["leaderboard", str(tmp_path / "r"), "--out", str(out), "--images", str(npz)])
-    assert f"{out}: 2 ranked in 2 tables, 1 listed apart" in capsys.readouterr().out
+    assert f"{out}: 2 models ranked in 2 tables, 1 without a rank" in capsys.readouterr().out
     main(["trace", str(out)])
     assert "attacks/net/seed0/quick.parquet  content " in (told := capsys.readouterr().out) and "CHANGED" not in told
     html = out.read_text()
@@ -188,10 +189,10 @@ def test_the_page_and_the_images_for_a_net_of_ones_own(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["{}"], "neither results with attacks/ nor tables of an audit; name such a folder"),
-        (["{}/weak"], "no net was attacked by an ensemble there; add an attack"),
-        (["{}/weak", "--out", "x.pdf"], "--out x.pdf: the page is an .html file"),
-        (["{}/weak", "--images", "x.npy"], "--images x.npy: is an .npz file"),
+        (["{}"], "has neither attacks/ of a study nor tables of an audit; name such a folder"),
+        (["{}/weak"], "no model was attacked by an ensemble; add an attack"),
+        (["{}/weak", "--out", "x.pdf"], "--out x.pdf: must be an .html file"),
+        (["{}/weak", "--images", "x.npy"], "--images x.npy: must be an .npz file"),
     ],
 )
 def test_a_mistake_ends_in_one_line(tmp_path: Path, words: list[str], message: str) -> None:

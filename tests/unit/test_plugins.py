@@ -74,16 +74,19 @@ def attack(kind: str, body: str = "return x") -> str:
         ("x = (\n", r"one\.py:1: SyntaxError: '\(' was never closed"),
         ("\nimport os\nos.nothing\n", r"one\.py:3: AttributeError: module 'os' has no attribute 'nothing'"),
         ("import no_such_module\n", r"one\.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
-        ("import beside\n", r"one\.py:1: .*'beside'; a plug-in is one file, and what several share is an installed"),
+        ("import beside\n", r"one\.py:1: .*'beside'; a plug-in is a single file: move shared code to an installed"),
         ("x = 1\n", r"one\.py: registers nothing; end it with advgen\.registry\.register"),
-        (attack("fgsm"), r"one\.py:\d+: Spec: the kind 'fgsm' is taken by advgen\.specs\.attacks; choose another"),
+        (
+            attack("fgsm"),
+            r"one\.py:\d+: Spec: the kind 'fgsm' is already used by advgen\.specs\.attacks; choose another",
+        ),
         (
             attack("mine").replace("register(Spec, attack)", "register(Spec, lambda: 0)"),
-            r"one\.py:\d+: <function <lambda>.*cannot be found by its name; define it at the top level of a module",
+            r"one\.py:\d+: <function <lambda>.*cannot be imported by its name; define it at the top level of a module",
         ),
         (
             attack("mine").replace("register(Spec, attack)", "register(attack, attack)"),
-            r"one\.py:\d+: attack: is no spec class of a family; derive it from one of DatasetSpec, ",
+            r"one\.py:\d+: attack: is not a spec class of a family; derive it from one of DatasetSpec, ",
         ),
         (
             "from advgen.specs.figures import FigureSpec\n\nclass Mine(FigureSpec):\n    group = 'Mine'\n",
@@ -108,7 +111,7 @@ def test_a_file_is_loaded_once_and_its_name_is_its_own(tmp_path: Path) -> None:
         plugins.load([written(tmp_path / "other", "one.py", attack("yours"))])
     with pytest.raises(ValueError, match=r"no such file"):
         plugins.load([tmp_path / "none.py"])
-    with pytest.raises(ValueError, match=r"two words\.py: is no Python file whose name"):
+    with pytest.raises(ValueError, match=r"two words\.py: must be a .py file whose name"):
         plugins.load([tmp_path / "two words.py"])
 
 
@@ -220,7 +223,7 @@ def test_a_digest_holds_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
     def fresh(text: str) -> str:
         from advgen.core import code
 
-        for cached in (code.read_source, code.reachable_symbols, code._next, code._resolve, code._path):
+        for cached in (code.read_source, code.reachable_symbols, code._used_symbols, code._resolve, code._path):
             cached.cache_clear()
         for module in PLUGIN_FILES:
             sys.modules.pop(module, None)
@@ -260,17 +263,20 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
         ("return x + spec.eps", "stays in ball and box: leaves the box: pixels from 0.1 to 1.1"),
         (
             "return (x + spec.eps * (x.new_empty(x.shape).uniform_() - 0.5)).clamp(0, 1)",
-            "repeats itself: differs at the same seed; draw with advgen.seeds",
+            "is deterministic: returns other examples for the same seed; draw with advgen.seeds",
         ),
         (
             "model.eval(); return (x + spec.eps).clamp(0, 1)",
-            "leaves the model alone: changes the model's training flags",
+            "restores the model: changes the model's training flags",
         ),
-        ("return (x + spec.eps * x.mean()).clamp(0, 1)", "keeps rows apart: gives other examples in another batch"),
-        ("return x[:, 0]", "gives images like its input: gives (12, 12, 12) of torch.float32"),
-        ("x += spec.eps; return x.clamp_(0, 1)", "gives images like its input: writes into its input"),
-        ("raise KeyError('lost')", "gives images like its input: raises KeyError: 'lost'"),
-        ("return (x + 0.05).clamp(0, 1)", "does nothing without a budget: changes images at eps = 0"),
+        (
+            "return (x + spec.eps * x.mean()).clamp(0, 1)",
+            "is independent of the batch: returns other examples in another batch",
+        ),
+        ("return x[:, 0]", "returns images like its input: returns (12, 12, 12) of torch.float32"),
+        ("x += spec.eps; return x.clamp_(0, 1)", "returns images like its input: changes its input"),
+        ("raise KeyError('lost')", "returns images like its input: raises KeyError: 'lost'"),
+        ("return (x + 0.05).clamp(0, 1)", "is the identity without a budget: changes images at eps = 0"),
     ],
 )
 def test_a_broken_contract_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, told: str) -> None:
@@ -292,8 +298,8 @@ def test_other_families_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit, match="1 checks fail"):
         checked(str(written(tmp_path, "first_row.py", mask.format(kind="first_row", body=""))))
     said = capsys.readouterr().out
-    assert "fail  masks first_row loses what it promises: loses [32] pixels, and missing() is 28" in said
-    assert "pass  masks first_row is drawn per image" in said
+    assert "fail  masks first_row hides as many pixels as missing: hides [32] pixels, but missing() is 28" in said
+    assert "pass  masks first_row depends on seed and index only" in said
 
 
 def test_keys_without_a_default_are_asked_for(tmp_path: Path) -> None:

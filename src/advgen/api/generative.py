@@ -1,4 +1,4 @@
-"""Samples of a generator, the latent vectors of given images, images restored, distances between sets of images."""
+"""Generator samples, GAN inversion, inpainting, Fréchet distances, and image columns of tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen import registry
-from advgen.api.inputs import existing_file, pixels, to_batch, validate_spec
+from advgen.api.inputs import existing_file, to_batch, to_unit_pixels, validate_spec
 from advgen.experiments.gans.evaluate import drawn
 from advgen.inpainting.restore import restore
 from advgen.inversion.search import SearchResult
@@ -35,38 +35,37 @@ def sample(generator: Generator | str | Path, n: int, *, seed: int = 0) -> Tenso
     """Images (n, C, H, W) as float32 in [0, 1] of latent vectors drawn from N(0, I), on the CPU.
 
     Args:
-        generator: one of ours, or its checkpoint.
-        n: how many; the first of them are the same for every n.
+        generator: a generator of this package, or its checkpoint.
+        n: number of images; the first images are the same for every n.
         seed: of the latent vectors.
 
     Raises:
-        ValueError: n is no positive number, or the generator is none of ours.
+        ValueError: n is not a positive integer, or the generator is not one of this package.
     """
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"n = {n!r}: must be a whole number, at least 1")
-    return drawn(_generator(generator), n, seed)[1]
+    return drawn(_load_generator(generator), n, seed)[1]
 
 
 def invert(generator: Generator | str | Path, images: Any, *, seed: int = 0, **keys: Any) -> SearchResult:
-    """The latent vectors whose images are nearest to given ones, by gradient search from several starts.
+    """Find the latent vectors whose images are nearest to the given images, by gradient descent from several starts.
 
-    The result holds, on the CPU, `z` (N, S, D), `mse` (N, S), `images` (N, S, C, H, W) and the `history` of the loss
-    for S starts, and `best()`, the nearest image of each (N, C, H, W).
+    The result holds, on the CPU and for S starts, `z` (N, S, D), `mse` (N, S), `images` (N, S, C, H, W) and the
+    `history` of the loss. Its method `best()` returns the nearest image of each (N, C, H, W).
 
     Args:
-        generator: one of ours, or its checkpoint.
+        generator: a generator of this package, or its checkpoint.
         images: (N, C, H, W), uint8 or floats in [0, 1].
         seed: of the starts.
         keys: of the search, as in a study: steps, starts, optimizer, lr.
 
     Raises:
-        ValueError: a key is wrong, the images have another shape than the generator's, or the search diverges.
+        ValueError: a key is wrong, the images do not have the generator's shape, or the search diverges.
     """
-    net, x_NCHW = _generator(generator), pixels(images)
-    told, numbers = Progress("invert", stream=sys.stderr), list(range(len(x_NCHW)))
-    return latent_search(
-        net, x_NCHW, validate_spec(LatentSearch, keys, "invert"), seed=seed, indices=numbers, progress=told
-    )
+    net, x_NCHW = _load_generator(generator), to_unit_pixels(images)
+    options: dict[str, Any] = {"seed": seed, "indices": list(range(len(x_NCHW)))}
+    progress = Progress("invert", stream=sys.stderr)
+    return latent_search(net, x_NCHW, validate_spec(LatentSearch, keys, "invert"), **options, progress=progress)
 
 
 def inpaint(
@@ -79,12 +78,12 @@ def inpaint(
     seed: int = 0,
     **keys: Any,
 ) -> Tensor:
-    """Images of a generator that explain what a mask leaves of given ones, (N, C, H, W) as float32, on the CPU.
+    """Fill the missing pixels of images with a generator, (N, C, H, W) as float32, on the CPU.
 
     Args:
-        generator: one of ours, or its checkpoint.
-        images: (N, C, H, W), uint8 or floats in [0, 1]; missing pixels may hold anything, NaN too.
-        mask: bool (H, W) or (N, H, W), true where a pixel is known; or a mask's keys, such as {"kind": "square"}.
+        generator: a generator of this package, or its checkpoint.
+        images: (N, C, H, W), uint8 or floats in [0, 1]; missing pixels may have any value, including NaN.
+        mask: bool (H, W) or (N, H, W), true for known pixels; or the keys of a mask, such as {"kind": "square"}.
         method: "full", "contextual" or "contextual_prior".
         discriminator: images to one logit each, for "contextual_prior"; or its checkpoint.
         seed: of the starts and of the mask.
@@ -93,70 +92,64 @@ def inpaint(
     Raises:
         ValueError: a key, the method or the mask is wrong, or the search fails.
     """
-    net, any_NCHW = _generator(generator), to_batch(images)
-    known_NHW = _known(mask, any_NCHW, seed)
-    x_NCHW = pixels(torch.where(known_NHW[:, None], any_NCHW, 0))
+    net, any_NCHW = _load_generator(generator), to_batch(images)
+    known_NHW = _resolve_mask(mask, any_NCHW, seed)
+    x_NCHW = to_unit_pixels(torch.where(known_NHW[:, None], any_NCHW, 0))
     if isinstance(discriminator, str | Path):
         discriminator = load_model(existing_file(discriminator))
     if discriminator is not None and not isinstance(discriminator, nn.Module):
         raise ValueError(
-            f"the discriminator is of type {type(discriminator).__name__}; give a module, or its checkpoint"
+            f"the discriminator is of type {type(discriminator).__name__}; pass a module or the path of its checkpoint"
         )
-    return restore(
-        net,
-        x_NCHW,
-        known_NHW,
-        method,
-        validate_spec(LatentSearch, keys, "inpaint"),
-        seed=seed,
-        indices=list(range(len(x_NCHW))),
-        discriminator=discriminator,
-        progress=Progress("inpaint", stream=sys.stderr),
-    ).cpu()
+    spec = validate_spec(LatentSearch, keys, "inpaint")
+    options: dict[str, Any] = {"seed": seed, "indices": list(range(len(x_NCHW))), "discriminator": discriminator}
+    progress = Progress("inpaint", stream=sys.stderr)
+    return restore(net, x_NCHW, known_NHW, method, spec, **options, progress=progress).cpu()
 
 
-def _known(mask: Any, x_NCHW: Tensor, seed: int) -> Tensor:
+def _resolve_mask(mask: Any, x_NCHW: Tensor, seed: int) -> Tensor:
     """Which pixels are known, (N, H, W)."""
     count, channels, height, width = x_NCHW.shape
     if isinstance(mask, dict):
         kinds = registry.kinds("masks")
         if (kind := mask.get("kind")) not in kinds:
-            raise ValueError(f"mask: kind {kind!r} is unknown; one of {', '.join(kinds)}")
+            raise ValueError(f"mask: kind {kind!r} is unknown; use one of {', '.join(kinds)}")
         spec = validate_spec(kinds[kind], mask, "mask")
         assert isinstance(spec, MaskSpec)
-        missing = spec.missing((channels, height, width))
-        if not 0 < missing < height * width:
-            raise ValueError(f"mask: leaves nothing or everything of {height}×{width} images; change it")
+        if not 0 < spec.missing((channels, height, width)) < height * width:
+            raise ValueError(f"mask: hides nothing or everything of {height}×{width} images; change its keys")
         known: Tensor = registry.resolve(spec)(spec, (channels, height, width), seed=seed, indices=list(range(count)))
         return known
     if not isinstance(mask, Tensor | np.ndarray | list):
         raise ValueError(
-            f"mask = {mask!r}: give bool ({height}, {width}), or a mask's keys, such as {{'kind': 'square'}}"
+            f"mask = {mask!r}: pass bool ({height}, {width}), or the keys of a mask, such as {{'kind': 'square'}}"
         )
     known = torch.as_tensor(mask).cpu()
     if known.dtype != torch.bool or known.shape not in ((height, width), (count, height, width)):
-        told = f"{str(known.dtype).removeprefix('torch.')} of shape {tuple(known.shape)}"
-        raise ValueError(f"mask: {told}; give bool ({height}, {width}), true where a pixel is known")
+        actual = f"{str(known.dtype).removeprefix('torch.')} of shape {tuple(known.shape)}"
+        raise ValueError(f"mask is {actual}; pass bool ({height}, {width}), true for known pixels")
     return known.expand(count, height, width)
 
 
-def _generator(generator: Generator | str | Path) -> Generator:
-    found = load_model(existing_file(generator)) if isinstance(generator, str | Path) else generator
-    if not isinstance(found, Generator):
-        raise ValueError(f"the generator is of type {type(found).__name__}; give one of ours, or its checkpoint")
-    return found
+def _load_generator(generator: Generator | str | Path) -> Generator:
+    loaded = load_model(existing_file(generator)) if isinstance(generator, str | Path) else generator
+    if not isinstance(loaded, Generator):
+        raise ValueError(
+            f"the generator is of type {type(loaded).__name__}; pass a generator of this package or its checkpoint"
+        )
+    return loaded
 
 
 @dataclass(frozen=True)
 class Distance:
-    """A Fréchet distance, its bias at this number of images, and the judge's distances of images of known quality.
+    """A Fréchet distance with its bias at this number of images, and a calibration of the reference classifier.
 
-    The distance is biased upwards, the more so the fewer images there are. `null_mean` and `null_sd` are its mean and
-    standard deviation for two samples of one distribution with these sizes; `excess` is the distance beyond that, near
-    0 for samples of one distribution at every size. If the distributions differ, the excess is slightly too small.
+    The distance is biased upwards, and more strongly for fewer images. `null_mean` and `null_sd` are its mean and
+    standard deviation for two samples of one distribution with these sizes. `excess` is the distance minus `null_mean`.
+    It is near 0 for samples of one distribution at every size, and slightly too small for different distributions.
 
-    `calibration` has a row per level: level, n, frechet_distance and more; it is empty where none stands beside the
-    judge. Compare distances only if judge and number of images are the same.
+    `calibration` has one row per level of image quality: level, n, frechet_distance and more. It is empty if the
+    reference classifier comes without one. Compare distances only for the same reference and number of images.
     """
 
     value: float
@@ -167,7 +160,7 @@ class Distance:
 
     @property
     def excess(self) -> float:
-        """The distance without its bias at this number of images; negative values are chance."""
+        """The distance minus its bias at this number of images; negative values are due to chance."""
         return self.value - self.null_mean
 
     def __float__(self) -> float:
@@ -175,67 +168,70 @@ class Distance:
 
     def __repr__(self) -> str:
         lines = [
-            f"Fréchet distance {self.value:.2f} of {self.n[0]:,} from {self.n[1]:,} images",
-            f"two samples of one distribution, of these sizes: {self.null_mean:.2f} ± {self.null_sd:.2f} (sd)",
+            f"Fréchet distance {self.value:.2f} between {self.n[0]:,} and {self.n[1]:,} images",
+            f"two samples of one distribution with these sizes: {self.null_mean:.2f} ± {self.null_sd:.2f} (sd)",
             f"excess over that: {self.excess:.2f}",
         ]
         if len(self.calibration):
-            lines.append("by the same judge, against the whole test split (fewer images, larger distance):")
+            lines.append(
+                "calibration by the same reference against the whole test split (fewer images, larger distance):"
+            )
             for row in self.calibration.sort_values("frechet_distance").itertuples():
                 lines.append(f"  {row.frechet_distance:10.2f}  {row.level} (n = {row.n:,})")
         return "\n".join(lines)
 
 
 def frechet_distance(a: Any, b: Any, *, reference: Network | str | Path) -> Distance:
-    """The Fréchet distance between two sets of images by a judge's features, its bias and calibration [heusel2017gans].
+    """The Fréchet distance between the features of two sets of images, its bias and calibration [heusel2017gans].
 
-    `float()` of the result is the distance itself, `.excess` the distance without its bias at this number of images,
-    estimated from random splits of both sets together.
+    `float()` of the result is the distance, and `.excess` the distance minus its bias at this number of images. The
+    bias is estimated from random splits of both sets together.
 
     Args:
         a: images (N, C, H, W), uint8 or floats in [0, 1].
         b: images (M, C, H, W) to compare them with.
-        reference: the judge, or its checkpoint `judge.safetensors`; of one that `calibration.parquet` stands beside, as
-            a study leaves it, the distances of images of known quality are shown, too.
+        reference: the reference classifier whose features are compared, or its checkpoint `judge.safetensors`. The
+            result includes the calibration of a checkpoint with a `calibration.parquet` in its folder, as in a study.
 
     Raises:
-        ValueError: the judge has no features, or a set has fewer than two images.
+        ValueError: the reference is not a classifier of this package, or a set has fewer than two images.
     """
-    judge, levels = reference, pd.DataFrame()
+    network, levels = reference, pd.DataFrame()
     if isinstance(reference, str | Path):
-        judge = load_model(existing_file(reference))
-        beside = Path(reference).with_name("calibration.parquet")
-        if beside.is_file():
-            levels = read_table(beside, "calibration").to_pandas()
-    if not isinstance(judge, Network):
-        raise ValueError(f"the judge is of type {type(judge).__name__}; give a classifier of ours, or its checkpoint")
-    sides = [pixels(images) for images in (a, b)]
-    spec: Any = judge.spec
-    wanted = spec.image
-    for side in sides:
-        channels, height, width = side.shape[1:]
-        shape = (channels, height, width)
-        if shape != wanted:
-            raise ValueError(f"the judge looks at {format_shape(wanted)} images, and these are {format_shape(shape)}")
-    features_a, features_b = (features_and_probabilities(judge, side)[0] for side in sides)
-    sizes = len(sides[0]), len(sides[1])
+        network = load_model(existing_file(reference))
+        calibration = Path(reference).with_name("calibration.parquet")
+        if calibration.is_file():
+            levels = read_table(calibration, "calibration").to_pandas()
+    if not isinstance(network, Network):
+        raise ValueError(
+            f"the reference is of type {type(network).__name__}; pass a classifier of this package or its checkpoint"
+        )
+    sets = [to_unit_pixels(images) for images in (a, b)]
+    spec: Any = network.spec
+    for x_NCHW in sets:
+        channels, height, width = x_NCHW.shape[1:]
+        if (channels, height, width) != spec.image:
+            actual = format_shape((channels, height, width))
+            raise ValueError(f"the reference classifies {format_shape(spec.image)} images, and these are {actual}")
+    features_a, features_b = (features_and_probabilities(network, x_NCHW)[0] for x_NCHW in sets)
+    sizes = len(sets[0]), len(sets[1])
     return Distance(frechet(features_a, features_b), sizes, levels, *frechet_null(features_a, features_b))
 
 
 def images(
     table: pa.Table | pd.DataFrame | str | Path, column: str = "image", *, shape: tuple[int, int, int] | None = None
 ) -> np.ndarray[Any, Any]:
-    """An image column of one of our tables, (N, C, H, W), of its own dtype: uint8, or float32 in [0, 1].
+    """An image column of a table of this package, (N, C, H, W), with its dtype: uint8, or float32 in [0, 1].
 
     Args:
-        table: the table, or the path of its Parquet file; or the data frame that pandas made of it.
+        table: an Arrow table, the path of its Parquet file, or the data frame that pandas read from it.
         column: "image", "adversarial", "reconstruction", "restored", …
-        shape: channels, height and width; needed where pandas or another library read the table or wrote it again,
-            since they keep an image's bytes and drop its shape. It is ignored where the table has one.
+        shape: channels, height and width. Needed if pandas or another library has read the table or written it again,
+            because they keep the bytes of an image and drop its shape. Ignored if the table has the shape.
 
     Raises:
-        ValueError: the file is damaged, or has no such column (the message lists those there are); the shape is missing
-            or does not fit.
+        ValueError: the file is damaged, or has no such column (the message lists its columns); the shape is missing or
+            does not fit.
     """
     if isinstance(table, pd.DataFrame):
         of_bytes = [name for name in table if len(table) and isinstance(table[name].iloc[0], bytes)]
@@ -250,6 +246,6 @@ def images(
     if shape is None:
         raise ValueError(
             f"image column {column!r} has lost its shape, as when pandas writes a table again; "
-            "give shape=(channels, height, width), or the original file"
+            "pass shape=(channels, height, width), or the original file"
         )
     return decode_images(rows.column(column).to_pylist(), shape).copy()

@@ -175,7 +175,7 @@ def climb(
         return gradient_BCHW, loss_goal.loss(spec.loss, logits_BK), goal.is_reached(logits_BK)
 
     state = Ascent.begin(start_BCHW, *evaluate(start_BCHW, 0), spec.threat().step_size)
-    results = tuple(best.clone() for best in state.best())
+    results = state.best_BCHW.clone(), state.best_loss_B.clone(), state.success_B.clone()
     last, checks = 0, checkpoints(spec.steps, spec.norm)
     for number in range(1, spec.steps + 1):
         if spec.early_stopping and is_check_due(number, x_BCHW):

@@ -124,9 +124,10 @@ class Descent:
         """The state of some images."""
         moments = self.moments[0][rows], self.moments[1][rows]
         tensors = (self.u_BCHW, self.best_BCHW, self.size_B, self.loss_B, self.checked_loss_B, self.active_B)
-        u, *rest = (one[rows] for one in tensors)
+        u, best, size, loss, checked_loss, active = (one[rows] for one in tensors)
+        buffers = torch.empty_like(u), torch.empty_like(u)
         inputs = self.x_BCHW[rows], self.goal.take(rows), self.c_B[rows]
-        return Descent(*inputs, u, moments, *rest, (torch.empty_like(u), torch.empty_like(u)))
+        return Descent(*inputs, u, moments, best, size, loss, checked_loss, active, buffers)
 
 
 def _advance(model: nn.Module, state: Descent, count: Tensor, spec: CarliniWagnerAttack) -> Tensor:

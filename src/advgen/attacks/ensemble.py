@@ -56,9 +56,10 @@ def ensemble(
         if len(active) == 0:
             break
         x, active_goal, names = x_BCHW[active], goal.take(active), [indices[row] for row in active.tolist()]
-        in_one_batch = is_quick and isinstance(member, ApgdAttack) and member.targets
-        attack = _apgd_in_one_batch if in_one_batch else MEMBERS[type(member)]
-        candidate = attack(model, x, y_B[active], member, seed=seed, indices=names)
+        if is_quick and isinstance(member, ApgdAttack) and member.targets:
+            candidate = _apgd_in_one_batch(model, x, y_B[active], member, seed=seed, indices=names)
+        else:
+            candidate = MEMBERS[type(member)](model, x, y_B[active], member, seed=seed, indices=names)
         candidate = project(candidate, x, spec.norm, spec.eps)  # a minimum-norm attack may leave the ball
         logits = model(candidate)
         success = active_goal.is_reached(logits)

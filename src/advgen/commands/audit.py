@@ -1,4 +1,4 @@
-"""`advgen audit`: how robust a classifier of one's own is, and whether the evaluation is sound."""
+"""`advgen audit`: the robustness of a custom classifier, and whether the evaluation is sound."""
 
 from __future__ import annotations
 
@@ -17,34 +17,32 @@ from advgen.files.user_files import factory_files
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from advgen.api.evaluation import Evaluation
+    from advgen.api.result import Evaluation
 
 EPILOG = """\
-MODEL is read without un-pickling anything:
+MODEL is read without unpickling anything:
   net.pt2           torch.export.save(torch.export.export(model.eval(), (images,),
                     dynamic_shapes=({0: torch.export.Dim('batch')},)), 'net.pt2')
   net.pt            TorchScript, as torch.jit.save writes it
-  net.safetensors   weights, with --factory net.py:make, a function without arguments that gives the torch.nn.Module
+  net.safetensors   weights, with --factory net.py:make, a function without arguments that returns the torch.nn.Module
   results/...       a checkpoint of a study
-It takes images (B, C, H, W) and gives logits (B, K). Say with --mean, --std and --bounds how its pixels are prepared.
+It maps images (B, C, H, W) to logits (B, K). Use --mean, --std and --bounds for its input normalisation.
 
-DATA is what the model has not been trained on:
-  photos/           a folder with a folder of images for each class, labelled as torchvision's ImageFolder does: sorted
-                    as text, or as --classes says; of train/ and test/ (or val/) folders in it, test is read
+DATA are images that the model was not trained on:
+  photos/           a folder with one folder of images per class, labelled like torchvision's ImageFolder: in sorted
+                    order, or as --classes says; if it has train/ and test/ (or val/) folders, test is read
   data.npz          arrays images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or floats in --bounds, and labels (N,)
   test.parquet      a table of a study
   mnist             or fashion_mnist, cifar10, ...: the test split, downloaded or from $ADVGEN_DATA
 
---eps is on the scale on which pixels are from 0 to 1: for 8 of 255 grey levels write 8/255.
+--eps is on the scale on which pixels are 0 to 1: for 8 of 255 grey levels write 8/255.
 
 The exit status is 0 if the evaluation is sound, 3 if it is unsound (a check fails), 4 if the images are insufficient,
-1 if nothing could be evaluated. The page is written in the first three cases.
+1 if there was an error. The page is written in the first three cases.
 
   python -m advgen audit net.pt2 --data mnist --eps 0.1
   python -m advgen audit net.safetensors --factory net.py:make --data photos --eps 8/255 --mean 0.5 --std 0.25
 """
-
-
 EXIT_STATUS = {"sound": 0, "unsound": 3, "insufficient": 4}
 
 
@@ -52,29 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `advgen audit`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the file of a classifier; see below")
-    parser.add_argument("--data", required=True, metavar="DATA", help="images with labels; see below")
-    parser.add_argument(
-        "--classes", metavar="JSON", help="a map of class folder to label, such as ImageFolder's class_to_idx"
-    )
-    parser.add_argument("--eps", required=True, type=_number, metavar="E", help="radius, such as 0.1 or 8/255")
-    parser.add_argument("--norm", choices=("linf", "l2"), default="linf", help="norm of the radius (default: linf)")
-    parser.add_argument(
-        "--ensemble", choices=("quick", "standard"), default="quick", help="standard: ten times the cost"
-    )
-    parser.add_argument(
-        "--images", type=int, default=1000, metavar="N", help="a seeded choice of so many (default: 1000)"
-    )
-    parser.add_argument("--factory", metavar="CODE", help="net.py:make or package.net:make, for weights alone")
-    parser.add_argument(
-        "--mean", type=_numbers, metavar="M", help="subtracted from pixels: a number, or one a channel: a,b,c"
-    )
-    parser.add_argument("--std", type=_numbers, metavar="S", help="what pixels are divided by then")
-    parser.add_argument("--bounds", type=_numbers, default=(0.0, 1.0), metavar="L,H", help="the model's pixels (0,1)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of images and of random starts (default: 0)")
-    parser.add_argument(
-        "--out", type=Path, metavar="PAGE", help="default: MODEL-audit.html; tables go to a folder beside"
-    )
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="the file of a classifier; see below")
+    add("--data", required=True, metavar="DATA", help="images with labels; see below")
+    add("--classes", metavar="JSON", help="map from class folder to label, such as ImageFolder's class_to_idx")
+    add("--eps", required=True, type=_number, metavar="E", help="radius, such as 0.1 or 8/255")
+    add("--norm", choices=("linf", "l2"), default="linf", help="norm of the radius (default: linf)")
+    add("--ensemble", choices=("quick", "standard"), default="quick", help="standard is ten times slower")
+    add("--images", type=int, default=1000, metavar="N", help="size of the random sample of images (default: 1000)")
+    add("--factory", metavar="CODE", help="net.py:make or package.net:make, for a file with weights only")
+    add("--mean", type=_numbers, metavar="M", help="subtracted from the pixels: one number, or one per channel: a,b,c")
+    add("--std", type=_numbers, metavar="S", help="divides the pixels afterwards")
+    add("--bounds", type=_numbers, default=(0.0, 1.0), metavar="L,H", help="pixel range of the model (default: 0,1)")
+    add("--seed", type=int, default=0, help="of the sample of images and of random starts (default: 0)")
+    add("--out", type=Path, metavar="PAGE", help="default: MODEL-audit.html; the tables go to a folder of that name")
 
 
 def _number(text: str) -> float:
@@ -83,7 +72,7 @@ def _number(text: str) -> float:
     try:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; write 0.1 or 8/255") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; write 0.1 or 8/255") from None
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -91,93 +80,80 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate and write a page and a folder of tables; nothing is written before all is computed.
-
-    SystemExit with a status of its own if the evaluation is not sound.
-    """
+    """Evaluate the model, then write a page and a folder of tables. Exits with a status of its own if unsound."""
     page: Path = arguments.out or Path(f"{arguments.model.stem}-audit.html")
     if page.suffix != ".html":
-        raise ValueError(f"--out {page}: the page is an .html file")
+        raise ValueError(f"--out {page}: must be an .html file")
     if arguments.images < 1:
         raise ValueError(f"--images {arguments.images}: must be at least 1")
     if len(arguments.bounds) != 2:
-        raise ValueError("--bounds: wants the lowest and the highest pixel, such as 0,1 or -1,1")
-    device = _prepared()
+        raise ValueError("--bounds: must be the lowest and the highest pixel, such as 0,1 or -1,1")
+    device = _prepare_device()
 
     from advgen.api.evaluation import evaluate
-    from advgen.api.inputs import pixels
+    from advgen.api.inputs import to_unit_pixels
     from advgen.data.custom import read_custom
     from advgen.jobs.progress import Progress
     from advgen.models.custom import load_custom_model
 
-    bounds = arguments.bounds
-    model = load_custom_model(
-        arguments.model, arguments.factory, bounds=bounds, mean=arguments.mean, std=arguments.std
-    ).to(device)
-    told = Progress(f"read {arguments.data}", stream=sys.stderr)
-    data = read_custom(arguments.data, arguments.images, arguments.seed, told, arguments.classes)
+    normalisation = {"bounds": arguments.bounds, "mean": arguments.mean, "std": arguments.std}
+    model = load_custom_model(arguments.model, arguments.factory, **normalisation).to(device)
+    progress = Progress(f"read {arguments.data}", stream=sys.stderr)
+    data = read_custom(arguments.data, arguments.images, arguments.seed, progress, arguments.classes)
     for note in data.notes:
         print(note, file=sys.stderr)
-    images = _match_channels(model, pixels(data.images, bounds), arguments.data)
+    images = _match_channels(model, to_unit_pixels(data.images, arguments.bounds), arguments.data)
     _check_classes(model, images, data.names, arguments.data)
     eps = arguments.eps
-    further = [eps / 4, eps / 2, *([2 * eps] if 2 * eps <= 1 or arguments.norm == "l2" else [])]
-    found = evaluate(
-        model,
-        images,
-        data.labels,
-        eps=eps,
-        norm=arguments.norm,
-        ensemble=arguments.ensemble,
-        seed=arguments.seed,
-        radii=further,
-    )
-    found = replace(found, stamp=_stamp(found.stamp, arguments))
+    radii = [eps / 4, eps / 2, *([2 * eps] if 2 * eps <= 1 or arguments.norm == "l2" else [])]
+    settings = {name: getattr(arguments, name) for name in ("norm", "ensemble", "seed")}
+    evaluation = evaluate(model, images, data.labels, eps=eps, radii=radii, **settings)
+    evaluation = replace(evaluation, stamp=_stamp(evaluation.stamp, arguments))
     folder = page.with_suffix("")
-    html = _page(found, arguments, f"{len(data.labels):,} of {data.total:,} images", folder)
-    found.save(folder)
+    html = _page(evaluation, arguments, f"{len(data.labels):,} of {data.total:,} images", folder)
+    evaluation.save(folder)
     write_bytes(page, html.encode())
-    print(found)
+    print(evaluation)
     print(f"{page}: the page; {folder}{os.sep}: its tables")
-    if not found.sound:
+    if not evaluation.sound:
         sys.stdout.flush()
-        sys.exit(EXIT_STATUS[found.verdict])
+        sys.exit(EXIT_STATUS[evaluation.verdict])
 
 
-def _prepared() -> str:
-    """The device, with as many threads as there are cores."""
+def _prepare_device() -> str:
+    """The device; torch uses one thread per core."""
     from advgen.io import devices
 
     device = devices.prepare("audit")
     import torch
 
-    torch.set_deterministic_debug_mode("default")  # somebody else's model may use what has no deterministic way
+    torch.set_deterministic_debug_mode("default")  # a custom model may use operations without a deterministic version
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     return device
 
 
 def _match_channels(model: Any, images: Any, data: str) -> Any:
-    """Grey images with as many channels as the model takes, one or three equal ones; others as they are."""
+    """Grey images with the number of channels of the model, one or three equal ones; other images unchanged."""
     from advgen.models.predict import predict
 
-    def fit(some: Any) -> bool:
+    def accepts(some: Any) -> bool:
         try:
             predict(model, some[:2])
         except Exception:
             return False
         return True
 
-    grey = bool((images == images[:, :1]).all())
+    is_grey = bool((images == images[:, :1]).all())
     other = images.expand(-1, 3, -1, -1).contiguous() if images.shape[1] == 1 else images[:, :1].contiguous()
-    if not grey or fit(images) or not fit(other):
+    if not is_grey or accepts(images) or not accepts(other):
         return images
-    print(f"{data}: the images are grey; the model takes them with {other.shape[1]} channels", file=sys.stderr)
+    print(f"{data}: the images are grey; passing them to the model with {other.shape[1]} channels", file=sys.stderr)
     return other
 
 
 def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -> None:
-    """ValueError if a folder has other classes than the model."""
+    """Raise ValueError if a folder of class folders does not match the number of classes of the model."""
     from advgen.models.predict import predict
 
     if not Path(data).is_dir():
@@ -185,33 +161,27 @@ def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -
     try:
         logits = predict(model, images[:2])[1]
     except Exception:
-        return  # told with all else that a model may do wrong
+        return  # `evaluate` reports it
     if logits.ndim == 2 and logits.shape[1] != len(names):
-        told = f"{data} has {len(names)} classes ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
-        raise ValueError(
-            f"{told}, and the model tells {logits.shape[1]} apart; give it a folder for each of its classes"
-        )
+        classes = f"{len(names)} classes ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
+        raise ValueError(f"{data} has {classes}, but the model has {logits.shape[1]}; add one folder per class")
 
 
 def _stamp(stamp: Stamp, arguments: argparse.Namespace) -> Stamp:
-    """With the command and the digests of the files that it read."""
+    """The stamp with the command and the digests of its input files."""
     files = [arguments.model, *([Path(arguments.data)] if Path(arguments.data).is_file() else [])]
     files += [Path(arguments.classes)] if arguments.classes else []
     files += factory_files(arguments.factory)
     inputs = {os.path.relpath(path): sha256_file(path) for path in files}
-    return replace(stamp, command=command(arguments), inputs=inputs)
+    return replace(stamp, command=format_command(arguments), inputs=inputs)
 
 
-def command(arguments: argparse.Namespace) -> str:
-    """What makes the page again, with every setting that is not its default."""
+def format_command(arguments: argparse.Namespace) -> str:
+    """The command that creates the page again, with every argument that differs from its default."""
     words = ["python", "-m", "advgen", "audit", os.path.relpath(arguments.model)]
-    here = os.path.relpath(arguments.data) if Path(arguments.data).exists() else arguments.data
-    words += [
-        "--data",
-        here,
-        "--eps",
-        f"{arguments.eps:g}" if float(f"{arguments.eps:g}") == arguments.eps else repr(arguments.eps),
-    ]
+    data = os.path.relpath(arguments.data) if Path(arguments.data).exists() else arguments.data
+    eps = f"{arguments.eps:g}" if float(f"{arguments.eps:g}") == arguments.eps else repr(arguments.eps)
+    words += ["--data", data, "--eps", eps]
     defaults = {"norm": "linf", "ensemble": "quick", "images": 1000, "seed": 0, "bounds": (0.0, 1.0)}
     for name in ("classes", "norm", "ensemble", "images", "factory", "mean", "std", "bounds", "seed"):
         value = getattr(arguments, name)
@@ -221,73 +191,71 @@ def command(arguments: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _page(found: Evaluation, arguments: argparse.Namespace, chosen: str, folder: Path) -> str:
+def _page(evaluation: Evaluation, arguments: argparse.Namespace, sample: str, folder: Path) -> str:
     import pyarrow as pa
 
-    from advgen.report.page import Figure as Shown
+    from advgen.report.page import Figure as PageFigure
     from advgen.report.page import Section, Table, render
 
-    def figure(name: str, drawn: Figure, caption: str) -> Shown:
+    def page_figure(name: str, figure: Figure, caption: str) -> PageFigure:
         png = io.BytesIO()
-        drawn.savefig(png, format="png", dpi=200, metadata={"Software": None})
-        return Shown(name, caption, png.getvalue(), pdf="")
+        figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+        return PageFigure(name, caption, png.getvalue(), pdf="")
 
     columns = ["norm", "eps", "n", "accuracy", "accuracy_low", "accuracy_high", "success", "success_rounded"]
     columns += ["median_l2", "median_linf", "gradient_calls", "forward_calls"]
-    attacks = pa.Table.from_pandas(found.table[columns].reset_index(), preserve_index=False)
-    text = f"{_sentences(found)}\n\nMade of {chosen} by\n\n.. code-block::\n\n   {command(arguments)}"
-    sections = [
-        Section("Verdict", "In short", text),
-        Section(
-            "Robustness",
-            "Accuracy under attack",
-            figures=[
-                figure("attacks", found.plot(), ATTACKS),
-                figure("radii", found.curve(), RADII),
-                figure("examples", found.gallery(), EXAMPLES),
-            ],
-            tables=[Table("The attacks", attacks, f"{folder.name}/robustness.parquet", columns)],
-        ),
+    attacks = pa.Table.from_pandas(evaluation.table[columns].reset_index(), preserve_index=False)
+    command = format_command(arguments)
+    text = f"{_verdict_text(evaluation)}\n\nEvaluated on {sample} with\n\n.. code-block::\n\n   {command}"
+    figures = [
+        page_figure("attacks", evaluation.plot(), ATTACKS),
+        page_figure("radii", evaluation.curve(), RADII),
+        page_figure("examples", evaluation.gallery(), EXAMPLES),
     ]
-    facts = {"command": command(arguments), "code": found.stamp.code, "computed on": found.stamp.device}
-    facts |= {f"digest of {name}": digest for name, digest in found.stamp.inputs.items()}
+    tables = [Table("The attacks", attacks, f"{folder.name}/robustness.parquet", columns)]
+    sections = [
+        Section("Verdict", "Summary", text),
+        Section("Robustness", "Accuracy under attack", figures=figures, tables=tables),
+    ]
+    stamp = evaluation.stamp
+    facts = {"command": command, "code": stamp.code, "computed on": stamp.device}
+    facts |= {f"digest of {name}": digest for name, digest in stamp.inputs.items()}
     title = f"Audit of {arguments.model.name} on {Path(arguments.data).name}"
     back = f"python -m advgen trace {folder.name}/examples.parquet"
-    return render(title, sections, found.stamp.token(), checks=found.tested, provenance=facts, back=back)
+    return render(title, sections, stamp.token(), checks=evaluation.check_table, provenance=facts, back=back)
 
 
 ATTACKS = (
-    "The share of the images that are right when clean, and under each attack as well. The worst case counts an image "
-    "only if it withstands all attacks inside. Noise is the control: an attack that does no better is none."
+    "Clean accuracy, accuracy under each attack, and worst-case accuracy. The worst case counts an image as correct "
+    "only if no attack in it fools the model. Noise is the control: a working attack is stronger than noise."
 )
 RADII = (
-    "How the share of right images falls with the radius. A curve that stays up at a large radius is a reason to doubt "
-    "the evaluation, not to trust the model."
+    "Robust accuracy against the radius of the attack. If it stays high at a large radius, doubt the evaluation rather "
+    "than trust the model."
 )
 EXAMPLES = (
-    "The most surprising examples: the images that the smallest changes turn, each with the change. The label and the "
-    "prediction when clean stand above the change, the prediction afterwards and its confidence below."
+    "The images that the smallest changes fool, each with its change. Above the change: the label and the clean "
+    "prediction. Below it: the prediction afterwards and its confidence."
 )
 
 
-def _sentences(found: Evaluation) -> str:
+def _verdict_text(evaluation: Evaluation) -> str:
     from advgen.figures.formatting import NORM_NAMES
 
-    low, high = found.interval
-    clean, ends = found.clean_accuracy, found.clean_interval
-    told = (
-        f"Of {found.n:,} images the model gets {clean:.1%} right when clean [{ends[0]:.1%}, {ends[1]:.1%}] and "
-        f"**{found.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] within {NORM_NAMES[found.norm]} ≤ {found.eps:g}, "
-        f"under the worst of {found.inside}. Intervals are Wilson's at 95 %. "
+    (low, high), (clean_low, clean_high) = evaluation.interval, evaluation.clean_interval
+    accuracies = (
+        f"The clean accuracy on {evaluation.n:,} images is {evaluation.clean_accuracy:.1%} [{clean_low:.1%}, "
+        f"{clean_high:.1%}]. The robust accuracy is **{evaluation.robust_accuracy:.1%}** [{low:.1%}, {high:.1%}] for "
+        f"{NORM_NAMES[evaluation.norm]} ≤ {evaluation.eps:g}, in the worst case over {evaluation.worst_case_attacks}. "
+        "Intervals are Wilson intervals at 95 %. "
     )
-    named = {status: ", ".join(rows["name"]) for status, rows in found.checks.groupby("status")}
-    warnings = f" Have a look at the warnings: {named['warn']}." if "warn" in named else ""
-    verdict = f"**{found.verdict.capitalize()} evaluation**: {found.reason}. "
-    if found.verdict == "unsound":
-        return f"{verdict}Do not trust the robust accuracy yet; checks that fail: {named['fail']}.\n\n{told}{warnings}"
-    if found.verdict == "insufficient":
-        return f"{verdict}Evaluate more images.\n\n{told}{warnings}"
-    if warnings:
-        return f"{verdict}\n\n{told}{warnings}"
-    passed = f"All {len(found.checks)} checks pass. The number is an upper bound: other attacks may find more."
-    return f"{verdict}\n\n{told}{passed}"
+    names = {status: ", ".join(rows["name"]) for status, rows in evaluation.checks.groupby("status")}
+    warnings = f" Check the warnings: {names['warn']}." if "warn" in names else ""
+    verdict = f"**{evaluation.verdict.capitalize()} evaluation**: {evaluation.reason}. "
+    if evaluation.verdict == "unsound":
+        verdict += f"Do not trust the robust accuracy yet; these checks fail: {names['fail']}."
+    elif evaluation.verdict == "insufficient":
+        verdict += "Evaluate more images."
+    elif not warnings:
+        warnings = f"All {len(evaluation.checks)} checks pass. This is an upper bound: other attacks may find more."
+    return f"{verdict}\n\n{accuracies}{warnings}"

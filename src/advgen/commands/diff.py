@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,13 @@ from advgen.io.tables import read_table, table_kind
 from advgen.report.page import Section, Table, cell, head, interval, render
 
 Row = dict[str, Any]
+VERDICTS = ("equal", "inside its interval", "beyond its interval", "no interval")
+SHOWN = 20
+"""Lines of each list on the terminal; the page has all."""
 
 
-class Moved(NamedTuple):
-    """One number in both runs, with its interval where it has one."""
+class NumberChange(NamedTuple):
+    """One number in both runs, with its intervals if it has any."""
 
     table: str
     row: str
@@ -32,177 +35,177 @@ class Moved(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Where the intervals tell, each number is compared with that of the other run."""
+        """One of VERDICTS. A number is inside if either run's value is in the interval of the other run."""
         if self.before == self.after or (math.isnan(self.before) and math.isnan(self.after)):
             return "equal"
         if self.intervals is None:
-            return "moved, no interval"
+            return "no interval"
         (low, high), (other_low, other_high) = self.intervals
         inside = low <= self.after <= high or other_low <= self.before <= other_high
-        return "moved inside" if inside else "moved beyond"
+        return "inside its interval" if inside else "beyond its interval"
+
+    @property
+    def relative_size(self) -> float:
+        """The size of the change as a share of the larger number."""
+        return abs(self.after - self.before) / max(abs(self.before), abs(self.after), 1e-12)
+
+    def __str__(self) -> str:
+        texts = [cell(value) for value in (self.before, self.after)]
+        if self.intervals:
+            ends = [f"[{cell(low)}, {cell(high)}]" for low, high in self.intervals]
+            texts = [f"{text} {interval}" for text, interval in zip(texts, ends, strict=True)]
+        return f"{self.table}: {self.row}, {head(self.column)}: {' -> '.join(texts)}"
 
 
-VERDICTS = ("equal", "moved inside", "moved beyond", "moved, no interval")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `advgen diff`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = (
-        "Compare the tables of two runs, row by row and number by number. A number has moved beyond its interval if\n"
-        "each run's value lies outside the other's interval. Intervals are those that stand in the tables, mostly\n"
-        "over images: another seed, machine or version may well move a number beyond them."
-    )
-    parser.add_argument("--page", type=Path, metavar="HTML", help="write all that moved as a page, too, with search")
-    parser.epilog = "  python -m advgen diff results ../other/results"
-    parser.add_argument("before", type=Path, metavar="RESULTS", help="results folder of one run")
-    parser.add_argument("after", type=Path, metavar="OTHER", help="results folder of the other")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Print what each run was made on, how many numbers of each table moved, and each that moved beyond."""
-    folders = [arguments.before, arguments.after]
-    tables = [{path.stem: path for path in sorted((folder / "tables").glob("*.parquet"))} for folder in folders]
-    for folder, found in zip(folders, tables, strict=True):
-        if not found:
-            raise ValueError(f"{folder}: no tables/*.parquet in it; name the results folder of a finished run")
-        print(f"{folder}: made on {', '.join(sorted(devices(folder))) or 'an unknown device'}")
-    names = [name for name in tables[0] if name in tables[1]]
-    moved = [number for name in names for number in compared(name, tables[0][name], tables[1][name])]
-    counts = Counter((one.table, one.verdict) for one in moved)
-    print(f"\n{'table':<16}", *(f"{verdict:>18}" for verdict in VERDICTS))
-    for name in [name for name in names if any(one.table == name for one in moved)]:
-        print(f"{name:<16}", *(f"{counts[name, verdict]:>18}" for verdict in VERDICTS))
-    totals = Counter(one.verdict for one in moved)
-    print(f"{'all':<16}", *(f"{totals[verdict]:>18}" for verdict in VERDICTS))
-    for verdict in VERDICTS[2:]:
-        some = sorted((one for one in moved if one.verdict == verdict), key=lambda one: -_share(one))
-        print("", verdict, *(f"  {_line(one)}" for one in some[:20]), sep="\n") if some else None
-        if len(some) > 20:
-            print(f"  and {len(some) - 20} more")
-    single = [f"the table {name}" for name in sorted(set(tables[0]) ^ set(tables[1]))]
-    single += [row for name in names for row in one_run_only(name, tables[0][name], tables[1][name])]
-    print("", "in one run only", *(f"  {one}" for one in single[:20]), sep="\n") if single else None
-    if len(single) > 20:
-        print(f"  and {len(single) - 20} more")
-    asked = list(asked_otherwise(*folders))
-    print("", "asked for otherwise", *(f"  {_asked(one)}" for one in asked[:20]), sep="\n") if asked else None
-    if len(asked) > 20:
-        print(f"  and {len(asked) - 20} more")
-    if arguments.page is not None:
-        title = f"{folders[0]} and {folders[1]}"
-        write_bytes(arguments.page, page(title, moved, asked, single).encode())
-        print(f"\n{arguments.page}: the same as a page")
-
-
-def devices(folder: Path) -> set[str]:
-    """What the models of a run were trained on."""
-    stamps = [read_stamp(path) for path in folder.glob("*/*/*/*.safetensors")]
-    return {stamp.device for stamp in stamps if stamp is not None}
-
-
-class Asked(NamedTuple):
-    """A key of one file's spec that has another value in each run."""
+class SpecChange(NamedTuple):
+    """A key of one file's spec that differs between the runs."""
 
     file: str
     key: str
     before: str
     after: str
 
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: {self.before} -> {self.after}"
 
-def asked_otherwise(before: Path, after: Path) -> Iterator[Asked]:
-    """What the files that both runs have were asked for otherwise, models and experiments in order of their paths."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `advgen diff`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Compare the tables of two runs, row by row and number by number. A number differs beyond its interval if the\n"
+        "value of each run is outside the interval of the other run. Most intervals in the tables are over images, so\n"
+        "another seed, machine or version can move a number beyond them."
+    )
+    parser.add_argument("--page", type=Path, metavar="HTML", help="also write all differences as a searchable page")
+    parser.epilog = "  python -m advgen diff results ../other/results"
+    parser.add_argument("before", type=Path, metavar="RESULTS", help="results folder of one run")
+    parser.add_argument("after", type=Path, metavar="OTHER", help="results folder of the other run")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the device of each run, the number of differences per table, and the largest differences."""
+    folders = [arguments.before, arguments.after]
+    tables = [{path.stem: path for path in sorted((folder / "tables").glob("*.parquet"))} for folder in folders]
+    for folder, found in zip(folders, tables, strict=True):
+        if not found:
+            raise ValueError(f"{folder}: has no tables/*.parquet; name the results folder of a finished run")
+        print(f"{folder}: computed on {', '.join(sorted(_devices(folder))) or 'an unknown device'}")
+    names = [name for name in tables[0] if name in tables[1]]
+    changes = [change for name in names for change in compare_tables(name, tables[0][name], tables[1][name])]
+    _print_counts(names, changes)
+    for verdict in VERDICTS[2:]:
+        _print_list(verdict, _largest_first(change for change in changes if change.verdict == verdict))
+    unmatched = [f"the table {name}" for name in sorted(set(tables[0]) ^ set(tables[1]))]
+    unmatched += [row for name in names for row in unmatched_rows(name, tables[0][name], tables[1][name])]
+    _print_list("in one run only", unmatched)
+    specs = list(compare_specs(*folders))
+    _print_list("different specs", specs)
+    if arguments.page is not None:
+        title = f"{folders[0]} and {folders[1]}"
+        write_bytes(arguments.page, render_page(title, changes, specs, unmatched).encode())
+        print(f"\n{arguments.page}: all differences as a page")
+
+
+def _print_counts(names: Sequence[str], changes: Sequence[NumberChange]) -> None:
+    counts = Counter((name, change.verdict) for change in changes for name in (change.table, "all"))
+    print(f"\n{'table':<16}", *(f"{verdict:>20}" for verdict in VERDICTS))
+    for name in (*names, "all"):
+        if name == "all" or any(counts[name, verdict] for verdict in VERDICTS):
+            print(f"{name:<16}", *(f"{counts[name, verdict]:>20}" for verdict in VERDICTS))
+
+
+def _print_list(title: str, lines: Sequence[Any]) -> None:
+    if lines:
+        print("", title, *(f"  {line}" for line in lines[:SHOWN]), sep="\n")
+    if len(lines) > SHOWN:
+        print(f"  and {len(lines) - SHOWN} more")
+
+
+def _largest_first(changes: Iterable[NumberChange]) -> list[NumberChange]:
+    return sorted(changes, key=lambda change: -change.relative_size)
+
+
+def _devices(folder: Path) -> set[str]:
+    """The devices on which the models of a run were trained."""
+    stamps = [read_stamp(path) for path in folder.glob("*/*/*/*.safetensors")]
+    return {stamp.device for stamp in stamps if stamp is not None}
+
+
+def compare_specs(before: Path, after: Path) -> Iterator[SpecChange]:
+    """The differences between the specs of files that both runs have, in order of their paths."""
     for path in sorted([*before.glob("*/*/**/*.parquet"), *before.glob("*/*/**/*.safetensors")]):
         name = path.relative_to(before)
         stamps = [read_stamp(folder / name) for folder in (before, after) if (folder / name).is_file()]
         if len(stamps) == 2 and None not in stamps:
-            mine, others = (dict(_flat(stamp.spec)) for stamp in stamps if stamp is not None)
-            for key in sorted(mine.keys() | others.keys()):
-                values = (mine.get(key, "–"), others.get(key, "–"))
+            first, second = (dict(_flatten(stamp.spec)) for stamp in stamps if stamp is not None)
+            for key in sorted(first.keys() | second.keys()):
+                values = (first.get(key, "–"), second.get(key, "–"))
                 if values[0] != values[1]:
-                    yield Asked(str(name), key, *values)
+                    yield SpecChange(str(name), key, *values)
 
 
-def _flat(spec: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(spec: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(spec, dict) and spec:
         for name, value in spec.items():
-            yield from _flat(value, f"{key}.{name}" if key else name)
+            yield from _flatten(value, f"{key}.{name}" if key else name)
     else:
         yield key, json.dumps(spec)
 
 
-def page(title: str, moved: Sequence[Moved], asked: Sequence[Asked], single: Sequence[str]) -> str:
-    """All that differs, as tables to sort, search and filter."""
-    kept = sorted((one for one in moved if one.verdict != "equal"), key=lambda one: -_share(one))
-    rows: list[dict[str, Any]] = [
-        {"table": one.table, "row": one.row, "number": head(one.column), "verdict": one.verdict}
-        | {"before": one.before, "after": one.after}
-        | {
-            f"{run}_{end}": value
-            for run, pair in zip(("before", "after"), one.intervals or ((None, None), (None, None)), strict=True)
-            for end, value in zip(("low", "high"), pair, strict=True)
-        }
-        for one in kept
-    ]
-    counts = Counter(one.verdict for one in moved)
-    words = "; ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS)
-    alone = [{"what": one} for one in single]
-    names = list(Asked._fields)
-    shown = [
-        Table("Numbers", pa.Table.from_pylist(rows), measured=names) if rows else None,
-        Table("In one run only", pa.Table.from_pylist(alone)) if alone else None,
-        Table("Specs", pa.Table.from_pylist([one._asdict() for one in asked]), measured=names) if asked else None,
-    ]
-    heads = ("Numbers that moved", "In one run only", "What was asked for otherwise")
-    titles = zip(heads, (f"{words}.", "", ""), shown, strict=True)
-    sections = [Section(one, "Table", text, tables=[table] if table else []) for one, text, table in titles]
-    stamp = Stamp("advgen diff", {}, "").token()
-    return render(title, sections, stamp, back="python -m advgen trace FILE")
+def render_page(
+    title: str, changes: Sequence[NumberChange], specs: Sequence[SpecChange], unmatched: Sequence[str]
+) -> str:
+    """All differences as tables to sort, search and filter."""
+    rows = []
+    for change in _largest_first(change for change in changes if change.verdict != "equal"):
+        (low, high), (other_low, other_high) = change.intervals or ((None, None), (None, None))
+        rows.append(
+            {"table": change.table, "row": change.row, "number": head(change.column), "verdict": change.verdict}
+            | {"before": change.before, "after": change.after, "before_low": low, "before_high": high}
+            | {"after_low": other_low, "after_high": other_high}
+        )
+    counts = Counter(change.verdict for change in changes)
+    summary = "; ".join(f"{counts[verdict]:,} {verdict}" for verdict in VERDICTS)
+    parts = (
+        ("Different numbers", "Numbers", f"{summary}.", rows),
+        ("In one run only", "In one run only", "", [{"what": one} for one in unmatched]),
+        ("Different specs", "Specs", "", [change._asdict() for change in specs]),
+    )
+    sections = []
+    for heading, name, text, part in parts:
+        tables = [Table(name, pa.Table.from_pylist(part), measured=SpecChange._fields)] if part else []
+        sections.append(Section(heading, "Table", text, tables=tables))
+    return render(title, sections, Stamp("advgen diff", {}, "").token(), back="python -m advgen trace FILE")
 
 
-def compared(name: str, before: Path, after: Path) -> Iterator[Moved]:
-    """The measured numbers of the rows that are in both tables of a kind; none if it is no table of a report."""
-    mine, others = (read_table(path, images=False) for path in (before, after))
-    kind = TABLES[table_kind(mine)]
-    if table_kind(others) != table_kind(mine) or not kind.measured:
+def compare_tables(name: str, before: Path, after: Path) -> Iterator[NumberChange]:
+    """The measured numbers of the rows that both tables of a kind have; none if the kind is not part of a report."""
+    tables = [read_table(path, images=False) for path in (before, after)]
+    kind = TABLES[table_kind(tables[0])]
+    if table_kind(tables[1]) != table_kind(tables[0]) or not kind.measured:
         return
-    rows = {tuple(row[key] for key in kind.key): row for row in others.to_pylist()}
-    for row in mine.to_pylist():
-        key = tuple(row[key] for key in kind.key)
-        other = rows.get(key, {})
+    first, second = ({tuple(row[key] for key in kind.key): row for row in table.to_pylist()} for table in tables)
+    for key, row in first.items():
+        other = second.get(key, {})
         for column in kind.measured:
-            value, its = row.get(column), other.get(column)
-            if isinstance(value, (int, float)) and isinstance(its, (int, float)):
-                intervals = _intervals(column, row, other)
-                yield Moved(name, " ".join(map(cell, key)), column, float(value), float(its), intervals)
+            value, other_value = row.get(column), other.get(column)
+            if isinstance(value, int | float) and isinstance(other_value, int | float):
+                intervals, words = _intervals(column, row, other), " ".join(map(cell, key))
+                yield NumberChange(name, words, column, float(value), float(other_value), intervals)
 
 
-def one_run_only(name: str, before: Path, after: Path) -> Iterator[str]:
-    """The rows of a table that the other run's has not, in words."""
+def unmatched_rows(name: str, before: Path, after: Path) -> Iterator[str]:
+    """The rows of a table that only one run has, as text."""
     tables = [read_table(path, images=False) for path in (before, after)]
     kind = TABLES[table_kind(tables[0])]
     if table_kind(tables[1]) == table_kind(tables[0]) and kind.measured:
         first, second = ({tuple(row[key] for key in kind.key) for row in table.to_pylist()} for table in tables)
-        for alone, which in ((first - second, "the first"), (second - first, "the second")):
-            yield from sorted(f"{name}: {' '.join(map(cell, key))}, in {which}" for key in alone)
+        for keys, which in ((first - second, "the first"), (second - first, "the second")):
+            yield from sorted(f"{name}: {' '.join(map(cell, key))}, in {which}" for key in keys)
 
 
 def _intervals(column: str, *rows: Row) -> Any:
     ends = interval(column)
     found = tuple(tuple(row.get(end) for end in ends) for row in rows)
     return found if all(end is not None for pair in found for end in pair) else None
-
-
-def _share(one: Moved) -> float:
-    return abs(one.after - one.before) / max(abs(one.before), abs(one.after), 1e-12)
-
-
-def _asked(one: Asked) -> str:
-    return f"{one.file}: {one.key}: {one.before} -> {one.after}"
-
-
-def _line(one: Moved) -> str:
-    shown = [cell(value) for value in (one.before, one.after)]
-    if one.intervals:
-        shown = [f"{text} [{cell(low)}, {cell(high)}]" for text, (low, high) in zip(shown, one.intervals, strict=True)]
-    return f"{one.table}: {one.row}, {head(one.column)}: {' -> '.join(shown)}"

@@ -1,7 +1,4 @@
-"""Every kind of thing that a study can hold: the folders below `experiments/` and `outcomes/`, and what they bring.
-
-Kinds of installed plug-ins stand beside them.
-"""
+"""Catalog of all kinds: the packages below `experiments/` and `outcomes/`, and those of installed plug-ins."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ from advgen.specs.figures import FigureSpec
 
 T = TypeVar("T")
 PACKAGES = {"advgen.experiments": "experiment", "advgen.outcomes": "outcome"}
-"""Where kinds stand, and the module of each folder that tells of it, as `KIND`."""
+"""The packages of all kinds, and the module in each kind's folder that has the `KIND`."""
 
 
-def _kinds() -> tuple[Kind[Any], ...]:
+def _find_kinds() -> tuple[Kind[Any], ...]:
     found = []
     for package, module in PACKAGES.items():
         [folder] = importlib.import_module(package).__path__
@@ -31,37 +28,39 @@ def _kinds() -> tuple[Kind[Any], ...]:
     return tuple(sorted(found, key=lambda kind: (kind.order, kind.name)))
 
 
-def _unique(what: str, named: Iterable[tuple[str, T, Kind[Any]]]) -> dict[str, T]:
-    """Things of all kinds by name; TypeError if two kinds have one of the same name."""
+def _index(what: str, named: Iterable[tuple[str, T, Kind[Any]]]) -> dict[str, T]:
+    """Return the items of all kinds by name; TypeError if two kinds use the same name."""
     found: dict[str, tuple[T, Kind[Any]]] = {}
     for name, one, kind in named:
         if name in found:
-            raise TypeError(f"{kind.package}: the {what} {name!r} is taken by {found[name][1].package}; choose another")
+            raise TypeError(
+                f"{kind.package}: the {what} {name!r} is already used by {found[name][1].package}; choose another name"
+            )
         found[name] = one, kind
     return {name: one for name, (one, _) in found.items()}
 
 
-KINDS = _kinds()
-STUDY_KINDS = _unique("kind", ((kind.name, kind, kind) for kind in KINDS if kind.definition is not None))
+KINDS = _find_kinds()
+STUDY_KINDS = _index("kind", ((kind.name, kind, kind) for kind in KINDS if kind.definition is not None))
 """The kinds that are keys of a study."""
-RULES: dict[str, type[Task]] = _unique("rule", ((task.rule, task, kind) for kind in KINDS for task in kind.tasks))
-TASKS: dict[str, type[Task]] = _unique(
+RULES: dict[str, type[Task]] = _index("rule", ((task.rule, task, kind) for kind in KINDS for task in kind.tasks))
+TASKS: dict[str, type[Task]] = _index(
     "command", ((task.command, task, kind) for kind in KINDS for task in kind.tasks if "command" in task.__dict__)
 )
 TABLES = schema.TABLES
-TABLES |= _unique("table", ((name, one, kind) for kind in KINDS for name, one in kind.tables.items()))
-SUMMARIES: dict[str, Summary] = _unique(
+TABLES |= _index("table", ((name, one, kind) for kind in KINDS for name, one in kind.tables.items()))
+SUMMARIES: dict[str, Summary] = _index(
     "summary", ((name, one, kind) for kind in KINDS for name, one in kind.summaries.items())
 )
-FIGURES: dict[str, type[FigureSpec]] = _unique(
+FIGURES: dict[str, type[FigureSpec]] = _index(
     "figure", ((registry.kind_of(figure), figure, kind) for kind in KINDS for figure in kind.figures)
 )
 RESERVED_NAMES = {*SUMMARIES, *(Path(one).stem for task in RULES.values() for one in task.outputs.values())}
-"""The names of tables in results/tables/, among others, that no transfer study may have."""
+"""Names of output files, which no transfer study may have, since its table is named after it."""
 for _kind in KINDS:
     _summarised = {one.table for one in _kind.summaries.values() if one.module}
     for _task in _kind.tasks:
-        if "command" in _task.__dict__:  # others are other rules of the same command
+        if "command" in _task.__dict__:  # a subclass is another rule of the same command
             _task.tables = tuple(name for name in _kind.tables if name not in _summarised)
     for _figure in _kind.figures:
         registry.add("figures", _figure, f"{_kind.package}.{registry.kind_of(_figure)}:draw")

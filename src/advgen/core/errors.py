@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ConfigError(ValueError):
-    """A mistake in a study, told in one or two lines. `path` is that of its key, where the message does not have it."""
+    """A mistake in a study, in one or two lines. `path` is the path of its key if the message does not contain it."""
 
     def __init__(self, message: str, path: tuple[Any, ...] = ()):
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Where artefacts lie. Names and seeds are identities, never parameters."""
+"""Paths of artefacts. They contain names and seeds, never parameters."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ RESULTS = "results"
 
 
 def check_file(path: Path) -> None:
-    """ValueError if a path leads to anything but a file: to read a pipe or a device may take for ever."""
+    """Raise ValueError if a path exists and is no file; reading a pipe or device may never end."""
     if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "a pipe or a device"
-        raise ValueError(f"{path}: is {what}; name a file")
+        kind = "a folder" if path.is_dir() else "a pipe or device"
+        raise ValueError(f"{path}: is {kind}; name a file")
 
 
 def raw_file(dataset: str, file: str) -> str:
-    """A verified download."""
+    """Return the path of a verified download."""
     return f"results/datasets/{dataset}/raw/{file}"
 
 
 def wildcards_of(pattern: str) -> list[str]:
-    """The wildcards of a path in order."""
+    """Return the wildcards of a path in order."""
     return re.findall(r"{(\w+)}", pattern)
 
 
 def job_path(outputs: Mapping[str, str]) -> str:
-    """What tells a rule's jobs apart, as a path for logs: the wildcards of its first output, or its name."""
+    """Return a pattern that identifies a job of its rule in paths of logs: the wildcards of its first output."""
     first = next(iter(outputs.values()))
     folders, name = first.split("/")[2:-1], first.split("/")[-1]
     stem, dot, ending = name.rpartition(".")
@@ -36,10 +36,10 @@ def job_path(outputs: Mapping[str, str]) -> str:
 
 
 def log_file(rule: str, outputs: Mapping[str, str]) -> str:
-    """What a job said; may be deleted at any time."""
+    """Return the path of a job's log, which may be deleted at any time."""
     return f"results/logs/{rule}/{job_path(outputs)}.log"
 
 
 def benchmark_file(rule: str, outputs: Mapping[str, str]) -> str:
-    """A job's time and memory; may be deleted at any time."""
+    """Return the path of a job's time and memory, which may be deleted at any time."""
     return f"results/benchmarks/{rule}/{job_path(outputs)}.tsv"

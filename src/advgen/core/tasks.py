@@ -1,4 +1,4 @@
-"""What a command is told and what it reads and writes: one spec class per rule. Torch-free."""
+"""Tasks: the parameters, inputs and outputs of each command, one spec class per rule. Torch-free."""
 
 from __future__ import annotations
 
@@ -13,22 +13,30 @@ from advgen.registry import entries, targets
 from advgen.specs.base import Seed, Spec
 
 TORCH = ("numpy", "pyarrow", "scipy", "torch")
-"""Packages whose versions stand in the stamp of what a torch task makes."""
+"""Packages whose versions are recorded in the stamps of torch tasks."""
 
 
 SweptValues = dict[str, dict[str, int | float | str]]
-"""The swept keys of definitions with their values, by the definitions' names: columns of tidy tables."""
+"""The swept keys of definitions with their values, by name of the definition: columns of tidy tables."""
 
 
 class Task(Spec):
-    """Base of all tasks: one command, and in the workflow one rule. Its docstring is the help of both.
+    """Base of all tasks: one command, and one rule of the workflow. Its docstring is the help of both.
 
-    `reads` are the flags of its inputs, `outputs` its files' patterns by role. The module `run` of the room that the
-    class stands in has the function `run(job)`. `torch` tasks compute with torch, on a GPU if they are neither `on_cpu`
-    nor `local`, which take seconds and stay beside the driver on a cluster; `private` ones keep their spec out of
-    stamps, `has_custom_rule` ones have a rule written by hand. `tables` are the kinds of tables that it writes; the
-    catalog fills in those of its kind. `labels` are the keys of its spec that only fill a column of its tables, with
-    that column; given, nothing else of what it makes depends on how definitions and files are named.
+    Class variables:
+
+    - command, rule: names; the rule is named after the command.
+    - run: module with the function `run(job)`, in the package of the class unless it has dots.
+    - reads: flags of its inputs.
+    - outputs: patterns of its files, by role.
+    - torch: whether it computes with torch: on a GPU, unless `on_cpu` or `local` is set.
+    - local: whether it takes seconds and runs beside the driver on a cluster.
+    - tables: kinds of tables that it writes; the catalog adds those of its kind.
+    - labels: keys of its spec that only fill a column, with that column. If set, no other output depends on the names
+      of definitions and files, so that cached results can be relabelled.
+    - private: whether its spec is omitted from stamps.
+    - has_custom_rule: whether its rule is written by hand.
+    - packages: packages whose versions are recorded in its stamps.
     """
 
     command: ClassVar[str]
@@ -54,51 +62,53 @@ class Task(Spec):
 
     @classmethod
     def run_module(cls) -> str:
-        """The module that does it: of its room, unless `run` has dots."""
+        """Return the name of the module with its `run` function."""
         return cls.run if "." in cls.run else f"{cls.__module__.rpartition('.')[0]}.{cls.run}"
 
     @classmethod
     def can_use_gpu(cls) -> bool:
-        """Whether its jobs compute on a GPU where there is one."""
+        """Return whether its jobs compute on a GPU if there is one."""
         return cls.torch and not (cls.local or cls.on_cpu)
 
     def uses_gpu(self) -> bool:
-        """Whether this job does."""
+        """Return whether this job computes on a GPU if there is one."""
         return self.can_use_gpu()
 
     @classmethod
     def help_text(cls) -> str:
-        """What it does, in one sentence."""
+        """Return the first line of its docstring."""
         return (cls.__doc__ or "").splitlines()[0]
 
     @classmethod
     def output_flags(cls) -> dict[str, str]:
-        """The flag of each output, by its role: `out`, or `out-role` where there are several."""
+        """Return the flag of each output by role: `out`, or `out-role` if there are several."""
         return {role: "out" if len(cls.outputs) == 1 else f"out-{role}" for role in cls.outputs} or {"": "out"}
 
     def code_targets(self) -> set[str]:
-        """The code that its result depends on, as "module:name": the command's and all that its spec names."""
-        [told, *_] = [one for one in type(self).__mro__ if "command" in one.__dict__]  # the rule may be another
-        own = {f"{self.run_module()}:run", f"{told.__module__}:{told.__name__}", "advgen.core.catalog:TASKS"}
+        """Return the code that its result depends on, as "module:name": of the command and of its spec."""
+        [command, *_] = [
+            one for one in type(self).__mro__ if "command" in one.__dict__
+        ]  # the class may be a second rule
+        own = {f"{self.run_module()}:run", f"{command.__module__}:{command.__name__}", "advgen.core.catalog:TASKS"}
         own |= {f"advgen.jobs.{name}" for name in ("job:Job", "run:compute", *(["run:prepare"] if self.torch else []))}
         return own | set(targets(self._fields()))
 
     def input_digests(self) -> Mapping[str, str]:
-        """Digests in the spec, by path, of inputs that count by what they say: a job does not rerun for their bytes."""
+        """Return digests by path for inputs whose content is in the spec, so that changed bytes cause no rerun."""
         return {}
 
     def stamped_packages(self) -> tuple[str, ...]:
-        """The packages whose versions stand in the stamp."""
+        """Return the packages whose versions are recorded in the stamp."""
         return self.packages
 
     def written_tables(self) -> tuple[str, ...]:
-        """The kinds of tables that it writes."""
+        """Return the kinds of tables that it writes."""
         return self.tables
 
     def code(self) -> str:
-        """Digest of all that its result depends on beside its spec and inputs: code, and the columns of its tables.
+        """Return the digest of all that its result depends on besides spec and inputs: code, and columns of its tables.
 
-        Two swapped entries of the registry lead to the same code, so the digest says which spec leads to which code.
+        It includes the used entries of the registry, because swapping two entries leaves the code itself unchanged.
         """
         uses = self.code_targets()
         used_entries = sorted({" ".join(entry) for entry in entries(self._fields()) if entry[1] in uses})
@@ -115,7 +125,7 @@ def _code(targets: tuple[str, ...], tables: tuple[str, ...], entries: tuple[str,
 
 
 class DeviceTask(Task):
-    """Base of tasks that compute on a GPU where there is one. Planning gives them the study's `tf32`."""
+    """Base of tasks that compute on a GPU if there is one. The planner sets `tf32` from the study."""
 
     torch = True
     packages = TORCH

@@ -1,10 +1,10 @@
-"""Sizes of feature maps, known without tensors: networks have them, and a study is checked by them."""
+"""Sizes of feature maps, for networks and for checks of a study without torch."""
 
 from __future__ import annotations
 
 
 def conv_sizes(side: int, layers: int, kernel: int, stride: int, padding: int, pool: int = 1) -> list[int]:
-    """Pixels along one side before and after each of some convolutions with their pooling."""
+    """Return the side in pixels before the first and after each convolution with its pooling."""
     sizes = [side]
     for _ in range(layers):
         sizes.append(((sizes[-1] + 2 * padding - kernel) // stride + 1) // pool)
@@ -12,7 +12,7 @@ def conv_sizes(side: int, layers: int, kernel: int, stride: int, padding: int, p
 
 
 def transposed_sizes(side: int, layers: int, kernel: int, stride: int, padding: int) -> list[int]:
-    """Pixels along one side before and after each of some transposed convolutions."""
+    """Return the side in pixels before the first and after each transposed convolution."""
     sizes = [side]
     for _ in range(layers):
         sizes.append((sizes[-1] - 1) * stride - 2 * padding + kernel)
@@ -20,7 +20,7 @@ def transposed_sizes(side: int, layers: int, kernel: int, stride: int, padding: 
 
 
 def transposed_start(side: int, layers: int, kernel: int, stride: int, padding: int) -> int | None:
-    """Pixels along one side before some transposed convolutions that lead to `side`; None if no number does."""
+    """Return the side in pixels from which transposed convolutions lead to `side`; None if there is none."""
     for _ in range(layers):
         steps, rest = divmod(side + 2 * padding - kernel, stride)
         side = steps + 1

@@ -1,14 +1,14 @@
-"""The frame of a pair of glasses, known without tensors: a mask draws it, and a study is checked by it."""
+"""The frame of a pair of glasses, for the mask and for checks of a study without torch."""
 
 from __future__ import annotations
 
 
 def glasses_frame(shape: tuple[int, int, int], thickness: float) -> set[tuple[int, int]]:
-    """Row and column of each pixel of the frame: two rims and a bridge between them, scaled to the image.
+    """Return row and column of each pixel of the frame: two rims and a bridge, scaled to the image.
 
     Args:
         shape: channels, height and width.
-        thickness: of the frame, as a share of the width; one pixel at least.
+        thickness: thickness of the frame as a fraction of the width, at least one pixel.
     """
     _, height, width = shape
     line = max(1, round(thickness * width))

@@ -1,4 +1,4 @@
-"""The steps of a training, known without tensors: the loop takes them, and comparisons hold them equal."""
+"""The number of training steps, for the training loop and for comparisons of studies without torch."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import math
 
 
 def steps_in(epochs: float, batch: int, images: int) -> int:
-    """One per batch, also where the last one of an epoch is smaller; a part of an epoch counts for its share."""
+    """Return the number of steps: one per batch, including a smaller last one; epochs may be fractional."""
     return max(1, round(epochs * math.ceil(images / batch)))

@@ -1,6 +1,4 @@
-"""Autoencoders: an encoder to a latent vector and a decoder back to the image."""
-
-from __future__ import annotations
+"""Autoencoders: an encoder from images to latent vectors, and a decoder back to images."""
 
 import math
 from itertools import pairwise
@@ -13,7 +11,7 @@ from advgen.specs.autoencoders import AutoencoderSpec, ConvAutoencoder, FcAutoen
 
 
 class Autoencoder(nn.Module):
-    """An encoder and a decoder; weights come from torch's global generator."""
+    """An encoder and a decoder, initialised from torch's global random generator."""
 
     def __init__(self, spec: AutoencoderSpec, encoder: list[nn.Module], decoder: list[nn.Module]):
         super().__init__()
@@ -38,7 +36,7 @@ class Autoencoder(nn.Module):
 
 
 class Convolutional(Autoencoder):
-    """3×3 convolutions of stride 2 and one fully connected layer, mirrored by the decoder, with ReLU between."""
+    """3×3 convolutions of stride 2 with ReLU and one fully connected layer; the decoder is the mirror image."""
 
     def __init__(self, spec: ConvAutoencoder):
         assert spec.image is not None, "fit() the spec to a data set first"
@@ -53,15 +51,15 @@ class Convolutional(Autoencoder):
 
         decoder: list[nn.Module] = [nn.Linear(spec.latent, features), nn.Unflatten(1, maps)]
         for index in range(len(spec.channels), 0, -1):
-            # A side of 2s or of 2s - 1 shrinks to s; the extra pixel brings back whichever it was.
-            extra = sizes[index - 1] - (2 * sizes[index] - 1)
+            # a side of 2s or 2s - 1 shrinks to s; output padding restores the right one
+            padding = sizes[index - 1] - (2 * sizes[index] - 1)
             decoder += _activate(channels[index], spec.batch_norm)
-            decoder.append(nn.ConvTranspose2d(channels[index], channels[index - 1], 3, 2, 1, extra))
+            decoder.append(nn.ConvTranspose2d(channels[index], channels[index - 1], 3, 2, 1, padding))
         super().__init__(spec, encoder, decoder)
 
 
 class FullyConnected(Autoencoder):
-    """One fully connected layer each way."""
+    """One fully connected layer each in encoder and decoder."""
 
     def __init__(self, spec: FcAutoencoder):
         assert spec.image is not None, "fit() the spec to a data set first"

@@ -1,6 +1,4 @@
-"""Several networks of one body as one network: samples of a posterior over weights."""
-
-from __future__ import annotations
+"""Several networks of the same architecture as one: samples of a posterior over weights."""
 
 import math
 
@@ -13,7 +11,7 @@ from advgen.specs.networks import EnsembleNetwork
 
 
 class Bodies(nn.ModuleList):
-    """The members' bodies side by side; their features follow one another."""
+    """The members' bodies; their features are concatenated."""
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Features (B, members · F) of images."""
@@ -21,28 +19,28 @@ class Bodies(nn.ModuleList):
 
 
 class Heads(nn.Module):
-    """The members' linear heads; each sees its own body's features. The logits are the log of the mean probability."""
+    """The members' linear heads, each on its own body's features. Logits are the log of the mean probability."""
 
     def __init__(self, heads: list[nn.Linear]):
         super().__init__()
         self.weight = nn.Parameter(torch.stack([head.weight.detach() for head in heads]))
-        self.bias = nn.Parameter(torch.cat([head.bias.detach() for head in heads]))  # flat, as any bias
+        self.bias = nn.Parameter(torch.cat([head.bias.detach() for head in heads]))  # flat, as biases are
         self.in_features = len(heads) * heads[0].in_features
 
-    def apart(self, features_BF: Tensor) -> Tensor:
-        """Each member's own logits, (B, members, K)."""
+    def member_logits(self, features_BF: Tensor) -> Tensor:
+        """Logits of each member (B, members, K)."""
         members, classes, _ = self.weight.shape
         features_BMF = features_BF.unflatten(1, (members, -1))
         return torch.einsum("bmf,mkf->bmk", features_BMF, self.weight) + self.bias.view(members, classes)
 
     def forward(self, features_BF: Tensor) -> Tensor:
         """Log-probabilities (B, K)."""
-        logs_BMK = self.apart(features_BF).log_softmax(2)
+        logs_BMK = self.member_logits(features_BF).log_softmax(2)
         return logs_BMK.logsumexp(1) - math.log(logs_BMK.shape[1])
 
 
 class Ensemble(Network):
-    """The mean of several networks' probabilities."""
+    """The mean of the probabilities of several networks."""
 
     head: Heads
 
@@ -51,5 +49,5 @@ class Ensemble(Network):
         super().__init__(Bodies(member.body for member in members), Heads([member.head for member in members]))
 
     def members(self, x_BCHW: Tensor) -> Tensor:
-        """Each member's own logits, (B, members, K)."""
-        return self.head.apart(self.features(x_BCHW))
+        """Logits of each member (B, members, K)."""
+        return self.head.member_logits(self.features(x_BCHW))

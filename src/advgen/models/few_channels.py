@@ -1,13 +1,10 @@
-"""Convolutions of frozen networks between an image of one or three channels and many feature maps, faster on the CPU.
+"""Faster convolutions of frozen networks on the CPU, between an image of few channels and many feature maps.
 
-The library computes what leads back to the image (the gradient of a first convolution, the result of a last transposed
-one) as a convolution with as many output channels, for which its vector code has little use: for 32 filters on grey
-images that took as long as all the rest of a small network forward and backward. Here it is a matrix product, filters
-by pixels, and a sum over shifts. Transposed convolutions of stride 1 between more channels, but fewer than fill a
-vector, compute several neighbouring pixels as channels of one.
+PyTorch's vector code is inefficient for few output channels: the gradient of a first convolution at its input, and the
+output of a last transposed convolution. With 32 filters on grey images, this took as long as the rest of the network.
+Here it is a matrix product, filters by pixels, and a sum over shifts. Transposed convolutions of stride 1 with more
+channels, but too few to fill a vector, compute several neighbouring pixels as channels of one.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -16,43 +13,43 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 FEW = 3
-"""Most channels of an image for which the matrix product is faster."""
+"""Number of image channels up to which the matrix product is faster."""
 VECTOR = 16
-"""Channels that the library's code works on at once."""
+"""Channels that PyTorch's vector code processes together."""
 CACHE = 2**20
-"""Numbers of the intermediate matrix that are worked on at a time, so that it stays in the processor's cache."""
+"""Elements of the intermediate matrix per chunk, so that it fits in the processor's cache."""
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 def accelerate_convolutions(model: nn.Module) -> nn.Module:
-    """The same frozen network on the same parameters, with its convolutions from and to few channels replaced.
+    """The same frozen network with the same parameters, its convolutions with few channels replaced.
 
-    The given one is left as it is. One that does not look its parts up as modules do, such as a compiled or traced
-    one, is given back itself: what it computes does not follow from its parts.
+    The original is not changed. A module whose attributes are not looked up in the usual way, such as a compiled or
+    traced one, is returned as it is, since its computation does not follow from its submodules.
     """
     if isinstance(model, nn.Conv2d | nn.ConvTranspose2d):
         return _Frozen(model) if _replaceable(model) else model
-    if isinstance(model, _Frozen) or not _plain(type(model)):
+    if isinstance(model, _Frozen) or not _has_plain_attributes(type(model)):
         return model
     twin: nn.Module = object.__new__(type(model))
     parts = {name: None if child is None else accelerate_convolutions(child) for name, child in model._modules.items()}
-    # past __setattr__, which a class may turn into writing elsewhere
+    # not with __setattr__, which a class may override
     twin.__dict__.update({**model.__dict__, "_modules": parts})
     return twin
 
 
-def _plain(kind: type[nn.Module]) -> bool:
+def _has_plain_attributes(kind: type[nn.Module]) -> bool:
     return kind.__getattr__ is nn.Module.__getattr__ and kind.__setattr__ is nn.Module.__setattr__
 
 
 def _replaceable(layer: Convolution) -> bool:
     return (
-        type(layer) in (nn.Conv2d, nn.ConvTranspose2d)  # what is derived from them may compute something else,
-        and not layer._forward_pre_hooks  # and so may what hooks into them
+        type(layer) in (nn.Conv2d, nn.ConvTranspose2d)  # subclasses and hooks may compute something else
+        and not layer._forward_pre_hooks
         and not layer._forward_hooks
         and layer.weight.device.type == "cpu"
-        and (layer.weight.shape[1] <= FEW or _spreads(layer))
+        and (layer.weight.shape[1] <= FEW or _has_few_channels(layer))
         and layer.groups == 1
         and layer.dilation == (1, 1)
         and layer.padding_mode == "zeros"
@@ -61,8 +58,8 @@ def _replaceable(layer: Convolution) -> bool:
     )
 
 
-def _spreads(layer: Convolution) -> bool:
-    """Whether a transposed convolution is a convolution of stride 1 whose result or gradient has few channels."""
+def _has_few_channels(layer: Convolution) -> bool:
+    """Whether it is a transposed convolution of stride 1 whose output or input gradient has few channels."""
     return (
         isinstance(layer, nn.ConvTranspose2d)
         and layer.stride == (1, 1)
@@ -73,14 +70,14 @@ def _spreads(layer: Convolution) -> bool:
 
 
 class _Frozen(nn.Module):
-    """A convolution for the gradient at its input alone."""
+    """A convolution that is differentiated only at its input."""
 
     def __init__(self, layer: Convolution):
         super().__init__()
         self.layer = layer
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        """What the convolution gives."""
+        """The output of the convolution."""
         if any(weight.requires_grad for weight in self.layer.parameters()):
             return self.layer(x_BCHW)
         if isinstance(self.layer, nn.ConvTranspose2d):
@@ -112,7 +109,7 @@ class _ConvolveTransposed(torch.autograd.Function):
         (down, right), (above, left), (high, wide) = layer.stride, layer.padding, layer.weight.shape[2:]
         if layer.weight.shape[1] > FEW:
             flipped = layer.weight.transpose(0, 1).flip(2, 3)
-            return _spread(x_BCHW, flipped, layer.bias, (high - 1 - above, wide - 1 - left))
+            return _convolve_groups(x_BCHW, flipped, layer.bias, (high - 1 - above, wide - 1 - left))
         height, width = x_BCHW.shape[2:]
         size = (height - 1) * down + high - 2 * above, (width - 1) * right + wide - 2 * left
         image_BOHW = _to_image(x_BCHW, layer, size)
@@ -123,16 +120,16 @@ class _ConvolveTransposed(torch.autograd.Function):
     def backward(ctx: Any, gradient_BOHW: Tensor) -> tuple[Tensor, None]:
         layer = ctx.layer
         gradient_BOHW = gradient_BOHW.contiguous(memory_format=torch.channels_last)
-        if _spreads(layer):
-            return _spread(gradient_BOHW, layer.weight, None, layer.padding), None
+        if _has_few_channels(layer):
+            return _convolve_groups(gradient_BOHW, layer.weight, None, layer.padding), None
         return nn.functional.conv2d(gradient_BOHW, layer.weight, None, layer.stride, layer.padding), None
 
 
-def _spread(x_BCHW: Tensor, weight_OCKL: Tensor, bias_O: Tensor | None, padding: tuple[int, int]) -> Tensor:
-    """A convolution of stride 1, several neighbouring pixels of a row at once: as many as fill a vector.
+def _convolve_groups(x_BCHW: Tensor, weight_OCKL: Tensor, bias_O: Tensor | None, padding: tuple[int, int]) -> Tensor:
+    """A convolution of stride 1 that computes several neighbouring pixels of a row at once, to fill a vector.
 
-    Each has the filters at its place among those of a wider kernel, whose stride is their number. Where channels lie
-    last in memory, these pixels' channels lie side by side, as they do in the result.
+    A wider kernel with a larger stride has the filters once for each of these pixels. In channels-last memory, their
+    outputs are already in the right order.
     """
     outputs, channels, high, wide = weight_OCKL.shape
     width = x_BCHW.shape[3] + 2 * padding[1] - wide + 1
@@ -147,13 +144,13 @@ def _spread(x_BCHW: Tensor, weight_OCKL: Tensor, bias_O: Tensor | None, padding:
 
 
 def _to_image(maps_BFHW: Tensor, layer: Convolution, size: tuple[int, int]) -> Tensor:
-    """Feature maps, or their gradient, carried to the image's side of the layer, (B, C, *size), without the bias."""
+    """The image (B, C, *size) from feature maps or their gradient, without the bias."""
     per_image = maps_BFHW[0, 0].numel() * layer.weight[0].numel()
     parts = maps_BFHW.split(max(1, CACHE // per_image))
-    return torch.cat([_some_to_image(part, layer, size) for part in parts])
+    return torch.cat([_chunk_to_image(part, layer, size) for part in parts])
 
 
-def _some_to_image(maps_BFHW: Tensor, layer: Convolution, size: tuple[int, int]) -> Tensor:
+def _chunk_to_image(maps_BFHW: Tensor, layer: Convolution, size: tuple[int, int]) -> Tensor:
     assert not isinstance(layer.padding, str)
     filters, channels, *kernel = layer.weight.shape
     (down, right), (above, left) = layer.stride, layer.padding

@@ -1,6 +1,4 @@
-"""A classifier of the user's own in a study: its checkpoint says where its files are, and holds no weights."""
-
-from __future__ import annotations
+"""The user's classifier in a study. Its checkpoint has no weights, only the paths of its files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +12,7 @@ from advgen.specs.networks import FileNetwork
 
 
 class FromFile(nn.Module):
-    """The model that a file holds; ValueError if the file is no longer the one that the checkpoint was made of."""
+    """The model in a file; ValueError if the file has changed since the checkpoint was made."""
 
     def __init__(self, spec: FileNetwork, outputs: int):
         super().__init__()
@@ -28,9 +26,9 @@ class FromFile(nn.Module):
         return logits_BK
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Nothing: the weights stand in the user's file."""
+        """Empty: the weights are in the user's file."""
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Nothing to load."""
+        """Load nothing: the weights are in the user's file."""
         return super().load_state_dict({}, strict=False)

@@ -1,6 +1,4 @@
-"""Generators: networks from a latent vector to an image."""
-
-from __future__ import annotations
+"""Generators: networks from latent vectors to images."""
 
 import math
 from typing import Literal
@@ -14,7 +12,7 @@ from advgen.specs.networks import Activation
 
 
 class Generator(nn.Module):
-    """Layers from z (B, latent), drawn from N(0, I), to an image; weights come from torch's global generator."""
+    """Layers from z ~ N(0, I), (B, latent), to images, initialised from torch's global random generator."""
 
     def __init__(self, spec: GeneratorSpec, layers: list[nn.Module]):
         super().__init__()
@@ -26,10 +24,10 @@ class Generator(nn.Module):
             self._initialise()
 
     def _initialise(self) -> None:
-        """He's initialisation of all layers but the last (he2015delving)."""
+        """Initialise all layers but the last as in he2015delving."""
         *hidden, _ = (layer for layer in self.layers if isinstance(layer, nn.Linear | nn.ConvTranspose2d))
         for layer in hidden:
-            # what a transposed convolution adds up over comes first in its weights, and torch calls that the fan out
+            # torch calls the input channels of a transposed convolution its fan out
             mode: Literal["fan_in", "fan_out"] = "fan_in" if isinstance(layer, nn.Linear) else "fan_out"
             nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")
             if layer.bias is not None:
@@ -44,20 +42,20 @@ class Generator(nn.Module):
 
 
 class AddLatent(nn.Module):
-    """A linear map of z, one number per channel, added to feature maps (B, C, H, W)."""
+    """Add a linear map of z, one number per channel, to feature maps (B, C, H, W)."""
 
     def __init__(self, latent: int, channels: int):
         super().__init__()
         self.linear = nn.Linear(latent, channels)
 
     def forward(self, x_BCHW: Tensor, z_BD: Tensor) -> Tensor:
-        """Feature maps with the latent vector's share, of the same shape."""
-        share_BC: Tensor = self.linear(z_BD)
-        return x_BCHW + share_BC[:, :, None, None]
+        """Feature maps of the same shape."""
+        offset_BC: Tensor = self.linear(z_BD)
+        return x_BCHW + offset_BC[:, :, None, None]
 
 
 class FullyConnected(Generator):
-    """Fully connected layers only (goodfellow2014generative)."""
+    """Fully connected layers (goodfellow2014generative)."""
 
     def __init__(self, spec: FcGenerator):
         assert spec.image is not None, "fit() the spec to a data set first"
@@ -69,8 +67,8 @@ class FullyConnected(Generator):
 class TransposedConvolutional(Generator):
     """Fully connected layers to a stack of feature maps, then transposed convolutions (radford2016unsupervised).
 
-    With `skip_latent`, z also enters before each transposed convolution but the first, whose input is made of it
-    (brock2019large, who let it in through the batch norms instead).
+    With `skip_latent`, z is also an input of each transposed convolution but the first (brock2019large, where it enters
+    through the batch norms instead).
     """
 
     def __init__(self, spec: TransposedConvGenerator):
@@ -94,12 +92,11 @@ class TransposedConvolutional(Generator):
 
 
 def truncated_normal(u_BD: Tensor, threshold: float) -> Tensor:
-    """Normal numbers with |z| ≤ threshold from uniform ones on [0, 1): the truncation trick (brock2019large).
+    """Normal numbers with |z| ≤ threshold from uniform numbers on [0, 1): the truncation trick (brock2019large).
 
-    The distribution is that of drawing again whatever lies beyond, without the loop: the inverse of the distribution
-    function at a uniform point of what it covers within the threshold.
+    The distribution equals that of rejection sampling, by the inverse of the distribution function.
     """
-    u = u_BD.double() + 2**-25  # the middle of each step of a float32: never 0, whose z is infinite
+    u = u_BD.double() + 2**-25  # the middle of each float32 step, so never 0, for which z is infinite
     low = torch.special.ndtr(torch.tensor(-threshold, dtype=torch.float64))
     return torch.special.ndtri(low + u * (1 - 2 * low)).clamp(-threshold, threshold).to(u_BD)
 

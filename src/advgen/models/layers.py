@@ -1,6 +1,4 @@
-"""What several model files share."""
-
-from __future__ import annotations
+"""Layers and helpers that several models share."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +15,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def activation(name: Activation) -> nn.Module:
-    """A fresh activation layer; leaky ReLU has the slope 0.2 that GANs use."""
+    """A new activation layer; leaky ReLU has slope 0.2, as is usual in GANs."""
     layers: dict[Activation, Callable[[], nn.Module]] = {
         "relu": nn.ReLU,
         "leaky_relu": partial(nn.LeakyReLU, 0.2),
@@ -28,10 +26,10 @@ def activation(name: Activation) -> nn.Module:
 
 
 def add_spectral_norm(network: nn.Module) -> None:
-    """Divide the weights of each layer by their spectral norm, from now on and while they learn (miyato2018spectral).
+    """Divide the weights of each layer by their spectral norm, now and during training (miyato2018spectral).
 
-    A convolution counts as the matrix of its filters. The norm comes from one step of power iteration in each pass of
-    training; 15 before the first one.
+    A convolution counts as the matrix of its filters. Each training pass does one step of power iteration, after 15
+    initial ones.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
@@ -40,17 +38,17 @@ def add_spectral_norm(network: nn.Module) -> None:
 
 def copy_without_spectral_norm(network: Module) -> Module:
     """A copy of a network whose weights are numbers: what `normalise_weights` made of them is settled."""
-    twin = copy.deepcopy(network).eval()  # a look at a weight in training moves it
-    for layer in twin.modules():
+    plain = copy.deepcopy(network).eval()  # in training mode, reading a weight does a power iteration
+    for layer in plain.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d) and parametrize.is_parametrized(layer):
-            settled = layer.weight.detach().clone()
-            # torch's own `remove_parametrizations` would take the weight from the class, which the original shares
+            weight = layer.weight.detach().clone()
+            # torch's `remove_parametrizations` would change the class, which the original shares
             layer.__class__ = parametrize.type_before_parametrizations(layer)
             del layer.parametrizations
-            layer.weight = nn.Parameter(settled)
-    return twin.train(network.training)
+            layer.weight = nn.Parameter(weight)
+    return plain.train(network.training)
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers training may change."""
+    """The number of trainable parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,6 +1,4 @@
-"""Networks from an image to logits: discriminators (one logit), classifiers and judges."""
-
-from __future__ import annotations
+"""Networks from images to logits: discriminators (one logit), classifiers and reference classifiers."""
 
 import math
 
@@ -13,14 +11,14 @@ from advgen.specs.networks import ConvNetwork, FcNetwork
 
 
 class Network(nn.Module):
-    """A body that makes features and a head that makes logits; weights come from torch's global generator."""
+    """A body that computes features and a head that computes logits, initialised from torch's global generator."""
 
     def __init__(self, body: nn.Module, head: nn.Module):
         super().__init__()
         self.body, self.head = body, head
 
     def features(self, x_BCHW: Tensor) -> Tensor:
-        """What the last linear layer sees, (B, F)."""
+        """The input of the last linear layer (B, F)."""
         features_BF: Tensor = self.body(x_BCHW)
         return features_BF
 
@@ -31,7 +29,7 @@ class Network(nn.Module):
 
 
 class FullyConnected(Network):
-    """Fully connected layers; without hidden ones it is softmax regression, and its features are the pixels."""
+    """Fully connected layers; without hidden layers it is softmax regression, and its features are the pixels."""
 
     def __init__(self, spec: FcNetwork, outputs: int):
         assert spec.image is not None, "fit() the spec to a data set first"
@@ -48,7 +46,7 @@ class FullyConnected(Network):
 
 
 def _thresholds(channels: int, threshold: float) -> nn.Conv2d:
-    """Two channels for each, x - t and x - (1 - t), which are never trained [schmidt2018adversarially]."""
+    """Two channels per input channel, x - t and x - (1 - t), not trainable [schmidt2018adversarially]."""
     layer = nn.Conv2d(channels, 2 * channels, 1, groups=channels)
     layer.weight = nn.Parameter(torch.ones_like(layer.weight), requires_grad=False)
     bias_C = torch.tensor([-threshold, threshold - 1]).repeat(channels)
@@ -71,7 +69,7 @@ class Convolutional(Network):
             layers.append(nn.Conv2d(channels, out, spec.kernel, spec.stride, spec.padding, bias=not normalise))
             if normalise:
                 layers.append(nn.BatchNorm2d(out))
-            # The activations are monotone, so pooling first gives the same numbers for a quarter of the work.
+            # activations are monotone, so pooling first gives equal numbers for a quarter of the work
             if spec.pool > 1:
                 layers.append(nn.MaxPool2d(spec.pool))
             layers.append(activation(spec.activation))

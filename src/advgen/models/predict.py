@@ -1,6 +1,4 @@
-"""Batched evaluation of a model without side effects: eval mode for the time being, no gradients."""
-
-from __future__ import annotations
+"""Batched evaluation of a model in eval mode, without gradients or side effects."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,17 +10,17 @@ from torch import Tensor, nn
 from advgen.models.networks import Network
 
 ROWS = 500
-"""Images shown to a model at once on the CPU."""
-ROOM = 4 * 2**30
-"""Bytes of a GPU's memory for as many images as are shown at once on the CPU: 8 MB each."""
+"""Images per batch on the CPU."""
+BYTES_PER_BATCH = 4 * 2**30
+"""Bytes of GPU memory for one CPU batch, 8 MB per image."""
 
 ROUNDING = 0.01
-"""Of its largest logit, by which an image's logits may differ between batches and devices: TF32 keeps a thousandth."""
+"""Relative difference of an image's logits that rounding between batches and devices explains (TF32 keeps 10 bits)."""
 
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; each submodule's own mode is restored after it, on exceptions too."""
+    """Eval mode inside the block; afterwards each submodule has its former mode again, also after exceptions."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -33,22 +31,22 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model's weights or buffers lie; without any, the CPU."""
+    """The device of a model's weights or buffers; the CPU if it has none."""
     return next((one.device for one in chain(model.parameters(), model.buffers())), torch.device("cpu"))
 
 
 def scale_batch_size(rows: int, device: torch.device) -> int:
-    """How many images to compute at once where `rows` are right on the CPU: as many times more as a GPU has ROOM.
+    """The batch size on a device for a batch size of `rows` on the CPU, in proportion to a GPU's memory.
 
-    Its whole memory counts, not what is free just now, so that a result does not depend on what else computes there.
+    The total memory counts, not the free memory, so that results do not depend on other processes.
     """
     if device.type == "cpu":
         return rows
-    return rows * max(1, torch.cuda.get_device_properties(device).total_memory // ROOM)
+    return rows * max(1, torch.cuda.get_device_properties(device).total_memory // BYTES_PER_BATCH)
 
 
 def to_unit_range(images_BCHW: Tensor) -> Tensor:
-    """Images as a model takes them: uint8 becomes float32 in [0, 1], floats stay as they are."""
+    """Images as models take them: uint8 becomes float32 in [0, 1], floats are returned unchanged."""
     return images_BCHW.float().div_(255) if images_BCHW.dtype == torch.uint8 else images_BCHW
 
 
@@ -64,13 +62,13 @@ def _batched(
 
 
 def predict(model: nn.Module, images_NCHW: Tensor, batch: int | None = None) -> tuple[Tensor, Tensor]:
-    """Predicted labels (N,) and logits (N, K), on the CPU, of images that are uint8 or float in [0, 1]."""
+    """Predicted labels (N,) and logits (N, K), on the CPU, of images in uint8 or float in [0, 1]."""
     (logits_NK,) = _batched(model, lambda x_BCHW: (model(x_BCHW),), images_NCHW, batch)
     return logits_NK.argmax(1), logits_NK
 
 
 def features_and_probabilities(judge: Network, images_NCHW: Tensor, batch: int | None = None) -> tuple[Tensor, Tensor]:
-    """Features (N, F) and class probabilities (N, K), on the CPU, from one pass through a judge."""
+    """Features (N, F) and class probabilities (N, K), on the CPU, from one pass through a network."""
 
     def both(x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         features_BF = judge.features(x_BCHW)

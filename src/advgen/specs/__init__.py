@@ -1,1 +1,1 @@
-"""What can be configured: one frozen pydantic class per thing, by family. No numerics, no torch."""
+"""Everything that can be configured: one frozen pydantic class per kind, without numerics or torch."""

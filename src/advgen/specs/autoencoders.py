@@ -1,4 +1,4 @@
-"""Networks from an image to a latent vector and back."""
+"""Autoencoders: networks from an image to a latent vector and back."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from advgen.specs.networks import Activation
 
 
 class AutoencoderSpec(Spec):
-    """An encoder and a decoder around a latent vector; the forward pass gives the image and z."""
+    """An encoder and a decoder around a latent vector; the forward pass returns the image and z."""
 
-    latent: Count = Field(100, description="numbers in a latent vector z")
-    image: Shape | None = Field(
-        None, description="channels, height, width that it is made for; null: those of the data set"
-    )
+    latent: Count = Field(100, description="size of a latent vector z")
+    image: Shape | None = Field(None, description="channels, height, width of its images; null: those of the data set")
 
     def fit(self, shape: Shape) -> AutoencoderSpec:
-        """This spec with its image shape settled as `shape`; ValueError if it cannot take such images."""
+        """Return this spec for images of `shape`; ValueError if it does not support them."""
         if self.image is not None and self.image != shape:
-            raise ValueError(f"is made for {format_shape(self.image)} images, not {format_shape(shape)}")
+            raise ValueError(f"has image: {format_shape(self.image)}, not {format_shape(shape)}")
         return self.model_copy(update={"image": shape})
 
 
 class ConvAutoencoder(AutoencoderSpec):
-    """Three (or more) strided convolutions and one fully connected layer, mirrored by the decoder."""
+    """Strided convolutions and one fully connected layer, mirrored by the decoder."""
 
     kind: Literal["conv"] = Field(description="convolutional")
     channels: tuple[Count, ...] = Field(
@@ -36,12 +34,12 @@ class ConvAutoencoder(AutoencoderSpec):
 
     def fit(self, shape: Shape) -> AutoencoderSpec:
         if shape[1] != shape[2]:
-            raise ValueError(f"takes square images, not {format_shape(shape)}")
+            raise ValueError(f"needs square images, not {format_shape(shape)}")
         return super().fit(shape)
 
 
 class FcAutoencoder(AutoencoderSpec):
-    """One fully connected layer each way; its encoder is the body of a fully connected network."""
+    """One fully connected layer in the encoder and one in the decoder."""
 
     kind: Literal["fc"] = Field(description="fully connected")
-    activation: Activation = Field("sigmoid", description="of the latent vector")
+    activation: Activation = Field("sigmoid", description="activation of the latent vector")

@@ -1,4 +1,4 @@
-"""What every spec is made of: names of definitions, numbers with bounds, and canonical JSON."""
+"""Base classes of specs: bounded numbers, references to definitions, and canonical JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import CoreSchema
 
 MAX_COUNT = 1_000_000
-"""No count of a study is larger: ten times what any experiment here could want."""
+"""The largest count in a study, ten times what any experiment here needs."""
 Positive = Annotated[float, Field(gt=0, le=MAX_COUNT)]
 NonNegative = Annotated[float, Field(ge=0, le=MAX_COUNT)]
 LearningRate = Annotated[float, Field(gt=0, le=100)]
@@ -24,25 +24,25 @@ Shape = tuple[Count, Count, Count]
 Index = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Size = Annotated[float, Field(gt=0, le=1)]
-"""Of a change of a pixel, on the [0, 1] scale of pixels."""
+"""A change of a pixel, on the [0, 1] scale of pixels."""
 
 
 def _ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for before, after in itertools.pairwise(values):
         if before == after:
-            raise ValueError(f"{after} stands twice; name it once")
+            raise ValueError(f"{after} is listed twice; list it once")
         if before > after:
-            raise ValueError(f"{after} stands behind {before}; nothing keeps this order, write {sorted({*values})}")
+            raise ValueError(f"{after} follows {before}; list numbers in ascending order: {sorted({*values})}")
     return values
 
 
 Ascending = AfterValidator(_ascending)
-"""Marks a list of numbers that tables and figures sort: any other order than theirs would be lost."""
+"""Marks a list of numbers that must be ascending, because tables and figures sort them."""
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), Ascending]
 
 
 class Reference(NamedTuple):
-    """Marks a string field as the name of a definition in one of `families` of the study."""
+    """Marks a text field as the name of a definition in one of the study's `families`."""
 
     families: tuple[str, ...]
 
@@ -58,7 +58,7 @@ AttackName = Annotated[str, Reference(("attacks",))]
 
 
 def _strict(schema: Any) -> Any:
-    """A schema whose numbers, words and booleans are taken as they are, not turned into each other."""
+    """Return the schema with strict numbers, text and booleans, which are not converted into each other."""
     if isinstance(schema, dict):
         strict = {"strict": True} if schema.get("type") in ("int", "float", "bool", "str") else {}
         return {key: _strict(value) for key, value in schema.items()} | strict
@@ -66,23 +66,23 @@ def _strict(schema: Any) -> Any:
 
 
 class Spec(BaseModel):
-    """Base of all specs: immutable, closed to unknown keys; numbers are finite, and neither quoted nor `true`."""
+    """Base of all specs: immutable, without unknown keys; numbers are finite and are not read from text or booleans."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        # `strict=True` in the config would refuse lists for tuples and maps for nested specs, too
+        # `strict=True` in the config would also refuse lists for tuples and maps for nested specs
         schema: CoreSchema = _strict(handler(source))
         return schema
 
     def canonical(self) -> str:
-        """One JSON string with sorted keys and every default filled in."""
+        """Return JSON with sorted keys and all defaults."""
         return canonical_json(self.model_dump(mode="json"))
 
 
 class WrongValue(ValueError):
-    """A value that cannot go with others; `key` says where it stands, and the message what is wrong."""
+    """A value that conflicts with other values. `key` is its key, `message` the problem and its remedy."""
 
     def __init__(self, key: str, value: object, message: str):
         super().__init__(f"{key} = {value}: {message}")
@@ -90,23 +90,23 @@ class WrongValue(ValueError):
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {}
-"""How a value becomes a spec of any kind of a family, by family; the registry, which knows the kinds, fills it."""
+"""The parser of each family, from a value to a spec of any of its kinds. The registry fills it."""
 
 
 def of_family(family: str) -> BeforeValidator:
-    """Validates a nested spec as any kind of a family."""
+    """Return a validator for a nested spec of any kind of a family."""
     return BeforeValidator(lambda value: PARSERS[family](value))
 
 
 def canonical_json(value: Any) -> str:
-    """`value` as JSON with sorted keys and no spaces: equal values give equal strings."""
+    """Return `value` as JSON with sorted keys and no spaces, so that equal values give equal strings."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 class Need(NamedTuple):
-    """One artefact that something reads: `role` of the job that makes `names` of `family`, over all seeds or one.
+    """An input of a figure or data set: the output `role` of the jobs that make the definition `names` of `family`.
 
-    A model's name says its family, so that it may be left empty.
+    Of all seeds, or of one. The family of a model may be empty, because names of models are unique.
     """
 
     family: str
@@ -116,7 +116,7 @@ class Need(NamedTuple):
 
 
 def check_radius(key: str, radius: float, shape: Shape, norm: str = "l2") -> None:
-    """WrongValue if an L2 or L1 ball around an image of a shape holds all such images, with room to spare."""
+    """Raise WrongValue if an L2 or L1 ball around an image contains all images of its shape."""
     farthest = math.prod(shape) ** (0.5 if norm == "l2" else 1)
     if radius > farthest:
         message = f"no two {format_shape(shape)} images are farther apart than {farthest:g}; pixels are from 0 to 1"
@@ -124,20 +124,20 @@ def check_radius(key: str, radius: float, shape: Shape, norm: str = "l2") -> Non
 
 
 def pixel_scale_hint(value: float) -> str:
-    """The remedy for a change of a pixel that was probably told in grey levels."""
+    """Return advice for a change of a pixel that was probably given in grey levels."""
     levels = f"; for {value:g} of 255 grey levels write {value / 255:.4f}" if 1 < value <= 255 else ""
     return f", since pixels are from 0 to 1{levels}"
 
 
 def check_ball(norm: str, eps: float, step: float) -> None:
-    """WrongValue if an L∞ ball is larger than the box, or a step so long that a shorter one does the same."""
+    """Raise WrongValue if an L∞ ball is larger than the box, or a step longer than needed to cross the ball."""
     if norm == "linf" and eps > 1:
         raise WrongValue("eps", eps, f"must be at most 1{pixel_scale_hint(eps)}")
     if step > 2.5 * eps * (1 + 1e-9):
-        message = f"is longer than a ball of eps = {eps:g} is wide; leave it out, or write 2.5 eps at most"
+        message = f"is longer than the diameter of a ball of eps = {eps:g}; omit it, or write at most 2.5 eps"
         raise WrongValue("step_size", step, message)
 
 
 def format_shape(shape: Shape) -> str:
-    """A shape as people write it, e.g. 1×28×28."""
+    """Return a shape as text, e.g. 1×28×28."""
     return "×".join(str(side) for side in shape)

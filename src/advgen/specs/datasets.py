@@ -1,4 +1,4 @@
-"""Data sets: published ones, and ones made from others."""
+"""Data sets: published, custom, and derived from others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from advgen.specs.base import (
 
 
 class Facts(NamedTuple):
-    """What must be known of a data set before it is made."""
+    """Properties of a data set that are known before it is made."""
 
     shape: Shape
     classes: int
@@ -36,20 +36,26 @@ class DatasetSpec(Spec):
     """Base of all data sets."""
 
     def facts(self, base: Facts | None = None) -> Facts:
-        """Shape, classes and sizes; a data set made from another one is told the `base`'s."""
+        """Return shape, classes and sizes; for a derived data set, from those of its `base`."""
         raise NotImplementedError
 
     def credit(self) -> str:
-        """Whose images these are, where their licence asks for it."""
+        """Return the attribution that the licence of the images requires, if any."""
         return ""
 
 
 class RawDataset(DatasetSpec):
-    """A published data set: its raw files are fetched and read. A subclass states shape, classes and files.
+    """Base of published data sets, whose raw files are downloaded.
 
-    `raw` has the checksum of each file as published, an md5 or npm's integrity; `reader` and `intact` are functions, as
-    "module:name": what makes images and labels of the files, and whether one of them is what it should be. `source` are
-    the keys that say which files are fetched, and `packages` those whose versions shape the images.
+    A subclass sets the class variables:
+
+    - shape, classes: of the images.
+    - full: numbers of training and test images.
+    - raw: published checksum of each file, md5 or npm's integrity.
+    - reader: function that reads images and labels from the files, as "module:name".
+    - intact: function that checks one file, as "module:name".
+    - source: keys that determine which files are downloaded.
+    - packages: packages whose versions affect the images.
     """
 
     shape: ClassVar[Shape]
@@ -61,23 +67,27 @@ class RawDataset(DatasetSpec):
     source: ClassVar[tuple[str, ...]] = ()
     packages: ClassVar[tuple[str, ...]] = ()
 
-    train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
-    test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
+    train: Count | None = Field(
+        None, description="number of training images used (a random subset with a fixed seed); null: all"
+    )
+    test: Count | None = Field(
+        None, description="number of test images used (a random subset with a fixed seed); null: all"
+    )
 
     @model_validator(mode="after")
-    def _are_there(self) -> RawDataset:
-        for key, there in zip(("train", "test"), self.full, strict=True):
-            wanted = getattr(self, key)
-            if wanted is not None and wanted > there:
-                raise WrongValue(key, wanted, f"there are only {there} images")
+    def _check_sizes(self) -> RawDataset:
+        for key, available in zip(("train", "test"), self.full, strict=True):
+            requested = getattr(self, key)
+            if requested is not None and requested > available:
+                raise WrongValue(key, requested, f"there are only {available} images")
         return self
 
     def files(self) -> tuple[str, ...]:
-        """The raw files that it is made from."""
+        """Return the names of the raw files."""
         return tuple(self.raw)
 
     def sizes(self) -> tuple[int, int]:
-        """Training and test images."""
+        """Return the numbers of training and test images."""
         return self.train or self.full[0], self.test or self.full[1]
 
     def facts(self, base: Facts | None = None) -> Facts:
@@ -102,7 +112,7 @@ class MnistDataset(RawDataset):
 
 
 class FashionMnistDataset(RawDataset):
-    """60,000 + 10,000 pieces of clothing, 28×28 grey (Xiao et al. 2017)."""
+    """60,000 + 10,000 images of clothing, 28×28 grey (Xiao et al. 2017)."""
 
     shape: ClassVar[Shape] = (1, 28, 28)
     classes: ClassVar[int] = 10
@@ -119,7 +129,7 @@ class FashionMnistDataset(RawDataset):
 
 
 class Cifar10Dataset(RawDataset):
-    """50,000 + 10,000 photographs of ten kinds of things, 32×32 colour (Krizhevsky 2009)."""
+    """50,000 + 10,000 photographs of ten classes, 32×32 colour (Krizhevsky 2009)."""
 
     shape: ClassVar[Shape] = (3, 32, 32)
     classes: ClassVar[int] = 10
@@ -151,17 +161,17 @@ class CelebaDataset(RawDataset):
     reader: ClassVar[str] = "advgen.data.celeba:read"
     intact: ClassVar[str] = "advgen.data.celeba:intact"
     kind: Literal["celeba"] = Field(description="CelebA faces")
-    attribute: str = Field("Smiling", description="the attribute that is the label: 1 where a face has it")
+    attribute: str = Field("Smiling", description="attribute used as the label: 1 for faces that have it")
     crop: Annotated[int, Field(ge=8, le=178)] = Field(
-        148, description="pixels along one side of the central square that is kept before resizing"
+        148, description="side of the central square that is cropped before resizing, in pixels"
     )
 
 
 class DrawnFacesDataset(RawDataset):
-    """6,000 + 1,000 drawn faces, 64×64 colour: the design ToonHead, whose parts and colours are drawn at random.
+    """6,000 + 1,000 drawn faces, 64×64 colour: the design ToonHead with random parts and colours.
 
-    They are drawings, not photographs. A label is the place of the face's part among those of its attribute, in the
-    alphabet; `none` is one where a face may have none.
+    They are drawings, not photographs. The label is the index of the face's part among all parts of the attribute, in
+    alphabetical order; `none` is one of them where a face may have no such part.
     """
 
     shape: ClassVar[Shape] = (3, 64, 64)
@@ -188,7 +198,7 @@ class DrawnFacesDataset(RawDataset):
     }
     kind: Literal["drawn_faces"] = Field(description="drawn faces")
     attribute: Literal["beard", "clothes", "eyebrows", "eyes", "hair", "mouth", "rearHair"] = Field(
-        "hair", description="the attribute whose value is the label"
+        "hair", description="attribute used as the label"
     )
 
     def facts(self, base: Facts | None = None) -> Facts:
@@ -201,11 +211,11 @@ class DrawnFacesDataset(RawDataset):
 
 
 class SymbolsDataset(RawDataset):
-    """3,154 + 627 colour symbols in one of two styles, 32×32 on white, in the nine categories that Unicode names.
+    """3,154 + 627 colour symbols (emoji) in one of two styles, 32×32 on white, in the nine Unicode categories.
 
     Activities, animals and nature, flags, food and drink, objects, people and body (six in ten), smileys and emotion,
-    symbols, travel and places. All variants of a symbol stand in one split; both styles have the same symbols in the
-    same order. The five plain squares that show tones of skin are left out.
+    symbols, travel and places. All variants of a symbol are in the same split; both styles have the same symbols in the
+    same order. The five squares that show skin tones are not included.
     """
 
     shape: ClassVar[Shape] = (3, 32, 32)
@@ -220,9 +230,7 @@ class SymbolsDataset(RawDataset):
     intact: ClassVar[str] = "advgen.data.checksum:intact"
     source: ClassVar[tuple[str, ...]] = ("style",)
     kind: Literal["symbols"] = Field(description="colour symbols")
-    style: Literal["google", "twitter"] = Field(
-        "google", description="who drew them: Noto (google) or Twemoji (twitter)"
-    )
+    style: Literal["google", "twitter"] = Field("google", description="design: Noto (google) or Twemoji (twitter)")
 
     def files(self) -> tuple[str, ...]:
         return "emoji.json", f"{self.style}.png"
@@ -236,61 +244,65 @@ class SymbolsDataset(RawDataset):
 
 
 class CustomDataset(DatasetSpec):
-    """Images and labels of the user's own, in files. Shape, classes and sizes are what the files hold."""
+    """Base of custom data sets. Shape, classes and sizes are read from the files."""
 
-    kind: str = Field(description="what they are in")
-    path: str = Field(min_length=1, description="where they are, relative to the folder that snakemake runs in")
+    kind: str = Field(description="type of the files")
+    path: str = Field(min_length=1, description="path of the images, relative to the folder in which snakemake runs")
     test_path: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="where the test images are; null: `test_share` of the others"
+        None, description="path of the test images; null: a fraction `test_share` of the others"
     )
     test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2,
-        description="share of the images that become the test split, a fixed choice, if no test images are given",
+        description="fraction of the images in the test split if test_path is null (a fixed random subset)",
     )
-    train: Count | None = Field(None, description="use only this many training images (a seeded choice); null: all")
-    test: Count | None = Field(None, description="use only this many test images (a seeded choice); null: all")
+    train: Count | None = Field(
+        None, description="number of training images used (a random subset with a fixed seed); null: all"
+    )
+    test: Count | None = Field(
+        None, description="number of test images used (a random subset with a fixed seed); null: all"
+    )
 
 
 class FolderDataset(CustomDataset):
-    """A folder with a folder of images for each class, as torchvision's ImageFolder; PNG, JPEG and others, one size.
+    """A folder with one folder of images per class, as for torchvision's ImageFolder. All images have the same size.
 
     Labels are those of ImageFolder, which sorts the class folders as text: "10" comes before "2". If the folder has
-    `train` and `test` (or `val`) folders of class folders, these are the splits. Images are turned as their EXIF
-    orientation says. Grey values of 16 or 32 bits are scaled by the range of their type; floats must be from 0 to 1.
-    Hidden files and other formats are skipped and named.
+    `train` and `test` (or `val`) folders of class folders, these are the splits. PNG, JPEG and other formats are
+    supported; the EXIF orientation is applied. Grey values of 16 or 32 bits are scaled by the range of their type;
+    floats must be from 0 to 1. Hidden files and other formats are skipped with a note.
     """
 
     kind: Literal["folder"] = Field(description="a folder of class folders")
     classes: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=2)] | None = Field(
         None,
-        description="the class folders in order of their labels, or a JSON file with a map of folder to label, such as "
+        description="class folders in the order of their labels, or a JSON file that maps folders to labels, such as "
         "ImageFolder's class_to_idx; null: sorted as text",
     )
-    background: Literal["white", "black"] = Field("white", description="what transparent pixels are set on")
+    background: Literal["white", "black"] = Field("white", description="background of transparent pixels")
     channels: Literal[1, 3] | None = Field(
         None,
-        description="1: grey, and an image with colours is refused; 3: colour, grey images in three equal channels; "
+        description="1: grey, and images with colours are an error; 3: colour, grey images get three equal channels; "
         "null: 1 if all images are stored in grey, else 3",
     )
 
 
 class NpzDataset(CustomDataset):
-    """numpy's arrays `images`, uint8 or floats from 0 to 1, and `labels`, whole numbers from 0 on, in one .npz file.
+    """A NumPy .npz file with `images` (uint8, or floats from 0 to 1) and `labels` (integers, starting at 0).
 
-    Images are (N, H, W), (N, C, H, W) or (N, H, W, C). Floats are rounded to 255 grey levels.
+    Images have the shape (N, H, W), (N, C, H, W) or (N, H, W, C). Floats are rounded to 255 grey levels.
     """
 
     kind: Literal["npz"] = Field(description="arrays of images and labels")
 
 
 class ParquetDataset(CustomDataset):
-    """A data set that a study has made: its train.parquet, or its test.parquet."""
+    """A data set made by another study: its train.parquet or test.parquet."""
 
-    kind: Literal["parquet"] = Field(description="a Parquet file of advgen")
+    kind: Literal["parquet"] = Field(description="a Parquet file written by advgen")
 
 
 class DerivedDataset(DatasetSpec):
-    """A data set made from another one. `splits` are those that change; the other ones are copied."""
+    """Base of data sets made from another one. `splits` are those that change; others are copied."""
 
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
 
@@ -301,24 +313,24 @@ class DerivedDataset(DatasetSpec):
         return base
 
     def source(self, split: str) -> str:
-        """The split of the base that one is made from."""
+        """Return the split of the base from which a split is made."""
         return split
 
     def needs(self) -> Iterator[Need]:
-        """The trained model that it is made with, if any."""
+        """Yield the trained model that is needed to make it, if any."""
         return iter(())
 
     def check(self, shape: Shape) -> None:
-        """WrongValue if it cannot be made from images of a shape."""
+        """Raise WrongValue if it cannot be made from images of this shape."""
 
 
 class PartDataset(DerivedDataset):
-    """One of several disjoint parts of the training images, in a seeded order."""
+    """One of several disjoint random parts of the training images."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
     kind: Literal["part"] = Field(description="one of several disjoint parts of the training images")
-    part: Index = Field(description="which part, from 0")
-    parts: Annotated[int, Field(ge=2, le=100)] = Field(2, description="how many parts")
+    part: Index = Field(description="index of the part, from 0")
+    parts: Annotated[int, Field(ge=2, le=100)] = Field(2, description="number of parts")
 
     @model_validator(mode="after")
     def _exists(self) -> PartDataset:
@@ -332,12 +344,12 @@ class PartDataset(DerivedDataset):
 
 
 class LearntImages(DerivedDataset):
-    """Images that classifiers have learnt on, as test images: how well they do there tells how much they overfit."""
+    """Training images of the classifiers, used as test images: the accuracy on them shows how much a model overfits."""
 
     splits: ClassVar[tuple[str, ...]] = ("test",)
     kind: Literal["learnt_images"] = Field(description="training images as test images")
     images: Count = Field(
-        500, description="how many (a seeded choice); whoever learns on so many images or more has learnt on these"
+        500, description="number of images; a model trained on at least as many images was trained on all of these"
     )
 
     def facts(self, base: Facts | None = None) -> Facts:
@@ -349,23 +361,23 @@ class LearntImages(DerivedDataset):
 
 
 class ShuffledLabels(DerivedDataset):
-    """The same training images with labels in a random order: the control of every data set with odd labels."""
+    """The training images with shuffled labels: the control for data sets with unusual labels."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
-    kind: Literal["shuffled_labels"] = Field(description="training labels in a random order")
+    kind: Literal["shuffled_labels"] = Field(description="shuffled training labels")
 
 
 class RobustFeatures(DerivedDataset):
-    """Training images that only have the features that a classifier uses (Ilyas et al. 2019).
+    """Training images with only the features that a classifier uses (Ilyas et al. 2019).
 
-    Each starts from another image and is changed until the classifier's features are those of the original. From a
-    robust classifier this gives the robust data set, from a standard one the non-robust one.
+    Each starts from another image and is optimised until its features in the classifier equal those of the original.
+    A robust classifier gives the paper's robust data set, a standard one the non-robust data set.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
-    kind: Literal["robust_features"] = Field(description="images that have only a classifier's features")
-    classifier: ClassifierName = Field(description="classifier whose features are kept")
-    seed: Seed = Field(0, description="seed of that classifier's training")
+    kind: Literal["robust_features"] = Field(description="images with only the features that a classifier uses")
+    classifier: ClassifierName = Field(description="classifier whose features are used")
+    seed: Seed = Field(0, description="seed with which this classifier was trained")
     steps: Count = Field(100, description="normalised gradient steps")
     step_size: Positive = Field(0.1, description="L2 length of a step, on the [0, 1] scale of pixels")
 
@@ -377,12 +389,12 @@ class RobustFeatures(DerivedDataset):
 
 
 class AdversarialLabels(DerivedDataset):
-    """Adversarial training images, targeted at another class and labelled as it (Ilyas et al. 2019: D_rand, D_det)."""
+    """Adversarial training images, labelled as their target class (Ilyas et al. 2019: D_rand, D_det)."""
 
     splits: ClassVar[tuple[str, ...]] = ("train",)
     kind: Literal["adversarial_labels"] = Field(description="adversarial images labelled as their target class")
-    classifier: ClassifierName = Field(description="classifier that is fooled")
-    seed: Seed = Field(0, description="seed of that classifier's training")
+    classifier: ClassifierName = Field(description="classifier that is attacked")
+    seed: Seed = Field(0, description="seed with which this classifier was trained")
     target: Literal["random", "next"] = Field(
         "random", description="target class: random (the paper's D_rand), or the one after the label (D_det)"
     )
@@ -397,34 +409,39 @@ class AdversarialLabels(DerivedDataset):
 
 
 class Stimuli(DerivedDataset):
-    """Digits as shapes that carry textures, after the stimuli of Geirhos et al. (2019); `cue` is the texture's class.
+    """Digits as shapes with textures, after the stimuli of Geirhos et al. (2019). `cue` is the class of the texture.
 
-    `original`: each shape in the texture of its own class. `grey`: the images as they are. `silhouette`: black and
-    white shapes. `edges`: outlines. `texture`: the texture alone, everywhere; the label is its class. `cue_conflict`:
-    the texture of another class. `random_texture`: the texture of a random class. Where both cues disagree, the label
-    may be either: right is whoever names the shape, or the texture.
+    - `original`: each shape with the texture of its class.
+    - `grey`: the unchanged images.
+    - `silhouette`: black and white shapes.
+    - `edges`: outlines.
+    - `texture`: a texture in the whole image; the label is its class.
+    - `cue_conflict`: each shape with the texture of another class.
+    - `random_texture`: each shape with the texture of a random class.
+
+    If the cues conflict, `label` selects which of them is the correct class.
     """
 
-    kind: Literal["stimuli"] = Field(description="shapes and textures that agree, disagree or stand alone")
+    kind: Literal["stimuli"] = Field(description="shapes and textures that agree, conflict, or occur alone")
     stimulus: Literal["original", "grey", "silhouette", "edges", "texture", "cue_conflict", "random_texture"] = Field(
-        description="what is shown"
+        description="type of the images"
     )
     label: Literal["shape", "texture"] = Field("shape", description="the cue whose class is the label")
 
     @model_validator(mode="after")
-    def _disagree(self) -> Stimuli:
+    def _check_label(self) -> Stimuli:
         if self.label == "texture" and self.stimulus not in ("cue_conflict", "random_texture"):
-            message = f"says nothing where stimulus is {self.stimulus!r}; it is for cue_conflict and random_texture"
+            message = f"is not allowed with stimulus: {self.stimulus}; use it with cue_conflict or random_texture"
             raise WrongValue("label", self.label, message)
         return self
 
 
 class RealFake(DerivedDataset):
-    """Real images (class 1) and as many samples of a generator (class 0): the discriminator's task, frozen."""
+    """Real images (class 1) and as many samples of a generator (class 0): the task of a discriminator."""
 
-    kind: Literal["real_fake"] = Field(description="real images and a generator's samples")
-    gan: GanName = Field(description="GAN whose generator makes the fakes")
-    seed: Seed = Field(0, description="seed of that GAN's training")
+    kind: Literal["real_fake"] = Field(description="real images and samples of a generator")
+    gan: GanName = Field(description="GAN whose generator makes the samples")
+    seed: Seed = Field(0, description="seed with which this GAN was trained")
 
     def facts(self, base: Facts | None = None) -> Facts:
         assert base is not None

@@ -1,4 +1,4 @@
-"""What training does to make a classifier robust."""
+"""Defences: training methods that make classifiers robust."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from advgen.specs.base import Count, Fraction, NonNegative, Positive, Shape, Siz
 
 
 class DefenceSpec(Spec):
-    """Base of all defences: what training does to make a classifier robust. `label()` names it in tables."""
+    """Base of all defences. `label()` is the name in tables; a `stochastic` defence needs an ensemble."""
 
     stochastic: ClassVar[bool] = False
 
     def check(self, shape: Shape) -> None:
-        """WrongValue if images of a shape cannot be changed so."""
+        """Raise WrongValue if the defence cannot be used on images of this shape."""
 
     def label(self) -> str:
-        """The defence in a few words, with its budget."""
+        """Return a short name with the budget."""
         raise NotImplementedError
 
 
 class NoiseDefence(DefenceSpec):
-    """Training on noisy images: the control of every adversarial training."""
+    """Training on noisy images: the control for adversarial training."""
 
     kind: Literal["noise"] = Field(description="random noise on every training image")
     noise: Literal["gaussian", "uniform", "sign"] = Field(
-        "sign", description="gaussian of deviation eps, uniform within eps, or ±eps"
+        "sign", description="gaussian: standard deviation eps; uniform: within ±eps; sign: +eps or -eps"
     )
     eps: Size = Field(0.25, description="size of the noise, on the [0, 1] scale of pixels")
 
@@ -36,7 +36,7 @@ class NoiseDefence(DefenceSpec):
 
 
 class FgsmDefence(DefenceSpec):
-    """Cross-entropy mixed with that of the FGSM examples of the moment (Goodfellow et al. 2015)."""
+    """Cross-entropy on clean images and on FGSM examples of the current weights (Goodfellow et al. 2015)."""
 
     kind: Literal["fgsm"] = Field(description="FGSM-regularised training")
     eps: Size = Field(0.25, description="largest change of a pixel, on the [0, 1] scale")
@@ -47,20 +47,20 @@ class FgsmDefence(DefenceSpec):
 
 
 class PgdDefence(DefenceSpec):
-    """Training on PGD examples alone: the saddle point of Madry et al. (2018)."""
+    """Adversarial training on PGD examples (Madry et al. 2018)."""
 
     kind: Literal["pgd"] = Field(description="training on PGD examples")
     norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
     eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
     steps: Count = Field(40, description="gradient steps")
     step_size: NonNegative = Field(
-        default_factory=lambda given: 2.5 * given["eps"] / given["steps"] if {"eps", "steps"} <= given.keys() else 0.0,
-        description="length of a step; left out: 2.5 eps / steps",
+        default_factory=lambda keys: 2.5 * keys["eps"] / keys["steps"] if {"eps", "steps"} <= keys.keys() else 0.0,
+        description="length of a step; omitted: 2.5 eps / steps",
     )
-    eps_warmup: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
+    eps_warmup: NonNegative = Field(0.0, description="epochs in which eps grows from zero")
 
     @model_validator(mode="after")
-    def _goes_together(self) -> PgdDefence:
+    def _check_keys_fit(self) -> PgdDefence:
         check_ball(self.norm, self.eps, self.step_size)
         return self
 
@@ -78,13 +78,13 @@ class FastDefence(DefenceSpec):
     kind: Literal["fast"] = Field(description="single-step training with random starts")
     eps: Size = Field(0.3, description="radius of the L∞ ball, on the [0, 1] scale of pixels")
     step_size: NonNegative = Field(
-        default_factory=lambda given: 1.25 * given["eps"] if "eps" in given else 0.0,
-        description="length of the step; left out: 1.25 eps",
+        default_factory=lambda keys: 1.25 * keys["eps"] if "eps" in keys else 0.0,
+        description="length of the step; omitted: 1.25 eps",
     )
-    eps_warmup: NonNegative = Field(0.0, description="epochs during which eps grows from zero")
+    eps_warmup: NonNegative = Field(0.0, description="epochs in which eps grows from zero")
 
     @model_validator(mode="after")
-    def _goes_together(self) -> FastDefence:
+    def _check_keys_fit(self) -> FastDefence:
         check_ball("linf", self.eps, self.step_size)
         return self
 
@@ -93,29 +93,29 @@ class FastDefence(DefenceSpec):
 
 
 class IbpDefence(DefenceSpec):
-    """Training on interval bounds, which prove what they reach (Gowal et al. 2018)."""
+    """Training on interval bounds, which give certified robustness (Gowal et al. 2018)."""
 
     kind: Literal["ibp"] = Field(description="training on interval bounds, for certified radii")
     eps: Size = Field(0.1, description="radius of the L∞ ball, on the [0, 1] scale of pixels")
     kappa: Fraction = Field(0.5, description="weight of the clean images at the full eps")
-    eps_warmup: NonNegative = Field(1.0, description="epochs during which eps grows from zero")
+    eps_warmup: NonNegative = Field(1.0, description="epochs in which eps grows from zero")
 
     def label(self) -> str:
         return f"IBP {self.eps:g}"
 
 
 class PoolDefence(DefenceSpec):
-    """A pool of minimum-distortion examples that is mixed into the training images (Szegedy et al. 2014)."""
+    """Training images mixed with a pool of minimum-norm adversarial examples (Szegedy et al. 2014)."""
 
     kind: Literal["pool"] = Field(description="a pool of adversarial examples, refreshed during training")
     size: Count = Field(5000, description="examples in the pool")
-    share: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="share of each batch that comes from the pool")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="fraction of each batch from the pool")
     largest: Positive = Field(
-        1.0, description="L2 length to which a longer perturbation is cut, on the [0, 1] scale of pixels"
+        1.0, description="largest L2 norm of a perturbation, on the [0, 1] scale of pixels; longer ones are shortened"
     )
-    refresh: Positive = Field(1.0, description="epochs between two refreshments of the whole pool")
+    refresh: Positive = Field(1.0, description="epochs between two updates of the whole pool")
     steps: Count = Field(20, description="steps of the minimum-norm search behind each example")
-    overshoot: NonNegative = Field(0.2, description="share by which each perturbation goes beyond the boundary")
+    overshoot: NonNegative = Field(0.2, description="fraction by which each perturbation exceeds the boundary")
 
     def check(self, shape: Shape) -> None:
         check_radius("largest", self.largest, shape)
@@ -129,8 +129,8 @@ class DeepDefence(DefenceSpec):
 
     kind: Literal["deep_defense"] = Field(description="a penalty on small minimum perturbations")
     weight: Positive = Field(15.0, description="weight of the penalty (the paper's lambda)")
-    c: Positive = Field(25.0, description="slope of the penalty for rightly classified images")
-    d: Positive = Field(5.0, description="slope of the penalty for wrongly classified ones")
+    c: Positive = Field(25.0, description="slope of the penalty for correctly classified images")
+    d: Positive = Field(5.0, description="slope of the penalty for misclassified images")
     steps: Count = Field(3, description="DeepFool steps")
 
     def label(self) -> str:
@@ -138,7 +138,7 @@ class DeepDefence(DefenceSpec):
 
 
 class BayesianDefence(DefenceSpec):
-    """Posterior samples of weights, trained on samples of adversarial images (Ye and Zhu 2018)."""
+    """Posterior samples of the weights, trained on samples of adversarial images (Ye and Zhu 2018)."""
 
     stochastic: ClassVar[bool] = True
     kind: Literal["bayesian"] = Field(description="Bayesian adversarial learning; the model must be an ensemble")

@@ -1,4 +1,4 @@
-"""The base of all figures; each figure is specified in the room of its kind of experiment."""
+"""The base of all figures. Each figure is specified in the package of its kind of experiment."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Group = Literal["Comparisons", "Data and judge", "Generative lab", "Adversarial 
 
 
 class FigureSpec(Spec):
-    """Base of all figures. `needs()` names the tables that it is drawn from; `group` is its part of the report."""
+    """Base of all figures. `needs()` returns the tables that it shows; `group` is its part of the report."""
 
     group: ClassVar[Group] = "Generative lab"
 
     width_mm: Annotated[float, Field(ge=60, le=400)] = Field(
         180.0,
-        description="width on paper: 85 is a column, 180 a page; letters keep their size, so for a slide ask for 120 "
-        "and enlarge the PDF",
+        description="width on paper: 85 for a column, 180 for a page. The font size is fixed: for a slide, use 120 and "
+        "enlarge the PDF",
     )
 
     @classmethod
@@ -31,13 +31,13 @@ class FigureSpec(Spec):
             raise ValueError(f"{cls.__name__}: group = {cls.group!r}: must be one of {', '.join(get_args(Group))}")
 
     def needs(self) -> Iterator[Need]:
-        """The tables that the figure is drawn from."""
+        """Yield the tables that the figure shows."""
         raise NotImplementedError
 
     def needs_from_study(self, study: Any) -> Iterator[Need]:
-        """Further tables, of what a study holds about what the figure shows."""
+        """Yield further tables, which depend on the other definitions of the study."""
         return iter(())
 
     def size_limits(self, study: Any) -> Iterator[tuple[str, int, str]]:
-        """Keys that say how many are shown, with how many a study has, and of what."""
+        """Yield each key that is a number of shown items, with the number available in the study and what they are."""
         return iter(())

@@ -1,4 +1,4 @@
-"""Masks that lose some of the pixels."""
+"""Masks that hide some of the pixels."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class MaskSpec(Spec):
     """Base of all masks."""
 
     def missing(self, shape: Shape) -> int:
-        """How many pixels of an image it blackens; must be some and not all."""
+        """Return the number of hidden pixels of an image: at least one and not all."""
         raise NotImplementedError
 
 
 class PepperMask(MaskSpec):
-    """Blackens a random share of the pixels."""
+    """Hides a random fraction of the pixels."""
 
-    kind: Literal["pepper"] = Field(description="random pixels are missing")
+    kind: Literal["pepper"] = Field(description="random pixels are hidden")
     fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.3, description="share of pixels missing, rounded to whole ones"
+        0.3, description="fraction of hidden pixels, rounded to an integer number"
     )
 
     def missing(self, shape: Shape) -> int:
@@ -31,19 +31,19 @@ class PepperMask(MaskSpec):
 
 
 class CrosswalkMask(MaskSpec):
-    """Blackens every n-th row."""
+    """Hides every n-th row."""
 
-    kind: Literal["crosswalk"] = Field(description="every n-th row is missing")
-    period: Annotated[int, Field(ge=2, le=MAX_COUNT)] = Field(2, description="one row in this many is missing")
+    kind: Literal["crosswalk"] = Field(description="every n-th row is hidden")
+    period: Annotated[int, Field(ge=2, le=MAX_COUNT)] = Field(2, description="one in this many rows is hidden")
 
     def missing(self, shape: Shape) -> int:
         return shape[1] // self.period * shape[2]
 
 
 class SquareMask(MaskSpec):
-    """Blackens one square at a random place."""
+    """Hides one square at a random position."""
 
-    kind: Literal["square"] = Field(description="one square is missing")
+    kind: Literal["square"] = Field(description="one square is hidden")
     size: Count = Field(8, description="pixels along one side of the square")
 
     def missing(self, shape: Shape) -> int:
@@ -51,11 +51,11 @@ class SquareMask(MaskSpec):
 
 
 class GlassesMask(MaskSpec):
-    """The frame of a pair of glasses in the upper half of the image (Sharif et al. 2016)."""
+    """Hides the frame of a pair of glasses in the upper half of the image (Sharif et al. 2016)."""
 
     kind: Literal["glasses"] = Field(description="the frame of a pair of glasses")
     thickness: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.07, description="of the frame, as a share of the image's width"
+        0.07, description="thickness of the frame, as a fraction of the image's width"
     )
 
     def missing(self, shape: Shape) -> int:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from advgen.core.kinds import OnClassifiers, Summary, SourcesDefinition
-from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import ClassifierTask
 from advgen.specs.base import Fraction, Need, Reference
 from advgen.specs.figures import FigureSpec
@@ -45,20 +44,6 @@ class Corruptions(OnClassifiers[CorruptionsDefinition]):
     definition = CorruptionsDefinition
     description = "classifiers on damaged images"
     tasks = (Corrupt,)
-    tables = {
-        "corruption": Table(
-            ("corruption", "source", "seed", "damage", "index"),
-            {"corruption": TEXT, "source": TEXT, "seed": INT, "damage": TEXT, "index": INT, "right": INT},
-        ),
-        "corruption_summary": Table(
-            ("corruption", "source", "seed", "damage"),
-            {"corruption": TEXT, "source": TEXT, "seed": INT, "damage": TEXT, "n": INT}
-            | {"accuracy": REAL64, "accuracy_low": REAL64, "accuracy_high": REAL64},
-            "Accuracy on damaged images",
-            "Adversarial lab",
-            measured=("accuracy",),
-        ),
-    }
     summaries = {"corruptions": Summary("corruption_summary", "corrupt", "answers", module="summary")}
     figures = (CorruptionFigure,)
 

@@ -70,7 +70,12 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "docs/api.md", "exec"), names)
-    assert names["found"].clean_accuracy > 0.9 and names["nearest"].shape == names["restored"].shape == (4, 1, 8, 8)
+    assert names["evaluation"].clean_accuracy > 0.9 and names["nearest"].shape == names["restored"].shape == (
+        4,
+        1,
+        8,
+        8,
+    )
     told = set(re.findall(r"`advgen\.(\w+)\(", text))
     assert told == {name for name in dir(advgen) if not name.startswith("_")}
 
@@ -125,7 +130,7 @@ def test_what_is_behind_the_mask_does_not_matter(tmp_path: Path, monkeypatch: py
         for hidden in (255, float("nan"), -7.0) if images.is_floating_point() else (255,):
             changed = torch.where(known, images, torch.tensor(hidden, dtype=images.dtype))
             assert torch.equal(advgen.inpaint("generator.safetensors", changed, known, **keys), expected)
-    with pytest.raises(ValueError, match="images have pixels that are no numbers"):
+    with pytest.raises(ValueError, match="images contain NaN or infinite pixels"):
         advgen.inpaint("generator.safetensors", torch.where(known, torch.nan, X[:3]), known, **keys)
 
 
@@ -158,7 +163,7 @@ def test_images_that_pandas_wrote_again_are_read_with_their_shape(tmp_path: Path
     frame.to_parquet(again)
     for table in (frame, again, read_table(again)):
         assert np.array_equal(advgen.images(table, shape=(1, 8, 8)), levels)
-        with pytest.raises(ValueError, match=r"'image' has lost its shape, .*; give shape=\(channels, height, width\)"):
+        with pytest.raises(ValueError, match=r"'image' has lost its shape, .*; pass shape=\(channels, height, width\)"):
             advgen.images(table)
         with pytest.raises(ValueError, match=r"shape = \(1, 9, 9\): does not fit images of 64 bytes"):
             advgen.images(table, shape=(1, 9, 9))
@@ -172,7 +177,7 @@ def test_images_that_pandas_wrote_again_are_read_with_their_shape(tmp_path: Path
 
 
 GENERATIVE: dict[str, tuple[Callable[[], Any], str]] = {
-    "levels": (lambda: advgen.invert("generator.safetensors", X[:2] * 255), "divide by 255, or give uint8"),
+    "levels": (lambda: advgen.invert("generator.safetensors", X[:2] * 255), "divide by 255, or pass uint8"),
     "no images": (
         lambda: advgen.invert("generator.safetensors", X[:0]),
         r"^images of shape \(0, 1, 8, 8\) are empty; give at least one image$",
@@ -183,19 +188,19 @@ GENERATIVE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "normalised": (
         lambda: advgen.frechet_distance(X - 1, X, reference="judge.safetensors"),
-        r"^pixels are from -0.699999 to .*, outside of 0 to 1; undo their normalisation",
+        r"^pixels are -0.699999 to .*, outside 0 to 1; undo their normalisation",
     ),
     "no mask": (
         lambda: advgen.inpaint("generator.safetensors", X[:2], "square"),
-        r"mask = 'square': give bool \(8, 8\), or",
+        r"mask = 'square': pass bool \(8, 8\), or",
     ),
     "no discriminator": (
         lambda: advgen.inpaint("generator.safetensors", X[:2], {"kind": "square", "size": 3}, discriminator=3),
-        "the discriminator is of type int; give a module, or its checkpoint",
+        "the discriminator is of type int; pass a module or the path",
     ),
     "other images": (
         lambda: advgen.frechet_distance(torch.rand(9, 1, 9, 9), X, reference="judge.safetensors"),
-        "the judge looks at 1×8×8 images, and these are 1×9×9",
+        "the reference classifies 1×8×8 images, and these are 1×9×9",
     ),
 }
 
@@ -337,7 +342,7 @@ def test_a_quantised_model_is_refused_with_a_remedy(form: str, tmp_path: Path) -
 
 
 def test_smallest_changes_that_rounding_undoes_are_counted_in_a_warning() -> None:
-    with pytest.warns(UserWarning, match=r"of 240 adversarial images no longer fool .*; give rounded=True") as caught:
+    with pytest.warns(UserWarning, match=r"of 240 adversarial images no longer fool .*; pass rounded=True") as caught:
         found = advgen.attack(Stripes(), X, Y, "deepfool", overshoot=1e-4)
     assert caught[0].filename == __file__
     undone = (Stripes()((255 * found).round() / 255).argmax(1) == Y).sum()
@@ -386,7 +391,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no class": (lambda: advgen.attack(Stripes(), X, Y, "fgsm", target=3), "target = 3: does not exist; .* 0 to 2"),
     "labels from 1": (
         lambda: advgen.evaluate(Stripes(), X, Y + 1, eps=0.1),
-        "label 3 does not exist.*take 1 from each",
+        "label 3 does not exist.*subtract 1 from each",
     ),
     "more classes": (lambda: advgen.evaluate(Stripes(), X, Y + 3, eps=0.1), "label 5 does not exist; the model has"),
     "floats": (lambda: advgen.evaluate(Stripes(), X, Y.float(), eps=0.1), "labels of float32 are no classes; give"),
@@ -394,12 +399,12 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: advgen.evaluate(Stripes(), X, torch.eye(N), eps=0.1),
         r"labels are of shape \(240, 240\); give",
     ),
-    "too few": (lambda: advgen.evaluate(Stripes(), X, Y[:9], eps=0.1), "240 images came with labels of shape .9,."),
+    "too few": (lambda: advgen.evaluate(Stripes(), X, Y[:9], eps=0.1), "240 images do not match labels of shape .9,."),
     "flat": (lambda: advgen.evaluate(Stripes(), X.flatten(1), Y, eps=0.1), r"images of shape \(240, 64\) cannot be"),
-    "levels as floats": (lambda: advgen.evaluate(Stripes(), X * 255, Y, eps=0.1), "divide by 255, or give uint8"),
+    "levels as floats": (lambda: advgen.evaluate(Stripes(), X * 255, Y, eps=0.1), "divide by 255, or pass uint8"),
     "normalised": (
         lambda: advgen.evaluate(Stripes(), (X - 0.4) / 0.1, Y, eps=0.1),
-        r"outside of 0 to 1; undo their normalisation \(attack and evaluate take bounds, mean and std\)",
+        r"outside 0 to 1; undo their normalisation \(attack and evaluate take bounds, mean and std\)",
     ),
     "no images": (
         lambda: advgen.attack(Stripes(), X[:0], Y[:0], "fgsm"),
@@ -421,7 +426,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: advgen.attack(Returns(lambda z: z[:, 0]), X, Y % 2, "fgsm"),
         r"one number per image; .* returns torch.stack",
     ),
-    "outside bounds": (lambda: advgen.evaluate(Stripes(), 3 * X, Y, eps=0.1, bounds=(-1, 1)), "outside of bounds = "),
+    "outside bounds": (lambda: advgen.evaluate(Stripes(), 3 * X, Y, eps=0.1, bounds=(-1, 1)), "outside bounds = "),
     "no pair": (
         lambda: advgen.attack(Stripes(), X, Y, "fgsm", bounds="01"),
         "bounds = '01': must be the lowest and the",
@@ -436,27 +441,33 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "its own mistake": (
         lambda: advgen.evaluate(Mistaken(), X, Y, eps=0.1),
-        "fails on 1×8×8 .*: KeyError: 'a'; it must give",
+        "fails on 1×8×8 .*: KeyError: 'a'; it must return",
     ),
     "model for models": (
         lambda: advgen.transfer(Stripes(), X, Y, "fgsm"),
-        "the models are of type Stripes; give two or",
+        "models is of type Stripes; pass two or",
     ),
     "no checkpoint": (lambda: advgen.load("none.safetensors"), "none.safetensors: no such file"),
     "no table": (lambda: advgen.images("none.parquet"), "none.parquet: no such file"),
     "half a sample": (lambda: advgen.sample("none.safetensors", 2.5), "n = 2.5: must be a whole number, at least 1"),
-    "no model": (lambda: advgen.evaluate(Stripes, X, Y, eps=0.1), "the model is of type type; give a torch.nn.Module"),
+    "no model": (lambda: advgen.evaluate(Stripes, X, Y, eps=0.1), "the model is of type type; pass a torch.nn.Module"),
     "no file": (lambda: advgen.evaluate("none.pt2", X, Y, eps=0.1), "none.pt2: no such file"),
-    "raises": (lambda: advgen.evaluate(Raises(), X, Y, eps=0.1), "model fails on 1×8×8 images .*: sizes do not match"),
-    "NaN": (lambda: advgen.evaluate(Nan(), X, Y, eps=0.1), "outputs that are no numbers for .* images; look for"),
+    "raises": (
+        lambda: advgen.evaluate(Raises(), X, Y, eps=0.1),
+        "model fails on 1×8×8 float32 images: sizes do not match",
+    ),
+    "NaN": (lambda: advgen.evaluate(Nan(), X, Y, eps=0.1), "NaN or infinite outputs for .* images; look for"),
     "probabilities": (lambda: advgen.evaluate(Probabilities(), X, Y, eps=0.1), "without its softmax"),
     "elsewhere": (
         lambda: advgen.evaluate(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, device="meta")), X, Y, eps=0.1),
-        r"weights lie on meta, .*; give model.to\('cpu'\)",
+        r"weights are on meta, .*; pass model.to\('cpu'\)",
     ),
-    "one model": (lambda: advgen.transfer([Stripes()], X, Y, "fgsm"), "a transfer needs two models"),
-    "no generator": (lambda: advgen.sample(Stripes(), 3), "the generator is of type Stripes; give one of ours"),
-    "no judge": (lambda: advgen.frechet_distance(X, X, reference=Stripes()), "the judge is of type Stripes; give a"),
+    "one model": (lambda: advgen.transfer([Stripes()], X, Y, "fgsm"), "transfer needs at least two models"),
+    "no generator": (lambda: advgen.sample(Stripes(), 3), "the generator is of type Stripes; pass a generator of"),
+    "no judge": (
+        lambda: advgen.frechet_distance(X, X, reference=Stripes()),
+        "the reference is of type Stripes; pass a",
+    ),
 }
 
 

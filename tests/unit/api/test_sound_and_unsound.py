@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import advgen
-from advgen.api.evaluation import CAUSES
+from advgen.api.result import CAUSES
 from advgen.data import idx
 
 TRAINED, TESTED = 4000, 300
@@ -140,8 +140,11 @@ ONLY_WARNED = ("a radius divided by 255 twice", "one image for all")
 """What deserves a look and may be meant."""
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "probabilities": (lambda: evaluate(Around(after=lambda z: z.softmax(1))), "without its softmax"),
-    "no numbers": (lambda: evaluate(Around(after=lambda z: z / (z.argmax(1, keepdim=True) != 3))), "are no numbers"),
-    "labels from 1": (lambda: evaluate(plain(), labels=mnist()[3] + 1), "take 1 from each label"),
+    "no numbers": (
+        lambda: evaluate(Around(after=lambda z: z / (z.argmax(1, keepdim=True) != 3))),
+        "NaN or infinite outputs",
+    ),
+    "labels from 1": (lambda: evaluate(plain(), labels=mnist()[3] + 1), "subtract 1 from each label"),
 }
 
 

@@ -279,7 +279,7 @@ def test_an_edit_since_is_noticed(package: Path) -> None:
 def test_what_another_version_has_kept_is_read_again(package: Path) -> None:
     count = "len(reachable_symbols('advgen.toy.a:run'))"
     asked(package, f"{count} and save_digest_cache()")
-    kept, reader = package / "results/state/code.json", package / "advgen/core/code.py"
+    kept, reader = package / "results/state/code.json", package / "advgen/core/syntax.py"
     reader.write_text(reader.read_text().replace("def visit_Attribute(", "def blind("))  # sees fewer names
     found = asked(package, count)
     assert kept.is_file()

@@ -45,19 +45,28 @@ def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "taken"),
     [
-        ('command = "corrupt"', 'command = "linearity"', "rule 'linearity' is taken by advgen.experiments.linearities"),
-        ('["corruption"]', '["linearity"]', "figure 'linearity' is taken by advgen.experiments.linearities"),
-        ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is taken by advgen.experiments.gans"),
-        ('"corruption": Table', '"linearity": Table', "table 'linearity' is taken by advgen.experiments.linearities"),
+        (
+            'command = "corrupt"',
+            'command = "linearity"',
+            "rule 'linearity' is already used by advgen.experiments.linearities",
+        ),
+        ('["corruption"]', '["linearity"]', "figure 'linearity' is already used by advgen.experiments.linearities"),
+        ('"corruptions": Summary', '"gans": Summary', "summary 'gans' is already used by advgen.experiments.gans"),
+        (
+            "corruption:\n  key",
+            "linearity:\n  key",
+            "table 'linearity' is already used by advgen.experiments.linearities",
+        ),
     ],
 )
 def test_a_name_that_is_taken_is_told(old: str, new: str, taken: str, tmp_path: Path) -> None:
     copy = Project(tmp_path / "copy")
     room = copy.folder / "src/advgen/experiments/linearities2"
     room.mkdir()
-    text = (ROOT / "tests/kinds/corruptions/experiment.py").read_text()
-    assert old in text
-    (room / "experiment.py").write_text(text.replace(old, new))
+    files = {name: (ROOT / "tests/kinds/corruptions" / name).read_text() for name in ("experiment.py", "tables.yaml")}
+    assert any(old in text for text in files.values())
+    for name, text in files.items():
+        (room / name).write_text(text.replace(old, new))
     result = copy.advgen("plan")
     assert result.returncode == 1
     assert taken in result.stderr or taken.replace("advgen.experiments.linearities", "") in result.stderr

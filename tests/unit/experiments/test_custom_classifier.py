@@ -58,7 +58,7 @@ def taken(**text: object) -> None:
 
 
 WRONG = {
-    "a factory that raises": ({"classes": "[]"}, r"factory 'net\.py:Net': raised TypeError: .*; mend it"),
+    "a factory that raises": ({"classes": "[]"}, r"factory 'net\.py:Net': raised TypeError: .*; fix it"),
     "other weights": ({"pixels": 785}, r"'layer\.weight' is of shape \(3, 784\), and net\.py:Net makes \(3, 785\)"),
     "another size of images": (
         {"before": "assert x.shape[2] == 32, 'sizes'"},

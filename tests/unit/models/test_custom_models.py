@@ -1,7 +1,5 @@
 """Classifiers of somebody else's: every kind of file gives the same logits, and no pickle is read."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -17,7 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from advgen.attacks.fgsm import fgsm
-from advgen.models.custom import CustomModel, call_factory, detect_format, load_custom_model
+from advgen.models.custom import CustomModel, load_custom_model
+from advgen.models.factories import call_factory
+from advgen.models.model_files import detect_format
 from advgen.models.predict import predict
 from advgen.specs.attacks import FgsmAttack
 
@@ -221,10 +221,10 @@ def other_names() -> None:
 
 WRONG: dict[str, tuple[Callable[[], Any], str, str | None, str]] = {
     "no file": (lambda: None, "none.pt2", None, "none.pt2: no such file; give a .pt2"),
-    "an image": (lambda: Path("a.png").write_bytes(b"\x89PNG" + bytes(40)), "a.png", None, "a.png: is no model; give"),
-    "nothing": (lambda: Path("a.pt").write_bytes(b""), "a.pt", None, "a.pt: is no model"),
-    "a zip": (lambda: zipfile.ZipFile("a.pt", "w").writestr("a/b", "c"), "a.pt", None, "a.pt: is no model"),
-    "weights alone": (other_names, "other.safetensors", None, "holds weights alone; name the code that they fit"),
+    "an image": (lambda: Path("a.png").write_bytes(b"\x89PNG" + bytes(40)), "a.png", None, "is not a model file; give"),
+    "nothing": (lambda: Path("a.pt").write_bytes(b""), "a.pt", None, "a.pt: is not a model file"),
+    "a zip": (lambda: zipfile.ZipFile("a.pt", "w").writestr("a/b", "c"), "a.pt", None, "a.pt: is not a model file"),
+    "weights alone": (other_names, "other.safetensors", None, "holds only weights; name the code that builds"),
     "other names": (other_names, "other.safetensors", "mine.py:make", "has no '0.weight'; the weights are another"),
     "other shapes": (
         wrong_shape,
@@ -246,7 +246,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str, str | None, str]] = {
         other_names,
         "other.safetensors",
         "mine.py:fails",
-        "factory 'mine.py:fails': raised TypeError: .*; mend",
+        "factory 'mine.py:fails': raised TypeError: .*; fix",
     ),
     "no net": (
         other_names,

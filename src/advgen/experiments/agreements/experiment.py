@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, Planner
-from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import Task
 from advgen.experiments.classifiers.experiment import ClassifierErrorsFigure
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
@@ -30,23 +29,6 @@ class Agreements(Kind[Spec]):
 
     order = 92
     tasks = (Agree,)
-    tables = {
-        "published": Table(
-            ("figure", "attack"),
-            {
-                "figure": TEXT,
-                "study": TEXT,
-                "published": TEXT,
-                "attack": TEXT,
-                "cells": INT,
-                "tau": REAL64,
-                "median_difference": REAL64,
-            },
-            "Transfer beside published tables",
-            "Adversarial lab",
-            measured=("cells", "tau", "median_difference"),
-        ),
-    }
 
     def plan_summaries(self, planner: Planner) -> None:
         drawn = {job.wildcards["figure"] for job in planner.jobs.values() if job.rule == "draw"}

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Columns, Image, Table
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.classifiers.experiment import Origin, find_origin
 from advgen.registry import AnyAttack
@@ -17,28 +16,7 @@ from advgen.specs.attacks import AttackSpec
 from advgen.specs.base import AttackName, ClassifierName, Count, Need, Positive
 from advgen.specs.figures import FigureSpec
 
-SOURCE: Columns = {
-    "source": TEXT,
-    "source_seed": INT,
-    "dataset": TEXT,
-    "tested_on": TEXT,
-    "images": INT,
-    "parameters": INT,
-    "defence": TEXT,
-}
-"""An attacked classifier and what it is: data set, that of its test images, training images, parameters, defence."""
-ATTACK: Columns = {
-    "attack": TEXT,
-    "kind": TEXT,
-    "norm": TEXT,
-    "eps": REAL64,
-    "steps": INT,
-    "restarts": INT,
-    "step_size": REAL64,
-    "access": TEXT,
-    "target": TEXT,
-    "loss": TEXT,
-}
+SOURCE = ("source", "source_seed", "dataset", "tested_on", "images", "parameters", "defence")
 """An attack and its threat model."""
 
 
@@ -182,68 +160,6 @@ class Attacks(Kind[AttackSpec]):
     order = 31
     tasks = (Craft,)
     sanity_inputs = (("craft", "examples"),)
-    tables = {
-        "examples": Table(
-            ("source", "source_seed", "attack", "index"),
-            {
-                **SOURCE,
-                **ATTACK,
-                "index": INT,
-                "label": INT,
-                "target_label": INT,
-                "predicted_clean": INT,
-                "predicted": INT,
-                "predicted_rounded": INT,
-                "predicted_unaimed": INT,
-                "confidence": REAL,
-                "linf": REAL,
-                "l2": REAL,
-                "l0": INT,
-                "rms": REAL,
-                "found_by": TEXT,
-                "zero_gradient": BOOL,
-                "unstable": BOOL,
-                "gradient_calls": REAL64,
-                "forward_calls": REAL64,
-                "image": Image("float32"),
-                "adversarial": Image("float32"),
-            },
-        ),
-        "robustness": Table(
-            ("source", "source_seed", "attack"),
-            {
-                **SOURCE,
-                **ATTACK,
-                "inside": TEXT,
-                "n": INT,
-                "clean_accuracy": REAL64,
-                "accuracy": REAL64,
-                "accuracy_low": REAL64,
-                "accuracy_high": REAL64,
-                "success": REAL64,
-                "success_rounded": REAL64,
-                "success_unaimed": REAL64,
-                "success_target": REAL64,
-                "success_target_unaimed": REAL64,
-                "confidence_on_mistakes": REAL64,
-                "median_l0": REAL64,
-                "median_l2": REAL64,
-                "median_linf": REAL64,
-                "mean_rms": REAL64,
-                "zero_gradients": REAL64,
-                "gradient_calls": REAL64,
-                "forward_calls": REAL64,
-            },
-            "Accuracy under attack",
-            "Adversarial lab",
-            measured=(
-                *("clean_accuracy", "accuracy", "success", "success_rounded", "success_unaimed"),
-                *("success_target", "success_target_unaimed", "confidence_on_mistakes"),
-                *("median_l0", "median_l2", "median_linf", "mean_rms"),
-                *("zero_gradients", "gradient_calls", "forward_calls"),
-            ),
-        ),
-    }
     summaries = {"robustness": Summary("robustness", "craft", "examples", module="summary")}
     figures = (
         AttackGalleryFigure,

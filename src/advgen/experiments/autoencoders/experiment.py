@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import INT, REAL, REAL64, REALS, REALS64, TEXT, Image, Table
 from advgen.core.tasks import DeviceTask
 from advgen.registry import AnyAutoencoder
 from advgen.specs.base import AutoencoderName, Count, Need
@@ -129,110 +128,6 @@ class Autoencoders(Kind[AutoencoderDefinition]):
     order = 21
     tasks = (TrainAutoencoder, EvaluateAutoencoder)
     sanity_inputs = (("evaluate_autoencoder", "quality"), ("evaluate_autoencoder", "reconstructions"))
-    tables = {
-        "autoencoder_quality": Table(
-            ("autoencoder", "seed"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "parameters": INT,
-                "latent": INT,
-                "n": INT,
-                "mse": REAL64,
-                "mse_principal": REAL64,
-                "mse_nearest": REAL64,
-                "class_kept": REAL64,
-                "class_kept_low": REAL64,
-                "class_kept_high": REAL64,
-                "class_kept_real": REAL64,
-                "moments": TEXT,
-                "frechet_distance_real": REAL64,
-                "frechet_distance_reconstructions": REAL64,
-                "frechet_distance_decoded": REAL64,
-                "frechet_distance_fitted": REAL64,
-                "sharpness_real": REAL64,
-                "sharpness_reconstructions": REAL64,
-                "sharpness_decoded": REAL64,
-                "ks_pooled": REAL64,
-                "ks_dimension_mean": REAL64,
-                "ks_dimension_max": REAL64,
-                "spectrum": REALS64,
-                "judge": TEXT,
-            },
-            "Autoencoders",
-            hidden=("spectrum",),
-            measured=(
-                *(
-                    "mse",
-                    "mse_principal",
-                    "mse_nearest",
-                    "class_kept",
-                    "class_kept_real",
-                    "frechet_distance_real",
-                    "frechet_distance_reconstructions",
-                    "frechet_distance_decoded",
-                    "frechet_distance_fitted",
-                    "sharpness_real",
-                    "sharpness_reconstructions",
-                ),
-                *("sharpness_decoded", "ks_pooled", "ks_dimension_mean", "ks_dimension_max"),
-            ),
-        ),
-        "autoencoder_history": Table(
-            ("autoencoder", "seed", "step"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "step": INT,
-                "epoch": REAL64,
-                "loss": REAL,
-                "moment_loss": REAL,
-                "moment_factor": REAL,
-            },
-        ),
-        "latent_snapshots": Table(
-            ("autoencoder", "seed", "epoch", "level"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "epoch": INT,
-                "level": REAL64,
-                "pooled": REAL,
-                "dimension_low": REAL,
-                "dimension_high": REAL,
-            },
-        ),
-        "decoded": Table(
-            ("autoencoder", "seed", "index"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "index": INT,
-                "label": INT,
-                "confidence": REAL,
-                "image": Image("float32"),
-            },
-        ),
-        "reconstructions": Table(
-            ("autoencoder", "seed", "index"),
-            {
-                "autoencoder": TEXT,
-                "seed": INT,
-                "index": INT,
-                "label": INT,
-                "judged": INT,
-                "judged_real": INT,
-                "mse": REAL,
-                "mse_principal": REAL,
-                "mse_nearest": REAL,
-                "z": REALS,
-                "image": Image("float32"),
-                "reconstruction": Image("float32"),
-                "principal": Image("float32"),
-                "nearest": Image("float32"),
-            },
-        ),
-    }
     summaries = {"autoencoders": Summary("autoencoder_quality", "evaluate_autoencoder", "quality")}
     figures = (ReconstructionsFigure, MomentCurvesFigure, LatentDistributionFigure, LatentSpectrumFigure)
 

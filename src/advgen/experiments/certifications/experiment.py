@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
-from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
 from advgen.experiments.attacks.experiment import WorstCaseFigure
 from advgen.specs.base import Ascending, Count, Need, NonNegative, Positive, Reference, Spec
@@ -75,50 +74,6 @@ class Certifications(OnClassifiers[CertificationDefinition]):
     order = 48
     tasks = (Certify,)
     sanity_inputs = (("certify", "radii"),)
-    tables = {
-        "certification": Table(
-            ("certification", "source", "seed", "index"),
-            {
-                "certification": TEXT,
-                "source": TEXT,
-                "seed": INT,
-                "method": TEXT,
-                "norm": TEXT,
-                "smoothed": BOOL,
-                "sigma": REAL64,
-                "samples": INT,
-                "alpha": REAL64,
-                "index": INT,
-                "label": INT,
-                "predicted": INT,
-                "radius": REAL64,
-                "radii": REALS,
-            },
-        ),
-        "certified": Table(
-            ("certification", "source", "seed", "eps"),
-            {
-                "certification": TEXT,
-                "source": TEXT,
-                "seed": INT,
-                "method": TEXT,
-                "norm": TEXT,
-                "sigma": REAL64,
-                "eps": REAL64,
-                "n": INT,
-                "clean_accuracy": REAL64,
-                "commonest": REAL64,
-                "abstained": REAL64,
-                "certified_accuracy": REAL64,
-                "certified_accuracy_low": REAL64,
-                "certified_accuracy_high": REAL64,
-                "mean_radius": REAL64,
-            },
-            "Certified accuracy",
-            "Adversarial lab",
-            measured=("clean_accuracy", "commonest", "abstained", "certified_accuracy", "mean_radius"),
-        ),
-    }
     summaries = {"certified": Summary("certified", "certify", "radii", module="summary")}
     figures = (CertifiedAccuracyFigure,)
 

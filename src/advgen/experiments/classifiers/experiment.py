@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field
 
 from advgen.core.definitions import Definition, FilePath, Mistake, Study, check_batch, check_fits, check_spec
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask, SweptValues
 from advgen.files.user_files import is_checkpoint, model_digest
 from advgen.registry import AnyDefence, AnyNetwork
@@ -51,7 +50,7 @@ class FileClassifier(Spec):
 
     kind: Literal["file"] = Field(description="from a file")
     dataset: DatasetName = Field(description="data set whose classes it tells apart")
-    path: FilePath = Field(description="the file, relative to the folder that snakemake runs in")
+    path: FilePath = Field(description="the file, relative to the folder in which snakemake runs")
     factory: FilePath | None = Field(
         None, description="function that makes the module of a safetensors file: module:function, or path.py:function"
     )
@@ -168,32 +167,6 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
     order = 22
     tasks = (TrainClassifier, EvaluateClassifiers)
     attackable = True
-    tables = {
-        "training": Table(
-            ("model", "seed", "step"),
-            {"model": TEXT, "seed": INT, "step": INT, "epoch": REAL64, "loss": REAL, "accuracy": REAL},
-        ),
-        "classifier_quality": Table(
-            ("classifier", "seed"),
-            {
-                "classifier": TEXT,
-                "seed": INT,
-                "dataset": TEXT,
-                "tested_on": TEXT,
-                "images": INT,
-                "parameters": INT,
-                "defence": TEXT,
-                "n": INT,
-                "error": REAL64,
-                "error_low": REAL64,
-                "error_high": REAL64,
-                "validation_error": REAL64,
-            },
-            "Classifiers",
-            "Adversarial lab",
-            measured=("error", "validation_error"),
-        ),
-    }
 
     figures = (ClassifierErrorsFigure,)
 

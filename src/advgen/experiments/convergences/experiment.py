@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import OnClassifiers, SourcesDefinition
-from advgen.core.schema import BOOL, INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import PgdAttack
@@ -56,25 +55,6 @@ class Convergences(OnClassifiers[ConvergenceDefinition]):
     order = 47
     tasks = (Converge,)
     sanity_inputs = (("converge", "steps"),)
-    tables = {
-        "convergence": Table(
-            ("convergence", "source", "seed", "index", "restart"),
-            {
-                "convergence": TEXT,
-                "source": TEXT,
-                "seed": INT,
-                "attack": TEXT,
-                "eps": REAL64,
-                "index": INT,
-                "restart": INT,
-                "label": INT,
-                "right_clean": BOOL,
-                "fooled_step": INT,
-                "fooled_rounded": BOOL,
-                "losses": REALS,
-            },
-        ),
-    }
     figures = (ConvergenceFigure,)
 
     def task_fields(self, study: Study, definition: ConvergenceDefinition, subject: str) -> dict[str, Any]:

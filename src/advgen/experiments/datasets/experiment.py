@@ -11,7 +11,6 @@ from advgen import registry
 from advgen.core.definitions import Mistake, Study, check_spec
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, key_of
 from advgen.core.paths import raw_file
-from advgen.core.schema import INT, Image, Table
 from advgen.core.tasks import DeviceTask, Task
 from advgen.files.user_files import user_file_digest
 from advgen.registry import AnyDataset
@@ -106,9 +105,6 @@ class Datasets(Kind[DatasetSpec]):
     description = "data sets"
     order = 10
     tasks = (Fetch, MakeDataset, DeriveDataset)
-    tables = {
-        "dataset": Table(("index",), {"index": INT, "label": INT, "cue": INT, "image": Image("uint8")}),
-    }
     figures = (DatasetSamplesFigure,)
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:

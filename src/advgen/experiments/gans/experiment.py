@@ -9,9 +9,7 @@ from pydantic import Field
 
 from advgen.core.definitions import Definition, Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import BOOL, INT, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import DeviceTask
-from advgen.experiments.judges.experiment import JUDGED, QUALITY
 from advgen.registry import AnyGenerator, AnyNetwork
 from advgen.specs.base import Count, GanName, Need
 from advgen.specs.figures import FigureSpec
@@ -150,76 +148,6 @@ class Gans(Kind[GanDefinition]):
     order = 20
     tasks = (TrainGan, EvaluateGan)
     sanity_inputs = (("evaluate_gan", "quality"),)
-    tables = {
-        "gan_history": Table(
-            ("gan", "seed", "step"),
-            {
-                "gan": TEXT,
-                "seed": INT,
-                "step": INT,
-                "epoch": REAL64,
-                "loss_generator": REAL,
-                "loss_discriminator": REAL,
-                "gradient_generator": REAL,
-                "gradient_discriminator": REAL,
-                "logit_real": REAL,
-                "logit_fake": REAL,
-                "vanishing": BOOL,
-                "overpowered": BOOL,
-            },
-        ),
-        "gan_snapshots": Table(
-            ("gan", "seed", "step", "index"),
-            {"gan": TEXT, "seed": INT, "step": INT, "index": INT, "image": Image("uint8")},
-        ),
-        "gan_samples": Table(
-            ("gan", "seed", "index"),
-            {
-                "gan": TEXT,
-                "seed": INT,
-                "index": INT,
-                "z": REALS,
-                "label": INT,
-                "confidence": REAL,
-                "image": Image("float32"),
-            },
-        ),
-        "gan_quality": Table(
-            ("gan", "seed"),
-            {
-                "gan": TEXT,
-                "seed": INT,
-                "generator": TEXT,
-                "discriminator": TEXT,
-                "parameters_generator": INT,
-                "parameters_discriminator": INT,
-                "loss": TEXT,
-                "generator_steps": INT,
-                "discriminator_steps": INT,
-                "unroll": INT,
-                "batch": INT,
-                **QUALITY,
-                "collapsed": BOOL,
-                "vanishing": REAL64,
-                "overpowered": REAL64,
-                "isolated_energy": REAL64,
-                "sharpness": REAL64,
-                "sharpness_real": REAL64,
-                "judge": TEXT,
-            },
-            "Generators",
-            hidden=("class_share", "generator", "discriminator"),
-            measured=(
-                *JUDGED,
-                "collapsed",
-                "vanishing",
-                "overpowered",
-                "isolated_energy",
-                "sharpness",
-                "sharpness_real",
-            ),
-        ),
-    }
     summaries = {"gans": Summary("gan_quality", "evaluate_gan", "quality")}
     figures = (LossCurvesFigure, GanSamplesFigure, GanComparisonFigure)
 

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
-from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
 from advgen.core.tasks import GeneratorTask
 from advgen.registry import AnyMask
 from advgen.specs.base import Count, GeneratorName, MaskName, Need, Reference, Spec, format_shape
@@ -94,53 +93,6 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
     order = 41
     tasks = (Inpaint,)
     sanity_inputs = (("inpaint", "inpainting"),)
-    tables = {
-        "inpainting": Table(
-            ("inpainting", "generator", "seed", "mask", "method", "index"),
-            {
-                "inpainting": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "mask": TEXT,
-                "method": TEXT,
-                "index": INT,
-                "label": INT,
-                "judged": INT,
-                "judged_real": INT,
-                "missing": INT,
-                "missing_top": INT,
-                "missing_left": INT,
-                "intensity_missing": REAL,
-                "mse_whole": REAL,
-                "mse_missing": REAL,
-                "mse_blended": REAL,
-                "mse_composite": REAL,
-                "ssim_whole": REAL,
-                "ssim_composite": REAL,
-                "image": Image("float32"),
-                "masked": Image("float32"),
-                "known": Image("uint8"),
-                "restored": Image("float32"),
-            },
-        ),
-        "inpainting_summary": Table(
-            ("inpainting", "generator", "seed", "mask", "method", "measure"),
-            {
-                "inpainting": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "mask": TEXT,
-                "method": TEXT,
-                "measure": TEXT,
-                "n": INT,
-                "mean": REAL64,
-                "low": REAL64,
-                "high": REAL64,
-            },
-            "Inpainting",
-            measured=("mean",),
-        ),
-    }
     summaries = {"inpaintings": Summary("inpainting_summary", "inpaint", "inpainting", module="summary")}
     figures = (InpaintingGalleryFigure, InpaintingErrorsFigure, SquarePositionFigure)
 

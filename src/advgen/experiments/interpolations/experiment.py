@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Experiment, Files, Planner, Summary
-from advgen.core.schema import INT, REAL, REAL64, TEXT, Image, Table
 from advgen.core.tasks import DeviceTask
 from advgen.specs.base import MAX_COUNT, Count, Need, Reference, Spec
 from advgen.specs.figures import FigureSpec
@@ -94,49 +93,6 @@ class Interpolations(Experiment[InterpolationDefinition]):
     wildcard = "model"
     tasks = (Interpolate,)
     sanity_inputs = (("interpolate", "interpolation"),)
-    tables = {
-        "interpolation_summary": Table(
-            ("interpolation", "model", "seed"),
-            {
-                "interpolation": TEXT,
-                "model": TEXT,
-                "seed": INT,
-                "n": INT,
-                "ends_kept": REAL64,
-                "third_class": REAL64,
-                "third_class_low": REAL64,
-                "third_class_high": REAL64,
-                "third_class_blend": REAL64,
-                "roughness": REAL64,
-                "roughness_low": REAL64,
-                "roughness_high": REAL64,
-                "roughness_blend": REAL64,
-            },
-            "Interpolation",
-            measured=("ends_kept", "third_class", "third_class_blend", "roughness", "roughness_blend"),
-        ),
-        "interpolation": Table(
-            ("interpolation", "model", "seed", "pair", "frame"),
-            {
-                "interpolation": TEXT,
-                "model": TEXT,
-                "seed": INT,
-                "pair": INT,
-                "frame": INT,
-                "alpha": REAL64,
-                "index_from": INT,
-                "index_to": INT,
-                "label_from": INT,
-                "label_to": INT,
-                "judged": INT,
-                "confidence": REAL,
-                "change": REAL,
-                "judged_blend": INT,
-                "change_blend": REAL,
-                "image": Image("float32"),
-            },
-        ),
-    }
     summaries = {"interpolations": Summary("interpolation_summary", "interpolate", "interpolation", module="summary")}
     figures = (InterpolationStripsFigure, ThirdClassFigure, SmoothnessFigure)
 

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
-from advgen.core.schema import BOOL, INT, INTS, REAL, REAL64, REALS, TEXT, Image, Table
 from advgen.core.tasks import GeneratorTask
 from advgen.specs.base import Count, EncoderName, GeneratorName, Need, Reference, Spec
 from advgen.specs.figures import FigureSpec
@@ -102,83 +101,6 @@ class Inversions(OnGenerators[InversionDefinition]):
     order = 40
     tasks = (Invert,)
     sanity_inputs = (("invert", "inversion"),)
-    tables = {
-        "inversion": Table(
-            ("inversion", "generator", "seed", "index", "start"),
-            {
-                "inversion": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "optimizer": TEXT,
-                "lr": REAL64,
-                "first_start": TEXT,
-                "index": INT,
-                "start": INT,
-                "best": BOOL,
-                "label": INT,
-                "judged": INT,
-                "judged_real": INT,
-                "mse": REAL,
-                "mse_principal": REAL,
-                "mse_nearest": REAL,
-                "intensity": REAL,
-                "intensity_found": REAL,
-                "width": INT,
-                "width_found": INT,
-                "height": INT,
-                "height_found": INT,
-                "z": REALS,
-                "history_step": INTS,
-                "history_mse": REALS,
-                "image": Image("float32"),
-                "reconstruction": Image("float32"),
-            },
-        ),
-        "inversion_steps": Table(
-            ("inversion", "generator", "seed", "index", "start", "step"),
-            {
-                "inversion": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "index": INT,
-                "start": INT,
-                "step": INT,
-                "mse": REAL,
-                "image": Image("uint8"),
-            },
-        ),
-        "inversion_summary": Table(
-            ("inversion", "generator", "seed", "starts"),
-            {
-                "inversion": TEXT,
-                "generator": TEXT,
-                "seed": INT,
-                "optimizer": TEXT,
-                "lr": REAL64,
-                "steps": INT,
-                "first_start": TEXT,
-                "starts": INT,
-                "n": INT,
-                "mse": REAL64,
-                "mse_low": REAL64,
-                "mse_high": REAL64,
-                "mse_principal": REAL64,
-                "mse_nearest": REAL64,
-                "class_kept": REAL64,
-                "class_kept_low": REAL64,
-                "class_kept_high": REAL64,
-                "class_kept_real": REAL64,
-                "intensity_error": REAL64,
-                "width_error": REAL64,
-                "height_error": REAL64,
-            },
-            "Inversion",
-            measured=(
-                *("mse", "mse_principal", "mse_nearest"),
-                *("class_kept", "class_kept_real", "intensity_error", "width_error", "height_error"),
-            ),
-        ),
-    }
     summaries = {"inversions": Summary("inversion_summary", "invert", "inversion", module="summary")}
     figures = (InversionCurvesFigure, InversionGalleryFigure, InversionComparisonFigure, InversionKeepsFigure)
 

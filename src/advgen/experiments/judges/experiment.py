@@ -9,36 +9,29 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study, check_batch, check_fits
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.schema import INT, REAL64, REALS64, TEXT, Columns, Table
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.classifiers.experiment import TrainClassifier
 from advgen.registry import AnyNetwork
 from advgen.specs.base import DatasetName, GanName, Need, Spec
 from advgen.specs.figures import FigureSpec
 
-QUALITY: Columns = {
-    "n": INT,
-    "frechet_distance": REAL64,
-    "frechet_distance_real": REAL64,
-    "classifier_score": REAL64,
-    "precision": REAL64,
-    "recall": REAL64,
-    "density": REAL64,
-    "coverage": REAL64,
-    "variety": REAL64,
-    "classes": INT,
-    "classes_both": INT,
-    "agreement": REAL64,
-    "total_variation": REAL64,
-    "entropy_bits": REAL64,
-    "class_share": REALS64,
-}
-"""What the judge says of many samples.
-
-`frechet_distance_real` is that of as many real training images; `agreement` the share of samples that a second
-classifier puts into the judge's class, `classes_both` the classes that both name for over 1 % of them.
-"""
-JUDGED = tuple(name for name in QUALITY if name != "n")
+JUDGED = (
+    "frechet_distance",
+    "frechet_distance_real",
+    "classifier_score",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "variety",
+    "classes",
+    "classes_both",
+    "agreement",
+    "total_variation",
+    "entropy_bits",
+    "class_share",
+)
+"""The columns that measure samples with the reference classifier."""
 
 
 class TrainJudge(TrainClassifier):
@@ -86,33 +79,6 @@ class Judges(Kind[Spec]):
     order = 35
     tasks = (TrainJudge, CalibrateJudge)
     sanity_inputs = (("calibrate_judge", "calibration"),)
-    tables = {
-        "calibration": Table(
-            ("dataset", "level"),
-            {
-                "dataset": TEXT,
-                "level": TEXT,
-                "n": INT,
-                "frechet_distance": REAL64,
-                "classifier_score": REAL64,
-                "precision": REAL64,
-                "recall": REAL64,
-                "density": REAL64,
-                "coverage": REAL64,
-                "variety": REAL64,
-                "agreement": REAL64,
-                "judge": TEXT,
-                "judge_error": REAL64,
-                "second_error": REAL64,
-            },
-            "The judge's calibration",
-            "Data and judge",
-            measured=(
-                *("frechet_distance", "classifier_score", "precision", "recall"),
-                *("density", "coverage", "variety", "agreement", "judge_error", "second_error"),
-            ),
-        ),
-    }
     figures = (JudgeCalibrationFigure,)
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:

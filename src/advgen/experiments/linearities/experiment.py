@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
-from advgen.core.schema import INT, REAL64, REALS, TEXT, Table
 from advgen.core.tasks import ClassifierTask
 from advgen.specs.base import MAX_COUNT, Need, Positive, Reference
 from advgen.specs.figures import FigureSpec
@@ -52,40 +51,6 @@ class Linearities(OnClassifiers[LinearityDefinition]):
     order = 46
     tasks = (Linearity,)
     sanity_inputs = (("linearity", "logits"),)
-    tables = {
-        "linearity": Table(
-            ("linearity", "source", "seed", "index", "eps"),
-            {
-                "linearity": TEXT,
-                "source": TEXT,
-                "seed": INT,
-                "index": INT,
-                "eps": REAL64,
-                "label": INT,
-                "predicted": INT,
-                "logits": REALS,
-                "logits_unaimed": REALS,
-            },
-        ),
-        "linearity_summary": Table(
-            ("linearity", "source", "seed"),
-            {
-                "linearity": TEXT,
-                "source": TEXT,
-                "seed": INT,
-                "n": INT,
-                "r_squared": REAL64,
-                "r_squared_low": REAL64,
-                "r_squared_high": REAL64,
-                "r_squared_unaimed": REAL64,
-                "range": REAL64,
-                "range_unaimed": REAL64,
-            },
-            "Linearity",
-            "Adversarial lab",
-            measured=("r_squared", "r_squared_unaimed", "range", "range_unaimed"),
-        ),
-    }
     summaries = {"linearity": Summary("linearity_summary", "linearity", "logits", module="summary")}
     figures = (LinearityFigure,)
 

@@ -10,7 +10,6 @@ from pydantic import Field
 from advgen import registry
 from advgen.core.definitions import Mistake, Study, check_batch
 from advgen.core.kinds import Kind, PlannedJob, Planner
-from advgen.core.schema import INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
 from advgen.specs.autoencoders import FcAutoencoder
 from advgen.specs.base import DatasetName, Reference, Seeds, Spec
@@ -82,20 +81,6 @@ class Probes(Kind[ProbeDefinition]):
     order = 34
     tasks = (TrainProbe,)
     attackable = True
-    tables = {
-        "probe_history": Table(
-            ("model", "seed", "step"),
-            {
-                "model": TEXT,
-                "seed": INT,
-                "step": INT,
-                "epoch": REAL64,
-                "loss": REAL,
-                "accuracy": REAL,
-                "threshold": REAL64,
-            },
-        ),
-    }
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, definition = planner.study, self.get_definition(planner.study, name)

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
-from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.registry import AnySimulation
 from advgen.specs.base import Need, Reference
@@ -51,26 +50,6 @@ class Simulations(Kind[SimulationSpec]):
     description = "theory on synthetic distributions"
     order = 48
     tasks = (Simulate,)
-    tables = {
-        "simulation": Table(
-            ("simulation", "series", "x"),
-            {
-                "simulation": TEXT,
-                "kind": TEXT,
-                "series": TEXT,
-                "x_name": TEXT,
-                "y_name": TEXT,
-                "x": REAL64,
-                "y": REAL64,
-                "y_low": REAL64,
-                "y_high": REAL64,
-                "n": INT,
-            },
-            "Simulations",
-            "Adversarial lab",
-            measured=("y",),
-        ),
-    }
     summaries = {"simulations": Summary("simulation", "simulate", "series")}
     figures = (SimulationFigure,)
 

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner
-from advgen.core.schema import BOOL, INT, REAL, REAL64, TEXT, Table
 from advgen.core.tasks import DeviceTask
 from advgen.experiments.attacks.experiment import check_single_steps
 from advgen.outcomes.summaries.outcome import Summarise
@@ -90,61 +89,6 @@ class Transfers(Kind[TransferDefinition]):
     tasks = (Transfer,)
     sanity_inputs = (("transfer", "row"), ("transfer", "examples"))
     contributes = {"robustness": ("transfer", "examples")}
-    tables = {
-        "transfer": Table(
-            ("study", "source", "source_seed", "attack", "target", "target_seed"),
-            {
-                "study": TEXT,
-                "source": TEXT,
-                "source_seed": INT,
-                "attack": TEXT,
-                "norm": TEXT,
-                "eps": REAL64,
-                "rms": REAL64,
-                "amplified": BOOL,
-                "target": TEXT,
-                "target_seed": INT,
-                "n": INT,
-                "error": REAL64,
-                "error_low": REAL64,
-                "error_high": REAL64,
-                "error_rounded": REAL64,
-                "error_unaimed": REAL64,
-                "clean_error": REAL64,
-            },
-            "Transfer",
-            "Adversarial lab",
-            measured=("rms", "error", "error_rounded", "error_unaimed", "clean_error"),
-        ),
-        "transferred": Table(
-            ("study", "source", "source_seed", "attack", "target", "target_seed", "index"),
-            {
-                "study": TEXT,
-                "source": TEXT,
-                "source_seed": INT,
-                "tested_on": TEXT,
-                "attack": TEXT,
-                "norm": TEXT,
-                "eps": REAL64,
-                "amplified": BOOL,
-                "target": TEXT,
-                "target_seed": INT,
-                "index": INT,
-                "label": INT,
-                "predicted_clean": INT,
-                "predicted": INT,
-                "predicted_rounded": INT,
-                "predicted_unaimed": INT,
-                "confidence": REAL,
-                "linf": REAL,
-                "l2": REAL,
-                "l0": INT,
-                "rms": REAL,
-                "gradient_calls": REAL64,
-                "forward_calls": REAL64,
-            },
-        ),
-    }
     figures = (TransferMatrixFigure, PublishedTransferFigure)
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:

@@ -10,9 +10,7 @@ from pydantic import Field
 
 from advgen.core.definitions import Study
 from advgen.core.kinds import Files, OnGenerators, PlannedJob, Planner, Summary
-from advgen.core.schema import INT, REAL64, TEXT, Table
 from advgen.core.tasks import GeneratorTask
-from advgen.experiments.judges.experiment import JUDGED, QUALITY
 from advgen.specs.base import Ascending, GanName, Need, Positive, Reference, Spec
 from advgen.specs.figures import FigureSpec
 
@@ -57,15 +55,6 @@ class Truncations(OnGenerators[TruncationDefinition]):
     description = "samples from truncated latent vectors"
     order = 43
     tasks = (Truncate,)
-    tables = {
-        "truncation": Table(
-            ("truncation", "generator", "seed", "threshold"),
-            {"truncation": TEXT, "generator": TEXT, "seed": INT, "threshold": REAL64, **QUALITY, "judge": TEXT},
-            "Truncation",
-            hidden=("class_share",),
-            measured=JUDGED,
-        ),
-    }
     summaries = {"truncations": Summary("truncation", "truncate", "quality")}
     figures = (TruncationFigure,)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 
 from advgen.core.kinds import Kind, Planner
-from advgen.core.schema import INT, TEXT, Table
 from advgen.core.tasks import Task
 from advgen.files.provenance import sha256_text
 from advgen.presets import PRESETS
@@ -33,21 +32,6 @@ class Models(Kind[Spec]):
 
     order = 92
     tasks = (CountParameters,)
-    tables = {
-        "model": Table(
-            ("family", "preset"),
-            {
-                "family": TEXT,
-                "preset": TEXT,
-                "kind": TEXT,
-                "image": TEXT,
-                "parameters": INT,
-            },
-            "Named models",
-            "Data and judge",
-            measured=("parameters",),
-        ),
-    }
 
     def plan_summaries(self, planner: Planner) -> None:
         if any(job.rule in ("train_gan", "train_autoencoder") for job in planner.jobs.values()):

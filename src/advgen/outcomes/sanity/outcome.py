@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 
 from advgen.core.kinds import Files, Kind, Planner
-from advgen.core.schema import BOOL, INT, REAL64, TEXT, Table
 from advgen.core.tasks import TORCH, Task
 from advgen.specs.base import Spec
 
@@ -41,22 +40,6 @@ class Sanity(Kind[Spec]):
 
     order = 93
     tasks = (SanityChecks, Qa)
-    tables = {
-        "sanity_checks": Table(
-            ("check", "subject"),
-            {
-                "check": TEXT,
-                "subject": TEXT,
-                "kind": TEXT,
-                "holds": BOOL,
-                "n": INT,
-                "estimate": REAL64,
-                "low": REAL64,
-                "high": REAL64,
-                "detail": TEXT,
-            },
-        ),
-    }
 
     def plan_summaries(self, planner: Planner) -> None:
         judged = tuple(

@@ -11,7 +11,7 @@ import torch
 from advgen import registry
 from advgen.attacks.run import craft
 from advgen.core.catalog import TABLES
-from advgen.core.schema import TEXT, Image
+from advgen.core.schema import Image
 from advgen.files.provenance import Stamp
 from advgen.io.checkpoints import build
 from advgen.io.tables import arrow_table, concatenate, read_images, write_table
@@ -550,7 +550,7 @@ def test_real_images_are_the_lowest_rung(n, kind, real, holds):
 )
 def test_gans_that_failed_get_a_flag(failed, holds):
     told = TABLES["gan_quality"]
-    same = {name: "x" if kind == TEXT else 0 for name, kind in told.columns.items()}
+    same = {name: "x" if kind == "string" else 0 for name, kind in told.columns.items()}
     same |= {"gan": "pair", "seed": [3], "n": 500, "classes": 9, "class_share": [[0.1] * 9 + [0.0]]}
     same |= {"vanishing": 0.1, "overpowered": 0.2, "collapsed": False}
     (check,) = run_checks({"gan_quality": arrow_table("gan_quality", {**same, **failed})}, STATISTICAL)
