@@ -21,7 +21,7 @@ from advgen.jobs.run import run_task
 TOOLS = {
     "init": "Make a folder with a study or a CV of your own: advgen init my-study.",
     "run": "Run a study: Snakemake with all cores and GPUs; results are written to results/.",
-    "audit": "Evaluate the robustness of your classifier and the soundness of that evaluation; writes a page and tables.",
+    "audit": "Evaluate the robustness of your classifier, and whether the evaluation is sound; writes a page.",
     "leaderboard": "Rank the models of studies and audits on one page, on the same images and within the same eps.",
     "plan": "List the jobs of a study, or check it.",
     "cv": "Build a CV from YAML and BibTeX: PDF, HTML, Markdown, LaTeX, DOCX, JSON. Needs no study, network or torch.",
