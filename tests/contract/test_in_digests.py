@@ -76,6 +76,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.cli",
         "advgen.driver",
         "advgen.server",
+        "advgen.io.jobs",
         "advgen.io.benchmarks",
         "advgen.io.devices:leases",
         "advgen.io.devices:use_one_thread",

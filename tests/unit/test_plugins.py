@@ -159,7 +159,7 @@ def test_only_the_jobs_that_use_a_file_load_it(study: Path) -> None:
     assert told.pop(("--plugins studies/mine.py",)) == {("craft", "mine")}
     assert told.pop(("--plugins studies/yours.py",)) == {("craft", "yours")}
     assert set(told) == {()}
-    [job] = [job for job in plan.of("craft") if job.wildcards["attack"] == "mine"]
+    [job] = [job for job in plan.jobs_of("craft") if job.wildcards["attack"] == "mine"]
     files = plan.files("craft", job.wildcards, job.inputs, job.outputs)
     assert files.endswith(" --plugins studies/mine.py")
 
@@ -183,7 +183,7 @@ def test_the_caption_of_a_figure_stands_beside_it(study: Path, capsys: pytest.Ca
         checked("studies/confusion.py", *keys)
     assert "fail  figures confusion has a caption: studies/confusion.rst: no such file;" in capsys.readouterr().out
     Path("away.rst").rename("studies/confusion.rst")
-    [report] = build(load_file(file)).of("report_page")
+    [report] = build(load_file(file)).jobs_of("report_page")
     assert report.inputs["captions"] == ("studies/confusion.rst",)
 
 

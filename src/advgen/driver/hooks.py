@@ -55,7 +55,7 @@ def start_run(workflow: Any, plan: Plan) -> None:
 def finish_run(plan: Plan, logs: Iterable[str]) -> None:
     """Shrink the cache, and say where the results of a successful run are. `logs` are Snakemake's."""
     cache.shrink()
-    snakemake_adapter.log_farewell(plan.farewell(logs))
+    snakemake_adapter.log_farewell(plan.describe_results(logs))
 
 
 def use_this_python() -> None:

@@ -38,7 +38,7 @@ def find_unrecorded(plan: Plan) -> Iterator[str]:
 
 def find_newer_raw_files(plan: Plan) -> Iterator[str]:
     """Yield raw files that are newer than the data set that was made from them."""
-    for job in plan.of("make_dataset"):
+    for job in plan.jobs_of("make_dataset"):
         written = min((os.path.getmtime(path) for path in job.outputs.values() if os.path.exists(path)), default=None)
         for path in job.inputs["raw"]:
             if written is not None and os.path.exists(path) and os.path.getmtime(path) > written:

@@ -41,7 +41,7 @@ def test_what_never_computes_on_a_gpu_reserves_none() -> None:
     plan = build(loaded)
     asked = plan.gpus("derive_dataset")
     assert not isinstance(asked, int)
-    made = {job.wildcards["derived"]: asked(job.wildcards) for job in plan.of("derive_dataset")}
+    made = {job.wildcards["derived"]: asked(job.wildcards) for job in plan.jobs_of("derive_dataset")}
     through_nets = ("robust_features", "adversarial_labels", "real_fake")
     wanted = {name for name in made if loaded.study.datasets[name].kind in through_nets}
     assert {"d-rand", "robust-0", "real-fake-0"} <= wanted < made.keys()
