@@ -118,7 +118,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 }
 """Packages, modules and single names, by the reason why they need no digest."""
 WHOLE = ("advgen.registry", "advgen.core.catalog")
-"""Modules whose constants count like functions: they decide which code a name stands for."""
+"""Modules whose constants count like functions, since they decide which code a name refers to."""
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,9 @@ def find_unlisted(held: frozenset[Symbol]) -> list[str]:
 
 
 def test_every_function_is_in_the_digest_of_a_job_or_listed_with_a_reason(held: frozenset[Symbol]) -> None:
-    assert find_unlisted(held) == [], "name it in the `code_targets()` of the task that calls it, or list it with a reason"
+    assert find_unlisted(held) == [], (
+        "name it in the `code_targets()` of the task that calls it, or list it with a reason"
+    )
 
 
 @pytest.mark.parametrize(

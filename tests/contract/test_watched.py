@@ -31,8 +31,8 @@ def test_a_job_calls_only_what_its_digest_holds(family: str, kind: str) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_what_is_not_in_a_digest_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Craft.code_targets
-    monkeypatch.setattr(Craft, "code_targets", lambda task: told(task) - {"advgen.attacks.pgd:pgd"})
+    original = Craft.code_targets
+    monkeypatch.setattr(Craft, "code_targets", lambda task: original(task) - {"advgen.attacks.pgd:pgd"})
     with pytest.raises(RuntimeError, match=r"craft used what is not in its digest: .*advgen\.attacks\.pgd:pgd,"):
         attack("pgd")
 

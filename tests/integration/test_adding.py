@@ -96,7 +96,7 @@ class Linear(Network):
 
 @pytest.fixture(scope="module")
 def grown(smoke: Project, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The tables and models of the smoke study in another folder, after it has learnt three things."""
+    """The smoke study in another folder, with three new parts."""
     copy = Project(tmp_path_factory.mktemp("grown"), cache=kept)
     for family, text in SPECS.items():
         copy.append(f"src/advgen/specs/{family}.py", text)

@@ -160,5 +160,5 @@ def test_a_broken_package_is_left_out_in_one_line(finished: Project, tmp_path: P
     finally:
         finished.environment = before
     assert result.returncode == 0
-    [told] = result.stderr.splitlines()
-    assert told.startswith("advgen: advgen.attacks: broken = 'broken' is skipped: ModuleNotFoundError: ")
+    [line] = result.stderr.splitlines()
+    assert line.startswith("advgen: advgen.attacks: broken = 'broken' is skipped: ModuleNotFoundError: ")

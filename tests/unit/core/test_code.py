@@ -98,7 +98,7 @@ TOY = {
 }
 
 
-def asked(folder: Path, expression: str) -> str:
+def evaluate(folder: Path, expression: str) -> str:
     """What an expression over `advgen.core.code` gives in a fresh process whose advgen lies in `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     command = [sys.executable, "-c", f"from advgen.core.code import *; print({expression})"]
@@ -108,7 +108,7 @@ def asked(folder: Path, expression: str) -> str:
 
 
 def digest(folder: Path, target: str = "a:run") -> str:
-    return asked(folder, f"code_digest('advgen.toy.{target}')")
+    return evaluate(folder, f"code_digest('advgen.toy.{target}')")
 
 
 @pytest.fixture
@@ -271,20 +271,20 @@ def test_what_is_said_of_a_key_does_not_count() -> None:
 def test_an_edit_since_is_noticed(package: Path) -> None:
     change = "__import__('pathlib').Path('advgen/toy/c.py').write_text('X = 9')"
     edited = "edited_modules('advgen.toy.a:run')"
-    told = asked(package, f"reachable_symbols('advgen.toy.a:run') and {edited}, {change}, {edited}")
-    assert told == "[] 5 ['advgen.toy.c']"
+    printed = evaluate(package, f"reachable_symbols('advgen.toy.a:run') and {edited}, {change}, {edited}")
+    assert printed == "[] 5 ['advgen.toy.c']"
     assert edited_modules("advgen.attacks.fgsm:fgsm") == []
 
 
 def test_what_another_version_has_kept_is_read_again(package: Path) -> None:
     count = "len(reachable_symbols('advgen.toy.a:run'))"
-    asked(package, f"{count} and save_digest_cache()")
+    evaluate(package, f"{count} and save_digest_cache()")
     kept, reader = package / "results/state/code.json", package / "advgen/core/syntax.py"
     reader.write_text(reader.read_text().replace("def visit_Attribute(", "def blind("))  # sees fewer names
-    found = asked(package, count)
+    found = evaluate(package, count)
     assert kept.is_file()
     kept.unlink()
-    assert found == asked(package, count)
+    assert found == evaluate(package, count)
 
 
 @pytest.mark.parametrize("target", ["advgen.nothing:run", "advgen.attacks.fgsm:nothing"])

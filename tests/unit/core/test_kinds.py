@@ -28,8 +28,8 @@ def test_each_key_of_a_definition_reaches_the_task() -> None:
     assert len(kinds) > 5
     for kind in kinds:
         [task] = kind.tasks
-        asked = set(kind.definition.model_fields) - {kind.subjects_key}
-        assert asked - set(task.model_fields) == READ.get(kind.name, set()), kind.name
+        keys = set(kind.definition.model_fields) - {kind.subjects_key}
+        assert keys - set(task.model_fields) == READ.get(kind.name, set()), kind.name
         for pattern in task.outputs.values():
             assert {kind.wildcard, "seed"} < set(wildcards_of(pattern))
 

@@ -74,13 +74,15 @@ def test_the_facts_of_a_folder() -> None:
 
 @pytest.mark.parametrize("dtype", ["<i8", ">i4", "u1", "<u2"])
 @pytest.mark.parametrize(
-    ("shape", "told"),
+    ("shape", "expected"),
     [((10, 32, 32), (1, 32, 32)), ((10, 64, 64, 3), (3, 64, 64)), ((10, 1, 28, 28), (1, 28, 28))],
 )
-def test_the_facts_of_arrays_come_from_their_headers(dtype: str, shape: tuple[int, ...], told: tuple[int, ...]) -> None:
+def test_the_facts_of_arrays_come_from_their_headers(
+    dtype: str, shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
     labels = np.array([0, 1, 2, 3, 4] * 2, dtype)
     np.savez_compressed("mine.npz", images=np.zeros(shape, np.uint8), labels=labels)
-    assert facts(kind="npz", path="mine.npz") == Facts(told, 5, 8, 2)  # type: ignore[arg-type]
+    assert facts(kind="npz", path="mine.npz") == Facts(expected, 5, 8, 2)  # type: ignore[arg-type]
 
 
 def test_the_facts_of_a_parquet_file() -> None:
@@ -94,8 +96,8 @@ def test_the_pixels_read_are_those_in_the_file() -> None:
     (train, labels), (test, _) = custom_splits(spec, user_file_digest(spec))
     assert (train.shape, test.shape, train.dtype) == ((16, 3, 8, 8), (4, 3, 8, 8), np.uint8)
     both = np.concatenate([train, test]).reshape(20, -1)
-    told = images(20).transpose(0, 3, 1, 2).reshape(20, -1)
-    np.testing.assert_array_equal(both[np.lexsort(both.T)], told[np.lexsort(told.T)])
+    expected = images(20).transpose(0, 3, 1, 2).reshape(20, -1)
+    np.testing.assert_array_equal(both[np.lexsort(both.T)], expected[np.lexsort(expected.T)])
     assert set(labels.tolist()) == {0, 1}
     with pytest.raises(ValueError, match=r"mine\.npz: was changed since this job was planned; run again"):
         custom_splits(spec, "another")
@@ -257,7 +259,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "expected"),
     [
         (
             "path: gone.pt2",
@@ -276,10 +278,10 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_plan() -> None:
         (MODEL + ", training: {}", r"training: unknown key"),
     ],
 )
-def test_a_model_that_cannot_be_used_is_an_error_of_the_plan(model: str, told: str) -> None:
+def test_a_model_that_cannot_be_used_is_an_error_of_the_plan(model: str, expected: str) -> None:
     Path("one.yaml").write_text(STUDY.format(data="kind: folder, path: photos", model=model))
     Path("photos/net.py").write_text("net = (\n")
-    with pytest.raises(ConfigError, match=rf"one\.yaml:5: classifiers\.net\.{told}"):
+    with pytest.raises(ConfigError, match=rf"one\.yaml:5: classifiers\.net\.{expected}"):
         load_file(Path("one.yaml"))
 
 
