@@ -1,4 +1,4 @@
-"""An installed package brings a kind of everything by its entry points: planned, run, drawn and in the report."""
+"""An installed package adds a kind of every family by entry points: planned, run, drawn and in the report."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def installed(folder: Path) -> None:
     (metadata / "top_level.txt").write_text("own_package\n")
 
 
-def test_every_group_of_entry_points_is_taken_and_a_kind_of_experiment_runs(tmp_path: Path) -> None:
+def test_every_group_of_entry_points_works(tmp_path: Path) -> None:
     installed(tmp_path / "installed")
     (tmp_path / "one.yaml").write_text(STUDY)
     path = os.pathsep.join(map(str, (tmp_path / "installed", ROOT, ROOT / "src")))

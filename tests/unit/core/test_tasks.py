@@ -38,7 +38,7 @@ def test_where_rules_run() -> None:
     assert {task.rule for task in catalog.RULES.values() if task.private} == {"cv_data", "cv_render"}
 
 
-def test_what_never_computes_on_a_gpu_reserves_none() -> None:
+def test_jobs_without_gpu_work_reserve_none() -> None:
     loaded = load_file(ROOT / "config/evening.yaml")
     plan = build(loaded)
     gpus_of = plan.gpus("derive_dataset")
@@ -77,7 +77,7 @@ def test_fetched_files_have_one_flag() -> None:
 
 
 @pytest.mark.parametrize("study", ["config/config.yaml", "config/evening.yaml"])
-def test_each_flag_is_given_its_input(study: str) -> None:
+def test_each_flag_has_its_input(study: str) -> None:
     for job in build(load_file(ROOT / study)).jobs:
         assert sorted(job.task.reads) == sorted(job.inputs), job.rule
         assert len(set(job.task.reads)) == len(job.task.reads)
