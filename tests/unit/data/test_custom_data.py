@@ -1,7 +1,5 @@
 """Data of somebody else's: class folders, arrays, tables and names, and what is wrong with them in one line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

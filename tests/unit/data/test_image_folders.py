@@ -1,7 +1,5 @@
 """Folders of images: labels as torchvision's ImageFolder gives them, pixels of every type, and what is skipped."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Callable

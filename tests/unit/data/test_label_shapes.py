@@ -1,7 +1,5 @@
 """Labels are whole numbers, one for each image: other shapes are refused wherever labels come in."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

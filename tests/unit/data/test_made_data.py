@@ -1,7 +1,5 @@
 """Data sets made without a classifier: parts, shuffled labels, real and fake, stimuli."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
