@@ -60,6 +60,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.core.catalog:RESERVED_NAMES",
         "advgen.core.catalog:RULES",
         "advgen.core.catalog:SUMMARIES",
+        "advgen.registry:AnyFigure",
         "advgen.files.user_files:clear_cache",
         "advgen.files.user_files:print_notes_once",
         "advgen.experiments.attacks.experiment:check_single_steps",

@@ -45,7 +45,7 @@ def folder(where: str, n: int = 6, channels: int = 3, side: int = 8, classes: tu
             )
 
 
-def arrays(path: str, labels: list[int], **keys: np.ndarray) -> None:
+def arrays(path: str, labels: list[int], /, **keys: np.ndarray) -> None:
     np.savez(path, **{"images": images(len(labels)), "labels": np.array(labels), **keys})
 
 
