@@ -138,14 +138,6 @@ UNSOUND: dict[str, tuple[Callable[[], Any], str]] = {
 }
 ONLY_WARNED = ("a radius divided by 255 twice", "one image for all")
 """What deserves a look and may be meant."""
-REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "probabilities": (lambda: evaluate(Around(after=lambda z: z.softmax(1))), "without its softmax"),
-    "no numbers": (
-        lambda: evaluate(Around(after=lambda z: z / (z.argmax(1, keepdim=True) != 3))),
-        "NaN or infinite outputs",
-    ),
-    "labels from 1": (lambda: evaluate(plain(), labels=mnist()[3] + 1), "subtract 1 from each label"),
-}
 
 
 @pytest.mark.parametrize("name", UNSOUND)
@@ -161,13 +153,6 @@ def test_an_unsound_evaluation_is_caught_with_its_reason(name: str) -> None:
     assert repr(found).startswith(f'Unsound evaluation: "{found.reason.split(chr(34))[1]}" fails: ')
     if check in CAUSES:
         assert found.reason.startswith(f'"{check}" fails: ')
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_evaluated_is_refused(name: str) -> None:
-    make, message = REFUSED[name]
-    with pytest.raises(ValueError, match=message):
-        make()
 
 
 def colour() -> Any:

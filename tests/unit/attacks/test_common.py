@@ -45,7 +45,11 @@ def test_dlr(label, value):
     assert loss("dlr", label) == pytest.approx(value, abs=1e-12)
 
 
-def test_dlr_of_equal_logits_is_nothing():
+def test_dlr_of_equal_logits_is_zero_and_few_classes_are_an_error():
+    with pytest.raises(ValueError, match="the dlr loss needs 3 classes, the model has 2"):
+        loss("dlr", 0, z=(1.0, 2.0))
+    with pytest.raises(ValueError, match="a targeted dlr loss needs 4 classes, the model has 3"):
+        loss("dlr", 0, 1, z=(1.0, 2.0, 3.0))
     assert loss("dlr", 0, z=(2.0, 2.0, 2.0, 2.0)) == 0
     assert loss("dlr", 0, 1, z=(2.0, 2.0, 2.0, 2.0)) == 0
 

@@ -106,21 +106,6 @@ def test_each_step_goes_as_far_as_it_says(steps, fooled):
         assert (x_adv.item() > 0.75) == fooled
 
 
-def test_a_model_that_adds_its_channels_first_is_attacked_too():
-    """The gradient at its input is one number that stands for many pixels: nothing may be written into it."""
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False)).double()
-    with torch.no_grad():
-        model[1].weight.copy_(torch.tensor([[1.0, 1, 1, 1], [-1, -1, -1, -1]]))
-
-    class Grey(torch.nn.Module):
-        def forward(self, x_BCHW):
-            return model(x_BCHW.sum(1))
-
-    x = torch.full((1, 3, 2, 2), 0.5, dtype=torch.float64)
-    spec = PgdAttack(kind="pgd", eps=0.2, steps=1, step_size=0.1, random_start=False)
-    assert pgd(Grey(), x, torch.tensor([0]), spec, seed=0, indices=[0]).unique().item() == pytest.approx(0.4)
-
-
 def test_random_starts_are_uniform_in_the_ball():
     """In L∞ each pixel is, so its mean is 0 and that of its square eps² / 3; in L2 in n dimensions (r / eps)^n is."""
     x = torch.full((500, 1, 2, 2), 0.5, dtype=torch.float64)

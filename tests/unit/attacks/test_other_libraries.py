@@ -116,19 +116,6 @@ def test_pgd_without_random_start_is_foolboxs(model, x, y, norm, eps):
     assert (predicted(model, ours) == predicted(model, reference)).double().mean() >= 0.999
 
 
-def test_fgsm_is_torchattackss(model, x, y):
-    ours = fgsm(model, x, y, FgsmAttack(kind="fgsm", eps=0.1), seed=0, indices=list(range(N)))
-    torch.testing.assert_close(ours, torchattacks.FGSM(model, eps=0.1)(x, y), atol=1e-12, rtol=0)
-
-
-def test_pgd_without_random_start_is_torchattackss(model, x, y):
-    spec = PgdAttack(kind="pgd", eps=0.2, steps=20, random_start=False)
-    ours = pgd(model, x, y, spec, seed=0, indices=list(range(N)))
-    reference = torchattacks.PGD(model, eps=0.2, alpha=spec.step_size, steps=20, random_start=False)(x, y)
-    assert ((ours - reference).abs() < 1e-6).double().mean() >= 0.99
-    assert (predicted(model, ours) == predicted(model, reference)).double().mean() >= 0.999
-
-
 @pytest.mark.parametrize("who", ["foolbox", "torchattacks"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_robust_accuracy_is_that_of_the_others(who, early_stopping):
