@@ -46,7 +46,7 @@ from advgen.specs.attacks import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.unit.attacks.test_attacks_against_peers import scipys
+from tests.unit.attacks.test_other_libraries import scipy_lbfgs
 
 Run = Callable[[Tensor, Tensor], Tensor]
 EPS, STEPS, STEP_SIZE = 0.3, 40, 0.01
@@ -146,7 +146,7 @@ def loop(model: nn.Module, spec: LbfgsAttack) -> Run:
     def run(x: Tensor, y: Tensor) -> Tensor:
         with torch.no_grad():
             targets = model(x).scatter(1, y[:, None], -torch.inf).argmax(1).tolist()
-        return torch.tensor([scipys(model, image, target, spec) for image, target in zip(x, targets, strict=True)])
+        return torch.tensor([scipy_lbfgs(model, image, target, spec) for image, target in zip(x, targets, strict=True)])
 
     return run
 
