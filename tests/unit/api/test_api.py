@@ -372,7 +372,10 @@ WRONG_ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
     ("radii = 0.2: must be a list of numbers, ", {"radii": 0.2}),
     (r"output of type tuple; wrap .*, such as self.net\(x\)\[0\]", {"model": Returns(lambda z: (z, z))}),
     (r"dict with out, aux; wrap .* self.net\(x\)\['out'\]", {"model": Returns(lambda z: {"out": z, "aux": z})}),
-    (r"one number per image; .*stack\(\[0 \* z.flatten\(\), z.flatten\(\)\], 1\)", {"model": Returns(lambda z: z[:, :1])}),
+    (
+        r"one number per image; .*stack\(\[0 \* z.flatten\(\), z.flatten\(\)\], 1\)",
+        {"model": Returns(lambda z: z[:, :1])},
+    ),
     (r"one number per image; .* returns torch.stack", {"model": Returns(lambda z: z[:, 0])}),
     ("fails on 1×8×8 float32 images: KeyError: 'a'; it must return", {"model": Raises()}),
     ("NaN or infinite outputs for .* images; look for", {"model": Nan()}),
