@@ -248,7 +248,7 @@ def adam() -> None:
 
 
 def quasi_newton(images: int = 50) -> None:
-    """Box L-BFGS on all images at once, against torch.optim.LBFGS on one image at a time with the same search over c."""
+    """Box L-BFGS on all images at once, against torch.optim.LBFGS one image at a time with the same search over c."""
     model, x = net(), torch.rand(images, 1, 28, 28)
     y, spec = model(x).argmax(1), LbfgsAttack(kind="lbfgs")
     found: list[Tensor] = []

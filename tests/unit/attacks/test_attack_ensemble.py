@@ -62,6 +62,8 @@ def test_the_table_names_who_found_an_example(shown):
     facts = craft(ensemble, Brightness(), X, Y, SPEC, seed=0, indices=INDICES)
     assert facts.attack.found_by == [None, "APGD-CE", "APGD-T", None, "FAB", None]
     assert facts.measurements.predicted.tolist() == [1, 1, 1, 0, 1, 0]
+    alone = ApgdAttack(kind="apgd", eps=0.1, steps=2)
+    assert craft(apgd, Brightness(), X, Y, alone, seed=0, indices=INDICES).attack.found_by is None
 
 
 @pytest.mark.parametrize(("classes", "loss"), [(2, "margin"), (3, "dlr"), (10, "dlr")])
@@ -78,11 +80,6 @@ def test_of_two_classes_there_is_no_ratio(classes, loss, monkeypatch):
     SPEC.check((1, 2, 2), classes)
     ensemble(model, X, y, SPEC, seed=0, indices=INDICES)
     assert [spec.loss for spec in met if isinstance(spec, ApgdAttack)] == ["normalized_cross_entropy", loss, "margin"]
-
-
-def test_others_have_no_members():
-    spec = ApgdAttack(kind="apgd", eps=0.1, steps=2)
-    assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES).attack.found_by is None
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
