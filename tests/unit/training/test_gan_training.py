@@ -209,7 +209,7 @@ def test_the_discriminator_learns_on_attacked_images_inside_ball_and_box(discrim
 
 
 def test_exact_unrolling_knows_no_attacked_images():
-    with pytest.raises(ValueError, match=r"adversarial_eps = 0\.1: has no gradient for exact unrolling"):
+    with pytest.raises(ValueError, match=r"adversarial_eps = 0\.1: cannot be combined with exact unrolling"):
         GanTraining(adversarial_eps=0.1, unroll=2, unroll_mode="exact")
 
 
