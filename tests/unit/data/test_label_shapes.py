@@ -52,13 +52,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("shape", MISSHAPEN)
 def test_misshapen_labels_are_refused(shape: str) -> None:
     labels = MISSHAPEN[shape]
-    told = re.escape(f"labels are of shape {labels.shape}; give one integer for each image")
+    message = re.escape(f"labels are of shape {labels.shape}; give one integer for each image")
     for read in (
         lambda: as_labels(labels),
         lambda: advgen.attack(Linear(), IMAGES, labels, "fgsm"),
         lambda: advgen.evaluate(Linear(), IMAGES, torch.from_numpy(labels), eps=0.1),
     ):
-        with pytest.raises(ValueError, match=told) as caught:
+        with pytest.raises(ValueError, match=message) as caught:
             read()
         assert "\n" not in str(caught.value)
 

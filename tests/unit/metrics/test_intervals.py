@@ -124,11 +124,11 @@ def test_the_resamples_are_those_that_were_asked_for(monkeypatch):
 
 
 def test_pairs_are_resampled_until_each_tail_holds_ten(monkeypatch):
-    asked = []
-    monkeypatch.setattr(intervals, "bootstrap_mean", lambda values, seed, confidence, n: asked.append((confidence, n)))
+    calls = []
+    monkeypatch.setattr(intervals, "bootstrap_mean", lambda values, seed, confidence, n: calls.append((confidence, n)))
     paired_difference([1, 2], [0, 0], seed=0)
     paired_difference([1, 2], [0, 0], seed=0, confidence=0.95)
-    assert asked == [(0.999, 20_000), (0.95, 400)]
+    assert calls == [(0.999, 20_000), (0.95, 400)]
 
 
 def test_ranks_by_hand():
