@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from advgen.certificates.bounds import HALVINGS, bound_margins, certified_radii
+from advgen.certificates.bounds import HALVINGS, bound_margins, certified_radii, list_layers
 from advgen.io.checkpoints import build
 from advgen.specs.networks import ConvNetwork, EnsembleNetwork, FcNetwork
 
