@@ -278,6 +278,7 @@ WEAK: dict[str, tuple[tuple[Row, ...], tuple[str, float], dict[str, str]]] = {
         ("fmn", 0.5),
         {"an attack without a budget leaves nothing right": "warning"},
     ),
+    "a search in L1 that leaves few": ((pgd("pgd"), other("fmn", "fmn", None, norm="l1")), ("fmn", 0.005), {}),
     "a targeted loss, which need not beat one step": (
         (fgsm("fgsm"), apgd("targeted", loss="targeted dlr")),
         ("targeted", 1.0),
