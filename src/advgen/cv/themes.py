@@ -81,6 +81,12 @@ def compose_css(folders: Sequence[Path]) -> str:
     return find_file(folders, "cv.css").read_text(encoding="utf-8").replace("/* themes */\n", rules)
 
 
+def class_names(theme: str, folders: Sequence[Path]) -> str:
+    """Return the classes of the page: the built-in theme that a custom one extends, and the theme."""
+    base = next(folder.name for folder in folders if folder.parent == FOLDER)
+    return " ".join(dict.fromkeys([base, theme]))
+
+
 def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = None) -> None:
     """Check the files of a theme or of a folder of templates. Raises ValueError, one line per error."""
     folders = custom_folders(profile_folder, theme, templates)

@@ -83,7 +83,7 @@ def _describe(
             return f"{key} is {shown}; write less than {context['lt']}"
         case kind:
             assert kind == "int_type", kind
-            return f"{key} is {shown}; write a whole number without quotes"
+            return f"{key} is {shown}; write an integer without quotes"
 
 
 def _without_section_type(location: Location) -> Location:

@@ -153,7 +153,7 @@ def test_every_section(files: Files):
     assert made["meta"]["lastModified"] == "2025-03-04T00:00:00"
 
 
-def test_sections_of_ones_own(tmp_path: Path):
+def test_custom_sections(tmp_path: Path):
     bib = test_own.BIB.replace("year={2004}", "year={in press}")
     made = resume(test_own.made(tmp_path, f"{test_own.PROFILE}language: de\n", bib))
     assert made["basics"]["summary"] == "I test. Twice."
