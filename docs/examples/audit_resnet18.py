@@ -1,7 +1,7 @@
 """Audit a torchvision ResNet-18 on a folder of colour images.
 
-The weights and the images are random, so that the script runs anywhere; replace them by yours. The accuracy is therefore
-at chance, and the audit reports that the evaluation is unsound.
+The weights and the images are random, so that the script runs anywhere; replace them by yours. The accuracy is
+therefore at chance, and the audit reports that the evaluation is unsound.
 
     python docs/examples/audit_resnet18.py
 """
