@@ -47,24 +47,7 @@ PLAN += ("tests/unit/core/test_tasks.py", "tests/unit/core/test_kinds.py")
 PLANNED = ("attacks", "autoencoders", "classifiers", "datasets", "gans", "inversions", "probes", "transfers")
 TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "attacks": {"attacks": ATTACKS},
-    "metrics": {
-        "metrics/trivial.py": ("tests/unit/metrics/test_trivial.py",),
-        "metrics/detect.py": ("tests/unit/metrics/test_detect.py",),
-        "metrics/distribution.py": ("tests/unit/metrics/test_distribution.py",),
-        "metrics/grouping.py": SUMMARIES,
-        "metrics/judging.py": ("tests/unit/metrics/test_distribution.py", "tests/unit/metrics/test_score.py"),
-        "metrics/image.py": ("tests/unit/metrics/test_image_metrics.py", "tests/unit/metrics/test_distribution.py"),
-        "metrics/intervals.py": ("tests/unit/metrics/test_intervals.py",),
-        "metrics/chance.py": ("tests/unit/metrics/sanity",),
-        "metrics/calibration.py": ("tests/unit/metrics/test_distribution.py",),
-        "metrics/sanity": ("tests/unit/metrics/sanity",),
-        "metrics/agreement.py": ("tests/unit/metrics/test_published.py",),
-        "metrics/lines.py": SUMMARIES,
-        "metrics/paths.py": SUMMARIES,
-        "metrics/published.py": ("tests/unit/metrics/test_published.py",),
-        "metrics/score.py": ("tests/unit/metrics/test_score.py",),
-        "metrics/worst_case.py": ("tests/unit/metrics/test_worst_case.py",),
-    },
+    "metrics": {"metrics": ("tests/unit/metrics", *SUMMARIES)},
     "summaries": {f"experiments/{kind}/summary.py": SUMMARIES for kind in SUMMARISED},
     "plan": dict.fromkeys(("driver/plan.py", "core/kinds.py", "core/tasks.py", "core/paths.py"), PLAN)
     | {f"experiments/{kind}/experiment.py": PLAN for kind in PLANNED},
