@@ -233,7 +233,7 @@ SMOKE = (ROOT / "config/smoke.yaml").read_text()
 PGD, FC100 = "{kind: pgd, eps: 0.1, steps: 5}", "    training: {epochs: 2, batch: 50, lr: 3e-3}\n"
 HARDENED = "defence: {kind: pgd, eps: 0.1, steps: 2}"
 BOX = "must be at most 1, since pixels are from 0 to 1; for 8 of 255 grey levels write 0.0314"
-ALONE = "'fgsm' is a single step, which a net can be fitted to; add an ensemble of eps = 0.1"
+ALONE = "'fgsm' is a single-step attack, to which a model can overfit; add an ensemble of eps = 0.1"
 IMPOSSIBLE = {
     "true for a number": (PGD, "{kind: pgd, eps: true}", "attacks.pgd.eps = true: must be a number"),
     "true for a count": ("images: 1000", "images: true", "classifiers.hardened.images = true: must be an integer or null"),

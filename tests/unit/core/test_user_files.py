@@ -283,7 +283,7 @@ def test_data_that_cannot_be_used_are_refused_in_the_plan(
             "path: gone.pt2",
             r"path = 'gone\.pt2': no such file; paths are relative to the folder that snakemake runs in",
         ),
-        ("path: net.safetensors", r"factory is missing: the file holds weights alone; name the code that they fit"),
+        ("path: net.safetensors", r"factory is missing: the file contains only weights; name the code of the module"),
         ("path: net.safetensors, factory: 'gone.py:net'", r"factory = 'gone\.py:net': no such file as gone\.py"),
         (
             "path: net.safetensors, factory: 'photos/net.py:net'",

@@ -215,7 +215,10 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
             {"arms": {"a": ["net"], "b": ["on-shapes"]}, "differs": ["dataset"]},
             ["also differ in 'test images' (seen and mnist)"],
         ),
-        "other test images": ({"arms": {"a": ["net"], "b": ["shown-shapes"]}, "differs": []}, ["also differ in 'test images'"]),
+        "other test images": (
+            {"arms": {"a": ["net"], "b": ["shown-shapes"]}, "differs": []},
+            ["also differ in 'test images'"],
+        ),
         "one seed": ({"arms": {"a": ["net"], "b": ["once"]}}, ["'b' has 1 runs", "needs 5", "seeds"]),
         "three seeds": (THREE, ["'a' has 3 runs", "needs 5, or 3 with `costly: true`", "seeds"]),
         "two costly runs": (

@@ -30,7 +30,8 @@ class ComparisonDefinition(Spec):
         (), description="further keys in which they differ: remaining confounds, listed wherever the result is shown"
     )
     costly: bool = Field(
-        False, description="a run of an arm takes a minute or more, so that three runs of each arm suffice instead of five"
+        False,
+        description="a run of an arm takes a minute or more, so that three runs of each arm suffice instead of five",
     )
     arms: Mapping[str, Any] = Field(min_length=2, description="what is compared, by label")
     family: ClassVar[str]

@@ -30,7 +30,9 @@ class Compare(Task):
     name: str
     comparison: AnyComparison
     arms: tuple[str, ...] = Field(description="in the order of their tables, because JSON does not keep that of a map")
-    differs: Mapping[str, tuple[str, ...]] = Field(description="keys of `differs` in which each arm is not the baseline")
+    differs: Mapping[str, tuple[str, ...]] = Field(
+        description="keys of `differs` in which each arm is not the baseline"
+    )
     besides: Mapping[str, tuple[str, ...]] = Field(description="the same for the confounds in `besides`")
     runs: int = Field(description="of each arm; first come the tables of the first arm's runs, then the second's, …")
 
