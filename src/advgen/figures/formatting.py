@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -85,7 +86,7 @@ def join_parts(parts: Sequence[str], most: int = 4) -> str:
         return "none"
     if len(parts) > most:
         return f"{parts[0]}, … and {parts[-1]} ({len(parts)} compared)"
-    if any("," in part.split("[")[0] or ";" in part for part in parts):
+    if any(re.search("[,;]", re.sub(r"\[.*?\]|\(.*?\)", "", part)) for part in parts):
         return "; ".join(parts)
     return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 

@@ -8,7 +8,7 @@ from advgen.figures.findings import interval_columns
 from advgen.figures.formatting import format_number, format_percent
 from advgen.figures.statistics import share_over_images
 
-BASELINES = {"mse_principal": "as many principal components", "mse_nearest": "nearest training image"}
+BASELINES = {"mse_principal": "PCA with the same number of dimensions", "mse_nearest": "nearest training image"}
 """Columns with the mean squared errors of the baselines, and their names."""
 
 
@@ -24,7 +24,7 @@ def class_kept_columns(rows: pd.DataFrame) -> dict[str, float]:
 
 def describe_real_accuracy(rows: pd.DataFrame) -> str:
     """Write the reference classifier's accuracy on the originals, an upper bound of `class_kept`."""
-    return f"{format_percent(_real_accuracy(rows))} of the originals are read rightly"
+    return f"accuracy on the original images: {format_percent(_real_accuracy(rows))}"
 
 
 def _real_accuracy(rows: pd.DataFrame) -> float:
@@ -38,4 +38,4 @@ def baseline_columns(rows: pd.DataFrame) -> dict[str, float]:
 
 def describe_baselines(rows: pd.DataFrame) -> str:
     """Write the mean squared error of each baseline."""
-    return ", ".join(f"{BASELINES[name]} {format_number(mse)}" for name, mse in baseline_columns(rows).items())
+    return ", ".join(f"{BASELINES[name]}: {format_number(mse)}" for name, mse in baseline_columns(rows).items())

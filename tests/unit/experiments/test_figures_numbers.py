@@ -142,7 +142,7 @@ def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
     tables = fake_tables()
     spec = GanComparisonFigure(kind="gan_comparison", gans=("gan-a",), measures=("classes", "recall"))
     titles = {text.get_text() for text in gan_comparison.draw(tables, spec).findobj(Text)}
-    assert {"classes covered", "classes by both", "recall"} <= titles
+    assert {"classes covered", "classes, both classifiers", "recall"} <= titles
     (row,) = gan_comparison.finding(tables, spec).rows
     assert {"classes_both", "classes_both_low", "agreement"} <= set(row)
 
@@ -736,4 +736,4 @@ def test_truncated_latent_vectors_stand_beside_all_of_them() -> None:
     for gan, one in quality.groupby("gan"):
         [row] = [row for row in found.rows if row["generator"] == gan and row["threshold"] == math.inf]
         assert row["precision"] == pytest.approx(one["precision"].mean())
-    assert "untruncated" in found.sentence
+    assert "without truncation" in found.sentence

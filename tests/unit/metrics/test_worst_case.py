@@ -1,7 +1,5 @@
 """Worst cases: one for each norm and eps, over nested balls, at the cost of all their attacks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa

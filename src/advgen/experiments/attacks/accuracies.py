@@ -19,7 +19,7 @@ from advgen.figures.statistics import present_in_order, to_frame
 from advgen.io.tables import read_images
 from advgen.metrics.chance import majority_class_accuracy, models_at_chance
 from advgen.metrics.intervals import rate_over_runs
-from advgen.metrics.worst_case import BALLS, SIZES, SLACK
+from advgen.metrics.worst_case import BALLS, SIZES, TOLERANCE
 
 ATTACK_NAMES = {
     "fgsm": "FGSM",
@@ -122,7 +122,7 @@ def _add_worst_case_columns(facts: pd.DataFrame, tables: Mapping[str, pa.Table])
     facts = facts.assign(other_attacks=0, **{name: facts[column] for name, column in IN_WORST_CASE.items()})
     key = ["source", "source_seed", "index", "norm"]
     free = facts[facts["eps"].isna()]
-    others = pd.concat([free[free[norm] > 0].assign(norm=norm, eps=free[norm] - SLACK) for norm in SIZES])
+    others = pd.concat([free[free[norm] > 0].assign(norm=norm, eps=free[norm] - TOLERANCE) for norm in SIZES])
     if "transferred" in tables:
         others = pd.concat([others, match_transferred(select_transferred(tables["transferred"]), facts)])
     balls = facts.loc[facts["norm"].isin(BALLS) & facts["eps"].notna(), [*key, "eps", "label"]].reset_index(names="row")

@@ -37,18 +37,19 @@ def draw(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> Figu
     panels = Panels(max(map(len, epochs.values())), width - MARGIN, 32.0, HEIGHT, LEFT, BOTTOM)
     block = TITLE + panels.height + 2
     details = (
-        f"share of latent numbers below x; blue: all pooled; band: 10 % to 90 % of the dimensions; dashes: {NORMAL}"
+        "cumulative distribution of the latent values; blue: all dimensions pooled; "
+        f"band: 10 % to 90 % of the dimensions; dashes: {NORMAL}"
     )
-    page, top = titled_page(width, "Latent numbers over training", details, len(blocks) * block + 3)
+    page, top = titled_page(width, "Latent values over training", details, len(blocks) * block + 3)
     for number, (name, rows) in enumerate(blocks.items()):
         down = top + number * block
         page.subheading(MARGIN + LEFT, down, width - 12, f"{name}, seed {rows['seed'].iloc[0]}")
         for k, epoch in enumerate(epochs[name]):
-            axes = panels.axes(page, down + TITLE, k, f"epoch {epoch}", MARGIN, "share below")
+            axes = panels.axes(page, down + TITLE, k, f"epoch {epoch}", MARGIN, "cumulative share")
             _draw_panel(axes, rows[rows["epoch"] == epoch].sort_values("level"))
             axes.tick_params(labelleft=panels.is_leftmost(k))
             if number == len(blocks) - 1 and panels.is_lowest(k):
-                axes.set_xlabel("latent number", labelpad=1)
+                axes.set_xlabel("latent value", labelpad=1)
     return page.figure
 
 
@@ -72,7 +73,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
     axes.fill_betweenx(levels, low, high, color=BLUE, alpha=0.2, linewidth=0)
     axes.plot(z, ndtr(z), color=INK, linewidth=0.9, linestyle=DASHED)
     axes.plot(rows["pooled"], levels, color=BLUE, linewidth=1.5)
-    text = f"pooled: off by\nup to {measure_distance(rows):.2f}"
+    text = f"pooled: KS\ndistance {measure_distance(rows):.2f}"
     axes.text(0.97, 0.05, text, transform=axes.transAxes, ha="right", size=5.5, color=BLUE)
     axes.set(xlim=(-REACH, REACH), ylim=(0, 1), yticks=[0, 0.5, 1])
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -91,7 +92,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> F
             rows.append({"autoencoder": name, "epoch": epoch, "seeds": len(runs), "farthest_share": ends[-1]})
         parts.append(f"{name} from {ends[0]:.2f} to {ends[1]:.2f}")
     sentence = (
-        f"The share of latent numbers below x is off that of {NORMAL}, which is the aim, by at most: "
-        f"{join_parts(parts)} from the first epoch to the last ({format_seeds(facts['seed'])})."
+        f"Kolmogorov–Smirnov distance of the pooled latent values from {NORMAL}, first to last epoch: "
+        f"{join_parts(parts)} ({format_seeds(facts['seed'])})."
     )
-    return Finding("Do latent numbers become normal?", sentence, rows)
+    return Finding("Do latent values become normally distributed?", sentence, rows)

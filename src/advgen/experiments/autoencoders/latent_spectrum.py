@@ -44,7 +44,7 @@ def draw(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> Figure:
     _draw_spectra(page.axes(LEFT, top + 2, width - LEFT - 2, HEIGHT), blocks)
     for number, name in enumerate(blocks):
         down = top + 2 + HEIGHT + BOTTOM + number * (head + height + 3)
-        page.heading(0, down, width, f"{name}: decoded draws", details[name])
+        page.heading(0, down, width, f"{name}: decoded samples", details[name])
         ImageGrid(page, 0, down + head, lines.width, [images[samples[name][band]] for band in lines.bands])
     return page.figure
 
@@ -84,8 +84,9 @@ def _describe_decoded(quality: pd.DataFrame) -> str:
         for name in ("frechet_distance_real", "ks_pooled", "ks_dimension_mean", "ks_dimension_max")
     )
     return (
-        f"Fréchet distance {decoded} (from a Gaussian fitted to its z: {fitted}; real images: {real}); "
-        f"Kolmogorov–Smirnov distance {pooled} pooled, {mean} mean and {largest} largest of the dimensions"
+        f"Fréchet distance {decoded} (with z from a fitted Gaussian: {fitted}; real images: {real}); "
+        f"Kolmogorov–Smirnov distance of z from N(0, 1): {pooled} pooled, {mean} mean and {largest} maximum "
+        "over dimensions"
     )
 
 
@@ -93,8 +94,8 @@ def _details(quality: pd.DataFrame) -> str:
     seeds = quality.groupby("autoencoder")["seed"].nunique().max()
     words = f"{format_n(quality['n'])} test images; dashes: N(0, I)"
     if seeds > 1:
-        words += f"; thick: mean of up to {seeds} seeds, thin: the seeds"
-    return words + "; pictures: the decoder on draws from N(0, I), unselected"
+        words += f"; thick: mean of up to {seeds} seeds, thin: single seeds"
+    return words + "; images: decoded samples from N(0, I), not selected"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> Finding:
@@ -112,11 +113,11 @@ def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> Findi
         )
         fitted, real = map(format_number, others.values())
         parts.append(
-            f"{name} spans {format_number(smallest)} to {format_number(largest)} (decoded draws: Fréchet distance "
-            f"{format_number(distance[0])}, from a Gaussian fitted to its z {fitted}, of real images {real})"
+            f"{name} from {format_number(smallest)} to {format_number(largest)} (Fréchet distance of decoded samples "
+            f"{format_number(distance[0])}, with z from a fitted Gaussian {fitted}, of real images {real})"
         )
     sentence = (
-        f"Eigenvalues of the latent covariance, all 1 for N(0, I): {join_parts(parts)}; "
+        f"Eigenvalues of the latent covariance, which are 1 for N(0, I): {join_parts(parts)}; "
         f"{format_n(quality['n'])}, {format_seeds(quality['seed'])}."
     )
     return Finding("Covariance of latent vectors", sentence, rows)

@@ -18,7 +18,7 @@ from advgen.figures.layout import Panels, content_width, titled_page
 from advgen.figures.statistics import mean_over_seeds, running_mean, split_in_order, to_frame
 from advgen.figures.style import series_colour, with_style
 
-SERIES = {"loss": "MSE", "moment_loss": "moment loss", "moment_factor": "its factor"}
+SERIES = {"loss": "MSE", "moment_loss": "moment loss", "moment_factor": "factor"}
 HEIGHT, LEFT, BOTTOM, NAMES = 42.0, 13.0, 10.0, 17.0
 WINDOW = 0.1
 """Epochs behind each point of a running mean."""
@@ -76,8 +76,8 @@ def _limits(history: pd.DataFrame) -> tuple[float, float]:
 
 def _details(history: pd.DataFrame) -> str:
     seeds = history.groupby("autoencoder")["seed"].nunique().max()
-    words = f"per batch, running mean over {WINDOW:g} epochs; the moment loss counts with its factor"
-    return words + (f"; thick: mean of up to {seeds} seeds, thin: the seeds" if seeds > 1 else "")
+    words = f"per batch, running mean over {WINDOW:g} epochs; the factor weights the moment loss"
+    return words + (f"; thick: mean of up to {seeds} seeds, thin: single seeds" if seeds > 1 else "")
 
 
 def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Finding:
@@ -92,8 +92,8 @@ def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Finding
             {"autoencoder": name, "seeds": len(last), "final_mse": last["loss"].mean(), "minimised": minimised}
             | interval_columns("final_moment_loss", moment)
         )
-        how = "" if minimised else ", where it is not minimised"
-        parts.append(f"{format_number(moment[0])} with {name} (MSE {format_number(last['loss'].mean())}){how}")
+        note = "" if minimised else ", not minimised"
+        parts.append(f"{format_number(moment[0])} for {name} (MSE {format_number(last['loss'].mean())}{note})")
     seeds = format_seeds(history["seed"])
-    sentence = f"The moment loss ends at {join_parts(parts)}; {seeds}, the last tenth of the steps."
+    sentence = f"Moment loss over the last tenth of the steps: {join_parts(parts)}; {seeds}."
     return Finding("Moment matching over training", sentence, rows)

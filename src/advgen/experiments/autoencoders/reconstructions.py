@@ -77,7 +77,7 @@ def _read_baselines(
     sizes = {name: len(run["z"].iloc[0]) for name, run in rows.items()}
     for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
         error = float(quality.loc[[name], "mse_principal"].mean())
-        found[f"{size} principal components"] = error, rows[name].index, read_images(table, "principal")
+        found[f"PCA, {size} dimensions"] = error, rows[name].index, read_images(table, "principal")
     name, run = next(iter(rows.items()))
     error = float(quality.loc[[name], "mse_nearest"].mean())
     return {**found, "nearest training image": (error, run.index, read_images(table, "nearest"))}
@@ -85,9 +85,9 @@ def _read_baselines(
 
 def _details(quality: pd.DataFrame) -> str:
     seeds = quality.groupby(level=0).size().max()
-    words = f"first test images, unselected; MSE over {format_n(quality['n'])} test images"
-    words += f", means of up to {seeds} seeds, of which the first is pictured" if seeds > 1 else ""
-    return f"{words}; framed where the judge sees another class than the label"
+    words = f"first test images, not selected; MSE over {format_n(quality['n'])} test images"
+    words += f", means of up to {seeds} seeds (images: first seed)" if seeds > 1 else ""
+    return f"{words}; framed: the reference classifier predicts another class than the label"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Finding:
@@ -107,15 +107,16 @@ def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Find
             | {"class_kept_real": runs["class_kept_real"].mean(), **baseline_columns(runs)}
         )
         parts.append(
-            f"{name} with an MSE of {format_value(*mse)} ({describe_baselines(runs)}), "
-            f"{format_share(*kept)} keep their class"
+            f"{name} {format_value(*mse)} ({describe_baselines(runs)}), "
+            f"{format_share(*kept)} are still assigned the original class"
         )
     shown = quality.loc[[row["autoencoder"] for row in rows]]
     sentence = (
-        f"Test images come back: {join_parts(parts)}; {format_percent(shown['class_kept_real'].mean())} of the "
-        f"originals are read rightly ({format_n(shown['n'])} test images, {format_seeds(shown['seed'])})."
+        f"Autoencoder reconstruction error (MSE): {join_parts(parts)}; accuracy on the original images: "
+        f"{format_percent(shown['class_kept_real'].mean())} ({format_n(shown['n'])} test images, "
+        f"{format_seeds(shown['seed'])})."
     )
-    return Finding("Reconstructions by autoencoders", sentence, rows)
+    return Finding("Autoencoder reconstructions", sentence, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Explorer:
@@ -132,5 +133,5 @@ def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Exp
             else Tile(images[row.Index], f"{row.label}")
             for row in rows.itertuples()
         ]
-    about = "Flip between test images and what is left of them; label → class by the judge, framed where they differ."
+    about = "Switch between test images and reconstructions; label → predicted class, framed where they differ."
     return Explorer(about, [Choice("shown", ("test image", *names))], strips)

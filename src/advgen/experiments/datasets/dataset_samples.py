@@ -32,10 +32,10 @@ def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
     # With few images per class, the images would otherwise fill the width of the page.
     grid_width = min(width - margin, 14.0 * columns)
     height = grid_height(grid_width, len(rows), columns, images.shape[1:])
-    details = f"test split, {format_n([len(facts)])}; the first of each class, unselected"
+    details = f"test split, {format_n([len(facts)])}; first images of each class, not selected"
     if facts["cue"].notna().any():
         same = float((facts["cue"] == facts["label"]).mean())
-        details += f"; the texture is that of the label's class in {format_percent(same)}"
+        details += f"; the texture matches the label in {format_percent(same)}"
     page, top = titled_page(width, f"Images of {spec.dataset}", details, height)
     grid = ImageGrid(page, margin, top, grid_width, rows)
     page.row_labels(margin - 2, top, labels, grid.row_height, margin - 2)
@@ -47,9 +47,9 @@ def finding(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Findi
     labels = to_frame(tables["dataset"])["label"]
     counts = labels.value_counts().sort_index()
     rows = [{"class": label, "n": count, "share": count / len(labels)} for label, count in counts.items()]
-    commonest = format_share(counts.max() / len(labels), *wilson(int(counts.max()), len(labels)))
+    majority = format_share(counts.max() / len(labels), *wilson(int(counts.max()), len(labels)))
     sentence = (
         f"{len(labels):,} test images of {format_count(len(counts), 'class', 'classes')}, {counts.min():,} to "
-        f"{counts.max():,} of each; always naming the commonest class is right in {commonest} of them."
+        f"{counts.max():,} of each; majority-class baseline: {majority}."
     )
     return Finding(f"Images of {spec.dataset}", sentence, rows)

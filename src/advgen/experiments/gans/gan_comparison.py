@@ -29,21 +29,21 @@ class Description(NamedTuple):
 
 
 DESCRIPTIONS = {
-    "frechet_distance": Description("Fréchet distance", "log; less is better; real images: {real}, dashed", log=True),
-    "classifier_score": Description("classifier score", "by the judge; more is better"),
-    "precision": Description("precision", "k-NN; more is better", (0, 1)),
-    "recall": Description("recall", "k-NN; more is better", (0, 1)),
-    "density": Description("density", "k-NN; 1 where real and generated are alike"),
-    "coverage": Description("coverage", "k-NN; more is better", (0, 1)),
-    "variety": Description("variety", "distance to the next sample; real: 1"),
-    "classes": Description("classes covered", "by the judge, over 1 % of samples"),
-    "classes_both": Description("classes by both", "over 1 % of samples, both classifiers"),
-    "agreement": Description("classifiers agree", "% of samples, judge and a second one", (0, 100), factor=100),
-    "total_variation": Description("total variation", "class shares to the prior; less is better", (0, 1)),
-    "vanishing": Description("vanishing gradient", "% of steps; less is better", (0, 100), factor=100),
-    "overpowered": Description("overpowering D", "% of steps; less is better", (0, 100), factor=100),
-    "isolated_energy": Description("isolated pixels", "energy of salt and pepper; less is better"),
-    "sharpness": Description("sharpness", "Laplacian variance; real images: {real}, dashed"),
+    "frechet_distance": Description("Fréchet distance", "log; lower is better; dashed: real, {real}", log=True),
+    "classifier_score": Description("classifier score", "higher is better"),
+    "precision": Description("precision", "k-NN; higher is better", (0, 1)),
+    "recall": Description("recall", "k-NN; higher is better", (0, 1)),
+    "density": Description("density", "k-NN; real images: 1"),
+    "coverage": Description("coverage", "k-NN; higher is better", (0, 1)),
+    "variety": Description("variety", "distance to nearest sample; real: 1"),
+    "classes": Description("classes covered", "predicted for over 1 % of samples"),
+    "classes_both": Description("classes, both classifiers", "predicted by both, over 1 % of samples"),
+    "agreement": Description("classifiers agree", "% of samples, reference and second", (0, 100), factor=100),
+    "total_variation": Description("total variation", "of class shares; lower is better", (0, 1)),
+    "vanishing": Description("vanishing gradient", "% of steps; lower is better", (0, 100), factor=100),
+    "overpowered": Description("overpowering D", "% of steps; lower is better", (0, 100), factor=100),
+    "isolated_energy": Description("salt and pepper", "energy of isolated pixels; lower is better"),
+    "sharpness": Description("sharpness", "Laplacian variance; dashed: real, {real}"),
 }
 HAS_REAL_VALUE = {"frechet_distance", "sharpness"}
 """Measures with a value for real images. It may be far from all GANs, so that the axis does not extend to it."""
@@ -61,7 +61,7 @@ def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
     names = _select_measures(spec)
     measures = [_measure(name, blocks, quality) for name in names]
     labels = [f"{gan}\n{_describe_recipe(runs)}" for gan, runs in blocks.items()]
-    figure = draw_dot_plot("GANs compared", _details(quality), labels, measures, [], content_width(spec))
+    figure = draw_dot_plot("Comparison of GANs", _details(quality), labels, measures, [], content_width(spec))
     for axes, name in zip(figure.axes, names, strict=True):
         if name in HAS_REAL_VALUE:
             axes.axvline(_real_value(name, quality), color=INK, linewidth=0.8, linestyle=SHORT_DASHES)
@@ -110,9 +110,11 @@ def _describe_recipe(runs: pd.DataFrame) -> str:
 
 def _details(quality: pd.DataFrame) -> str:
     seeds = quality.groupby("gan")["seed"].nunique().max()
-    words = f"{format_n(quality['n'])} samples of each; gs, ds: steps of G and D per batch, k: unrolled steps"
+    words = f"{format_n(quality['n'])} samples per GAN; gs, ds: steps of G and D per batch, k: unrolled steps"
     if seeds > 1:
-        words += f"; marks: means of up to {seeds} seeds, ticks: the seeds, bars: 95 % Student intervals over them"
+        words += (
+            f"; markers: means of up to {seeds} seeds, ticks: single seeds, bars: 95 % Student intervals over seeds"
+        )
     return words
 
 
@@ -132,7 +134,7 @@ def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Findin
     for row in sorted(rows, key=lambda row: row[first]):
         low, high = format_number(row[f"{first}_low"]), format_number(row[f"{first}_high"])
         parts.append(f"{row['gan']} {format_number(row[first])}{f' [{low}, {high}]' if several else ''}")
-    over = "95 % Student intervals over seeds" if several else "one seed each, so without intervals"
+    over = "95 % Student intervals over seeds" if several else "one seed per GAN, so no intervals"
     n = format_n(pd.concat(blocks.values())["n"])
     sentence = f"{DESCRIPTIONS[first].title}, smallest first: {join_parts(parts)} ({n}; {over})."
-    return Finding("GANs compared", sentence, rows)
+    return Finding("Comparison of GANs", sentence, rows)

@@ -82,10 +82,10 @@ def _draw_shares(axes: Axes, shares_SC: NDArray[np.float64], limit: float) -> No
         axes.text(place, 0.35 * limit, f"{format_percent(mean[place])} ↑", color="white", gid=KEEP_COLOUR, **where)
     axes.axhline(uniform, color=INK, linewidth=0.8)
     axes.axhline(100 * COVERED, color=VERMILLION, linewidth=0.9, linestyle=SHORT_DASHES)
-    add_note(axes, 0.99, 0.99, f"line: uniform, {uniform:.3g} %; dashes: 1 %, covered", ha="right")
+    add_note(axes, 0.99, 0.99, f"line: uniform, {uniform:.3g} %; dashes: covered from 1 %", ha="right")
     set_classes(axes, classes.tolist())
     axes.tick_params(axis="x", length=0)
-    axes.set_xlabel("class by the judge", labelpad=1.5)
+    axes.set_xlabel("predicted class", labelpad=1.5)
     axes.set_ylabel("share of samples (%)")
 
 
@@ -102,13 +102,13 @@ def _details(quality: pd.DataFrame, shown: int) -> str:
     covered = " / ".join(f"{run.classes} ({run.classes_both} by both classifiers)" for run in quality.itertuples())
     agreement = " / ".join(format_percent(value) for value in quality["agreement"])
     seeds = ", ".join(str(seed) for seed in quality["seed"])
-    which = f"seed {seeds}" if len(quality) == 1 else f"seeds {seeds}; pictures of seed {quality['seed'].min()}"
+    which = f"seed {seeds}" if len(quality) == 1 else f"seeds {seeds}; images of seed {quality['seed'].min()}"
     if quality["collapsed"].any():
         which += f"; collapsed: {int(quality['collapsed'].sum())} of {len(quality)}"
     return (
         f"Fréchet distance {distances} (real images {real}), classes covered {covered}, "
-        f"the two agree on {agreement} of the samples ({format_n(quality['n'])}, {which}); "
-        f"first {shown} samples, unselected"
+        f"both agree on {agreement} of the samples ({format_n(quality['n'])}, {which}); "
+        f"images: first {shown} samples, not selected"
     )
 
 
@@ -124,20 +124,20 @@ def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Finding:
             {"gan": gan, "seeds": len(runs), "n": runs["n"].min(), **means, "collapsed": int(runs["collapsed"].sum())}
             | interval_columns("frechet_distance", distance)
         )
-        both = f"{means['classes_both']:.3g} of them by a second classifier too, which agrees on "
-        both += format_percent(means["agreement"])
+        both = f"{means['classes_both']:.3g} according to a second classifier too, which agrees on "
+        both += f"{format_percent(means['agreement'])} of the samples"
         parts.append(
-            f"{gan} covers {means['classes']:.3g} classes ({both}) at a Fréchet distance of "
+            f"{gan} covers {means['classes']:.3g} ({both}) at a Fréchet distance of "
             f"{format_number(distance[0]) if len(runs) < 2 else format_value(*distance)}"
             f"{', collapsed' if runs['collapsed'].all() else ''}"
         )
     classes = len(tables["gan_quality"].column("class_share")[0])
     sentence = (
-        f"Of {classes} classes {join_parts(parts)}; as many real images lie at "
+        f"Of the {classes} classes, {join_parts(parts)}; lower bound from real images: "
         f"{format_number(quality['frechet_distance_real'].mean())} ({format_n(quality['n'])}, "
         f"{format_seeds(quality['seed'])})."
     )
-    return Finding("Samples of the generators", sentence, rows)
+    return Finding("Samples of the GANs", sentence, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Explorer:
@@ -154,8 +154,8 @@ def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Explorer
             snapshot = rows[rows["step"] == step].sort_values("index").index
             strips[g, s] = [Tile(images[place], f"step {step:,}") for place in snapshot]
     about = (
-        "Slide from the untrained generator to the trained one: the same latent vectors, the first ones of the samples "
-        "above, each stop after twice as many steps as the one before."
+        "Move from the untrained to the trained generator: images of the same latent vectors, the first ones of the "
+        "figure above. The number of steps doubles from stop to stop."
     )
     names = ["before training", *(_describe_fraction(stops - 2 - stop) for stop in range(stops - 1))]
     choices = [Choice("GAN", list(gans)), Choice("trained for", names, "slider", len(names) - 1)]

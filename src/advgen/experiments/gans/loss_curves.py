@@ -33,7 +33,7 @@ WIDE = 3.0
 TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 1000)
 FAILURES: dict[str, tuple[str, dict[str, Any]]] = {
     "vanishing": ("shaded: gradient vanished", {"color": SHADED}),
-    "overpowered": ("stripes: D overpowers", {"facecolor": "none", "edgecolor": SHADED, "hatch": "////"}),
+    "overpowered": ("striped: D overpowers G", {"facecolor": "none", "edgecolor": SHADED, "hatch": "////"}),
 }
 """Columns that flag steps of failed training, with the note in the heading and the background of these steps."""
 EQUILIBRIA = {
@@ -56,7 +56,7 @@ def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
     page = Page(room, places.lines * line)
     for number, (gan, seed, rows) in enumerate(panels):
         left, top = places.place(number, 0, line)
-        details = f"seed {seed}, {format_count(int(rows['step'].max()), 'iteration')}; line: mean of {spec.smooth}"
+        details = f"seed {seed}, {format_count(int(rows['step'].max()), 'iteration')}; thick: mean of {spec.smooth}"
         page.text(left + LEFT, top, gan, weight="bold", size=8)
         page.text(left + LEFT, top + 4.2, details, size=6.5, color=GREY)
         failures = [
@@ -148,7 +148,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, smooth: int, scale: Scale) -> No
     if equilibrium is not None:
         for value, name in zip(equilibrium[1], ("generator", "discriminator"), strict=True):
             axes.axhline(value, color=COLOURS[name], linewidth=0.8, linestyle=SPARSE_DOTS)
-            ends.append((value, f"{value:.2f} if D can't tell".replace("-", "−"), COLOURS[name]))
+            ends.append((value, f"equilibrium {value:.2f}".replace("-", "−"), COLOURS[name]))
     label_line_ends(axes, ends, HEIGHT, 5.7)
 
     has_unit = equilibrium is None or equilibrium[0] not in ("squared error", "Wasserstein")
@@ -207,7 +207,7 @@ def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Finding:
         shares = f"{format_percent(row['vanishing'])} and {format_percent(row['overpowered'])}"
         parts.append(f"{run} {shares} of {row['iterations']:,}")
     sentence = (
-        "Iterations in which the generator's gradient vanished, and in which the discriminator overpowered it: "
+        "Iterations with a vanished generator gradient, and with a discriminator that overpowers the generator: "
         f"{join_parts(parts)} ({format_seeds(seeds)} each)."
     )
     return Finding("Losses of generator and discriminator", sentence, rows)

@@ -43,7 +43,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure
     names = [METHOD_NAMES[method] for method in methods]
     legend = legend_height(names, width - LEFT)
     line = HEIGHT + BOTTOM + 6
-    headings = {f"Errors of what {generator} restores": _details(rows) for generator, rows in blocks.items()}
+    headings = {f"Inpainting error with {generator}": _details(rows) for generator, rows in blocks.items()}
     page, tops = stacked_page(width, headings, legend + panels.lines * line)
     for top, rows in zip(tops, blocks.values(), strict=True):
         page.legend(LEFT, top, width - LEFT, names)
@@ -52,7 +52,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure
             left, down = panels.place(k, top + legend + 5, line)
             axes = page.axes(left + LEFT, down, panels.width - LEFT - 1, HEIGHT)
             _draw_panel(axes, rows, measure, masks_by_size(facts), methods)
-            better = "less is better" if measure.startswith("mse") else "more is better"
+            better = "lower is better" if measure.startswith("mse") else "higher is better"
             axes.set(ylim=(0, ends[measure.split("_")[0]]), ylabel=f"{title.split(',')[0]}, {better}")
             axes.set_title(title, size=7)
     return page.figure
@@ -103,7 +103,8 @@ def _details(rows: pd.DataFrame) -> str:
     several = rows["seed"].nunique() > 1
     return (
         f"{format_n([rows['index'].nunique()])} images, {'mean of ' if several else ''}{name_seeds(rows['seed'])}; "
-        f"bars: 95 % intervals over {interval_units(several)}; dashes: harmonic fill, dots: Poisson fill"
+        f"bars: 95 % intervals over {interval_units(several)}; "
+        "without a generator: harmonic fill (dashes), nearest training image, Poisson-blended (dots)"
     )
 
 
@@ -126,7 +127,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Fin
     mask, *words = hardest
     n = format_n([facts["index"].nunique()])
     sentence = (
-        f"MSE on the missing pixels, {mask}: {', '.join(words)} ({n} images, {format_seeds(facts['seed'])}; "
-        "the mask that takes most)."
+        f"MSE on the missing pixels with {mask}, the mask that hides most pixels: {', '.join(words)} "
+        f"({n} images, {format_seeds(facts['seed'])})."
     )
-    return Finding("Error of restored images, by mask and method", sentence, rows)
+    return Finding("Inpainting error by mask and method", sentence, rows)

@@ -42,7 +42,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figur
     count = min(spec.images, facts.groupby(["generator", "mask"])["index"].nunique().max())
     grids = Columns(len(masks), width - margin, SMALLEST * count, LARGEST * count, BETWEEN, margin)
     line = grid_height(grids.width, len(labels), count, images.shape[1:]) + 6
-    headings = {f"Restored by {generator}": _details(rows) for generator, rows in blocks.items()}
+    headings = {f"Inpainting with {generator}": _details(rows) for generator, rows in blocks.items()}
     page, tops = stacked_page(width, headings, grids.lines * line, gap=GAP - 1)
     for top, rows in zip(tops, blocks.values(), strict=True):
         for k, mask in enumerate(masks):
@@ -71,8 +71,8 @@ def tint_missing(table: pa.Table) -> Images:
 
 def _details(rows: pd.DataFrame) -> str:
     images = format_count(rows["index"].nunique(), "image")
-    framed = "coloured: missing; framed where the judge sees another class than the label"
-    return f"seed {rows['seed'].iloc[0]}, the first of {images}, unselected; {framed}"
+    framed = "colour: missing pixels; framed: the reference classifier predicts another class than the label"
+    return f"seed {rows['seed'].iloc[0]}, the first of {images}, not selected; {framed}"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Finding:
@@ -93,17 +93,17 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Fi
         best = max((method for method in kept if method not in FILLS), key=kept.__getitem__)
         fill = max((method for method in kept if method in FILLS), key=kept.__getitem__)
         parts.append(
-            f"behind {mask} {format_share(*kept[best])} by {METHOD_NAMES[best]} "
-            f"({format_share(*kept[fill])} by {METHOD_NAMES[fill]})"
+            f"{mask} {format_share(*kept[best])} by {METHOD_NAMES[best]} "
+            f"(without a generator {format_share(*kept[fill])} by {METHOD_NAMES[fill]})"
         )
     majority = format_percent(facts.drop_duplicates("index")["label"].value_counts(normalize=True).max())
     n = format_n([facts["index"].nunique()])
     sentence = (
-        f"The judge sees the right class in restored images at best {join_parts(parts)}; naming the commonest "
-        f"class alone gives {majority}, and {describe_real_accuracy(facts)} "
+        f"Inpainted images that are still assigned the original class, by the best method: {join_parts(parts)}; "
+        f"majority-class baseline: {majority}, {describe_real_accuracy(facts)} "
         f"({n} images, {format_seeds(facts['seed'])})."
     )
-    return Finding("Images restored from behind masks", sentence, rows)
+    return Finding("Inpainting of test images", sentence, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Explorer:
@@ -116,7 +116,7 @@ def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> E
     versions = {
         "original": images,
         "masked": tint_missing(table),
-        "restored": restored,
+        "inpainted": restored,
         "known pixels put back": np.where(known, images, restored),
     }
     masks, methods = masks_by_size(facts), present_methods(facts)
@@ -126,11 +126,11 @@ def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> E
         for v, (name, pictures) in enumerate(versions.items()):
             strips[m, k, v] = [
                 Tile(pictures[row.Index], f"{row.label} → {row.judged}", row.judged != row.label)
-                if name == "restored"
+                if name == "inpainted"
                 else Tile(pictures[row.Index], f"{row.label}")
                 for row in rows.itertuples()
             ]
-    about = "Flip between the original, what the search was shown, and what it restored; coloured: missing pixels."
+    about = "Switch between the original, the masked input and the inpainted image; colour: missing pixels."
     choices = [
         Choice("mask", masks),
         Choice("method", [METHOD_NAMES[method] for method in methods]),

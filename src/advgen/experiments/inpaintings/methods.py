@@ -8,8 +8,8 @@ METHOD_NAMES = {
     "full": "full loss",
     "contextual": "contextual loss",
     "contextual_prior": "contextual + prior loss",
-    "harmonic": "harmonic fill, no generator",
-    "poisson": "Poisson fill, no generator",
+    "harmonic": "harmonic fill",
+    "poisson": "nearest training image, Poisson-blended",
 }
 FILLS = ("harmonic", "poisson")
 """The methods without a generator."""

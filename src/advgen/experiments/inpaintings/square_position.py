@@ -54,21 +54,21 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
     map_width = min(HEIGHT * columns_px / rows_px, room - LEFT - COLOUR_BAR - 3)
     panel = TITLE + HEIGHT + BOTTOM
     line = panel * 2 / panels
-    headings = {f"Restored by {generator} behind {spec.mask}": _details(rows) for generator, rows in blocks.items()}
+    headings = {f"Inpainting with {generator}: {spec.mask}": _details(rows) for generator, rows in blocks.items()}
     page, tops = stacked_page(width, headings, len(methods) * line, gap=3)
     for top, rows in zip(tops, blocks.values(), strict=True):
         limit = _limit(rows)
         for k, method in enumerate(methods):
             of_method = rows[rows["method"] == method]
             down = top + k * line
-            page.text(LEFT, down, f"{METHOD_NAMES[method]}: error by position", size=7, weight="bold")
+            page.subheading(LEFT, down, room - LEFT, f"{METHOD_NAMES[method]}: error by position", 7)
             _draw_map(page.axes(LEFT, down + TITLE, map_width, HEIGHT), of_method, rows_px, columns_px, limit)
             colour_bar = page.axes(LEFT + map_width + 3, down + TITLE, 2.2, HEIGHT)
             colours = ScalarMappable(Normalize(0, limit), COLORMAP)
             page.figure.colorbar(colours, cax=colour_bar).outline.set_linewidth(0.4)
             colour_bar.set_ylabel("MSE of the missing pixels", size=6)
             left, down = (room + LEFT, down) if panels == 2 else (LEFT, down + panel)
-            page.text(left, down, f"{METHOD_NAMES[method]}: error by intensity", size=7, weight="bold")
+            page.subheading(left, down, room - LEFT, f"{METHOD_NAMES[method]}: error by intensity", 7)
             _draw_intensities(page.axes(left, down + TITLE, room - LEFT - 2, HEIGHT), of_method, limit)
     return page.figure
 
@@ -100,7 +100,7 @@ def _draw_map(axes: Axes, rows: pd.DataFrame, height: int, width: int, limit: fl
     # The bins are of upper left corners, the map is of centres.
     down, across = (edge + (side - 1) / 2 for edge in edges)
     axes.pcolormesh(across, down, mean, cmap=matplotlib.colormaps[COLORMAP], vmin=0, vmax=limit)
-    axes.set(xlim=(0, width), ylim=(height, 0), xlabel="column of its middle (px)", ylabel="row (px)")
+    axes.set(xlim=(0, width), ylim=(height, 0), xlabel="column of the centre (px)", ylabel="row (px)")
     axes.grid(False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4, integer=True))
@@ -131,8 +131,8 @@ def _details(rows: pd.DataFrame) -> str:
     beyond = format_percent(float((rows["mse_missing"] > 1.15 * _limit(rows)).mean()))
     return (
         f"a square of {side}×{side} pixels in {format_n([rows['index'].nunique()])} test images, {name_seeds(seeds)}; "
-        "left, blank: no square there; right: small dots are images, large ones means of quarters of them with "
-        f"95 % intervals over {interval_units(seeds.nunique() > 1)}, {beyond} of the images lie beyond the axis"
+        "left: empty cells had no square; right: dots are images, markers are means of quarters of them with "
+        f"95 % intervals over {interval_units(seeds.nunique() > 1)}, {beyond} of the images are beyond the axis"
     )
 
 
@@ -152,7 +152,7 @@ def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Findi
         parts.append(f"{name} {format_value(*mse)} ({correlation})")
     n = format_n([facts["index"].nunique()])
     sentence = (
-        f"MSE of the pixels under {spec.mask}, and how it goes with the intensity covered: {join_parts(parts)}; "
+        f"MSE of the missing pixels with {spec.mask}, and correlation with the covered intensity: {join_parts(parts)}; "
         f"{n} images, {format_seeds(facts['seed'])}."
     )
-    return Finding("Where a missing square hurts", sentence, rows)
+    return Finding("Inpainting error by position of the missing square", sentence, rows)

@@ -87,13 +87,15 @@ def _details(rows: pd.DataFrame) -> str:
     middle = midpoint_frames(rows)
     third, blend = middle["third"], format_percent(middle["third_blend"].mean())
     kept = format_percent(endpoints_keep_labels(rows).mean())
-    words = f"a third class halfway: {format_wilson_share(third.sum(), len(third), 'pairs')}, in pixel blends {blend}"
-    return f"{words}; both ends kept theirs in {kept}"
+    words = (
+        f"third class at the midpoint: {format_wilson_share(third.sum(), len(third), 'pairs')}, pixel blends {blend}"
+    )
+    return f"{words}; both ends keep their class: {kept}"
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Finding:
     """Report the share of pairs with a third class halfway, by model."""
-    return report_third_classes(tables, "Paths between two test images")
+    return report_third_classes(tables, "Interpolation between test images")
 
 
 def report_third_classes(tables: Mapping[str, pa.Table], title: str) -> Finding:
@@ -110,12 +112,12 @@ def report_third_classes(tables: Mapping[str, pa.Table], title: str) -> Finding:
         )
         kept = format_percent(endpoints_keep_labels(facts[facts["model"] == name]).mean())
         parts.append(
-            f"{format_share(*rate)} of the pairs of {name}, whose ends both kept theirs in {kept} (in pixel blends "
-            f"of the two images {format_percent(blend)})"
+            f"{format_share(*rate)} of the pairs with {name} (both ends keep their class: {kept}, "
+            f"pixel blends: {format_percent(blend)})"
         )
     n = format_n(middles.groupby(["model", "seed"]).size())
     sentence = (
-        f"Halfway between two images the judge sees a class of neither end in {join_parts(parts)} "
+        f"At the midpoint the reference classifier predicts a third class for {join_parts(parts)} "
         f"({n} pairs, {format_seeds(middles['seed'])})."
     )
     return Finding(title, sentence, rows)
@@ -133,8 +135,6 @@ def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) ->
                 Tile(images[row.Index], f"{row.label_from} → {row.label_to}: {row.judged}", bool(row.third))
                 for row in rows[rows["alpha"] == alpha].itertuples()
             ]
-    about = (
-        "Slide along the paths: α = 0 and 1 are the ends. Below each pair what the judge sees, framed: a third class."
-    )
+    about = "Move along the paths from α = 0 to α = 1. Below each pair: the predicted class; framed: a third class."
     stops = [f"α = {alpha:.3g}" for alpha in alphas]
     return Explorer(about, [Choice("model", models), Choice("along the path", stops, "slider")], strips)

@@ -45,7 +45,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
     details = [_summarise(rows) for rows in blocks.values()]
     head = heading_height(matrices.width, *details)
     block = head + ABOVE + side + GAP
-    page, top = titled_page(width, "Smoothness of paths", _details(steps), matrices.lines * block - GAP)
+    page, top = titled_page(width, "Smoothness of interpolations", _details(steps), matrices.lines * block - GAP)
     # All matrices have the same colours, which span the values that occur.
     largest = float(np.nanmax(list(means.values())))
     for number, name in enumerate(blocks):
@@ -96,16 +96,16 @@ def _summarise(rows: pd.DataFrame) -> str:
     words += f", {format_seeds(rows['seed'])}" if rows["seed"].nunique() > 1 else ""
     pairs = rows.groupby("pair")[["apart", "change"]].mean()
     return (
-        f"{words}; of pixel blends {format_percent(rows['change_blend'].mean())}; "
-        f"{format_correlation(pairs['apart'], pairs['change'])} with the distance of the ends"
+        f"{words}; pixel blends {format_percent(rows['change_blend'].mean())}; "
+        f"{format_correlation(pairs['apart'], pairs['change'])} with the distance between the ends"
     )
 
 
 def _details(steps: int) -> str:
     return (
-        "largest share (%) of a path's way in the judge's features that lies in one step, by the classes of its ends; "
-        f"{100 / steps:.1f} is the smoothest, darker jumps more; distance: RMS over pixels; "
-        "brackets: 95 % intervals over pairs and seeds; pixel blends of the two images need no model"
+        "share (%) of a path's length in its largest step, in features of the reference classifier, by the classes of "
+        f"its ends; {100 / steps:.1f} is the smoothest, darker cells jump more; distance: RMS over pixels; "
+        "brackets: 95 % intervals over pairs and seeds; baseline: pixel blends of the two images"
     )
 
 
@@ -121,10 +121,10 @@ def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Finding:
             {"model": name, **count_images(largest, "pair"), **interval_columns("largest_step", jump)}
             | {"largest_step_blend": blend}
         )
-        parts.append(f"{format_share(*jump)} with {name} (of pixel blends {format_percent(blend)})")
+        parts.append(f"{format_share(*jump)} with {name} (pixel blends: {format_percent(blend)})")
     sentence = (
-        f"The largest of {steps} steps takes {join_parts(parts)} of a path's way, where an even path "
-        f"takes {format_percent(1 / steps)} ({format_n([facts['pair'].nunique()])} pairs, "
+        f"Share of a path's length in its largest of {steps} steps: {join_parts(parts)}; even steps have "
+        f"{format_percent(1 / steps)} ({format_n([facts['pair'].nunique()])} pairs, "
         f"{format_seeds(facts['seed'])})."
     )
-    return Finding("Smoothness of paths between images", sentence, rows)
+    return Finding("Smoothness of interpolations", sentence, rows)

@@ -37,7 +37,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
     middles = midpoint_frames(facts)
     blocks = {str(name): rows for name, rows in middles.groupby("model")}
     kept = endpoints_keep_labels(facts).groupby("model").mean()
-    labels = [f"{name}\nboth ends kept: {format_percent(kept[name])}" for name in blocks]
+    labels = [f"{name}\nboth ends keep their class: {format_percent(kept[name])}" for name in blocks]
     margin = label_width(labels, 0.3 * width)
     rates_height = ROW * len(blocks)
 
@@ -47,13 +47,13 @@ def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
     surest = {name: _select_surest(rows, spec.pairs) for name, rows in blocks.items()}
     block = TITLE + (strip_height + CAPTION) * max(1, *map(len, surest.values())) + 3
     body = 1 + rates_height + AXIS + strips.lines * block - 2
-    page, top = titled_page(width, "A third class halfway", _details(middles), body)
+    page, top = titled_page(width, "Third class at the midpoint", _details(middles), body)
     _draw_rates(page.axes(margin, top + 1, width - margin - 8, rates_height), blocks)
     page.row_labels(margin - 2, top + 1, labels, ROW, margin - 2)
     top += 1 + rates_height + AXIS
     for number, (name, pairs) in enumerate(surest.items()):
         left, down = strips.place(number, top, block)
-        title = f"{name}: the judge's surest" if len(pairs) else f"{name}: none"
+        title = f"{name}: most confident" if len(pairs) else f"{name}: none"
         page.subheading(left, down, strips.width, title, 7)
         left, down = left + ENDS, down + TITLE
         for line, middle in enumerate(pairs.itertuples()):
@@ -109,14 +109,14 @@ def _details(middles: pd.DataFrame) -> str:
     n = format_n(middles.groupby(["model", "seed"]).size())
     words = f"{n} pairs of test images with different labels; bars: 95 % intervals over pairs and seeds"
     if middles["seed"].nunique() > 1:
-        words += "; dots: means of the seeds, ticks: the seeds"
+        words += "; dots: means over seeds, ticks: single seeds"
     return (
-        f"{words}; grey, hollow: a pixel blend of the two images, without a model; "
-        "a third class is neither end's label nor what the judge sees there; "
-        "under each frame the judge's class, framed: the middle with its confidence"
+        f"{words}; grey, hollow: pixel blends of the two images, without a model; "
+        "a third class differs from the labels and the predicted classes of both ends; "
+        "below each frame: the predicted class; framed: the midpoint with its confidence"
     )
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Finding:
     """Report the share of pairs with a third class halfway, by model."""
-    return report_third_classes(tables, "A third class between two images")
+    return report_third_classes(tables, "Third class between two images")

@@ -40,18 +40,18 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> Fig
     panels = Panels(2, width, 55.0, HEIGHT, LEFT, BOTTOM)
     block = TITLE + panels.height + 2
     names = [_describe_inversion(rows) for rows in inversions.values()]
-    page, top = titled_page(width, "The best of n starts", _details(facts), len(blocks) * block - 3, names)
+    page, top = titled_page(width, "Best of n starts", _details(facts), len(blocks) * block - 3, names)
     for number, (generator, rows) in enumerate(blocks.items()):
         down = top + number * block
         page.subheading(LEFT, down, width - LEFT, generator, 8)
-        error = panels.axes(page, down + TITLE, 0, "mean squared error (less is better)")
-        kept = panels.axes(page, down + TITLE, 1, "class kept, by the judge (%)")
+        error = panels.axes(page, down + TITLE, 0, "mean squared error (lower is better)")
+        kept = panels.axes(page, down + TITLE, 1, "class kept (%), reference classifier")
         for k, inversion in enumerate(inversions):
             shift = 0.07 * (k - (len(inversions) - 1) / 2)
             _draw_lines(error, kept, rows[rows["inversion"] == inversion], k, shift)
         _draw_baselines(error, rows)
         for axes in (error, kept):
-            axes.set(xlim=(0.6, facts["start"].max() + 1.4), xlabel="starts that the best is chosen from")
+            axes.set(xlim=(0.6, facts["start"].max() + 1.4), xlabel="number of starts (the best is kept)")
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         error.set_ylim(bottom=0)
         error.set_ylabel("MSE")
@@ -129,6 +129,6 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> 
         parts.append(f"{inversion} on {generator} has {words}")
     sentence = (
         f"{'; '.join(parts[:4])} ({_format_n(facts)} images, {format_seeds(facts['seed'])}; "
-        "the searches differ in their steps)."
+        "the number of steps can differ)."
     )
     return Finding("How much do restarts help an inversion?", sentence, rows)

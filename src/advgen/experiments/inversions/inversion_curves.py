@@ -44,7 +44,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Figure:
     page = Page(width, sum(heights))
     top = 0.0
     for (name, rows), height, words in zip(blocks.items(), heights, details, strict=True):
-        page.heading(0, top, width, f"Searches in the latent space of {name}", words)
+        page.heading(0, top, width, f"GAN inversion with {name}", words)
         limits = _limits(rows[rows["index"].isin(chosen[name])])
         for number, index in enumerate(chosen[name]):
             line, column = divmod(number, columns)
@@ -108,8 +108,7 @@ def _details(rows: pd.DataFrame) -> str:
     images = format_count(rows["index"].nunique(), "image")
     return (
         f"seed {first['seed']}, {images} inverted by {first['optimizer']}, lr {first['lr']:g}, {starts} each; "
-        "the best start is blue; dashes: as many principal components of training images as z has numbers, "
-        "dots: the nearest one"
+        "blue: the best start; dashes: PCA with the same number of dimensions, dots: nearest training image"
     )
 
 
@@ -136,11 +135,10 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Find
             | interval_columns("mse_first_start", single)
         )
         parts.append(
-            f"in {name} the best of {format_count(starts, 'start')} reaches an MSE of {format_value(*end)} after "
-            f"{format_count(int(steps[-1]), 'step')} and had {format_value(*before)} after {steps[half]}; the first "
-            f"start alone reaches {format_value(*single)}, as many principal components as z has numbers "
-            f"{format_number(principal)}"
+            f"{name}: the best of {format_count(starts, 'start')} reaches an MSE of {format_value(*end)} after "
+            f"{format_count(int(steps[-1]), 'step')} ({format_value(*before)} after {steps[half]}), the first start "
+            f"alone {format_value(*single)}; PCA with the same number of dimensions: {format_number(principal)}"
         )
     n = format_n([facts["index"].nunique()])
     sentence = f"{'; '.join(parts)} ({n} test images, {format_seeds(facts['seed'])})."
-    return Finding("Searches in latent space, step by step", sentence[:1].upper() + sentence[1:], rows)
+    return Finding("GAN inversion error over the steps of the search", sentence, rows)

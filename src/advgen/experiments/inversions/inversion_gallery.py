@@ -35,7 +35,7 @@ from advgen.figures.style import GREY, VERMILLION, with_style
 from advgen.figures.text import label_width
 from advgen.io.tables import read_images
 
-LABELS = ("target", "best found", "|difference|")
+LABELS = ("target", "reconstruction", "|difference|")
 CAPTION = 4.0
 
 
@@ -51,7 +51,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure
     count = min(spec.images, max(map(len, blocks.values())))
     bands = ImageBands(count, len(LABELS), width - margin, images.shape[1:])
     band_height = bands.height + CAPTION
-    headings = {f"Test images found again in {name}": _details(rows) for name, rows in blocks.items()}
+    headings = {f"GAN inversion of test images: {name}": _details(rows) for name, rows in blocks.items()}
     page, tops = stacked_page(width, headings, len(bands.bands) * band_height)
     for top, rows in zip(tops, blocks.values(), strict=True):
         for line, band in enumerate(bands.bands):
@@ -73,8 +73,10 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure
 def _details(rows: pd.DataFrame) -> str:
     kept = format_wilson_share((rows["judged"] == rows["label"]).sum(), len(rows), "images")
     mse = format_number(rows["mse"].mean())
-    words = f"mean MSE {mse} ({describe_baselines(rows)}); class kept in {kept} ({describe_real_accuracy(rows)})"
-    return f"{words}; framed where the judge sees another class"
+    return (
+        f"mean MSE {mse} ({describe_baselines(rows)}); class kept for {kept} ({describe_real_accuracy(rows)}); "
+        "framed: the reference classifier predicts another class"
+    )
 
 
 def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Finding:
@@ -92,13 +94,12 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Fin
             | baseline_columns(best)
         )
         parts.append(
-            f"{name} comes as near as an MSE of {format_value(*mse)} ({describe_baselines(best)}, the mean image "
-            f"{format_number(mse_of_mean)}); {format_share(*class_kept(best))} keep their class, "
-            f"{describe_real_accuracy(best)}"
+            f"{format_value(*mse)} with {name} ({describe_baselines(best)}, mean image: {format_number(mse_of_mean)}), "
+            f"{format_share(*class_kept(best))} are still assigned the original class ({describe_real_accuracy(best)})"
         )
     n = format_n([facts["index"].nunique()])
-    sentence = f"{join_parts(parts)} ({n} test images, {format_seeds(facts['seed'])})."
-    return Finding("Test images found again in latent space", sentence, rows)
+    sentence = f"Best reconstruction error (MSE): {join_parts(parts)} ({n} test images, {format_seeds(facts['seed'])})."
+    return Finding("GAN inversion of test images", sentence, rows)
 
 
 def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Explorer:
@@ -127,13 +128,13 @@ def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Ex
                 for row in final[final["start"] == start].itertuples()
             ]
     about = (
-        "Slide from the target over the steps of the search, and over its restarts; below each image its MSE, framed "
-        "at the end: the best of its restarts."
+        "Move from the target along the steps of the search, and between its starts. Below each image: its MSE; "
+        "framed at the last step: the best start."
     )
     stops = ("target", *(f"after {format_count(step, 'step')}" for step in (*steps, last)))
     choices = [
         Choice("generator", generators),
-        Choice("restart", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
+        Choice("start", [f"start {start + 1} of {len(starts)}" for start in starts], "slider"),
         Choice("step", stops, "slider", len(stops) - 1),
     ]
     return Explorer(about, choices, strips)

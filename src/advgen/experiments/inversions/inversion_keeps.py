@@ -35,10 +35,10 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
     page, tops = stacked_page(width, headings, properties.height + classes.height, gap=3)
     for top, rows in zip(tops, blocks.values(), strict=True):
         for k, (name, title) in enumerate(PROPERTIES.items()):
-            _draw_property(properties.axes(page, top, k, title, ylabel="found image"), rows, name)
+            _draw_property(properties.axes(page, top, k, title, ylabel="reconstruction"), rows, name)
         top += properties.height
         error = classes.axes(page, top, 0, "mean squared error by class")
-        kept = classes.axes(page, top, 1, "class kept, by the judge (%)")
+        kept = classes.axes(page, top, 1, "class kept (%), reference classifier")
         _draw_classes(error, kept, rows)
     return page.figure
 
@@ -58,7 +58,7 @@ def _draw_property(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     axes.plot(before, after, "o", color=BLUE, alpha=0.35, markersize=2.6, markeredgewidth=0)
     change, low, high = map(_format_signed, _mean_change(rows, name))
     add_note(axes, 0.03, 0.98, f"change {change}\n[{low}, {high}]", BLUE)
-    axes.set(xlim=(0, end), ylim=(0, end), xlabel="given image")
+    axes.set(xlim=(0, end), ylim=(0, end), xlabel="target image")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
 
@@ -93,7 +93,7 @@ def _draw_classes(error: Axes, kept: Axes, rows: pd.DataFrame) -> None:
 def _details(rows: pd.DataFrame) -> str:
     n, seeds = format_n([rows["index"].nunique()]), rows["seed"]
     return (
-        f"{n} test images, the best start of each, {name_seeds(seeds)}; on the line nothing changed; "
+        f"{n} test images, best start of each, {name_seeds(seeds)}; line: no change; "
         f"brackets and bars: 95 % intervals over {interval_units(seeds.nunique() > 1)}"
     )
 
@@ -116,9 +116,9 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Findi
         error = mean_over_images(best[best["label"] == worst], "mse")
         rows.append(row | {"worst_class": worst} | interval_columns("mse_of_worst_class", error))
         parts.append(
-            f"{name} changes {', '.join(words)}; it holds class {worst} worst, at an MSE of {format_value(*error)}, "
-            f"where all classes have {format_number(best['mse'].mean())}"
+            f"{name} changes {', '.join(words)}; the MSE is largest for class {worst} with {format_value(*error)}, "
+            f"compared with {format_number(best['mse'].mean())} over all classes"
         )
     n = format_n([facts["index"].nunique()])
-    sentence = f"{'; '.join(parts)} ({n} test images, {format_seeds(facts['seed'])}; no change is 0)."
-    return Finding("What an inversion keeps of an image", sentence, rows)
+    sentence = f"{'; '.join(parts)} ({n} test images, {format_seeds(facts['seed'])}; 0: no change)."
+    return Finding("Properties that GAN inversion preserves", sentence, rows)

@@ -37,7 +37,9 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
     label = wrap_text("Fréchet distance to the test split (log scale; left is better)", axes_width, 7)
     height = len(rows) * ROW
     body = TOP + height + 5.5 + 3.2 * len(label)
-    page, top = titled_page(width, f"Judge of {spec.dataset}", _details(to_frame(tables["calibration"])), body)
+    page, top = titled_page(
+        width, f"Calibration of the Fréchet distance: {spec.dataset}", _details(to_frame(tables["calibration"])), body
+    )
     top += TOP
     axes = page.axes(margin, top, axes_width, height)
     for y, row in rows.iterrows():
@@ -112,8 +114,8 @@ def _draw_label(page: Page, right: float, middle: float, row: pd.Series, colour:
 def _details(calibration: pd.DataFrame) -> str:
     judge, second = (format_percent(calibration[f"{name}_error"].iloc[0]) for name in ("judge", "second"))
     return (
-        f"{format_n(calibration['n'])} images a level; the judge itself errs on {judge} of the test split, the second "
-        f"classifier on {second}; agreement: of the two; diamonds are generators, bars their seeds"
+        f"{format_n(calibration['n'])} images per level; error on the test split: reference classifier {judge}, second "
+        f"classifier {second}; agreement: between both; diamonds: generators, bars: range over seeds"
     )
 
 
@@ -127,12 +129,12 @@ def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Fin
         worse = levels[levels["frechet_distance"] > generator.frechet_distance]
         place = f"better than {worse['name'].iloc[0]}" if len(worse) else f"worse than {levels['name'].iloc[-1]}"
         parts.append(f"{generator.name} at {format_number(generator.frechet_distance)} ({place})")
-    sentence = f"The control, {best['name']}, lies at a Fréchet distance of {format_number(best['frechet_distance'])}"
+    sentence = f"The control, {best['name']}, has a Fréchet distance of {format_number(best['frechet_distance'])}"
     sentence += f"; the generators: {join_parts(parts)}" if parts else ""
-    sentence += f"; on {best['name']} images the two classifiers agree in {format_percent(best['agreement'])}"
+    sentence += f"; on {best['name']} images the two classifiers agree on {format_percent(best['agreement'])}"
     if len(generators):
-        sentence += f", on samples in {format_percent(generators['agreement'].min())} or more"
-    sentence += f"; {format_n(to_frame(tables['calibration'])['n'])} images a level."
+        sentence += f", on generated samples on {format_percent(generators['agreement'].min())} or more"
+    sentence += f"; {format_n(to_frame(tables['calibration'])['n'])} images per level."
     columns = ["name", "generator", "seeds", "frechet_distance", *COLUMNS]
-    title = f"How bad is a Fréchet distance on {spec.dataset}?"
+    title = f"What does a Fréchet distance mean on {spec.dataset}?"
     return Finding(title, sentence, rows[columns].to_dict("records"))

@@ -30,7 +30,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> Figure:
     panels = Panels(len(blocks), width, 70.0, HEIGHT, LEFT, BOTTOM)
     legend = max(legend_height(names, panels.axes_width) for names in series.values())
     panels = replace(panels, title=5.0 + legend)
-    details = f"{_format_n(blocks)} behind each point; bars: 95 % intervals"
+    details = f"{_format_n(blocks)} per point; bars: 95 % intervals"
     page, top = titled_page(width, "Simulations", details, panels.height - 1)
     for number, (name, rows) in enumerate(blocks.items()):
         axes = panels.axes(page, top, number, "")
@@ -78,6 +78,6 @@ def finding(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> Finding:
         parts.append(f"{series}: {' against '.join(ends)}")
     first = facts.iloc[0]
     subject = f"{first['y_name']} by {first['x_name']}"
-    sentence = f"{subject[:1].upper()}{subject[1:]}, {'; '.join(parts[:3])} ({_format_n(blocks)} each)."
+    sentence = f"{subject[:1].upper()}{subject[1:]}, {'; '.join(parts[:3])} ({_format_n(blocks)} per point)."
     columns = ["simulation", "series", "x", "y", "y_low", "y_high", "n"]
     return Finding("Simulations on known distributions", sentence, facts[columns].to_dict("records"))

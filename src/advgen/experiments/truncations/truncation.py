@@ -78,10 +78,10 @@ def _set_axes(axes: Axes, label: str, rows: pd.DataFrame) -> None:
 
 
 def _details(rows: pd.DataFrame) -> str:
-    words = f"{format_n(rows['n'])} samples at each threshold, beyond which numbers of z are drawn again"
-    words += "; dashes: all of z; longer ones: as many real images; "
+    words = f"{format_n(rows['n'])} samples per threshold; values of z beyond it are redrawn"
+    words += "; coloured dashes: without truncation; black dashes: real images; "
     seeds = name_seeds(rows["seed"])
-    return words + (f"thick: mean of {seeds}, thin: the seeds" if rows["seed"].nunique() > 1 else seeds)
+    return words + (f"thick: mean of {seeds}, thin: single seeds" if rows["seed"].nunique() > 1 else seeds)
 
 
 def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Finding:
@@ -101,12 +101,12 @@ def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Finding:
             for where, mean in (
                 (f"at {means.index[0]:g}", means.iloc[0]),
                 (f"at {means.index[-1]:g}", means.iloc[-1]),
-                ("untruncated", untruncated.loc[name]),
+                ("without truncation", untruncated.loc[name]),
             )
         ]
-        parts.append(f"{name} {' against '.join(ends)}")
+        parts.append(f"{name}: {', '.join(ends)}")
     sentence = (
-        f"Precision and recall where z is truncated: {join_parts(parts)} ({format_n(quality['n'])} samples at "
-        f"each threshold, {format_seeds(quality['seed'])})."
+        f"Precision and recall with truncated z: {join_parts(parts)} ({format_n(quality['n'])} samples per "
+        f"threshold, {format_seeds(quality['seed'])})."
     )
-    return Finding("Truncation: fidelity against variety", sentence, rows)
+    return Finding("Truncation: precision against recall", sentence, rows)
