@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from advgen.attacks import lbfgs
 from advgen.attacks.carlini_wagner import carlini_wagner
 from advgen.attacks.common import Goal, resolve_goal
-from advgen.core import live_values
-from advgen.cv import bibliography, inline
+from advgen.cv import inline, yaml_files
+from advgen.cv import names as cv_names
 from advgen.figures.layout import Page, Panels
 from advgen.figures.style import save_figure, style_sheet
 from advgen.specs.attacks import CarliniWagnerAttack, LbfgsAttack
@@ -87,14 +87,19 @@ def locks() -> None:
         say("a lock", ours=ms(best(ours, 500)), filelock=ms(best(theirs, 500)))
 
 
+def advgen_names(text: str) -> list[tuple[str, str]]:
+    """The names of an author list with their marks."""
+    return [(str(name), name.mark) for name in cv_names.parse_names(text)]
+
+
 def library_names(text: str) -> list[tuple[str, str]]:
-    """`bibliography.split_authors` with bibtexparser's functions."""
+    """`advgen_names` with bibtexparser's functions."""
     result = []
     for part in split_multiple_persons_names(text):
-        bare, mark = bibliography._take_marks(part)
+        bare, mark = cv_names._take_marks(part)
         name = parse_single_name_into_parts(bare)
         words = [*name.first, *name.von, *name.last, *name.jr]
-        result.append((bibliography.decode(" ".join(words)), mark))
+        result.append((cv_names.decode(" ".join(words)), mark))
     return result
 
 
@@ -113,15 +118,14 @@ def names() -> None:
         entry for folder in folders for file in folder.rglob("*.bib") for entry in bibtexparser.parse_file(file).entries
     ]
     lists = [entry["author"] for entry in entries if "author" in entry.fields_dict]
-    same = sum(outcome(bibliography.split_authors, text) == outcome(library_names, text) for text in lists)
+    same = sum(outcome(advgen_names, text) == outcome(library_names, text) for text in lists)
     damaged = ["A and and B", "and A", "A and others", "Ann Lee, Bo Ray, Cy Fox", ", A", "", "*"]
     ours, theirs = (
-        sum(isinstance(outcome(run, text), type) for text in damaged)
-        for run in (bibliography.split_authors, library_names)
+        sum(isinstance(outcome(run, text), type) for text in damaged) for run in (advgen_names, library_names)
     )
     say("author lists", same=f"{same} of {len(lists)}", damaged=f"{len(damaged)}, refused {ours} and {theirs}")
     accent = r"Ann Lee and \'Elie Cartan"
-    say("an accent", ours=bibliography.split_authors(accent)[1], bibtexparser=library_names(accent)[1])
+    say("an accent", ours=advgen_names(accent)[1], bibtexparser=library_names(accent)[1])
 
 
 MARKDOWN = MarkdownIt("zero").enable(["emphasis", "link", "escape"])
@@ -138,11 +142,11 @@ def library_inline(text: str) -> list[inline.Node]:
             stack.append([])
             addresses.append(str(token.attrs.get("href")))
         elif token.nesting == -1:
-            inner, kind, url = inline.join(stack.pop()), token.type.removesuffix("_close"), addresses.pop()
+            inner, kind, url = inline.merge_strings(stack.pop()), token.type.removesuffix("_close"), addresses.pop()
             stack[-1].append({kind: inner} | ({"url": inline.safe_url(url)} if kind == "link" else {}))
         else:
             stack[-1].append(token.content)
-    return inline.join(stack[0])
+    return inline.merge_strings(stack[0])
 
 
 def strings(value: object) -> Iterator[str]:
@@ -173,7 +177,7 @@ def texts() -> None:
 def positions() -> None:
     """Positions of YAML keys, and values of which YAML 1.1 and 1.2 think otherwise."""
     text = PROFILE.read_text(encoding="utf-8")
-    ours, theirs = best(lambda: live_values.read(PROFILE)), best(lambda: YAML().load(text))
+    ours, theirs = best(lambda: yaml_files.read(PROFILE)), best(lambda: YAML().load(text))
     say("YAML with lines", ours=ms(ours), ruamel=ms(theirs))
     missing: list[str] = []
 

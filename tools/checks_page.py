@@ -31,8 +31,8 @@ Each study ends with these checks. Their results are in `results/tables/sanity_c
 failed check makes the run fail in its last step, when all figures and the report exist. A warning never does.
 `advgen.evaluate` runs the checks of examples on a single model.
 
-The name of a check identifies its rows in stored results, so names do not change. In names, "right" means correctly
-classified, "net" means classifier, and "attacks meet" means that attacks are run on.
+The name of a check identifies its rows in stored results, so names do not change. In names, `right` means correctly
+classified, `net` means classifier, and `attacks meet` means that attacks are run on.
 """
 
 

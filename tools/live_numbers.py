@@ -94,7 +94,7 @@ def format_interval(live: LiveValue, numbers: Iterable[object]) -> str:
 
 def format_number(live: LiveValue, number: object) -> str:
     """Format a number with a true minus sign."""
-    text = live.show(number).replace("-", "−").replace("%", UNIT)
+    text = live.format_value(number).replace("-", "−").replace("%", UNIT)
     return re.sub(r"[−+](?=0[.0]*\D*$)", "", text)  # no sign before a zero
 
 

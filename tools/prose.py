@@ -22,7 +22,7 @@ from tools.strings import extract_strings
 
 ROOT = Path(__file__).parents[1]
 STYLES = ROOT / "styles/advgen"
-PATHS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "config", "results/README.md", "src")
+PATHS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "config", "results/README.md", "src", "tools")
 SUFFIXES = {".md", ".py", ".rst"}
 CODE = re.compile(r"```.*?```|``.*?``|`[^`]*`|<!--.*?-->|\]\([^)]*\)|https?://\S+|\{\{.*?\}\}", re.DOTALL)
 """Parts of a text that are not prose."""

@@ -1,4 +1,4 @@
-"""Every generator: images in [0, 1] of the promised shape, made of its latents alone, trainable throughout."""
+"""Every generator makes images in [0, 1] of the right shape from its latent vectors, and can be trained."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def generator(request):
     return build("generators", request.param)
 
 
-def test_images_have_the_promised_shape_and_range(generator):
+def test_images_have_the_right_shape_and_range(generator):
     z_BD = 30 * torch.randn(5, generator.latent)
     x_BCHW = generator(z_BD)
     assert x_BCHW.shape == (5, *generator.spec.image_shape())
@@ -64,7 +64,7 @@ def test_in_eval_mode_an_image_does_not_depend_on_its_batch(generator):
     torch.testing.assert_close(generator(z_BD), one_by_one, atol=1e-6, rtol=0)
 
 
-def test_sizes_that_the_report_fixes():
+def test_the_published_number_of_parameters():
     assert count_parameters(build("generators", PRESETS["M1"])) == 675_025
 
 
@@ -75,31 +75,23 @@ SHAPES = [(channels, side, side) for side in (28, 32, 64) for channels in (1, 3)
 @pytest.mark.parametrize(
     "name", [name for name, spec in registry.PRESETS["generators"].items() if not spec.image_shape()]
 )
-def test_those_that_are_made_for_no_shape_fit_themselves_to_images(name, shape):
+def test_generators_without_a_shape_fit_any_image(name, shape):
     generator = build("generators", registry.PRESETS["generators"][name].fit(shape)).eval()
     assert generator.image == shape
     assert generator(torch.randn(2, generator.latent)).shape == (2, *shape)
 
 
 @pytest.mark.parametrize(
-    ("keys", "shape", "told"),
+    ("keys", "shape", "message"),
     [
-        (
-            {"channels": (8, 4, 2)},
-            DIGIT,
-            "makes no 1×28×28 images: 4 .* of stride 2 make sides of 16, 32, 48, … pixels",
-        ),
-        (
-            {"channels": (4,), "kernel": 5, "padding": 0},
-            (3, 4, 4),
-            "makes no 3×4×4 images: 2 .* sides of 13, 17, 21, …",
-        ),
+        ({"channels": (8, 4, 2)}, DIGIT, "make 1×28×28 images: 4 .* of stride 2 make sides of 16, 32, 48, … pixels"),
+        ({"channels": (4,), "kernel": 5, "padding": 0}, (3, 4, 4), "make 3×4×4 images: 2 .* sides of 13, 17, 21, …"),
         ({"start": (8, 4, 4), "channels": ()}, (3, 32, 32), "makes 3×8×8 images, not 3×32×32"),
         ({"start": 8, "image_channels": 1}, (3, 32, 32), "makes 1×32×32 images, not 3×32×32"),
     ],
 )
-def test_images_that_it_cannot_make_are_refused(keys, shape, told):
-    with pytest.raises(ValueError, match=told):
+def test_impossible_images_are_refused(keys, shape, message):
+    with pytest.raises(ValueError, match=message):
         TransposedConvGenerator(kind="transposed_conv", **keys).fit(shape)
     with pytest.raises(ValueError, match="makes 1×28×28 images, not"):
         FcGenerator(kind="fc", image=DIGIT).fit((3, 32, 32))
@@ -115,8 +107,8 @@ def test_batch_norm_and_activation_are_those_of_the_spec():
         assert sum(isinstance(part, torch.nn.Tanh) for part in module.modules()) == hidden
 
 
-def test_he_initialisation_keeps_what_z_changes():
-    """Through torch's default weights of four layers the images of different vectors are all but the same."""
+def test_he_initialisation_keeps_the_variance():
+    """With torch's default weights of four layers, the images of different vectors are almost equal."""
     spread = {}
     for initial in ("default", "he"):
         torch.manual_seed(0)
@@ -127,7 +119,7 @@ def test_he_initialisation_keeps_what_z_changes():
 
 
 def test_the_latent_vector_skips_to_the_later_layers():
-    """Cut off from z in its first feature maps, a generator that skips still paints what z says; a plain one cannot."""
+    """Without z in the first feature maps, the image still depends on z only with skip_latent."""
     torch.manual_seed(0)
     spec = TransposedConvGenerator(kind="transposed_conv", latent=6, start=(8, 4, 4), channels=(6, 5), image_channels=1)
     plain, skipping = (
@@ -143,7 +135,7 @@ def test_the_latent_vector_skips_to_the_later_layers():
 
 
 def test_truncated_numbers_are_normal_within_the_threshold():
-    """Against drawing again whatever lies beyond."""
+    """Compared with rejection sampling."""
     u = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
     for threshold in (0.25, 1.0, 2.0):
         z = truncated_normal(u, threshold)

@@ -51,7 +51,7 @@ def test_networks_for_faces_run_and_learn(name):
 
 
 def test_a_pair_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="is made for 3×64×64 images, not 1×28×28"):
+    with pytest.raises(ValueError, match="has image: 3×64×64, not 1×28×28"):
         NETWORKS["M12"].fit(DIGIT)
 
 

@@ -32,14 +32,14 @@ from advgen.training.classifier import train_classifier
 from advgen.training.defences.common import Defence
 from advgen.training.encoder import train_encoder
 from advgen.training.gan import train_gan
-from advgen.training.loop import FETCHED
+from advgen.training.loop import FETCH_INTERVAL
 from advgen.training.probe import train_head
 from advgen.training.state import Callbacks
 
 PAGE = ROOT / "docs/gpu.md"
 BEGIN, END = "<!-- counted by python -m tests.gpu.costs -->\n", "<!-- end -->\n"
 SHAPE, CLASSES, DEVICE = (1, 28, 28), 10, str(CUDA)
-BATCH, STEPS = 2, FETCHED + 3
+BATCH, STEPS = 2, FETCH_INTERVAL + 3
 """Images a step, and steps of an epoch: what is counted depends on neither."""
 
 
@@ -119,15 +119,15 @@ TRAININGS: dict[str, Callable[[Callbacks], None]] = {
 
 
 def of_training(train: Callable[[Callbacks], None]) -> Cost:
-    """What FETCHED of its steps cost: without the first, which makes Adam's state, and the last of the epoch."""
+    """What FETCH_INTERVAL of its steps cost: without the first, which makes Adam's state, and the last of the epoch."""
     counts: list[tuple[int, Counter[str]]] = []
     with PretendedGpu() as gpu:
         train(Callbacks(save=lambda take: counts.append((gpu.launches, gpu.syncs.copy()))))
     assert len(counts) == STEPS
-    middle = counts[1 : FETCHED + 2]
-    launches = sorted(after - before for (before, _), (after, _) in pairwise(middle))[FETCHED // 2]
+    middle = counts[1 : FETCH_INTERVAL + 2]
+    launches = sorted(after - before for (before, _), (after, _) in pairwise(middle))[FETCH_INTERVAL // 2]
     syncs = [(after - before).total() for (_, before), (_, after) in pairwise(middle)]
-    return Cost(launches, max(syncs), sum(syncs) / FETCHED, middle[-1][1] - middle[0][1])
+    return Cost(launches, max(syncs), sum(syncs) / FETCH_INTERVAL, middle[-1][1] - middle[0][1])
 
 
 # --- attacks and searches: measured over CHECK_INTERVAL more iterations ---------------------------------------------

@@ -7,7 +7,7 @@ from tests.gpu.costs import COUNTED, ITERATIONS, PAGE, Cost, with_table
 
 from advgen import registry
 from advgen.attacks.common import CHECK_INTERVAL
-from advgen.training.loop import FETCHED
+from advgen.training.loop import FETCH_INTERVAL
 
 ONCE_A_LOOK = 1 / CHECK_INTERVAL
 EXCEPTIONS = {
@@ -32,8 +32,8 @@ def test_every_attack_is_counted() -> None:
 def test_the_host_waits_at_most_once_in_any_step_of_training(costs: dict[str, Cost]) -> None:
     of_training = {name: cost for name, cost in costs.items() if name.startswith("training step")}
     assert {name: cost.where for name, cost in of_training.items() if cost.most_syncs > 1} == {}
-    # the numbers of FETCHED steps are fetched together
-    assert {name: cost.where for name, cost in of_training.items() if cost.mean_syncs > 1 / FETCHED} == {}
+    # the numbers of FETCH_INTERVAL steps are fetched together
+    assert {name: cost.where for name, cost in of_training.items() if cost.mean_syncs > 1 / FETCH_INTERVAL} == {}
 
 
 def test_no_iteration_of_an_attack_or_search_waits_but_for_a_look(costs: dict[str, Cost]) -> None:

@@ -1,7 +1,5 @@
 """Every command that computes on a device does so on the pretended GPU, from spec to artefact, and resumes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -23,7 +23,7 @@ from advgen.training.classifier import train_classifier
 from advgen.training.defences.common import Defence
 from advgen.training.encoder import train_encoder
 from advgen.training.gan import train_gan
-from advgen.training.loop import FETCHED, gather, run
+from advgen.training.loop import FETCH_INTERVAL, gather, run
 from advgen.training.probe import train_head
 from advgen.training.state import Callbacks
 
@@ -177,7 +177,7 @@ def test_a_training_that_breaks_down_names_the_step_when_its_numbers_are_fetched
             broken(
                 Callbacks(progress=lambda *numbers: told.append(numbers), save=lambda take: told.append(gpu.launches))
             )
-    assert len(told) == FETCHED - 1, "it went on until they were fetched, and told nothing"
+    assert len(told) == FETCH_INTERVAL - 1, "it went on until they were fetched, and told nothing"
     assert gpu.syncs.total() == 1
 
 
@@ -195,7 +195,7 @@ def test_each_step_seeds_the_devices_own_random_numbers(monkeypatch):
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
     with PretendedGpu(), pytest.raises(ValueError, match="broke down"):
         broken(Callbacks())
-    assert seeded == [seeds.derive(0, "step", number) for number in range(FETCHED)]
+    assert seeded == [seeds.derive(0, "step", number) for number in range(FETCH_INTERVAL)]
 
 
 ATTACKS = {

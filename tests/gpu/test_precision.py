@@ -1,7 +1,5 @@
 """Products are exact to float32 on a GPU, too, unless the study asks for TF32; then every artefact says so."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

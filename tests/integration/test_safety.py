@@ -21,7 +21,7 @@ from tests.project import ROOT, Project
 import advgen
 from advgen.commands.verify import find_problems
 from advgen.core.errors import ConfigError
-from advgen.cv import live_values
+from advgen.cv.scan import scan_profile
 from advgen.driver.plan import build
 from advgen.files.provenance import Stamp
 from advgen.io import tables
@@ -132,7 +132,7 @@ def test_python_tags_in_yaml(tag: str, trace: Path, tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     profile.write_text(f"name: {value}\n")
     with suppress(ValueError):  # refused, or read as the plain list that it looks like
-        live_values.scan_profile(profile, None)
+        scan_profile(profile, None)
     assert not trace.exists()
 
 

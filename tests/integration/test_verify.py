@@ -79,7 +79,7 @@ def test_a_table_rewritten_under_its_old_footer_is_found(built: Project) -> None
     pq.write_table(better, built.folder / leaf)
     found = built.advgen("verify", STUDY)
     assert found.returncode == 1
-    assert f"{leaf}: is damaged (its data are not those that were saved); rule summarise makes it again" in found.stdout
+    assert f"{leaf}: is damaged (its data have been changed); rule summarise makes it again" in found.stdout
 
 
 def test_the_rule_leaves_out_the_verdict_that_may_be_of_the_last_run(built: Project) -> None:

@@ -1,7 +1,5 @@
 """How far the tables of a study may lie apart when it is computed on a GPU and on a CPU."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What `make gpu-test` found, as a section of docs/gpu.md."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NamedTuple

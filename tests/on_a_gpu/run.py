@@ -6,8 +6,6 @@ Writes its table into docs/gpu.md and ends with an error if something is not as 
 in one line. --try goes through all of it on the CPU, to try the script itself, and writes nothing.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

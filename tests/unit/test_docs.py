@@ -275,7 +275,7 @@ def test_our_numbers_next_to_published_ones(page: Path) -> None:
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("result('comparisons', 'effect', arm='a') | .1f", "holds no number"),
+        ("result('comparisons', 'effect', arm='a') | .1f", "has no number"),
         ("result('comparisons', 'effect', arm='e') | .1f", "0 rows"),
         ("verdict('comparisons', 'effect', arm='a')", "a baseline's row has no effect"),
         ("result('comparison', 'effect', arm='a') | .1f", "does not exist; copy it"),

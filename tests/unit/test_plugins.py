@@ -263,11 +263,11 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
         ("return x + spec.eps", "stays in ball and box: leaves the box: pixels from 0.1 to 1.1"),
         (
             "return (x + spec.eps * (x.new_empty(x.shape).uniform_() - 0.5)).clamp(0, 1)",
-            "repeats itself: differs at the same seed; draw with advgen.seeds",
+            "is deterministic: returns other examples for the same seed; draw with advgen.seeds",
         ),
         (
             "model.eval(); return (x + spec.eps).clamp(0, 1)",
-            "leaves the model alone: changes the model's training flags",
+            "restores the model: changes the model's training flags",
         ),
         (
             "return (x + spec.eps * x.mean()).clamp(0, 1)",
@@ -276,7 +276,7 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
         ("return x[:, 0]", "returns images like its input: returns (12, 12, 12) of torch.float32"),
         ("x += spec.eps; return x.clamp_(0, 1)", "returns images like its input: changes its input"),
         ("raise KeyError('lost')", "returns images like its input: raises KeyError: 'lost'"),
-        ("return (x + 0.05).clamp(0, 1)", "does nothing without a budget: changes images at eps = 0"),
+        ("return (x + 0.05).clamp(0, 1)", "is the identity without a budget: changes images at eps = 0"),
     ],
 )
 def test_a_broken_contract_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, told: str) -> None:
@@ -298,8 +298,8 @@ def test_other_families_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit, match="1 checks fail"):
         checked(str(written(tmp_path, "first_row.py", mask.format(kind="first_row", body=""))))
     said = capsys.readouterr().out
-    assert "fail  masks first_row loses what it promises: loses [32] pixels, and missing() is 28" in said
-    assert "pass  masks first_row is drawn per image" in said
+    assert "fail  masks first_row hides as many pixels as missing: hides [32] pixels, but missing() is 28" in said
+    assert "pass  masks first_row depends on seed and index only" in said
 
 
 def test_keys_without_a_default_are_asked_for(tmp_path: Path) -> None:

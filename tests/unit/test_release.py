@@ -50,7 +50,7 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(tree: Path) -> Non
     assert done.returncode == 0, done.stderr
     for line in ('+__version__ = "8.7.6"', "+version: 8.7.6", "+date-released: 2027-02-03", "+## 8.7.6 (2027-02-03)"):
         assert line in done.stdout.splitlines()
-    assert "advgen-8.7.6.tar.gz, advgen-8.7.6-py3-none-any.whl: as they should be" in done.stdout
+    assert "advgen-8.7.6.tar.gz, advgen-8.7.6-py3-none-any.whl: all checks pass" in done.stdout
     assert (git(tree, "rev-parse", "HEAD"), git(tree, "status", "--porcelain")) == (before, "")
     assert (
         not git(tree, "tag") and not (tree / "dist").exists() and len(git(tree, "worktree", "list").splitlines()) == 1
@@ -69,7 +69,7 @@ def test_a_release_is_one_commit_a_tag_and_two_files(tree: Path) -> None:
     assert {file.name for file in (tree / "dist").iterdir()} == {"advgen-8.7.6.tar.gz", "advgen-8.7.6-py3-none-any.whl"}
     assert git(tree, "status", "--porcelain") == ""
     again = release(tree, "8.7.6")
-    assert again.stderr == "release: v8.7.6: is a tag already; choose the next version\n"
+    assert again.stderr == "release: v8.7.6: the tag exists; choose the next version\n"
     # nobody has told what is new since
     assert "a heading '## Unreleased' in CHANGELOG.md: found 0 times" in release(tree, "8.7.7").stderr
 
@@ -77,9 +77,9 @@ def test_a_release_is_one_commit_a_tag_and_two_files(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "file", "old", "new", "message"),
     [
-        (["8.7"], None, "", "", "8.7: a version has three numbers, such as 0.2.0"),
-        (["8.7.6", "--date", "today"], None, "", "", "--date today: is written as 2026-01-31"),
-        (["8.7.6"], "CHANGELOG.md", "\n\nNew.\n", "\n", "CHANGELOG.md: says nothing of 8.7.6; tell what has changed"),
+        (["8.7"], None, "", "", "8.7: not a version; write three numbers, such as 0.2.0"),
+        (["8.7.6", "--date", "today"], None, "", "", "--date today: not a date; write it as 2026-01-31"),
+        (["8.7.6"], "CHANGELOG.md", "\n\nNew.\n", "\n", "CHANGELOG.md: has no entries for 8.7.6; describe the changes"),
         (["8.7.6"], "CITATION.cff", "date-released", "released", "date-released: in CITATION.cff: found 0 times"),
         (
             ["8.7.6"],
@@ -106,7 +106,7 @@ def test_what_is_wrong_ends_in_one_line(
 
 def test_a_tree_with_changes_is_not_released(tree: Path) -> None:
     (tree / "README.md").write_text("# other")
-    assert "there are changes that are not committed" in release(tree, "8.7.6").stderr
+    assert "there are uncommitted changes" in release(tree, "8.7.6").stderr
 
 
 def test_the_version_is_the_same_everywhere() -> None:

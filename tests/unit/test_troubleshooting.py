@@ -1,4 +1,4 @@
-"""Each message that docs/troubleshooting.md quotes is one that the program gives."""
+"""Each message that docs/troubleshooting.md quotes is a message of the program."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.project import ROOT
 
+import advgen
 from advgen.cli import main
+from advgen.commands import plan
+from advgen.data.download import Source, fetch
+from advgen.data.drawn_faces import check_node
 from advgen.driver.locking import lock_results
+from advgen.io.devices import jobs_per_gpu
 
 PAGE = ROOT / "docs/troubleshooting.md"
 STUDY = """title: mine
@@ -30,204 +36,151 @@ attacks:
 figures:
   robustness: {kind: robustness, sources: [net], attacks: [fgsm, quick]}
 """
+ARMS = """  plain: {dataset: mnist, model: cnn, seeds: [0, 1, 2, 3, 4], training: {epochs: 3}}
+  trained: {dataset: mnist, model: cnn, seeds: [0, 1, 2, 3, 4], training: {epochs: 1}, defence: {kind: fgsm, eps: 0.1}}
+attacks:
+"""
+COMPARISON = """comparisons:
+  trained-on-fgsm: {kind: accuracy, asks: Does it help, differs: [defence], baseline: plain,
+    arms: {plain: [plain], trained: [trained]}, attack: quick}
+figures:
+"""
+ENTRY = "@article{li2024, title = {Norms}, author = {%s}, journal = {Journal of Norms}, year = {%s}}\n"
+PROFILE = "name: Zoë Quillåker\nupdated: 2025-10-15\norder: [publications]\n"
+DATASET = "{mnist: {kind: mnist}}"
+FOLDER = "{mnist: {kind: folder, path: photos}}"
 
 
-def cli(*words: str) -> Callable[[], str]:
-    """What a command says as it ends."""
-
-    def said() -> str:
-        with pytest.raises(SystemExit) as caught:
-            main(words)
-        return str(caught.value.code)
-
-    return said
+def run(*words: str) -> str:
+    """Return the message with which a command fails."""
+    return message_of(lambda: main(words))
 
 
-def study(old: str, new: str, *words: str) -> Callable[[], str]:
-    """What `advgen plan` says of a study in which something is wrong."""
-
-    def said() -> str:
-        assert STUDY.count(old) == 1
-        Path("my.yaml").write_text(STUDY.replace(old, new))
-        return cli(*(words or ("plan", "my.yaml")))()
-
-    return said
+def message_of(function: Callable[[], object]) -> str:
+    """Return the message with which a function fails."""
+    with pytest.raises((SystemExit, ValueError)) as caught:
+        function()
+    return str(caught.value.code if isinstance(caught.value, SystemExit) else caught.value)
 
 
-def comparison() -> str:
-    nets = "".join(
-        f"  {name}: {{dataset: mnist, model: cnn, seeds: [0, 1, 2, 3, 4], training: {{epochs: {epochs}}}{defence}}}\n"
-        for name, epochs, defence in (("plain", 3, ""), ("trained", 1, ", defence: {kind: fgsm, eps: 0.1}"))
-    )
-    asked = (
-        "comparisons:\n  trained-on-fgsm: {kind: accuracy, asks: Does it help, differs: [defence], baseline: plain,\n"
-    )
-    asked += "    arms: {plain: [plain], trained: [trained]}, attack: quick}\nfigures:\n"
-    Path("my.yaml").write_text(STUDY.replace("attacks:\n", f"{nets}attacks:\n", 1).replace("figures:\n", asked))
-    return cli("plan", "my.yaml")()
+def plan_with(edits: dict[str, str], *command: str) -> str:
+    """Return the message of `advgen plan`, or another command, for an edited study."""
+    text = STUDY
+    for old, new in edits.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    Path("my.yaml").write_text(text)
+    return run(*(command or ("plan", "my.yaml")))
 
 
-def folder(*classes: str) -> None:
-    for place, name in enumerate(classes):
+def plan_with_photos(sizes: dict[str, tuple[int, int]], dataset: str = FOLDER) -> str:
+    """Return the message for a data set with a photo of this size in each class folder."""
+    for name, size in sizes.items():
         (Path("photos") / name).mkdir(parents=True)
+        exif = Image.Exif()
+        if name == "dogs":
+            exif[0x0112] = 6  # the orientation: rotated by 90 degrees
         for number in range(40):
-            grey = np.full((28 + (name == "large"), 28), 20 * place + number, np.uint8)
-            Image.fromarray(grey).save(f"photos/{name}/{number}.png")
+            ending = "jpg" if size == (6, 8) else "png"
+            options = {"exif": exif} if ending == "jpg" else {}
+            Image.new("L", size, number).save(f"photos/{name}/{number}.{ending}", **options)
+    return plan_with({DATASET: dataset})
 
 
-def images(*classes: str) -> Callable[[], str]:
-    def said() -> str:
-        folder(*classes)
-        return study("{mnist: {kind: mnist}}", "{mnist: {kind: folder, path: photos}}")()
-
-    return said
-
-
-def sideways() -> str:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the orientation: turn by 90 degrees
-    for name, options in (("cats", {}), ("dogs", {"exif": exif})):
-        (Path("photos") / name).mkdir(parents=True)
-        Image.new("RGB", (6, 8)).save(f"photos/{name}/0.jpg", **options)
-    return study("{mnist: {kind: mnist}}", "{mnist: {kind: folder, path: photos}}")()
-
-
-def no_classes_file() -> str:
-    folder("cats", "dogs")
-    return study("{mnist: {kind: mnist}}", "{mnist: {kind: folder, path: photos, classes: classes.json}}")()
-
-
-def pickled() -> str:
+def audit_pickle() -> str:
     Path("net.pt").write_bytes(pickle.dumps({"weight": 1}))
-    return cli("audit", "net.pt", "--data", "mnist", "--eps", "0.1")()
+    return run("audit", "net.pt", "--data", "mnist", "--eps", "0.1")
 
 
-def radius() -> str:
-    import torch
-
-    import advgen
-
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
-    with pytest.raises(ValueError, match="eps") as caught:
-        advgen.attack(net, np.zeros((2, 1, 8, 8), np.float32), np.array([0, 1]), "pgd", eps=8)
-    return str(caught.value)
+def attack_with_grey_levels() -> str:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    images, labels = np.zeros((2, 1, 8, 8), np.float32), np.array([0, 1])
+    return message_of(lambda: advgen.attack(model, images, labels, "pgd", eps=8))
 
 
-def two_drivers() -> str:
-    (Path("results")).mkdir()
-    lock_results()
-    other = "from advgen.driver.locking import lock_results; lock_results()"
-    return subprocess.run([sys.executable, "-c", other], capture_output=True, text=True).stderr
-
-
-def gpus(monkeypatch: pytest.MonkeyPatch) -> str:
-    from advgen.io.devices import jobs_per_gpu
-
-    monkeypatch.setenv("ADVGEN_JOBS_PER_GPU", "0")
-    with pytest.raises(SystemExit) as caught:
-        jobs_per_gpu()
-    return str(caught.value.code)
-
-
-def download(monkeypatch: pytest.MonkeyPatch) -> str:
-    from advgen.data.download import Source, fetch
-
-    def refuse(name: str) -> bytes:
+def download() -> str:
+    def fail(name: str) -> bytes:
         raise OSError("Temporary failure in name resolution")
 
-    with pytest.raises(ValueError, match="could not get") as caught:
-        fetch({"train-images-idx3-ubyte": ""}, [Path("train-images-idx3-ubyte")], [Source("mirror", refuse)], "mnist")
-    return str(caught.value)
+    name = "train-images-idx3-ubyte"
+    return message_of(lambda: fetch({name: ""}, [Path(name)], [Source("mirror", fail)], "mnist"))
 
 
-def out_of_memory(monkeypatch: pytest.MonkeyPatch) -> str:
-    from advgen.commands import plan
-
-    def fill(_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(plan, "run", fill)
-    return cli("plan")()
+def run_python(code: str) -> str:
+    """Return the error output of a Python program."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
 
 
-def disk_full(monkeypatch: pytest.MonkeyPatch) -> str:
-    from advgen.commands import plan
-
-    def fill(_: object) -> None:
-        raise OSError(28, "No space left on device", "results/gans/dcgan/seed0/generator.safetensors")
-
-    monkeypatch.setattr(plan, "run", fill)
-    return cli("plan")()
+def start_two_drivers() -> str:
+    Path("results").mkdir()
+    lock_results()
+    return run_python("from advgen.driver.locking import lock_results; lock_results()")
 
 
-def no_package() -> str:
+def build_cv(author: str, year: str) -> str:
+    Path("profile.yaml").write_text(PROFILE)
+    Path("publications.bib").write_text(ENTRY % (author, year))
+    files = ("--profile", "profile.yaml", "--bibliography", "publications.bib", "--out", "made")
+    return run("cv", *files, "--formats", "pdf")
+
+
+def build_cv_without_package() -> str:
     words = ("cv", "--profile", "profile.yaml", "--out", "made")
-    without = f"import sys; sys.modules['bibtexparser'] = None; from advgen.cli import main; main({words})"
-    return subprocess.run([sys.executable, "-c", without], capture_output=True, text=True).stderr
+    return run_python(f"import sys; sys.modules['bibtexparser'] = None; from advgen.cli import main; main({words})")
 
 
-def no_node(monkeypatch: pytest.MonkeyPatch) -> str:
-    from advgen.data.drawn_faces import check_node
+def plan_that_raises(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> str:
+    def fail(_: object) -> None:
+        raise error
 
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(ValueError, match="Node") as caught:
-        check_node()
-    return str(caught.value)
-
-
-def cv(
-    bibliography: str, profile: str = "name: Zoë Quillåker\nupdated: 2025-10-15\norder: [publications]\n"
-) -> Callable[[], str]:
-    def said() -> str:
-        Path("profile.yaml").write_text(profile)
-        Path("publications.bib").write_text(bibliography)
-        words = ("cv", "--profile", "profile.yaml", "--bibliography", "publications.bib", "--out", "made")
-        return cli(*words, "--formats", "pdf")()
-
-    return said
+    monkeypatch.setattr(plan, "run", fail)
+    return run("plan")
 
 
-ENTRY = (
-    "@article{{li2024, title = {{Norms}}, author = {{{author}}}, journal = {{Journal of Norms}}, year = {{{year}}}}}\n"
-)
-CASES: dict[str, Callable[..., str]] = {
-    "a key is unknown": study("fgsm, eps: 0.1", "fgsm, epss: 0.1"),
-    "a name is unknown": study("attacks: [fgsm, quick]", "attacks: [fgsm, qiuck]"),
-    "no such study": cli("plan", "mine.yaml"),
-    "FGSM alone": study("attacks: [fgsm, quick]", "attacks: [fgsm]"),
-    "arms differ in more": comparison,
-    "no figure": study(STUDY[STUDY.index("figures:") :], "", "so-far", "my.yaml"),
-    "no class folders": images("cats"),
-    "images of two sizes": images("cats", "large"),
-    "photos of two orientations": sideways,
-    "no file of classes": no_classes_file,
-    "a model is a pickle": pickled,
-    "eps in grey levels": radius,
-    "nothing can be downloaded": download,
-    "no Node.js": no_node,
-    "no package": no_package,
-    "two drivers": two_drivers,
-    "out of memory": out_of_memory,
-    "disk full": disk_full,
-    "jobs per GPU": gpus,
-    "nobody is the owner": cv(ENTRY.format(author="Zoe Quillaker and Ann Lee", year=2024)),
-    "no year": cv(ENTRY.format(author="Zoë Quillåker", year="202O")),
-}  # fmt: skip
+def with_variable(name: str, value: str, function: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the message of a function with another value of an environment variable."""
+    monkeypatch.setenv(name, value)
+    return message_of(function)
 
 
-def quoted() -> list[str]:
-    """The messages on the page."""
+NO_SPACE = OSError(28, "No space left on device", "results/gans/dcgan/seed0/generator.safetensors")
+CLASSES_FILE = "{mnist: {kind: folder, path: photos, classes: classes.json}}"
+CASES: dict[str, Callable[[pytest.MonkeyPatch], str]] = {
+    "a key is unknown": lambda _: plan_with({"fgsm, eps: 0.1": "fgsm, epss: 0.1"}),
+    "a name is unknown": lambda _: plan_with({"attacks: [fgsm, quick]": "attacks: [fgsm, qiuck]"}),
+    "no such study": lambda _: run("plan", "mine.yaml"),
+    "FGSM alone": lambda _: plan_with({"attacks: [fgsm, quick]": "attacks: [fgsm]"}),
+    "arms differ in more": lambda _: plan_with({"attacks:\n": ARMS, "figures:\n": COMPARISON}),
+    "no figure": lambda _: plan_with({STUDY[STUDY.index("figures:") :]: ""}, "so-far", "my.yaml"),
+    "one class folder": lambda _: plan_with_photos({"cats": (28, 28)}),
+    "images of two sizes": lambda _: plan_with_photos({"cats": (28, 28), "large": (28, 29)}),
+    "photos of two orientations": lambda _: plan_with_photos({"cats": (6, 8), "dogs": (6, 8)}),
+    "no file of classes": lambda _: plan_with_photos({"cats": (28, 28), "dogs": (28, 28)}, CLASSES_FILE),
+    "a model is a pickle": lambda _: audit_pickle(),
+    "eps in grey levels": lambda _: attack_with_grey_levels(),
+    "nothing can be downloaded": lambda _: download(),
+    "no Node.js": lambda patch: with_variable("PATH", "", check_node, patch),
+    "no package": lambda _: build_cv_without_package(),
+    "two drivers": lambda _: start_two_drivers(),
+    "out of memory": lambda patch: plan_that_raises(MemoryError(), patch),
+    "disk full": lambda patch: plan_that_raises(NO_SPACE, patch),
+    "jobs per GPU": lambda patch: with_variable("ADVGEN_JOBS_PER_GPU", "0", jobs_per_gpu, patch),
+    "nobody is the owner": lambda _: build_cv("Zoe Quillaker and Ann Lee", "2024"),
+    "no year": lambda _: build_cv("Zoë Quillåker", "202O"),
+}
+
+
+def read_messages() -> list[str]:
+    """Return the messages on the page."""
     return re.findall(r"^```text\n(.*?)\n```$", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_message_stands_on_the_page(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_is_on_the_page(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    provoke = CASES[case]
-    given = provoke(monkeypatch) if provoke.__code__.co_argcount else provoke()
-    said = re.sub(r"process \d+", "process 4711", given.strip().replace(str(tmp_path), "…"))
-    assert said in quoted()
+    message = CASES[case](monkeypatch).strip().replace(str(tmp_path), "…")
+    assert re.sub(r"process \d+", "process 4711", message) in read_messages()
 
 
-def test_no_message_is_invented() -> None:
-    assert len(quoted()) == len(set(quoted())) == len(CASES)
+def test_every_message_on_the_page_has_a_case() -> None:
+    assert len(read_messages()) == len(set(read_messages())) == len(CASES)

@@ -24,7 +24,7 @@ def test_an_edited_verdict_is_found(
     capsys.readouterr()
     with pytest.raises(SystemExit, match="1 of 1 artefacts do not agree"):
         main(["verify", "study.yaml"])
-    assert f"{VERDICT}: is damaged (it is not what was written); rule verify makes it" in capsys.readouterr().out
+    assert f"{VERDICT}: is damaged (it has been changed); rule verify makes it" in capsys.readouterr().out
     main(["verify", "study.yaml", "--fix"])
     assert not VERDICT.exists()
     VERDICT.write_text("all is well")

@@ -76,9 +76,9 @@ def test_the_overlay_concerns_its_variant_alone(finished: Project) -> None:
 
 
 def test_a_template_concerns_its_format_alone(finished: Project) -> None:
-    finished.append("src/advgen/cv/templates/cv.css", "\n/* wider */\n")
+    finished.append("src/advgen/cv/themes/classic/cv.css", "\n/* wider */\n")
     assert cv_jobs(finished) == {"cv-render cv/cv.html"}
-    finished.append("src/advgen/cv/templates/cv.typ", "\n// a remark\n")
+    finished.append("src/advgen/cv/themes/classic/cv.typ", "\n// a remark\n")
     assert cv_jobs(finished) == {"cv-render cv/cv.pdf", "cv-render cv/short.pdf"}
 
 

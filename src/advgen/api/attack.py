@@ -152,15 +152,8 @@ def transfer(
     """Craft adversarial examples against each model, and measure the errors of all models on them.
 
     Args:
-        models: two or more by name, or in a list, in which case their positions are their names.
-        images: as in `attack`, like all other arguments.
-        labels: (N,) integers, starting at 0.
-        attack: a kind of the registry.
-        seed: of random starts and targets.
-        bounds: lowest and highest pixel value.
-        mean: subtracted from the pixels, for all models.
-        std: divides the pixels afterwards, for all models.
-        keys: of the attack.
+        models: two or more by name, or in a list, in which case their positions are their names. All other arguments
+            are those of `attack`, and hold for all models.
 
     Raises:
         ValueError: as in `attack`; or there are fewer than two models.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +81,7 @@ def run_battery(
     battery: Mapping[str, AttackSpec], inputs: PreparedInputs, norm: str, eps: float, seed: int
 ) -> BatteryResult:
     """Run each attack on all images. Attacks in another norm, or with a larger radius, do not count for `best`."""
-    rows, checks, best = [], [], SmallestChanges(len(inputs.images), norm)
+    rows, checks, best = [], [], None
     for name, spec in battery.items():
         task = Craft(
             source=SOURCE,
@@ -97,36 +98,17 @@ def run_battery(
         checks += check_pixels(table) + check_saved_predictions(table, inputs.model)
         rows.append(table.drop_columns(["image", "adversarial"]))
         if spec.threat().norm == norm and (spec.threat().eps or 2) <= eps:
-            best.add(table)
-    return BatteryResult(pa.concat_tables(rows), best.table(), checks)
+            best = table if best is None else _merge_smaller(best, table, norm)
+    return BatteryResult(pa.concat_tables(rows), best, checks)
 
 
-class SmallestChanges:
-    """For each image, the row with the smallest change that fools the model, or else the row of the first attack.
+def _merge_smaller(best: pa.Table, table: pa.Table, norm: str) -> pa.Table:
+    """For each image, the row of `table` if its change fools the model and is smaller, else that of `best`."""
 
-    Only these rows are kept in memory.
-    """
+    def sizes(rows: pa.Table) -> np.ndarray[Any, Any]:
+        label, clean, predicted = (rows.column(name).to_numpy() for name in ("label", "predicted_clean", "predicted"))
+        return np.where((clean == label) & (predicted != label), rows.column(norm).to_numpy(), np.inf)
 
-    def __init__(self, n: int, norm: str):
-        self.norm = norm
-        self.size = np.full(n, np.inf)
-        self.attack = np.full(n, "", dtype=object)
-        self.tables: dict[str, pa.Table] = {}
-
-    def add(self, table: pa.Table) -> None:
-        """Take the better rows of one attack, and drop those that they replace."""
-        columns = ("index", "label", "predicted_clean", "predicted", self.norm, "attack")
-        index, label, clean, predicted, size, attack = (
-            table.column(one).to_numpy(zero_copy_only=False) for one in columns
-        )
-        size = np.where((clean == label) & (predicted != label), size, np.inf)
-        better = (size < self.size[index]) | (self.attack[index] == "")
-        rows = index[better]
-        self.size[rows], self.attack[rows] = size[better], attack[better]
-        for name, candidates in {**self.tables, attack[0]: table}.items():
-            is_best = self.attack[candidates.column("index").to_numpy()] == name
-            self.tables[name] = candidates.filter(pa.array(is_best))
-
-    def table(self) -> pa.Table:
-        """One row per image, in the order of the images."""
-        return pa.concat_tables([rows for rows in self.tables.values() if rows.num_rows]).sort_by("index")
+    is_smaller = sizes(table) < sizes(best)
+    rows = [best.filter(pa.array(~is_smaller)), table.filter(pa.array(is_smaller))]
+    return pa.concat_tables(rows).sort_by("index")

@@ -25,6 +25,15 @@ def replace(batch_BX: Tensor, condition_B: Tensor, by_BX: Tensor) -> Tensor:
     return torch.where(condition_BX, by_BX, batch_BX, out=batch_BX)
 
 
+def _put_rows(batch_BX: Tensor, rows: Tensor, condition_R: Tensor, by_RX: Tensor) -> None:
+    """Overwrite those of the given rows for which the condition holds, in place."""
+    if batch_BX.device.type == "cpu":
+        chosen = condition_R.nonzero().flatten()
+        batch_BX.index_copy_(0, rows[chosen], by_RX.index_select(0, chosen))
+    else:
+        batch_BX[rows] = where(condition_R, by_RX, batch_BX[rows])
+
+
 class BestExamples:
     """For each image, the first example that reaches the goal; before that, the example with the highest loss."""
 
@@ -41,8 +50,8 @@ class BestExamples:
     def offer(self, rows: Tensor, x_RCHW: Tensor, loss_R: Tensor, success_R: Tensor) -> None:
         """Keep the examples of some rows where they are better than the best so far."""
         better_R = ~self.success_B[rows] & (success_R | (loss_R > self.loss_B[rows]))
-        self.x_BCHW[rows] = where(better_R, x_RCHW, self.x_BCHW[rows])
-        self.loss_B[rows] = torch.where(better_R, loss_R, self.loss_B[rows])
+        _put_rows(self.x_BCHW, rows, better_R, x_RCHW)
+        _put_rows(self.loss_B, rows, better_R, loss_R)
         self.success_B[rows] |= success_R
 
 
@@ -56,5 +65,5 @@ class SmallestExamples:
     def offer(self, rows: Tensor, x_RCHW: Tensor, size_R: Tensor, success_R: Tensor) -> None:
         """Keep the examples of some rows where they succeed with a smaller change."""
         better_R = success_R & (size_R < self.size_B[rows])
-        self.x_BCHW[rows] = where(better_R, x_RCHW, self.x_BCHW[rows])
-        self.size_B[rows] = torch.where(better_R, size_R, self.size_B[rows])
+        _put_rows(self.x_BCHW, rows, better_R, x_RCHW)
+        _put_rows(self.size_B, rows, better_R, size_R)

@@ -111,13 +111,12 @@ def _estimate_normal(
 ) -> Tensor:
     """The direction in which random points are misclassified more often, with length one in L2 or L∞."""
     draw = seeds.normal if norm == "l2" else seeds.uniform
-    places = torch.arange(len(indices), device=current_BCHW.device).split(max(1, ROWS // draws))
-    parts = []
-    for rows, names in zip(places, _split(indices, max(1, ROWS // draws)), strict=True):
+    images, parts = max(1, ROWS // draws), []
+    for start in range(0, len(indices), images):
+        rows, names = slice(start, start + images), indices[start : start + images]
         centre, radius = current_BCHW[rows][:, None], radius_B[rows][:, None, None, None, None]
-        noise = draw(seed, f"points {number}", names, draws, *current_BCHW.shape[1:]).to(
-            current_BCHW, non_blocking=True
-        )
+        noise = draw(seed, f"points {number}", names, draws, *current_BCHW.shape[1:])
+        noise = noise.to(current_BCHW, non_blocking=True)
         noise = (noise if norm == "l2" else 2 * noise - 1).flatten(0, 1)
         noise = (noise / l2_norms(noise).to(noise.dtype)).unflatten(0, (len(names), draws))
         points = (centre + radius * noise).clamp(0, 1)
@@ -130,10 +129,6 @@ def _estimate_normal(
     if norm == "linf":
         return normal_BCHW.sign()
     return normal_BCHW / l2_norms(normal_BCHW).clamp_min(1e-30).to(normal_BCHW.dtype)
-
-
-def _split(indices: list[int], size: int) -> list[list[int]]:
-    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 def _step(

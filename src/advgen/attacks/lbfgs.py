@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from advgen.attacks.best import replace
+from advgen.attacks.best import SmallestExamples, replace
 from advgen.attacks.common import COMPACTION_SHARE, Goal, input_gradient, is_check_due, pure, resolve_goal
 from advgen.specs.attacks import LbfgsAttack
 
@@ -32,32 +31,23 @@ def lbfgs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: LbfgsAttack, *, s
     and images for which no c succeeds, are returned unchanged.
     """
     goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
-    shape = x_BCHW.shape[1:]
     result_BCHW = x_BCHW.clone()
     active = (~goal.is_reached(model(x_BCHW))).nonzero().flatten()
     if len(active) == 0:
         return result_BCHW
-    x_BP, goal = x_BCHW[active].flatten(1), goal.take(active)
-    best = Best(x_BP.clone(), torch.full_like(x_BP[:, 0], math.inf))
-    c_B = torch.full_like(best.size_B, FIRST_C)
+    x_BCHW, goal = x_BCHW[active], goal.take(active)
+    smallest = SmallestExamples(x_BCHW)
+    c_B = torch.full_like(smallest.size_B, FIRST_C)
     low_B, high_B = torch.zeros_like(c_B), torch.full_like(c_B, math.inf)
-    start_BP = x_BP
+    start_BP = x_BCHW.flatten(1)
     for _ in range(spec.searches):
-        objective = Objective(model, x_BP, goal, c_B, shape, best)
+        objective = Objective(model, x_BCHW, goal, c_B, smallest)
         success_B, start_BP = _minimise(objective, start_BP, spec.steps, spec.memory)
-        objective.store_best()
         low_B, high_B = torch.where(success_B, c_B, low_B), torch.where(success_B, high_B, c_B)
         middle_B = (low_B * high_B).sqrt()
         c_B = torch.where(high_B.isinf(), 10 * c_B, torch.where(low_B == 0, c_B / 10, middle_B))
-    result_BCHW[active] = best.x_BP.view(-1, *shape)
+    result_BCHW[active] = smallest.x_BCHW
     return result_BCHW
-
-
-class Best(NamedTuple):
-    """The smallest successful example of each image, and the squared L2 norm of its change; changed in place."""
-
-    x_BP: Tensor
-    size_B: Tensor
 
 
 Evaluation = tuple[Tensor, Tensor, Tensor]
@@ -65,53 +55,30 @@ Evaluation = tuple[Tensor, Tensor, Tensor]
 
 
 class Objective:
-    """The function that one search minimises. It also records the best examples, first in a copy of the active rows."""
+    """The function that one search minimises. It also records the smallest successful change of each image."""
 
-    def __init__(self, model: nn.Module, x_BP: Tensor, goal: Goal, c_B: Tensor, shape: torch.Size, best: Best):
-        self.model, self.shape = model, shape
-        self.whole = self.part = Part(x_BP, goal, c_B, best)
+    def __init__(self, model: nn.Module, x_BCHW: Tensor, goal: Goal, c_B: Tensor, smallest: SmallestExamples):
+        self.model, self.x_BCHW, self.goal, self.c_B, self.smallest = model, x_BCHW, goal, c_B, smallest
         self.rows_B: Tensor | None = None
 
     def __call__(self, z_BP: Tensor, rows_B: Tensor) -> Evaluation:
         """Evaluate images; `rows_B` are their positions among all images."""
         if rows_B is not self.rows_B:
-            self.store_best()
-            self.rows_B, self.part = rows_B, self.whole.take(rows_B)
-        x_BP, goal, c_B, best = self.part
-        losses: list[Tensor] = []
+            self.rows_B = rows_B
+            self.part = self.x_BCHW[rows_B].flatten(1), self.goal.take(rows_B), self.c_B[rows_B]
+        x_BP, goal, c_B = self.part
+        z_BCHW, losses = z_BP.view(-1, *self.x_BCHW.shape[1:]), []
 
         def loss(logits_BK: Tensor) -> Tensor:
             losses.append(_loss(goal, logits_BK))
             return losses[0]
 
-        gradient_BCHW, logits_BK = input_gradient(self.model, z_BP.view(-1, *self.shape), loss)
+        gradient_BCHW, logits_BK = input_gradient(self.model, z_BCHW, loss)
         r_BP = z_BP - x_BP
         size_B, success_B = torch.linalg.vector_norm(r_BP, dim=1).square(), goal.is_reached(logits_BK)
-        better_B = success_B & (size_B < best.size_B)
-        replace(best.x_BP, better_B, z_BP)
-        replace(best.size_B, better_B, size_B)
+        self.smallest.offer(rows_B, z_BCHW, size_B, success_B)
         gradient_BP = gradient_BCHW.flatten(1).addcmul_(r_BP, 2 * c_B[:, None])
         return losses[0].detach() + c_B * size_B, gradient_BP, success_B
-
-    def store_best(self) -> None:
-        """Copy the best examples of the active rows to those of all rows."""
-        if self.rows_B is not None:
-            for whole, part in zip(self.whole.best, self.part.best, strict=True):
-                whole.index_copy_(0, self.rows_B, part)
-
-
-class Part(NamedTuple):
-    """Some rows of a search."""
-
-    x_BP: Tensor
-    goal: Goal
-    c_B: Tensor
-    best: Best
-
-    def take(self, rows: Tensor) -> Part:
-        """Copies of some rows."""
-        best = Best(*(one.index_select(0, rows) for one in self.best))
-        return Part(self.x_BP.index_select(0, rows), self.goal.take(rows), self.c_B[rows], best)
 
 
 def _loss(goal: Goal, logits_BK: Tensor) -> Tensor:

@@ -112,33 +112,43 @@ def craft(
     """
     check_inputs(model, images_NCHW, labels_N, indices)
     device, x_NCHW = device_of(model), to_unit_range(images_NCHW).cpu()
-    batch = batch or scale_batch_size(ROWS, device)
-    clean_NK = compute_clean_logits(model, x_NCHW, labels_N, batch)
-    keys: dict[str, Any] = {"seed": seed, "indices": indices, "batch": batch}
-    x_others, y_others = (images_NCHW, labels_N) if others is None else others
-    learn_from = (to_unit_range(x_others).to(device), y_others.to(device)) if spec.others() else None
-    result = run_attack(attack, model, x_NCHW, labels_N, spec, learn_from=learn_from, progress=progress, **keys)
+    task = CraftTask(model, x_NCHW, labels_N, spec, seed, indices, batch or scale_batch_size(ROWS, device))
+    clean_NK = compute_clean_logits(model, x_NCHW, labels_N, task.batch)
+    result = run_attack(task, attack, (images_NCHW, labels_N) if others is None else others, progress)
     x_adv_NCHW = torch.from_numpy(result.x_adv)
-    measurements = measure(model, x_NCHW, x_adv_NCHW, labels_N, clean_NK, spec, **keys)
-    return CraftedExamples(result, measurements, predict_controls(model, x_NCHW, x_adv_NCHW, labels_N, spec, **keys))
+    return CraftedExamples(result, measure(task, x_adv_NCHW, clean_NK), predict_controls(task, x_adv_NCHW))
+
+
+@dataclass(frozen=True)
+class CraftTask:
+    """What all steps need; the images are floats on the CPU."""
+
+    model: nn.Module
+    x_NCHW: Tensor
+    labels_N: Tensor
+    spec: AttackSpec
+    seed: int
+    indices: list[int]
+    batch: int
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, dict[str, Any]]]:
+        """Images and labels on the model's device, with the seed and the indices of these images."""
+        device = device_of(self.model)
+        for start in range(0, len(self.x_NCHW), self.batch):
+            rows = slice(start, start + self.batch)
+            keys = {"seed": self.seed, "indices": self.indices[rows]}
+            yield self.x_NCHW[rows].to(device), self.labels_N[rows].to(device), keys
 
 
 def run_attack(
+    task: CraftTask,
     attack: Callable[..., Any],
-    model: nn.Module,
-    x_NCHW: Tensor,
-    labels_N: Tensor,
-    spec: AttackSpec,
-    *,
-    seed: int,
-    indices: list[int],
-    batch: int,
-    learn_from: tuple[Tensor, Tensor] | None = None,
+    others: tuple[Tensor, Tensor],
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
 ) -> AttackResult:
     """Run an attack in batches, count its model calls, and assert that it respects its threat model."""
-    device = device_of(model)
-    calls = CallCounts()
+    model, spec, n = task.model, task.spec, len(task.x_NCHW)
+    device, calls = device_of(model), CallCounts()
     if uses_cuda_graphs(device):
         calls = CallCounts(*torch.zeros(2, dtype=torch.long, device=device).unbind())
     names: list[str | None] = [*spec.members(), None]  # -1 means that no member found an example
@@ -146,83 +156,56 @@ def run_attack(
     options: dict[str, Any] = {}
     if spec.members():
         options["note"] = lambda member_B: found_by.extend(names[member] for member in member_B.tolist())
-    if learn_from is not None:
+    if spec.others():
         with count_calls(model, calls):
-            attack = attack(model, *learn_from, spec, seed=seed)
-    parts = []
-    for rows in _batches(len(x_NCHW), batch):
-        x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
+            attack = attack(model, to_unit_range(others[0]).to(device), others[1].to(device), spec, seed=task.seed)
+    parts: list[Tensor] = []
+    for x_BCHW, y_B, keys in task.batches():
         with count_calls(model, calls):
-            x_adv_BCHW = attack(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows], **options)
-        assert_within_threat_model(attack, x_adv_BCHW, x_BCHW, spec, seed, indices[rows])
+            x_adv_BCHW = attack(model, x_BCHW, y_B, spec, **keys, **options)
+        assert_within_threat_model(attack, x_adv_BCHW, x_BCHW, spec, **keys)
         parts.append(x_adv_BCHW.cpu())
         if progress is not None:
-            progress(min(rows.stop, len(x_NCHW)), len(x_NCHW), {})
-    forward, gradient = (float(count) / len(x_NCHW) for count in (calls.forward, calls.gradient))
+            progress(sum(map(len, parts)), n, {})
+    forward, gradient = float(calls.forward) / n, float(calls.gradient) / n
     return AttackResult(torch.cat(parts).numpy(), found_by or None, forward, gradient)
 
 
-def measure(
-    model: nn.Module,
-    x_NCHW: Tensor,
-    x_adv_NCHW: Tensor,
-    labels_N: Tensor,
-    clean_NK: Tensor,
-    spec: AttackSpec,
-    *,
-    seed: int,
-    indices: list[int],
-    batch: int,
-) -> Measurements:
+def measure(task: CraftTask, x_adv_NCHW: Tensor, clean_NK: Tensor) -> Measurements:
     """Measure adversarial examples; `clean_NK` are the logits of the clean images in other batches."""
-    device = device_of(model)
-    # an ensemble's members and the other attacks climb the margin, which does not saturate
+    model, spec = task.model, task.spec
+    # the cross-entropy of other attacks could saturate; the margin does not
     loss: Loss = "cross_entropy" if "cross_entropy" in spec.threat().loss else "margin"
-    targets, zero_gradients, unstable = [], [], []
-    for rows in _batches(len(x_NCHW), batch):
-        x_BCHW, y_B = x_NCHW[rows].to(device), labels_N[rows].to(device)
+    targets, zero_gradients, logits = [], [], []
+    for x_BCHW, y_B, keys in task.batches():
         with frozen(model), torch.no_grad():
-            goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices[rows])
+            goal = resolve_goal(model, x_BCHW, y_B, spec, **keys)
             gradient_BCHW, logits_BK = input_gradient(model, x_BCHW, partial(Goal(y_B).loss, loss))
         if goal.target_B is not None:
             targets.append(goal.target_B.cpu())
         zero_gradients.append((gradient_BCHW == 0).flatten(1).all(1).cpu())
-        unstable.append(logits_differ(logits_BK.cpu(), clean_NK[rows]))
-    predicted_N, logits_NK = predict(model, x_adv_NCHW, batch)
-    rounded_N, _ = predict(model, quantize(x_adv_NCHW).clamp(0, 1), batch)
+        logits.append(logits_BK.cpu())
+    predicted_N, logits_NK = predict(model, x_adv_NCHW, task.batch)
+    rounded_N, _ = predict(model, quantize(x_adv_NCHW).clamp(0, 1), task.batch)
     return Measurements(
         target_label=torch.cat(targets).numpy() if targets else None,
         predicted_clean=clean_NK.argmax(1).numpy(),
         predicted=predicted_N.numpy(),
         predicted_rounded=rounded_N.numpy(),
         confidence=logits_NK.softmax(1).amax(1).numpy(),
-        **{name: size_N.numpy() for name, size_N in measure_perturbations(x_adv_NCHW, x_NCHW).items()},
+        **{name: size_N.numpy() for name, size_N in measure_perturbations(x_adv_NCHW, task.x_NCHW).items()},
         zero_gradient=torch.cat(zero_gradients).numpy(),
-        unstable=torch.cat(unstable).numpy(),
+        unstable=logits_differ(torch.cat(logits), clean_NK).numpy(),
     )
 
 
-def predict_controls(
-    model: nn.Module,
-    x_NCHW: Tensor,
-    x_adv_NCHW: Tensor,
-    labels_N: Tensor,
-    spec: AttackSpec,
-    *,
-    seed: int,
-    indices: list[int],
-    batch: int,
-) -> Array:
+def predict_controls(task: CraftTask, x_adv_NCHW: Tensor) -> Array:
     """Predictions on the controls of adversarial examples; of several controls, the first that fools the model."""
-    controls = make_controls(x_NCHW, x_adv_NCHW, spec, seed=seed, indices=indices)
-    predicted_N, *more = (predict(model, control_NCHW, batch)[0] for control_NCHW in controls)
+    controls = make_controls(task.x_NCHW, x_adv_NCHW, task.spec, seed=task.seed, indices=task.indices)
+    predicted_N, *more = (predict(task.model, control_NCHW, task.batch)[0] for control_NCHW in controls)
     for next_N in more:
-        predicted_N = torch.where(predicted_N == labels_N.cpu(), next_N, predicted_N)
+        predicted_N = torch.where(predicted_N == task.labels_N.cpu(), next_N, predicted_N)
     return predicted_N.numpy()
-
-
-def _batches(n: int, batch: int) -> list[slice]:
-    return [slice(start, start + batch) for start in range(0, n, batch)]
 
 
 @dataclass

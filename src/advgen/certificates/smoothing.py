@@ -1,4 +1,4 @@
-"""Randomised smoothing: what a network says most often under Gaussian noise, and how far that holds."""
+"""Randomised smoothing: the most frequent prediction under Gaussian noise, and its certified radius."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from advgen.metrics.intervals import binomial_lower_bound
 from advgen.models.predict import predict
 
 DRAWN = 500
-"""Noisy images made at once; another number would draw other noise."""
+"""Noisy images per batch; another number would draw other noise."""
 ABSTAIN = -1
 
 
@@ -26,11 +26,11 @@ def certify(
     seed: int,
     indices: list[int],
 ) -> tuple[Tensor, Tensor]:
-    """The smoothed network's label of each image (N,), ABSTAIN where it is not sure, and the L2 radius of it (N,).
+    """The smoothed network's label of each image (N,), or ABSTAIN, and its certified L2 radius (N,).
 
-    `n0` noisy images choose a class, `n` others bound its probability p from below by the exact binomial bound; it
-    holds within sigma · Φ⁻¹(p) if p > 1/2 [cohen2019certified]. The chance of a wrong one is `alpha` for each image.
-    Noise goes beyond the box, as the paper's does.
+    `n0` noisy images select a class. `n` others give an exact binomial lower bound p on its probability. If p > 1/2,
+    the label is certified within sigma · Φ⁻¹(p) [cohen2019certified]. Each certificate is wrong with a probability of
+    at most `alpha`. As in the paper, the noise may leave the box.
     """
     labels, radii = [], []
     for x_CHW, index in zip(images_NCHW, indices, strict=True):
@@ -43,7 +43,7 @@ def certify(
 
 
 def _counts(model: nn.Module, x_CHW: Tensor, sigma: float, n: int, random: torch.Generator) -> Tensor:
-    """How often each class is named for so many noisy copies of an image, (K,)."""
+    """How often each class is predicted for `n` noisy copies of an image, (K,)."""
     counts_K = torch.zeros(0)
     for start in range(0, n, DRAWN):
         noise_BCHW = torch.randn((min(DRAWN, n - start), *x_CHW.shape), generator=random)

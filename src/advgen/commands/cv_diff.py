@@ -1,4 +1,4 @@
-"""`advgen cv-diff`: what changed between two snapshots of a CV."""
+"""`advgen cv diff`: what changed between two snapshots of a CV."""
 
 import argparse
 import json
@@ -9,9 +9,9 @@ from advgen.cv.diff import compare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `advgen cv-diff`."""
+    """Add the arguments of `advgen cv diff`."""
     parser.add_argument("old", type=Path, metavar="OLD.json", help="the cv.json of an earlier build")
-    parser.add_argument("new", type=Path, metavar="NEW.json", help="the cv.json of a later one")
+    parser.add_argument("new", type=Path, metavar="NEW.json", help="the cv.json of a later build")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -21,10 +21,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    remedy = "give a cv.json that advgen cv wrote"
     try:
         cv = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: is not JSON ({error}); give a cv.json that advgen cv has written") from None
+        raise ValueError(f"{path}: is not JSON ({error}); {remedy}") from None
     if not isinstance(cv, dict) or not {"name", "sections", "updated"} <= cv.keys():
-        raise ValueError(f"{path}: is no cv.json; give one that advgen cv has written")
+        raise ValueError(f"{path}: is not a cv.json; {remedy}")
     return cv

@@ -1,4 +1,4 @@
-"""HTML entities such as ``&eacute;`` and ``&#233;`` in texts that other programs exported."""
+"""HTML entities such as `&eacute;` and `&#233;` in texts that other programs export."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from html.entities import html5
 
 ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);"
 
-# BibTeX exporters write \& and \# for the signs of an entity; what belongs to an address is left as it is
+# BibTeX exporters escape & and # of an entity; addresses stay as they are
 _IN_TEX = re.compile(r"https?://[^\s{}]+|(?:\{\\&\}|\\?&)\\?(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
 TEX_SIGNS = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
 TEX_SIGNS |= {sign: f"\\{sign}" for sign in "{}$&#%_"}
-"""What TeX reads as a command, as it is written to be printed."""
+"""TeX that prints each sign which TeX would read as a command."""
 
 
 def decode_entity(entity: str) -> str:
-    """What an entity stands for; the entity itself if HTML has no such."""
+    """Return the character of an entity, or an unknown entity as it is."""
     found = html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], "")
     return found if found not in ("", "\ufffd") else entity
 
 
 def decode_entities(text: str) -> str:
-    """A text without markup, with the characters that its entities stand for."""
+    """Return a text without markup, with its entities decoded except in addresses."""
     return re.sub(rf"https?://\S+|{ENTITY}", lambda m: decode_entity(m[0]) if m[0][0] == "&" else m[0], text)
 
 
 def entities_to_tex(text: str) -> str:
-    """TeX with each entity replaced by its character, escaped where TeX would read the character as a command."""
+    """Return TeX with each entity replaced by its character, escaped where necessary."""
 
     def replace(match: re.Match[str]) -> str:
         if match[1] is None:
@@ -36,5 +36,5 @@ def entities_to_tex(text: str) -> str:
         found = decode_entity(entity)
         return match[0] if found == entity else "".join(TEX_SIGNS.get(sign, sign) for sign in found)
 
-    # exporters that escape twice write &amp;eacute;
+    # twice, for exporters that write &amp;eacute;
     return _IN_TEX.sub(replace, _IN_TEX.sub(replace, text))

@@ -1,17 +1,18 @@
-"""Every format of the CV by the ending of its file, with the templates it is made from."""
+"""All formats of the CV, by the ending of the file."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateNotFound, TemplateSyntaxError
 
-from advgen.cv import docx, html, latex, markdown, resume, typst
+from advgen.cv import docx, html, latex, markdown, resume, themes, typst
+from advgen.specs.cv import CvFormat
 
-FORMATS: dict[str, Callable[..., str | bytes]] = {
+FORMATS: dict[CvFormat, Callable[..., str | bytes]] = {
     "pdf": typst.render,
     "html": html.render,
     "md": markdown.render,
@@ -20,37 +21,37 @@ FORMATS: dict[str, Callable[..., str | bytes]] = {
     "resume.json": resume.render,
     "latex.pdf": latex.typeset,
 }
-TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def render(
-    format_: str,
+    format_: CvFormat,
     cv: dict[str, Any],
     figures: dict[str, Path],
     stamp: str,
-    own: Path | None = None,
+    custom: Sequence[Path] = (),
     **options: Any,
 ) -> bytes:
-    """The bytes of one file; ``stamp`` is a token of advgen.files.provenance, ``own`` the user's folder of templates.
+    """Return the bytes of one file.
 
-    Raises ValueError, with the line, for a mistake in one of the user's templates.
+    `stamp` is a token of advgen.files.provenance. `custom` are folders with themes or templates of the user. Raises
+    ValueError, with the line, for a mistake in one of them.
     """
-    folders = [*([own] if own else []), TEMPLATES]
+    folders = themes.search_path(cv["theme"], custom)
     try:
         content = FORMATS[format_](cv, folders, figures, stamp.removeprefix("advgen:"), **options)
     except Exception as error:
-        place = _place(error, own) if own and not isinstance(error, ValueError) else ""
-        if not place:
+        where = "" if isinstance(error, ValueError) else _locate(error, custom)
+        if not where:
             raise
         # without the folders that were searched
-        said = str(error).split(": ")[0] if isinstance(error, TemplateNotFound) else str(error)
-        raise ValueError(f"{place}: {' '.join(said.split()).rstrip('.')}; mend this template") from error
+        message = str(error).split(": ")[0] if isinstance(error, TemplateNotFound) else str(error)
+        raise ValueError(f"{where}: {' '.join(message.split()).rstrip('.')}; correct this template") from error
     return content.encode() if isinstance(content, str) else content
 
 
-def _place(error: Exception, own: Path) -> str:
-    """File and line of the user's template where an error comes from, or nothing."""
+def _locate(error: Exception, custom: Sequence[Path]) -> str:
+    """Return file and line of the custom template that caused an error, or an empty string."""
     if isinstance(error, TemplateSyntaxError):
-        return f"{error.filename}:{error.lineno}" if Path(error.filename or "").parent == own else ""
+        return f"{error.filename}:{error.lineno}" if Path(error.filename or "").parent in custom else ""
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    return next((f"{path}:{line}" for path, line in reversed(frames) if path.parent == own), "")
+    return next((f"{path}:{line}" for path, line in reversed(frames) if path.parent in custom), "")

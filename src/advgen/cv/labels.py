@@ -1,326 +1,54 @@
-"""The words that a CV adds to what its owner wrote, in five languages, and dates in them."""
+"""Headings, words and dates of a CV in each language: `label_files/<language>.yaml`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
-Words = Mapping[str, str]
+import yaml
 
-_ENGLISH = {
-    "cv": "Curriculum Vitae",
-    "position": "Current Position",
-    "education": "Education",
-    "positions": "Previous Positions",
-    "honors": "Honors & Awards",
-    "publications": "Publications",
-    "repositories": "Open Source Repositories",
-    "talks": "Invited Talks",
-    "students": "Interns and Students",
-    "service": "Professional Activities",
-    "reviewing": "Reviewing",
-    "teaching": "Teaching",
-    "skills": "Skills",
-    "experiments": "Experiments",
-    "months": "January February March April May June July August September October November December",
-    "months_short": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
-    "day": "{month} {day}, {year}",
-    "updated": "Last updated on {date}",
-    "present": "Present",
-    "until": "until {end}",
-    "two": " and ",
-    "last": ", and ",
-    "other": "{count} other",
-    "others": "{count} others",
-    "editor": "(ed.)",
-    "editors": "(eds.)",
-    "earlier": "{year} and earlier",
-    "highlighted": "Selected publications are [highlighted].",
-    "starred": "Selected publications are marked ★.",
-    "thesis": "Thesis",
-    "advisor": "Advisor",
-    "citations": "{count} citations",
-    "h_index": "an h-index of {count}",
-    "and": " and ",
-    "stars": "{count} GitHub stars across all repositories.",
-    "sections": "Sections",
-    "volume": "vol. {volume}",
-    "number": "no. {number}",
-    "edition": "ed. {edition}",
-    "in_press": "in press",
-    "to_appear": "to appear",
-    "submitted": "submitted",
-    "journal": "Journal Articles",
-    "conference": "Conference Papers",
-    "workshop": "Workshop Papers",
-    "book": "Books",
-    "chapter": "Book Chapters",
-    "preprint": "Preprints",
-    "phdthesis": "Theses",
-    "patent": "Patents",
-    "software": "Software",
-    "dataset": "Data Sets",
-    "report": "Technical Reports",
-    "online": "Online",
-    "misc": "Other",
-}
-_GERMAN = {
-    "cv": "Lebenslauf",
-    "position": "Derzeitige Stelle",
-    "education": "Ausbildung",
-    "positions": "Frühere Stellen",
-    "honors": "Auszeichnungen",
-    "publications": "Veröffentlichungen",
-    "repositories": "Freie Software",
-    "talks": "Eingeladene Vorträge",
-    "students": "Betreute Studierende",
-    "service": "Fachliches Engagement",
-    "reviewing": "Gutachten",
-    "teaching": "Lehre",
-    "skills": "Kenntnisse",
-    "experiments": "Experimente",
-    "months": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
-    "months_short": "Jan. Feb. März Apr. Mai Juni Juli Aug. Sep. Okt. Nov. Dez.",
-    "day": "{day}. {month} {year}",
-    "updated": "Stand: {date}",
-    "present": "heute",
-    "until": "bis {end}",
-    "two": " und ",
-    "last": " und ",
-    "other": "{count} weitere Person",
-    "others": "{count} weitere",
-    "editor": "(Hrsg.)",
-    "editors": "(Hrsg.)",
-    "earlier": "{year} und früher",
-    "highlighted": "Ausgewählte Veröffentlichungen sind [hervorgehoben].",
-    "starred": "Ausgewählte Veröffentlichungen sind mit ★ gekennzeichnet.",
-    "thesis": "Arbeit",
-    "advisor": "Betreuung",
-    "citations": "{count} Zitationen",
-    "h_index": "h-Index {count}",
-    "and": " und ",
-    "stars": "{count} GitHub-Sterne über alle Projekte.",
-    "sections": "Abschnitte",
-    "volume": "Bd. {volume}",
-    "number": "Nr. {number}",
-    "edition": "Aufl. {edition}",
-    "in_press": "im Druck",
-    "to_appear": "erscheint",
-    "submitted": "eingereicht",
-    "journal": "Zeitschriftenartikel",
-    "conference": "Konferenzbeiträge",
-    "workshop": "Workshopbeiträge",
-    "book": "Bücher",
-    "chapter": "Buchkapitel",
-    "preprint": "Preprints",
-    "phdthesis": "Abschlussarbeiten",
-    "patent": "Patente",
-    "software": "Software",
-    "dataset": "Datensätze",
-    "report": "Technische Berichte",
-    "online": "Online",
-    "misc": "Weitere",
-}
-_FRENCH = {
-    "cv": "Curriculum vitæ",
-    "position": "Poste actuel",
-    "education": "Formation",
-    "positions": "Postes antérieurs",
-    "honors": "Prix et distinctions",
-    "publications": "Publications",
-    "repositories": "Logiciels libres",
-    "talks": "Conférences invitées",
-    "students": "Encadrement",
-    "service": "Responsabilités scientifiques",
-    "reviewing": "Relecture",
-    "teaching": "Enseignement",
-    "skills": "Compétences",
-    "experiments": "Expériences",
-    "months": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
-    "months_short": "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc.",
-    "day": "{day} {month} {year}",
-    "updated": "Mis à jour le {date}",
-    "present": "aujourd’hui",
-    "until": "jusqu’en {end}",
-    "two": " et ",
-    "last": " et ",
-    "other": "{count} autre",
-    "others": "{count} autres",
-    "editor": "(dir.)",
-    "editors": "(dir.)",
-    "earlier": "{year} et avant",
-    "highlighted": "Les publications choisies sont [surlignées].",
-    "starred": "Les publications choisies sont marquées ★.",
-    "thesis": "Thèse",
-    "advisor": "Direction",
-    "citations": "{count} citations",
-    "h_index": "un indice h de {count}",
-    "and": " et ",
-    "stars": "{count} étoiles GitHub pour l’ensemble des dépôts.",
-    "sections": "Rubriques",
-    "volume": "vol. {volume}",
-    "number": "n° {number}",
-    "edition": "éd. {edition}",
-    "in_press": "sous presse",
-    "to_appear": "à paraître",
-    "submitted": "soumis",
-    "journal": "Articles de revue",
-    "conference": "Actes de conférences",
-    "workshop": "Actes d’ateliers",
-    "book": "Livres",
-    "chapter": "Chapitres de livres",
-    "preprint": "Prépublications",
-    "phdthesis": "Thèses et mémoires",
-    "patent": "Brevets",
-    "software": "Logiciels",
-    "dataset": "Jeux de données",
-    "report": "Rapports techniques",
-    "online": "En ligne",
-    "misc": "Autres",
-}
-_SPANISH = {
-    "cv": "Currículum vítae",
-    "position": "Puesto actual",
-    "education": "Formación",
-    "positions": "Puestos anteriores",
-    "honors": "Premios y distinciones",
-    "publications": "Publicaciones",
-    "repositories": "Software libre",
-    "talks": "Conferencias invitadas",
-    "students": "Estudiantes",
-    "service": "Servicio académico",
-    "reviewing": "Evaluación",
-    "teaching": "Docencia",
-    "skills": "Competencias",
-    "experiments": "Experimentos",
-    "months": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
-    "months_short": "ene. feb. mar. abr. may. jun. jul. ago. sept. oct. nov. dic.",
-    "day": "{day} de {month} de {year}",
-    "updated": "Actualizado el {date}",
-    "present": "actualidad",
-    "until": "hasta {end}",
-    "two": " y ",
-    "last": " y ",
-    "other": "{count} más",
-    "others": "{count} más",
-    "editor": "(ed.)",
-    "editors": "(eds.)",
-    "earlier": "{year} y antes",
-    "highlighted": "Las publicaciones seleccionadas están [resaltadas].",
-    "starred": "Las publicaciones seleccionadas llevan ★.",
-    "thesis": "Tesis",
-    "advisor": "Dirección",
-    "citations": "{count} citas",
-    "h_index": "un índice h de {count}",
-    "and": " y ",
-    "stars": "{count} estrellas de GitHub en todos los repositorios.",
-    "sections": "Secciones",
-    "volume": "vol. {volume}",
-    "number": "n.º {number}",
-    "edition": "ed. {edition}",
-    "in_press": "en prensa",
-    "to_appear": "por aparecer",
-    "submitted": "enviado",
-    "journal": "Artículos de revista",
-    "conference": "Artículos de congreso",
-    "workshop": "Artículos de taller",
-    "book": "Libros",
-    "chapter": "Capítulos de libro",
-    "preprint": "Prepublicaciones",
-    "phdthesis": "Tesis",
-    "patent": "Patentes",
-    "software": "Software",
-    "dataset": "Conjuntos de datos",
-    "report": "Informes técnicos",
-    "online": "En línea",
-    "misc": "Otros",
-}
-_ITALIAN = {
-    "cv": "Curriculum vitae",
-    "position": "Posizione attuale",
-    "education": "Formazione",
-    "positions": "Posizioni precedenti",
-    "honors": "Premi e riconoscimenti",
-    "publications": "Pubblicazioni",
-    "repositories": "Software libero",
-    "talks": "Relazioni su invito",
-    "students": "Studenti",
-    "service": "Attività scientifica",
-    "reviewing": "Revisione",
-    "teaching": "Didattica",
-    "skills": "Competenze",
-    "experiments": "Esperimenti",
-    "months": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
-    "months_short": "gen feb mar apr mag giu lug ago set ott nov dic",
-    "day": "{day} {month} {year}",
-    "updated": "Aggiornato il {date}",
-    "present": "oggi",
-    "until": "fino a {end}",
-    "two": " e ",
-    "last": " e ",
-    "other": "{count} altro",
-    "others": "{count} altri",
-    "editor": "(a cura di)",
-    "editors": "(a cura di)",
-    "earlier": "{year} e prima",
-    "highlighted": "Le pubblicazioni scelte sono [evidenziate].",
-    "starred": "Le pubblicazioni scelte sono segnate con ★.",
-    "thesis": "Tesi",
-    "advisor": "Relatore",
-    "citations": "{count} citazioni",
-    "h_index": "un indice h di {count}",
-    "and": " e ",
-    "stars": "{count} stelle su GitHub in tutti i repository.",
-    "sections": "Sezioni",
-    "volume": "vol. {volume}",
-    "number": "n. {number}",
-    "edition": "ed. {edition}",
-    "in_press": "in stampa",
-    "to_appear": "in corso di pubblicazione",
-    "submitted": "inviato",
-    "journal": "Articoli su rivista",
-    "conference": "Atti di convegno",
-    "workshop": "Atti di workshop",
-    "book": "Libri",
-    "chapter": "Capitoli di libro",
-    "preprint": "Preprint",
-    "phdthesis": "Tesi",
-    "patent": "Brevetti",
-    "software": "Software",
-    "dataset": "Insiemi di dati",
-    "report": "Rapporti tecnici",
-    "online": "Online",
-    "misc": "Altro",
-}
-LANGUAGES: dict[str, Words] = {"en": _ENGLISH, "de": _GERMAN, "fr": _FRENCH, "es": _SPANISH, "it": _ITALIAN}
-"""Every word by the language's code and what it stands for."""
+Labels = Mapping[str, str]
+
+FOLDER = Path(__file__).parent / "label_files"
+LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+DEFAULT = "en"
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
 
 
-def say(words: Words, key: str, **values: object) -> str:
-    """A word with its blanks filled in; what stands in braces and is no blank stays."""
-    text = words[key]
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
+@cache
+def load_labels(language: str = DEFAULT) -> Labels:
+    """Return the labels of a language by name, in the order of its file."""
+    labels: Labels = yaml.safe_load((FOLDER / f"{language}.yaml").read_text(encoding="utf-8"))
+    return labels
+
+
+def fill(labels: Labels, name: str, **values: object) -> str:
+    """Return a label with its blanks filled in; unknown blanks stay as they are."""
+    text = labels[name]
+    for blank, value in values.items():
+        text = text.replace(f"{{{blank}}}", str(value))
     return text
 
 
-def when(date: str, words: Words) -> str:
-    """A year, month ("2019-09") or day as people write it; other text as it is."""
+def format_date(date: str, labels: Labels) -> str:
+    """Return an ISO month or day in words; a year or any other text stays as it is."""
     found = _DATE.fullmatch(date)
     if not found or found[2] is None:
         return date
-    month = words["months_short"].split()[int(found[2]) - 1]
+    month = labels["months_short"].split()[int(found[2]) - 1]
     if found[3] is None:
         return f"{month} {found[1]}"
-    return say(words, "day", day=int(found[3]), month=month, year=found[1])
+    return fill(labels, "day", day=int(found[3]), month=month, year=found[1])
 
 
-def span(date: str | None, start: str | None, end: str | None, words: Words) -> str:
-    """The dates of an item, with an en dash: a start without an end goes on."""
+def format_period(date: str | None, start: str | None, end: str | None, labels: Labels) -> str:
+    """Return the dates of an entry, with an en dash; a start without an end continues to the present."""
     if start is None:
-        return say(words, "until", end=when(end, words)) if end else when(date or "", words)
-    if end is None or end.lower() == "present" != words["present"].lower():
-        end = words["present"]
-    return when(start, words) if end == start else f"{when(start, words)} – {when(end, words)}"
+        return fill(labels, "until", end=format_date(end, labels)) if end else format_date(date or "", labels)
+    if end is None or end.lower() == "present" != labels["present"].lower():
+        end = labels["present"]
+    first, last = format_date(start, labels), format_date(end, labels)
+    return first if end == start else f"{first} – {last}"

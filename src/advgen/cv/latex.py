@@ -8,16 +8,18 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from advgen.cv import inline
+from advgen.cv import themes
 from advgen.cv.markdown import FIGURES
-from advgen.cv.target import Unprintable, environment, figure, keyword, template
+from advgen.cv.renderers import LATEX
+from advgen.cv.templating import UnprintableError, find_figure, format_stamp, list_figures, make_environment
 
-_KINDS = (".pdf", ".png", ".jpg")
+_SUFFIXES = (".pdf", ".png", ".jpg")
 _SYNTAX = {
     "block_start_string": "<%",
     "block_end_string": "%>",
@@ -26,54 +28,53 @@ _SYNTAX = {
     "comment_start_string": "<#",
     "comment_end_string": "#>",
 }
+_LATEXMK = ("latexmk", "-pdf", "-norc", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "cv.tex")
 
 
 def render(
-    cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, folder: str = FIGURES
+    cv: dict[str, Any], folders: Sequence[Path], figures: dict[str, Path], stamp: str, folder: str = FIGURES
 ) -> str:
-    """cv.tex, with the stamp among the keywords of the PDF; it shows the figures in ``folder``.
+    """Return cv.tex, with the stamp among the keywords of its PDF; `folder` has the figures.
 
-    A character that neither T1 nor TeX's accents have is left as it is: LuaLaTeX sets it, pdfLaTeX says which it lacks.
+    Characters that neither T1 fonts nor TeX's accents have stay as they are: LuaLaTeX prints them, pdfLaTeX names them.
     """
-    jinja = environment(templates, inline.LATEX, **_SYNTAX)
 
     def source(name: str) -> Markup:
-        return Markup(f"{folder}/{figure(name, figures, _KINDS).name}")
+        return Markup(f"{folder}/{find_figure(name, figures, _SUFFIXES).name}")
 
-    return jinja.get_template("cv.tex.j2").render(cv=cv, source=source, stamp=keyword(stamp))
+    theme = themes.load_settings("tex", folders)
+    template = make_environment(folders, LATEX, **_SYNTAX).get_template("cv.tex.j2")
+    return template.render(cv=cv, theme=theme, source=source, stamp=format_stamp(stamp))
 
 
-def typeset(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, **_: Any) -> bytes:
-    """cv.tex as PDF, through latexmk with pdfLaTeX. Raises ValueError where latexmk is missing or fails."""
+def typeset(cv: dict[str, Any], folders: Sequence[Path], figures: dict[str, Path], stamp: str, **_: Any) -> bytes:
+    """Return cv.tex as PDF, by latexmk with pdfLaTeX. Raises ValueError if latexmk is missing or fails."""
     if shutil.which("latexmk") is None:
         packages = "latexmk, texlive-latex-recommended and lmodern"
-        raise ValueError(f"latex.pdf needs latexmk; install {packages}, or take latex.pdf out of the formats")
-    shown = [item["name"] for section in cv["sections"] for item in section.get("figures", ())]
+        raise ValueError(f"latex.pdf needs latexmk; install {packages}, or remove latex.pdf from the formats")
     day = datetime.datetime.fromisoformat(cv["updated"]).replace(tzinfo=datetime.UTC)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for item in shown:
-            source = figure(item, figures, _KINDS)
-            shutil.copyfile(source, folder / source.name)
-        (folder / "cv.tex").write_text(render(cv, templates, figures, stamp, "."), encoding="utf-8")
-        command = ["latexmk", "-pdf", "-norc", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error"]
-        fixed = {"SOURCE_DATE_EPOCH": str(int(day.timestamp())), "FORCE_SOURCE_DATE": "1", "openin_any": "p"}
-        done = subprocess.run(
-            [*command, "cv.tex"],
-            cwd=folder,
-            env={**os.environ, **fixed},
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
+        work = Path(name)
+        for figure in list_figures(cv):
+            path = find_figure(figure, figures, _SUFFIXES)
+            shutil.copyfile(path, work / path.name)
+        (work / "cv.tex").write_text(render(cv, folders, figures, stamp, "."), encoding="utf-8")
+        reproducible = {"SOURCE_DATE_EPOCH": str(int(day.timestamp())), "FORCE_SOURCE_DATE": "1", "openin_any": "p"}
+        environment = {**os.environ, **reproducible}
+        done = subprocess.run(_LATEXMK, cwd=work, env=environment, capture_output=True, text=True, errors="replace")
         if done.returncode != 0:
-            if characters := re.findall(r"Unicode character (\S) \(U\+", done.stdout):
-                raise Unprintable(cv, characters, "LaTeX has no font for it; pdf (Typst) sets it, take latex.pdf out")
-            said = next((line for line in done.stdout.splitlines() if line.startswith("! ")), "latexmk failed")
-            source = template(templates, "cv.tex.j2")
-            if source.parent == templates[-1]:
-                raise ValueError(f"cv.tex: {said[2:].strip()}; pdf (Typst) sets every character that LaTeX cannot")
-            found = re.search(r"^l\.\d+ (.*\S)", done.stdout, re.MULTILINE)
-            near = f" at {found[1][-40:]!r}" if found else ""
-            raise ValueError(f"{source}: {said[2:].strip().rstrip('.')}{near}; mend this template")
-        return (folder / "cv.pdf").read_bytes()
+            raise _explain(cv, done.stdout, themes.find_file(folders, "cv.tex.j2"))
+        return (work / "cv.pdf").read_bytes()
+
+
+def _explain(cv: dict[str, Any], output: str, template: Path) -> ValueError:
+    """Return the error for the output of a failed latexmk."""
+    if characters := re.findall(r"Unicode character (\S) \(U\+", output):
+        why = "LaTeX has no font for it; pdf (Typst) prints it, remove latex.pdf"
+        return UnprintableError(cv, characters, why)
+    message = next((line for line in output.splitlines() if line.startswith("! ")), "! latexmk failed")[2:].strip()
+    if template.is_relative_to(themes.FOLDER):
+        return ValueError(f"cv.tex: {message}; pdf (Typst) prints every character that LaTeX cannot")
+    found = re.search(r"^l\.\d+ (.*\S)", output, re.MULTILINE)
+    near = f" at {found[1][-40:]!r}" if found else ""
+    return ValueError(f"{template}: {message.rstrip('.')}{near}; correct this template")

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from advgen.cv import inline
-from advgen.cv.target import environment, figure, keyword
+from advgen.cv.renderers import MARKDOWN
+from advgen.cv.templating import find_figure, format_stamp, make_environment
 
-# The CV lies in results/cv, its figures in results/figures.
+# a study writes results/cv and results/figures
 FIGURES = "../figures"
 
 
 def render(
-    cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, folder: str = FIGURES
+    cv: dict[str, Any], folders: Sequence[Path], figures: dict[str, Path], stamp: str, folder: str = FIGURES
 ) -> str:
-    """cv.md, with the stamp in a comment on the last line; it shows the figures in ``folder``."""
-    jinja = environment(templates, inline.MARKDOWN)
+    """Return cv.md, with the stamp in a comment on the last line; `folder` has the figures."""
 
     def source(name: str) -> Markup:
-        return Markup(f"<{folder}/{figure(name, figures, ('.png', '.svg', '.jpg')).name}>")
+        return Markup(f"<{folder}/{find_figure(name, figures, ('.png', '.svg', '.jpg')).name}>")
 
     def number(n: int) -> Markup:
-        # Markdown counts a list upwards, whatever stands before its items
+        # Markdown numbers lists upwards, whatever their items say
         return Markup(f"- **{n}.**" if cv["numbering"] == "down" else f"{n}.")
 
-    return jinja.get_template("cv.md.j2").render(cv=cv, source=source, number=number, stamp=keyword(stamp))
+    template = make_environment(folders, MARKDOWN).get_template("cv.md.j2")
+    return template.render(cv=cv, source=source, number=number, stamp=format_stamp(stamp))

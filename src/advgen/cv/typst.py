@@ -1,7 +1,7 @@
-"""The CV as PDF, through the Typst compiler inside the typst wheel: no network, no clock.
+"""The CV as PDF, by the Typst compiler in the typst package: no network, no clock.
 
-The fonts are those of the wheel. Where they lack a character, or the profile names fonts, those of the machine, of
-matplotlib if it is installed, and of the folders in the environment variable TYPST_FONT_PATHS are used, too.
+The fonts are those of the package. For characters that they lack, and for fonts that the profile names, those of the
+machine are used, of matplotlib if it is installed, and of the folders in the environment variable TYPST_FONT_PATHS.
 """
 
 from __future__ import annotations
@@ -15,88 +15,94 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typst
 
-from advgen.cv.target import Unprintable, figure, keyword, template
+from advgen.cv import themes
+from advgen.cv.templating import UnprintableError, find_figure, format_stamp, list_figures
 
 log = logging.getLogger(__name__)
 
-
-_WITHOUT_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed')
-_PACKAGES = "fonts-noto-cjk, fonts-noto-core, fonts-noto-color-emoji"
+_MISSING_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed')
+_FONT_PACKAGES = "fonts-noto-cjk, fonts-noto-core, fonts-noto-color-emoji"
 _EMBEDDED = typst.Fonts(include_system_fonts=False)
 
 
-def render(cv: dict[str, Any], templates: list[Path], figures: dict[str, Path], stamp: str, **_: Any) -> bytes:
-    """cv.pdf, tagged (PDF/UA-1), with the stamp as a keyword of the document.
+def render(cv: dict[str, Any], folders: Sequence[Path], figures: dict[str, Path], stamp: str, **_: Any) -> bytes:
+    """Return cv.pdf, tagged (PDF/UA-1), with the stamp as a keyword of the document.
 
-    A figure that is a PDF keeps PDF/UA-1 from being reached; the file is made all the same and the log says why. Raises
-    Unprintable for a character that no font has.
+    A figure in PDF makes PDF/UA-1 impossible; the file is written without it, and the log says why. Raises
+    UnprintableError for a character that no font has.
     """
-    names = [item["name"] for section in cv["sections"] for item in section.get("figures", ())]
+    names = list_figures(cv)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        shutil.copyfile(template(templates, "cv.typ"), root / "cv.typ")
+        template = themes.find_file(folders, "cv.typ")
+        shutil.copyfile(template, root / "cv.typ")
         files = {}
         for index, name in enumerate(names):
-            source = figure(name, figures, (".pdf", ".png", ".svg", ".jpg"))
+            source = find_figure(name, figures, (".pdf", ".png", ".svg", ".jpg"))
             files[name] = f"/figure{index}{source.suffix.lower()}"
             shutil.copyfile(source, root / files[name][1:])
-        inputs = {"cv": json.dumps(cv), "figures": json.dumps(files), "keyword": str(keyword(stamp))}
-        inputs["fonts"] = json.dumps(cv["fonts"])
+        data = {"cv": cv, "figures": files, "fonts": cv["fonts"], "theme": themes.load_settings("pdf", folders)}
+        inputs = {name: json.dumps(value) for name, value in data.items()} | {"keyword": str(format_stamp(stamp))}
         day = datetime.datetime.fromisoformat(cv["updated"]).replace(tzinfo=datetime.UTC)
         missing: list[str] = []
-        for embedded in (True, False):
-            if embedded and cv["fonts"]:
+        for only_embedded in (True, False):
+            if only_embedded and cv["fonts"]:
                 continue
-            book = _EMBEDDED if embedded else _machine(cv["fonts"], root / "fonts")
+            fonts = _EMBEDDED if only_embedded else _machine_fonts(cv["fonts"], root / "fonts")
             try:
-                return _compile(root, inputs, day, ["ua-1"], book)
+                return _compile(root, inputs, day, ["ua-1"], fonts)
             except typst.TypstError as error:
-                missing = [
-                    re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), text).replace("\\\\", "\\")
-                    for text in _WITHOUT_GLYPH.findall(error.diagnostic)
-                ]
-                if missing:
+                if missing := _find_missing(error):
                     continue
-                said = " ".join(error.message.split())
+                message = " ".join(error.message.split())
             try:
-                pdf = _compile(root, inputs, day, [], book)
+                pdf = _compile(root, inputs, day, [], fonts)
             except typst.TypstError as error:
-                said = " ".join(error.message.split())
-                bad: Path | str | None
-                bad = next((figures[name] for name in names if files[name].lstrip("/") in error.diagnostic), None)
-                bad = bad or (figures[names[0]] if names and "image" in said else _line(error, templates))
-                raise ValueError(f"{bad}: {said}; mend this file") from error
-            log.warning("cv.pdf is not PDF/UA-1: %s", said)
+                message = " ".join(error.message.split())
+                named = next((figures[name] for name in names if files[name].lstrip("/") in error.diagnostic), None)
+                cause = named or (figures[names[0]] if names and "image" in message else _locate(error, template))
+                raise ValueError(f"{cause}: {message}; correct this file") from error
+            log.warning("cv.pdf is not PDF/UA-1: %s", message)
             return pdf
-    raise Unprintable(cv, missing, f"no font here has it; install one (Debian: {_PACKAGES})")
+    raise UnprintableError(cv, missing, f"no font has it; install one (Debian: {_FONT_PACKAGES})")
 
 
-def _line(error: typst.TypstError, templates: list[Path]) -> str:
-    """The line of the user's own template where an error is; of ours, the file that was to be made."""
-    source = template(templates, "cv.typ")
+def _find_missing(error: typst.TypstError) -> list[str]:
+    """Return the texts for which no font has the glyphs."""
+    return [
+        re.sub(r"\\u\{([0-9a-f]+)\}", lambda found: chr(int(found[1], 16)), text).replace("\\\\", "\\")
+        for text in _MISSING_GLYPH.findall(error.diagnostic)
+    ]
+
+
+def _locate(error: typst.TypstError, template: Path) -> str:
+    """Return file and line of an error in a custom template, or the name of the PDF for a built-in one."""
+    if template.is_relative_to(themes.FOLDER):
+        return "cv.pdf"
     found = re.search(r"\bcv\.typ:(\d+)", error.diagnostic)
-    return "cv.pdf" if source.parent == templates[-1] else f"{source}:{found[1]}" if found else str(source)
+    return f"{template}:{found[1]}" if found else str(template)
 
 
-def _machine(wanted: list[str], folder: Path) -> typst.Fonts:
-    """Every font of the machine. Raises ValueError where a wanted family is none of them."""
-    found = [path for path in os.environ.get("TYPST_FONT_PATHS", "").split(os.pathsep) if path]
+def _machine_fonts(families: list[str], folder: Path) -> typst.Fonts:
+    """Return every font of the machine. Raises ValueError if a family is not among them."""
+    paths = [path for path in os.environ.get("TYPST_FONT_PATHS", "").split(os.pathsep) if path]
     if (package := importlib.util.find_spec("matplotlib")) and package.origin:
         folder.mkdir(exist_ok=True)
-        # not its font of last resort, which has a box for every character
+        # not its last-resort font, which has a box for every character
         for path in (Path(package.origin).parent / "mpl-data/fonts/ttf").glob("DejaVuSans*.ttf"):
             shutil.copyfile(path, folder / path.name)
-    fonts = typst.Fonts(font_paths=[*found, str(folder)])
-    families = {family.lower(): family for family in fonts.families()}
-    for family in wanted:
-        if family.lower() not in families:
-            near = difflib.get_close_matches(family, families.values(), n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else "install it, or name another (fc-list tells them)"
+    fonts = typst.Fonts(font_paths=[*paths, str(folder)])
+    known = {family.lower(): family for family in fonts.families()}
+    for family in families:
+        if family.lower() not in known:
+            near = difflib.get_close_matches(family, known.values(), n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "install it, or name another (fc-list lists them)"
             raise ValueError(f"fonts: the font {family!r} is not on this machine; {remedy}")
     return fonts
 

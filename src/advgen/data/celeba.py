@@ -1,7 +1,5 @@
 """CelebA in torchvision's layout: a zip of JPEG files, their attributes, and the official partition."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import zipfile

@@ -1,7 +1,5 @@
 """Checksums of raw files, as published with them."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from pathlib import Path

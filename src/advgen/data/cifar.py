@@ -1,7 +1,5 @@
 """CIFAR-10: its sources, and the six batches of its Python version, which are pickles."""
 
-from __future__ import annotations
-
 import io
 import tarfile
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The user's images and labels: a folder of class folders, .npz, Parquet of a study, or the name of a data set."""
 
-from __future__ import annotations
-
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Training and test images of a custom data set."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Raw files from the first source with the right bytes: a local folder, official mirrors, a package."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import os

@@ -1,7 +1,5 @@
 """Drawn faces: two npm packages draw them as SVG from seeds, and resvg renders them."""
 
-from __future__ import annotations
-
 import io
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Data sets made with a trained model: robust features, adversarial labels, real against generated images."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

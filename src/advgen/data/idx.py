@@ -1,7 +1,5 @@
 """Reading IDX files, the format of MNIST and Fashion-MNIST."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

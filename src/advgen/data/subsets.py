@@ -1,7 +1,5 @@
 """Data sets that reuse the images of another one: parts, training images as test images, shuffled labels."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

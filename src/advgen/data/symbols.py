@@ -1,7 +1,5 @@
 """Colour symbols in two styles: for each style a page with all pictures, and a list of their positions on it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

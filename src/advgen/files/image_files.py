@@ -1,6 +1,6 @@
-"""Image files in class folders: which files count, which labels they have, and how each becomes 8-bit pixels.
+"""Image files in class folders: lists the files and their labels, and reads each as 8-bit pixels.
 
-A plan and the job that reads the pixels use the same code. Pillow and numpy are imported only where an image is opened.
+Planning and the job that reads the pixels share this code. Pillow and numpy are imported only to open an image.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ ENDINGS = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
     *(".tif", ".tiff", ".webp", ".avif"),
 )
-"""Of the files that are read as images, in lower case."""
+"""Extensions of the files that are read as images, in lower case."""
 HIDDEN = ("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
-"""Names that operating systems leave behind; names that start with a dot are hidden, too."""
+"""Files of operating systems, which are hidden like names that start with a dot."""
 SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
-"""Names of the folders of training and of test images, in order of preference."""
+"""Names of the folders of training and test images, in order of preference."""
 NAMED = 3
-"""How many files a note names."""
-SHOWN_CLASSES = 12
+"""Number of files that a note names."""
+LISTED_CLASSES = 12
+"""Number of classes that a note names."""
 
 Classes = str | tuple[str, ...] | None
-"""The classes in order of their labels, a JSON file with them, or None: sorted by name."""
+"""The classes in order of their labels, a JSON file with them, or None for classes sorted by name."""
 
 
 class Folder(NamedTuple):
-    """The images in class folders: their paths, the label of each, the names of the classes, what was skipped and why.
+    """The images in class folders: paths, labels, names of the classes, and skipped files.
 
-    `skipped` has pairs of a reason and a path relative to the folder.
+    `skipped` has pairs of the reason and the path relative to the folder.
     """
 
     paths: list[Path]
@@ -47,7 +48,7 @@ class Folder(NamedTuple):
 
 
 class ImageFacts(NamedTuple):
-    """What one image file holds: `channels` as it is stored, `grey` whether all of its pixels are grey."""
+    """Properties of an image file: `channels` as stored, and `grey` if all pixels are grey."""
 
     height: int
     width: int
@@ -63,23 +64,28 @@ class ImageFacts(NamedTuple):
 
 
 def list_folder(folder: Path, classes: Classes = None, split: str = "train") -> Folder:
-    """The images of a folder of class folders, by label, without opening them; ValueError in one line.
+    """List the images of a folder of class folders by label, without opening them.
 
-    Labels are those of torchvision's ImageFolder, which sorts names as text ("10" before "2"), or follow `classes`. Of
-    a folder that is divided into train and test (or val), the images of `split` are listed, with the labels of train.
+    Labels are those of torchvision's ImageFolder, which sorts names as text ("10" before "2"), or follow `classes`. If
+    the folder has train and test (or val) folders, the images of `split` are listed, with the labels of train.
+
+    Raises:
+        ValueError: the folder has no images, or its folders do not match the classes.
     """
     listed = read_classes(classes)
     splits = find_splits(folder, listed)
     place = splits.get(split, folder)
     names = listed or tuple(one.name for one in _subfolders(splits.get("train", folder)))
     if len(names) < 2:
-        raise ValueError(f"{folder}: has {len(names)} class folders; put the images of each class in one of its own")
+        raise ValueError(f"{folder}: has {len(names)} class folders; put the images of each class in a separate folder")
     skipped: list[tuple[Path, str]] = []
     if splits:
-        beside = f"beside {' and '.join(f'{one.name}/' for one in splits.values())}"
-        skipped += [(one, _reason(one, beside)) for one in folder.iterdir() if one not in splits.values()]
+        outside = f"outside {' and '.join(f'{one.name}/' for one in splits.values())}"
+        skipped += [(one, _skip_reason(one, outside)) for one in folder.iterdir() if one not in splits.values()]
     inside = {one.name: one for one in _subfolders(place, listed)}
-    skipped += [(one, _reason(one, "beside the class folders")) for one in place.iterdir() if one.name not in inside]
+    skipped += [
+        (one, _skip_reason(one, "outside the class folders")) for one in place.iterdir() if one.name not in inside
+    ]
     unknown = next((one for name, one in inside.items() if name not in names), None)
     if unknown is not None:
         where = "classes" if listed else splits["train"]
@@ -94,23 +100,25 @@ def list_folder(folder: Path, classes: Classes = None, split: str = "train") -> 
         found = _list_class(inside[name], skipped)
         if not found:
             files = sorted(one.name for one in inside[name].iterdir())
-            there = f" that can be read, but {_shorten(files)}" if files else ""
-            raise ValueError(f"{inside[name]}: holds no images{there}; fill the class, or remove its folder")
+            others = f", but {_shorten(files)}" if files else ""
+            raise ValueError(f"{inside[name]}: has no readable images{others}; add images, or remove the folder")
         paths += found
         labels += [label] * len(found)
     if not paths:
-        raise ValueError(f"{place}: has a folder of none of the {len(names)} classes; name the folders as in classes")
+        raise ValueError(
+            f"{place}: has no folder of any of the {len(names)} classes; rename the folders, or change classes"
+        )
     return Folder(paths, labels, names, sorted((reason, str(one.relative_to(folder))) for one, reason in skipped))
 
 
 def read_classes(classes: Classes) -> tuple[str, ...]:
-    """The names of all classes in order of their labels, as listed or from a JSON file; none for None."""
+    """Return the names of all classes in order of their labels, from a list or a JSON file; empty for None."""
     names = _read_class_to_idx(classes) if isinstance(classes, str) else classes or ()
     double = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if double is not None:
-        raise WrongValue("classes", classes, f"has {double!r} twice; name each class once")
+        raise WrongValue("classes", classes, f"has {double!r} twice; list each class once")
     if len(names) == 1:
-        raise WrongValue("classes", classes, f"has the class {names[0]!r} alone; name at least two")
+        raise WrongValue("classes", classes, f"has only the class {names[0]!r}; list at least two")
     return names
 
 
@@ -118,23 +126,23 @@ def _read_class_to_idx(file: str) -> tuple[str, ...]:
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        message = "no such file; give a list of class folders, or a JSON file with ImageFolder's class_to_idx"
+        message = "no such file; use a list of class folders, or a JSON file with ImageFolder's class_to_idx"
         raise WrongValue("classes", file, message) from None
     except (OSError, ValueError) as error:
         raise WrongValue("classes", file, f"is not a JSON file ({str(error).splitlines()[0]})") from None
     if isinstance(content, list) and content and all(isinstance(name, str) for name in content):
         return tuple(content)
     if not isinstance(content, dict) or not content or not all(type(label) is int for label in content.values()):
-        raise WrongValue("classes", file, 'must hold a map of folder to label, such as {"cat": 0, "dog": 1}')
+        raise WrongValue("classes", file, 'must map folders to labels, such as {"cat": 0, "dog": 1}')
     names = {label: name for name, label in content.items()}
     if sorted(names) != list(range(len(content))):
-        message = f"gives {len(content)} classes other labels than 0 to {len(content) - 1}; number them so, each once"
+        message = f"must use each of the labels 0 to {len(content) - 1} once"
         raise WrongValue("classes", file, message)
     return tuple(names[label] for label in range(len(content)))
 
 
 def find_splits(folder: Path, classes: Sequence[str] = ()) -> dict[str, Path]:
-    """The folders of training and of test images in a folder; none where it holds the class folders themselves."""
+    """Return the folders of training and test images in a folder; empty if it contains the class folders."""
     possible = {one.name.lower(): one for one in _subfolders(folder) if one.name not in classes}
     found = {}
     for split, names in SPLITS.items():
@@ -144,13 +152,13 @@ def find_splits(folder: Path, classes: Sequence[str] = ()) -> dict[str, Path]:
     if len(found) == 1:
         [(split, place)] = found.items()
         other = "test/ or val/" if split == "train" else "train/"
-        remedy = f"name {place} instead, or list the classes if it is one"
-        raise ValueError(f"{folder}: holds {place.name}/ with folders in it and no such {other}; {remedy}")
+        advice = f"set path: {place}, or list the classes if {place.name} is a class"
+        raise ValueError(f"{folder}: has a split {place.name}/, but no {other}; {advice}")
     return found
 
 
 def _subfolders(folder: Path, listed: Sequence[str] = ()) -> list[Path]:
-    """The folders that may be classes, in ImageFolder's order."""
+    """Return the folders that may be classes, in ImageFolder's order."""
     inside = (one for one in folder.iterdir() if one.is_dir() and (one.name in listed or not _is_hidden(one.name)))
     return sorted(inside, key=lambda one: one.name)
 
@@ -159,12 +167,12 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in HIDDEN
 
 
-def _reason(path: Path, otherwise: str) -> str:
+def _skip_reason(path: Path, otherwise: str) -> str:
     return "hidden" if _is_hidden(path.name) else otherwise
 
 
 def _list_class(folder: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
-    """The images below a class folder; links to folders are followed, as ImageFolder does, but no folder twice."""
+    """List the images below a class folder. Links to folders are followed, as in ImageFolder, but no folder twice."""
     images, visited = [], set[str]()
     for root, folders, files in os.walk(folder, followlinks=True, onerror=_fail):
         hidden = [name for name in folders if _is_hidden(name)]
@@ -190,25 +198,25 @@ def _list_class(folder: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
 
 
 def _fail(error: OSError) -> None:
-    raise ValueError(f"{error.filename}: {error.strerror}; make it readable, or move it away") from None
+    raise ValueError(f"{error.filename}: {error.strerror}; make it readable, or move it") from None
 
 
 # --- notes -----------------------------------------------------------------------------------------------------------
 
 
 def describe_classes(folder: Path | str, names: Sequence[str]) -> str:
-    """Which folder has which label, in one line."""
+    """Return one line with the label of each class folder."""
     pairs = [f"{name} → {label}" for label, name in enumerate(names)]
-    if len(pairs) > SHOWN_CLASSES:
-        pairs[SHOWN_CLASSES - 2 : -1] = ["…"]
+    if len(pairs) > LISTED_CLASSES:
+        pairs[LISTED_CLASSES - 2 : -1] = ["…"]
     numbers = [int(name) for name in names if name.isdecimal()]
     as_text = len(numbers) == len(names) and list(names) == sorted(names) and numbers != sorted(numbers)
-    order = "; sorted as text, as ImageFolder does: list `classes` for another order" if as_text else ""
+    order = "; sorted as text, as in ImageFolder; list `classes` for another order" if as_text else ""
     return f"{folder}: {len(names)} classes (folder → label): {', '.join(pairs)}{order}"
 
 
 def describe_skipped(folder: Path | str, skipped: Sequence[tuple[str, str]]) -> list[str]:
-    """What was not read and why, in one line; none if all was read."""
+    """Return a line with the skipped files and reasons; empty if none was skipped."""
     reasons: dict[str, list[str]] = {}
     for reason, path in dict.fromkeys(skipped):
         reasons.setdefault(reason, []).append(path)
@@ -219,7 +227,7 @@ def describe_skipped(folder: Path | str, skipped: Sequence[tuple[str, str]]) -> 
 def describe_images(
     folder: Path, files: Sequence[tuple[Path, int, str, ImageFacts]], background: str = "white"
 ) -> list[str]:
-    """What of images is not shown as it is stored, and files that stand in two classes: a line each."""
+    """Return a line about each conversion of images, and one about files that are in two classes."""
 
     def shorten(paths: Sequence[Path]) -> str:
         return _shorten([os.path.relpath(path, folder) for path in paths])
@@ -227,21 +235,21 @@ def describe_images(
     lines = []
     if transparent := [path for path, _, _, facts in files if facts.transparent]:
         lines.append(
-            f"{folder}: {len(transparent):,} with transparent pixels, shown on {background} ({shorten(transparent)})"
+            f"{folder}: {len(transparent):,} have transparent pixels, set to {background} ({shorten(transparent)})"
         )
     if several := [path for path, _, _, facts in files if facts.frames > 1]:
-        lines.append(f"{folder}: {len(several):,} with several frames, the first of which is read ({shorten(several)})")
+        lines.append(f"{folder}: {len(several):,} have several frames, of which the first is used ({shorten(several)})")
     first: dict[str, tuple[Path, int]] = {}
-    doubles = [
+    duplicates = [
         (first[digest][0], path)
         for path, label, digest, _ in files
         if first.setdefault(digest, (path, label))[1] != label
     ]
-    if doubles:
-        one, other = (os.path.relpath(path, folder) for path in doubles[0])
-        more = f", and {len(doubles) - 1:,} more such files" if len(doubles) > 1 else ""
-        remedy = "keep each image in one class"
-        lines.append(f"{folder}: {one} and {other} are the same file in two classes{more}; {remedy}")
+    if duplicates:
+        one, other = (os.path.relpath(path, folder) for path in duplicates[0])
+        more = f", and {len(duplicates) - 1:,} more such files" if len(duplicates) > 1 else ""
+        advice = "keep each image in one class"
+        lines.append(f"{folder}: {one} and {other} are the same file in two classes{more}; {advice}")
     return lines
 
 
@@ -253,16 +261,19 @@ def _shorten(names: Sequence[str]) -> str:
 
 
 def read_image(path: Path, background: str = "white") -> tuple[Image.Image, ImageFacts]:
-    """An image as 8-bit grey (mode L) or colour (RGB), and what its file holds; ValueError in one line.
+    """Read an image as 8-bit grey (mode L) or colour (RGB), with the properties of its file.
 
-    It is turned as its EXIF orientation says, transparent pixels are set on the background, and grey values of more
-    than 8 bits are scaled by the range of their type.
+    The EXIF orientation is applied, transparent pixels get the background, and grey values of more than 8 bits are
+    scaled by the range of their type.
+
+    Raises:
+        ValueError: the file is damaged, or its values are out of range.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as file:
-            file.load()  # a file that ends too early is noticed here
+            file.load()  # fails for a truncated file
             frames = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
             tags: Mapping[int, Any] = getattr(file, "tag_v2", {})
             upright = ImageOps.exif_transpose(file)
@@ -277,7 +288,7 @@ def read_image(path: Path, background: str = "white") -> tuple[Image.Image, Imag
         raise ValueError(f"{path}: {error}") from None
     except Exception as error:  # Pillow raises errors of many types for damaged files
         reason = str(error).splitlines()[0].replace(repr(str(path)), "it") if str(error) else type(error).__name__
-        raise ValueError(f"{path}: cannot be read as an image ({reason}); mend or remove it") from None
+        raise ValueError(f"{path}: cannot be read as an image ({reason}); repair or remove it") from None
     grey = _is_grey(image)
     if grey and (stored_grey or has_palette):
         image = image if image.mode == "L" else image.getchannel(0)
@@ -286,11 +297,11 @@ def read_image(path: Path, background: str = "white") -> tuple[Image.Image, Imag
 
 
 class _OutOfRange(ValueError):
-    """Pixel values that no range explains."""
+    """Pixel values outside the range of their type."""
 
 
 def _scale(image: Image.Image, tags: Mapping[int, Any], background: str) -> tuple[Image.Image, bool]:
-    """Grey values of 16 or 32 bits or floats as 8-bit grey, and whether some are transparent."""
+    """Convert grey values of 16 or 32 bits or floats to 8 bits; also return whether some are transparent."""
     from PIL import Image
 
     np = importlib.import_module("numpy")  # only for such images
@@ -303,12 +314,12 @@ def _scale(image: Image.Image, tags: Mapping[int, Any], background: str) -> tupl
         full = 2 ** (bits - (sample == 2)) - 1
     low, high = values.min(), values.max()
     if not 0 <= low <= high <= full:
-        remedy = "divide by the largest possible value" if full == 1 else "save it as 8-bit grey"
-        raise _OutOfRange(f"has pixels from {low:g} to {high:g}, which are not from 0 to {full:g}; {remedy}")
+        advice = "divide by the largest possible value" if full == 1 else "save it as 8-bit grey"
+        raise _OutOfRange(f"has pixels from {low:g} to {high:g}, outside 0 to {full:g}; {advice}")
     pixels = np.round(values.astype(np.float64) * 255 / full).astype(np.uint8)
     if high > 0 and not pixels.any():
-        raise _OutOfRange(f"has pixels up to {high:g} of {full:g}, all of which become black; save it as 8-bit grey")
-    if tags.get(262) == 0:  # a TIFF in which 0 is white; Pillow turns only 8 bits
+        raise _OutOfRange(f"has pixels up to {high:g} of {full:g}, which all become black; save it as 8-bit grey")
+    if tags.get(262) == 0:  # a TIFF in which 0 is white; Pillow inverts only 8 bits
         pixels = 255 - pixels
     hidden = values == image.info.get("transparency", -1)
     pixels[hidden] = 255 if background == "white" else 0
@@ -320,7 +331,7 @@ def _tuple(value: Any) -> tuple[int, ...]:
 
 
 def _flatten(image: Image.Image, background: str) -> tuple[Image.Image, bool]:
-    """An image of 8 bits as grey or colour on a background, and whether some pixels are transparent."""
+    """Convert an 8-bit image to grey or colour on a background; also return whether some pixels are transparent."""
     from PIL import Image
 
     if not image.has_transparency_data:
@@ -340,14 +351,14 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def check_image(path: Path, facts: ImageFacts, first: tuple[Path, ImageFacts], channels: int | None = None) -> None:
-    """ValueError in one line if an image has another size than the first one, or colours where channels = 1."""
+    """Raise ValueError if an image differs in size from the first one, or has colours although channels = 1."""
     place, other = first
     if (facts.height, facts.width) != (other.height, other.width):
-        message = f"is of {_size(facts)} pixels and {place} of {_size(other)}; bring all to one size"
+        message = f"has {_size(facts)} pixels, but {place} has {_size(other)}; resize all images to one size"
         raise ValueError(f"{path}: {message}")
     if channels == 1 and not facts.grey:
-        raise ValueError(f"{path}: is in colour where channels = 1; write channels: 3, or convert it to grey")
+        raise ValueError(f"{path}: has colours, but channels = 1; set channels: 3, or convert it to grey")
 
 
 def _size(facts: ImageFacts) -> str:
-    return f"{facts.height}×{facts.width}{' (turned by its EXIF orientation)' if facts.turned else ''}"
+    return f"{facts.height}×{facts.width}{' (rotated by its EXIF orientation)' if facts.turned else ''}"

@@ -1,4 +1,4 @@
-"""Where a file comes from: content hashes, the stamp inside every artefact, whole-file writes."""
+"""Provenance of files: content digests, the stamp in every artefact, and atomic writes."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from pydantic import ConfigDict, TypeAdapter
 from advgen.specs.base import canonical_json
 
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""How a file system says that there is no more room."""
+"""Error numbers for a full disk, an exceeded quota, or a file that is too large."""
 DISK_FULL_ADVICE = (
-    "make room and run again: finished files stay, and `advgen prune STUDY` lists files that are not needed"
+    "free disk space and run again: finished files are kept, and `advgen prune STUDY` lists files to delete"
 )
-"""What to do then."""
 UNSEALED = 64 * "0"
-"""A seal that is not closed yet; of the length of one that is."""
+"""The placeholder for a seal, of the same length."""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What made an artefact: enough to trace it and to make it again. No times, hosts or absolute paths."""
+    """The origin of an artefact, enough to reproduce it. It has no times, hosts or absolute paths."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     command: str
@@ -43,31 +42,31 @@ class Stamp:
     seed: int | None = None
     device: str = "cpu"
     seal: str = field(default=UNSEALED, compare=False)
-    """Digest of the artefact with its seal open: a changed byte breaks it."""
+    """Digest of the artefact without the seal, which detects changed bytes."""
 
     def to_json(self) -> str:
-        """Canonical JSON: equal stamps are equal strings."""
+        """Return canonical JSON: equal stamps give equal strings."""
         return canonical_json(self.__dict__)
 
     @staticmethod
     def from_json(text: str) -> Stamp:
-        """Read `to_json`'s text; ValueError if it is none."""
+        """Parse the output of `to_json`; ValueError if it is malformed."""
         try:
-            return _reader().validate_python(pydantic_core.from_json(text))  # json.loads has no bound but the stack's
+            return _reader().validate_python(pydantic_core.from_json(text))  # json.loads has no limit on nesting
         except ValueError as error:
             raise ValueError(f"stamp cannot be read: {error}") from None
 
     def with_seal(self, digest: str) -> Stamp:
-        """The same with a closed seal, or with OPEN."""
+        """Return the stamp with this seal."""
         return replace(self, seal=digest)
 
     def token(self) -> str:
-        """The stamp as ASCII for the metadata of PDF, PNG and text files."""
+        """Return the stamp as ASCII, for the metadata of PDF, PNG and text files."""
         return "advgen:" + base64.urlsafe_b64encode(self.to_json().encode()).decode()
 
     @staticmethod
     def from_token(text: str) -> Stamp:
-        """Read `token`'s text."""
+        """Parse the output of `token`."""
         return Stamp.from_json(base64.urlsafe_b64decode(text.removeprefix("advgen:")).decode())
 
 
@@ -77,21 +76,22 @@ def _reader() -> TypeAdapter[Stamp]:
 
 
 def sha256_text(text: str) -> str:
-    """Hex digest of a string."""
+    """Return the hex digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sha256_file(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return the hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary sibling to write to; it takes the place of `path` when the block ends well, else it is removed.
+    """Provide a temporary file to write to, which replaces `path` if the block succeeds and is removed otherwise.
 
-    Raises OSError of `path` itself if it cannot be written.
+    Raises:
+        OSError: `path` cannot be written; the error names `path`, not the temporary file.
     """
     name = ""
     try:
@@ -105,7 +105,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        # who writes names the temporary file, none, or what it copies
+        # the error names the temporary file, no file, or another file that was read
         if error.errno not in DISK_FULL_ERRORS and not os.path.basename(error.filename or "").startswith(_prefix(path)):
             raise
         reason = os.strerror(error.errno) if error.errno in DISK_FULL_ERRORS else error.strerror
@@ -120,7 +120,7 @@ def _prefix(path: Path) -> str:
 
 
 def leftover_temporaries(path: Path) -> Iterator[Path]:
-    """What `atomic` left beside a path when its process was killed."""
+    """Yield the temporary files of `path` that killed processes left behind."""
     return path.parent.glob(f"{glob.escape(_prefix(path))}*{path.suffix}")
 
 
@@ -132,6 +132,6 @@ def _umask() -> int:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)

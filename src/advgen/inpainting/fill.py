@@ -1,25 +1,23 @@
-"""Missing pixels filled in without a generator: what every method with one has to beat."""
-
-from __future__ import annotations
+"""Missing pixels filled in without a generator: the baselines of inpainting with one."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-SWEEPS = 8
-"""Most iterations, for each pixel along both sides together: several times what holes as large as the image take."""
-LOOK = 20
-"""After how many iterations the host looks whether all are done."""
-DONE = 1e-20
-"""Sum of squares of what is left of the equation in one channel of one image."""
+MAX_ITERATIONS = 8
+"""Iterations per pixel of height plus width: several times the number that holes as large as the image need."""
+CHECK_INTERVAL = 20
+"""Iterations between checks for convergence."""
+TOLERANCE = 1e-20
+"""Squared norm of the residual, per channel and image, at which the iteration has converged."""
 
 
 def fill_harmonic(x_NCHW: Tensor, known_NHW: Tensor) -> Tensor:
-    """Images (N, C, H, W) whose missing pixels are the mean of their neighbours, as a membrane between known ones.
+    """Images (N, C, H, W) in which each missing pixel is the mean of its neighbours.
 
-    That is Laplace's equation on the grid, with nothing beyond its border, by conjugate gradients in float64, one
-    channel of one image at a time. What `x_NCHW` holds where `known_NHW` is false is not used; an image without a
-    known pixel stays black.
+    This is Laplace's equation on the grid with free borders, solved by conjugate gradients in float64, separately for
+    each channel of each image. Values of `x_NCHW` at missing pixels are ignored. An image without known pixels stays
+    black.
     """
     missing_N1HW = ~known_NHW[:, None]
     filled = torch.where(missing_N1HW, 0.0, x_NCHW).double()
@@ -29,43 +27,42 @@ def fill_harmonic(x_NCHW: Tensor, known_NHW: Tensor) -> Tensor:
 
     residual = -_laplacian(filled) * missing_N1HW
     direction, size = residual, inner(residual, residual)
-    for number in range(SWEEPS * sum(x_NCHW.shape[2:])):
-        if number % LOOK == 0 and bool((size <= DONE).all()):
+    for number in range(MAX_ITERATIONS * sum(x_NCHW.shape[2:])):
+        if number % CHECK_INTERVAL == 0 and bool((size <= TOLERANCE).all()):
             break
-        bent = _laplacian(direction) * missing_N1HW
-        # where nothing is left to do, both sides of the fraction are 0
-        step = size / inner(direction, bent).clamp_min(torch.finfo(torch.float64).tiny)
-        filled, residual = filled + step * direction, residual - step * bent
+        curvature = _laplacian(direction) * missing_N1HW
+        # both are 0 where the solution is exact
+        step = size / inner(direction, curvature).clamp_min(torch.finfo(torch.float64).tiny)
+        filled, residual = filled + step * direction, residual - step * curvature
         size, before = inner(residual, residual), size
         direction = residual + size / before.clamp_min(torch.finfo(torch.float64).tiny) * direction
     return filled.to(x_NCHW.dtype)
 
 
 def fill_poisson(x_NCHW: Tensor, known_NHW: Tensor, train_MCHW: Tensor) -> Tensor:
-    """Images whose missing pixels have the gradients of the training image that is nearest in the known ones, in L2.
+    """Missing pixels from the training image that is nearest in the known pixels (L2), by Poisson blending.
 
-    Scene completion (hays2007scene) without its choice of context: found among training images (M, C, H, W) in [0, 1],
-    put in by Poisson's equation.
+    Scene completion (hays2007scene) without its choice of context. Training images are (M, C, H, W) in [0, 1].
     """
     train_MP = train_MCHW.flatten(1)
     known_NP = known_NHW[:, None].expand_as(x_NCHW).flatten(1)
-    seen_NP = torch.where(known_NP, x_NCHW.flatten(1), 0.0)
-    # squared distances over the known pixels, but for what all training images have in common
-    distances_NM = known_NP.to(train_MP) @ train_MP.square().T - 2 * seen_NP @ train_MP.T
+    visible_NP = torch.where(known_NP, x_NCHW.flatten(1), 0.0)
+    # squared distances over the known pixels, up to a constant per image
+    distances_NM = known_NP.to(train_MP) @ train_MP.square().T - 2 * visible_NP @ train_MP.T
     return blend_poisson(x_NCHW, known_NHW, train_MCHW[distances_NM.argmin(1)])
 
 
 def blend_poisson(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
-    """Poisson blending: the given image where it is known, elsewhere the restored one's gradients (perez2003poisson).
+    """Poisson blending: known pixels, and elsewhere the gradients of the restored image (perez2003poisson).
 
-    There is no seam. The solution of Poisson's equation is the restored image and a harmonic correction of what it
-    misses around holes.
+    The solution of Poisson's equation is the restored image plus a harmonic correction of its error at the borders of
+    holes, so that there are no seams.
     """
     corrected = restored_NCHW + fill_harmonic(torch.where(known_NHW[:, None], x_NCHW - restored_NCHW, 0.0), known_NHW)
     return torch.where(known_NHW[:, None], x_NCHW, corrected.clamp(0, 1))
 
 
 def _laplacian(x_NCHW: Tensor) -> Tensor:
-    """Each pixel's number of neighbours times itself, less their sum."""
+    """Each pixel times its number of neighbours, minus their sum."""
     down, across = (pad(x_NCHW.diff(dim=dim), edges) for dim, edges in ((2, (0, 0, 1, 1)), (3, (1, 1))))
     return -down.diff(dim=2) - across.diff(dim=3)

@@ -1,6 +1,4 @@
-"""Inpainting with a generator: search the latent vector that explains what is known, and read off the rest."""
-
-from __future__ import annotations
+"""Inpainting with a generator: search for a latent vector that reproduces the known pixels."""
 
 import copy
 from collections.abc import Callable
@@ -14,11 +12,11 @@ from advgen.models.generators import Generator
 from advgen.specs.searches import LatentSearch
 
 Prior = Callable[[Tensor], Tensor]
-"""From generated images (B, C, H, W) to a penalty each, (B,)."""
+"""From generated images (B, C, H, W) to penalties (B,)."""
 
 
 def full_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
-    """The report's loss: mean squared error over all pixels, where missing ones count as black."""
+    """The original report's loss: mean squared error over all pixels, with missing ones black."""
 
     def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
         return (x_BCHW - masked_NCHW[rows_B]).square().mean((1, 2, 3))
@@ -27,7 +25,7 @@ def full_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Lo
 
 
 def contextual_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
-    """Mean squared error over the known pixels alone, as the context loss of yeh2017semantic."""
+    """Mean squared error over the known pixels, like the context loss of yeh2017semantic."""
     known_N1HW = known_NHW[:, None]
     pixels_N = known_NHW.sum((1, 2)) * masked_NCHW.shape[1]
 
@@ -39,9 +37,9 @@ def contextual_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None)
 
 
 def contextual_prior_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
-    """The contextual loss and the discriminator's opinion of the whole generated image (yeh2017semantic).
+    """The contextual loss plus the discriminator's loss of the whole generated image (yeh2017semantic).
 
-    Their context loss is absolute and weighs pixels by how many are missing around them; this one is `contextual`.
+    Their context loss is L1, with weights by the number of missing neighbours; here it is `contextual_loss`.
     """
     if prior is None:
         raise ValueError(
@@ -60,11 +58,11 @@ METHODS: dict[str, Callable[[Tensor, Tensor, Prior | None], Loss]] = {
     "contextual": contextual_loss,
     "contextual_prior": contextual_prior_loss,
 }
-"""From masked images, known pixels and the discriminator's opinion to the loss that the search minimises."""
+"""Functions from masked images, known pixels and the prior to the loss of the search."""
 
 
 def discriminator_prior(discriminator: nn.Module, weight: float) -> Prior:
-    """`weight` · -log D(x) for each image, by a frozen copy of the discriminator in eval mode."""
+    """The prior -`weight` · log D(x), by a frozen copy of the discriminator in eval mode."""
     frozen = copy.deepcopy(discriminator).eval().requires_grad_(False)
     return lambda x_BCHW: weight * softplus(-frozen(x_BCHW)).flatten()
 
@@ -81,15 +79,15 @@ def restore(
     discriminator: nn.Module | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Images (N, C, H, W) of the generator that explain what is known of `x_NCHW`; what it holds elsewhere is not used.
+    """Generated images (N, C, H, W) that match the known pixels of `x_NCHW`; its other values are ignored.
 
     Args:
         generator: z (B, latent) to images in [0, 1]; the search runs on its device.
         x_NCHW: float32 images in [0, 1].
         known_NHW: bool, true where a pixel is known.
         method: one of METHODS.
-        indices: which example of the data set each image is; names its random starts, the same for every mask.
-        discriminator: images to one logit each, on the generator's device; for the method prior alone.
+        indices: positions in the data set, which seed the random starts, the same for every mask.
+        discriminator: images to one logit each, on the generator's device; only for the method contextual_prior.
         progress: called after every step with the steps done and their total.
 
     Raises:
@@ -104,10 +102,10 @@ def restore(
     device = next(generator.parameters()).device
     prior = discriminator_prior(discriminator, latent_search.prior) if discriminator is not None else None
     loss = METHODS[method](masked_NCHW.to(device), known_NHW.to(device), prior)
-    found = search(generator, masked_NCHW, latent_search, seed=seed, indices=indices, loss=loss, progress=progress)
-    return found.best()
+    result = search(generator, masked_NCHW, latent_search, seed=seed, indices=indices, loss=loss, progress=progress)
+    return result.best()
 
 
 def paste_known_pixels(x_NCHW: Tensor, known_NHW: Tensor, restored_NCHW: Tensor) -> Tensor:
-    """The given image where it is known, the restored one elsewhere."""
+    """The known pixels of the image, and the restored pixels elsewhere."""
     return torch.where(known_NHW[:, None], x_NCHW, restored_NCHW)

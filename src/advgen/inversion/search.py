@@ -1,6 +1,4 @@
-"""Inversion of a generator: gradient search for the latent vectors whose images are nearest to given ones."""
-
-from __future__ import annotations
+"""GAN inversion: gradient search for the latent vectors whose images are nearest to target images."""
 
 import copy
 from collections.abc import Callable
@@ -19,31 +17,31 @@ from advgen.specs.base import format_shape
 from advgen.specs.searches import LatentSearch
 
 ROWS = 512
-"""Rows searched at once on the CPU: enough to fill it, and an M1-sized generator's activations stay under 500 MB."""
-NEAR = 0.5
-"""Standard deviation of further starts around an encoder's."""
+"""Rows per batch on the CPU: enough to use it fully, with less than 500 MB of activations for the generator M1."""
+ENCODER_SPREAD = 0.5
+"""Standard deviation of the other starts around that of an encoder."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""From generated images (B, C, H, W) and the numbers (B,) of the targets that they are for, to a loss each, (B,)."""
+"""From generated images (B, C, H, W) and the indices of their targets (B,) to losses (B,)."""
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found, for N targets and S starts each, on the CPU."""
+    """The result for N targets with S starts each, on the CPU."""
 
     z: Tensor
     """Latent vectors (N, S, D)."""
     mse: Tensor
-    """Their final loss (N, S): the mean squared error, unless `search` was given another loss."""
+    """Their final loss (N, S): the mean squared error, or the `loss` of the search."""
     images: Tensor
-    """The generator's images of them (N, S, C, H, W)."""
+    """Their images (N, S, C, H, W)."""
     history: Tensor
     """The loss (N, S, T) after each number of steps in `steps`."""
     steps: Tensor
     """Integers (T,) from 0 to the last step."""
 
     def best(self) -> Tensor:
-        """The image from the start with the lowest loss, (N, C, H, W)."""
+        """Images of the starts with the lowest loss (N, C, H, W)."""
         return self.images[torch.arange(len(self.images)), self.mse.argmin(1)]
 
 
@@ -59,19 +57,19 @@ def search(
     record_every: int = 10,
     progress: Callable[[int, int], None] | None = None,
 ) -> SearchResult:
-    """Search a latent vector for every target from several starts, all of them rows of one tensor.
+    """Search a latent vector for each target from several starts, all as rows of one tensor.
 
-    The rows never meet: the generator is in eval mode, losses are summed over rows, and starts are drawn per seed,
-    index and start. So a target's result depends on its batch by rounding alone. The given generator is not changed.
+    Rows are independent: the generator is in eval mode, losses are summed over rows, and starts are drawn per seed,
+    index and start. So the result of a target depends on its batch only by rounding. `generator` is not changed.
 
     Args:
         generator: z (B, latent) to images (B, C, H, W) in [0, 1]; the search runs on its device.
         targets_NCHW: float32 images in [0, 1].
-        indices: which example of the data set each target is; names its random starts.
-        loss: what to minimise; the mean squared error over all pixels if None.
-        encoder: from targets to latent vectors (N, latent): each one's first start, with the others near it. If None,
-            all starts are drawn from N(0, I).
-        record_every: steps between two entries of the history, which always has the first and the last.
+        indices: positions of the targets in the data set, which seed the random starts.
+        loss: the loss to minimise; None for the mean squared error over all pixels.
+        encoder: targets to latent vectors (N, latent), which are the first starts; the others are drawn around them.
+            None: all starts are drawn from N(0, I).
+        record_every: steps between two entries of the history, which always has the first and last step.
         progress: called after every step with the steps done and their total.
 
     Raises:
@@ -82,8 +80,8 @@ def search(
             f"the generator makes {format_shape(generator.image)} images, "
             f"but those to invert are {format_shape(targets_NCHW[0].shape)}"  # type: ignore[arg-type]
         )
-    weight = next(generator.parameters())  # whose device and precision the search takes
-    frozen = accelerate_convolutions(_folded(generator).to(memory_format=torch.channels_last))
+    weight = next(generator.parameters())  # the search uses its device and precision
+    frozen = accelerate_convolutions(_fold_batch_norms(generator).to(memory_format=torch.channels_last))
     targets_NCHW = targets_NCHW.to(weight)
     if loss is None:
 
@@ -97,20 +95,20 @@ def search(
         starts_NSD[:, 0] = 0
         with eval_mode(encoder), torch.no_grad():
             encoded_ND = torch.cat([encoder(part_BCHW) for part_BCHW in targets_NCHW.split(ROWS)]).cpu()
-        starts_NSD = encoded_ND[:, None] + NEAR * starts_NSD
+        starts_NSD = encoded_ND[:, None] + ENCODER_SPREAD * starts_NSD
     rows_R = torch.arange(len(indices), device=weight.device).repeat_interleave(spec.starts)
     rows = scale_batch_size(ROWS, weight.device)
     chunks = list(zip(starts_NSD.flatten(0, 1).to(weight).split(rows), rows_R.split(rows), strict=True))
     steps = sorted({*range(0, spec.steps, record_every), spec.steps})
-    found = []
+    results = []
     for number, (start_BD, rows_B) in enumerate(chunks):
 
         def advance(step: int, before: int = number * spec.steps) -> None:
             if progress is not None:
                 progress(before + step, len(chunks) * spec.steps)
 
-        found.append(_descend(frozen, start_BD, rows_B, spec, loss, steps, advance))
-    z_RD, images_RCHW, history_RT = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+        results.append(_descend(frozen, start_BD, rows_B, spec, loss, steps, advance))
+    z_RD, images_RCHW, history_RT = (torch.cat(parts).cpu() for parts in zip(*results, strict=True))
     if not history_RT[:, -1].isfinite().all():
         raise ValueError(f"the latent search diverges with {spec.optimizer} at lr {spec.lr:g}: lower lr")
     per_target = (len(indices), spec.starts)
@@ -118,8 +116,8 @@ def search(
     return SearchResult(z, history[..., -1], images, history, torch.tensor(steps))
 
 
-def _folded(generator: Generator) -> Generator:
-    """A frozen copy in eval mode, its batch norms folded into the transposed convolutions before them."""
+def _fold_batch_norms(generator: Generator) -> Generator:
+    """A frozen copy in eval mode with batch norms folded into the transposed convolutions before them."""
     folded = copy.deepcopy(generator).eval().requires_grad_(False)
     layers: list[nn.Module] = []
     for layer in folded.layers:
@@ -150,7 +148,7 @@ def _descend(
     def descend() -> Tensor:
         loss_B = loss(generator(z_BD), rows_B)
         optimizer.zero_grad()
-        # Summed, not averaged, over rows: each z moves as far as it would alone.
+        # summed over rows, so that the step of each z does not depend on the batch
         loss_B.sum().backward()
         optimizer.step()
         return loss_B.detach()

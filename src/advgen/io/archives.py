@@ -1,4 +1,4 @@
-"""Zip files whose bytes follow from what they hold: no times, no compression that a version of zlib decides."""
+"""Reproducible zip files: without times, and without compression, which depends on the version of zlib."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import zipfile
 from collections.abc import Mapping
 
 DOCX_STAMP = "customXml/item1.xml"
-"""The part of a .docx that holds its stamp; a property of the document could not be so long."""
+"""The part of a .docx with its stamp, which is too long for a document property."""
 
 
 def pack(parts: Mapping[str, bytes]) -> bytes:
-    """The parts, by their names inside, as a zip file."""
+    """Return a zip file with these parts, by name."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name, data in parts.items():
             entry = zipfile.ZipInfo(name)
-            entry.create_system = 0  # else it tells the machine's
+            entry.create_system = 0  # instead of the one of this machine
             archive.writestr(entry, data)
     return content.getvalue()
 
 
 def unpack(content: bytes) -> dict[str, bytes]:
-    """The parts of a zip file. Raises ValueError if it is none, or damaged."""
+    """Return the parts of a zip file by name; ValueError if it is damaged or no zip file."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return {entry.filename: archive.read(entry) for entry in archive.infolist()}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, struct.error) as error:
-        raise ValueError(f"is no whole zip file ({error})") from None
+        raise ValueError(f"is not a complete zip file ({error})") from None

@@ -1,4 +1,4 @@
-"""What a job cost, in the columns of Snakemake's benchmarks; measured by the job itself, wherever it runs."""
+"""Time and memory of a job, in the columns of Snakemake's benchmarks. The job itself measures them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KIB = 1024 if sys.platform == "linux" else 1
 
 @contextmanager
 def record_benchmark(path: Path | None) -> Iterator[None]:
-    """Write what a block costs to a table, if it ends well.
+    """Write time and memory of a block to a table if the block succeeds.
 
-    Seconds, the most memory in MB that this process or one that it started had, their input and output in MB, and
-    their seconds of processor time with those from before the block.
+    The columns are wall-clock seconds, peak memory in MB of this process or a child, their input and output in MB, and
+    their CPU seconds, which include those before the block.
     """
     start = time.monotonic()
     yield

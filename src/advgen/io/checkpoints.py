@@ -1,4 +1,4 @@
-"""Model weights as safetensors files that rebuild their module, and the state of unfinished training runs."""
+"""Checkpoints: models as safetensors files, and the state of unfinished training runs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def save_model(path: Path, module: nn.Module, stamp: Stamp) -> None:
-    """Write a registered model's weights with what rebuilds it: its family, its spec and its output count.
+    """Save a registered model with its family, spec and number of outputs, from which `load_model` rebuilds it.
 
-    The digest of its code stands beside them: those who read a model depend on it, too.
+    The header also has the digest of its code, because jobs that read the model depend on it.
     """
     family, outputs = module.family, module.outputs
     spec = module.spec.model_dump(mode="json")  # type: ignore[operator, union-attr]
@@ -43,9 +43,10 @@ def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> N
 
 
 def load_model(path: Path) -> Any:
-    """Rebuild a network, generator or autoencoder from a checkpoint alone, in eval mode on the CPU.
+    """Load a network, generator or autoencoder from a checkpoint, in eval mode on the CPU.
 
-    Raises ValueError if the file is none of ours.
+    Raises:
+        ValueError: the file is damaged, or not a checkpoint of this version.
     """
     header = read_header(path)
     try:
@@ -59,13 +60,13 @@ def load_model(path: Path) -> Any:
 
 
 def architecture_code(path: Path) -> list[str]:
-    """The code that a checkpoint is rebuilt with, as "module:name"."""
+    """Return the code that rebuilds the model of a checkpoint, as "module:name"."""
     model = read_header(path)["model"]
     return sorted(set(registry.targets(TypeAdapter(FAMILY_SPECS[model["family"]]).validate_python(model["spec"]))))
 
 
 def check_weights(path: Path) -> None:
-    """Compare a checkpoint's weights with the digest in its header; ValueError if they differ."""
+    """Raise ValueError if a checkpoint differs from the digests in its header."""
     model = read_header(path).get("model")
     if not isinstance(model, dict):
         raise ValueError(f"{path}: not a checkpoint of advgen; delete it and run again")
@@ -79,7 +80,7 @@ def _checked_weights(path: Path, digest: object) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: cannot be read ({error}); delete it and run again") from None
     if _digest(weights) != digest:
-        raise ValueError(f"{path}: its weights are not those that were saved; delete it and run again")
+        raise ValueError(f"{path}: its weights have been changed; delete it and run again")
     return weights
 
 
@@ -100,21 +101,21 @@ FAMILY_SPECS: dict[str, Any] = {
 
 
 def build(family: str, spec: Any, outputs: int | None = None) -> Any:
-    """A fresh module of a family: networks and files of models take the number of logits, the others nothing more."""
+    """Return a new module of a family. `outputs` is the number of logits of networks and custom models."""
     target = registry.resolve(spec)
     module = target(spec, outputs) if family in ("networks", "files") else target(spec)
     module.family, module.spec, module.outputs = family, spec, outputs
     return module
 
 
-def save_state(path: Path, state: dict[str, Tensor], key: str, made_on: str = "") -> None:
-    """Write the state of an unfinished run; `key` is the digest of everything that shapes it but for the device."""
+def save_state(path: Path, state: dict[str, Tensor], key: str, device: str = "") -> None:
+    """Save the state of an unfinished run. `key` is the digest of everything that affects it except the device."""
     with atomic_write(path) as temporary:
-        _save(state, temporary, {HEADER: f"{key} {made_on}"})
+        _save(state, temporary, {HEADER: f"{key} {device}"})
 
 
 def load_state(path: Path, key: str) -> dict[str, Tensor] | None:
-    """The state of an unfinished run, or None if there is none, or if it is damaged or another run's."""
+    """Load the state of an unfinished run; None if there is none, or if it is damaged or belongs to another run."""
     try:
         return load_file(path) if _state_header(path)[0] == key else None
     except (OSError, SafetensorError):
@@ -122,11 +123,11 @@ def load_state(path: Path, key: str) -> dict[str, Tensor] | None:
 
 
 def state_device(path: Path) -> str:
-    """The devices that a saved state was made on."""
+    """Return the device on which a state was saved."""
     return _state_header(path)[1]
 
 
 def _state_header(path: Path) -> tuple[str, str]:
     with safe_open(path, framework="pt") as file:
-        key, _, made_on = (file.metadata() or {}).get(HEADER, "").partition(" ")
-    return key, made_on
+        key, _, device = (file.metadata() or {}).get(HEADER, "").partition(" ")
+    return key, device

@@ -1,4 +1,4 @@
-"""The header of a checkpoint, read and written without torch."""
+"""Headers of checkpoints, read and written without torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from advgen.files.provenance import UNSEALED, Stamp, sha256_text
 from advgen.specs.base import canonical_json
 
 HEADER = "advgen"
-"""The one key in the metadata of a safetensors file: several would stand there in random order."""
+"""The single key in the metadata of a safetensors file; several keys would have a random order."""
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The JSON in a checkpoint's metadata, read without torch; ValueError if the file is damaged or has none."""
+    """Return the JSON in a checkpoint's metadata; ValueError if the file is damaged or not a checkpoint."""
     try:
         header = from_json(_parts(path)[0]["__metadata__"][HEADER])
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
@@ -29,7 +29,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def _parts(path: Path, weights: bool = False) -> tuple[dict[str, Any], bytes]:
-    """The header of a safetensors file, and if asked the bytes behind it."""
+    """Return the header of a safetensors file, and optionally the bytes after it."""
     with path.open("rb") as file:
         [size] = struct.unpack("<Q", file.read(8))
         if size > path.stat().st_size:
@@ -39,31 +39,31 @@ def _parts(path: Path, weights: bool = False) -> tuple[dict[str, Any], bytes]:
 
 
 def restamp(path: Path, to: Path, stamp: Stamp) -> None:
-    """Write a checkpoint again with another stamp, in the bytes that saving it would give."""
+    """Copy a checkpoint with another stamp, in the same bytes as saving it would write."""
     header, weights = _parts(path, weights=True)
     header["__metadata__"][HEADER] = sealed_header(json.loads(header["__metadata__"][HEADER])["model"], stamp)
-    to.write_bytes(_joined(header) + weights)
+    to.write_bytes(_join(header) + weights)
 
 
-def _joined(header: dict[str, Any]) -> bytes:
+def _join(header: dict[str, Any]) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
 
 
 def sealed_header(model: Mapping[str, Any], stamp: Stamp) -> str:
-    """What stands in a checkpoint's metadata: what rebuilds the model, and the stamp, sealed with it."""
+    """Return the metadata of a checkpoint: the description of the model, and the stamp with a seal over both."""
     digest = sha256_text(canonical_json({"model": model, "stamp": json.loads(stamp.with_seal(UNSEALED).to_json())}))
     return canonical_json({"model": model, "stamp": json.loads(stamp.with_seal(digest).to_json())})
 
 
 def check_header(path: Path) -> None:
-    """Compare a checkpoint's header with its seal; ValueError if they differ."""
-    told, (header, _) = read_header(path), _parts(path)
+    """Raise ValueError if a checkpoint's header differs from its seal."""
+    content, (header, _) = read_header(path), _parts(path)
     try:
-        whole = header["__metadata__"][HEADER] == sealed_header(told["model"], Stamp(**told["stamp"]))
+        intact = header["__metadata__"][HEADER] == sealed_header(content["model"], Stamp(**content["stamp"]))
     except (KeyError, TypeError):
-        whole = False
+        intact = False
     with path.open("rb") as file:
-        if not whole or not file.read().startswith(_joined(header)):
-            raise ValueError(f"{path}: its header is not what was written; delete it and run again")
+        if not intact or not file.read().startswith(_join(header)):
+            raise ValueError(f"{path}: its header has been changed; delete it and run again")

@@ -1,4 +1,4 @@
-"""The stamp inside any artefact, whatever its format."""
+"""Stamps in artefacts of all formats."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from advgen.specs.base import canonical_json
 
 _CHUNK = b"tEXtadvgen\0"
 TOKENS = (".pdf", ".png", ".html", ".md", ".tex", ".json", ".docx")
-"""Files that carry their stamp as a token of text."""
+"""Formats in which the stamp is a text token."""
 _TOKEN = re.compile(rb"advgen:[A-Za-z0-9_-]+=*")
 
 
 def check_content(path: Path) -> None:
-    """Read an artefact whole and compare it with its seal; ValueError if a byte is not as it was written."""
+    """Raise ValueError if any byte of an artefact differs from what was written."""
     if path.suffix == ".parquet":
         from advgen.io import tables
 
@@ -39,13 +39,13 @@ def check_content(path: Path) -> None:
 
 
 def seal(path: Path) -> None:
-    """Close the seal of a figure, page or CV; tables and models are sealed when they are written."""
+    """Add the seal to a figure, page or CV; tables and models get it when they are written."""
     if path.suffix not in TOKENS:
         return
     content = path.read_bytes()
     if (token := _token(path, content)) is not None:
-        closed = _stamp(path, token).with_seal(hashlib.sha256(content).hexdigest())
-        write_bytes(path, _replaced(path, content, token, closed.token().encode()))
+        sealed = _stamp(path, token).with_seal(hashlib.sha256(content).hexdigest())
+        write_bytes(path, _replace_token(path, content, token, sealed.token().encode()))
 
 
 def _check_seal(path: Path) -> None:
@@ -54,11 +54,11 @@ def _check_seal(path: Path) -> None:
     if token is None:
         return
     stamp = _stamp(path, token)
-    opened = stamp.with_seal(UNSEALED).token().encode()
-    before = _replaced(path, content, token, opened)
-    whole = token == stamp.token().encode() and content == _replaced(path, before, opened, token)
-    if not whole or hashlib.sha256(before).hexdigest() != stamp.seal:
-        raise ValueError(f"{path}: it is not what was written; delete it and run again")
+    unsealed = stamp.with_seal(UNSEALED).token().encode()
+    before = _replace_token(path, content, token, unsealed)
+    intact = token == stamp.token().encode() and content == _replace_token(path, before, unsealed, token)
+    if not intact or hashlib.sha256(before).hexdigest() != stamp.seal:
+        raise ValueError(f"{path}: it has been changed; delete it and run again")
 
 
 def _stamp(path: Path, token: bytes) -> Stamp:
@@ -69,7 +69,7 @@ def _stamp(path: Path, token: bytes) -> Stamp:
 
 
 def _token(path: Path, content: bytes) -> bytes | None:
-    """The token of a file's own stamp: pages that show other artefacts carry only their own; the longest is whole."""
+    """Return the longest token in a file, which is its stamp."""
     if path.suffix == ".png":
         content = _png_text(content)
     elif path.suffix == ".docx":
@@ -78,10 +78,10 @@ def _token(path: Path, content: bytes) -> bytes | None:
     return max(tokens, key=len) if tokens else None
 
 
-def _replaced(path: Path, content: bytes, old: bytes, new: bytes) -> bytes:
-    """A file's bytes with another token of the same length."""
+def _replace_token(path: Path, content: bytes, old: bytes, new: bytes) -> bytes:
+    """Return a file's bytes with another token of the same length."""
     if len(old) != len(new):
-        raise ValueError(f"{path}: its stamp is not what was written; delete it and run again")
+        raise ValueError(f"{path}: its stamp has been changed; delete it and run again")
     if path.suffix == ".docx":
         return pack({name: part.replace(old, new) for name, part in _parts(path, content).items()})
     if path.suffix != ".png":
@@ -100,9 +100,9 @@ def _parts(path: Path, content: bytes) -> dict[str, bytes]:
 
 
 def content_digest(path: Path) -> str:
-    """Digest of what a file holds: of a table, a model or cv.json without its stamp, of anything else byte by byte.
+    """Return the digest of a file's content: without the stamp for tables, models and cv.json, of all bytes otherwise.
 
-    So files that come out equal are equal, whatever code or inputs they were made with.
+    Files with equal content have equal digests, whatever code or inputs made them.
     """
     if path.suffix == ".parquet":
         from advgen.io import tables
@@ -112,16 +112,17 @@ def content_digest(path: Path) -> str:
         return sha256_text(canonical_json(read_header(path).get("model")))
     if path.suffix == ".json":
         with suppress(ValueError):
-            told = from_json(path.read_bytes())
-            if isinstance(told, dict) and told.pop("provenance", None):
-                return sha256_text(json.dumps(told))
+            data = from_json(path.read_bytes())
+            if isinstance(data, dict) and data.pop("provenance", None):
+                return sha256_text(json.dumps(data))
     return sha256_file(path)
 
 
 def relabel(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple[Any, Any]]) -> None:
-    """Write a table or model again with another stamp, and with other values in columns that are labels.
+    """Copy a table or model with another stamp, and with new values in columns that are labels.
 
-    Raises ValueError if a column of `labels` holds anything else than the old value.
+    Raises:
+        ValueError: a column of `labels` has values other than the old one.
     """
     if path.suffix == ".parquet":
         from advgen.io import tables
@@ -130,13 +131,14 @@ def relabel(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple[Any, 
     elif path.suffix == ".safetensors":
         restamp(path, to, stamp)
     else:
-        raise ValueError(f"{path}: carries its stamp in a way that cannot be changed")
+        raise ValueError(f"{path}: its format does not support another stamp")
 
 
 def read_stamp(path: Path) -> Stamp | None:
-    """The stamp of a Parquet file, checkpoint, figure, page or CV; None for raw files and inputs written by hand.
+    """Return the stamp of a Parquet file, checkpoint, figure, page or CV; None for other files.
 
-    Raises ValueError for a damaged file.
+    Raises:
+        ValueError: the file is damaged.
     """
     if path.suffix == ".parquet":
         from advgen.io import tables
@@ -152,7 +154,7 @@ def read_stamp(path: Path) -> Stamp | None:
 
 
 def _png_text(content: bytes) -> bytes:
-    """The stamp's text chunk, to its end: the checksum behind it may look like more of the token."""
+    """Return the text chunk with the stamp, without the checksum after it, which may look like part of the token."""
     start = content.find(_CHUNK)
     length = int.from_bytes(content[max(start - 4, 0) : max(start, 0)], "big")
     return content[start + 4 : start + 4 + length] if start >= 0 else b""

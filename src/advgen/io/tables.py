@@ -1,6 +1,6 @@
-"""Parquet tables: one explicit schema per kind of table, atomic writes with a stamp, and reading.
+"""Parquet tables: an explicit schema per kind of table, atomic writes with a stamp, and reading.
 
-Columns of images are binary, with dtype and shape in the field's metadata (`read_images` decodes them).
+Columns with images are binary, with dtype and shape in the metadata of the field; `read_images` decodes them.
 """
 
 from __future__ import annotations
@@ -30,19 +30,22 @@ TYPES: dict[str, pa.DataType] = {
     "list<float32>": pa.list_(pa.field("element", pa.float32())),
     "list<float64>": pa.list_(pa.field("element", pa.float64())),
 }
-"""Arrow's types by the words of a schema; what lists hold has the name that Parquet gives it."""
+"""Arrow's types by the names in a schema. The items of lists have the name that Parquet uses."""
 DATA = b"advgen.data"
-"""Where the digest of a table's data stands in its file."""
+"""The metadata key of the digest of a table's data."""
 
 
 def arrow_table(kind: str, columns: Mapping[str, Any]) -> pa.Table:
-    """An Arrow table of a kind from arrays, lists or scalars (a scalar fills its column), sorted by its key.
+    """Return an Arrow table of a kind from arrays, lists or scalars, sorted by its key. A scalar fills its column.
 
-    An image column takes an array of shape (rows, channels, height, width).
+    An image column is an array of shape (rows, channels, height, width).
+
+    Raises:
+        ValueError: columns are missing or unknown, or two rows have the same key.
     """
     table = TABLES[kind]
     if set(columns) != set(table.columns):
-        raise ValueError(f"table {kind!r}: columns {sorted(set(columns) ^ set(table.columns))} are missing or too many")
+        raise ValueError(f"table {kind!r}: columns {sorted(set(columns) ^ set(table.columns))} are missing or unknown")
     rows = next((len(value) for value in columns.values() if not np.isscalar(value) and value is not None), 0)
     fields, arrays = [], []
     for name, type_ in table.columns.items():
@@ -67,9 +70,9 @@ def arrow_table(kind: str, columns: Mapping[str, Any]) -> pa.Table:
 
 
 def add_swept_columns(table: pa.Table, varied: Mapping[str, Mapping[str, Any]]) -> pa.Table:
-    """A table with a column `<column>.<key>` for each swept key of the definitions that a column names.
+    """Return a table with a column `<column>.<key>` for each swept key of the definitions that a column names.
 
-    Rows of definitions that are not swept, or not over that key, have nothing there.
+    The value is null in rows of definitions without this swept key.
     """
     for name, kind in TABLES[table_kind(table)].columns.items():
         if kind != "string":
@@ -95,16 +98,16 @@ def _sorted(table: pa.Table, key: tuple[str, ...]) -> pa.Table:
 
 
 def write_table(path: Path, table: pa.Table, stamp: Stamp) -> None:
-    """Write a table whole or not at all, with its stamp and the digest of its data in the Parquet footer."""
+    """Write a table atomically, with its stamp and the digest of its data in the Parquet footer."""
     with atomic_write(path) as temporary:
         _write(_stamped(table, stamp), temporary)
 
 
 def _stamped(table: pa.Table, stamp: Stamp) -> pa.Table:
-    """A table with its stamp, sealed with the digest of its data."""
+    """Return a table with its stamp, which is sealed with the digest of its data."""
     data = data_digest(table)
-    closed = stamp.with_seal(sha256_text(f"{data} {stamp.with_seal(UNSEALED).to_json()}"))
-    metadata = {**(table.schema.metadata or {}), b"advgen": closed.to_json().encode(), DATA: data.encode()}
+    sealed = stamp.with_seal(sha256_text(f"{data} {stamp.with_seal(UNSEALED).to_json()}"))
+    metadata = {**(table.schema.metadata or {}), b"advgen": sealed.to_json().encode(), DATA: data.encode()}
     return table.replace_schema_metadata(metadata)
 
 
@@ -113,9 +116,10 @@ def _write(table: pa.Table, path: Path | pa.NativeFile) -> None:
 
 
 def relabel_table(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple[Any, Any]]) -> None:
-    """Write a table again with another stamp, and other values in the columns that say one thing in all rows.
+    """Copy a table with another stamp, and with new values in columns that are labels.
 
-    Raises ValueError if one of them does not hold the old value alone.
+    Raises:
+        ValueError: a column of `labels` has values other than the old one.
     """
     table = read_table(path)
     for name, (old, new) in labels.items():
@@ -123,28 +127,28 @@ def relabel_table(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple
             continue
         column = table.column(name)
         if column.unique().to_pylist() != [old]:
-            raise ValueError(f"{path}: its column {name!r} is no label")
+            raise ValueError(f"{path}: its column {name!r} has several values, so it is no label")
         place = table.schema.get_field_index(name)
         table = table.set_column(place, table.schema.field(name), pa.array([new] * table.num_rows, column.type))
     _write(_stamped(table, stamp), to)
 
 
 def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.Table:
-    """Read a table, with its image columns or without; ValueError if it is damaged or not of `kind`."""
+    """Read a table, optionally without image columns; ValueError if it is damaged or not of `kind`."""
     try:
         light = None if images else _light(pq.read_schema(path))
         table = pq.read_table(path, columns=light, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     if kind is not None and table_kind(table) != kind:
-        raise ValueError(f"{path}: holds a {table_kind(table)!r} table, not a {kind!r} one")
+        raise ValueError(f"{path}: is a {table_kind(table)!r} table, not a {kind!r} table")
     return table
 
 
 def stored_digest(path: Path) -> str | None:
-    """Digest of what a table is to its readers: the data, as its footer tells without reading them, its kind and key.
+    """Return the digest of a table's data (from the footer), kind and key; None if the footer has none.
 
-    Readers of several tables sort their rows by the key.
+    The key is included because readers of several tables sort their rows by it.
     """
     try:
         metadata = pq.read_metadata(path).metadata or {}
@@ -158,28 +162,28 @@ def stored_digest(path: Path) -> str | None:
 
 
 def check_table(path: Path) -> None:
-    """Compare a table's data with the digest in its footer; ValueError if they differ."""
+    """Raise ValueError if a table differs from the digests in its footer."""
     table = read_table(path)
     found = (table.schema.metadata or {}).get(DATA)
     if found is None:
-        raise ValueError(f"{path}: has no digest of its data, so another version made it; delete it and run again")
+        raise ValueError(f"{path}: has no digest of its data, since another version wrote it; delete it and run again")
     if found.decode() != data_digest(table):
-        raise ValueError(f"{path}: its data are not those that were saved; delete it and run again")
+        raise ValueError(f"{path}: its data have been changed; delete it and run again")
     stamp = read_stamp(path)
     if stamp is None:
         return
     stamped, again = _stamped(table, stamp), pa.BufferOutputStream()
     _write(stamped, again)
-    # another pyarrow lays the same table out in other bytes
+    # other versions of pyarrow write other bytes
     same_writer = stamp.versions.get("pyarrow") == pa.__version__
     if stamped.schema.metadata[b"advgen"].decode() != stamp.to_json() or (
         same_writer and again.getvalue().to_pybytes() != path.read_bytes()
     ):
-        raise ValueError(f"{path}: it is not what was written; delete it and run again")
+        raise ValueError(f"{path}: it has been changed; delete it and run again")
 
 
 def data_digest(table: pa.Table) -> str:
-    """Of what a table holds: names, order, types and values of its columns; not of how Parquet lays them out."""
+    """Return the digest of names, order, types and values of a table's columns, independent of the Parquet layout."""
     found = hashlib.sha256()
     for field, column in zip(table.schema, table.columns, strict=True):
         shape = sorted((field.metadata or {}).items()) if pa.types.is_fixed_size_binary(field.type) else []
@@ -191,7 +195,7 @@ def data_digest(table: pa.Table) -> str:
 
 
 def _values(array: pa.Array) -> Iterator[bytes]:
-    """Which values are there, then the values; a list's lengths, then all its values."""
+    """Yield the bytes of the validity mask and the values of an array; for lists, the lengths and all items."""
     present = array.is_valid().to_numpy(zero_copy_only=False)
     yield np.packbits(present).tobytes()
     if pa.types.is_list(array.type):
@@ -211,7 +215,7 @@ def _damaged(path: Path, error: Exception) -> ValueError:
 
 
 def table_kind(table: pa.Table) -> str:
-    """Which of TABLES a table is."""
+    """Return the kind of a table."""
     return (table.schema.metadata or {}).get(b"advgen.table", b"").decode()
 
 
@@ -222,7 +226,7 @@ def _light(schema: pa.Schema) -> list[str]:
 
 
 def read_tables(paths: Iterable[Path], images: bool = True) -> dict[str, pa.Table]:
-    """All rows of several files, one table per kind, in key order; images of one kind must have one shape."""
+    """Read several files into one table per kind, sorted by key; images of one kind must have equal shapes."""
     found: dict[str, list[pa.Table]] = {}
     for path in paths:
         table = read_table(path, images=images)
@@ -231,17 +235,19 @@ def read_tables(paths: Iterable[Path], images: bool = True) -> dict[str, pa.Tabl
 
 
 def concatenate(tables: Sequence[pa.Table]) -> pa.Table:
-    """All rows of several tables of one kind, in key order; ValueError if their images differ in shape."""
+    """Concatenate tables of one kind, sorted by key; ValueError if their images differ in shape."""
     try:
         table = pa.concat_tables([table.replace_schema_metadata({}) for table in tables])
     except pa.ArrowInvalid:
-        raise ValueError(f"{table_kind(tables[0])!r} tables have images of different shapes; show them apart") from None
+        raise ValueError(
+            f"{table_kind(tables[0])!r} tables have images of different shapes; show them in separate figures"
+        ) from None
     metadata = {"advgen.table": table_kind(tables[0])}
     return _sorted(table, TABLES[table_kind(tables[0])].key).replace_schema_metadata(metadata)
 
 
 def read_images(table: pa.Table, column: str = "image") -> np.ndarray[Any, Any]:
-    """An image column as an array (rows, channels, height, width) of its own dtype."""
+    """Return an image column as an array (rows, channels, height, width) of its dtype."""
     metadata = table.schema.field(column).metadata
     shape = json.loads(metadata[b"shape"])
     dtype = np.dtype(metadata[b"dtype"].decode())
@@ -251,16 +257,18 @@ def read_images(table: pa.Table, column: str = "image") -> np.ndarray[Any, Any]:
 
 
 def decode_images(images: Sequence[bytes | None], shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
-    """Images (rows, channels, height, width) from their bytes alone: a byte per number is uint8, four are float32.
+    """Decode images (rows, channels, height, width) from bytes: uint8 or float32, according to their size.
 
-    For columns that another library wrote again, which keep an image's bytes and drop its shape. ValueError if it does
-    not fit.
+    For columns that another library has rewritten without the shape in the metadata.
+
+    Raises:
+        ValueError: the bytes do not fit the shape.
     """
     sizes = {0 if image is None else len(image) for image in images}
     dtypes = {math.prod(shape) * dtype.itemsize: dtype for dtype in map(np.dtype, ("uint8", "float32"))}
     if len(sizes) > 1 or not sizes <= dtypes.keys():
         lengths = " or ".join(map(str, sorted(sizes)))
-        raise ValueError(f"shape = {shape}: does not fit images of {lengths} bytes, which are uint8 or float32")
+        raise ValueError(f"shape = {shape}: does not fit images of {lengths} bytes as uint8 or float32")
     dtype = dtypes[sizes.pop()] if sizes else np.dtype(np.uint8)
     return np.frombuffer(b"".join(image or b"" for image in images), dtype).reshape(len(images), *shape)
 
@@ -272,7 +280,7 @@ def _chunk_bytes(chunk: pa.Array, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 
 
 def read_stamp(path: Path) -> Stamp | None:
-    """The stamp in a Parquet footer, without reading the rows."""
+    """Return the stamp in a Parquet footer, without reading the rows."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
     except (pa.ArrowException, OSError) as error:

@@ -1,16 +1,13 @@
-"""How well our numbers agree with published ones. Torch-free."""
-
-from __future__ import annotations
+"""Agreement of our numbers with published ones. Does not import torch."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 
 def kendall(ours: ArrayLike, published: ArrayLike) -> tuple[float, int]:
-    """Kendall's tau-b between two sets of cells, and how many both have; NaN in a cell leaves it out.
+    """Kendall's tau-b over the cells that are not NaN in either set, and their number [kendall1938new].
 
-    1: the same order, −1: the opposite one, about 0: none in common. NaN where fewer than two cells are left or one
-    side has no two different values [kendall1938new].
+    1 is the same order, −1 the opposite one. NaN if there are fewer than two such cells, or if one set is constant.
     """
     from scipy.stats import kendalltau  # importing it takes longer than drawing a figure
 

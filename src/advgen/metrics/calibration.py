@@ -1,6 +1,4 @@
-"""A judge's calibration: its Fréchet distance for images of known quality."""
-
-from __future__ import annotations
+"""Calibration of a reference classifier (judge): its Fréchet distance for images of known quality."""
 
 from typing import Any
 
@@ -14,7 +12,7 @@ from advgen.models.networks import Network
 from advgen.models.predict import features_and_probabilities, predict, to_unit_range
 
 REAL = "real train"
-"""The level of images that are not damaged."""
+"""The level of undamaged images."""
 MISSING, ONLY = 0, 1
 NOISE = 0.2
 
@@ -30,43 +28,45 @@ def calibrate(
     seed: int,
     device: str,
 ) -> list[dict[str, Any]]:
-    """Levels of up to `n` training images each (uint8 NCHW), all but the first damaged, against the whole test split.
+    """Levels of up to `n` training images (uint8 NCHW), damaged except for the first, against the whole test split.
 
-    Each level has `level`, `n`, `frechet_distance`, `classifier_score`, `precision`, `recall`, `density`,
-    `coverage`, `variety`, `agreement`, the share of images that a second classifier puts into the judge's class, and
-    both classifiers' test errors, `judge_error` and `second_error`. The class that is missing is 0, the only one is 1.
+    Each row has `level`, `n`, the measures of `quality`, `agreement` (the share of images that both classifiers assign
+    to the same class), and the test errors of both classifiers, `judge_error` and `second_error`.
     """
     judge.to(device)
     second.to(device)
     test_order_N = torch.randperm(len(test_images), generator=seeds.generator(seed, "ladder", "test"))
     reference, probabilities = features_and_probabilities(judge, test_images.cpu()[test_order_N])
-    told = {"judge_error": probabilities.argmax(1), "second_error": predict(second, test_images.cpu()[test_order_N])[0]}
+    predicted = {
+        "judge_error": probabilities.argmax(1),
+        "second_error": predict(second, test_images.cpu()[test_order_N])[0],
+    }
     truth_N = test_labels.cpu()[test_order_N]
-    errors = {name: (told_N != truth_N).double().mean().item() for name, told_N in told.items()}
+    errors = {name: (labels_N != truth_N).double().mean().item() for name, labels_N in predicted.items()}
 
     order_N = torch.randperm(len(train_images), generator=seeds.generator(seed, "ladder", "train"))
     labels_N = train_labels.cpu()[order_N]
 
-    def first(keep_N: Tensor) -> Tensor:
-        return to_unit_range(train_images.cpu()[order_N[keep_N][:n]])
+    def select(is_kept_N: Tensor) -> Tensor:
+        return to_unit_range(train_images.cpu()[order_N[is_kept_N][:n]])
 
     def noise(draw: Any, label: str) -> Tensor:
         noise_NCHW: Tensor = draw(real.shape, generator=seeds.generator(seed, "ladder", label))
         return noise_NCHW
 
-    real = first(torch.ones_like(labels_N, dtype=torch.bool))
+    real = select(torch.ones_like(labels_N, dtype=torch.bool))
     levels = {
         REAL: real,
-        f"class {MISSING} missing": first(labels_N != MISSING),
+        f"class {MISSING} missing": select(labels_N != MISSING),
         "blur 3×3": avg_pool2d(real, 3, stride=1, padding=1),
         f"Gaussian noise {NOISE}": (real + NOISE * noise(torch.randn, "gaussian")).clamp(0, 1),
         "uniform noise": noise(torch.rand, "uniform"),
-        f"class {ONLY} only": first(labels_N == ONLY),
+        f"class {ONLY} only": select(labels_N == ONLY),
     }
     rows = []
     for level, images_NCHW in levels.items():
         features, probabilities = features_and_probabilities(judge, images_NCHW)
         row = {"level": level, "n": len(images_NCHW), **quality(reference, features, probabilities)}
-        agreed_N = predict(second, images_NCHW)[0] == probabilities.argmax(1)
-        rows.append({**row, "agreement": agreed_N.double().mean().item(), **errors})
+        agrees_N = predict(second, images_NCHW)[0] == probabilities.argmax(1)
+        rows.append({**row, "agreement": agrees_N.double().mean().item(), **errors})
     return rows

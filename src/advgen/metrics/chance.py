@@ -1,7 +1,5 @@
 """Classifiers that are no better than chance: attacks on them show nothing, and they are left out of comparisons."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from advgen.metrics.intervals import wilson

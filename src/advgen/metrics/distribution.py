@@ -1,9 +1,7 @@
-"""How alike two sets of images are, from what a judge says about them.
+"""Similarity of two sets of images, from the features and predictions of a reference classifier.
 
 Features are (N, F), probabilities (N, K), labels (N,): arrays, or tensors on the CPU.
 """
-
-from __future__ import annotations
 
 from typing import Any, NamedTuple
 
@@ -13,13 +11,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-CHUNK = 1000  # rows of a distance matrix held at once
+CHUNK = 1000  # rows of a distance matrix in memory
 
 
 def quality(reference_features: ArrayLike, features: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
-    """`frechet_distance`, `classifier_score` and what `Support` has, of images against a reference in random order.
+    """`frechet_distance`, `classifier_score` and the fields of `Support`, for images and a reference in random order.
 
-    The distance uses the whole reference; the others compare sets of equal size, so its first images.
+    The distance uses the whole reference. The other measures compare sets of equal size, with its first images.
     """
     return {
         "frechet_distance": frechet(reference_features, features),
@@ -34,17 +32,17 @@ def frechet(features_a: ArrayLike, features_b: ArrayLike) -> float:
     if min(len(a), len(b)) < 2:
         raise ValueError("a Fréchet distance needs at least two images on each side")
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
-    # tr √(A B) is the nuclear norm of √A √B: no complex roots, and the same for (a, b) as for (b, a).
+    # tr √(A B) is the nuclear norm of √A √B: without complex roots, and symmetric
     overlap = np.linalg.svd(_root(cov_a) @ _root(cov_b), compute_uv=False).sum()
     distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
     return max(0.0, float(distance))
 
 
 def frechet_null(features_a: ArrayLike, features_b: ArrayLike, splits: int = 20, seed: int = 0) -> tuple[float, float]:
-    """Fréchet distance between two samples of one distribution, of the sizes given: mean and standard deviation.
+    """Fréchet distance of two samples of one distribution with these sizes: mean and standard deviation.
 
-    The distance is biased upwards, the more so the fewer images there are [chong2020effectively]. Over random splits of
-    both sets together it is what it would be if they had the same distribution, at the same sizes.
+    The distance is biased upwards, more so for fewer images [chong2020effectively]. Random splits of the union of both
+    sets show the distance of equal distributions at these sizes.
     """
     a, b = _float64(features_a), _float64(features_b)
     both, random = np.concatenate([a, b]), np.random.default_rng(seed)
@@ -67,7 +65,7 @@ def classifier_score(probabilities: ArrayLike) -> float:
 
 
 class Support(NamedTuple):
-    """How far fakes lie where real images do, and the other way round."""
+    """How far generated images cover the support of real images, and vice versa."""
 
     precision: float
     recall: float
@@ -79,11 +77,11 @@ class Support(NamedTuple):
 def support(real_features: ArrayLike, fake_features: ArrayLike, k: int = 3, k_density: int = 5) -> Support:
     """k-NN precision and recall [kynkaanniemi2019improved], density and coverage [naeem2020reliable].
 
-    Precision is the share of fakes that lie nearer to some real image than its k-th real neighbour does; recall the
-    same with the roles swapped. Density counts, for each fake, all real images that it is so near to, with `k_density`
-    and in units of it (1 where both sets are alike), so that one outlier does not make room for many fakes; coverage is
-    the share of real images with a fake that near. Variety is the median distance of a fake to its nearest other one,
-    in units of that of real images: next to 0 where a few images come again and again.
+    Precision is the share of fakes that are nearer to some real image than its k-th real neighbour; recall is the same
+    with the roles swapped. Density counts all such real images for each fake, with `k_density` and in units of it (1
+    for equal distributions), so that outliers matter less; coverage is the share of real images with such a fake.
+    Variety is the median distance of a fake to its nearest other fake, relative to real images: near 0 if a few images
+    are repeated.
 
     Raises:
         ValueError: a set has no more images than the larger k.
@@ -95,41 +93,41 @@ def support(real_features: ArrayLike, fake_features: ArrayLike, k: int = 3, k_de
         )
     real_radii, dense_radii, real_nearest = _radii(real, k, k_density, 1)
     fake_radii, fake_nearest = _radii(fake, k, 1)
-    near_real, inside, covered = [], 0, torch.zeros(len(real), dtype=torch.bool)
+    near_real, pairs, covered = [], 0, torch.zeros(len(real), dtype=torch.bool)
     near_fake = torch.zeros(len(real), dtype=torch.bool)
     for rows, radii in zip(torch.split(fake, CHUNK), torch.split(fake_radii, CHUNK), strict=True):
         distances = torch.cdist(rows, real)
         near_real.append((distances <= real_radii).any(1))
         near_fake |= (distances <= radii.unsqueeze(1)).any(0)
         near = distances <= dense_radii
-        inside += int(near.sum())
+        pairs += int(near.sum())
         covered |= near.any(0)
     precision, recall, coverage = (one.double().mean().item() for one in (torch.cat(near_real), near_fake, covered))
-    apart = (fake_nearest.median() / real_nearest.median().clamp_min(1e-12)).item()
-    return Support(precision, recall, inside / (k_density * len(fake)), coverage, apart)
+    variety = (fake_nearest.median() / real_nearest.median().clamp_min(1e-12)).item()
+    return Support(precision, recall, pairs / (k_density * len(fake)), coverage, variety)
 
 
 def _radii(points: Tensor, *ks: int) -> list[Tensor]:
-    """Distance of each point to its k-th neighbour, for each k (topk is ten times as fast as kthvalue here)."""
+    """Distance of each point to its k-th neighbour, for each k (topk is ten times faster than kthvalue)."""
     chunks = torch.split(points, CHUNK)
     nearest = torch.cat([torch.cdist(rows, points).topk(max(ks) + 1, largest=False).values for rows in chunks])
     return [nearest[:, k] for k in ks]
 
 
 def class_shares(labels: ArrayLike, classes: int) -> Array:
-    """Share of each class (classes,)."""
+    """Shares of the classes (classes,)."""
     counts = np.bincount(np.asarray(labels), minlength=classes)
     shares: Array = counts / counts.sum()
     return shares
 
 
 def classes_covered(shares: ArrayLike, threshold: float = 0.01) -> int:
-    """How many classes have more than `threshold` of the images."""
+    """The number of classes with more than `threshold` of the images."""
     return int((_float64(shares) > threshold).sum())
 
 
 def total_variation(shares: ArrayLike, prior: ArrayLike) -> float:
-    """Half the summed difference of two distributions over classes: 0 when equal, 1 when disjoint."""
+    """Total variation distance of two distributions over classes: 0 if equal, 1 if disjoint."""
     return float(np.abs(_float64(shares) - _float64(prior)).sum() / 2)
 
 

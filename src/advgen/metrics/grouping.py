@@ -1,6 +1,4 @@
-"""What summaries of tables share."""
-
-from __future__ import annotations
+"""Grouping of table rows, for summaries."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +7,11 @@ import pandas as pd
 import pyarrow as pa
 
 Rows = dict[str, list[Any]]
-"""Rows of a table by column."""
+"""The columns of a table by name."""
 
 
 def group_rows(table: pa.Table, keys: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Rows with equal keys."""
+    """Groups of rows with equal keys, as (keys, rows)."""
     for values, rows in table.to_pandas().groupby(keys, sort=True, dropna=False):
         yield dict(zip(keys, values, strict=True)), rows
 

@@ -1,7 +1,5 @@
 """Measures of single images, float in [0, 1], (N, C, H, W)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
@@ -16,11 +14,11 @@ def mse(a_NCHW: Tensor, b_NCHW: Tensor) -> Tensor:
 
 
 def ssim(a_NCHW: Tensor, b_NCHW: Tensor) -> Tensor:
-    """Structural similarity of each pair (N,), averaged over channels and whole Gaussian windows [wang2004image]."""
+    """Structural similarity of each pair (N,), averaged over channels and full Gaussian windows [wang2004image]."""
     if min(a_NCHW.shape[2:]) < WINDOW:
         raise ValueError(f"SSIM needs images of at least {WINDOW}×{WINDOW} pixels")
     n, _, height, width = a_NCHW.shape
-    # E[a²] − E[a]² cancels: float32 would leave noise of the size of C2 in flat regions.
+    # E[a²] − E[a]² cancels: in float32, noise in flat regions would be as large as C2
     a, b = a_NCHW.double().reshape(-1, 1, height, width), b_NCHW.double().reshape(-1, 1, height, width)
     offsets = torch.arange(WINDOW, dtype=a.dtype, device=a.device) - WINDOW // 2
     kernel = torch.exp(-(offsets**2) / (2 * SIGMA**2))
@@ -37,10 +35,10 @@ def ssim(a_NCHW: Tensor, b_NCHW: Tensor) -> Tensor:
 
 
 def isolated_energy(x_NCHW: Tensor) -> Tensor:
-    """Salt-and-pepper noise of each image's background (N,): mean square of what no 2×2 square of its brightness holds.
+    """Salt-and-pepper noise of each image's background (N,): mean square of pixels that no 2×2 square of theirs covers.
 
-    That is the image without its morphological opening by such a square, where the opening is dark: strokes and their
-    smooth edges stay in the opening, single pixels and lines one pixel wide do not.
+    That is the difference from the morphological opening by a 2×2 square, where the opening is dark. Strokes and their
+    smooth edges remain in the opening; single pixels and lines one pixel wide do not.
     """
     eroded = -max_pool2d(-x_NCHW, 2, 1)
     opened = max_pool2d(eroded, 2, 1, 1)
@@ -48,7 +46,7 @@ def isolated_energy(x_NCHW: Tensor) -> Tensor:
 
 
 def extent(x_NCHW: Tensor, threshold: float = 0.5) -> tuple[Tensor, Tensor, Tensor]:
-    """Ink (mean intensity), width and height in pixels of what is brighter than `threshold`, each (N,)."""
+    """Ink (mean intensity), and width and height in pixels of the region brighter than `threshold`, each (N,)."""
     bright_NHW = x_NCHW.amax(1) > threshold
 
     def span(present_NL: Tensor) -> Tensor:

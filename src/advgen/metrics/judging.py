@@ -1,4 +1,4 @@
-"""What commands that judge images share."""
+"""Evaluation of generated images by a reference classifier (judge)."""
 
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,21 @@ from advgen.models.predict import features_and_probabilities, predict
 
 
 def judge_digest(path: Path) -> str:
-    """Names the judge in tables: the start of the digest of its weights."""
+    """The judge's name in tables: the first digits of the digest of its weights."""
     weights: str = read_header(path)["model"]["weights"]
     return weights[:12]
 
 
 def judge_labels(judge: Network, images: torch.Tensor) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The judge's class and its confidence for each image (N, C, H, W)."""
+    """Predicted class and confidence for each image (N, C, H, W)."""
     confidence, label = features_and_probabilities(judge, images)[1].max(1)
     return label.numpy(), confidence.numpy()
 
 
 def real_distance(calibration: Path) -> float:
-    """The Fréchet distance of real training images, as many as samples are drawn, from a judge's calibration.
+    """The Fréchet distance of as many real training images as there are samples, from a judge's calibration.
 
-    No generator can be expected below it: what a distance says begins there.
+    It is the lower bound that no generator can be expected to beat.
     """
     levels = read_table(calibration, "calibration").to_pandas().set_index("level")
     return float(levels.loc[REAL, "frechet_distance"])
@@ -40,19 +40,19 @@ def judge_samples(
 ) -> dict[str, Any]:
     """Columns of the quality table for samples against real images in random order, both (N, C, H, W).
 
-    All are the judge's, but for `agreement`, the share of samples that the second classifier puts into the same class,
-    and `classes_both`, which counts those samples alone.
+    All are by the judge, except `agreement`, the share of samples that the second classifier assigns to the same class,
+    and `classes_both`, which counts only those samples.
     """
     reference, _ = features_and_probabilities(judge, real)
     features, probabilities = features_and_probabilities(judge, samples)
     labels = probabilities.argmax(1)
-    agreed = predict(second, samples)[0] == labels
+    agrees = predict(second, samples)[0] == labels
     shares = class_shares(labels, classes)
     return {
         **quality(reference, features, probabilities),
         "classes": classes_covered(shares),
-        "classes_both": classes_covered(np.bincount(labels[agreed], minlength=classes) / len(labels)),
-        "agreement": agreed.double().mean().item(),
+        "classes_both": classes_covered(np.bincount(labels[agrees], minlength=classes) / len(labels)),
+        "agreement": agrees.double().mean().item(),
         "total_variation": total_variation(shares, np.full(classes, 1 / classes)),
         "entropy_bits": entropy_bits(shares),
         "class_share": [shares.tolist()],

@@ -1,11 +1,9 @@
-"""Published figures that ours are compared with. Free of torch and numpy, for the plan checks what a figure names.
+"""Published numbers for comparison. Imports neither torch nor numpy, since the plan checks the names in figures.
 
-Each has its source and its place there, a table's cell or a section. Verified is what agrees with a quotation or
-restatement of that place by others; the rest was recalled, is marked so wherever it is shown, and enters no statistic.
-`docs/published.md` is made from here.
+Each number has its source and its place there, a table cell or a section. A number is verified if it agrees with a
+quotation by others. Other numbers are from memory: they are marked wherever they are shown, and no statistic uses them.
+`docs/published.md` is generated from this module.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from typing import NamedTuple
 class Published:
     """A published table of errors in percent.
 
-    `targets` are its columns, `place` where it stands in `source`; `distortion` is the RMS of each row's change.
-    `verified` holds the (row, column) pairs that were checked; the diagonal is 100 by definition.
+    `targets` are its columns, and `place` is its place in `source`. `distortion` is the RMS of the perturbations.
+    `verified` has the verified (row, column) pairs; the diagonal is 100 by definition.
     """
 
     title: str
@@ -33,18 +31,18 @@ class Published:
         return self.errors[row][self.targets.index(column)]
 
     def counts(self, row: str, column: str) -> bool:
-        """Whether a cell may enter a statistic: one that was measured, and that was verified."""
+        """Whether statistics may use a cell: it was measured and verified."""
         return (row, column) in self.verified
 
     @property
     def unverified(self) -> frozenset[tuple[str, str]]:
-        """The cells that were measured and only recalled."""
+        """The measured cells that are from memory."""
         cells = {(row, column) for row in self.errors for column in self.targets if row != column}
         return frozenset(cells - self.verified)
 
 
 class Value(NamedTuple):
-    """One published number, what it is of, its bibliography key, its place there, and whether that was checked."""
+    """A published number: its quantity, bibliography key, place in the source, and whether it is verified."""
 
     what: str
     value: float
@@ -54,7 +52,7 @@ class Value(NamedTuple):
     verified: bool
 
 
-NETS = ("FC10(1e-4)", "FC10(1e-2)", "FC10(1)", "FC100-100-10", "FC200-200-10", "AE400-10")
+MODELS = ("FC10(1e-4)", "FC10(1e-2)", "FC10(1)", "FC100-100-10", "FC200-200-10", "AE400-10")
 
 MINIMUM_DISTORTION = {
     "FC10(1e-4)": (7.4, 0.062),
@@ -64,7 +62,7 @@ MINIMUM_DISTORTION = {
     "FC200-200-10": (1.54, 0.065),
     "AE400-10": (1.9, 0.086),
 }
-"""Test error (%) and mean RMS of the least distortion of each net, MNIST [szegedy2014intriguing, table 1]; verified."""
+"""Test error (%) and mean RMS of the minimum distortion of each model, MNIST [szegedy2014intriguing, table 1]."""
 
 _TRANSFER = {
     "FC10(1e-4)": (100, 11.7, 22.7, 2, 3.9, 2.7),
@@ -95,22 +93,22 @@ def _cells(rows: tuple[str, ...], columns: tuple[str, ...]) -> frozenset[tuple[s
     return frozenset((row, column) for row in rows for column in columns if row != column)
 
 
-_SEEN = tuple(row for row in _TRANSFER if row != "AE400-10"), ("FC10(1e-4)", "FC100-100-10", "AE400-10")
-_SEEN_OF_HALVES = _cells(("FC100-100-10",), _HALVES)
+_VERIFIED = tuple(row for row in _TRANSFER if row != "AE400-10"), ("FC10(1e-4)", "FC100-100-10", "AE400-10")
+_VERIFIED_HALVES = _cells(("FC100-100-10",), _HALVES)
 
 PUBLISHED = {
     "szegedy2014-table-2": Published(
         "Szegedy et al. 2014, table 2",
         "szegedy2014intriguing",
         "table 2",
-        NETS,
+        MODELS,
         _TRANSFER,
         {
             **{net: distortion for net, (_, distortion) in MINIMUM_DISTORTION.items()},
             "Gaussian sd 0.1": 0.1,
             "Gaussian sd 0.3": 0.3,
         },
-        _cells(*_SEEN),
+        _cells(*_VERIFIED),
     ),
     "szegedy2014-table-4": Published(
         "Szegedy et al. 2014, table 4",
@@ -119,7 +117,7 @@ PUBLISHED = {
         _HALVES,
         _PLAIN,
         {"FC100-100-10": 0.062, "FC123-456-10": 0.059, "FC100-100-10'": 0.058, "Gaussian sd 0.06": 0.06},
-        _SEEN_OF_HALVES,
+        _VERIFIED_HALVES,
     ),
     "szegedy2014-table-4-amplified": Published(
         "Szegedy et al. 2014, table 4, amplified",
@@ -128,12 +126,12 @@ PUBLISHED = {
         _HALVES,
         _AMPLIFIED,
         dict.fromkeys(_AMPLIFIED, 0.1),
-        _SEEN_OF_HALVES,
+        _VERIFIED_HALVES,
     ),
 }
-"""Errors (%) of the column's net on the examples of the row's, or under noise; MNIST [szegedy2014intriguing].
+"""Errors (%) of the model in the column on the examples of the row, or under noise; MNIST [szegedy2014intriguing].
 
-In table 4 the last net (with a prime) was trained on the other half of the training images.
+In table 4 the last model (with a prime) was trained on the other half of the training images.
 """
 
 
@@ -185,11 +183,11 @@ VALUES = (
     Value("D_rand, CIFAR-10, clean accuracy", 63.0, "%", "ilyas2019adversarial", "results", False),
     Value("D_det, CIFAR-10, clean accuracy", 44.0, "%", "ilyas2019adversarial", "results", False),
 )
-"""Single numbers, in percent where they say so."""
+"""Single numbers; `unit` is % or empty."""
 
 TEST_ERRORS = {
     one.what.removesuffix(", test error"): one
     for one in VALUES
     if one.unit == "%" and one.what.endswith(", test error")
 }
-"""Published test errors (%) by net."""
+"""Published test errors (%) by model."""

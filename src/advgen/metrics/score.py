@@ -1,6 +1,4 @@
-"""How good a generator is while it is trained."""
-
-from __future__ import annotations
+"""The quality of a generator during its training."""
 
 from collections.abc import Callable
 
@@ -14,11 +12,11 @@ from advgen.models.predict import ROWS, features_and_probabilities, scale_batch_
 from advgen.seeds import normal
 
 SAMPLES = 1000
-"""By which a generator is scored."""
+"""Samples per score."""
 
 
 def scorer(judge: Network, held_out_NCHW: Tensor, seed: int, device: str) -> Callable[[Generator], float]:
-    """The judge's Fréchet distance of a generator's samples from held-out images; always of the same z."""
+    """A function for the Fréchet distance of a generator's samples from held-out images, always for the same z."""
     reference_NF, _ = features_and_probabilities(judge, held_out_NCHW)
 
     def score(generator: Generator) -> float:

@@ -1,7 +1,5 @@
 """Autoencoders: an encoder from images to latent vectors, and a decoder back to images."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """The user's own classifier, with the preparation of its inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

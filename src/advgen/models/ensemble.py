@@ -1,7 +1,5 @@
 """Several networks of the same architecture as one: samples of a posterior over weights."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The user's own code: a function that builds the module of a checkpoint."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import sys

@@ -6,8 +6,6 @@ Here it is a matrix product, filters by pixels, and a sum over shifts. Transpose
 channels, but too few to fill a vector, compute several neighbouring pixels as channels of one.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The user's classifier in a study. Its checkpoint has no weights, only the paths of its files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

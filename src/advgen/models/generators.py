@@ -1,7 +1,5 @@
 """Generators: networks from latent vectors to images."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

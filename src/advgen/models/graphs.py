@@ -4,8 +4,6 @@ With small networks a GPU waits for the host, which launches a hundred operation
 reads and writes the same memory every time, so all numbers that change must be in that memory.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Layers and helpers that several models share."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from functools import partial

@@ -4,8 +4,6 @@ No pickle is read. An exported program of torch 2.14 may contain pickles and for
 are inspected before torch loads it, and parts that plain weights do not need are an error.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import logging

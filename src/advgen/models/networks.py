@@ -1,7 +1,5 @@
 """Networks from images to logits: discriminators (one logit), classifiers and reference classifiers."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Batched evaluation of a model in eval mode, without gradients or side effects."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain

@@ -1,19 +1,16 @@
-"""The Bernoulli model of schmidt2018adversarially: a threshold undoes what linear classifiers cannot."""
-
-from __future__ import annotations
+"""The Bernoulli model of schmidt2018adversarially: a threshold removes perturbations, linear classifiers cannot."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from advgen.seeds import derive
-from advgen.simulations.common import Point, point
+from advgen.simulations.common import Point, point, trials
 from advgen.specs.simulations import BernoulliModel
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-TESTED = 500
-"""Test points per trial; their worst change is known exactly."""
+TEST_POINTS = 500
+"""Test points per trial; their worst perturbation is known exactly."""
 
 
 def bernoulli_model(
@@ -21,33 +18,30 @@ def bernoulli_model(
 ) -> list[Point]:
     """Test errors of sign(w·x), w the mean of y·x over n examples, on x and on thresholded x, for each size and eps.
 
-    Class y = ±1 gives each of d signs the value y·theta_i with probability 1/2 + tau. A change of size eps < 1 turns
-    no sign, so after the threshold sign(x) it changes nothing; without it, it lowers the margin by eps·‖w‖₁.
+    In class y = ±1, each of d signs has the value y·theta_i with probability 1/2 + tau. A perturbation of size eps < 1
+    changes no sign, so it has no effect after the threshold sign(x); without it, the margin falls by eps·‖w‖₁.
     """
     errors: dict[tuple[str, int], list[float]] = {}
-    total = len(seeds) * spec.trials
-    for done, (seed, trial) in enumerate(((seed, trial) for seed in seeds for trial in range(spec.trials)), 1):
-        random = np.random.default_rng(derive(seed, "bernoulli model", trial))
+    for random in trials("bernoulli model", seeds, spec.trials, progress):
         theta = random.choice([-1.0, 1.0], spec.dimension)
-        tested = _signs(random, theta, TESTED, spec.bias)
+        test = _signs(random, theta, TEST_POINTS, spec.bias)
         for size in spec.sizes:
             w = _signs(random, theta, size, spec.bias).mean(0)
-            margins, loss = tested @ w, np.abs(w).sum()
+            margins, loss = test @ w, np.abs(w).sum()
             for eps in spec.eps:
                 errors.setdefault((f"linear, eps {eps:g}", size), []).append(_error(margins - eps * loss))
             largest = max(spec.eps)
-            beaten = margins if largest < 1 else margins - largest * loss
-            errors.setdefault((f"threshold, eps {largest:g}", size), []).append(_error(beaten))
-        progress(done, total, {})
+            perturbed = margins if largest < 1 else margins - largest * loss
+            errors.setdefault((f"threshold, eps {largest:g}", size), []).append(_error(perturbed))
     return [point(series, "training examples", "test error", size, values) for (series, size), values in errors.items()]
 
 
 def _signs(random: np.random.Generator, theta_D: Array, count: int, bias: float) -> Array:
-    """Points of both classes, each times its label (count, D)."""
+    """Points of both classes times their label (count, D)."""
     agree = random.random((count, len(theta_D))) < 0.5 + bias
     return theta_D * (2.0 * agree - 1)
 
 
 def _error(margins: Array) -> float:
-    """Share of points on the wrong side; one on the boundary is half wrong."""
+    """Error rate; a point on the boundary counts half."""
     return float((margins < 0).mean() + (margins == 0).mean() / 2)

@@ -1,15 +1,26 @@
-"""What the simulations share: points of series, with intervals over independent trials."""
+"""Results of simulations: points of series with intervals over independent trials."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
+import numpy as np
+
 from advgen.metrics.intervals import bootstrap_mean
+from advgen.seeds import derive
+
+
+def trials(
+    label: str, seeds: Sequence[int], count: int, progress: Callable[[int, int, Mapping[str, float]], None]
+) -> Iterator[np.random.Generator]:
+    """A random generator for each of `count` trials of each seed; progress is reported after each trial."""
+    for done, (seed, trial) in enumerate(product(seeds, range(count)), 1):
+        yield np.random.default_rng(derive(seed, label, trial))
+        progress(done, len(seeds) * count, {})
 
 
 class Point(NamedTuple):
-    """One point of one series, with what its axes are; `y_low` and `y_high` are a 95 % interval over `n` trials."""
+    """One point of a series with the names of its axes; `y_low` and `y_high` are a 95 % interval over `n` trials."""
 
     series: str
     x_name: str
@@ -22,6 +33,6 @@ class Point(NamedTuple):
 
 
 def point(series: str, x_name: str, y_name: str, x: float, values: Sequence[float]) -> Point:
-    """The mean of a measure over trials."""
+    """The mean of a measure over trials, with its interval."""
     mean, low, high = bootstrap_mean(values, seed=0)
     return Point(series, x_name, y_name, float(x), mean, low, high, len(values))

@@ -1,14 +1,11 @@
-"""The Gaussian model of schmidt2018adversarially: robustness needs more examples even where learning needs one."""
-
-from __future__ import annotations
+"""The Gaussian model of schmidt2018adversarially: robustness needs more examples even if one is enough to learn."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.special import ndtr
 
-from advgen.seeds import derive
-from advgen.simulations.common import Point, point
+from advgen.simulations.common import Point, point, trials
 from advgen.specs.simulations import GaussianModel
 
 
@@ -17,22 +14,19 @@ def gaussian_model(
 ) -> list[Point]:
     """Exact test errors of the classifier sign(w·x), w the mean of y·x over n examples, for each size and eps.
 
-    Classes are ±1, x is normal around y·theta with ‖theta‖ = √d and deviation σ per coordinate. The worst change of
-    size eps in each coordinate lowers the margin by eps·‖w‖₁, so the error is Φ((eps·‖w‖₁ − w·theta) / (σ·‖w‖₂)).
+    Classes are y = ±1; x is normal around y·theta with ‖theta‖ = √d and standard deviation σ per coordinate. The worst
+    perturbation of size eps lowers the margin by eps·‖w‖₁, so the error is Φ((eps·‖w‖₁ − w·theta) / (σ·‖w‖₂)).
     """
     deviation = spec.deviation * spec.dimension**0.25
     errors: dict[tuple[float, int], list[float]] = {(eps, size): [] for eps in spec.eps for size in spec.sizes}
-    total = len(seeds) * spec.trials
-    for done, (seed, trial) in enumerate(((seed, trial) for seed in seeds for trial in range(spec.trials)), 1):
-        random = np.random.default_rng(derive(seed, "gaussian model", trial))
+    for random in trials("gaussian model", seeds, spec.trials, progress):
         theta = np.sqrt(spec.dimension) * _direction(random, spec.dimension)
         for size in spec.sizes:
-            # the mean of y·x over n examples, drawn at once
+            # the mean of y·x over n examples, drawn directly
             w = theta + deviation / np.sqrt(size) * random.standard_normal(spec.dimension)
             for eps in spec.eps:
                 lead = w @ theta - eps * np.abs(w).sum()
                 errors[eps, size].append(float(ndtr(-lead / (deviation * np.linalg.norm(w)))))
-        progress(done, total, {})
     return [
         point(f"eps {eps:g}", "training examples", "test error", size, values) for (eps, size), values in errors.items()
     ]

@@ -1,6 +1,4 @@
-"""Adversarial spheres: how near the nearest error is when errors are rare [gilmer2018adversarial]."""
-
-from __future__ import annotations
+"""Adversarial spheres: the distance to the nearest error when errors are rare [gilmer2018adversarial]."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +18,12 @@ ATTACK_STEPS, STEP_SIZE = 200, 0.01
 def spheres(
     spec: Spheres, *, seeds: Sequence[int], progress: Callable[[int, int, Mapping[str, float]], None]
 ) -> list[Point]:
-    """For each dimension, a net trained to tell two concentric spheres: its error rate on the inner one.
+    """For each dimension, the error rate on the inner of two concentric spheres that a network is trained to classify.
 
-    Where there are errors, also the mean distance from rightly classified points to the nearest error found, and what
-    that distance would be for the best possible shape of an error set of that size, a cap.
+    If there are errors, also the mean distance from correctly classified points to the nearest error found, and that
+    distance for the best possible error set of the same measure, a cap.
     """
-    found: dict[tuple[str, str, int], list[float]] = {}
+    measured: dict[tuple[str, str, int], list[float]] = {}
     total, done = len(seeds) * len(spec.dimensions) * spec.steps, 0
     for seed in seeds:
         for dimension in spec.dimensions:
@@ -48,23 +46,24 @@ def spheres(
             x_ND = _sphere(spec.points, dimension)
             wrong_N = model(x_ND).squeeze(1) > 0
             error = wrong_N.double().mean().item()
-            found.setdefault(("error rate", "share of points", dimension), []).append(error)
+            measured.setdefault(("error rate", "share of points", dimension), []).append(error)
             nearest_M = _nearest_error(model, x_ND[~wrong_N][: spec.points // 10])
             if error and nearest_M.isfinite().any():
                 distance = nearest_M[nearest_M.isfinite()].mean().item()
-                found.setdefault(("nearest error found", "distance", dimension), []).append(distance)
+                measured.setdefault(("nearest error found", "distance", dimension), []).append(distance)
                 best = best_distance(error, dimension)
-                found.setdefault(("best possible", "distance", dimension), []).append(best)
+                measured.setdefault(("best possible", "distance", dimension), []).append(best)
     return [
-        point(series, "dimension", y_name, dimension, values) for (series, y_name, dimension), values in found.items()
+        point(series, "dimension", y_name, dimension, values)
+        for (series, y_name, dimension), values in measured.items()
     ]
 
 
 def best_distance(error: float, dimension: int) -> float:
-    """Mean distance from random points of the unit sphere to an error set of measure `error`, if it is a cap.
+    """Mean distance from random points of the unit sphere to a cap of measure `error`.
 
-    In many dimensions a coordinate of a random point is nearly normal with deviation 1/√d, so the cap begins at
-    Φ⁻¹(1 − error)/√d, which is also about the mean distance to it.
+    In high dimensions a coordinate of a random point is nearly normal with standard deviation 1/√d, so the cap begins
+    at Φ⁻¹(1 − error)/√d, which is also about the mean distance to it.
     """
     return float(-ndtri(error) / dimension**0.5)
 
@@ -76,7 +75,7 @@ def _sphere(count: int, dimension: int) -> Tensor:
 
 
 def _nearest_error(model: nn.Module, x_MD: Tensor) -> Tensor:
-    """Distance from each point to the first error that ascent along the sphere meets (M,); infinite if to none."""
+    """Distance from each point to the first error that ascent along the sphere reaches (M,); infinite if none."""
     moved_MD = x_MD.clone()
     distance_M = torch.full((len(x_MD),), math.inf)
     for _ in range(ATTACK_STEPS):

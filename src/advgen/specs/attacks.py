@@ -490,7 +490,7 @@ class SpatialAttack(AttackSpec):
 
     def check(self, shape: Shape, classes: int) -> None:
         if self.pixels >= min(shape[1:]):
-            raise WrongValue("pixels", self.pixels, f"shifts {format_shape(shape)} images out of the frame; lower it")
+            raise WrongValue("pixels", self.pixels, f"shifts {format_shape(shape)} images out of the frame")
 
     def threat(self) -> Threat:
         steps = self.angles * self.shifts**2 if self.search == "grid" else self.tries

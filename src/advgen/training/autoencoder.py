@@ -1,6 +1,4 @@
-"""Training of an autoencoder with mean squared error, and with moments that make its latent vectors look normal."""
-
-from __future__ import annotations
+"""Training of an autoencoder with mean squared error, and moment matching that makes its latent vectors normal."""
 
 import math
 
@@ -15,9 +13,9 @@ from advgen.training import loop
 from advgen.training.state import Callbacks
 
 LEVELS = [level / 100 for level in range(1, 100)]
-"""Where the distribution functions of the latent numbers are kept."""
-WATCHED = 2560
-"""Training images whose latent vectors are watched."""
+"""Levels at which quantiles of the latent numbers are recorded."""
+MAX_IMAGES = 2560
+"""Training images whose latent vectors are recorded."""
 
 
 def train_autoencoder(
@@ -32,9 +30,9 @@ def train_autoencoder(
 
     Returns:
         The history, a row per batch: `step` from 1, `epoch` as a fraction, `loss` (mean squared error on the [0, 1]
-        scale), `moment_loss` (also measured where it is not minimised) and `moment_factor`, its weight.
-        Snapshots, a row per epoch and level: the quantile at this `level` of all latent numbers, `pooled`, and the
-        tenth and ninetieth percentile over dimensions of the quantile within each, `dimension_low` and `_high`.
+        scale), `moment_loss` (also if it is not minimised) and `moment_factor`, its weight.
+        Snapshots, a row per epoch and level: the quantile of all latent numbers at this `level` (`pooled`), and the
+        10th and 90th percentile of the quantiles of single dimensions (`dimension_low` and `dimension_high`).
 
     Raises:
         ValueError: the loss is no longer finite.
@@ -47,29 +45,29 @@ def train_autoencoder(
     snapshots = torch.zeros(epochs, len(LEVELS), 3)
     moments = spec.moments or MomentMatching()
 
-    def update(rows_B: Tensor, factor: Tensor | float, matched: bool) -> tuple[Tensor, Tensor]:
+    def update(rows_B: Tensor, factor: Tensor | float, is_matched: bool) -> tuple[Tensor, Tensor]:
         x_BCHW = to_unit_range(images_NCHW[rows_B])
         restored_BCHW, z_BD = model(x_BCHW)
         loss = (restored_BCHW - x_BCHW).square().mean()
         with torch.set_grad_enabled(spec.moments is not None):
             distance = moment_loss(z_BD, moments.kind) if len(z_BD) > 1 else loss.new_zeros(())
         optimizer.zero_grad()
-        (loss + factor * distance if matched else loss).backward()
+        (loss + factor * distance if is_matched else loss).backward()
         optimizer.step()
         return loss.detach(), distance.detach()
 
     update = capture_step(update, device)
 
-    def play(step: loop.Step) -> tuple[Tensor, Tensor, float]:
+    def run_step(step: loop.Step) -> tuple[Tensor, Tensor, float]:
         factor = moment_factor(moments, step.epoch + 1) if spec.moments else 0.0
         loss, distance = update(step.rows_B, factor, factor != 0)
         if step.ends_epoch:
             with eval_mode(model), torch.no_grad():
-                snapshots[step.epoch] = quantiles(model.encode(to_unit_range(images_NCHW[:WATCHED]))).cpu()
+                snapshots[step.epoch] = quantiles(model.encode(to_unit_range(images_NCHW[:MAX_IMAGES]))).cpu()
         return loss, distance, factor
 
     history = loop.run(
-        play,
+        run_step,
         examples=len(images_NCHW),
         batch=spec.batch,
         epochs=spec.epochs,
@@ -93,16 +91,16 @@ def train_autoencoder(
 
 
 def moment_factor(spec: MomentMatching, epoch: int) -> float:
-    """Weight of the moment loss in an epoch, counted from 1: it doubles with each until it stays constant."""
+    """Weight of the moment loss in an epoch, from 1: it doubles every epoch until it stays constant."""
     return spec.first * 2.0 ** (min(epoch, spec.constant_from) - 1)
 
 
 def moment_loss(z_BD: Tensor, kind: str) -> Tensor:
-    """How far latent vectors are from N(0, I), a scalar.
+    """Distance of latent vectors from N(0, I), a scalar.
 
-    `pooled`: mean squared error of mean, variance and kurtosis of all numbers together against 0, 1 and 3, which any
-    distribution over dimensions with the right mixture satisfies. `covariance`: the same per dimension, averaged, and
-    the squared distance of the covariance matrix from the identity, per dimension.
+    `pooled`: mean squared error of the mean, variance and kurtosis of all numbers together against 0, 1 and 3, which
+    dimensions with different distributions can also satisfy. `covariance`: the same per dimension, averaged, plus the
+    squared distance of the covariance matrix from the identity, per dimension.
     """
     if kind == "pooled":
         return _moments(z_BD.flatten()[:, None]).mean()
@@ -122,9 +120,9 @@ def _moments(z_BD: Tensor) -> Tensor:
 
 
 def quantiles(z_BD: Tensor) -> Tensor:
-    """Quantiles at LEVELS (levels, 3): of all numbers, and a low and a high one among those of each dimension."""
+    """Quantiles at LEVELS (levels, 3): of all numbers, and the 10th and 90th percentile over dimensions."""
     levels = z_BD.new_tensor(LEVELS)
-    places = (levels * (z_BD.numel() - 1)).round().long()
-    pooled = z_BD.flatten().sort().values[places]  # torch.quantile refuses more than 16 million numbers
+    positions = (levels * (z_BD.numel() - 1)).round().long()
+    pooled = z_BD.flatten().sort().values[positions]  # torch.quantile takes at most 16 million numbers
     per_dimension = z_BD.quantile(levels, dim=0)
     return torch.stack([pooled, per_dimension.quantile(0.1, dim=1), per_dimension.quantile(0.9, dim=1)], 1)

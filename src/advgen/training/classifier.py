@@ -1,6 +1,4 @@
-"""Training of classifiers with cross-entropy, plain or with a defence."""
-
-from __future__ import annotations
+"""Training of classifiers with cross-entropy, with or without a defence."""
 
 import math
 from collections.abc import Callable
@@ -33,8 +31,8 @@ def train_classifier(
 ) -> dict[str, list[float]]:
     """Train `model` in place on uint8 images; it stays on `device`, in eval mode.
 
-    `make_defence` is what stands behind `defence` in the registry. Returns the history, one entry per step: `step`,
-    `epoch`, `loss` (of the batch) and `accuracy` (clean, on `validation` after each epoch, else NaN).
+    `make_defence` is the registered class of `defence`. Returns the history, one entry per step: `step`, `epoch`,
+    `loss` (of the batch) and `accuracy` (clean, on `validation` after each epoch, otherwise NaN).
 
     Raises:
         ValueError: the loss diverges.
@@ -44,13 +42,13 @@ def train_classifier(
     validation = validation[0].to(device), validation[1]
     optimizer = _optimizer(model, spec, device)
     per_epoch = math.ceil(len(images_NCHW) / spec.batch)
-    defended = make_defence(defence, model, images_NCHW, labels_N, per_epoch, seed)
+    training = make_defence(defence, model, images_NCHW, labels_N, per_epoch, seed)
 
     def update(rows_B: Tensor, lr: Tensor | float, *varying: Any) -> Tensor:
         for group in optimizer.param_groups:
             group["lr"] = lr
         x_BCHW = augment(to_unit_range(images_NCHW[rows_B]), spec.shift, spec.flip)
-        loss = defended.loss(x_BCHW, labels_N[rows_B], varying)
+        loss = training.loss(x_BCHW, labels_N[rows_B], varying)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -58,14 +56,14 @@ def train_classifier(
 
     update = capture_step(update, device)
 
-    def play(step: loop.Step) -> tuple[Tensor, float]:
+    def run_step(step: loop.Step) -> tuple[Tensor, float]:
         lr = spec.lr * 0.5 * (1 + math.cos(math.pi * step.number / step.total)) if spec.decay else spec.lr
-        loss = update(step.rows_B, lr, *defended.varying(step))
-        defended.after(step, lr)
+        loss = update(step.rows_B, lr, *training.varying(step))
+        training.after(step, lr)
         return loss, accuracy(model, *validation) if step.ends_epoch else math.nan
 
     history = loop.run(
-        play,
+        run_step,
         examples=len(images_NCHW),
         batch=spec.batch,
         epochs=spec.epochs,
@@ -75,25 +73,25 @@ def train_classifier(
         columns=("loss", "[accuracy]"),
         callbacks=callbacks,
         remedy="lower lr",
-        extras=defended.extras,
+        extras=training.extras,
     )
     model.eval()
     return history
 
 
 def accuracy(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor) -> float:
-    """Share of images whose predicted label is right."""
+    """Share of correctly classified images."""
     return (predict(model, images_NCHW)[0] == labels_N.cpu()).double().mean().item()
 
 
 def _optimizer(model: nn.Module, spec: ClassifierTraining, device: str) -> torch.optim.Optimizer:
-    """The penalty is weight_decay / 2 · ‖w‖² on weight matrices and filters, not on biases and norms."""
+    """Weight decay, weight_decay / 2 · ‖w‖², applies to weight matrices and filters, not to biases and norms."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": spec.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if spec.optimizer == "sgd":
-        # the fused one reads a learning rate that lies on the GPU
+        # the fused one reads a learning rate that is on the GPU
         return torch.optim.SGD(groups, lr=spec.lr, momentum=0.9, fused=torch.device(device).type != "cpu")
     return torch.optim.Adam(groups, lr=spec.lr, fused=True, capturable=uses_cuda_graphs(device))

@@ -1,6 +1,4 @@
-"""Training of an encoder on a generator's own images: the start of an amortised inversion."""
-
-from __future__ import annotations
+"""Training of an encoder on generated images, for starting points of GAN inversion."""
 
 import copy
 import math
@@ -18,10 +16,10 @@ from advgen.training.state import Callbacks
 def train_encoder(
     encoder: nn.Module, generator: Generator, spec: EncoderTraining, seed: int, device: str, callbacks: Callbacks
 ) -> dict[str, list[float]]:
-    """Train `encoder` in place to find z from G(z), by mean squared error, and leave it in eval mode.
+    """Train `encoder` in place to predict z from G(z) with mean squared error, and leave it in eval mode.
 
-    Every step draws fresh latent vectors, so there is no epoch: that column counts steps. `generator`, in eval mode as
-    an inversion uses it, is not changed. Returns `step`, `epoch`, `loss` and `accuracy`, which is NaN.
+    Each step draws new latent vectors, so `epoch` counts steps. `generator` is used in eval mode, as in an inversion,
+    and is not changed. Returns `step`, `epoch`, `loss` and `accuracy`, which is NaN.
 
     Args:
         encoder: images (B, C, H, W) in [0, 1] to latent vectors (B, latent).
@@ -42,11 +40,11 @@ def train_encoder(
 
     update = capture_step(update, device)
 
-    def play(step: loop.Step) -> tuple[Tensor, float]:
+    def run_step(step: loop.Step) -> tuple[Tensor, float]:
         return update(torch.randn(spec.batch, generator.latent)), math.nan
 
     history = loop.run(
-        play,
+        run_step,
         examples=spec.batch,
         batch=spec.batch,
         epochs=spec.steps,

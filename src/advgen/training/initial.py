@@ -1,6 +1,4 @@
-"""Initial weights: drawn from the stream that the seed names."""
-
-from __future__ import annotations
+"""Initial weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +7,6 @@ from advgen import seeds
 
 
 def build_seeded(build: Callable[..., Any], *arguments: Any, seed: int) -> Any:
-    """A module with its initial weights: the same for the same seed, whatever was drawn before."""
+    """A module whose initial weights depend only on the seed, not on the state of the random generators."""
     seeds.seed_global(seeds.derive(seed, "weights", *arguments[:1]))
     return build(*arguments)

@@ -1,6 +1,4 @@
-"""Classifiers taken out of other models: a discriminator's decision, a linear head on frozen features."""
-
-from __future__ import annotations
+"""Classifiers from other models: a discriminator's decision, or a linear head on frozen features."""
 
 import math
 from typing import Any
@@ -22,17 +20,17 @@ History = dict[str, list[float]]
 
 
 def body_spec(model: Network | Autoencoder) -> NetworkSpec:
-    """The spec of the network whose body a discriminator is, or the encoder of an autoencoder of kind fc."""
+    """The spec of a network whose body is that of a discriminator, or the encoder of an autoencoder of kind fc."""
     spec: Any = model.spec
     if isinstance(spec, FcAutoencoder):
         return FcNetwork(kind="fc", image=spec.image, hidden=(spec.latent,), activation=spec.activation)
     network: NetworkSpec = spec
-    normalised = getattr(network, "spectral_norm", False)
-    return network.model_copy(update={"spectral_norm": False}) if normalised else network
+    is_normalised = getattr(network, "spectral_norm", False)
+    return network.model_copy(update={"spectral_norm": False}) if is_normalised else network
 
 
 def copy_body(probe: Network, model: Network | Autoencoder) -> None:
-    """Give `probe`, a network of `body_spec`, the weights of the model's body."""
+    """Copy the weights of the model's body into `probe`, a network of `body_spec`."""
     body = model.encoder if isinstance(model, Autoencoder) else model.body
     probe.body.load_state_dict(copy_without_spectral_norm(body).state_dict())
 
@@ -43,31 +41,31 @@ def copy_decision(
     validation: tuple[Tensor, Tensor],
     fitted_on: tuple[Tensor, Tensor] | None = None,
 ) -> History:
-    """Make `probe`, of two outputs, decide as a discriminator of one logit l: its logits are (t - l)/2 and (l - t)/2.
+    """Make `probe`, with two outputs, decide like a discriminator with logit l: its logits are (t - l)/2 and (l - t)/2.
 
-    So the probability of class 1, a real image, is sigmoid(l - t). The threshold t is 0, which makes it the
-    discriminator's own answer, or the `best_threshold` on the images `fitted_on`. No weight is trained. The history has
-    a row for 0, then one for the fitted t, each with the accuracy on `validation`.
+    So the probability of class 1, a real image, is sigmoid(l - t). The threshold t is 0, for which this is the
+    discriminator's output, or the `best_threshold` on the images `fitted_on`. No weight is trained. The history has a
+    row for 0, then one for the fitted t, each with the accuracy on `validation`.
     """
     copy_body(probe, discriminator)
     with torch.no_grad():
-        for name, given in copy_without_spectral_norm(discriminator.head).named_parameters():
-            probe.head.get_parameter(name).copy_(torch.cat([-given, given]) / 2)
+        for name, weight in copy_without_spectral_norm(discriminator.head).named_parameters():
+            probe.head.get_parameter(name).copy_(torch.cat([-weight, weight]) / 2)
     probe.eval()
-    thresholds, right = [0.0], [accuracy(probe, *validation)]
+    thresholds, accuracies = [0.0], [accuracy(probe, *validation)]
     if fitted_on is not None:
         _, logits_N2 = predict(probe, fitted_on[0])
         thresholds.append(best_threshold(logits_N2[:, 1] - logits_N2[:, 0], fitted_on[1]))
         with torch.no_grad():
             for logit, share in zip(probe.head.get_parameter("bias"), (0.5, -0.5), strict=True):
                 logit.add_(share * thresholds[-1])
-        right.append(accuracy(probe, *validation))
+        accuracies.append(accuracy(probe, *validation))
     steps = len(thresholds)
     return {
         "step": [*range(steps)],
         "epoch": [0.0] * steps,
         "loss": [math.nan] * steps,
-        "accuracy": right,
+        "accuracy": accuracies,
         "threshold": thresholds,
     }
 
@@ -75,24 +73,24 @@ def copy_decision(
 def best_threshold(logits_N: Tensor, labels_N: Tensor) -> float:
     """The threshold t for which `logit > t` agrees with label 1 on most images.
 
-    It lies midway between two neighbouring logits, or .5 beyond the outermost. Of several as good, it is the one
-    nearest to 0, and of two as near the lower.
+    It is midway between two neighbouring logits, or .5 beyond the outermost one. Ties go to the threshold nearest to
+    0, then to the lower one.
     """
     sorted_N, order_N = logits_N.double().cpu().sort()
     real_N = labels_N.cpu()[order_N].long()
-    # the i lowest are called fake: of them the fakes are right, of the others the real ones
-    right_M = torch.cat([real_N.sum()[None], real_N.sum() + (1 - 2 * real_N).cumsum(0)])
+    # the i lowest are classified as fake: correct are the fakes among them and the real ones among the others
+    correct_M = torch.cat([real_N.sum()[None], real_N.sum() + (1 - 2 * real_N).cumsum(0)])
     edges = torch.cat([sorted_N[:1] - 1, sorted_N, sorted_N[-1:] + 1])
-    apart_M = edges[1:] > edges[:-1]  # equal logits fall on one side
-    middle_M, right_M = ((edges[1:] + edges[:-1]) / 2)[apart_M], right_M[apart_M]
-    best = middle_M[right_M == right_M.max()]
+    distinct_M = edges[1:] > edges[:-1]  # equal logits are on one side
+    middle_M, correct_M = ((edges[1:] + edges[:-1]) / 2)[distinct_M], correct_M[distinct_M]
+    best = middle_M[correct_M == correct_M.max()]
     return float(best[best.abs().argmin()])
 
 
 class _Head(nn.Module):
-    """A linear head that sees standardised features, as if they were images of one row: training takes images.
+    """A linear head on standardised features, which have the shape of images (B, 1, 1, F) since training takes images.
 
-    A discriminator's features differ in scale and have means far from zero, which one learning rate cannot serve.
+    A discriminator's features differ in scale and have means far from zero, for which no single learning rate works.
     """
 
     scale_F: Tensor
@@ -102,7 +100,7 @@ class _Head(nn.Module):
         super().__init__()
         self.head = head
         deviation_F = features_NF.std(0)
-        # A unit that hardly ever speaks must not get weights so large that it shouts when attacked.
+        # a rarely active unit must not get weights so large that it dominates under an attack
         self.register_buffer("scale_F", 1 / deviation_F.clamp_min(0.01 * deviation_F.max()))
         self.register_buffer("mean_F", features_NF.mean(0))
 
@@ -112,7 +110,7 @@ class _Head(nn.Module):
 
     @torch.no_grad()
     def unstandardise(self) -> None:
-        """Make the head one of the features as they are."""
+        """Change the weights so that the head takes features that are not standardised."""
         self.head.weight.mul_(self.scale_F)
         self.head.bias.sub_(self.head.weight @ self.mean_F)
 
@@ -127,18 +125,20 @@ def train_head(
     device: str,
     callbacks: Callbacks,
 ) -> History:
-    """Train the head of `probe` on the standardised features of its body, which stays as it is, in eval mode.
+    """Train the head of `probe` on standardised features of its body, which is not changed and in eval mode.
 
-    Without dropout and with fixed batch statistics the features of an image never change, so they are made once.
+    Without dropout and with fixed batch statistics, the features of an image are constant and computed once.
     Returns the history of `train_classifier`.
 
     Raises:
         ValueError: the loss diverges.
     """
     probe.to(device).eval()
-    made_NF, apart_VF = (features_and_probabilities(probe, part)[0].clone() for part in (images_NCHW, validation[0]))
-    head = _Head(probe.head, made_NF).to(device)  # type: ignore[arg-type]
-    apart = apart_VF[:, None, None], validation[1]
-    history = train_classifier(head, made_NF[:, None, None], labels_N, spec, seed, apart, device, callbacks)
+    train_NF, held_out_VF = (
+        features_and_probabilities(probe, part)[0].clone() for part in (images_NCHW, validation[0])
+    )
+    head = _Head(probe.head, train_NF).to(device)  # type: ignore[arg-type]
+    held_out = held_out_VF[:, None, None], validation[1]
+    history = train_classifier(head, train_NF[:, None, None], labels_N, spec, seed, held_out, device, callbacks)
     head.unstandardise()
     return history

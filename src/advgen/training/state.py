@@ -1,6 +1,4 @@
-"""What a training run needs to go on after an interruption, as one flat dictionary of tensors (no pickles)."""
-
-from __future__ import annotations
+"""The state of a training run, from which it can be resumed, as a flat dictionary of tensors (no pickles)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,19 +10,19 @@ State = dict[str, Tensor]
 
 
 def ignore_progress(step: int, total: int, numbers: Mapping[str, float]) -> None:
-    """The default progress callback: says nothing."""
+    """The default progress callback: do nothing."""
 
 
 def never_save(take: Callable[[], State]) -> None:
-    """The default save callback: keeps nothing."""
+    """The default save callback: do nothing."""
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """How a training loop talks to the outside.
+    """Functions that a training loop calls after every step, and the state it starts from.
 
-    `save(take)` is called after every step; it calls `take()` only when it wants the state. `progress(step, total,
-    numbers)` is called after every step. `state` is what an interrupted run left, or None.
+    `save(take)` calls `take()` for the state if it wants to save it. `progress(step, total, numbers)` reports progress.
+    `state` is the saved state of an interrupted run, or None.
     """
 
     save: Callable[[Callable[[], State]], None] = never_save
@@ -50,14 +48,14 @@ def pack(**parts: nn.Module | torch.optim.Optimizer | Tensor | int | list[Tensor
 
 
 def unpack(state: State, **parts: nn.Module | torch.optim.Optimizer) -> None:
-    """Put packed modules and optimisers back in place; optimisers must have been made for the same parameters."""
+    """Restore packed modules and optimisers; optimisers must have been created for the same parameters."""
     for name, part in parts.items():
-        own = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}/")}
+        of_part = {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}/")}
         if isinstance(part, nn.Module):
-            part.load_state_dict(own)
+            part.load_state_dict(of_part)
         else:
             moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in own.items():
+            for key, value in of_part.items():
                 index, moment = key.split("/")
                 moments.setdefault(int(index), {})[moment] = value
             part.load_state_dict({"state": moments, "param_groups": part.state_dict()["param_groups"]})
@@ -65,7 +63,7 @@ def unpack(state: State, **parts: nn.Module | torch.optim.Optimizer) -> None:
 
 
 def _align(optimizer: torch.optim.Optimizer) -> None:
-    """Lay loaded moments out in memory as their parameters are: the fused Adam pairs them by address."""
+    """Give loaded moments the memory layout of their parameters, which the fused Adam relies on."""
     for parameter, moments in optimizer.state.items():
         for key, value in moments.items():
             if value.shape == parameter.shape:

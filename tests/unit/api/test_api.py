@@ -70,7 +70,12 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, "docs/api.md", "exec"), names)
-    assert names["found"].clean_accuracy > 0.9 and names["nearest"].shape == names["restored"].shape == (4, 1, 8, 8)
+    assert names["evaluation"].clean_accuracy > 0.9 and names["nearest"].shape == names["restored"].shape == (
+        4,
+        1,
+        8,
+        8,
+    )
     told = set(re.findall(r"`advgen\.(\w+)\(", text))
     assert told == {name for name in dir(advgen) if not name.startswith("_")}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from advgen.certificates.bounds import HALVINGS, bound_margins, certified_radii, layers
+from advgen.certificates.bounds import HALVINGS, bound_margins, certified_radii, list_layers
 from advgen.io.checkpoints import build
 from advgen.specs.networks import ConvNetwork, EnsembleNetwork, FcNetwork
 
@@ -140,4 +140,4 @@ def test_a_network_without_known_bounds_is_refused_in_one_line(model: nn.Module)
 
 
 def test_dropout_is_no_layer_of_eval_mode() -> None:
-    assert not any(isinstance(layer, nn.Dropout) for layer in layers(network(NETWORKS["fully connected"])))
+    assert not any(isinstance(layer, nn.Dropout) for layer in list_layers(network(NETWORKS["fully connected"])))

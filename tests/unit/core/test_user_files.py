@@ -160,7 +160,7 @@ def test_a_large_folder_tells_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(user_files, "PROGRESS_SECONDS", 0)
     facts(kind="folder", path="photos")
-    assert capsys.readouterr().err.splitlines()[-1] == "photos: 11 of 12 images looked at"
+    assert capsys.readouterr().err.splitlines()[-1] == "photos: 11 of 12 images checked"
 
 
 def test_a_hundred_thousand_images_are_planned_and_a_choice_of_them_is_read() -> None:
@@ -172,7 +172,7 @@ def test_a_hundred_thousand_images_are_planned_and_a_choice_of_them_is_read() ->
     n = MAX_COUNT + 1
     np.savez("more.npz", images=np.zeros((n, 1, 1), np.uint8), labels=np.arange(n) % 2)
     with pytest.raises(
-        ValueError, match=r"more\.npz: holds 1,000,001 images, and 1,000,000 is the most; give a part of"
+        ValueError, match=r"more\.npz: has 1,000,001 images, but the maximum is 1,000,000; use a part of"
     ):
         facts(kind="npz", path="more.npz")
 
@@ -198,13 +198,13 @@ def another_size() -> None:
         (
             corrupt,
             "kind: folder, path: photos",
-            r"photos/dog/3\.png: cannot be read as an image \(.*\); mend or remove",
+            r"photos/dog/3\.png: cannot be read as an image \(.*\); repair or remove",
         ),
-        (another_size, "kind: folder, path: photos", r"9\.png: is of 9×9 pixels and photos/cat/0\.png of 8×8; bring"),
+        (another_size, "kind: folder, path: photos", r"9\.png: has 9×9 pixels, but photos/cat/0\.png has 8×8; resize"),
         (
             lambda: Path("photos/eel").mkdir(),
             "kind: folder, path: photos",
-            r"photos/eel: holds no images; fill the class",
+            r"photos/eel: has no readable images; add images",
         ),
         (
             lambda: Path("no").mkdir(),
@@ -219,49 +219,49 @@ def another_size() -> None:
         (
             lambda: folder("test", side=9),
             "kind: folder, path: photos, test_path: test",
-            r"test: holds 3×9×9 images, and photos 3×8×8; bring all to one size",
+            r"test: has 3×9×9 images, but photos has 3×8×8; resize all images to one size",
         ),
         (
             lambda: arrays("a.npz", [1, 2] * 9),
             "kind: npz, path: a.npz",
-            r"labels are from 1 to 2, and classes count from 0; s",
+            r"labels are 1 to 2, but must start at 0; s",
         ),
         (
             lambda: arrays("a.npz", [-1, 0] * 9),
             "kind: npz, path: a.npz",
-            r"a\.npz: has the label -1; classes count from 0",
+            r"a\.npz: has the label -1; labels must start at 0",
         ),
-        (lambda: arrays("a.npz", [0] * 9), "kind: npz, path: a.npz", r"a\.npz: has one class alone"),
+        (lambda: arrays("a.npz", [0] * 9), "kind: npz, path: a.npz", r"a\.npz: has only one class"),
         (
             lambda: arrays("a.npz", [0, 1], labels=np.array([0.0, 1.0])),
             "kind: npz, path: a.npz",
-            r"labels of <f8 and shape \(2,\) are no classes; give integers from 0 on",
+            r"labels have dtype <f8 and shape \(2,\); save integers from 0",
         ),
         (
             lambda: arrays("a.npz", [0, 1], labels=np.array([0, 1, 2])),
             "kind: npz, path: a.npz",
-            r"a\.npz: has 2 images and 3 labels; give one for each",
+            r"a\.npz: has 2 images, but 3 labels; save one label per image",
         ),
         (
             lambda: arrays("a.npz", [0, 1], images=np.zeros((2, 5, 8, 8), np.uint8)),
             "kind: npz, path: a.npz",
-            r"images of shape \(2, 5, 8, 8\); give \(images, channels, height, width\), grey or colour",
+            r"images have shape \(2, 5, 8, 8\); save \(images, channels, height, width\) with 1 or 3 channels",
         ),
         (
             lambda: arrays("a.npz", [0, 1], labels=np.array([0, "1"], object)),
             "kind: npz, path: a.npz",
-            r"holds Python objects, which are pickled; save arrays of numbers",
+            r"has pickled Python objects; save arrays of numbers",
         ),
         (
             lambda: np.savez("a.npz", x=images(2)),
             "kind: npz, path: a.npz",
-            r"holds x; save the arrays as images and labels",
+            r"has x; save the arrays as images and labels",
         ),
         (lambda: Path("a.npz").write_bytes(b"no zip"), "kind: npz, path: a.npz", r"a\.npz: File is not a zip file"),
         (
             lambda: Path("a.parquet").write_bytes(b"PAR1"),
             "kind: parquet, path: a.parquet",
-            r"a\.parquet: is no data set of advgen \(.*\); name a train\.parquet",
+            r"a\.parquet: is not a data set of advgen \(.*\); use a train\.parquet",
         ),
     ],
 )
@@ -281,13 +281,13 @@ def test_data_that_cannot_be_used_are_refused_in_the_plan(
     [
         (
             "path: gone.pt2",
-            r"path = 'gone\.pt2': no such file; paths are relative to the folder that snakemake runs in",
+            r"path = 'gone\.pt2': no such file; paths are relative to the folder in which snakemake runs",
         ),
         ("path: net.safetensors", r"factory is missing: the file holds weights alone; name the code that they fit"),
         ("path: net.safetensors, factory: 'gone.py:net'", r"factory = 'gone\.py:net': no such file as gone\.py"),
         (
             "path: net.safetensors, factory: 'photos/net.py:net'",
-            r"factory = 'photos/net\.py:net': photos/net\.py:1 is no Python: '\(' was never closed",
+            r"factory = 'photos/net\.py:net': photos/net\.py:1 is not valid Python: '\(' was never closed",
         ),
         ("path: net.safetensors, factory: net.py", r"factory = 'net\.py': write module:function, or path\.py:function"),
         (MODEL + ", mean: [0.5, 0.5]", r"mean = \[0\.5, 0\.5\]: has 2 numbers for 3 channels; give one for each"),

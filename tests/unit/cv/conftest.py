@@ -13,9 +13,11 @@ import pytest
 
 from advgen.cv.build import build
 from advgen.cv.live_values import LiveValue
+from advgen.cv.names import parse_names
+from advgen.cv.themes import search_path
 
 ROOT = Path(__file__).parents[3]
-TEMPLATES = [ROOT / "src/advgen/cv/templates"]
+THEME = search_path("classic")
 STAMP = "eyJhIjoi-_MTIz" * 40
 
 PROFILE = """\
@@ -120,6 +122,11 @@ repositories:
 """
 
 Cv = dict[str, Any]
+
+
+def split_authors(text: str) -> list[tuple[str, str]]:
+    """The names of a BibTeX author list with their marks."""
+    return [(str(name), name.mark) for name in parse_names(text)]
 
 
 class Files:

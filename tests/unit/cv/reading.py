@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from advgen.cv.inline import plain
+from advgen.cv.inline import plain_text
 from advgen.cv.tex import decode
 
 Cv = dict[str, Any]
@@ -31,26 +31,26 @@ def _told(section: dict[str, Any]) -> list[str]:
         case "rows":
             return [row(item) for item in section["rows"]]
         case "list":
-            return [plain(item) for item in section["items"]]
+            return [plain_text(item) for item in section["items"]]
         case "pairs":
-            return [f"{plain(pair['name'])} {plain(pair['items'])}" for pair in section["pairs"]]
+            return [f"{plain_text(pair['name'])} {plain_text(pair['items'])}" for pair in section["pairs"]]
         case "table":
-            return [" ".join(plain(cell) for cell in cells) for cells in section["cells"]]
+            return [" ".join(plain_text(cell) for cell in cells) for cells in section["cells"]]
         case _:
-            return [plain(paragraph) for paragraph in section["paragraphs"]]
+            return [plain_text(paragraph) for paragraph in section["paragraphs"]]
 
 
 def publication(entry: dict[str, Any]) -> str:
     links = "".join(f"[{link['label']}]" for link in entry["links"])
     note = f"({entry['note']})" if entry["note"] else ""
     place = f"{entry['venue']}{entry['details']} {entry['year']}"
-    return f"{entry['number']}. {entry['title']} {links} {plain(entry['byline'])} {place} {note}"
+    return f"{entry['number']}. {entry['title']} {links} {plain_text(entry['byline'])} {place} {note}"
 
 
 def row(item: dict[str, Any]) -> str:
     number = f"{item['number']}." if "number" in item else ""
     # on paper the dates stand in a column of their own
-    return f"{number} {plain(item['text'])} {' '.join(plain(line) for line in item['lines'])} {item['dates']}"
+    return f"{number} {plain_text(item['text'])} {' '.join(plain_text(line) for line in item['lines'])} {item['dates']}"
 
 
 def bare(text: str) -> str:
@@ -85,7 +85,11 @@ def _heading(text: str, title: str) -> int:
 
 def _parts(section: dict[str, Any], text: str) -> list[str]:
     """Cut the text of a section at its numbers, its group headings, or its line ends."""
-    for known in (plain(section["summary"]), plain(section["note"]), "Selected publications are highlighted."):
+    for known in (
+        plain_text(section["summary"]),
+        plain_text(section["note"]),
+        "Selected publications are highlighted.",
+    ):
         text = _bare_cut(text, known) if known else text
     if section["kind"] == "publications":
         for group in section["groups"]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from advgen.cv.bibliography import byline, group, load, split_authors
+from advgen.cv.bibliography import load
+from advgen.cv.byline import format_byline
+from advgen.cv.grouping import group_entries
 from advgen.cv.tex import decode
 
-from .conftest import Files, publications
+from .conftest import Files, publications, split_authors
 
 ENTRY = "@article{%s,\n  title = {%s},\n  author = {%s},\n  journal = {J},\n  year = {%s}%s\n}\n"
 
@@ -122,22 +124,22 @@ def author(name: str, mark: str = "", owner: bool = False, url: str | None = Non
 
 def test_byline():
     a, b, c = author("A", "*", owner=True), author("B", "†", url="https://b.example.org"), author("C")
-    assert byline([a]) == [{"strong": ["A*"]}]
-    assert byline([c, a]) == ["C and ", {"strong": ["A*"]}]
+    assert format_byline([a]) == [{"strong": ["A*"]}]
+    assert format_byline([c, a]) == ["C and ", {"strong": ["A*"]}]
     linked = {"link": ["B"], "url": "https://b.example.org"}
-    assert byline([a, b, c]) == [{"strong": ["A*"]}, ", ", linked, "†, and C"]
+    assert format_byline([a, b, c]) == [{"strong": ["A*"]}, ", ", linked, "†, and C"]
 
 
 def test_groups_keep_file_order_and_number_through():
     years = {"a": 1999, "b": 2024, "c": 2023, "d": 2024, "e": 2001, "f": 1999, "g": 2023}
     entries = [{"key": key, "year": year} for key, year in years.items()]
-    grouped = group(entries, earlier=2001)
+    grouped = group_entries(entries, earlier=2001)
     assert [(g["title"], [(e["number"], e["key"]) for e in g["entries"]]) for g in grouped] == [
         ("2024", [(1, "b"), (2, "d")]),
         ("2023", [(3, "c"), (4, "g")]),
         ("2001 and earlier", [(5, "e"), (6, "a"), (7, "f")]),
     ]
-    assert [g["title"] for g in group(entries, earlier=None)] == ["2024", "2023", "2001", "1999"]
+    assert [g["title"] for g in group_entries(entries, earlier=None)] == ["2024", "2023", "2001", "1999"]
 
 
 def test_entries_of_the_fixture(files: Files):
@@ -156,8 +158,8 @@ def test_entries_of_the_fixture(files: Files):
     [
         (entry() + entry(), 7, "the key 'k' is taken (line 1)"),
         (entry("k") + entry("K"), 7, "K has the same key as k"),
-        (entry(more="year = 2021"), 1, "the field year stands twice"),
-        (entry(more="Year = 2021"), 6, "the field year stands twice"),
+        (entry(more="year = 2021"), 1, "the field year appears twice"),
+        (entry(more="Year = 2021"), 6, "the field year appears twice"),
         (entry(title=""), 1, "k has no title"),
         (entry(author=""), 1, "k has no author"),
         (entry(year=""), 1, "k has no year"),
@@ -166,8 +168,8 @@ def test_entries_of_the_fixture(files: Files):
         (entry(year="soon"), 5, "the year 'soon' is not a year"),
         (entry(author="Bea Minta"), 3, "no author of k is the owner"),
         (entry(author="A. Próba and Ádám Próba"), 3, "2 authors of k are the owner"),
-        (entry(author="A. Próba and others and B"), 3, "'others' is no name; it may only end a list"),
-        (entry(title=r"\href{x}{y}"), 2, r"title: \href cannot stand here"),
+        (entry(author="A. Próba and others and B"), 3, "'others' is not a name; write it at the end of a list"),
+        (entry(title=r"\href{x}{y}"), 2, r"title: \href is not supported here"),
         (entry(more="url = {javascript:alert(1)}"), 6, "url: 'javascript:alert(1)' is not a web address"),
         (entry(more="doi = {nope}"), 6, "'nope' is not a DOI"),
         (entry(more="selected = {maybe}"), 6, "neither true nor false"),
@@ -200,7 +202,7 @@ def test_all_errors_come_at_once(files: Files):
     [
         (entry(more="code_url = {https://e.org}"), 6, "did you mean codeurl?"),
         (entry(author="A. Próba and Cy Fox"), 1, "co-authors without an address: Cy Fox; add them to people"),
-        (entry(more="codeUrl = {https://e.org}"), 6, "the field codeUrl is read as codeurl; write it so"),
+        (entry(more="codeUrl = {https://e.org}"), 6, "the field codeUrl is read as codeurl; write codeurl"),
         (entry("a", title="Same") + entry("b", title="same"), 7, "b has the same title as a"),
         (
             entry("a", title="A", more="codeurl = {https://e.org/c}")

@@ -5,15 +5,16 @@ import logging
 
 import pytest
 
-from advgen.cv.build import build, shown, total
-from advgen.cv.inline import plain
+from advgen.cv.build import build
+from advgen.cv.inline import plain_text
 from advgen.cv.live_values import LiveValue
+from advgen.cv.sections.repositories import add_counts, format_count
 
 from .conftest import METRICS, PROFILE, Files, section
 
 
 def rows(cv: dict, name: str) -> list[tuple[str, str]]:
-    return [(plain(row["text"]), row["dates"]) for row in section(cv, name)["rows"]]
+    return [(plain_text(row["text"]), row["dates"]) for row in section(cv, name)["rows"]]
 
 
 def test_header_and_order(files: Files):
@@ -37,7 +38,7 @@ def test_row_formats(files: Files):
         ("proba/small — ★999 — Small", "2010"),
     ]
     assert section(cv, "repositories")["summary"] == ["2.4k+ GitHub stars across all repositories."]
-    assert plain(section(cv, "publications")["summary"]) == "[Index: 7.3k+ citations and an h-index of 12]"
+    assert plain_text(section(cv, "publications")["summary"]) == "[Index: 7.3k+ citations and an h-index of 12]"
 
 
 def test_education_rows(files: Files):
@@ -47,8 +48,8 @@ def test_education_rows(files: Files):
         + "start: 2011, end: 2014}\n"
     )
     (row,) = section(files.build(), "education")["rows"]
-    assert (plain(row["text"]), row["dates"]) == ("Ph.D. in X, U (3.99/4.00)", "2011 – 2014")
-    assert [plain(line) for line in row["lines"]] == ["Thesis: On Y", "Advisor: Z"]
+    assert (plain_text(row["text"]), row["dates"]) == ("Ph.D. in X, U (3.99/4.00)", "2011 – 2014")
+    assert [plain_text(line) for line in row["lines"]] == ["Thesis: On Y", "Advisor: Z"]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_education_rows(files: Files):
     ],
 )
 def test_displayed_stars(number: int | str, text: str):
-    assert shown(number) == text
+    assert format_count(number) == text
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_displayed_stars(number: int | str, text: str):
     ],
 )
 def test_total_of_displayed_stars(displayed: list[str], text: str):
-    assert total(displayed) == text
+    assert add_counts(displayed) == text
 
 
 def test_living_values_are_looked_up_and_formatted(files: Files):
@@ -107,7 +108,7 @@ def test_a_failed_lookup_names_the_line(files: Files):
 
     assert files.errors(lookup) == ["profile.yaml:32: transfer has no column 'error'; it has: n"]
     assert files.errors(lambda value: "text") == [
-        "profile.yaml:32: the format '.1%' does not fit the value 'text'; take another, or none"
+        "profile.yaml:32: the format '.1%' does not fit the value 'text'; use another format, or none"
     ]
 
 
@@ -154,7 +155,9 @@ def test_a_cv_without_a_date_bears_that_of_its_newest_item(
     files.write(profile=profile)
     with caplog.at_level("WARNING"):
         assert build(files.profile, files.bibliography, None, lambda value: 0.5)["updated"] == day
-    assert any(f"no date, so it bears that of its newest item, {day}; add updated:" in one for one in caplog.messages)
+    assert any(
+        f"no date, so it gets the date of its newest entry, {day}; add updated:" in one for one in caplog.messages
+    )
 
 
 def test_a_cv_in_which_nothing_has_a_date_is_refused(files: Files):
@@ -172,10 +175,10 @@ def test_an_empty_bibliography(files: Files):
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ("  - service\n", "", "profile.yaml:42: the data of 'service' are in no order and not shown"),
+        ("  - service\n", "", "profile.yaml:42: order does not list 'service', so its data are not shown"),
         ("  - experiments\n", "", "figures are shown in the section 'experiments' only"),
         ("updated: 2025-03-04", "updated: 2026-03-04", "the metrics are 368 days older than the CV"),
-        ("  - publications\n", "", "publications.bib:1: the data of 'publications' are in no order"),
+        ("  - publications\n", "", "publications.bib:1: order does not list 'publications', so its data"),
     ],
 )
 def test_warnings(files: Files, caplog: pytest.LogCaptureFixture, old: str, new: str, what: str):

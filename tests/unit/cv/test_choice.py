@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from advgen.cv.bibliography import byline
-from advgen.cv.build import Choice, build
+from advgen.cv.build import build
+from advgen.cv.byline import format_byline
 from advgen.cv.formats import render
-from advgen.cv.inline import plain
+from advgen.cv.inline import plain_text
+from advgen.cv.sections.base import Filter
 
 from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, Files, publications, section
 
@@ -27,7 +28,7 @@ KEYWORDS = BIBLIOGRAPHY.replace("_venue = {JoT}", "_venue = {JoT},\n  keywords =
 
 def chosen(files: Files, **choice: Any) -> dict[str, Any]:
     files.write(profile=TAGGED, bibliography=KEYWORDS)
-    return build(files.profile, files.bibliography, files.metrics, lambda reference: 0.5, choice=Choice(**choice))
+    return build(files.profile, files.bibliography, files.metrics, lambda reference: 0.5, chosen=Filter(**choice))
 
 
 def talks(cv: dict[str, Any]) -> list[str]:
@@ -98,8 +99,8 @@ def people(text: str) -> list[dict[str, Any]]:
     ],
 )
 def test_at_most_so_many_authors_and_always_the_owner(names: str, limit: int | None, shown: str):
-    nodes = byline(people(names), limit)
-    assert plain(nodes) == shown
+    nodes = format_byline(people(names), limit)
+    assert plain_text(nodes) == shown
     assert {"strong": ["O"]} in nodes
 
 

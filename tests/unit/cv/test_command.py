@@ -89,11 +89,11 @@ def test_living_values_and_figures_come_from_folders(files: Files, tmp_path: Pat
 @pytest.mark.parametrize(
     ("tables", "what"),
     [
-        (None, r"profile\.yaml:32: table 'transfer' is not at hand; say where tables lie: --tables FOLDER"),
+        (None, r"profile\.yaml:32: table 'transfer' is needed; name the folder of the tables: --tables FOLDER"),
         ({}, r"profile\.yaml:32: no table 'transfer' in .*; tables there: other"),
         ({"source": ["fc100"] * 2, "target_seed": [0, 0], "error": [0.1, 0.2], "eps": [1, 2]},
-         r"profile\.yaml:32: 2 rows of table 'transfer' have source='fc100', target_seed=0; name exactly one "
-         r"\(they differ in eps\)"),
+         r"profile\.yaml:32: 2 rows of table 'transfer' match source='fc100', target_seed=0; add conditions so "
+         r"that exactly one does \(they differ in eps\)"),
         ({"source": ["cnn"], "target_seed": [0], "error": [0.1]}, r"profile\.yaml:32: 0 rows of table"),
         ({"source": ["fc100"], "target_seed": [0]}, r"profile\.yaml:32: table 'transfer' has no column 'error'; it"),
     ],
@@ -113,7 +113,7 @@ def test_a_living_value_without_its_cell(files: Files, tmp_path: Path, tables: d
 def test_a_figure_without_its_file(files: Files, tmp_path: Path):
     files.write(profile=PROFILE.replace("{{ result('transfer', 'error', source='fc100', target_seed=0) | .1% }}", "x"))
     line = PROFILE[: PROFILE.index("name: transfer")].count("\n") + 1
-    with pytest.raises(SystemExit, match=rf"profile\.yaml:{line}: the figure 'transfer' has no file; say where"):
+    with pytest.raises(SystemExit, match=rf"profile\.yaml:{line}: the figure 'transfer' has no file; name the folder"):
         cli.main(arguments(files, tmp_path / "out"))
     with pytest.raises(SystemExit, match=rf"profile\.yaml:{line}: the figure 'transfer' has no file; put transfer.png"):
         cli.main(arguments(files, tmp_path / "out", "--figures", str(tmp_path)))
@@ -225,7 +225,7 @@ def test_nothing_private_leaks(files: Files, tmp_path: Path):
         ("position:\n  - {id: tester, end: 1999}\n", r"profile\.yaml:\d+: position\.0 ends in 1999 before it starts"),
         ("talks: [{title: 'x [y](javascript:z)', event: E, date: 2020}]\n", r"private\.yaml:1: 'javascript:z' is not"),
         ("- a\n", r"private\.yaml:1: not a map of keys"),
-        ("service: [{id: a, title: x, date: 2020}, {id: a, title: y, date: 2020}]\n", r"the id 'a' stands twice"),
+        ("service: [{id: a, title: x, date: 2020}, {id: a, title: y, date: 2020}]\n", r"the id 'a' appears twice"),
     ],
 )
 def test_errors_of_the_overlay_name_its_lines(files: Files, tmp_path: Path, text: str, what: str):

@@ -12,7 +12,7 @@ import pytest
 
 from advgen.cv.build import build
 from advgen.cv.formats import render
-from advgen.cv.inline import plain
+from advgen.cv.inline import plain_text
 
 from .conftest import STAMP, section
 from .reading import from_docx, from_html, from_latex, from_markdown, from_pdf, told
@@ -227,7 +227,7 @@ def test_an_entry_of_each_dialect(tmp_path: Path, dialect: str, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         (entry,) = entries(made(tmp_path, text))
     shown = f"{entry['venue']}{entry['details']}"
-    assert (entry["title"], plain(entry["byline"]), shown, entry["year"], _labels(entry)) == expected
+    assert (entry["title"], plain_text(entry["byline"]), shown, entry["year"], _labels(entry)) == expected
     assert [line for line in caplog.messages if "is shown" in line or "not shown" in line] == []
 
 
@@ -258,9 +258,9 @@ ENTRY = "@article{k, title={T}, author={A. Próba}, journal={J}, year={2020},\n 
 @pytest.mark.parametrize(
     ("field", "what"),
     [
-        ("impactfactor = {3.2}", "the field impactfactor is read by nothing and is not shown"),
-        ("pdf = {papers/a.pdf}", "the field pdf holds no web address and is not shown"),
-        (r"note = {\sometimes so}", r"note: \sometimes is unknown and its text is printed plainly"),
+        ("impactfactor = {3.2}", "the field impactfactor is unknown and is not printed"),
+        ("pdf = {papers/a.pdf}", "the field pdf has no web address and is not printed"),
+        (r"note = {\sometimes so}", r"note: \sometimes is unknown, and its text is printed as it is"),
     ],
 )
 def test_what_nobody_reads_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, field: str, what: str):
@@ -270,14 +270,14 @@ def test_what_nobody_reads_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 
 def test_a_crossref_to_nothing(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"publications\.bib:1: k borrows from 'lost', which is no entry; add it"):
+    with pytest.raises(ValueError, match=r"publications\.bib:1: k refers to 'lost', which is no entry; add it"):
         made(tmp_path, ENTRY % "crossref = {lost}")
 
 
 def test_others_who_may_be_the_owner(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         (entry,) = entries(made(tmp_path, ENTRY.replace("A. Próba", "Bea Minta and others") % ""))
-    assert plain(entry["byline"]) == "Bea Minta and others"
+    assert plain_text(entry["byline"]) == "Bea Minta and others"
     assert any("'and others' hides the owner of this CV in k" in line for line in caplog.messages)
 
 
@@ -300,7 +300,7 @@ def test_the_likely_spelling_of_the_owner_is_named(tmp_path: Path):
 def test_forms_of_names(tmp_path: Path, style: str, shown: str):
     text = ENTRY.replace("A. Próba", "von Muster, Jr., Jean-Luc and Próba, Ádám") % ""
     (entry,) = entries(made(tmp_path, text, PROFILE.replace("{citation: full}", style)))
-    assert plain(entry["byline"]) == shown
+    assert plain_text(entry["byline"]) == shown
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_an_address_that_is_none_is_told_with_its_line(tmp_path: Path, field: st
 
 def test_a_macro_in_the_number_of_a_patent_is_told_with_its_entry(tmp_path: Path):
     text = "@patent{p, title={T}, author={A. Próba}, year={2020}, number={\\lder 1}}\n"
-    with pytest.raises(ValueError, match=r"\A\S+publications\.bib:1: p: \\lder is not known here; write the char"):
+    with pytest.raises(ValueError, match=r"\A\S+publications\.bib:1: p: \\lder is unknown; write the char"):
         made(tmp_path, text)
 
 
@@ -403,7 +403,7 @@ def test_patents_of_each_dialect(tmp_path: Path, text: str, venue: str):
 def test_family_names_of_several_words_and_of_the_east(tmp_path: Path, name: str, shown: str):
     profile = PROFILE.replace("{citation: full}", "{given: initials, order: family-first}")
     (entry,) = entries(made(tmp_path, ENTRY.replace("A. Próba", f"{name} and Próba, Ádám") % "", profile))
-    assert plain(entry["byline"]) == f"{shown} and Próba, Á."
+    assert plain_text(entry["byline"]) == f"{shown} and Próba, Á."
 
 
 @pytest.mark.parametrize("owner", ["山田太郎", "山田 太郎"])

@@ -86,7 +86,7 @@ def test_every_edit_is_told(
 
 
 def test_files_that_are_no_snapshots(tmp_path: Path):
-    for text, what in (("{", "is not JSON"), ("[]", "is no cv.json"), (json.dumps({"a": 1}), "is no cv.json")):
+    for text, what in (("{", "is not JSON"), ("[]", "is not a cv.json"), (json.dumps({"a": 1}), "is not a cv.json")):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(SystemExit, match=what):
             cli.main(["cv-diff", str(tmp_path / "x.json"), str(tmp_path / "x.json")])

@@ -14,16 +14,16 @@ import pytest
 from advgen import cli
 from advgen.cv import docx
 from advgen.cv.build import build
-from advgen.cv.target import Unprintable
+from advgen.cv.templating import UnprintableError
 from advgen.io.stamps import check_content, read_stamp
 
-from .conftest import STAMP, TEMPLATES, Files, png, section
+from .conftest import STAMP, THEME, Files, png, section
 from .reading import W, docx_part
 from .test_command import NO_EXPERIMENTS, arguments
 
 
 def made(cv: dict[str, Any], figures: dict[str, Path] | None = None) -> bytes:
-    return docx.render(cv, TEMPLATES, figures or {}, STAMP)
+    return docx.render(cv, THEME, figures or {}, STAMP)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
@@ -54,7 +54,7 @@ def test_every_part_is_there_and_told(files: Files, tmp_path: Path, kind: str):
 def test_a_picture_that_is_none(files: Files, tmp_path: Path):
     for name in ("x.png", "x.jpg"):
         (tmp_path / name).write_bytes(b"\xff\xd8nothing")
-        with pytest.raises(ValueError, match=rf"{name}: is no picture; mend this file"):
+        with pytest.raises(ValueError, match=rf"{name}: not a picture; replace this file"):
             made(files.build(), {"transfer": tmp_path / name})
 
 
@@ -83,7 +83,9 @@ def test_what_xml_cannot_hold_is_an_error_of_the_entry(files: Files):
     cv = files.build()
     section(cv, "publications")["groups"][0]["entries"][0]["title"] = "A \uffff sign"
     del cv["sections"][1]
-    with pytest.raises(Unprintable, match=r"second: '\\uffff' \(U\+FFFF\) cannot be printed, a \.docx cannot hold it"):
+    with pytest.raises(
+        UnprintableError, match=r"second: '\\uffff' \(U\+FFFF\) cannot be printed, a \.docx cannot contain it"
+    ):
         made(cv)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import logging
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,19 +11,17 @@ from urllib.parse import unquote
 import pytest
 
 from advgen.cv import dialects
-from advgen.cv.bibliography import byline, load
-from advgen.cv.build import build
+from advgen.cv.bibliography import load
+from advgen.cv.byline import format_byline
 from advgen.cv.formats import render
-from advgen.cv.inline import escape, parse, plain
-from advgen.cv.names import Name, split_authors
-from advgen.cv.names import parse as parse_names
+from advgen.cv.inline import escape, parse, plain_text
+from advgen.cv.names import Name, parse_names
 from advgen.cv.sources import digest_source
-from advgen.cv.target import Unprintable
+from advgen.cv.templating import UnprintableError
 from advgen.cv.tex import decode
 
-from .conftest import METRICS, PROFILE, STAMP, Files, section
+from .conftest import METRICS, PROFILE, STAMP, Files, section, split_authors
 from .test_bibliography import author, entry
-from .test_upstream import BIB, DATES
 
 # authors
 
@@ -68,7 +65,7 @@ def test_a_name_in_small_letters_keeps_its_given_name(tmp_path: Path):
     path = tmp_path / "x.bib"
     path.write_text(entry(author="bell hooks"), encoding="utf-8")
     (read,) = load(path, ["bell hooks"], {}, style={"given": "initials", "order": "family-first"})
-    assert plain(read["byline"]) == "hooks, B."
+    assert plain_text(read["byline"]) == "hooks, B."
 
 
 LETTERS: list[dict[str, Any]] = [author(name) for name in "ABCDE"]
@@ -89,7 +86,7 @@ LETTERS: list[dict[str, Any]] = [author(name) for name in "ABCDE"]
 )
 def test_the_owner_is_named_whatever_the_limit(owner: int, limit: int, shown: str):
     authors = [{**one, "owner": index == owner} for index, one in enumerate(LETTERS)]
-    assert plain(byline(authors, limit)) == shown
+    assert plain_text(format_byline(authors, limit)) == shown
 
 
 @pytest.mark.parametrize(
@@ -102,7 +99,7 @@ def test_the_owner_is_named_whatever_the_limit(owner: int, limit: int, shown: st
 )
 def test_no_more_are_told_than_there_are(texts: str, said: str):
     cv = {"name": texts, "email": None, "links": [], "headline": [], "sections": []}
-    assert str(Unprintable(cv, [texts], "why")) == f"the header: {said}"
+    assert str(UnprintableError(cv, [texts], "why")) == f"the header: {said}"
 
 
 # DOIs
@@ -128,8 +125,8 @@ IN_ADDRESS = "https://doi.org/10.1002/(SICI)1097-0258(19980815/30)17:15/16%3C166
     ],
 )
 def test_a_doi_may_hold_any_printable_sign(field: str, doi: str):
-    assert dialects.doi(field) == doi
-    assert unquote(dialects.doi_address(doi).removeprefix("https://doi.org/")) == doi
+    assert dialects.parse_doi(field) == doi
+    assert unquote(dialects.doi_url(doi).removeprefix("https://doi.org/")) == doi
 
 
 @pytest.mark.parametrize(
@@ -220,12 +217,12 @@ def test_entities_in_every_field_of_an_entry(tmp_path: Path):
     ],
 )
 def test_entities_in_a_text_of_the_profile(text: str, shown: str):
-    assert plain(parse(text)) == shown
+    assert plain_text(parse(text)) == shown
 
 
 @pytest.mark.parametrize("text", ["&eacute;", r"\&eacute;", "a&#42;b", "&amp;lt;", "&"])
 def test_escaped_entities_are_plain_text(text: str):
-    assert plain(parse(escape(text))) == text
+    assert plain_text(parse(escape(text))) == text
 
 
 def test_entities_in_names_labels_and_links_of_the_profile(files: Files):
@@ -338,19 +335,6 @@ def test_the_day_of_the_metrics_may_be_in_quotes(files: Files, day: str):
     before = files.build()
     files.write(metrics=METRICS.replace("2025-03-01", day))
     assert files.build() == before
-
-
-@pytest.mark.parametrize("text", DATES.values(), ids=DATES)
-def test_a_file_of_the_other_generator_builds_without_metrics(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
-):
-    (tmp_path / "all.bib").write_text(BIB, encoding="utf-8")
-    (tmp_path / "selected.bib").write_text(BIB, encoding="utf-8")
-    (tmp_path / "cv.yaml").write_text(text, encoding="utf-8")
-    with caplog.at_level(logging.WARNING):
-        cv = build(tmp_path / "cv.yaml", tmp_path / "all.bib", None, lambda _: 1)
-    assert cv["updated"][:4] in ("2020", "2024")
-    assert sum("the CV has no date" in one for one in caplog.messages) == 1
 
 
 # what a study reruns for

@@ -13,7 +13,7 @@ import pytest
 
 from advgen.cv.build import build
 from advgen.cv.formats import FORMATS, render
-from advgen.cv.inline import plain
+from advgen.cv.inline import plain_text
 
 from . import reading
 from .conftest import STAMP, authors, publications, section
@@ -61,7 +61,7 @@ def files(cv: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(cv: dict[str, Any], name: str) -> list[str]:
-    return [f"{plain(row['text'])} | {row['dates']}" for row in section(cv, name)["rows"]]
+    return [f"{plain_text(row['text'])} | {row['dates']}" for row in section(cv, name)["rows"]]
 
 
 def test_header(cv: dict[str, Any]):
@@ -90,7 +90,7 @@ def test_row_formats(cv: dict[str, Any]):
         "Ph.D. in Computer Science, Carnegie Mellon University (0.00/0.00) | 2014 – 2019",
         "B.S. in Computer Science, Virginia Tech (3.99/4.00) | 2011 – 2014",
     ]
-    assert [plain(line) for line in section(cv, "education")["rows"][0]["lines"]] == [
+    assert [plain_text(line) for line in section(cv, "education")["rows"][0]["lines"]] == [
         "Thesis: Differentiable Optimization-Based Modeling for Machine Learning",
         "Advisor: J. Zico Kolter",
     ]
@@ -101,7 +101,9 @@ def test_row_formats(cv: dict[str, Any]):
         "NSF Graduate Research Fellowship | 2016 – 2019",
         "Nine undergraduate scholarships | 2011 – 2014",
     ]
-    assert plain(section(cv, "honors")["rows"][4]["lines"][0]).startswith("Roanoke County Public Schools Engineering, ")
+    assert plain_text(section(cv, "honors")["rows"][4]["lines"][0]).startswith(
+        "Roanoke County Public Schools Engineering, "
+    )
     assert rows(cv, "repositories")[22] == (
         "cmusatyalab/openface — ★14.9k — Face recognition with deep neural networks | 2015"
     )
@@ -109,8 +111,10 @@ def test_row_formats(cv: dict[str, Any]):
         "Differentiable optimization-based modeling for machine learning, Caltech CS 159 (Guest Lecture) | 2020"
     )
     assert rows(cv, "teaching")[0] == "Graduate AI (CMU 15-780), TA | S2017"
-    assert plain(section(cv, "repositories")["summary"]) == "28.3k+ GitHub stars across all repositories."
-    assert plain(section(cv, "publications")["summary"]) == ("[Google Scholar: 7.3k+ citations and an h-index of 34]")
+    assert plain_text(section(cv, "repositories")["summary"]) == "28.3k+ GitHub stars across all repositories."
+    assert plain_text(section(cv, "publications")["summary"]) == (
+        "[Google Scholar: 7.3k+ citations and an h-index of 34]"
+    )
     note = section(cv, "talks")["note"]
     assert note[1] == {"link": ["bamos/presentations"], "url": "https://github.com/bamos/presentations"}
 
@@ -137,7 +141,7 @@ def test_the_owner_is_bold_in_every_entry_with_the_mark(cv: dict[str, Any]):
     for group in section(cv, "publications")["groups"]:
         for entry in group["entries"]:
             kept = [node["keep"] for node in entry["byline"] if isinstance(node, dict) and "keep" in node]
-            bold = [plain(node["strong"]) for nodes in kept for node in nodes if "strong" in node]
+            bold = [plain_text(node["strong"]) for nodes in kept for node in nodes if "strong" in node]
             assert bold == [f"Brandon Amos{'*' if 'Amos*' in authors(entry) else ''}"]
     assert sum("Amos*" in entry["authors"] for entry in publications(cv)) == 3
 
@@ -155,17 +159,17 @@ def shown(cv: dict[str, Any]) -> str:
     parts = [cv["name"], cv["email"], cv["site"].split("//")[1], *(link["label"] for link in cv["links"])]
     parts += ["Last updated on", cv["updated_text"], "Selected publications are highlighted."]
     for item in cv["sections"]:
-        parts += [item["title"], plain(item["summary"]), plain(item["note"])]
+        parts += [item["title"], plain_text(item["summary"]), plain_text(item["note"])]
         for group in item.get("groups", ()):
             parts.append(group["title"])
             for entry in group["entries"]:
                 parts += [f"{entry['number']}.", entry["title"], *(f"[{link['label']}]" for link in entry["links"])]
-                parts += [plain(entry["byline"]), entry["venue"], str(entry["year"]), f"({entry['note']})"]
+                parts += [plain_text(entry["byline"]), entry["venue"], str(entry["year"]), f"({entry['note']})"]
         for row in item.get("rows", ()):
-            parts += [f"{row['number']}." if "number" in row else "", plain(row["text"]), row["dates"]]
-            parts += [plain(line) for line in row["lines"]]
-        parts += [plain(text) for text in item.get("items", ())]
-        parts += [f"{plain(pair['name'])} {plain(pair['items'])}" for pair in item.get("pairs", ())]
+            parts += [f"{row['number']}." if "number" in row else "", plain_text(row["text"]), row["dates"]]
+            parts += [plain_text(line) for line in row["lines"]]
+        parts += [plain_text(text) for text in item.get("items", ())]
+        parts += [f"{plain_text(pair['name'])} {plain_text(pair['items'])}" for pair in item.get("pairs", ())]
     return "\n".join(parts)
 
 
@@ -189,7 +193,9 @@ def test_the_numbers_of_the_seed(cv: dict[str, Any]):
     """Every entry whose number the extraction kept has that number here."""
     ours = [(entry["number"], entry["title"]) for entry in publications(cv)]
     ours += [
-        (row["number"], plain(row["text"])) for name in ("repositories", "talks") for row in section(cv, name)["rows"]
+        (row["number"], plain_text(row["text"]))
+        for name in ("repositories", "talks")
+        for row in section(cv, name)["rows"]
     ]
     begins = {(number, *words(text)[:3]) for number, text in ours}
     seed = (FIXTURE / "seed.txt").read_text(encoding="utf-8")
@@ -231,7 +237,7 @@ def test_entry_lists_read_back_from_the_pdf_of_latex(cv: dict[str, Any], files: 
 @pytest.mark.parametrize("name", ["cv.pdf", pytest.param("cv.latex.pdf", marks=NEEDS_LATEX)])
 def test_no_heading_stands_alone_at_the_foot_of_a_page(cv: dict[str, Any], files: Path, name: str):
     heads = {item["title"] for item in cv["sections"]} | {entry["group"] for entry in publications(cv)}
-    heads |= {plain(text) for item in cv["sections"] for text in (item["summary"], item["note"])}
+    heads |= {plain_text(text) for item in cv["sections"] for text in (item["summary"], item["note"])}
     heads = {re.sub(r"\s", "", text) for text in heads | {"Selected publications are highlighted."}}
     pages = [re.sub(r"[ \t]", "", page).strip().split("\n") for page in pdf_text(files / name).split("\f")]
     assert [lines[-2] for lines in pages if len(lines) > 1 and lines[-2] in heads] == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advgen.cv import inline
+from advgen.cv import inline, renderers
 
 HOSTILE = [
     r"\input{/etc/passwd}",
@@ -64,7 +64,7 @@ def test_parse(text: str, nodes: list[inline.Node]):
 def test_links_that_are_refused(url: str):
     with pytest.raises(ValueError, match="not a web address"):
         inline.parse(f"[x]({url})")
-    for renderer in (inline.HTML, inline.MARKDOWN, inline.LATEX):
+    for renderer in (renderers.HTML, renderers.MARKDOWN, renderers.LATEX):
         with pytest.raises(ValueError, match="not a web address"):
             renderer([{"link": ["x"], "url": url}])
 
@@ -79,7 +79,7 @@ def test_escaped_text_is_plain_text(text: str):
 def test_parsing_never_loses_a_letter(text: str):
     # Where a link could begin, its address leaves the text or is refused.
     if "](" not in text:
-        assert re.findall("[ab]", inline.plain(inline.parse(text))) == re.findall("[ab]", text)
+        assert re.findall("[ab]", inline.plain_text(inline.parse(text))) == re.findall("[ab]", text)
 
 
 class _Text(html.parser.HTMLParser):
@@ -99,7 +99,7 @@ class _Text(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_html(text: str):
-    shown = _Text(str(inline.HTML([text])))
+    shown = _Text(str(renderers.HTML([text])))
     assert shown.tags == []
     assert shown.text == text
 
@@ -107,7 +107,7 @@ def test_hostile_text_stays_text_in_html(text: str):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_markdown(text: str):
     markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    for wrapped in (str(inline.MARKDOWN([text])), f"- {inline.MARKDOWN([text])}"):
+    for wrapped in (str(renderers.MARKDOWN([text])), f"- {renderers.MARKDOWN([text])}"):
         shown = _Text(markdown.render(wrapped))
         assert set(shown.tags) <= {"p", "ul", "li"}
         assert shown.text.strip() == text
@@ -115,7 +115,7 @@ def test_hostile_text_stays_text_in_markdown(text: str):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_latex(text: str):
-    shown = str(inline.LATEX([text]))
+    shown = str(renderers.LATEX([text]))
     commands = set(re.findall(r"\\[A-Za-z]+", shown))
     assert commands <= {
         r"\textbackslash", r"\textasciicircum", r"\textasciitilde", r"\textless", r"\textgreater", r"\textbar",
@@ -139,16 +139,16 @@ def test_hostile_text_stays_text_in_latex(text: str):
     ],
 )
 def test_latex_characters(text: str, latex: str):
-    assert inline.LATEX([text]) == latex
+    assert renderers.LATEX([text]) == latex
 
 
 @pytest.mark.parametrize(
     ("renderer", "shown"),
     [
-        (inline.HTML, '<a href="https://e.org/a_(b)?x=1&amp;y=%25"><strong>A*</strong></a>'),
-        (inline.MARKDOWN, "[**A\\***](<https://e.org/a_(b)?x=1&y=%25>)"),
-        (inline.LATEX, r"\href{https://e.org/a\_(b)?x=1\&y=\%25}{\textbf{A*}}"),
+        (renderers.HTML, '<a href="https://e.org/a_(b)?x=1&amp;y=%25"><strong>A*</strong></a>'),
+        (renderers.MARKDOWN, "[**A\\***](<https://e.org/a_(b)?x=1&y=%25>)"),
+        (renderers.LATEX, r"\href{https://e.org/a\_(b)?x=1\&y=\%25}{\textbf{A*}}"),
     ],
 )
-def test_links(renderer: inline.Renderer, shown: str):
+def test_links(renderer: renderers.Renderer, shown: str):
     assert renderer([{"link": [{"strong": ["A*"]}], "url": "https://e.org/a_(b)?x=1&y=%25"}]) == shown

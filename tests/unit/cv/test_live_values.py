@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from advgen.cv.live_values import LiveValue, find_live_values, read, scan_profile
+from advgen.cv.live_values import LiveValue, find_live_values
+from advgen.cv.scan import scan_profile
+from advgen.cv.yaml_files import read
 
 
 def test_a_reference_is_read_with_its_format_and_line():
@@ -51,7 +53,7 @@ def test_formats(text: str, format: str):
         ("result('t', 'c', a=True)", "a= needs"),
         ("result('t', 'c', a=1e999)", "a= needs"),
         ("result('t', 'c', **{'a': 1})", "**= needs"),
-        ("result('t', 'c', a=1, a=2)", "a= stands twice"),
+        ("result('t', 'c', a=1, a=2)", "a= appears twice"),
         ("result('t', 'c') | 999999999d", "not a number format"),
         ("result('t', 'c') | {x}", "not a number format"),
         ("result('t', 'c') |", "not a live value"),
@@ -99,7 +101,7 @@ def test_scan_reports_every_error_of_a_profile(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("figures: transfer", ":1: figures is a list"),
+        ("figures: transfer", ":1: figures is not a list"),
         ("figures:\n  - name: ../secret", ":2: a figure needs a name"),
         ("figures:\n  - caption: x", ":2: a figure needs a name"),
         ("figures:\n  - name: a\n  - name: a", ":3: the figure 'a' is listed twice"),
@@ -108,7 +110,7 @@ def test_scan_reports_every_error_of_a_profile(tmp_path: Path):
         ("a: &x [1]\nb: *x", "an alias (*)"),
         ("a: &x [*x]", "an alias (*)"),
         ("a: 2025-13-45", ":1: '2025-13-45' is not a valid value"),
-        ('a: "\\x00"', ":1: the text holds the control character U+0000"),
+        ('a: "\\x00"', ":1: the text has the control character U+0000"),
         ('a: "\\ud800"', ":1: not valid YAML"),
         ("[1]: 2", ":1: a key must be one word"),
         ("[" * 5000 + "]" * 5000, "nested too deeply"),
@@ -145,16 +147,16 @@ def test_lines_of_nested_values(tmp_path: Path):
 
 def test_a_format_must_fit_its_value():
     value = LiveValue("t", "c", (), ".1%", 1)
-    assert value.show(0.4137) == "41.4%"
+    assert value.format_value(0.4137) == "41.4%"
     with pytest.raises(ValueError, match="does not fit"):
-        value.show("text")
+        value.format_value("text")
     for empty in (None, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="the cell 'c' of 't' holds no number"):
-            value.show(empty)
+        with pytest.raises(ValueError, match="the cell 'c' of 't' has no number"):
+            value.format_value(empty)
 
 
 def test_the_module_imports_nothing_heavy():
     heavy = "{'torch', 'numpy', 'pydantic', 'jinja2', 'typst'}"
-    code = f"import sys, advgen.cv.live_values; print(*{heavy} & set(sys.modules))"
+    code = f"import sys, advgen.cv.scan; print(*{heavy} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == []

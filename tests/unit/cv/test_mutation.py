@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advgen.cv import docx, html, latex, markdown, resume, typst
-from advgen.cv.inline import plain
-from advgen.cv.live_values import scan_profile
-from advgen.cv.target import Unprintable
+from advgen.cv.inline import plain_text
+from advgen.cv.scan import scan_profile
+from advgen.cv.templating import UnprintableError
 
 from . import reading
-from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, TEMPLATES, Cv, Files, png, publications, section
+from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, THEME, Cv, Files, png, publications, section
 from .reading import bare, pdf_text, told
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
@@ -67,13 +67,13 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
         for item in cv["sections"]:
             for figure in item.get("figures", ()):
                 figures[figure["name"]] = Path(folder) / "x.png"
-        page, text, source = (target.render(cv, TEMPLATES, figures, STAMP) for target in (html, markdown, latex))
-        written = (page, text, source, resume.render(cv, TEMPLATES, figures, STAMP))
+        page, text, source = (target.render(cv, THEME, figures, STAMP) for target in (html, markdown, latex))
+        written = (page, text, source, resume.render(cv, THEME, figures, STAMP))
         assert all(STAMP in made for made in written)
         entries = {name: listed for name, listed in told(cv).items() if name != "experiments"}
         for found in (reading.from_html(cv, page), reading.from_markdown(cv, COMMONMARK.render(text))):
             assert {name: found[name] for name in entries} == entries
-        assert reading.from_docx(cv, docx.render(cv, TEMPLATES, figures, STAMP)) == told(cv)
+        assert reading.from_docx(cv, docx.render(cv, THEME, figures, STAMP)) == told(cv)
         commands = re.findall(r"^\\cv(?:publication|numbered|plain)\{", source, re.MULTILINE)
         assert len(commands) == sum(len(entries.get(name, ())) for name in ROWS)
         if printed:
@@ -85,7 +85,7 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
         if name in ordered:
             assert len(section(cv, name)["rows"]) == len(data[name])
     if "publications" in ordered:
-        # an entry that stands twice is an error, so every one is shown
+        # an entry that appears twice is an error, so every one is shown
         keys = re.findall(
             r"^[ \t]*@(?!string|comment|preamble)\w*[ \t]*[{(]", bibliography, re.MULTILINE | re.IGNORECASE
         )
@@ -94,11 +94,11 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
 
 def check_pdf(cv: Cv, figures: dict[str, Path], path: Path) -> None:
     try:
-        path.write_bytes(typst.render(cv, TEMPLATES, figures, STAMP))
-    except Unprintable as error:  # told, and no box is printed
+        path.write_bytes(typst.render(cv, THEME, figures, STAMP))
+    except UnprintableError as error:  # told, and no box is printed
         assert all(re.search(r"'.+' \(U\+[0-9A-F]+\) cannot be printed", line) for line in str(error).split("\n"))
         return
-    texts = [plain(row["text"]) for item in cv["sections"] for row in item.get("rows", ())]
+    texts = [plain_text(row["text"]) for item in cv["sections"] for row in item.get("rows", ())]
     texts += [entry["title"] for item in cv["sections"] for g in item.get("groups", ()) for entry in g["entries"]]
     if shutil.which("pdftotext"):
         shown = bare(pdf_text(path))
@@ -162,7 +162,7 @@ def test_ten_megabytes_are_refused_at_once(files: Files, name: str, field: str):
     path.write_text(f"{first}{field.format('x{y} ' * 2_000_000)}\n{start}{rest}", encoding="utf-8")
     assert path.stat().st_size > 10_000_000
     (error,) = files.errors()
-    assert "10 MB are too much for a CV; take out what does not belong" in error
+    assert "10 MB are too much for a CV; remove what does not belong" in error
 
 
 @pytest.mark.parametrize("name", ["bibliography", "profile"])

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from advgen import cli
-from advgen.cv.build import Choice, build
+from advgen.cv.build import build
 from advgen.cv.formats import render
-from advgen.cv.inline import plain
-from advgen.cv.labels import LANGUAGES
+from advgen.cv.inline import plain_text
+from advgen.cv.labels import LANGUAGES, load_labels
+from advgen.cv.sections.base import Filter
 
 from .conftest import STAMP, publications, section
 from .reading import bare, from_docx, from_html, from_latex, from_markdown, from_pdf, told
@@ -61,7 +62,7 @@ def made(folder: Path, profile: str = PROFILE, bib: str | None = BIB, **choice: 
     (folder / "profile.yaml").write_text(profile, encoding="utf-8")
     (folder / "all.bib").write_text(bib or "", encoding="utf-8")
     given = folder / "all.bib" if bib is not None else None
-    return build(folder / "profile.yaml", given, None, lambda value: 1, choice=Choice(**choice))
+    return build(folder / "profile.yaml", given, None, lambda value: 1, chosen=Filter(**choice))
 
 
 def groups(cv: dict[str, Any], name: str = "publications") -> list[tuple[str, list[str]]]:
@@ -78,7 +79,7 @@ def test_sections_of_its_own(tmp_path: Path):
         ("exhibitions", "Exhibitions", "list"),
         ("languages", "Languages", "table"),
     ]
-    assert [(plain(row["text"]), row["dates"]) for row in section(cv, "grants")["rows"]] == [
+    assert [(plain_text(row["text"]), row["dates"]) for row in section(cv, "grants")["rows"]] == [
         ("A Grant, Fund & Co.", "Sep 2019 – Present"),
         ("Another [report]", "2011 – Mar 2012"),
         ("Third", "until 2010"),
@@ -175,9 +176,9 @@ def test_no_bibliography_is_asked_for_where_there_is_none(tmp_path: Path):
     [
         ("type: list", "type: lost", r"profile\.yaml:23: sections\.exhibitions\.type is 'lost'; write entries"),
         ("- about", "- abuot", r"profile\.yaml:4: order has no section 'abuot'; did you mean 'about'\?"),
-        ("  about: {type: text", "  talks: {type: text", r"profile\.yaml:12: 'talks' is a section already; choose"),
-        ("  - about", "  - {section: about, group: year}", r"profile\.yaml:4: group is for publications; take it from"),
-        ("[English, ", "[English, well, ", r"sections\.languages has 3 cells in row 2, not 2; write '' for an empty"),
+        ("  about: {type: text", "  talks: {type: text", r"profile\.yaml:12: 'talks' is a built-in section; choose"),
+        ("  - about", "  - {section: about, group: year}", r"profile\.yaml:4: group is for publications; remove"),
+        ("[English, ", "[English, well, ", r"sections\.languages has 3 cells in row 2, not 2; write as many in every"),
         ("{type: bibliography, types: [patent]}", "{type: bibliography}", r"needs file, types, tags or selected; with"),
         ("title: A Grant", "titel: A Grant", r"unknown key 'sections\.grants\.items\.0\.titel'; did you mean 'title'"),
         ("updated:", "labels: {presnt: x}\nupdated:", r"profile\.yaml:2: unknown label 'presnt'; did you mean 'pres"),
@@ -191,8 +192,8 @@ def test_mistakes_are_told(tmp_path: Path, old: str, new: str, what: str):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_words_of_each_language(tmp_path: Path, language: str):
-    words = LANGUAGES[language]
-    assert words.keys() == LANGUAGES["en"].keys()
+    words = load_labels(language)
+    assert words.keys() == load_labels().keys()
     assert len(words["months"].split()) == len(words["months_short"].split()) == 12
     cv = made(tmp_path, f"{PROFILE}language: {language}\nlabels: {{publications: Papers}}\n")
     month = words["months"].split()[2]
@@ -256,15 +257,15 @@ def test_templates_of_ones_own(tmp_path: Path):
     ("name", "text", "what"),
     [
         ("cv.md.j2", "{% if x %}", r"cv\.md\.j2:1: Unexpected end of template"),
-        ("cv.md.j2", "\n{{ cv.nmae }}", r"cv\.md\.j2:2: 'dict object' has no attribute 'nmae'; mend this template"),
-        ("cv.html.j2", "{{ cv.name | shout }}", r"cv\.html\.j2:1: No filter named 'shout'; mend this template"),
-        ("cv.tex.j2", "<< 1 / 0 >>", r"cv\.tex\.j2:1: division by zero; mend this template"),
+        ("cv.md.j2", "\n{{ cv.nmae }}", r"cv\.md\.j2:2: 'dict object' has no attribute 'nmae'; correct this template"),
+        ("cv.html.j2", "{{ cv.name | shout }}", r"cv\.html\.j2:1: No filter named 'shout'; correct this template"),
+        ("cv.tex.j2", "<< 1 / 0 >>", r"cv\.tex\.j2:1: division by zero; correct this template"),
         ("cv.md.j2", "{% include 'x' %}", r"cv\.md\.j2:1: 'x' not found in search path"),
-        ("cv.md.j2", "{% include 'x' %}", r"search paths?; mend this template$"),
+        ("cv.md.j2", "{% include 'x' %}", r"search paths?; correct this template$"),
         ("cv.md.j2", "M\udcffnchen", r"mine/cv\.md\.j2:1: byte 1 is not UTF-8; save the file as UTF-8$"),
-        ("cv.typ", "Mine\n#let x = (", r"mine/cv\.typ:2: unclosed delimiter; mend this file"),
-        ("cv.typ", "Mine\n\n#panic(1)", r"mine/cv\.typ:3: panicked with: 1; mend this file"),
-        ("cv.txt", "", r"profile\.yaml:25: templates: \S+ holds no template; put one of cv\.css, cv\.html\.j2,"),
+        ("cv.typ", "Mine\n#let x = (", r"mine/cv\.typ:2: unclosed delimiter; correct this file"),
+        ("cv.typ", "Mine\n\n#panic(1)", r"mine/cv\.typ:3: panicked with: 1; correct this file"),
+        ("cv.txt", "", r"profile\.yaml:25: templates: \S+ has no template; put one of cv\.css, cv\.html\.j2,"),
     ],
 )
 def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Path, name: str, text: str, what: str):
@@ -283,9 +284,9 @@ def test_a_mistake_in_a_template_of_ones_own_is_told_with_its_line(tmp_path: Pat
 def test_a_mistake_in_latex_of_ones_own_is_told_with_its_text(tmp_path: Path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/cv.tex.j2").write_text("\\documentclass{article}\\begin{document}\nMine \\nosuch{}")
-    what = rf"^{tmp_path}/mine/cv\.tex\.j2: Undefined control sequence at 'Mine .*nosuch'; mend this template$"
+    what = rf"^{tmp_path}/mine/cv\.tex\.j2: Undefined control sequence at 'Mine .*nosuch'; correct this template$"
     with pytest.raises(ValueError, match=what):
-        render("latex.pdf", made(tmp_path, PROFILE), {}, STAMP, tmp_path / "mine")
+        render("latex.pdf", made(tmp_path, PROFILE), {}, STAMP, [tmp_path / "mine"])
 
 
 def test_a_selection_has_no_marks(tmp_path: Path):

@@ -26,7 +26,7 @@ def line_of(text: str, part: str) -> int:
         ("start: 2019", "start: '19'", "start: '19'", "position.0.start is '19'; write a year such as 2019"),
         ("start: 2019", "start: 2019\n    date: 2020", "- title: Tester", "either date or start; write one"),
         ("    start: 2019\n    end: Present\n", "", "- title: Tester", "either date or start; write one"),
-        ("end: Present", "end: now", "- title: Tester", "neither a year, a month nor Present"),
+        ("end: Present", "end: now", "- title: Tester", "not a year, a month or Present"),
         ("start: 2014, end: 2015", "start: 2015, end: 2014", "{title: Chair", "ends in 2014 before it starts in 2015"),
         ("start: 2014, end: 2015", "start: 2015-06, end: 2015-05", "{title: Chair", "ends in 2015-05 before it starts"),
         ("start: 2014, end: 2015", "start: 2015-13", "{title: Chair", "write a year such as 2019, or 2019-09"),
@@ -45,7 +45,7 @@ def line_of(text: str, part: str) -> int:
         ("aliases: [B. Minta]", "aliases: [A. Próba]", "{name: Bea", "is also Ádám Próba's"),
         ("name: transfer", "name: ../transfer", "name: ../", "a figure needs a name"),
         ("url: \"https://social", "url: \"{{ result('t', 'c') }}https://social", "url: \"{{", "is not a web address"),
-        ("label: \"@proba\"", "label: \"{{ result('t', 'c') }}\"", "{label", "holds a live value"),
+        ("label: \"@proba\"", "label: \"{{ result('t', 'c') }}\"", "{label", "contains a live value"),
     ],
 )  # fmt: skip
 def test_errors_name_file_and_line(files: Files, old: str, new: str, at: str, what: str):
@@ -76,7 +76,7 @@ def test_a_profile_must_be_a_map(files: Files, text: str):
 @pytest.mark.parametrize(
     ("old", "new", "line", "what"),
     [
-        ("citations: 7345", "citations: many", 4, "citations is 'many'; write a number or its shown form"),
+        ("citations: 7345", "citations: many", 4, "citations is 'many'; write a number, or its short form"),
         ("citations: 7345", "citations: -3", 4, "citations is -3; write a number"),
         ("h_index: 12", "h_index: twelve", 5, "h_index is 'twelve'"),
         ("citations: 7345", "citation: 7345", 4, "did you mean 'citations'?"),

@@ -120,14 +120,16 @@ def test_it_is_written_on_demand(server: dict[str, Any], tmp_path: Path):
 
 def test_crossref_counts_where_openalex_knows_nobody(server: dict[str, Any], tmp_path: Path, capsys: Any):
     server[f"/authors/orcid:{ORCID}"] = 404
-    with pytest.raises(SystemExit, match=r"openalex: /authors/.* gave 404"):
+    with pytest.raises(SystemExit, match=r"openalex: /authors/.* returned 404"):
         run(tmp_path)
     assert "+citations: 12" in capsys.readouterr().out
 
 
 def test_a_service_out_of_patience_is_asked_no_more(server: dict[str, Any], tmp_path: Path, capsys: Any):
     server["/repos/proba/one"] = 429
-    with pytest.raises(SystemExit, match=r"github: no more answers for now \(429\); set GITHUB_TOKEN, or ask later"):
+    with pytest.raises(
+        SystemExit, match=r"github: over its limit for now \(429\); set GITHUB_TOKEN, or try again later"
+    ):
         run(tmp_path)
     assert "/repos/proba/two" not in [path for path, _ in server["asked"]]
     assert "+citations: 99" in capsys.readouterr().out
@@ -141,7 +143,7 @@ def test_offline_it_says_so_and_proposes_nothing(
     with pytest.raises(SystemExit) as caught:
         run(tmp_path, "--write")
     for name in ("github", "openalex", "crossref", "orcid"):
-        assert f"{name}: out of reach" in str(caught.value)
+        assert f"{name}: cannot be reached" in str(caught.value)
     assert capsys.readouterr().out == ""
     assert (tmp_path / "metrics.yaml").read_text() == METRICS
 
@@ -163,9 +165,7 @@ def test_an_answer_that_is_none_is_told_and_not_counted(
     with pytest.raises(SystemExit) as caught:
         run(tmp_path, "--write")
     for name in ("github", "openalex", "crossref", "orcid"):
-        assert re.search(
-            rf"{name}: \S+ gave something else than expected; nothing was counted there", str(caught.value)
-        )
+        assert re.search(rf"{name}: \S+ returned unexpected data; nothing was counted there", str(caught.value))
     assert capsys.readouterr().out == ""
     assert (tmp_path / "metrics.yaml").read_text() == METRICS
     assert (tmp_path / "all.bib").read_text() == BIB
@@ -173,13 +173,13 @@ def test_an_answer_that_is_none_is_told_and_not_counted(
 
 def test_a_server_that_speaks_no_http(server: dict[str, Any], tmp_path: Path):
     server["/repos/proba/one"] = 1  # no status that there is
-    with pytest.raises(SystemExit, match=r"github: out of reach \(HTTP/1\.0 1\); nothing was counted there"):
+    with pytest.raises(SystemExit, match=r"github: cannot be reached \(HTTP/1\.0 1\); nothing was counted there"):
         run(tmp_path)
 
 
 def test_numbers_that_stay_the_old_ones_are_not_of_today(server: dict[str, Any], tmp_path: Path):
     server["/repos/proba/two"] = 500
-    with pytest.raises(SystemExit, match=r"github: /repos/proba/two gave 500"):
+    with pytest.raises(SystemExit, match=r"github: /repos/proba/two returned 500"):
         run(tmp_path, "--write")
     data = yaml.safe_load((tmp_path / "metrics.yaml").read_text())
     assert (data["citations"], data["repositories"]["proba/one"], str(data["as_of"])) == (99, 7, "2024-01-01")
@@ -197,7 +197,7 @@ def test_a_token_comes_from_the_environment_and_goes_to_its_service_alone(
 def test_requests_are_spaced(server: dict[str, Any]):
     services = refresh.Services(pause=0.05)
     start = time.monotonic()
-    refresh.stars(services, ["proba/one"] * 4)
+    refresh.fetch_stars(services, ["proba/one"] * 4)
     assert time.monotonic() - start >= 0.15
 
 
@@ -211,7 +211,7 @@ def test_requests_are_spaced(server: dict[str, Any]):
     ],
 )
 def test_repositories_however_they_are_written(metrics: str, expected: dict[str, int]):
-    text = refresh.revised(metrics, {"a/b": 7, "a/d": 8}, "2025-01-01")
+    text = refresh.update_metrics(metrics, {"a/b": 7, "a/d": 8}, "2025-01-01")
     assert yaml.safe_load(text)["repositories"] == expected
     assert [word in text for word in ("# in braces", "  # stars", "# the first")] == [
         word in metrics for word in ("# in braces", "  # stars", "# the first")
@@ -224,7 +224,7 @@ def test_new_works_get_keys_of_their_own_and_the_entry_of_their_type():
     second["work-summary"][0]["type"] = "patent"
     services.get = lambda *_: {"group": [first, second]}  # type: ignore[method-assign]
     known = [{"key": "The2024", "title": "Known", "facts": {}}]
-    one, other = refresh.works(services, ORCID, known)
+    one, other = refresh.fetch_new_works(services, ORCID, known)
     assert one.startswith("@article{the2024a,\n  title = {The One},\n")
     assert other.startswith("@patent{the2024b,\n  title = {The Other},\n")
 

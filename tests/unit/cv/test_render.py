@@ -15,7 +15,7 @@ from advgen.cv import html as html_target
 from advgen.cv.build import build
 
 from . import reading
-from .conftest import ROOT, STAMP, TEMPLATES, Files, publications, section
+from .conftest import ROOT, STAMP, THEME, Files, publications, section
 from .reading import from_latex, from_pdf, told
 from .test_inline import HOSTILE
 
@@ -36,7 +36,7 @@ def cv(request: pytest.FixtureRequest, files: Files) -> dict[str, Any]:
 def test_every_target_is_the_same_twice_and_holds_the_stamp(
     cv: dict[str, Any], figures: dict[str, Path], target: str, caplog: pytest.LogCaptureFixture
 ):
-    first, second = (TARGETS[target].render(cv, TEMPLATES, figures, STAMP) for _ in range(2))
+    first, second = (TARGETS[target].render(cv, THEME, figures, STAMP) for _ in range(2))
     assert first == second
     data = first if isinstance(first, bytes) else first.encode()
     assert set(re.findall(rb"advgen:([A-Za-z0-9_=-]+)", data)) == {STAMP.encode()}
@@ -167,11 +167,11 @@ def from_html(text: str) -> list[dict[str, Any]]:
 
 
 def test_publications_read_back_from_markdown(cv: dict[str, Any], figures: dict[str, Path]):
-    assert from_markdown(markdown.render(cv, TEMPLATES, figures, STAMP)) == publications(cv)
+    assert from_markdown(markdown.render(cv, THEME, figures, STAMP)) == publications(cv)
 
 
 def test_publications_read_back_from_html(cv: dict[str, Any], figures: dict[str, Path]):
-    assert from_html(html_target.render(cv, TEMPLATES, figures, STAMP)) == publications(cv)
+    assert from_html(html_target.render(cv, THEME, figures, STAMP)) == publications(cv)
 
 
 def without_experiments(entries: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -180,13 +180,13 @@ def without_experiments(entries: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def test_every_list_reads_back_from_latex(cv: dict[str, Any], figures: dict[str, Path]):
-    found = from_latex(latex.render(cv, TEMPLATES, figures, STAMP))
+    found = from_latex(latex.render(cv, THEME, figures, STAMP))
     assert without_experiments(found) == without_experiments(told(cv))
 
 
 @pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
 def test_every_list_reads_back_from_pdf(cv: dict[str, Any], figures: dict[str, Path], tmp_path: Path):
-    (tmp_path / "cv.pdf").write_bytes(typst.render(cv, TEMPLATES, figures, STAMP))
+    (tmp_path / "cv.pdf").write_bytes(typst.render(cv, THEME, figures, STAMP))
     found = from_pdf(cv, tmp_path / "cv.pdf", rf"{cv['name']} · \d+ / \d+")
     assert without_experiments(found) == without_experiments(told(cv))
 
@@ -196,22 +196,22 @@ def test_every_list_reads_back_from_pdf(cv: dict[str, Any], figures: dict[str, P
     reason="needs latexmk, texlive-latex-recommended, lmodern and pdftotext (poppler-utils)",
 )
 def test_every_list_reads_back_from_the_pdf_of_latex(cv: dict[str, Any], figures: dict[str, Path], tmp_path: Path):
-    (tmp_path / "cv.pdf").write_bytes(latex.typeset(cv, TEMPLATES, figures, STAMP))
+    (tmp_path / "cv.pdf").write_bytes(latex.typeset(cv, THEME, figures, STAMP))
     found = from_pdf(cv, tmp_path / "cv.pdf", r"\d+")
     assert without_experiments(found) == without_experiments(told(cv))
 
 
 def test_every_list_reads_back_from_html(cv: dict[str, Any], figures: dict[str, Path]):
-    found = reading.from_html(cv, html_target.render(cv, TEMPLATES, figures, STAMP))
+    found = reading.from_html(cv, html_target.render(cv, THEME, figures, STAMP))
     assert without_experiments(found) == without_experiments(told(cv))
 
 
 def test_every_list_reads_back_from_docx(cv: dict[str, Any], figures: dict[str, Path]):
-    made = docx.render(cv, TEMPLATES, figures, STAMP)
+    made = docx.render(cv, THEME, figures, STAMP)
     assert reading.from_docx(cv, made) == told(cv)
     assert addresses(made) == {
         address
-        for address in re.findall(r' href="([^"#]*)"', html.unescape(html_target.render(cv, TEMPLATES, figures, STAMP)))
+        for address in re.findall(r' href="([^"#]*)"', html.unescape(html_target.render(cv, THEME, figures, STAMP)))
         if not address.startswith("data:")
     }
 
@@ -228,12 +228,12 @@ def addresses(made: bytes) -> set[str]:
 
 def test_every_list_reads_back_from_markdown(cv: dict[str, Any], figures: dict[str, Path]):
     processor = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
-    found = reading.from_markdown(cv, processor.render(markdown.render(cv, TEMPLATES, figures, STAMP)))
+    found = reading.from_markdown(cv, processor.render(markdown.render(cv, THEME, figures, STAMP)))
     assert without_experiments(found) == without_experiments(told(cv))
 
 
 def test_the_page_needs_no_other_file(cv: dict[str, Any], figures: dict[str, Path]):
-    page = html_target.render(cv, TEMPLATES, figures, STAMP)
+    page = html_target.render(cv, THEME, figures, STAMP)
     assert Page(page).scripts == 0
     assert not re.search(r"<link|@import|url\(|src=\"(?!data:image/png;base64,)", page)
     assert page.count("<h1>") == 1
@@ -267,17 +267,17 @@ def hostile(cv: dict[str, Any], text: str) -> dict[str, Any]:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_every_target(files: Files, figures: dict[str, Path], text: str):
     cv = hostile(files.build(), text)
-    page = html_target.render(cv, TEMPLATES, figures, STAMP)
+    page = html_target.render(cv, THEME, figures, STAMP)
     assert Page(page).scripts == 0
-    for entries in (from_html(page), from_markdown(markdown.render(cv, TEMPLATES, figures, STAMP))):
+    for entries in (from_html(page), from_markdown(markdown.render(cv, THEME, figures, STAMP))):
         assert len(entries) == 4
         for entry in entries:
             assert {entry["title"], entry["venue"], entry["note"]} == {text}
-    assert "\\input{/etc" not in latex.render(cv, TEMPLATES, figures, STAMP)
+    assert "\\input{/etc" not in latex.render(cv, THEME, figures, STAMP)
 
 
 def test_hostile_text_is_printed_as_it_is(files: Files, figures: dict[str, Path], tmp_path: Path):
-    pdf = typst.render(hostile(files.build(), " ".join(HOSTILE)), TEMPLATES, figures, STAMP)
+    pdf = typst.render(hostile(files.build(), " ".join(HOSTILE)), THEME, figures, STAMP)
     assert pdf.startswith(b"%PDF-")
     if shutil.which("pdftotext"):
         (tmp_path / "cv.pdf").write_bytes(pdf)
@@ -297,7 +297,7 @@ def test_latex_compiles(files: Files, figures: dict[str, Path], tmp_path: Path):
     shutil.copy(figures["transfer"], tmp_path / "figures")
     cv = hostile(files.build(), " ".join(HOSTILE))
     cv["sections"].append(section(files.build(), "publications"))
-    (folder / "cv.tex").write_text(latex.render(cv, TEMPLATES, figures, STAMP), encoding="utf-8")
+    (folder / "cv.tex").write_text(latex.render(cv, THEME, figures, STAMP), encoding="utf-8")
     command = ["latexmk", "-pdf", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "cv.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
@@ -306,13 +306,13 @@ def test_latex_compiles(files: Files, figures: dict[str, Path], tmp_path: Path):
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_figure_without_a_file(files: Files, target: str):
     with pytest.raises(ValueError, match="the figure 'transfer' has no file"):
-        TARGETS[target].render(files.build(), TEMPLATES, {}, STAMP)
+        TARGETS[target].render(files.build(), THEME, {}, STAMP)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_stamp_must_be_base64url(files: Files, figures: dict[str, Path], target: str):
     with pytest.raises(ValueError, match="is not base64url"):
-        TARGETS[target].render(files.build(), TEMPLATES, figures, "a --> b")
+        TARGETS[target].render(files.build(), THEME, figures, "a --> b")
 
 
 def long(folder: Path, rows: int) -> dict[str, Any]:
@@ -330,7 +330,7 @@ def long(folder: Path, rows: int) -> dict[str, Any]:
 def test_a_short_last_section_never_has_a_page_of_its_own(tmp_path: Path):
     pages = set()
     for rows in range(30, 62):
-        (tmp_path / "cv.pdf").write_bytes(typst.render(long(tmp_path, rows), TEMPLATES, {}, STAMP))
+        (tmp_path / "cv.pdf").write_bytes(typst.render(long(tmp_path, rows), THEME, {}, STAMP))
         texts = reading.pdf_text(tmp_path / "cv.pdf").strip("\f").split("\f")
         assert "Skills" in texts[-1] and texts[-1].count("Test ") >= 3, rows
         assert texts[-1].count("Aaa b") == texts[-1].count("Ccc d") == 1
@@ -339,10 +339,10 @@ def test_a_short_last_section_never_has_a_page_of_its_own(tmp_path: Path):
 
 
 def test_what_latex_and_word_keep_on_the_page_of_the_next(tmp_path: Path):
-    source = latex.render(long(tmp_path, 7), TEMPLATES, {}, STAMP)
+    source = latex.render(long(tmp_path, 7), THEME, {}, STAMP)
     kept = re.findall(r"(\\cvkeep\n)?\\cvplain\{Test (\d)", source)
     assert [number for keep, number in kept if keep] == ["0", "4", "5", "6"]
-    body = reading.docx_part(docx.render(long(tmp_path, 7), TEMPLATES, {}, STAMP), "word/document.xml")[0]
+    body = reading.docx_part(docx.render(long(tmp_path, 7), THEME, {}, STAMP), "word/document.xml")[0]
     texts = {"".join(part.itertext()): part.find(f"{reading.W}pPr/{reading.W}keepNext") is not None for part in body}
     assert [text[5] for text, keep in texts.items() if keep and text.startswith("Test")] == ["0", "4", "5", "6"]
 
@@ -351,9 +351,9 @@ def test_groups_of_one_entry_may_part(files: Files, figures: dict[str, Path]):
     cv = files.build()
     assert [len(group["entries"]) for group in section(cv, "publications")["groups"]] == [2, 2]
     del section(cv, "publications")["groups"][0]["entries"][0]
-    source = latex.render(cv, TEMPLATES, figures, STAMP)
+    source = latex.render(cv, THEME, figures, STAMP)
     assert re.findall(r"(?m)(\\cvkeep\n)?^\\cvpublication", source) == ["", "\\cvkeep\n", ""]
-    body = reading.docx_part(docx.render(cv, TEMPLATES, figures, STAMP), "word/document.xml")[0]
+    body = reading.docx_part(docx.render(cv, THEME, figures, STAMP), "word/document.xml")[0]
     styled = [(part.find(f"{reading.W}pPr/{reading.W}pStyle"), part) for part in body]
     kept = [
         part.find(f"{reading.W}pPr/{reading.W}keepNext") is not None

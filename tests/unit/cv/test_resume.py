@@ -11,7 +11,7 @@ import pytest
 
 from advgen.cv.build import build
 from advgen.cv.formats import render
-from advgen.cv.inline import plain
+from advgen.cv.inline import plain_text
 
 from . import test_own
 from .conftest import PROFILE, ROOT, STAMP, Files, section
@@ -88,7 +88,7 @@ def test_the_schema_allows_it_and_no_entry_is_missing(name: str):
             named = next(row["item"][key] for key in ("organization", "title", "name") if key in row["item"])
             assert json.dumps(named, ensure_ascii=False) in shown
         for text in [*item.get("items", ()), *item.get("paragraphs", ())]:
-            assert json.dumps(plain(text), ensure_ascii=False) in shown
+            assert json.dumps(plain_text(text), ensure_ascii=False) in shown
     papers = [entry["title"] for group in section(cv, "publications")["groups"] for entry in group["entries"]]
     assert [paper["name"] for paper in made["publications"]] == papers
     counts = {item["id"]: len(item.get("rows") or item.get("items") or ()) for item in cv["sections"]}

@@ -15,7 +15,7 @@ from advgen import cli
 from advgen.cv import typst
 from advgen.cv.build import build
 from advgen.cv.formats import render
-from advgen.cv.target import Unprintable
+from advgen.cv.templating import UnprintableError
 
 from .conftest import STAMP
 from .reading import bare, pdf_text
@@ -70,7 +70,7 @@ def font(folder: Path, text: str) -> Path:
 @pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
 @pytest.mark.parametrize("script", EMBEDDED)
 def test_scripts_that_the_fonts_of_typst_have(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(typst, "_machine", None)  # nothing of this machine is needed
+    monkeypatch.setattr(typst, "_machine_fonts", None)  # nothing of this machine is needed
     (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, EMBEDDED[script]), {}, STAMP))
     shown = unicodedata.normalize("NFKC", pdf_text(tmp_path / "cv.pdf"))
     # pdftotext tells a line that runs from right to left word by word
@@ -116,7 +116,7 @@ WHAT = f"one: '{UNPRINTABLE}' (U+13000) cannot be printed"
 def test_what_no_font_has_is_an_error_of_the_entry(tmp_path: Path, format_: str):
     if format_ == "latex.pdf" and not shutil.which("latexmk"):
         pytest.skip("needs latexmk, texlive-latex-recommended and lmodern")
-    with pytest.raises(Unprintable) as caught:
+    with pytest.raises(UnprintableError) as caught:
         render(format_, made(tmp_path, f"A {UNPRINTABLE} Sign"), {}, STAMP)
     assert str(caught.value).startswith(WHAT)
 
@@ -148,7 +148,7 @@ def test_each_entry_tells_its_signs_in_one_line(tmp_path: Path):
         cli.main([*given, "--out", str(tmp_path / "out"), "--formats", "pdf"])
     one, two = str(caught.value).removeprefix("advgen cv: ").split("\n")
     others = ", ".join(map(repr, signs[1:4]))
-    assert one.startswith(f"{tmp_path}/all.bib:1: {WHAT} (nor {others} and 2 more), no font here has it; install one")
+    assert one.startswith(f"{tmp_path}/all.bib:1: {WHAT} (nor {others} and 2 more), no font has it; install one")
     what = WHAT.replace("one", "two")
     assert two.startswith(f"{tmp_path}/all.bib:2: {what} (nor '\\u200d', '\U00013010'),")
 
@@ -166,5 +166,7 @@ def test_signs_of_titles_that_latex_has(tmp_path: Path):
 @pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
 @pytest.mark.parametrize("title", ["Проверка", "∬", "ʔ", "𝓁"])
 def test_signs_that_latex_has_not_are_told(tmp_path: Path, title: str):
-    with pytest.raises(Unprintable, match=rf"one: '{title[0]}' \(U\+[0-9A-F]+\) cannot be printed, LaTeX has no font"):
+    with pytest.raises(
+        UnprintableError, match=rf"one: '{title[0]}' \(U\+[0-9A-F]+\) cannot be printed, LaTeX has no font"
+    ):
         render("latex.pdf", made(tmp_path, title), {}, STAMP)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from advgen.commands.cv import _modified
+from advgen.commands.cv import _list_modified
 
 from .conftest import Files
 from .test_command import NO_EXPERIMENTS, arguments
@@ -51,8 +51,8 @@ def test_a_log_beside_the_sources_is_no_source(files: Files, tmp_path: Path):
     given = {"profile": files.profile, "bibliography": files.bibliography, "metrics": files.metrics}
     others = dict.fromkeys(("overlay", "tables", "figures"))
     watched = argparse.Namespace(**given, **others, out=tmp_path / "out")
-    before = _modified(watched)
+    before = _list_modified(watched)
     (tmp_path / "watch.log").write_text("built in 0.5 s")
-    assert _modified(watched) == before
+    assert _list_modified(watched) == before
     (tmp_path / "patents.bib").write_text("")
-    assert _modified(watched) != before
+    assert _list_modified(watched) != before

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from advgen import cli
 from advgen.cv.build import build
 from advgen.cv.formats import FORMATS, render
-from advgen.cv.target import Unprintable
+from advgen.cv.templating import UnprintableError
 
 from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, Files
 from .test_command import NO_EXPERIMENTS, arguments, written
@@ -50,7 +50,7 @@ def test_a_folder_in_the_place_of_a_file_leaves_the_old_files(files: Files, tmp_
     before = written(tmp_path / "out")
     (tmp_path / "out/cv.pdf").mkdir()
     files.write(profile=NO_EXPERIMENTS.replace("title: Tester", "title: Other"))
-    with pytest.raises(SystemExit, match=r"cv\.pdf is a folder, .*; move it, or say --name"):
+    with pytest.raises(SystemExit, match=r"cv\.pdf is a folder, .*; move it, or set --name"):
         cli.main(arguments(files, tmp_path / "out", "--formats", "html", "md", "pdf"))
     assert {path: text for path, text in written(tmp_path / "out").items() if path in before} == before
 
@@ -60,7 +60,7 @@ def test_a_pdf_that_is_left_out_does_not_stay_from_an_earlier_build(
 ):
     def rendered(format_: str, *arguments: object, **keys: object) -> bytes:
         if format_ == "latex.pdf":
-            raise Unprintable(arguments[0], ["\u3042"], "no font has it")  # type: ignore[arg-type]
+            raise UnprintableError(arguments[0], ["\u3042"], "no font has it")  # type: ignore[arg-type]
         return render(format_, *arguments, **keys)  # type: ignore[arg-type]
 
     monkeypatch.setattr("advgen.commands.cv.cv_formats", lambda: ("html", "latex.pdf"))
@@ -91,7 +91,7 @@ def test_they_do_where_the_profile_is_no_yaml_too(files: Files):
         cli.main(arguments(files, files.profile.parent / "out"))
     said = str(caught.value).replace(f"{files.profile.parent}/", "").removeprefix("advgen cv: ").split("\n")
     assert [error.split(":")[0] for error in said] == ["profile.yaml", "publications.bib"]
-    assert said[0].endswith("'2025-02-30' is not a valid value; write a day that there is, or put text in quotes")
+    assert said[0].endswith("'2025-02-30' is not a valid value; write a day that exists, or put text in quotes")
 
 
 @pytest.mark.parametrize("count", ["9" * 401, "-1", "1e400", ".nan", ".inf", "1.5", "null", "[]", "1_000_000_000_000"])

@@ -1,7 +1,5 @@
 """CelebA in torchvision's layout: from a small synthetic folder or zip to Parquet; odd files end in one line."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import zipfile

@@ -1,7 +1,5 @@
 """CIFAR-10: batches are read without unpickling anything, from a folder or a tarball; odd ones are refused."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import pickle

@@ -1,7 +1,5 @@
 """Data of somebody else's: class folders, arrays, tables and names, and what is wrong with them in one line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,12 +136,12 @@ WRONG: dict[str, tuple[Callable[[Path], str], str]] = {
     ),
     "flat": (lambda root: npz(root, images=GREY.reshape(12, 64), labels=LABELS), r"images of shape \(12, 64\) cannot"),
     "integers": (lambda root: npz(root, images=GREY.astype(int), labels=LABELS), "images of int64 cannot be used"),
-    "corrupt": (corrupt, r"dog/01.png: cannot be read as an image \(.*\); mend or remove it"),
-    "cut": (cut, r"dog/01.png: cannot be read as an image \(.*\); mend or remove it"),
-    "sizes": (sizes, "dog/01.png: is of 4×8 pixels and .*cat/00.png of 8×8; bring all to one size"),
-    "an empty class": (empty_class, "emu: holds no images; fill the class, or remove its folder"),
+    "corrupt": (corrupt, r"dog/01.png: cannot be read as an image \(.*\); repair or remove it"),
+    "cut": (cut, r"dog/01.png: cannot be read as an image \(.*\); repair or remove it"),
+    "sizes": (sizes, "dog/01.png: has 4×8 pixels, but .*cat/00.png has 8×8; resize all images to one size"),
+    "an empty class": (empty_class, "emu: has no readable images; add images, or remove the folder"),
     "one class": (lambda root: str(folders(root) / "cat"), "cat: has 0 class folders; put the images of each class"),
-    "half a split": (splits, "holds test/ with folders in it and no such train/; name .*/test instead"),
+    "half a split": (splits, "has a split test/, but no train/; set path: .*/test"),
 }
 
 

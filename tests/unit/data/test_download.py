@@ -1,7 +1,5 @@
 """Downloads: the first source with the right bytes, and an error that lists all that were tried."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import threading

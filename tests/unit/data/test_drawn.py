@@ -1,7 +1,5 @@
 """Drawn faces and colour symbols: what is drawn is what is labelled, and where nothing can draw, one line says so."""
 
-from __future__ import annotations
-
 import json
 import sys
 import tarfile

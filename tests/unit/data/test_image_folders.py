@@ -1,7 +1,5 @@
 """Folders of images: labels as torchvision's ImageFolder gives them, pixels of every type, and what is skipped."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Callable
@@ -109,7 +107,7 @@ class Net(torch.nn.Module):
         main(words)
     said = capsys.readouterr().err
     assert "data: 12 classes (folder → label): 0 → 0, 1 → 1, 10 → 2, 11 → 3, 2 → 4," in said
-    assert "sorted as text, as ImageFolder does" in said
+    assert "sorted as text, as in ImageFolder" in said
     assert read_table(Path("net-audit/robustness.parquet")).column("clean_accuracy").to_pylist()[0] == 1
     # grey images, for a model of three channels, and labels from a file
     for path in Path("data").rglob("*.png"):
@@ -149,11 +147,11 @@ def test_classes_give_another_order() -> None:
 @pytest.mark.parametrize(
     ("listed", "message"),
     [
-        ("gone.json", "classes = gone.json: no such file; give a list of class folders, or a JSON file"),
+        ("gone.json", "classes = gone.json: no such file; use a list of class folders, or a JSON file"),
         ("bad.json", r"classes = bad.json: is not a JSON file \(Expecting"),
-        ("index.json", 'must hold a map of folder to label, such as {"cat": 0, "dog": 1}'),
-        ("holes.json", "gives 2 classes other labels than 0 to 1; number them so, each once"),
-        (("cat", "cat"), "has 'cat' twice; name each class once"),
+        ("index.json", 'must map folders to labels, such as {"cat": 0, "dog": 1}'),
+        ("holes.json", "must use each of the labels 0 to 1 once"),
+        (("cat", "cat"), "has 'cat' twice; list each class once"),
         (("cat", "owl"), "data/dog: the class 'dog' is not in classes; add it there, or move the folder away"),
         (("emu", "owl"), "data/cat: the class 'cat' is not in classes"),
     ],
@@ -244,13 +242,13 @@ def test_floats_are_taken_to_be_from_0_to_1() -> None:
     values[0, 0] = np.nan
     for name, wrong in (("b.tif", values), ("c.tif", np.full((8, 8), 200, np.float32))):
         save(name, wrong)
-        with pytest.raises(ValueError, match=rf"{name}: has pixels from (nan|200) to (nan|200), which are not from 0"):
+        with pytest.raises(ValueError, match=rf"{name}: has pixels from (nan|200) to (nan|200), outside 0"):
             read(name)
 
 
 def test_values_that_would_all_become_black_are_refused() -> None:
     tiff("a.tif", (WIDE // 16).astype(np.uint32), 1)
-    with pytest.raises(ValueError, match=r"a\.tif: has pixels up to 4095 of 4\.29497e\+09, all of which become black"):
+    with pytest.raises(ValueError, match=r"a\.tif: has pixels up to 4095 of 4\.29497e\+09, which all become black"):
         read("a.tif")
 
 
@@ -275,7 +273,7 @@ def test_grey_rgb_has_as_many_channels_as_the_data_set_wants() -> None:
     assert train.shape == test.shape == (1, 1, 8, 8)
     assert {int(train.sum()), int(test.sum())} == {int(GREY.sum()), int((GREY // 2).sum())}
     save("data/b/1.png", COLOUR)
-    with pytest.raises(ValueError, match=r"data/b/1\.png: is in colour where channels = 1; write channels: 3, or con"):
+    with pytest.raises(ValueError, match=r"data/b/1\.png: has colours, but channels = 1; set channels: 3, or con"):
         facts(path="data", channels=1)
 
 
@@ -332,7 +330,9 @@ def test_phone_photos_of_one_shape_are_read_and_others_are_named() -> None:
     assert facts(path="data", test_share=0.5).shape == (3, 8, 6)
     exif[ORIENTATION] = 6
     save("data/b/1.jpg", np.zeros((8, 6, 3), np.uint8), exif=exif)
-    message = r"data/b/1\.jpg: is of 6×8 \(turned by its EXIF orientation\) pixels and data/a/0\.jpg of 8×6; bring all"
+    message = (
+        r"data/b/1\.jpg: has 6×8 \(rotated by its EXIF orientation\) pixels, but data/a/0\.jpg has 8×6; resize all"
+    )
     for attempt in (lambda: facts(path="data"), lambda: read_custom("data")):
         with pytest.raises(ValueError, match=message):
             attempt()
@@ -359,8 +359,8 @@ def test_what_is_skipped_is_named_in_one_line() -> None:
     save("data/photo.png")
     assert len(read_custom("data").labels) == 6 and facts(path="data").classes == 2
     [line] = [line for line in notes(path="data").splitlines() if "skipped" in line]
-    assert line.startswith("data: skipped ") and "; 1 broken link (dog/lost.png)" in line
-    assert "beside the class folders (LICENCE, photo.png)" in line
+    assert line.startswith("data: skipped ") and "1 broken link (dog/lost.png)" in line
+    assert "outside the class folders (LICENCE, photo.png)" in line
     assert "4 hidden (.DS_Store, __MACOSX, cat/._0.png, …)" in line
     assert "2 not a supported image (cat/notes.txt, dog/a.heic)" in line
     assert "1 second link to a folder (dog/loop)" in line
@@ -389,7 +389,9 @@ def test_a_damaged_file_is_named(name: str, write: Callable[[Path], Any]) -> Non
     path = save(f"data/dog/{name}", np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8))
     write(path)
     for attempt in (lambda: facts(path="data"), lambda: read_custom("data")):
-        with pytest.raises(ValueError, match=rf"data/dog/{name}: cannot be read as an image \(.*\); mend or") as caught:
+        with pytest.raises(
+            ValueError, match=rf"data/dog/{name}: cannot be read as an image \(.*\); repair or"
+        ) as caught:
             attempt()
         assert "\n" not in str(caught.value)
 
@@ -398,7 +400,7 @@ def test_a_class_of_other_files_alone_is_named() -> None:
     Path("data/owl").mkdir(parents=True)
     Path("data/owl/a.heic").write_text("x")
     classes("data")
-    with pytest.raises(ValueError, match=r"data/owl: holds no images that can be read, but a\.heic; fill the class"):
+    with pytest.raises(ValueError, match=r"data/owl: has no readable images, but a\.heic; add images"):
         read_custom("data")
 
 
@@ -415,8 +417,8 @@ def test_transparent_images_and_frames_are_named() -> None:
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     frames[0].save("data/dog/moving.gif", save_all=True, append_images=frames[1:])
     said = notes(path="data", background="black")
-    assert "data: 1 with transparent pixels, shown on black (cat/clear.png)" in said
-    assert "data: 1 with several frames, the first of which is read (dog/moving.gif)" in said
+    assert "data: 1 have transparent pixels, set to black (cat/clear.png)" in said
+    assert "data: 1 have several frames, of which the first is used (dog/moving.gif)" in said
 
 
 # --- splits ----------------------------------------------------------------------------------------------------------
@@ -435,14 +437,14 @@ def test_train_and_test_folders_are_the_splits(test: str) -> None:
     assert test_labels.tolist() == [1, 2] and (images[1] == 99).all()
     audited = read_custom("data")
     assert audited.labels.tolist() == [1, 2] and audited.names == names
-    assert f"data: skipped 1 beside train/ and {test}/ (extra)" in notes(path="data").splitlines()
-    assert f"data: skipped 1 beside train/ and {test}/ (extra)" in audited.notes
+    assert f"data: skipped 1 outside train/ and {test}/ (extra)" in notes(path="data").splitlines()
+    assert f"data: skipped 1 outside train/ and {test}/ (extra)" in audited.notes
 
 
 def test_test_images_come_before_those_of_validation_and_need_class_folders() -> None:
     classes("data/train"), classes("data/val", each=2), classes("data/test", each=1)
     assert facts(path="data") == Facts((1, 8, 8), 2, 6, 2)
-    assert "beside train/ and test/ (val)" in notes(path="data")
+    assert "outside train/ and test/ (val)" in notes(path="data")
     for path in Path("data/test").rglob("*.png"):
         path.unlink()
     for path in Path("data/test").iterdir():
@@ -453,7 +455,7 @@ def test_test_images_come_before_those_of_validation_and_need_class_folders() ->
 
 def test_splits_with_other_classes_and_half_splits_are_refused() -> None:
     classes("data/train"), classes("data/extra")
-    with pytest.raises(ValueError, match=r"data: holds train/ with folders in it and no such test/ or val/; name"):
+    with pytest.raises(ValueError, match=r"data: has a split train/, but no test/ or val/; set path"):
         facts(path="data")
     assert facts(path="data", classes=["extra", "train"]).classes == 2
     classes("data/val", ("cat", "emu"))

@@ -1,7 +1,5 @@
 """Labels are whole numbers, one for each image: other shapes are refused wherever labels come in."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any
@@ -73,8 +71,8 @@ def test_misshapen_labels_of_a_data_set_are_refused_in_the_plan_and_when_read(sh
         read_custom("data.npz")
     Path("study.yaml").write_text(STUDY)
     found = message(Path("study.yaml"))
-    assert "study.yaml:2: datasets.mine.path = 'data.npz': data.npz: labels of <i8 and shape" in found
-    assert found.endswith(f"shape {labels.shape} are no classes; give integers from 0 on, one for each"), found
+    assert "study.yaml:2: datasets.mine.path = 'data.npz': data.npz: labels have dtype <i8 and shape" in found
+    assert found.endswith(f"shape {labels.shape}; save integers from 0, one per image"), found
     assert "\n" not in found
 
 

@@ -41,8 +41,8 @@ def test_what_abstains_is_not_right() -> None:
 
 def test_the_curve_counts_what_is_right_and_reaches_that_far() -> None:
     pytest.importorskip("matplotlib").use("Agg")
-    from advgen.experiments.certifications.certified_accuracy import _compute_certified_curve
+    from advgen.experiments.certifications.certified_accuracy import compute_certified_curve
 
     rows = certified().to_pandas()
-    rows = rows.assign(right=rows["predicted"] == rows["label"])
-    assert _compute_certified_curve(rows, np.array([0.0, 0.05, 0.1, 0.2, 0.31])).tolist() == [75, 50, 50, 25, 0]
+    rows = rows.assign(correct=rows["predicted"] == rows["label"])
+    assert compute_certified_curve(rows, np.array([0.0, 0.05, 0.1, 0.2, 0.31])).tolist() == [75, 50, 50, 25, 0]

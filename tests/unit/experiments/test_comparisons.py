@@ -205,19 +205,22 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
 @pytest.mark.parametrize(
     ("change", "words"),
     {
-        "confound": ({"arms": {"a": ["net"], "b": ["longer"]}}, ["one.arms", "epochs' too (3.0 and 2.0)", "`besides`"]),
+        "confound": ({"arms": {"a": ["net"], "b": ["longer"]}}, ["one.arms", "epochs' (3.0 and 2.0)", "`besides`"]),
         "steps": (
             {"arms": {"a": ["net"], "b": ["longer"]}, "differs": ["training.epochs"]},
-            ["'steps' too (1650 and 1100)"],
+            ["also differ in 'steps' (1650 and 1100)"],
         ),
-        "images": ({"arms": {"a": ["net"], "b": ["on-half"]}, "differs": ["dataset"]}, ["'images' too"]),
+        "images": ({"arms": {"a": ["net"], "b": ["on-half"]}, "differs": ["dataset"]}, ["also differ in 'images'"]),
         "test images": (
             {"arms": {"a": ["net"], "b": ["on-shapes"]}, "differs": ["dataset"]},
-            ["'test images' too (seen and mnist)"],
+            ["also differ in 'test images' (seen and mnist)"],
         ),
-        "other test images": ({"arms": {"a": ["net"], "b": ["shown-shapes"]}, "differs": []}, ["'test images' too"]),
+        "other test images": (
+            {"arms": {"a": ["net"], "b": ["shown-shapes"]}, "differs": []},
+            ["also differ in 'test images'"],
+        ),
         "one seed": ({"arms": {"a": ["net"], "b": ["once"]}}, ["'b' has 1 runs", "needs 5", "seeds"]),
-        "three seeds": (THREE, ["'a' has 3 runs", "needs 5, or 3 where", "`costly: true`", "seeds"]),
+        "three seeds": (THREE, ["'a' has 3 runs", "needs 5, or 3 with `costly: true`", "seeds"]),
         "two costly runs": (
             {"arms": {"a": ["once", "once"], "b": ["net"]}, "costly": True},
             ["'a' has 2 runs", "needs 3: give"],
@@ -225,58 +228,58 @@ def test_arms_that_differ_in_what_is_named_are_compared(comparison: dict[str, An
         "unequal runs": ({"arms": {"a": ["net", "once"], "b": ["trained"]}}, ["different numbers", "'a' 6, 'b' 5"]),
         "other seeds": (
             {"arms": {"a": ["net"], "b": ["others"]}, "differs": []},
-            ["'b' and 'a' differ in 'seed' too (5 and 0)"],
+            ["'b' and 'a' also differ in 'seed' (5 and 0)"],
         ),
         "an eps under `defence`": (
             {"arms": {"a": ["trained"], "b": ["pgd-trained"]}},
-            ["'defence.eps' too (0.05 and 0.25)"],
+            ["also differ in 'defence.eps' (0.05 and 0.25)"],
         ),
         "a norm that only one of them names": (
             {"arms": {"a": ["trained"], "b": ["l2-trained"]}},
-            ["'defence.norm' too (l2 and linf)"],
+            ["also differ in 'defence.norm' (l2 and linf)"],
         ),
         "an eps of two arms that are no baseline": (
             {"arms": {"a": ["net"], "b": ["trained"], "c": ["pgd-trained"]}},
-            ["'c' and 'b' differ in 'defence.eps' too (0.05 and 0.25)"],
+            ["'c' and 'b' also differ in 'defence.eps' (0.05 and 0.25)"],
         ),
         "latents under `generator`": (
             {**GANS, "arms": {"a": ["gan"], "b": ["small"]}, "differs": ["generator"]},
-            ["'generator.latent' too (20 and 64)"],
+            ["also differ in 'generator.latent' (20 and 64)"],
         ),
         "epochs under `of`": (
             {"arms": {"a": ["head"], "b": ["head-of-longer"]}, "differs": ["of"]},
-            ["'of.training.epochs' too (1.4 and 1.0)"],
+            ["also differ in 'of.training.epochs' (1.4 and 1.0)"],
         ),
         "epochs under `generators`": (
             {**SEARCHES, "arms": {"a": ["search"], "b": ["of-longer"]}, "differs": ["generators"]},
-            ["'generators.training.epochs' too (1.4 and 1.0)"],
+            ["also differ in 'generators.training.epochs' (1.4 and 1.0)"],
         ),
         "an eps under `dataset`": (
             {"arms": {"a": ["on-near"], "b": ["on-far"]}, "differs": ["dataset"]},
-            ["'dataset.adversarial_labels.eps' too (3.0 and 1.0)"],
+            ["also differ in 'dataset.adversarial_labels.eps' (3.0 and 1.0)"],
         ),
         "no such arm": ({"baseline": "c"}, ["one.baseline", "'c'", "a, b"]),
         "no such key": ({"differs": ["defence", "defense"]}, ["one.differs", "'defense'", "defence"]),
         "no such net": ({"arms": {"a": ["net"], "b": ["traind"]}}, ["did you mean 'trained'"]),
         "half of a discriminator's images": (
             {**DISCRIMINATOR, "arms": {"a": ["half-body"], "b": ["decides"]}},
-            ["'training.batch' too (256 and 128)"],
+            ["also differ in 'training.batch' (256 and 128)"],
         ),
         "a threshold that was not fitted": (
             {**DISCRIMINATOR, "arms": {"a": ["body"], "b": ["decides-at-zero"]}},
-            ["'threshold' too (zero and fitted)"],
+            ["also differ in 'threshold' (zero and fitted)"],
         ),
         "two thresholds": (
             {"arms": {"a": ["decides"], "b": ["decides-at-zero"]}, "differs": []},
-            ["'threshold' too (zero and fitted)"],
+            ["also differ in 'threshold' (zero and fitted)"],
         ),
         "an attack on all validation images": ({**ERRORS, "attack": "pgd"}, ["one.attack", "only if there is none"]),
         "no attack": ({**ERRORS, "measure": "clean_accuracy"}, ["one.attack", "only if it names the attack"]),
-        "a single step": ({"attack": "step"}, ["one.attack = 'step'", "single step", "compare under an ensemble"]),
-        "not followed": ({**LINES, "arms": {"a": ["net"], "b": ["longer"]}}, ["'longer' is not tried by 'lines'"]),
+        "a single step": ({"attack": "step"}, ["one.attack = 'step'", "single-step", "use an ensemble"]),
+        "not followed": ({**LINES, "arms": {"a": ["net"], "b": ["longer"]}}, ["'longer' is not part of 'lines'"]),
         "no such method": (
             {**FILL, "arms": {"a": "full", "b": "contextual_prior"}},
-            ["'contextual_prior' is not tried"],
+            ["'contextual_prior' is not part of"],
         ),
     }.values(),
     ids=lambda value: "" if isinstance(value, list) else None,

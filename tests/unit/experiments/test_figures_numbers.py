@@ -29,6 +29,7 @@ from advgen.experiments.attacks import (
     defence_table,
     robustness,
 )
+from advgen.experiments.attacks.attack_comparison import measure_sizes, measure_success
 from advgen.experiments.attacks.complexity_curves import abbreviate
 from advgen.experiments.attacks.experiment import AccuracyCurvesFigure, AttackComparisonFigure
 from advgen.experiments.autoencoders import reconstructions
@@ -51,10 +52,11 @@ from advgen.experiments.interpolations import third_class
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.inversions import inversion_gallery
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
+from advgen.experiments.transfers.errors import exclude_chance_models, measure_error
 from advgen.experiments.transfers.experiment import PublishedTransferFigure
-from advgen.experiments.transfers.published_transfer import compare_with_published, finding
+from advgen.experiments.transfers.published_comparison import compare_with_published
 from advgen.experiments.transfers.published_transfer import draw as draw_published
-from advgen.experiments.transfers.transfer_matrix import exclude_chance_models, measure_error
+from advgen.experiments.transfers.published_transfer import finding
 from advgen.experiments.truncations import truncation
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures.findings import Choice, Explorer, Strips, Tile, names_in
@@ -274,10 +276,10 @@ def test_what_other_nets_examples_fool_counts_in_a_worst_case_alone() -> None:
     assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.5
     assert found["b", "worst case, L∞ ≤ 0.25"]["accuracy_rounded"] == 0.75
     assert found["a", "worst case, L∞ ≤ 0.25"]["accuracy"] == 0.75
-    assert accuracies.describe_transferred(facts).endswith("in sets: b 1")
+    assert accuracies.describe_other_attacks(facts).endswith("(sets in the ball: b 1)")
     spec = registry.parse("figures", {"kind": "robustness", "sources": ["a", "b"], "attacks": ["pgd", "wide"]})
     found_words = robustness.finding(tables, spec).sentence
-    assert "b 50.0 %" in found_words and "in sets: b 1" in found_words
+    assert "b 50.0 %" in found_words and "(sets in the ball: b 1)" in found_words
 
 
 def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
@@ -309,7 +311,7 @@ def test_other_examples_do_not(shown: dict[str, Any]) -> None:
         {"examples": under(b={("pgd", SMALL): 12}), "transferred": met([False] * 12, **shown)}
     )
     assert not facts["other_attacks"].any() and facts["robust_at_worst"].all()
-    assert accuracies.describe_transferred(facts) == "" and accuracies.list_worst_cases(facts, ["pgd"]) == {}
+    assert accuracies.describe_other_attacks(facts) == "" and accuracies.list_worst_cases(facts, ["pgd"]) == {}
 
 
 def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
@@ -321,7 +323,7 @@ def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
     transfer = pa.table({"source": sources, "target": targets, **seeds})
     kept, words = exclude_chance_models({"transfer": transfer, "transferred": shown})
     assert set(zip(kept["source"], kept["target"], strict=True)) == {(s, t) for s in "ab" for t in "ab"}
-    assert words == "; at chance, so left out: flat seed 0"
+    assert words == "; excluded because at chance: flat seed 0"
     everywhere = shown.filter(pc.equal(shown["target"], "flat"))
     alone = transfer.filter(pc.equal(transfer["target"], "flat"))
     kept, words = exclude_chance_models({"transfer": alone, "transferred": everywhere})
@@ -436,7 +438,7 @@ def test_what_is_proven_stands_beside_a_constant_answer() -> None:
     certified["label"] = np.where(certified["index"] % 4 == 0, 1, 7)
     assert certified.groupby(["certification", "source", "seed"])["index"].nunique().min() % 4 == 0
     found = certified_accuracy.finding({**tables, "certification": pa.Table.from_pandas(certified)}, spec)
-    assert "the commonest class is right on 75.0 % at every radius" in found.sentence
+    assert "the majority-class baseline has 75.0 % at every radius" in found.sentence
     assert {row["commonest"] for row in found.rows} == {0.75}
 
 
@@ -561,7 +563,7 @@ def test_the_table_of_agreement_has_the_numbers_of_the_figure_and_no_noise_in_th
     told_ = finding(tables, with_noise).sentence
     for attack, row in found.loc["b"].iterrows():
         agreed = f"{row['tau']:.2f} (n\u00a0=\u00a02)".replace("-", "−")
-        assert any(f"made for another net: {agreed}" in one.replace("\n", " ") for one in words), attack
+        assert any(f"with examples of another model: {agreed}" in one.replace("\n", " ") for one in words), attack
     first, last = shared[0], shared[-1]
     for attack in (first, last):
         assert f"{attack} by {found.loc[('b', attack), 'median_difference']:.1f} points" in told_
@@ -626,7 +628,7 @@ def test_a_target_that_controls_reach_stands_beside_what_the_attack_reaches() ->
     assert (row["success"], row["success_unaimed"]) == (1, 1)
     assert (row["success_target"], row["success_target_unaimed"]) == pytest.approx((0.6, 0.25))
     words = [text.get_text() for text in attack_comparison.draw({"examples": table}, spec).texts]
-    assert {"target reached", "target reached unaimed"} <= set(words)
+    assert {"target reached", "target, control"} <= set(words)
 
 
 def test_more_nets_on_the_same_images_do_not_make_intervals_of_attacks_narrower() -> None:
@@ -636,13 +638,9 @@ def test_more_nets_on_the_same_images_do_not_make_intervals_of_attacks_narrower(
     longer = with_columns(again, l2=again["l2"].to_numpy() * 1.2, rms=again["rms"].to_numpy() * 1.2)
 
     def marks(table: pa.Table) -> dict[str, tuple[float, float, float]]:
-        facts = accuracies.load_examples({"examples": table})
-        asked = {
-            "l2": attack_comparison._measure_sizes,
-            "rms": attack_comparison._measure_sizes,
-            "robust": attack_comparison._measure_success,
-        }
-        found = {name: of(facts, ["net-a"], ["deepfool"], name)[0] for name, of in asked.items()}
+        selection = accuracies.Selection(accuracies.load_examples({"examples": table}), ["net-a"], ["deepfool"])
+        measures = {"l2": measure_sizes, "rms": measure_sizes, "robust": measure_success}
+        found = {name: measure(selection, name)[0] for name, measure in measures.items()}
         return {name: (mark.value, mark.low, mark.high) for name, mark in found.items()}
 
     alone, alike, unlike = (marks(pa.concat_tables(tables)) for tables in ([one], [one, again], [one, longer]))
@@ -661,7 +659,7 @@ def curves(tables: dict[str, pa.Table]) -> AccuracyCurvesFigure:
 def test_smallest_changes_are_told_by_the_middle_one_of_the_fooled() -> None:
     tables = smallest_changes([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
     found = accuracy_curves.finding(tables, curves(tables))
-    assert "deepfool fools 75.0 % of what net-a has right, half of these within L2 1.00 [0.500, 1.50]" in found.sentence
+    assert "deepfool fools net-a on 75.0 % of its correct images, half within L2 1.00 [0.500, 1.50]" in found.sentence
     [row] = [row for row in found.rows if row["under"] == "deepfool"]
     assert (row["half_within"], row["accuracy"]) == (1.0, 0.25)
 

@@ -103,7 +103,7 @@ def test_frames_lie_at_equal_steps_on_the_line():
 
 def test_alphas():
     assert alphas() == [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]
-    with pytest.raises(ValueError, match="two ends"):
+    with pytest.raises(ValueError, match="at least 2 frames"):
         alphas(1)
 
 

@@ -141,7 +141,7 @@ def test_starts_from_an_encoder_lie_around_what_it_says():
     found = search(generator, targets_NCHW, still, seed=0, indices=[4, 5, 6], encoder=encoder)
     assert torch.equal(found.z[:, 0], z_ND)
     around = found.z[:, 1:] - z_ND[:, None]
-    assert around.std() == pytest.approx(module.NEAR, rel=0.05)
+    assert around.std() == pytest.approx(module.ENCODER_SPREAD, rel=0.05)
     assert around.mean().abs() < 0.05
     assert encoder.training, "its mode was changed"
     alone = search(generator, targets_NCHW[1:2], still, seed=0, indices=[5], encoder=encoder)

@@ -155,5 +155,5 @@ def test_a_stamp_that_is_none(text: str, tmp_path: Path) -> None:
 
 def test_a_column_that_says_more_than_one_thing_is_no_label(tmp_path: Path) -> None:
     table(tmp_path / "one.parquet", STAMP)
-    with pytest.raises(ValueError, match="'model' is no label"):
+    with pytest.raises(ValueError, match="'model' has several values"):
         relabel(tmp_path / "one.parquet", tmp_path / "two.parquet", OTHER, {"model": ("other", "another")})

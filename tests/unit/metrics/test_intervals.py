@@ -185,7 +185,7 @@ def test_over_runs_with_one_value_of_each_is_students_interval():
 
 def test_over_runs_of_a_rate_that_never_varies():
     assert interval_over_runs(np.zeros((3, 300)), rate=True) == (0, -0.01, 0.01)
-    with pytest.raises(ValueError, match="two of them"):
+    with pytest.raises(ValueError, match="at least two runs"):
         interval_over_runs(np.zeros((1, 300)))
 
 

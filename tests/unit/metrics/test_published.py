@@ -1,7 +1,5 @@
 """The published tables are whole, and agreement with them is measured rightly."""
 
-from __future__ import annotations
-
 import math
 import re
 from itertools import combinations

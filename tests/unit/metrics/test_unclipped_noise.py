@@ -1,7 +1,5 @@
 """Noise that is not clipped to [0, 1]: a control for published numbers, and never a robustness number."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any
@@ -156,7 +154,7 @@ def smoke(tmp_path: Path, *edits: tuple[str, str]) -> Path:
 def test_only_transfers_may_use_it(tmp_path: Path, old: str, new: str, where: str) -> None:
     text = message(smoke(tmp_path, (old, new)))
     assert where in text
-    assert "its images leave [0, 1], and only transfers may use it; name an attack with clipped: true" in text
+    assert "its images leave [0, 1], which only transfers allow; name an attack with clipped: true" in text
     assert "\n" not in text
 
 

@@ -1,7 +1,5 @@
 """Worst cases: one for each norm and eps, over nested balls, at the cost of all their attacks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +8,7 @@ import pytest
 from advgen.core.catalog import TABLES
 from advgen.core.schema import Image
 from advgen.experiments.attacks import accuracies
-from advgen.experiments.attacks.accuracy_curves import plot_accuracy
+from advgen.experiments.attacks.plots import plot_accuracy
 from advgen.experiments.attacks.summary import summarise as robustness
 from advgen.io.tables import arrow_table, concatenate
 from advgen.metrics.worst_case import list_worst_cases

@@ -1,7 +1,5 @@
 """Classifiers of somebody else's: every kind of file gives the same logits, and no pickle is read."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

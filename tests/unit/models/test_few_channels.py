@@ -1,7 +1,5 @@
 """The faster convolutions from and to few channels: the library's own, for every shape that they take over."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

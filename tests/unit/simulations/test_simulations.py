@@ -1,7 +1,5 @@
 """The simulations of theory show what the theory says, on small instances."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

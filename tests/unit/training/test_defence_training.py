@@ -12,7 +12,7 @@ from advgen.attacks.fgsm import fgsm
 from advgen.io.checkpoints import build
 from advgen.specs.attacks import DeepFoolAttack, FgsmAttack
 from advgen.specs.networks import EnsembleNetwork, FcNetwork
-from advgen.training.defences.pool import PART
+from advgen.training.defences.pool import PART_SIZE
 from advgen.training.loop import Step
 
 NET = FcNetwork(kind="fc", hidden=(16,)).fit((1, 6, 6))
@@ -108,7 +108,7 @@ def test_attacked_images_stay_in_ball_and_box_and_raise_the_loss(spec, x, y):
         torch.manual_seed(0)
         ensemble = EnsembleNetwork(kind="ensemble", member=NET, members=2).fit((1, 6, 6))
         model = build("networks", ensemble, 4)
-        x_adv = made(spec, model, x, y)._sampled(x, y)
+        x_adv = made(spec, model, x, y)._sample(x, y)
     else:
         model = Watched()
         loss_of(made(spec, model, x, y), x, y, step(0))
@@ -142,7 +142,7 @@ def test_noise_has_its_size(kind):
 
 def test_the_pool_fills_and_turns_over_in_its_time(x, y):
     images, labels = (x.repeat(40, 1, 1, 1) * 255).byte(), y.repeat(40)
-    spec = of_kind("pool", size=3 * PART, refresh=0.6, share=0.25)
+    spec = of_kind("pool", size=3 * PART_SIZE, refresh=0.6, share=0.25)
     defence = made(spec, Watched(), images, labels)
     pool, written = defence.extras["pool"], []
     for number in range(12):  # a part every two steps, two whole turns
@@ -150,7 +150,7 @@ def test_the_pool_fills_and_turns_over_in_its_time(x, y):
         torch.manual_seed(number)
         defence.after(step(number), 0.1)
         written.append(
-            [part for part in range(3) if not torch.equal(*(p[part * PART :][:PART] for p in (before, pool)))]
+            [part for part in range(3) if not torch.equal(*(p[part * PART_SIZE :][:PART_SIZE] for p in (before, pool)))]
         )
     assert written == [[], [0], [], [1], [], [2]] * 2
 
@@ -158,7 +158,7 @@ def test_the_pool_fills_and_turns_over_in_its_time(x, y):
 def test_the_pool_has_its_share_of_each_batch_once_it_holds_any(x, y):
     images, labels = (x.repeat(40, 1, 1, 1) * 255).byte(), y.repeat(40)
     model = Watched()
-    defence = made(of_kind("pool", size=PART, refresh=0.1, share=0.25), model, images, labels)
+    defence = made(of_kind("pool", size=PART_SIZE, refresh=0.1, share=0.25), model, images, labels)
     loss_of(defence, x, y, step(0))
     assert torch.equal(model.seen[-1], x)
     defence.after(step(0), 0.1)
@@ -172,7 +172,7 @@ def test_the_pool_has_its_share_of_each_batch_once_it_holds_any(x, y):
 def test_the_pool_holds_examples_that_mislead_the_network_of_the_moment(x, y):
     images, model = (x.repeat(10, 1, 1, 1) * 255).byte(), Watched()
     labels = model(images / 255).argmax(1)
-    defence = made(of_kind("pool", size=PART, refresh=0.1, largest=100), model, images, labels)
+    defence = made(of_kind("pool", size=PART_SIZE, refresh=0.1, largest=100), model, images, labels)
     defence.after(step(0), 0.1)
     assert (model(defence.extras["pool"]).argmax(1) != defence.extras["pool_labels"]).double().mean() > 0.95
 
@@ -180,7 +180,7 @@ def test_the_pool_holds_examples_that_mislead_the_network_of_the_moment(x, y):
 def test_the_pool_cuts_large_changes(x, y):
     images, model = (x.repeat(10, 1, 1, 1) * 255).byte(), Watched()
     labels = model(images / 255).argmax(1)
-    defence = made(of_kind("pool", size=PART, refresh=0.1, largest=0.01), model, images, labels)
+    defence = made(of_kind("pool", size=PART_SIZE, refresh=0.1, largest=0.01), model, images, labels)
     defence.after(step(0), 0.1)
     pool, x = (one.double().flatten(1) for one in (defence.extras["pool"], images / 255))
     nearest = torch.cdist(pool, x).amin(1)

@@ -12,19 +12,11 @@ from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
-from advgen.training.gan import (
-    NUMBERS,
-    Moments,
-    _Game,
-    adam,
-    gradient_penalty,
-    judged,
-    r1,
-    rolled_back,
-    train_gan,
-)
-from advgen.training.losses import generator_loss
+from advgen.training.game import NUMBERS, Game
+from advgen.training.gan import is_selection_step, train_gan
+from advgen.training.losses import generator_loss, gradient_penalty, r1
 from advgen.training.state import Callbacks
+from advgen.training.unrolling import Moments, adam, rolled_back
 
 IMAGES = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,), image_channels=1)
@@ -107,7 +99,7 @@ def test_training_learns_to_paint_the_colour_of_the_data():
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_unrolling_leaves_no_trace_in_the_discriminator(discriminator):
     pair = networks(discriminator)
-    game = _Game(*pair, GanTraining(**QUICK, unroll=3))
+    game = Game(*pair, GanTraining(**QUICK, unroll=3))
     real_BCHW = torch.rand(16, 1, 8, 8)
     game.step_discriminator(real_BCHW)
     before = copy.deepcopy([pair[1].state_dict(), game.optimizer_discriminator.state_dict()])
@@ -185,7 +177,7 @@ def test_r1_counts_as_often_as_it_is_left_out():
     """One penalised step with r1_every n has the gradient of n times the weight."""
     moved = []
     for weight, every in ((2.0, 6), (6.0, 2)):
-        game = _Game(*networks(), GanTraining(**QUICK, r1=weight, r1_every=every))
+        game = Game(*networks(), GanTraining(**QUICK, r1=weight, r1_every=every))
         torch.manual_seed(4)
         game.step_discriminator(IMAGES[:16] / 255, penalised=True)
         moved.append(game.discriminator)
@@ -196,17 +188,17 @@ def test_the_attack_on_a_linear_discriminator_ends_in_the_corner_that_fools_it()
     """Whatever the number of steps: real images move against the weights' signs, generated ones with them."""
     x_BCHW = 0.3 + 0.4 * torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(2))
     for steps in (1, 3):
-        game = _Game(*networks(), GanTraining(**QUICK, adversarial_eps=0.1, adversarial_steps=steps))
+        game = Game(*networks(), GanTraining(**QUICK, adversarial_eps=0.1, adversarial_steps=steps))
         game.discriminator = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1))
         towards = game.discriminator[1].weight.sign().view(1, 1, 8, 8)
-        real, fake = game.attacked(x_BCHW, x_BCHW)
+        real, fake = game.attack(x_BCHW, x_BCHW)
         torch.testing.assert_close(real, x_BCHW - 0.1 * towards)
         torch.testing.assert_close(fake, x_BCHW + 0.1 * towards)
 
 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_the_discriminator_learns_on_attacked_images_inside_ball_and_box(discriminator):
-    game = _Game(*networks(discriminator), GanTraining(**QUICK, adversarial_eps=0.2))
+    game = Game(*networks(discriminator), GanTraining(**QUICK, adversarial_eps=0.2))
     met, x_BCHW = [], IMAGES[:16] / 255
     game.discriminator.register_forward_pre_hook(lambda module, given: met.append((module.training, *given)))
     game.step_discriminator(x_BCHW)
@@ -217,7 +209,7 @@ def test_the_discriminator_learns_on_attacked_images_inside_ball_and_box(discrim
 
 
 def test_exact_unrolling_knows_no_attacked_images():
-    with pytest.raises(ValueError, match=r"adversarial_eps = 0\.1: has no gradient for exact unrolling"):
+    with pytest.raises(ValueError, match=r"adversarial_eps = 0\.1: cannot be combined with exact unrolling"):
         GanTraining(adversarial_eps=0.1, unroll=2, unroll_mode="exact")
 
 
@@ -239,20 +231,20 @@ def test_the_gradient_penalty_of_a_linear_critic_is_its_squared_distance_from_no
 
 def test_the_gradient_penalty_is_taken_on_the_lines_between_real_and_generated_images():
     """At x the logit Σx²/2 has the gradient x, so that its norm tells the point."""
-    game = _Game(*networks(), GanTraining(**QUICK, gradient_penalty=2.0))
-    z_BD = game.latents(16)
+    game = Game(*networks(), GanTraining(**QUICK, gradient_penalty=2.0))
+    z_BD = game.next_latents(16)
     assert z_BD.shape == (16, 5)
-    assert ((game.places_B1 >= 0) & (game.places_B1 < 1)).all()
-    assert game.places_B1.unique().numel() == 16
+    assert ((game.positions_B1 >= 0) & (game.positions_B1 < 1)).all()
+    assert game.positions_B1.unique().numel() == 16
     real_BCHW, fake_BCHW = torch.zeros(16, 1, 8, 8), torch.ones(16, 1, 8, 8)
-    found = game.between(lambda x_BCHW: x_BCHW.square().flatten(1).sum(1) / 2, real_BCHW, fake_BCHW)
-    torch.testing.assert_close(found, 2 * (8 * game.places_B1 - 1).square().mean())
+    found = game.line_penalty(lambda x_BCHW: x_BCHW.square().flatten(1).sum(1) / 2, real_BCHW, fake_BCHW)
+    torch.testing.assert_close(found, 2 * (8 * game.positions_B1 - 1).square().mean())
 
 
 def test_a_penalised_critic_becomes_nearly_lipschitz():
     norms = {}
     for weight in (0.0, 10.0):
-        game = _Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
+        game = Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
         with torch.no_grad():
             for one in game.discriminator.parameters():
                 one.mul_(3)
@@ -267,8 +259,8 @@ def test_a_penalised_critic_becomes_nearly_lipschitz():
 def test_the_loss_is_told_without_the_gradient_penalty():
     told = []
     for weight in (0.0, 1e3):
-        game = _Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
-        game.drawn = [torch.full((16, 5 + (weight > 0)), 0.5)]
+        game = Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
+        game.queue = [torch.full((16, 5 + (weight > 0)), 0.5)]
         torch.manual_seed(0)
         told.append(game.step_discriminator(IMAGES[:16] / 255).loss)
     torch.testing.assert_close(*told)
@@ -277,7 +269,7 @@ def test_the_loss_is_told_without_the_gradient_penalty():
 def test_no_unrolling_is_the_plain_game():
     """With k = 0 the generator follows the gradient against the discriminator as it stands."""
     pair = networks("conv")
-    game = _Game(*pair, GanTraining(**QUICK))
+    game = Game(*pair, GanTraining(**QUICK))
     twin = copy.deepcopy(pair)
     real_BCHW = torch.rand(16, 1, 8, 8)
     torch.manual_seed(5)
@@ -293,7 +285,7 @@ def test_no_unrolling_is_the_plain_game():
 def test_steps_per_batch_are_counted():
     pair = networks()
     spec = GanTraining(**QUICK, generator_steps=3, discriminator_steps=2, unroll=4)
-    game = _Game(*pair, spec)
+    game = Game(*pair, spec)
     game.play(torch.rand(16, 1, 8, 8))
     assert game.optimizer_generator.state_dict()["state"][0]["step"] == 3
     assert game.optimizer_discriminator.state_dict()["state"][0]["step"] == 2
@@ -305,7 +297,7 @@ def tiny_game(**settings):
     generator = build("generators", FcGenerator(kind="fc", latent=3, hidden=(5,), activation="tanh", image=(1, 3, 3)))
     body = FcNetwork(kind="fc", image=(1, 3, 3), hidden=(6, 4), activation="tanh")
     pair = generator.double(), build("networks", body, 1).double()
-    game = _Game(*pair, GanTraining(**{**QUICK, **settings}))
+    game = Game(*pair, GanTraining(**{**QUICK, **settings}))
     real_BCHW = torch.rand(8, 1, 3, 3, dtype=torch.float64)
     for _ in range(2):
         game.step_discriminator(real_BCHW)
@@ -343,7 +335,7 @@ def looked_ahead(game, real_BCHW):
     with rolled_back(game.discriminator, game.optimizer_discriminator):
         for _ in range(game.spec.unroll):
             game.step_discriminator(real_BCHW)
-        fake_BCHW = game.generator(game.latents(len(real_BCHW)))
+        fake_BCHW = game.generator(game.next_latents(len(real_BCHW)))
         loss = generator_loss(game.spec.loss, game.discriminator(fake_BCHW))
         return loss.detach(), torch.autograd.grad(loss, list(game.generator.parameters()))
 
@@ -359,7 +351,7 @@ def test_exact_unrolling_foresees_what_the_optimiser_would_do(unroll):
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_exact_unrolling_moves_the_generator_alone(discriminator):
     pair = networks(discriminator)
-    game = _Game(*pair, GanTraining(**QUICK, unroll=2, unroll_mode="exact"))
+    game = Game(*pair, GanTraining(**QUICK, unroll=2, unroll_mode="exact"))
     real_BCHW = torch.rand(16, 1, 8, 8)
     game.step_discriminator(real_BCHW)
     before = copy.deepcopy([pair[1].state_dict(), game.optimizer_discriminator.state_dict()["state"], pair[0]])
@@ -415,10 +407,10 @@ def test_the_best_of_several_generators_is_kept(average):
     assert same(plain[0], seen[-1])
 
 
-def test_judged_steps_are_evenly_spaced_and_end_with_the_last():
-    assert [number for number in range(10) if judged(number, 10, 3)] == [3, 6, 9]
-    assert [number for number in range(5) if judged(number, 5, 100)] == [0, 1, 2, 3, 4]
-    assert not any(judged(number, 10, 0) for number in range(10))
+def test_selection_steps_are_evenly_spaced_and_end_with_the_last():
+    assert [number for number in range(10) if is_selection_step(number, 10, 3)] == [3, 6, 9]
+    assert [number for number in range(5) if is_selection_step(number, 5, 100)] == [0, 1, 2, 3, 4]
+    assert not any(is_selection_step(number, 10, 0) for number in range(10))
 
 
 def test_a_resumed_run_remembers_its_best_generator():

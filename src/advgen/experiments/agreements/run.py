@@ -1,7 +1,7 @@
 """How transfer studies agree with published tables, in one table."""
 
 from advgen.experiments.agreements.experiment import Agree
-from advgen.experiments.transfers.published_transfer import compare_with_published
+from advgen.experiments.transfers.published_comparison import compare_with_published
 from advgen.io.tables import arrow_table, read_tables, write_table
 from advgen.jobs.job import Job
 from advgen.metrics.grouping import to_columns

@@ -1,4 +1,4 @@
-"""Success, distortion and effort of attacks on the same classifiers and images."""
+"""Success, distortion and cost of attacks on the same classifiers and images."""
 
 from __future__ import annotations
 
@@ -11,142 +11,126 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.attacks import accuracies
+from advgen.experiments.attacks.accuracies import Selection
+from advgen.experiments.attacks.example_explorer import explore_examples
 from advgen.experiments.attacks.experiment import AttackComparisonFigure
 from advgen.figures.dot_plot import Mark, Measure, draw_dot_plot
-from advgen.figures.findings import Explorer, Finding, Row, interval_columns
+from advgen.figures.findings import Finding, Row, interval_columns
 from advgen.figures.formatting import describe_threat, format_n, format_seeds, format_share, join_parts
 from advgen.figures.layout import content_width
-from advgen.figures.statistics import median_interval, present_in_order
+from advgen.figures.statistics import median_interval
 from advgen.figures.style import with_style
 from advgen.metrics.intervals import average_runs, bootstrap_mean, rate_over_runs
 
 SUCCESS = {
-    "success": ("success", "% of the images right when clean", "robust"),
+    "success": ("success rate", "% of correctly classified images", "robust"),
     "success_rounded": ("success as uint8", "% after rounding to k/255", "robust_rounded"),
-    "success_unaimed": ("success unaimed", "% by its controls", "robust_unaimed"),
-    "success_target": ("target reached", "% put into the class aimed at", "off_target"),
-    "success_target_unaimed": ("target reached unaimed", "% put there by its controls", "off_target_unaimed"),
+    "success_unaimed": ("control", "% fooled at random", "robust_unaimed"),
+    "success_target": ("target reached", "% assigned the target class", "off_target"),
+    "success_target_unaimed": ("target, control", "% assigned it at random", "off_target_unaimed"),
 }
-"""Shares of the images that are right when clean: titles, and the column that says which an attack leaves."""
+"""Shares of the correctly classified images: titles, and the column that is false (0) where the attack succeeds."""
 SIZES = {
     "linf": ("largest change", "L∞, median of the fooled"),
     "l2": ("L2 distance", "median of the fooled"),
     "l0": ("pixels changed", "L0, median of the fooled; log"),
     "rms": ("RMS change", "mean of the fooled"),
 }
+CALLS = {
+    "gradient_calls": ("gradients", "calls per image, mean; log"),
+    "forward_calls": ("predictions", "calls per image, mean; log"),
+}
+Estimate = Callable[[NDArray[np.float64]], tuple[float, float, float]]
 
 
 @with_style
 def draw(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Figure:
-    """A row per attack, a colour per classifier."""
-    full = content_width(spec)
-    facts = accuracies.load_examples(tables)
-    sources = present_in_order(spec.sources, facts["source"])
-    attacks = present_in_order(spec.attacks, facts["attack"])
-    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
+    """Draw a row per attack and a colour per classifier."""
+    facts, sources, attacks = selection = accuracies.select_examples(tables, spec)
     labels = [f"{name}\n{describe_threat(facts[facts['attack'] == name].iloc[0])}" for name in attacks]
     measures = [
-        Measure(title, note, _measure_success(facts[facts[right].notna()], sources, attacks, right), False, (0, 100))
-        for title, note, right in SUCCESS.values()
-        if facts[right].notna().any()
+        Measure(title, note, measure_success(selection, column), limits=(0, 100))
+        for title, note, column in SUCCESS.values()
+        if facts[column].notna().any()
     ]
-    for name, (title, note) in SIZES.items():
-        measures.append(Measure(title, note, _measure_sizes(facts, sources, attacks, name), log=name == "l0"))
-    for name, title, note in (
-        ("gradient_calls", "gradients", "calls per image, mean; log"),
-        ("forward_calls", "predictions", "calls per image, mean; log"),
-    ):
-        marks = _measure_calls(facts, sources, attacks, name)
-        if marks:
+    measures += [
+        Measure(title, note, measure_sizes(selection, name), log=name == "l0") for name, (title, note) in SIZES.items()
+    ]
+    for name, (title, note) in CALLS.items():
+        if marks := _measure_mean(selection._replace(facts=facts[facts[name].fillna(0) > 0]), name):
             measures.append(Measure(title, note, marks, log=True))
-    details = f"{accuracies.describe_counts(facts)}; bars: 95 % intervals over nets and images"
+    details = f"{accuracies.describe_counts(facts)}; bars: 95 % intervals over models and images"
     details += accuracies.describe_seeds(facts)
-    return draw_dot_plot("Attacks compared", details, labels, measures, sources, full)
+    return draw_dot_plot("Attacks compared", details, labels, measures, sources, content_width(spec))
 
 
-def _each(facts: pd.DataFrame, sources: list[str], attacks: list[str]) -> list[tuple[int, int, pd.DataFrame]]:
-    """Group, row and examples of every classifier and attack that was tried."""
-    facts = facts[facts["above_chance"]]
-    pairs = [(s, a) for s in range(len(sources)) for a in range(len(attacks))]
-    rows = [(s, a, facts[(facts["source"] == sources[s]) & (facts["attack"] == attacks[a])]) for s, a in pairs]
-    return [(s, a, one) for s, a, one in rows if len(one)]
+def _split(selection: Selection) -> list[tuple[int, int, pd.DataFrame]]:
+    """Return the numbers of classifier and attack and the examples of each pair that occurs."""
+    facts = selection.facts[selection.facts["above_chance"]]
+    pairs = [
+        (s, a, facts[(facts["source"] == source) & (facts["attack"] == attack)])
+        for s, source in enumerate(selection.sources)
+        for a, attack in enumerate(selection.attacks)
+    ]
+    return [(s, a, rows) for s, a, rows in pairs if len(rows)]
 
 
-def _measure_success(facts: pd.DataFrame, sources: list[str], attacks: list[str], column: str) -> list[Mark]:
+def measure_success(selection: Selection, column: str) -> list[Mark]:
+    """Return the share (%) of the correctly classified images for which `column` is 0, for each pair."""
+    facts = selection.facts
     marks = []
-    for s, a, rows in _each(facts, sources, attacks):
-        right = rows[rows["clean"]].groupby("source_seed")[column].agg(["mean", "size"])
-        if len(right):
-            seeds = 1 - right["mean"].to_numpy(float)
-            mean, low, high = rate_over_runs(seeds, int(right["size"].min()))
-            marks.append(Mark(a, 100 * mean, 100 * low, 100 * high, 100 * seeds, s))
+    for s, a, rows in _split(selection._replace(facts=facts[facts[column].notna() & facts["clean"]])):
+        models = rows.groupby("source_seed")[column].agg(["mean", "size"])
+        success = 1 - models["mean"].to_numpy(float)
+        mean, low, high = rate_over_runs(success, int(models["size"].min()))
+        marks.append(Mark(a, 100 * mean, 100 * low, 100 * high, 100 * success, s))
     return marks
 
 
-def _measure_sizes(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[Mark]:
-    found = _each(facts[facts["clean"] & ~facts["robust"]], sources, attacks)
-    return [_mark(s, a, rows, name, _mean if name == "rms" else median_interval) for s, a, rows in found]
+def measure_sizes(selection: Selection, name: str) -> list[Mark]:
+    """Return the size of successful perturbations of each pair: the mean RMS, or the median of another norm."""
+    facts = selection.facts
+    fooled = selection._replace(facts=facts[facts["clean"] & ~facts["robust"]])
+    return _measure_mean(fooled, name) if name == "rms" else _measure(fooled, name, median_interval)
 
 
-def _measure_calls(facts: pd.DataFrame, sources: list[str], attacks: list[str], name: str) -> list[Mark]:
-    found = _each(facts[facts[name].fillna(0) > 0], sources, attacks)
-    return [_mark(s, a, rows, name, _mean) for s, a, rows in found]
+def _measure_mean(selection: Selection, name: str) -> list[Mark]:
+    return _measure(selection, name, lambda values_N: bootstrap_mean(values_N, 0))
 
 
-def _mean(values_N: NDArray[np.float64]) -> tuple[float, float, float]:
-    return bootstrap_mean(values_N, 0)
-
-
-def _mark(
-    s: int,
-    a: int,
-    rows: pd.DataFrame,
-    name: str,
-    estimate: Callable[[NDArray[np.float64]], tuple[float, float, float]],
-) -> Mark:
-    """The mean over nets of what is estimated for each; its interval is over nets and images, which nets share."""
-    each = np.array([estimate(one.to_numpy(float)) for _, one in rows.groupby("source_seed")[name]])
-    mean, low, high = average_runs(each)
-    return Mark(a, mean, max(0.0, low), high, each[:, 0], s)
+def _measure(selection: Selection, name: str, estimate: Estimate) -> list[Mark]:
+    """Return the mean over models of an estimate; its interval is over models and the images that they share."""
+    marks = []
+    for s, a, rows in _split(selection):
+        models = np.array([estimate(column.to_numpy(float)) for _, column in rows.groupby("source_seed")[name]])
+        mean, low, high = average_runs(models)
+        marks.append(Mark(a, mean, max(0.0, low), high, models[:, 0], s))
+    return marks
 
 
 def finding(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Finding:
-    """How often each attack succeeds, the strongest first, with the noise control where there is one."""
-    facts = accuracies.load_examples(tables)
-    sources = present_in_order(spec.sources, facts["source"])
-    attacks = present_in_order(spec.attacks, facts["attack"])
-    facts = facts[facts["source"].isin(sources) & facts["attack"].isin(attacks)]
-    success = {(mark.group, mark.row): mark for mark in _measure_success(facts, sources, attacks, "robust")}
-    shares = {
-        name: {
-            (m.group, m.row): m.value / 100
-            for m in _measure_success(facts[facts[right].notna()], sources, attacks, right)
-        }
-        for name, (*_, right) in SUCCESS.items()
-        if name != "success"  # which has an interval, too
-    }
-    sizes = {name: {(m.group, m.row): m.value for m in _measure_sizes(facts, sources, attacks, name)} for name in SIZES}
+    """List the success rates of all attacks, the strongest first, and mark noise as the control."""
+    facts, sources, attacks = selection = accuracies.select_examples(tables, spec)
+    success = {(mark.group, mark.row): mark for mark in measure_success(selection, "robust")}
+    others = {name: measure_success(selection, column) for name, (*_, column) in SUCCESS.items() if name != "success"}
+    numbers = {name: {(m.group, m.row): m.value / 100 for m in marks} for name, marks in others.items()}
+    numbers |= {name: {(m.group, m.row): m.value for m in measure_sizes(selection, name)} for name in SIZES}
     rows: list[Row] = [
         {"source": sources[s], "attack": attacks[a], "seeds": len(mark.seeds)}
         | interval_columns("success", (mark.value / 100, mark.low / 100, mark.high / 100))
-        | {name: values.get((s, a)) for name, values in shares.items()}
-        | {name: values.get((s, a)) for name, values in sizes.items()}
+        | {name: values.get((s, a)) for name, values in numbers.items()}
         for (s, a), mark in success.items()
     ]
-    order = sorted(rows, key=lambda row: -row["success"])
-    control = {str(attack) for attack in facts.loc[facts["norm"] == "none", "attack"]}
+    controls = {str(attack) for attack in facts.loc[facts["norm"] == "none", "attack"]}
     parts = [
-        f"{row['attack']}{' (the control)' if row['attack'] in control else ''} on {row['source']} "
-        + format_share(*(row[name] for name in ("success", "success_low", "success_high")))
-        for row in order
+        f"{row['attack']}{' (the control)' if row['attack'] in controls else ''} on {row['source']} "
+        + format_share(row["success"], row["success_low"], row["success_high"])
+        for row in sorted(rows, key=lambda row: -row["success"])
     ]
     n = format_n(facts[facts["clean"]].groupby(["source", "source_seed", "attack"]).size())
-    words = f"Share fooled of the images right when clean: {join_parts(parts, 6)}; {n}"
-    words += f", {format_seeds(facts['source_seed'])}"
-    sentence = f"{words}, at budgets that differ, see the rows{accuracies.describe_excluded(facts)}."
-    return Finding("What attacks achieve, and at what cost", sentence, rows)
+    words = f"Success rates on correctly classified images: {join_parts(parts, 6)}; {n}"
+    words += f", {format_seeds(facts['source_seed'])}, with different budgets{accuracies.describe_excluded(facts)}."
+    return Finding("What attacks achieve, and at what cost", words, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: AttackComparisonFigure) -> Explorer:
-    """The images behind the numbers."""
-    return accuracies.explorer(tables, spec.sources, spec.attacks)
+explorer = explore_examples

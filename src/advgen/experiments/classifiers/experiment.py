@@ -50,7 +50,7 @@ class FileClassifier(Spec):
 
     kind: Literal["file"] = Field(description="from a file")
     dataset: DatasetName = Field(description="data set whose classes it tells apart")
-    path: FilePath = Field(description="the file, relative to the folder that snakemake runs in")
+    path: FilePath = Field(description="the file, relative to the folder in which snakemake runs")
     factory: FilePath | None = Field(
         None, description="function that makes the module of a safetensors file: module:function, or path.py:function"
     )

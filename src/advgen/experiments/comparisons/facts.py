@@ -1,4 +1,4 @@
-"""What a comparison holds equal of a run: all that a study settles of it, by dotted key."""
+"""The settings of a run that a comparison holds equal: everything that a study defines for it, by dotted key."""
 
 from __future__ import annotations
 
@@ -17,139 +17,138 @@ from advgen.specs.datasets import DerivedDataset
 from advgen.specs.training import ClassifierTraining
 
 Facts = dict[str, Any]
-"""What is settled, by dotted key; what has no value is not there."""
-NO_POINT = {"seeds", "kind", "obfuscated_gradients", "tested_on"}
-"""Keys of definitions in which arms may always differ; seeds and test images count for each run."""
-CLASSIFIERS = {"beta1": 0.9, "real_label": 1.0, "r1": 0.0, "gradient_penalty": 0.0, "adversarial_eps": 0.0}
-"""How classifiers are trained in what only GANs have a key for."""
-DISCRIMINATOR = {"epochs", "batch", "lr_discriminator", *CLASSIFIERS}
-"""Keys of a GAN's training that are told of its discriminator in the words of a classifier."""
+"""Settings by dotted key; keys without a value are missing."""
+IGNORED = {"seeds", "kind", "obfuscated_gradients", "tested_on"}
+"""Keys of definitions in which arms may differ; seeds and test images are compared for each run."""
+CLASSIFIER_TRAINING = {"beta1": 0.9, "real_label": 1.0, "r1": 0.0, "gradient_penalty": 0.0, "adversarial_eps": 0.0}
+"""Values with which classifiers are trained for keys that only GANs have."""
+DISCRIMINATOR_KEYS = {"epochs", "batch", "lr_discriminator", *CLASSIFIER_TRAINING}
+"""Keys of a GAN's training that describe its discriminator, with the keys of a classifier."""
 
 
 class Difference(NamedTuple):
-    """A key in which runs of two arms are not alike, with its first values; None where there is none."""
+    """A key in which runs of two arms differ, with its first values; None for a missing value."""
 
     arm: str
     other: str
     key: str
     values: tuple[Any, Any]
 
-    def named_by(self, name: str) -> bool:
-        """Whether a name in the study says so: the key itself, or one above it.
+    def is_covered_by(self, name: str) -> bool:
+        """Whether a name in the study covers this key: the key itself, or one above it.
 
-        The latter stands for the kind below it and for the keys that only one arm has. Where both have a value, it is a
-        difference of its own.
+        A key above it covers the kind below it and keys that only one arm has.
         """
-        of_one = None in self.values or self.key.endswith(".kind")
-        return self.key == name or (of_one and self.key.startswith(f"{name}."))
+        of_one_arm = None in self.values or self.key.endswith(".kind")
+        return self.key == name or (of_one_arm and self.key.startswith(f"{name}."))
 
 
-def find_differences(runs: Mapping[str, list[Facts]], baseline: str) -> Iterator[Difference]:
-    """In what the arms' n-th runs differ, pair by pair of arms, the baseline's first."""
+def compare_arms(runs: Mapping[str, list[Facts]], baseline: str) -> Iterator[Difference]:
+    """Yield the differences between the n-th runs of each pair of arms, the pairs with the baseline first."""
     for other, arm in combinations([baseline, *(arm for arm in runs if arm != baseline)], 2):
         found = dict[str, tuple[Any, Any]]()
-        for one, two in zip(runs[arm], runs[other], strict=True):
-            for key in {**two, **one}:
-                values = (one.get(key), two.get(key))
+        for of_arm, of_other in zip(runs[arm], runs[other], strict=True):
+            for key in {**of_other, **of_arm}:
+                values = (of_arm.get(key), of_other.get(key))
                 if values[0] != values[1] and None in found.get(key, (None,)):
                     found[key] = values
         yield from (Difference(arm, other, key, values) for key, values in found.items())
 
 
 def describe_model(study: Study, name: str) -> Facts:
-    """What a model is, what it was trained on and how, and the images that it is tested on."""
-    return flatten({**_trained(study, name), "test images": _tests(study, study.tested_on(name))})
+    """Return the settings of a model, its training and its test images."""
+    return flatten({**_describe_training(study, name), "test images": _find_test_images(study, study.tested_on(name))})
 
 
 def describe_inversion(study: Study, name: str, generator: str) -> Facts:
-    """How the images of one generator are searched, by what help, and how the generator was trained."""
+    """Return the settings of an inversion with one generator, of the generator, and of the encoder if there is one."""
     definition: InversionDefinition = study.inversions[name]
-    told = definition.model_dump(mode="json", exclude={"generators", "encoder"})
-    told["generators"] = _trained(study, generator)
+    facts = definition.model_dump(mode="json", exclude={"generators", "encoder"})
+    facts["generators"] = _describe_training(study, generator)
     if definition.encoder:
-        told["encoder"] = study.encoders[definition.encoder].model_dump(mode="json", exclude={"generator"})
-    return flatten({**told, "test images": _tests(study, study.dataset_of(generator))})
+        facts["encoder"] = study.encoders[definition.encoder].model_dump(mode="json", exclude={"generator"})
+    return flatten({**facts, "test images": _find_test_images(study, study.dataset_of(generator))})
 
 
-def _trained(study: Study, name: str) -> dict[str, Any]:
-    """The keys of a model's definition, each name in it replaced by what it stands for, and what follows from them."""
+def _describe_training(study: Study, name: str) -> dict[str, Any]:
+    """Return the keys of a model's definition, with names replaced by their definitions, and the training steps."""
     definition = getattr(study, study.family_of(name))[name]
-    told: dict[str, Any] = definition.model_dump(mode="json", exclude=NO_POINT)
-    told["dataset"] = _dataset(study, definition.dataset)
-    if "eps" in (told.get("defence") or ()):  # the change of a pixel, where no other norm is named
-        told["defence"] = {"norm": "linf", **told["defence"]}
+    facts: dict[str, Any] = definition.model_dump(mode="json", exclude=IGNORED)
+    facts["dataset"] = _describe_dataset(study, definition.dataset)
+    if "eps" in (facts.get("defence") or ()):  # in L∞, unless the defence names another norm
+        facts["defence"] = {"norm": "linf", **facts["defence"]}
     if isinstance(definition, ClassifierDefinition | ProbeDefinition):
-        told["training"] |= CLASSIFIERS
-        told.setdefault("threshold", "fitted")  # to the training images, as a bias is
+        facts["training"] |= CLASSIFIER_TRAINING
+        facts.setdefault("threshold", "fitted")  # a classifier's bias is fitted to the training images, too
     if isinstance(definition, ClassifierDefinition | GanDefinition | AutoencoderDefinition | ProbeDefinition):
         images = getattr(definition, "images", None) or study.training_images(definition.dataset)
-        told |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
-    for key in {"generator", "discriminator", "model"} & told.keys():
-        told[key] = getattr(definition, key).fit(study.facts(definition.dataset).shape).model_dump(mode="json")
+        facts |= {"images": images, "steps": steps_in(definition.training.epochs, definition.training.batch, images)}
+    for key in {"generator", "discriminator", "model"} & facts.keys():
+        facts[key] = getattr(definition, key).fit(study.facts(definition.dataset).shape).model_dump(mode="json")
     if isinstance(definition, ProbeDefinition):
-        told |= _taken(study, definition)
-    return told
+        facts |= _describe_source(study, definition)
+    return facts
 
 
-def _taken(study: Study, probe: ProbeDefinition) -> dict[str, Any]:
-    """What a probe is taken out of; a decision is told in the words of a classifier, as a discriminator's body is."""
-    of, words = _trained(study, probe.of), dict[str, Any]()
+def _describe_source(study: Study, probe: ProbeDefinition) -> dict[str, Any]:
+    """Return what a probe is taken from; a discriminator is described with the keys of a classifier."""
+    source, as_classifier = _describe_training(study, probe.of), dict[str, Any]()
     if probe.of in study.gans:
-        words, of = _discriminator(study.gans[probe.of], of)
+        as_classifier, source = _describe_discriminator(study.gans[probe.of], source)
     if probe.part == "decision":
-        return {**words, "dataset": _dataset(study, probe.dataset), "of": of, "body": None}
-    of |= {**words, "training": of["training"] | words.get("training", {})}
-    # of a random body nothing but the network is left
-    return {"of": {"model": of["model"]} if probe.body == "random" else of}
+        return {**as_classifier, "dataset": _describe_dataset(study, probe.dataset), "of": source, "body": None}
+    source |= {**as_classifier, "training": source["training"] | as_classifier.get("training", {})}
+    # A random body only has the architecture of its source.
+    return {"of": {"model": source["model"]} if probe.body == "random" else source}
 
 
-def _discriminator(gan: GanDefinition, told: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A discriminator in the words of a classifier, and all else that is told of its GAN."""
-    training = told["training"]
-    # a step sees as many generated images as real ones
-    words = ClassifierTraining(
+def _describe_discriminator(gan: GanDefinition, facts: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a discriminator with the keys of a classifier, and the remaining settings of its GAN."""
+    training = facts["training"]
+    # A step uses as many generated images as real ones.
+    as_classifier = ClassifierTraining(
         epochs=gan.training.epochs, batch=2 * gan.training.batch, lr=gan.training.lr_discriminator, decay=False
     )
     discriminator = {
-        "dataset": told["dataset"],
-        "model": told["discriminator"],
-        "training": words.model_dump(mode="json") | {key: training[key] for key in CLASSIFIERS},
-        "images": told["images"],
-        "steps": gan.training.discriminator_steps * told["steps"],
+        "dataset": facts["dataset"],
+        "model": facts["discriminator"],
+        "training": as_classifier.model_dump(mode="json") | {key: training[key] for key in CLASSIFIER_TRAINING},
+        "images": facts["images"],
+        "steps": gan.training.discriminator_steps * facts["steps"],
     }
-    rest = {key: value for key, value in training.items() if key not in DISCRIMINATOR}
-    return discriminator, {"generator": told["generator"], "training": rest}
+    rest = {key: value for key, value in training.items() if key not in DISCRIMINATOR_KEYS}
+    return discriminator, {"generator": facts["generator"], "training": rest}
 
 
-def _dataset(study: Study, name: str) -> dict[str, Any]:
-    """The keys of a data set and of those that it is made from, by kind, and the kinds from the last to the first."""
-    told, kinds = dict[str, Any](), list[str]()
+def _describe_dataset(study: Study, name: str) -> dict[str, Any]:
+    """Return the keys of a data set and of its bases by kind, and the kinds from the last to the first."""
+    facts, kinds = dict[str, Any](), list[str]()
     while True:
         spec = study.datasets[name]
-        own = spec.model_dump(mode="json", exclude={"kind", "base"})
+        keys = spec.model_dump(mode="json", exclude={"kind", "base"})
         for need in spec.needs() if isinstance(spec, DerivedDataset) else ():
             [model] = need.names
-            own |= {key: _trained(study, model) for key, value in own.items() if value == model}
+            keys |= {key: _describe_training(study, model) for key, value in keys.items() if value == model}
         kinds.append(spec.kind)
-        told[spec.kind if spec.kind not in told else f"{spec.kind} {kinds.count(spec.kind)}"] = own
+        facts[spec.kind if spec.kind not in facts else f"{spec.kind} {kinds.count(spec.kind)}"] = keys
         if not isinstance(spec, DerivedDataset):
-            return {"kind": " of ".join(kinds), **told}
+            return {"kind": " of ".join(kinds), **facts}
         name = spec.base
 
 
-def _tests(study: Study, dataset: str) -> str:
-    """The data set whose test images another one has."""
+def _find_test_images(study: Study, dataset: str) -> str:
+    """Return the data set whose test split a data set uses."""
     spec = study.datasets[dataset]
-    made = isinstance(spec, DerivedDataset) and "test" not in spec.splits
-    return _tests(study, spec.base) if made else dataset
+    is_inherited = isinstance(spec, DerivedDataset) and "test" not in spec.splits
+    return _find_test_images(study, spec.base) if is_inherited else dataset
 
 
-def flatten(value: Mapping[str, Any], above: str = "") -> Facts:
-    """Nested maps as one with dotted keys, without what has no value."""
-    told: Facts = {}
-    for key, one in value.items():
-        if isinstance(one, Mapping):
-            told |= flatten(one, f"{above}{key}.")
-        elif one is not None:
-            told[f"{above}{key}"] = one
-    return told
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Facts:
+    """Return nested maps as one map with dotted keys, without missing values."""
+    facts: Facts = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            facts |= flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            facts[f"{prefix}{key}"] = value
+    return facts

@@ -24,101 +24,88 @@ from advgen.figures.formatting import (
     interval_units,
     join_parts,
 )
-from advgen.figures.layout import Page, Panels, content_width, heading_height, legend_height
+from advgen.figures.layout import Panels, content_width, titled_page
 from advgen.figures.statistics import to_frame
 from advgen.figures.style import series_colour, with_style
 from advgen.metrics.intervals import rate_over_runs
 
-TALL, LEFT, FOOT = 40.0, 12.0, 10.0
+HEIGHT, LEFT, BOTTOM = 40.0, 12.0, 10.0
 
 
 @with_style
 def draw(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Figure:
-    """Three panels, a colour per classifier, means over its seeds."""
-    full = content_width(spec)
+    """Draw accuracy against steps, accuracy against restarts, and the final losses, with a colour per classifier."""
+    width = content_width(spec)
     facts = to_frame(tables["convergence"])
     facts = facts[facts["convergence"] == spec.convergence]
     sources = sorted(set(facts["source"]))
-    details = _details(facts)
-    head = heading_height(full, details)
-    legend = legend_height(sources, full)
-    panels = Panels(3, full, 52.0, TALL, LEFT, FOOT)
-    page = Page(full, head + legend + panels.height - 1)
-    page.heading(0, 0, full, "What more effort finds", details)
-    page.legend(0, head, full, sources)
-    steps = panels.axes(page, head + legend, 0, "more steps")
-    restarts = panels.axes(page, head + legend, 1, "more restarts")
-    losses = panels.axes(page, head + legend, 2, "loss after the last step")
-    limit = _limit(facts)
+    panels = Panels(3, width, 52.0, HEIGHT, LEFT, BOTTOM)
+    page, top = titled_page(width, "What more effort finds", _details(facts), panels.height - 1, sources)
+    titles = ("more steps", "more restarts", "loss after the last step")
+    steps, restarts, losses = (panels.axes(page, top, number, title) for number, title in enumerate(titles))
+    limit = float(np.quantile(_last_losses(facts), 0.99)) or 1.0
     for number, source in enumerate(sources):
         rows = facts[facts["source"] == source]
-        _steps(steps, rows, number)
-        _restarts(restarts, rows, number)
-        _losses(losses, rows, number, limit)
-    steps.set_xlabel("steps; thick: all restarts, thin: one")
-    restarts.set_xlabel("restarts, all steps")
-    beyond = format_percent(float((_last(facts) > limit).mean()))
-    losses.set_xlabel(f"loss of every restart, {beyond} beyond")
-    losses.set_ylabel("density")
+        _plot_steps(steps, rows, number)
+        _plot_restarts(restarts, rows, number)
+        _plot_losses(losses, rows, number, limit)
+    beyond = format_percent(float((_last_losses(facts) > limit).mean()))
+    losses.set(xlabel=f"loss of every restart, {beyond} beyond", ylabel="density", xlim=(0, limit))
     losses.set_ylim(0, 1.4 * losses.get_ylim()[1])
-    losses.set_xlim(0, limit)
-    for axes in (steps, restarts):
-        axes.set_ylim(0, 102)
+    for axes, label in ((steps, "steps; thick: all restarts, thin: one"), (restarts, "restarts, all steps")):
+        axes.set(ylim=(0, 102), xlabel=label, ylabel="accuracy (%)")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.set_ylabel("test images right (%)")
     return page.figure
 
 
 def measure_accuracy_after(rows: pd.DataFrame, steps: ArrayLike) -> NDArray[np.float64]:
-    """Share of the images that are right when clean and not fooled within so many steps by any of the restarts.
+    """Return the accuracy after each number of steps, worst case over restarts, with its 95 % interval: (steps, 3).
 
-    Mean over seeds, with the ends of its 95 % interval over seeds and images: (steps, 3).
+    It is the mean over seeds; the interval is over seeds and images. After -1 steps it is the clean accuracy.
     """
     images = rows.groupby(["seed", "index"])
     last = images["fooled_step"].min().fillna(np.inf).where(images["right_clean"].min(), -np.inf)
-    shares_RS = np.array([(one.to_numpy()[:, None] > steps).mean(0) for _, one in last.groupby(level=0)])
+    shares_RS = np.array([(of_seed.to_numpy()[:, None] > steps).mean(0) for _, of_seed in last.groupby(level=0)])
     return np.array([rate_over_runs(shares_R, rows["index"].nunique()) for shares_R in shares_RS.T])
 
 
-def _steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
-    total = len(rows["losses"].iloc[0]) - 1  # the first is that of the start
+def _count_steps(rows: pd.DataFrame) -> int:
+    """Return the number of steps; the first loss is that of the start."""
+    return len(rows["losses"].iloc[0]) - 1
+
+
+def _plot_steps(axes: Axes, rows: pd.DataFrame, number: int) -> None:
+    total, colour = _count_steps(rows), series_colour(number)
     steps = np.arange(total + 1)
-    colour = series_colour(number)
-    single = np.mean([measure_accuracy_after(one, steps)[:, 0] for _, one in rows.groupby("restart")], axis=0)
+    single = np.mean([measure_accuracy_after(restart, steps)[:, 0] for _, restart in rows.groupby("restart")], axis=0)
     axes.plot(steps, 100 * single, color=colour, linewidth=0.8)
-    every, low, high = 100 * measure_accuracy_after(rows, steps).T
-    axes.plot(steps, every, color=colour, linewidth=1.6)
+    accuracy, low, high = 100 * measure_accuracy_after(rows, steps).T
+    axes.plot(steps, accuracy, color=colour, linewidth=1.6)
     axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xlim(0, total)
 
 
-def _restarts(axes: Axes, rows: pd.DataFrame, number: int) -> None:
-    total = len(rows["losses"].iloc[0]) - 1
-    counts = np.arange(1, rows["restart"].nunique() + 1)
-    order = sorted(set(rows["restart"]))
-    ends = [100 * measure_accuracy_after(rows[rows["restart"].isin(order[:count])], [total])[0] for count in counts]
-    axes.plot(counts, [share for share, _, _ in ends], color=series_colour(number))
-    for count, (share, low, high) in zip(counts, ends, strict=True):
-        draw_interval(axes, count, share, low, high, number)
-    axes.set_xlim(0.5, counts[-1] + 0.5)
+def _plot_restarts(axes: Axes, rows: pd.DataFrame, number: int) -> None:
+    total, restarts = _count_steps(rows), sorted(set(rows["restart"]))
+    counts = range(1, len(restarts) + 1)
+    points = [100 * measure_accuracy_after(rows[rows["restart"].isin(restarts[:k])], [total])[0] for k in counts]
+    axes.plot(counts, [accuracy for accuracy, _, _ in points], color=series_colour(number))
+    for count, (accuracy, low, high) in zip(counts, points, strict=True):
+        draw_interval(axes, count, accuracy, low, high, number)
+    axes.set_xlim(0.5, len(restarts) + 0.5)
 
 
-def _last(rows: pd.DataFrame) -> NDArray[np.float64]:
+def _last_losses(rows: pd.DataFrame) -> NDArray[np.float64]:
     return np.array([losses[-1] for losses in rows["losses"]], dtype=np.float64)
 
 
-def _limit(facts: pd.DataFrame) -> float:
-    """End of the axis of losses: a hundredth of them is beyond it."""
-    return float(np.quantile(_last(facts), 0.99)) or 1.0
-
-
-def _losses(axes: Axes, rows: pd.DataFrame, number: int, limit: float) -> None:
+def _plot_losses(axes: Axes, rows: pd.DataFrame, number: int, limit: float) -> None:
+    """Plot the density of the final losses; losses above `limit` count in the density but are not drawn."""
     edges = np.linspace(0, limit, 31)
-    last = _last(rows)
-    # densities of all losses: those beyond the axis are left out, not piled up at its end
+    last = _last_losses(rows)
     heights = np.histogram(last, edges)[0] / len(last) / np.diff(edges)
     axes.stairs(heights, edges, color=series_colour(number), linewidth=1.2)
-    spread = rows.assign(last=_last(rows)).groupby(["seed", "index"])["last"].std().mean()
+    spread = rows.assign(last=last).groupby(["seed", "index"])["last"].std().mean()
     text = f"spread over restarts {format_number(float(spread))}"
     if rows["restart"].nunique() > 1:
         add_note(axes, 0.99, 0.99 - 0.085 * number, text, series_colour(number), ha="right")
@@ -135,27 +122,33 @@ def _details(facts: pd.DataFrame) -> str:
 
 
 def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Finding:
-    """Accuracy without an attack, after all random starts alone, and after all steps from one start and from all."""
+    """Compare the accuracy without attack, under random starts alone, and after all steps from one and all starts."""
     facts = to_frame(tables["convergence"])
     facts = facts[facts["convergence"] == spec.convergence]
     rows: list[Row] = []
     parts = []
-    for source, one in facts.groupby("source"):
-        total, n = len(one["losses"].iloc[0]) - 1, int(one["index"].nunique())
-        starts = one["restart"].nunique()
-        single = one[one["restart"] == one["restart"].min()]
-        words = []
-        efforts = (("no attack", single, -1), ("starts alone", one, 0), ("one start", single, total))
-        for effort, of, steps in (*efforts, ("all starts", one, total)):
-            ends = tuple(measure_accuracy_after(of, [steps])[0])
+    for source, of_source in facts.groupby("source"):
+        total, n = _count_steps(of_source), int(of_source["index"].nunique())
+        single = of_source[of_source["restart"] == of_source["restart"].min()]
+        efforts = {
+            "no attack": (single, -1),
+            "starts alone": (of_source, 0),
+            "one start": (single, total),
+            "all starts": (of_source, total),
+        }
+        words = {}
+        for effort, (examples, steps) in efforts.items():
+            accuracy = tuple(measure_accuracy_after(examples, [steps])[0])
             row: Row = {"source": source, "effort": effort, "steps": max(0, steps), "n": n}
-            rows.append({**row, **interval_columns("accuracy", ends)})
-            words.append(format_share(*ends))
-        after = f"{words[2]} after one start and {words[3]} after {starts}, {words[1]} by these random starts alone"
-        parts.append(f"{source} falls from {words[0]} to {after}")
+            rows.append({**row, **interval_columns("accuracy", accuracy)})
+            words[effort] = format_share(*accuracy)
+        parts.append(
+            f"{source} falls from {words['no attack']} to {words['one start']} with one start and to "
+            f"{words['all starts']} with {of_source['restart'].nunique()}; random starts alone leave "
+            f"{words['starts alone']}"
+        )
     first = facts.iloc[0]
-    sentence = (
-        f"Under {first['attack']} at eps {first['eps']:g}, {join_parts(parts)} "
-        f"({format_n(facts.groupby('source')['index'].nunique())} test images, {format_seeds(facts['seed'])})."
-    )
+    n = format_n(facts.groupby("source")["index"].nunique())
+    sentence = f"Accuracy under {first['attack']} at eps {first['eps']:g}: {join_parts(parts)} "
+    sentence += f"({n} test images, {format_seeds(facts['seed'])})."
     return Finding("Does more effort find more?", sentence, rows)

@@ -1,6 +1,4 @@
-"""The glasses mask: the frame of a pair of glasses is lost."""
-
-from __future__ import annotations
+"""The glasses mask: the frame of a pair of glasses is missing."""
 
 import torch
 from torch import Tensor

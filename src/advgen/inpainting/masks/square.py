@@ -1,6 +1,4 @@
-"""The square mask: one square is lost."""
-
-from __future__ import annotations
+"""The square mask: one square is missing."""
 
 import torch
 from torch import Tensor
@@ -11,13 +9,13 @@ from advgen.specs.masks import SquareMask
 
 
 def square(spec: SquareMask, shape: Shape, *, seed: int, indices: list[int]) -> Tensor:
-    """Known pixels (B, H, W) as bool; the square lies wholly inside the image, at a place drawn per seed and index."""
+    """Known pixels (B, H, W) as bool; the square is inside the image, at a random position per seed and index."""
     _, height, width = shape
     if spec.size > min(height, width) or spec.size == height == width:
-        raise ValueError(f"a square of side {spec.size} leaves nothing known of a {height}×{width} image")
-    places_B2 = seeds.uniform(seed, "square", indices, 2)
-    top_B11 = (places_B2[:, 0] * (height - spec.size + 1)).long()[:, None, None]
-    left_B11 = (places_B2[:, 1] * (width - spec.size + 1)).long()[:, None, None]
+        raise ValueError(f"size = {spec.size}: a square mask covers all of a {height}×{width} image")
+    positions_B2 = seeds.uniform(seed, "square", indices, 2)
+    top_B11 = (positions_B2[:, 0] * (height - spec.size + 1)).long()[:, None, None]
+    left_B11 = (positions_B2[:, 1] * (width - spec.size + 1)).long()[:, None, None]
     row_H1, column_W = torch.arange(height)[:, None], torch.arange(width)
     in_rows = (top_B11 <= row_H1) & (row_H1 < top_B11 + spec.size)
     in_columns = (left_B11 <= column_W) & (column_W < left_B11 + spec.size)

@@ -3,8 +3,6 @@
 All are warnings: a baseline that is not beaten is a finding, not an error of the run.
 """
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 
@@ -15,7 +13,7 @@ from advgen.metrics.chance import CONFIDENCE, MIN_FOR_INTERVAL, MODEL_KEYS
 from advgen.metrics.intervals import paired_difference
 from advgen.metrics.lines import measure_linearity
 from advgen.metrics.paths import largest_steps, midpoint_frames
-from advgen.metrics.sanity.results import INTERVAL, Check, Difference, binary_difference, statistical_check
+from advgen.metrics.sanity.results import INTERVAL, Check, Difference, binary_difference, group_rows, statistical_check
 
 FILLED = {"mse_missing": "", "mse_blended": ", with Poisson blending"}
 """Errors per missing pixel, before and after blending, and how the names of checks end."""
@@ -27,10 +25,8 @@ TRIVIAL = {"mse_principal": "as many principal components", "mse_nearest": "the 
 
 def check_inpainting(inpainting: pa.Table) -> list[Check]:
     """A generator fills in missing pixels better than methods without one."""
-    columns = ["inpainting", "generator", "seed", "mask", "method", "index", *FILLED]
-    rows = inpainting.select(columns).to_pandas()
-    checks = []
-    for (name, generator, seed, mask), group in rows.groupby(["inpainting", "generator", "seed", "mask"]):
+    keys, checks = ["inpainting", "generator", "seed", "mask"], []
+    for (name, generator, seed, mask), group in group_rows(inpainting, keys, ["method", "index", *FILLED]):
         methods = {method: one.set_index("index") for method, one in group.groupby("method")}
         fills = {fill: methods.pop(fill) for fill in FILLS if fill in methods}
         for method, (fill, baseline), measure in product(methods, fills.items(), FILLED):
@@ -43,10 +39,9 @@ def check_inpainting(inpainting: pa.Table) -> list[Check]:
 
 def check_reconstructions(reconstructions: pa.Table) -> list[Check]:
     """An autoencoder reconstructs test images better than PCA of the same dimension and the nearest training image."""
-    rows = reconstructions.select(["autoencoder", "seed", "mse", *TRIVIAL]).to_pandas()
     return [
         _check_lower(f"reconstruction beats {words}", f"{name} seed {seed}", one["mse"], one[baseline], "MSE")
-        for (name, seed), one in rows.groupby(["autoencoder", "seed"])
+        for (name, seed), one in group_rows(reconstructions, ["autoencoder", "seed"], ["mse", *TRIVIAL])
         for baseline, words in TRIVIAL.items()
     ]
 
@@ -63,11 +58,9 @@ def check_inversions(inversion: pa.Table) -> list[Check]:
 
 def check_encoder_starts(inversion: pa.Table) -> list[Check]:
     """A latent search ends nearer to its image from an encoder's start than from a random one."""
-    columns = ["inversion", "generator", "seed", "first_start", "start", "index", "mse"]
-    rows = inversion.select(columns).to_pandas()
-    checks = []
-    for (study, name, seed), one in rows[rows["first_start"] == "encoder"].groupby(["inversion", "generator", "seed"]):
-        errors = one.pivot(index="index", columns="start", values="mse")
+    keys, checks = ["inversion", "generator", "seed"], []
+    for (study, name, seed), one in group_rows(inversion, keys, ["first_start", "start", "index", "mse"]):
+        errors = one[one["first_start"] == "encoder"].pivot(index="index", columns="start", values="mse")
         if 1 in errors:
             encoded, random = (errors[start].to_numpy(float) for start in (0, 1))
             check, subject = "an encoder's guess beats a random start", f"{name} seed {seed} in {study}"
@@ -170,10 +163,8 @@ def check_transfer_controls(transferred: pa.Table) -> list[Check]:
 
 def check_gradient_direction(linearity: pa.Table) -> list[Check]:
     """The label's logit changes more along the gradient's sign than along random signs."""
-    keys = ["linearity", "source", "seed"]
-    columns = [*keys, "index", "eps", "label", "logits", "logits_unaimed"]
-    checks = []
-    for (name, source, seed), points in linearity.select(columns).to_pandas().groupby(keys):
+    keys, columns, checks = ["linearity", "source", "seed"], ["index", "eps", "label", "logits", "logits_unaimed"], []
+    for (name, source, seed), points in group_rows(linearity, keys, columns):
         lines, subject = measure_linearity(points), f"{source} seed {seed} in {name}"
         gradient, random = (lines[column].to_numpy(float) for column in ("range", "range_unaimed"))
         check = "a gradient moves logits further than random signs"
@@ -201,10 +192,8 @@ def check_certificates(certification: pa.Table) -> list[Check]:
     A constant classifier is certified at every radius. At larger radii certified accuracy only falls. Images of a
     single class are left out.
     """
-    keys = ["certification", "source", "seed"]
-    rows = certification.select([*keys, "label", "predicted", "radius", "radii"]).to_pandas()
-    checks = []
-    for (name, source, seed), one in rows.groupby(keys):
+    keys, columns, checks = ["certification", "source", "seed"], ["label", "predicted", "radius", "radii"], []
+    for (name, source, seed), one in group_rows(certification, keys, columns):
         radii = [eps for eps in one["radii"].iloc[0] if eps > 0]
         if radii and one["label"].nunique() > 1:
             certified = ((one["predicted"] == one["label"]) & (one["radius"] >= min(radii))).to_numpy()
@@ -217,10 +206,9 @@ def check_certificates(certification: pa.Table) -> list[Check]:
 
 def check_paths(interpolation: pa.Table) -> list[Check]:
     """Latent paths pass through third classes less often than pixel blends, and are smoother."""
-    keys = ["interpolation", "model", "seed"]
-    columns = [*keys, "pair", "frame", "label_from", "label_to", "judged", "change", "judged_blend", "change_blend"]
-    checks = []
-    for (name, model, seed), frames in interpolation.select(columns).to_pandas().groupby(keys):
+    keys, checks = ["interpolation", "model", "seed"], []
+    columns = ["pair", "frame", "label_from", "label_to", "judged", "change", "judged_blend", "change_blend"]
+    for (name, model, seed), frames in group_rows(interpolation, keys, columns):
         subject, middle, steps = f"{model} seed {seed} in {name}", midpoint_frames(frames), largest_steps(frames)
         third = binary_difference(*(middle[column].to_numpy() for column in ("third", "third_blend")))
         checks.append(

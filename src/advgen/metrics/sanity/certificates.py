@@ -1,7 +1,5 @@
 """Checks of certified radii against all adversarial examples."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pyarrow as pa
 

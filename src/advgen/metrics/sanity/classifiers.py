@@ -1,7 +1,5 @@
 """Checks that a classifier can be evaluated at all: it beats chance, is deterministic, and has gradients."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pyarrow as pa
 
@@ -11,7 +9,7 @@ from advgen.metrics.chance import (
     majority_class_accuracy,
     one_row_per_image,
 )
-from advgen.metrics.sanity.results import Check, make_check, rate_numbers, statistical_check
+from advgen.metrics.sanity.results import Check, group_rows, make_check, rate_numbers, statistical_check
 
 CHANCE = "the net is better than chance"
 """The check whose failure makes an evaluation of one model unsound; a study may report it as a finding."""
@@ -27,9 +25,9 @@ REMEDY = "average each attack over several passes of the model: set its key expe
 
 def check_better_than_chance(examples: pa.Table) -> list[Check]:
     """A classifier at chance level, or one that predicts a single class, cannot be fooled; its robustness is void."""
-    columns = [*MODEL_KEYS, "index", "label", "predicted_clean"]
     checks = []
-    for (source, seed), images in one_row_per_image(examples.select(columns).to_pandas()).groupby(MODEL_KEYS):
+    for (source, seed), rows in group_rows(examples, MODEL_KEYS, ["index", "label", "predicted_clean"]):
+        images = one_row_per_image(rows)
         correct, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
         detail = (
             f"accuracy {correct / n:.1%} on {n} clean images, majority-class baseline "
@@ -50,11 +48,11 @@ def check_clean_accuracy(examples: pa.Table, classifier_quality: pa.Table) -> li
     """
     quality = classifier_quality.select(["classifier", "seed", "error"]).to_pandas()
     error = quality.set_index(["classifier", "seed"])["error"]
-    columns = [*MODEL_KEYS, "index", "label", "predicted_clean"]
     checks = []
-    for (source, seed), images in one_row_per_image(examples.select(columns).to_pandas()).groupby(MODEL_KEYS):
+    for (source, seed), rows in group_rows(examples, MODEL_KEYS, ["index", "label", "predicted_clean"]):
         if (source, seed) not in error.index:
             continue
+        images = one_row_per_image(rows)
         correct, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
         test_accuracy, numbers = 1 - error[source, seed], rate_numbers(correct, n)
         holds = numbers["low"] <= test_accuracy <= numbers["high"]
@@ -70,9 +68,8 @@ def check_deterministic_logits(examples: pa.Table) -> list[Check]:
 
     A warning if all attacks do.
     """
-    rows = examples.select([*MODEL_KEYS, "index", *AVERAGING_COLUMNS]).to_pandas()
     checks = []
-    for (source, seed), group in rows.groupby(MODEL_KEYS):
+    for (source, seed), group in group_rows(examples, MODEL_KEYS, ["index", *AVERAGING_COLUMNS]):
         images = one_row_per_image(group)
         unstable, n = int(images["unstable"].sum()), len(images)
         detail = f"{unstable} of {n} clean images get different logits in another batch"
@@ -96,10 +93,8 @@ def check_gradients(examples: pa.Table) -> list[Check]:
     Each attack counts with its own loss: a cross-entropy may saturate where a margin does not. Fails for any number of
     images.
     """
-    columns = [*MODEL_KEYS, "norm", "eps", "index", "zero_gradient", "gradient_calls"]
-    rows = examples.select(columns).to_pandas()
-    checks = []
-    for (source, seed), group in rows.groupby(MODEL_KEYS):
+    columns, checks = ["norm", "eps", "index", "zero_gradient", "gradient_calls"], []
+    for (source, seed), group in group_rows(examples, MODEL_KEYS, columns):
         used = group[group["gradient_calls"] > 0]
         budgets = (used if len(used) else group).groupby(["norm", "eps", "index"], dropna=False)["zero_gradient"]
         zero_N = budgets.min().groupby("index").max()

@@ -1,14 +1,12 @@
 """Checks of the reference classifier, of GAN training, and of inpainting losses."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pyarrow as pa
 
 from advgen.metrics.chance import CONFIDENCE
 from advgen.metrics.intervals import paired_difference
-from advgen.metrics.sanity.results import Check, check_not_worse, make_check, statistical_check
+from advgen.metrics.sanity.results import Check, check_not_worse, group_rows, make_check, statistical_check
 
 MASK_ORDER = ("pepper", "square", "crosswalk")
 MAX_STALLED = 0.5
@@ -17,10 +15,8 @@ MAX_STALLED = 0.5
 
 def check_contextual_loss(inpainting: pa.Table) -> list[Check]:
     """A loss over the known pixels restores better than one that counts missing pixels as black."""
-    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_whole"]
-    rows = inpainting.select(columns).to_pandas()
-    checks = []
-    for (name, generator, seed, mask), group in rows.groupby(["inpainting", "generator", "seed", "mask"]):
+    keys, checks = ["inpainting", "generator", "seed", "mask"], []
+    for (name, generator, seed, mask), group in group_rows(inpainting, keys, ["method", "index", "mse_whole"]):
         errors = {method: one.set_index("index")["mse_whole"] for method, one in group.groupby("method")}
         if {"full", "contextual"} <= set(errors):
             ours, full = errors["contextual"], errors["full"].loc[errors["contextual"].index]
@@ -36,11 +32,10 @@ def check_mask_order(inpainting: pa.Table) -> list[Check]:
     Measured with that report's loss, per missing pixel, since larger masks have more of them. A warning: it is a
     finding of that report and not a necessity. Masks are matched by their names in the study.
     """
-    columns = ["inpainting", "generator", "seed", "mask", "method", "index", "mse_missing"]
-    rows = inpainting.select(columns).to_pandas()
-    checks = []
-    for (name, generator, seed), group in rows[rows["method"] == "full"].groupby(["inpainting", "generator", "seed"]):
-        errors = {mask: one.set_index("index")["mse_missing"] for mask, one in group.groupby("mask")}
+    keys, checks = ["inpainting", "generator", "seed"], []
+    for (name, generator, seed), group in group_rows(inpainting, keys, ["mask", "method", "index", "mse_missing"]):
+        by_mask = group[group["method"] == "full"].groupby("mask")
+        errors = {mask: one.set_index("index")["mse_missing"] for mask, one in by_mask}
         for easy, hard in pairwise(MASK_ORDER):
             if {easy, hard} <= set(errors):
                 a, b = errors[easy], errors[hard].loc[errors[easy].index]

@@ -1,7 +1,5 @@
 """Checks that stored examples are what they claim to be: finite, inside their bounds, of the right images and model."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import numpy as np
@@ -13,7 +11,7 @@ from torch import nn
 from advgen.io.tables import read_images
 from advgen.metrics.chance import MODEL_KEYS
 from advgen.metrics.sanity.classifiers import AVERAGING_COLUMNS, averages_over_passes
-from advgen.metrics.sanity.results import TOLERANCE, Check, make_check
+from advgen.metrics.sanity.results import TOLERANCE, Check, group_rows, make_check
 from advgen.models.predict import ROUNDING, predict
 
 ATTACK_KEYS = [*MODEL_KEYS, "attack"]
@@ -101,12 +99,9 @@ def check_saved_predictions(examples: pa.Table, model: nn.Module) -> list[Check]
 
 def check_finite_measurements(examples: pa.Table) -> list[Check]:
     """No measurement of an example is missing or infinite: a model with NaN outputs is broken, not fooled."""
-    columns = ["confidence", "linf", "l2", "rms", "gradient_calls", "forward_calls"]
-    rows = examples.select([*ATTACK_KEYS, *columns]).to_pandas()
-    rows["infinite"] = ~np.isfinite(rows[columns].to_numpy(float)).all(1)
-    checks = []
-    for (source, seed, attack), group in rows.groupby(ATTACK_KEYS):
-        infinite, n = int(group["infinite"].sum()), len(group)
+    columns, checks = ["confidence", "linf", "l2", "rms", "gradient_calls", "forward_calls"], []
+    for (source, seed, attack), group in group_rows(examples, ATTACK_KEYS, columns):
+        infinite, n = int((~np.isfinite(group[columns].to_numpy(float)).all(1)).sum()), len(group)
         detail = f"{infinite} of {n} rows have a measurement, such as the confidence, that is not finite"
         subject = f"{attack} on {source} seed {seed}"
         checks.append(make_check("facts are numbers", subject, infinite == 0, detail, n, source=source))
@@ -119,9 +114,8 @@ def check_shared_images(examples: pa.Table) -> list[Check]:
     One prediction, or one in a hundred, may differ, since devices round differently. A warning if the model is random
     and all attacks average over its passes.
     """
-    columns = [*ATTACK_KEYS, "index", "predicted_clean", *AVERAGING_COLUMNS]
-    checks = []
-    for (source, seed), rows in examples.select(columns).to_pandas().groupby(MODEL_KEYS):
+    columns, checks = ["attack", "index", "predicted_clean", *AVERAGING_COLUMNS], []
+    for (source, seed), rows in group_rows(examples, MODEL_KEYS, columns):
         subject = f"{source} seed {seed}"
         clean_NA = rows.pivot(index="index", columns="attack", values="predicted_clean")
         missing, n = int(clean_NA.isna().any(axis=1).sum()), len(clean_NA)

@@ -1,10 +1,11 @@
 """Rows of the table of sanity checks, and the intervals that decide whether a check holds."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from advgen import seeds
 from advgen.metrics.chance import CONFIDENCE, MIN_FOR_INTERVAL, MIN_WITHOUT_INTERVAL
@@ -18,6 +19,11 @@ INTERVAL = f"the {100 * CONFIDENCE:g} % interval"
 RESAMPLES = 20_000
 TOLERANCE = 1e-6
 """Largest excess over a bound that float32 rounding explains."""
+
+
+def group_rows(table: pa.Table, keys: list[str], columns: Sequence[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Values of the keys and rows with these columns, for each group of equal keys."""
+    yield from table.select([*keys, *columns]).to_pandas().groupby(keys)
 
 
 def make_check(

@@ -4,8 +4,6 @@ Each comparison pairs the examples that both sides share, and a 99.9 % interval 
 if the worst case over all attacks of its budget is strong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import combinations, permutations
 from typing import NamedTuple

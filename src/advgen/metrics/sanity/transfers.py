@@ -1,7 +1,5 @@
 """Checks of transfers: white-box attacks are stronger than transferred examples."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 

@@ -6,29 +6,22 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from advgen.core.code import package_file
 from advgen.core.definitions import CvDefinition, CvVariant
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import Files, Kind, Planner
 from advgen.core.tasks import Task
-from advgen.cv import live_values
+from advgen.cv import themes
+from advgen.cv.live_values import LiveValue
+from advgen.cv.scan import Content, scan_profile
 from advgen.specs.base import Spec
 from advgen.specs.cv import CvFormat, SectionName
 
-TEMPLATES: dict[CvFormat, tuple[str, ...]] = {
-    "pdf": ("cv.typ",),
-    "html": ("cv.html.j2", "cv.css"),
-    "md": ("cv.md.j2",),
-    "tex": ("cv.tex.j2",),
-    "docx": (),
-    "resume.json": (),
-    "latex.pdf": ("cv.tex.j2",),
-}
-
 
 def cv_formats() -> tuple[CvFormat, ...]:
-    """The formats of a CV where none are named: all that this machine can write."""
+    """Return the default formats of a CV: all that this machine can write."""
     latex: tuple[CvFormat, ...] = ("latex.pdf",) if shutil.which("latexmk") else ()
     return ("pdf", "html", "md", "tex", "docx", "resume.json", *latex)
 
@@ -38,7 +31,7 @@ class CvData(Task):
 
     command = "cv-data"
     run = "data"
-    reads = ("profile", "overlay", "bibliography", "bibliographies", "metrics", "tables")
+    reads = ("profile", "overlay", "bibliography", "bibliographies", "section_files", "metrics", "labels", "tables")
     outputs = {"cv": "results/cv/{variant}.json"}
     local = True
     private = True
@@ -48,7 +41,7 @@ class CvData(Task):
     sources: dict[str, str] = {}
 
     def input_digests(self) -> Mapping[str, str]:
-        """Of YAML and BibTeX, so that comments and white space cost nothing."""
+        """Digests of YAML and BibTeX that ignore comments and white space."""
         return self.sources
 
 
@@ -72,79 +65,103 @@ class Cv(Kind[Spec]):
     tasks = (CvData, CvRender)
 
     def plan_dependencies(self, planner: Planner) -> None:
-        """The transfers and figures that the profile names."""
+        """Plan the transfers and figures that the profile names."""
         cv = planner.study.cv
         if cv is None:
             return
-        cells, figures, _ = named(cv)
-        for figure in figures:
+        needs = find_needs(cv)
+        for figure in needs.figures:
             if figure not in planner.study.figures:
                 known = ", ".join(planner.study.figures) or "none"
                 raise ConfigError(f"{cv.profile}: figure {figure!r} is none of the study's figures ({known})")
             planner.jobs_of("figures", figure)
-        for cell in cells:
-            if cell.table in planner.study.transfers:
-                planner.jobs_of("transfers", cell.table)
+        for value in needs.live_values:
+            if value.table in planner.study.transfers:
+                planner.jobs_of("transfers", value.table)
 
     def plan_summaries(self, planner: Planner) -> None:
         cv = planner.study.cv
         if cv is None:
             return
-        # a parser of BibTeX, which no other job needs
+        # imports a BibTeX parser, which no other job needs
         from advgen.cv.sources import digest_source
 
-        cells, figures, bibliographies = named(cv)
-        tables = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
-        used = []
-        for cell in cells:
-            path = f"results/tables/{cell.table}.parquet"
-            if path not in tables:
-                known = ", ".join(sorted(Path(table).stem for table in tables)) or "none"
-                message = f"result('{cell.table}', …): no such table (tables of the study: {known})"
-                raise ConfigError(f"{cell.file}:{cell.line}: {message}")
-            used.append(path)
-        drawn = tuple(planner.jobs_of("figures", figure)[0].outputs["png"] for figure in figures)
+        needs = find_needs(cv)
+        planned = {job.outputs["table"]: None for job in planner.jobs.values() if "table" in job.outputs}
+        tables = dict.fromkeys(_find_table(value, planned) for value in needs.live_values)
+        figures = tuple(planner.jobs_of("figures", figure)[0].outputs["png"] for figure in needs.figures)
         for name, variant in {"cv": CvVariant(), **cv.variants}.items():
             overlay = variant.overlay or cv.overlay
+            content = scan_profile(Path(cv.profile), Path(overlay) if overlay else None)
             inputs: dict[str, Files] = {
                 "profile": cv.profile,
                 "overlay": (overlay,) if overlay else (),
                 "bibliography": (cv.bibliography,) if cv.bibliography else (),
-                "bibliographies": bibliographies,
+                "bibliographies": needs.bibliographies,
+                "section_files": needs.section_files,
                 "metrics": (cv.metrics,) if cv.metrics else (),
-                "tables": tuple(dict.fromkeys(used)),
+                "labels": _find_labels(content.language),
+                "tables": tuple(tables),
             }
-            read = [cv.profile, overlay, cv.bibliography, *bibliographies, cv.metrics]
-            chosen = CvData(
+            sources = [cv.profile, overlay, cv.bibliography, *needs.bibliographies, *needs.section_files, cv.metrics]
+            task = CvData(
                 selected=variant.selected,
                 tags=variant.tags,
                 sections=variant.sections,
-                sources={os.path.relpath(path): digest_source(Path(path)) for path in read if path},
+                sources={os.path.relpath(path): digest_source(Path(path)) for path in sources if path},
             )
-            data = planner.add(chosen, {"variant": name}, inputs)
+            data = planner.add(task, {"variant": name}, inputs)
             for format_ in variant.formats or cv.formats or cv_formats():
                 rendered: dict[str, Files] = {
                     "cv": data.outputs["cv"],
-                    "figures": drawn,
-                    "templates": tuple(
-                        _template(cv, variant.overlay or cv.overlay, file) for file in TEMPLATES[format_]
-                    ),
+                    "figures": figures,
+                    "templates": _find_templates(cv, content, format_),
                 }
-                task = CvRender(format=format_, figures=figures)
-                planner.add(task, {"variant": name, "format": format_}, rendered)
+                render = CvRender(format=format_, figures=needs.figures)
+                planner.add(render, {"variant": name, "format": format_}, rendered)
 
 
-def _template(cv: CvDefinition, overlay: str | None, file: str) -> str:
-    """A template of the user's, or else ours."""
-    folder = live_values.scan_profile(Path(cv.profile), Path(overlay) if overlay else None).templates
-    own = Path(cv.profile).parent / folder / file
-    return str(own) if folder and own.is_file() else package_file(f"cv/templates/{file}")
+def _find_table(value: LiveValue, planned: Mapping[str, None]) -> str:
+    path = f"results/tables/{value.table}.parquet"
+    if path not in planned:
+        known = ", ".join(sorted(Path(table).stem for table in planned)) or "none"
+        message = f"result('{value.table}', …): no such table (tables of the study: {known})"
+        raise ConfigError(f"{value.file}:{value.line}: {message}")
+    return path
 
 
-def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[str, ...], tuple[str, ...]]:
-    """The table cells, figures and further bibliographies that the profile and its overlays name.
+def _find_labels(language: str) -> tuple[str, ...]:
+    """Return the files of the labels: English decides the order of some groups."""
+    return tuple(package_file(f"cv/label_files/{name}.yaml") for name in dict.fromkeys((language or "en", "en")))
 
-    ConfigError if a file is missing or wrong, or a variant names a section that the profile does not order.
+
+def _find_templates(cv: CvDefinition, content: Content, format_: CvFormat) -> tuple[str, ...]:
+    """Return the files of the theme that a format reads, those of the user first."""
+    try:
+        custom = themes.custom_folders(Path(cv.profile).parent, content.theme, content.templates)
+        files = themes.list_files(format_, themes.search_path(content.theme, custom))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    built_in = themes.FOLDER
+    return tuple(
+        package_file(f"cv/themes/{path.relative_to(built_in)}") if path.is_relative_to(built_in) else str(path)
+        for path in files
+    )
+
+
+class Needs(NamedTuple):
+    """What the profile and its overlays name."""
+
+    live_values: tuple[LiveValue, ...]
+    figures: tuple[str, ...]
+    bibliographies: tuple[str, ...]
+    section_files: tuple[str, ...]
+
+
+def find_needs(cv: CvDefinition) -> Needs:
+    """Return the live values, figures and further files that the profile and its overlays name.
+
+    Raises ConfigError if a file is missing or wrong, or a variant names a section that the profile does not order.
     """
     files: dict[tuple[str, ...], str | None] = {
         ("cv", key): getattr(cv, key) for key in ("profile", "bibliography", "metrics", "overlay")
@@ -152,29 +169,35 @@ def named(cv: CvDefinition) -> tuple[tuple[live_values.LiveValue, ...], tuple[st
     files |= {("cv", "variants", name, "overlay"): variant.overlay for name, variant in cv.variants.items()}
     for key, path in files.items():
         if path is not None and not Path(path).is_file():
-            place = (
+            where = (
                 f"paths are relative to the working folder, {Path.cwd()}: with --directory, copy the CV's files there"
             )
-            raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV; {place}", key)
-    cells, figures, more = dict[live_values.LiveValue, None](), dict[str, None](), dict[str, None]()
+            raise ConfigError(f" = {path!r}: no such file; name one, or set cv: null for no CV; {where}", key)
+    contents = []
     for overlay in dict.fromkeys([cv.overlay, *(variant.overlay for variant in cv.variants.values())]):
         try:
-            content = live_values.scan_profile(Path(cv.profile), Path(overlay) if overlay else None)
+            content = scan_profile(Path(cv.profile), Path(overlay) if overlay else None)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        cells |= dict.fromkeys(content.live_values)
-        figures |= dict.fromkeys(content.figures)
-        more |= dict.fromkeys(str(Path(cv.profile).parent / file) for file in content.bibliographies)
+        contents.append(content)
         for name, variant in cv.variants.items():
             for section in variant.sections:
                 if (variant.overlay or cv.overlay) == overlay and section not in (content.sections or [section]):
                     known = ", ".join(content.sections)
                     key = ("cv", "variants", name, "sections")
                     raise ConfigError(f": {section!r} is none of the profile's ({known})", key)
-    for file in more:
+    folder = Path(cv.profile).parent
+    bibliographies = {str(folder / file): "bibliography" for content in contents for file in content.bibliographies}
+    section_files = {str(folder / file): "section file" for content in contents for file in content.section_files}
+    for file, what in (bibliographies | section_files).items():
         if not Path(file).is_file():
-            raise ConfigError(f"{cv.profile}: the bibliography {file} is missing; write it, or take its section out")
-    return tuple(cells), tuple(figures), tuple(more)
+            raise ConfigError(f"{cv.profile}: the {what} {file} is missing; write it, or remove its section")
+    return Needs(
+        tuple(dict.fromkeys(value for content in contents for value in content.live_values)),
+        tuple(dict.fromkeys(figure for content in contents for figure in content.figures)),
+        tuple(bibliographies),
+        tuple(section_files),
+    )
 
 
 KIND = Cv()

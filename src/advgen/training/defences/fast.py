@@ -1,7 +1,5 @@
 """Single-step adversarial training with random starts."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch
@@ -16,12 +14,12 @@ from advgen.training.loop import Step
 class Fast(Defence):
     """Cross-entropy after one gradient step from a random point of the L∞ ball [wong2020fast].
 
-    As in the authors' code the starting point may lie outside the box; the example that is trained on does not.
+    As in the authors' code, the starting point may be outside [0, 1]; the training example is not.
     """
 
     def varying(self, step: Step) -> Varying:
         """The ball's radius and the length of the step."""
-        eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
+        eps = self.ramp(self.spec.eps, self.spec.eps_warmup, step)
         return eps, self.spec.step_size * eps / self.spec.eps
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:

@@ -1,7 +1,5 @@
 """FGSM-regularised training."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch import Tensor
@@ -14,7 +12,7 @@ from advgen.training.defences.common import Defence, Varying
 class Fgsm(Defence):
     """alpha · J(x) + (1 - alpha) · J(x + eps · sign of J's input gradient) [goodfellow2015explaining].
 
-    The examples count as constants: no gradient flows through the sign, which has none.
+    The examples are constants: the sign has no gradient.
     """
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:

@@ -1,7 +1,5 @@
 """Training on interval bounds."""
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -11,14 +9,14 @@ from advgen.training.loop import Step
 
 
 class Ibp(Defence):
-    """Cross-entropy of the clean images mixed with that of the worst logits in the ball [gowal2018effectiveness].
+    """A mixture of the cross-entropy of clean images and of the worst logits in the ball [gowal2018effectiveness].
 
-    Worst is what interval bounds cannot exclude. While eps grows, the weight of the clean images falls from 1.
+    The worst logits are those that interval bounds cannot exclude. While eps grows, the clean weight falls from 1.
     """
 
     def varying(self, step: Step) -> Varying:
         """The ball's radius and the weight of the clean images."""
-        eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
+        eps = self.ramp(self.spec.eps, self.spec.eps_warmup, step)
         return eps, 1 - (1 - self.spec.kappa) * eps / self.spec.eps
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:

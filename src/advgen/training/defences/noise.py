@@ -1,6 +1,4 @@
-"""Training on noisy images, the control of every adversarial training."""
-
-from __future__ import annotations
+"""Training on noisy images, the control of adversarial training."""
 
 import torch
 from torch import Tensor
@@ -10,7 +8,7 @@ from advgen.training.defences.common import Defence, Varying
 
 
 class Noise(Defence):
-    """Cross-entropy of images with fresh noise of the adversary's size, clipped to the box.
+    """Cross-entropy of images with random noise of the adversary's size, clipped to [0, 1].
 
     The `sign` and `uniform` noises are the controls of goodfellow2015explaining.
     """

@@ -1,7 +1,5 @@
 """Training on PGD examples."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch
@@ -14,20 +12,20 @@ from advgen.training.loop import Step
 
 
 class Pgd(Defence):
-    """The saddle point: cross-entropy at the end of projected gradient ascent from a random start [madry2018towards].
+    """Cross-entropy after projected gradient ascent from a random start [madry2018towards].
 
-    While eps grows, the steps grow with it.
+    The step size grows with eps.
     """
 
     def varying(self, step: Step) -> Varying:
         """The ball's radius and the length of a step."""
-        eps = self.ramped(self.spec.eps, self.spec.eps_warmup, step)
+        eps = self.ramp(self.spec.eps, self.spec.eps_warmup, step)
         return eps, self.spec.step_size * eps / self.spec.eps
 
     def loss(self, x_BCHW: Tensor, y_B: Tensor, varying: Varying) -> Tensor:
         eps, length = varying
         loss = partial(Goal(y_B).loss, "cross_entropy")
-        x_adv_BCHW = self.start(x_BCHW, eps)
+        x_adv_BCHW = self.random_start(x_BCHW, eps)
         with frozen(self.model):
             for _ in range(self.spec.steps):
                 gradient_BCHW, _ = input_gradient(self.model, x_adv_BCHW, loss)
@@ -38,8 +36,8 @@ class Pgd(Defence):
                 x_adv_BCHW = project(x_adv_BCHW + length * direction_BCHW, x_BCHW, self.spec.norm, eps)
         return cross_entropy(self.model(x_adv_BCHW), y_B)
 
-    def start(self, x_BCHW: Tensor, eps: float) -> Tensor:
-        """A uniformly random point of the ball around each image, moved into the box."""
+    def random_start(self, x_BCHW: Tensor, eps: float) -> Tensor:
+        """A uniformly random point of the ball around each image, projected into [0, 1]."""
         if self.spec.norm == "linf":
             delta_BCHW = 2 * torch.rand_like(x_BCHW) - 1
         else:

@@ -1,7 +1,5 @@
 """Traps of an evaluation, planted in tables of sound studies: each is told; the sound ones raise no alarm."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

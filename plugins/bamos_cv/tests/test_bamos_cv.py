@@ -1,4 +1,4 @@
-"""The files of the generator bamos/cv, read as they are and converted: an invented person in its format."""
+"""Files of bamos/cv, read directly and converted. The person is invented."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.unit.cv.conftest import publications, section
 
 from advgen import cli
-from advgen.cv import legacy
+from advgen.cv import foreign
 from advgen.cv.build import build
-from advgen.cv.inline import parse, plain
-from advgen.cv.legacy import markup
+from advgen.cv.inline import parse, plain_text
+from advgen.cv.yaml_files import read
 
-from .conftest import publications, section
-
+READER = foreign.load_reader(Path("cv.yaml"))
 CV = r"""
 name:
   first: Ádám
@@ -191,7 +191,7 @@ def made(old: Path) -> dict:
     ],
 )
 def test_latex_strings(tex: str, text: str):
-    assert markup(tex) == text
+    assert READER.markup(tex) == text
     parse(text)
 
 
@@ -200,7 +200,7 @@ def test_latex_strings(tex: str, text: str):
 )
 def test_latex_strings_that_are_refused(tex: str):
     with pytest.raises(ValueError, match=r"add|write|begin"):
-        markup(tex)
+        READER.markup(tex)
 
 
 def test_the_files_are_read_unchanged(old: Path):
@@ -211,7 +211,7 @@ def test_the_files_are_read_unchanged(old: Path):
         "https://scholar.google.com/citations?user=AbC",
     ]  # fmt: skip
     shown = {
-        item["id"]: [f"{plain(row['text'])} | {row['dates']}" for row in item["rows"]]
+        item["id"]: [f"{plain_text(row['text'])} | {row['dates']}" for row in item["rows"]]
         for item in cv["sections"]
         if item["kind"] == "rows"
     }
@@ -251,14 +251,14 @@ def imported(old: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_the_converted_files_make_the_same_cv(old: Path, capsys: pytest.CaptureFixture[str]):
     imported(old, capsys)
     profile, bibliography = old / "new/profile.yaml", old / "new/publications.bib"
-    assert not legacy.recognised(yaml.safe_load(profile.read_text(encoding="utf-8")))
+    assert not foreign.is_bamos_cv(yaml.safe_load(profile.read_text(encoding="utf-8")))
     again = build(profile, bibliography, old / "metrics.yaml", lambda reference: 1)
     assert json.dumps(again) == json.dumps(made(old))
 
 
 def test_what_cannot_be_carried_over_is_listed(old: Path, capsys: pytest.CaptureFixture[str]):
     lines = imported(old, capsys)
-    said = [line for line in lines if line.startswith("not carried over: ")]
+    said = [line for line in lines if line.startswith("not converted: ")]
     assert lines[:2] == ["new/profile.yaml", "new/publications.bib"]
     for what in (
         "pdf", "src", "phone", "social.mastodon", "style", "color", "color2", "education.0.location",
@@ -270,7 +270,7 @@ def test_what_cannot_be_carried_over_is_listed(old: Path, capsys: pytest.Capture
     assert any("the section 'NEWPAGE' is layout" in line for line in said)
     assert any("no co-author has 'Nobody' in the name" in line for line in said)
     assert any("proba/two has no desc" in line for line in said)
-    assert any("all.bib:8: the field _venue stands twice with the same value; kept once" in line for line in said)
+    assert any("all.bib:8: the field _venue appears twice with the same value; kept once" in line for line in said)
     assert len(said) == 11 + 4 + 1, said
 
 
@@ -278,16 +278,10 @@ def test_every_value_is_shown_or_listed(old: Path, capsys: pytest.CaptureFixture
     """No key is neither in the CV nor in the list."""
     whole, listed = json.dumps(made(old)), imported(old, capsys)
     data = yaml.safe_load(CV)
-    document = legacy.convert(_document(old), old / "publications/all.bib")
+    document = READER.convert(read(old / "cv.yaml"), old / "publications/all.bib")
     assert document[1]
     for key in data:
         assert key in ("order", "name") or any(f": {key}" in line for line in listed) or _shown(data[key], whole), key
-
-
-def _document(old: Path):  # type: ignore[no-untyped-def]
-    from advgen.cv.live_values import read
-
-    return read(old / "cv.yaml")
 
 
 def _shown(value: object, text: str) -> bool:
@@ -334,7 +328,7 @@ def test_files_of_its_earlier_years(old: Path, capsys: pytest.CaptureFixture[str
     (old / "cv.yaml").write_text(OLDER, encoding="utf-8")
     cv = made(old)
     shown = {
-        item["id"]: [(plain(row["text"]), row["dates"], *map(plain, row["lines"])) for row in item["rows"]]
+        item["id"]: [(plain_text(row["text"]), row["dates"], *map(plain_text, row["lines"])) for row in item["rows"]]
         for item in cv["sections"]
         if item["kind"] == "rows"
     }
@@ -363,21 +357,21 @@ def test_direct_reading_lists_what_the_import_lists(
 ):
     with caplog.at_level(logging.WARNING):
         made(old)
-    said = [line.removeprefix("not carried over: ") for line in imported(old, capsys) if "not carried over: " in line]
+    said = [line.removeprefix("not converted: ") for line in imported(old, capsys) if "not converted: " in line]
     assert set(said[:-1]) <= {line.replace(f"{old}/", "") for line in caplog.messages}
 
 
 @pytest.mark.parametrize(
     ("before", "after", "line", "what"),
     [
-        (r"Works \& Co.", r"\input{x}", "place: ", r"place: \input cannot stand here"),
+        (r"Works \& Co.", r"\input{x}", "place: ", r"place: \input is not supported here"),
         (
             "repo_url: https://github.com/proba/one",
             "repo_url: nowhere",
             "  - repo_url: nowhere",
-            "repo_url is no https",
+            "repo_url is not https",
         ),
-        ("    'Nobody'", "    'Minta'", "    'Bea'", "all fit 'Bea Minta'; make one longer"),
+        ("    'Nobody'", "    'Minta'", "    'Bea'", "all match 'Bea Minta'; make one longer"),
         ("    title: Tester\n", "", "  - place: Works", "position.0.title is missing; add it"),
     ],
 )
@@ -396,12 +390,43 @@ def test_of_a_field_with_two_values_the_first_is_kept_and_the_other_told(old: Pa
     bib = old / "publications/all.bib"
     bib.write_text(BIB.replace("  _venue={ICML},\n  codeurl", "  _venue={NeurIPS},\n  codeurl"), encoding="utf-8")
     assert [p["venue"] for p in publications(made(old))] == ["ICML", "VT"]
-    what = "all.bib:8: the field _venue stands twice with another value; the first is kept, NeurIPS is not"
+    what = "all.bib:8: the field _venue appears twice with another value; the first is kept, NeurIPS is not"
     assert any(what in line for line in imported(old, capsys))
 
 
 def test_a_profile_of_ours_needs_no_import(old: Path):
     (old / "cv.yaml").write_text("name: A\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"is no cv\.yaml of bamos/cv"):
+    with pytest.raises(SystemExit, match=r"is not a cv\.yaml of bamos/cv"):
         cli.main(["cv-import", str(old / "cv.yaml"), "--out", str(old / "new")])
     assert not (old / "new").exists()
+
+
+def test_the_host_of_a_repository_is_left_out_where_it_is_understood(old: Path):
+    text = CV.replace("https://github.com/proba/one", "http://github.com/proba/one.git")
+    (old / "cv.yaml").write_text(text, encoding="utf-8")
+    first, second = section(made(old), "repositories")["rows"]
+    assert first["item"]["url"] == "https://github.com/proba/one"
+    assert second["item"]["url"] == "https://code.example.org/proba/two"
+
+
+def test_an_address_may_be_given_to_a_name_in_tex(old: Path):
+    text = CV.replace("'Michal Rol'", r"""'Rol{\''\i}nek'""")
+    (old / "cv.yaml").write_text(text, encoding="utf-8")
+    groups = section(made(old), "publications")["groups"]
+    urls = {one["name"]: one["url"] for group in groups for entry in group["entries"] for one in entry["authors"]}
+    assert urls["Michal Rolínek"] == "https://rol.example.org/~m?x=1&y=2"
+
+
+def test_without_the_plugin_one_line_says_how_to_install_it(
+    old: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(foreign, "IN_CLONE", old / "none.py")
+    install = "pip install ./plugins/bamos_cv in a clone of advgen"
+    for words in (["cv", "import", str(old / "cv.yaml")], ["cv", "--profile", str(old / "cv.yaml")]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([*words, "--out", str(old / "new")])
+        message = str(caught.value)
+        assert message.endswith(
+            f"cv.yaml:1: a plug-in reads the cv.yaml of bamos/cv, and it is not installed; {install}"
+        )
+        assert "\n" not in message

@@ -1,4 +1,4 @@
-"""The CV as linked data (schema.org) for search engines: a Person and their publications."""
+"""The CV as linked data (schema.org) for search engines: a person and their publications."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from advgen.cv import inline
+from advgen.cv.inline import plain_text
+from advgen.cv.templating import drop_empty
 
 _TYPES = {
     "book": "Book", "chapter": "Chapter", "dataset": "Dataset", "software": "SoftwareSourceCode", "phdthesis": "Thesis",
@@ -16,15 +17,15 @@ _TYPES = {
 }  # fmt: skip
 
 
-def linked_data(cv: dict[str, Any]) -> Markup:
-    """JSON-LD for a script element; nothing in it can end the element."""
+def format_linked_data(cv: dict[str, Any]) -> Markup:
+    """Return JSON-LD for a script element; nothing in it can end the element."""
     sections = {section["id"]: section for section in cv["sections"]}
     jobs = [row["item"] for row in sections.get("position", {}).get("rows", ())]
     person = {
         "@type": "Person",
         "@id": "#person",
         "name": cv["name"],
-        "description": inline.plain(cv["headline"]),
+        "description": plain_text(cv["headline"]),
         "email": cv["email"] and f"mailto:{cv['email']}",
         "url": cv["site"],
         "jobTitle": [job["title"] for job in jobs],
@@ -32,9 +33,9 @@ def linked_data(cv: dict[str, Any]) -> Markup:
         "sameAs": [link["url"] for link in cv["links"]],
     }
     groups = [group for section in cv["sections"] for group in section.get("groups", ())]
-    # a section of the selected repeats them
+    # a section of selected publications repeats them
     entries = {entry["key"]: entry for group in groups for entry in group["entries"]}
-    graph = [_without_empty(item) for item in (person, *map(_work, entries.values()))]
+    graph = [drop_empty(item) for item in (person, *map(_work, entries.values()))]
     text = json.dumps({"@context": "https://schema.org", "@graph": graph}, ensure_ascii=False)
     return Markup(re.sub(r"[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text))
 
@@ -56,10 +57,6 @@ def _work(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _person(author: dict[str, Any]) -> dict[str, Any]:
-    organisation = not author["parts"]["given"] and " " in author["name"]
-    named = {"@type": "Organization" if organisation else "Person", "name": author["name"], "url": author["url"]}
-    return {"@id": "#person"} if author["owner"] else _without_empty(named)
-
-
-def _without_empty(item: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in item.items() if value not in (None, "", [])}
+    is_organization = not author["parts"]["given"] and " " in author["name"]
+    named = {"@type": "Organization" if is_organization else "Person", "name": author["name"], "url": author["url"]}
+    return {"@id": "#person"} if author["owner"] else drop_empty(named)

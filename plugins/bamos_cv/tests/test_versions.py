@@ -1,4 +1,4 @@
-"""Files of the generator bamos/cv of three dates, read as they are: what it forgives, and no value lost."""
+"""Files of bamos/cv from its first year to 2024: repairs are listed, and no value is lost."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.unit.cv.conftest import publications, section
 
 from advgen import cli
 from advgen.cv.build import build
-from advgen.cv.inline import plain
-
-from .conftest import publications, section
+from advgen.cv.inline import plain_text
 
 OF_2014 = r"""
 name: {first: Ádám, last: Próba}
@@ -153,10 +152,10 @@ def made(old: Path, profile: str = "cv.yaml", bibliography: str = "all.bib") -> 
     return build(old / profile, old / bibliography, old / "metrics.yaml", lambda reference: 1)
 
 
-def said(old: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+def list_notes(old: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
     cli.main([*(words or ("cv-import",)), str(old / "cv.yaml"), "--out", str(old / "new")])
     lines = [line.replace(f"{old}/", "") for line in capsys.readouterr().out.splitlines()]
-    return [line.removeprefix("not carried over: ") for line in lines if line.startswith("not carried over: ")]
+    return [line.removeprefix("not converted: ") for line in lines if line.startswith("not converted: ")]
 
 
 def leaves(value: Any) -> list[str]:
@@ -178,7 +177,7 @@ def texts(value: Any) -> str:
 def test_no_value_is_lost(old: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         shown = texts(made(old))
-    listed = said(old, capsys)
+    listed = list_notes(old, capsys)
     data = yaml.safe_load((old / "cv.yaml").read_text(encoding="utf-8"))
     lines = (old / "cv.yaml").read_text(encoding="utf-8").split("\n")
     told = " ".join(lines[int(number) - 1] for line in listed for number in re.findall(r"cv\.yaml:(\d+)", line))
@@ -194,16 +193,16 @@ def test_no_value_is_lost(old: Path, capsys: pytest.CaptureFixture[str], caplog:
 
 
 def test_the_imported_files_make_the_same_cv(old: Path, capsys: pytest.CaptureFixture[str]):
-    said(old, capsys)
+    list_notes(old, capsys)
     assert made(old, "new/profile.yaml", "new/publications.bib") == made(old)
 
 
-def test_every_mend_of_the_bibliography_is_listed(old: Path, capsys: pytest.CaptureFixture[str]):
-    listed = [line for line in said(old, capsys) if line.startswith("all.bib")]
+def test_every_repair_of_the_bibliography_is_listed(old: Path, capsys: pytest.CaptureFixture[str]):
+    listed = [line for line in list_notes(old, capsys) if line.startswith("all.bib")]
     assert listed == [
-        "all.bib:2: an @ too many before the entry; taken out",
-        "all.bib:8: the field codeurl stands twice with the same value; kept once",
-        "all.bib:15: the field _venue stands twice with another value; the first is kept, ICML Workshop is not",
+        "all.bib:2: one @ too many before the entry; removed",
+        "all.bib:8: the field codeurl appears twice with the same value; kept once",
+        "all.bib:15: the field _venue appears twice with another value; the first is kept, ICML Workshop is not",
     ]
 
 
@@ -211,13 +210,13 @@ def test_every_mend_of_the_bibliography_is_listed(old: Path, capsys: pytest.Capt
 def test_of_its_first_year(old: Path, capsys: pytest.CaptureFixture[str]):
     cv = made(old)
     assert len(publications(cv)) == 2
-    first, last = (plain(row["text"]) for name in ("education", "teaching") for row in section(cv, name)["rows"])
+    first, last = (plain_text(row["text"]) for name in ("education", "teaching") for row in section(cv, name)["rows"])
     assert "University of Nowhere" in first
     assert "Design of Tests (TS 2114), TA" in last
     jobs = " ".join(texts(row) for row in section(cv, "positions")["rows"])
     assert "with Dr. Bea Minta; Testing" in jobs and "Testville, Nowhere (Remote)" in jobs
     assert jobs.index("Works") < jobs.index("Shop")
-    assert said(old, capsys)[0] == "cv.yaml:9: the section 'industry' is shown with positions"
+    assert list_notes(old, capsys)[0] == "cv.yaml:9: the section 'industry' is shown with positions"
 
 
 @pytest.mark.parametrize("old", [OF_2017], indirect=True)
@@ -228,7 +227,7 @@ def test_of_2017(old: Path, capsys: pytest.CaptureFixture[str]):
         ("Selected Publications", [1]),
         ("Publications", [1, 1]),
     ]
-    assert "selected.bib:2: an @ too many before the entry; taken out" in said(old, capsys)
+    assert "selected.bib:2: one @ too many before the entry; removed" in list_notes(old, capsys)
     assert (old / "new/selected.bib").read_text(encoding="utf-8").startswith("\n@article{sel_one")
 
 
@@ -241,7 +240,7 @@ def test_of_2020(old: Path, caplog: pytest.LogCaptureFixture):
         assert any(what in line for line in caplog.messages), caplog.messages
     assert [item["id"] for item in cv["sections"]][-3:] == ["service", "area_chair", "reviewing"]
     (talk,) = section(cv, "talks")["rows"]
-    assert plain(talk["text"]) == "I ♥Tests, Nowhere (online)"
+    assert plain_text(talk["text"]) == "I ♥Tests, Nowhere (online)"
     assert section(cv, "talks")["note"][1] == {"link": ["here"], "url": "https://slides.example.org"}
     (job,) = section(cv, "position")["rows"]
     assert [node["url"] for node in _links(job["text"])] == [
@@ -264,13 +263,13 @@ def test_of_2024(old: Path, capsys: pytest.CaptureFixture[str]):
         ("reviewing", "Reviewing", "list"),
         ("service", "Professional Activities", "rows"),
     ]
-    assert [plain(item) for item in section(cv, "reviewing")["items"]] == REVIEWED
+    assert [plain_text(item) for item in section(cv, "reviewing")["items"]] == REVIEWED
     assert len(REVIEWED) == 31
-    assert plain(section(cv, "about")["paragraphs"][0]) == "I work on tests and puzzles."
-    listed = said(old, capsys)
+    assert plain_text(section(cv, "about")["paragraphs"][0]) == "I work on tests and puzzles."
+    listed = list_notes(old, capsys)
     for what in (
-        r"about: \mystery is unknown and its text is printed plainly",
-        "the section 'news' stands in order_md alone and is not shown",
+        r"about: \mystery is unknown, and its text is printed as it is",
+        "the section 'news' is in order_md alone and not shown",
         "favourite_colour has no place in a profile",
         "news has no place in a profile",
     ):
@@ -278,5 +277,12 @@ def test_of_2024(old: Path, capsys: pytest.CaptureFixture[str]):
 
 
 def test_cv_import_is_spelt_as_two_words_too(old: Path, capsys: pytest.CaptureFixture[str]):
-    assert said(old, capsys, "cv", "import")
+    assert list_notes(old, capsys, "cv", "import")
     assert (old / "new/profile.yaml").is_file()
+
+
+def test_a_cv_without_metrics_has_the_date_of_its_newest_entry(old: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        cv = build(old / "cv.yaml", old / "all.bib", None, lambda _: 1)
+    assert cv["updated"][:4] in ("2020", "2024")
+    assert sum("the CV has no date" in one for one in caplog.messages) == 1

@@ -1,0 +1,35 @@
+"""Section types in Python files of the user."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from advgen.cv.sections.base import SectionType
+
+
+def load_section_type(path: Path) -> SectionType:
+    """Return the `SECTION` that a Python file defines, under the name of the file.
+
+    Raises ValueError, with the line, if the file cannot be imported or defines none.
+    """
+    name = f"advgen_cv_sections.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise ValueError(f"{path}: no such Python file; check the path, which is relative to the profile")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic looks annotations up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
+        what = " ".join(str(error).split())
+        raise ValueError(f"{path}:{line}: {type(error).__name__}: {what}; correct this file") from error
+    section_type = getattr(module, "SECTION", None)
+    if not isinstance(section_type, SectionType):
+        raise ValueError(f"{path}:1: defines no SECTION; end the file with SECTION = SectionType(…)")
+    return replace(section_type, name=path.name)

@@ -1,0 +1,112 @@
+"""Errors of pydantic as one line each: file, line, key, what is wrong and what to write."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from advgen.cv.fields import describe_value
+from advgen.cv.yaml_files import Document, Location
+
+M = TypeVar("M", bound=BaseModel)
+
+_PATTERNS = {
+    "id": "write letters, digits, dots, hyphens and underscores",
+    "name": "write it as owner/name",
+}
+_SECTION_PATTERN = "begin the name of a section with a–z, and go on with a–z, 0–9, hyphens and underscores"
+
+
+def validate(model: type[M], document: Document, types: Sequence[str] = ()) -> M:
+    """Return a document as a model. `types` are the types of custom sections, for messages.
+
+    Raises ValueError with one line `file:line: what; remedy` per error.
+    """
+    if not isinstance(document.data, dict):
+        raise ValueError(f"{document.path}:1: not a map of keys to values; write name: … and so on")
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        messages: dict[Location, str] = {}
+        for item in error.errors(include_url=False):
+            item["loc"] = _without_section_type(item["loc"])
+            # a union reports the same error for each of its members, below names that are not in the file
+            location = item["loc"] if item["type"] == "missing" else document.find_known(item["loc"])
+            message = _describe(dict(item), location, model, document, types)
+            messages.setdefault(location, f"{document.where(location)}: {' '.join(message.split())}")
+        raise ValueError("\n".join(messages.values())) from error
+
+
+def _describe(
+    error: dict[str, Any], location: Location, model: type[BaseModel], document: Document, types: Sequence[str]
+) -> str:
+    key = ".".join(str(part) for part in location)
+    value, context = error.get("input"), error.get("ctx", {})
+    shown = describe_value(value)
+    match error["type"]:
+        case "missing":
+            return f"{key} is missing; add it"
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(location[-1]), _list_keys(model, location[:-1]), n=1)
+            return f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else "remove it")
+        case "string_type":
+            return f"{key} is {shown if value is None else f'{shown}, not a text'}; put text in quotes"
+        case "list_type":
+            return f"{key} is not a list; begin each item with a hyphen"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return f"{key} is {shown}, not a map; write its keys, such as name: …"
+        case "literal_error":
+            near = difflib.get_close_matches(str(value), re.findall(r"'([^']*)'", error["msg"]), n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            return f"{key} is {shown}; {hint}allowed: {context['expected']}"
+        case "value_error":
+            return f"{key} {context['error']}" if key else str(context["error"])
+        case "union_tag_invalid" | "union_tag_not_found":
+            shown = describe_value(value.get("type") if isinstance(value, dict) else value)
+            return f"{key}.type is {shown}; write {', '.join(types)}, or the path of a Python file"
+        case "date_type":
+            return f"{key} is {shown}, not a day; write it as 2025-01-31"
+        case "too_short":
+            return f"{key} is empty; write something or remove it"
+        case "string_pattern_mismatch":
+            return f"{key} is {shown}; {_PATTERNS.get(str(location[-1]), _SECTION_PATTERN)}"
+        case "bool_type" | "bool_parsing":
+            return f"{key} is {shown}; write true or false"
+        case "greater_than_equal":
+            return f"{key} is {shown}; write {context['ge']} or more"
+        case "less_than_equal":
+            return f"{key} is {shown}; write {context['le']} or less"
+        case "less_than":
+            return f"{key} is {shown}; write less than {context['lt']}"
+        case kind:
+            assert kind == "int_type", kind
+            return f"{key} is {shown}; write a whole number without quotes"
+
+
+def _without_section_type(location: Location) -> Location:
+    """Return a location without the type of a custom section, which pydantic adds behind its name."""
+    return (*location[:2], *location[3:]) if location[:1] == ("sections",) else location
+
+
+def _list_keys(model: type[BaseModel], location: Location) -> list[str]:
+    """Return the keys that are allowed at a location."""
+    models: list[Any] = [model]
+    for part in location:
+        # an index, or the name of a custom section, selects no key
+        inner = [one.model_fields[part].annotation for one in models if part in one.model_fields]
+        models = [found for annotation in inner or models for found in _find_models(annotation)]
+    return list(dict.fromkeys(key for one in models for key in one.model_fields))
+
+
+def _find_models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models in an annotation, such as the members of a union or of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, UnionType, list, dict):
+        for part in get_args(annotation):
+            yield from _find_models(part)
