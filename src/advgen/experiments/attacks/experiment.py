@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -36,6 +37,11 @@ class Craft(DeviceTask):
     choice: int
 
 
+def need_examples(sources: Iterable[str], attacks: Iterable[str]) -> Iterator[Need]:
+    """Yield the examples of each attack on each source."""
+    yield from (Need("attacks", pair, "examples") for pair in product(sources, attacks))
+
+
 class AttackedFigure(FigureSpec):
     """Base of figures about attacked classifiers; they need the examples of each source and attack."""
 
@@ -44,9 +50,8 @@ class AttackedFigure(FigureSpec):
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown")
 
     def needs(self) -> Iterator[Need]:
-        for source in self.sources:
-            for attack in self.attacks:
-                yield Need("attacks", (source, attack), "examples")
+        yield from need_examples(self.sources, self.attacks)
+        yield from super().needs()
 
 
 def need_transferred(study: Study, sources: Iterable[str]) -> Iterator[Need]:
@@ -136,9 +141,7 @@ class DiscriminatorsFigure(FigureSpec):
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown, of several eps")
 
     def needs(self) -> Iterator[Need]:
-        for source in self._sources():
-            for attack in self.attacks:
-                yield Need("attacks", (source, attack), "examples")
+        yield from need_examples(self._sources(), self.attacks)
 
     def needs_from_study(self, study: Study) -> Iterator[Need]:
         yield from need_transferred(study, self._sources())

@@ -11,7 +11,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import OnClassifiers, SourcesDefinition, Summary
 from advgen.core.tasks import ClassifierTask
 from advgen.experiments.attacks.experiment import WorstCaseFigure
-from advgen.specs.base import Ascending, Count, Need, NonNegative, Positive, Reference, Spec
+from advgen.specs.base import Ascending, Count, NonNegative, Positive, Reference, Spec
 from advgen.specs.networks import EnsembleNetwork
 
 CertificationName = Annotated[str, Reference(("certifications",))]
@@ -57,13 +57,9 @@ class Certify(ClassifierTask):
 class CertifiedAccuracyFigure(WorstCaseFigure):
     """Clean, attacked and certified accuracy against eps, a panel for each classifier."""
 
+    reads = {"certifications": ("radii",)}
     kind: Literal["certified_accuracy"] = Field(description="clean, attacked and certified accuracy against eps")
     certifications: tuple[CertificationName, ...] = Field(min_length=1, description="certifications shown")
-
-    def needs(self) -> Iterator[Need]:
-        yield from super().needs()
-        for certification in self.certifications:
-            yield Need("certifications", (certification,), "radii")
 
 
 class Certifications(OnClassifiers[CertificationDefinition]):

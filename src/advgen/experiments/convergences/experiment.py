@@ -12,7 +12,7 @@ from advgen.core.kinds import OnClassifiers, SourcesDefinition
 from advgen.core.tasks import ClassifierTask
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import PgdAttack
-from advgen.specs.base import AttackName, Count, Need, Reference
+from advgen.specs.base import AttackName, Count, Reference
 from advgen.specs.figures import FigureSpec
 
 ConvergenceName = Annotated[str, Reference(("convergences",))]
@@ -40,11 +40,9 @@ class ConvergenceFigure(FigureSpec):
     """Accuracy against steps and against restarts, and the spread of final losses over restarts."""
 
     group = "Adversarial lab"
+    reads = {"convergence": ("steps",)}
     kind: Literal["convergence"] = Field(description="accuracy against steps and restarts")
     convergence: ConvergenceName = Field(description="convergence study shown")
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("convergences", (self.convergence,), "steps")
 
 
 class Convergences(OnClassifiers[ConvergenceDefinition]):

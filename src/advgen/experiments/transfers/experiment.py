@@ -50,22 +50,19 @@ class TransferMatrixFigure(FigureSpec):
     """Error of each target on the examples crafted on each source, one heat map per attack."""
 
     group = "Adversarial lab"
+    reads = {"transfer": ("table", "examples", "crafted")}
     kind: Literal["transfer_matrix"] = Field(description="heat map of transfer errors")
     transfer: TransferName = Field(description="transfer study shown")
     colormap: Literal["Blues", "Purples", "Greens", "Oranges", "viridis", "magma"] = Field(
         "Blues", description="colours from no error to all wrong"
     )
 
-    def needs(self) -> Iterator[Need]:
-        yield Need("transfers", (self.transfer,), "table")
-        yield Need("transfers", (self.transfer,), "examples")
-        yield Need("transfers", (self.transfer,), "crafted")
-
 
 class PublishedTransferFigure(FigureSpec):
     """A transfer study compared with a published table, and the difference of each cell."""
 
     group = "Adversarial lab"
+    reads = {"transfer": ("table", "examples")}
     kind: Literal["published_transfer"] = Field(description="transfer compared with a published table")
     transfer: TransferName = Field(description="transfer study shown")
     published: Literal["szegedy2014-table-2", "szegedy2014-table-4", "szegedy2014-table-4-amplified"] = Field(
@@ -74,10 +71,6 @@ class PublishedTransferFigure(FigureSpec):
     names: dict[str, str] = Field(
         min_length=2, description="published row or column: classifier of the study, or attack for a noise control"
     )
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("transfers", (self.transfer,), "table")
-        yield Need("transfers", (self.transfer,), "examples")
 
 
 class Transfers(Kind[TransferDefinition]):
