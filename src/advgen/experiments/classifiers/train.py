@@ -63,7 +63,7 @@ def evaluate_file_model(model: nn.Module, images: Tensor, labels: Tensor, path: 
     try:
         logits = compute_clean_logits(
             model, to_unit_range(images), torch.zeros_like(labels), ROWS
-        )  # labels are judged below
+        )  # the accuracy is computed below
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if logits.shape[1] != classes:
