@@ -11,8 +11,6 @@ the first ten images; beside it the change is that of these ten. "Bare passes" a
 nothing between them: their ratio is the share of our time that is not overhead.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import importlib.util

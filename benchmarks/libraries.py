@@ -6,8 +6,6 @@
 Times are the best of five, on one thread.
 """
 
-from __future__ import annotations
-
 import fcntl
 import io
 import math

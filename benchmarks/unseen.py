@@ -9,8 +9,6 @@ the accuracy left by AutoAttack's standard version (`pip install --no-deps pyaut
 test images of MNIST; the test models are attacked on the last ones. Reads the images that `make run` has downloaded.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from pathlib import Path

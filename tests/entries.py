@@ -1,7 +1,5 @@
 """A job that uses it, for everything that is registered."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

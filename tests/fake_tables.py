@@ -1,7 +1,5 @@
 """Made-up tables of every kind, from the schemas alone, and specs of figures that fit them. Torch-free."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 from typing import Any, Literal, get_args, get_origin

@@ -1,7 +1,5 @@
 """Reference pages: the arguments of every command, the columns of every table, every kind of figure."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from importlib import resources

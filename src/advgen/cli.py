@@ -1,7 +1,5 @@
 """The command line: one subcommand per task, and a few that read finished results."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import sys

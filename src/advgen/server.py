@@ -5,8 +5,6 @@ standard input, whose other end the driver alone holds. It takes only commands t
 search path and environment: a forked process differs from a cold one in nothing but the time that it takes.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Where the Snakefile lies, with its rules, profiles and the example study: in a clone, or in what was installed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 _INSTALLED = Path(__file__).with_name("project")

@@ -1,7 +1,5 @@
 """Whatever model is given: every attack works on it or refuses it in one line, and leaves it as it was."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from typing import Any

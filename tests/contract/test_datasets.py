@@ -1,7 +1,5 @@
 """The face branch of the generative lab, whole: small files in CelebA's layout to restored faces, by the commands."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a job imports before it works: where no warm server runs, each job pays for it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

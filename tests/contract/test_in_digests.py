@@ -1,7 +1,5 @@
 """Every function and class of the package is in the digest of some job, or listed here with the reason why not."""
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 

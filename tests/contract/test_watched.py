@@ -1,7 +1,5 @@
 """A job that uses it, for everything that is registered: it may call nothing that its digest does not hold."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a run prints and what `advgen status` tells, on stub commands: through a pipe, on a terminal, in trouble."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty

@@ -1,7 +1,5 @@
 """Without a clone: the wheel, a folder made by `advgen init`, and other workflows that take ours in."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

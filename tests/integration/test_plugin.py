@@ -1,7 +1,5 @@
 """An attack and a network of a user's own in a study: from files that it names, and from an installed package."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

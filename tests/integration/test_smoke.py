@@ -1,7 +1,5 @@
 """The smoke study, end to end on real MNIST: run once, everything else reads its results."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

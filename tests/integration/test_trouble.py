@@ -1,7 +1,5 @@
 """Trouble that users have: each ends in a one-line reason, loses nothing, and the next run completes."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Jobs forked from a warm server: as cold ones in all but time."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -7,8 +7,6 @@ module, so that no file is changed. The sample is always the same: kill each sur
 `survivors.yaml` with a reason. Code that a test runs in another process is not mutated.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import contextlib

@@ -1,7 +1,5 @@
 """What was made with other packages or on another CPU: told by `verify`, and not taken from the cache."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """An installed package brings a kind of everything by its entry points: planned, run, drawn and in the report."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """What a report quotes of a study asks for the same as the study does."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Plug-ins: what is told of a bad one, what they change of a digest, and what `check-plugin` finds."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Iterator

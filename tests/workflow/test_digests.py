@@ -1,7 +1,5 @@
 """What can change a job's bytes is in its digest: edits of single lines, over all jobs of the largest study."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable

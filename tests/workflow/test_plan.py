@@ -1,7 +1,5 @@
 """The plan is the single source: rules, dry run and digests agree with it, and parsing it is light."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

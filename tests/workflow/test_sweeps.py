@@ -1,7 +1,5 @@
 """Sweeps are declared once; data sets are made from data sets; what cannot be is told with its key."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

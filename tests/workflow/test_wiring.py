@@ -1,7 +1,5 @@
 """Who reads what: a table written apart from the plan, for every job of every study that is shipped."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The Jacobian saliency map attack: few pixels, changed to the extreme, one pair at a time."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """The Square attack: a random search that uses only scores, in L∞, L2 or L1."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -3,8 +3,6 @@
 Keys of a study that have a new name are listed in `advgen.study.errors.RENAMED`.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
 import warnings

@@ -1,7 +1,5 @@
 """What the Snakefile calls: load the plan, then one function at the start and one at the end of a run."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 import os

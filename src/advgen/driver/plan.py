@@ -4,8 +4,6 @@ and figures. Torch-free.
 Jobs are planned on demand: what a study's own definitions need is planned, nothing else.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 import re

@@ -5,8 +5,6 @@ miss a later edit of their settings. And a damaged raw file looks like a new one
 compared with the plan. Usually there are none, and nothing is read.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Starts the warm server of a run, and has commands done by it. Each job begins here: next to nothing is imported."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """Which device a job computes on: a lease on a GPU of this machine, or the CPU with a fixed number of threads."""
 
-from __future__ import annotations
-
 import fcntl
 import inspect
 import os

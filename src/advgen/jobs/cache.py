@@ -5,8 +5,6 @@ The names of definitions and files are no part of it where they only label rows:
 ADVGEN_CACHE names the folder (to share it between clones), or is "off"; ADVGEN_CACHE_GB bounds it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

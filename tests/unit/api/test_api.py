@@ -1,7 +1,5 @@
 """What can be called from Python: the page that tells it, results of known models, mistakes in one line."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Evaluations of given models: unsound ones are caught with the right reason, sound ones raise no alarm."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """The adapters to foolbox and torchattacks: their attacks as plug-ins keep the contract and find what ours do."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Digests of code: what is in them, and what is not."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What every kind of experiment keeps: its names are its own, and no key of a definition is without effect."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Rules told by tasks: their flags, their paths, and where they run."""
 
-from __future__ import annotations
-
 import pytest
 from tests.project import ROOT
 

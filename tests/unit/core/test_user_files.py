@@ -1,7 +1,5 @@
 """Data and models of a user's own: what a plan reads of them, and how it tells what is wrong with them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

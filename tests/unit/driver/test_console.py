@@ -1,7 +1,5 @@
 """What is printed for Snakemake's events: through a pipe, on a terminal, quietly, and in a dry run."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

@@ -1,7 +1,5 @@
 """What a job cost."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """Checkpoints rebuild their module from the file alone, and nothing in them can run."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 

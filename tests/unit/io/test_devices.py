@@ -1,7 +1,5 @@
 """GPU leases with two fake slots: never two jobs on one, and free again however a job dies; threads and devices."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

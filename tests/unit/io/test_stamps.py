@@ -1,7 +1,5 @@
 """The stamp comes back from a PNG whatever the checksum behind it looks like."""
 
-from __future__ import annotations
-
 import base64
 import json
 import random

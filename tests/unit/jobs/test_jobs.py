@@ -1,7 +1,5 @@
 """Progress lines, saved state, the command line's errors, the lock."""
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess
