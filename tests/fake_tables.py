@@ -300,3 +300,11 @@ def _value(annotation: Any, metadata: list[Any], full: bool) -> Any:
     if get_origin(annotation) is Literal:
         return arguments[-1 if full else 0]
     return None
+
+
+def with_columns(table: pa.Table, **columns: np.ndarray) -> pa.Table:
+    """A table with other values in some columns."""
+    for name, values in columns.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.field(place), pa.array(values).cast(table.field(place).type))
+    return table

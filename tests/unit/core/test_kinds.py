@@ -173,7 +173,7 @@ probes:
         ("of: net, part: decision, body: random, dataset: fake", "probes.seen.body = 'random': a decision is"),
         (
             "of: net, part: features, dataset: mnist, threshold: zero",
-            "probes.seen.threshold = 'zero': only a decision has one, not 'features'; take it out",
+            "probes.seen.threshold = 'zero': only a decision has a threshold, not 'features'; remove it",
         ),
         ("of: net, part: whole, dataset: mnist, threshold: fitted", "probes.seen.threshold = 'fitted': only a"),
         ("of: net, part: decision, dataset: fake, threshold: 0.5", "probes.seen.threshold = 0.5"),
@@ -221,8 +221,8 @@ linearities:
     ("targets", "seeds", "images", "message"),
     [
         ("again", "3", "10000", ""),
-        ("smiles", "3", "1", "transfers.all: sources and targets see images of different shapes or classes"),
-        ("real", "3", "1", "transfers.all: sources and targets see images of different shapes or classes"),
+        ("smiles", "3", "1", "transfers.all: sources and targets have images of different shapes or classes"),
+        ("real", "3", "1", "transfers.all: sources and targets have images of different shapes or classes"),
         ("again", "5, 7", "1", "probes.seen.seeds: 5 is no seed of 'net' (trained with 0, 3)"),
         ("again", "3", "10001", "linearities.lines.images = 10001: there are only 10000 test images"),
     ],

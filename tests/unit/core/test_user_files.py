@@ -263,7 +263,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_plan() -> None:
             "path: gone.pt2",
             r"path = 'gone\.pt2': no such file; paths are relative to the folder in which snakemake runs",
         ),
-        ("path: net.safetensors", r"factory is missing: the file holds weights alone; name the code that they fit"),
+        ("path: net.safetensors", r"factory is missing: the file contains only weights; name the code of the module"),
         ("path: net.safetensors, factory: 'gone.py:net'", r"factory = 'gone\.py:net': no such file as gone\.py"),
         (
             "path: net.safetensors, factory: 'photos/net.py:net'",

@@ -50,7 +50,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
         down = top + 1 + number * block + names
         first = number * count
         of_band = {
-            (s, k): cell
+            (float(s), k): cell
             for s, row in enumerate(cells)
             for k, cell in enumerate(row[first : first + count])
             if cell is not None
