@@ -34,8 +34,8 @@ from advgen.figures.layout import Page
 from advgen.figures.statistics import running_mean
 from advgen.figures.style import DARK_PAPER, darken, save_figure, style_sheet
 from advgen.figures.text import text_width, wrap_text
-from advgen.outcomes.figures.outcome import caption
-from advgen.report.page import alt_text, rst_html
+from advgen.outcomes.figures.outcome import caption_file
+from advgen.report.page import first_sentence, rst_to_html
 
 ROOT = Path(__file__).parents[2]
 STAMP = "advgen:eyJjb21tYW5kIjoiZHJhdyJ9-_=="
@@ -295,9 +295,9 @@ def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table])
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_caption(kind: str) -> None:
-    text = Path(caption(SPECS[kind]["full"])).read_text(encoding="utf-8")
-    assert rst_html(text).startswith("<p>")
-    assert 20 < len(alt_text(text)) < 250
+    text = Path(caption_file(SPECS[kind]["full"])).read_text(encoding="utf-8")
+    assert rst_to_html(text).startswith("<p>")
+    assert 20 < len(first_sentence(text)) < 250
     # Snakemake's report reads captions as Jinja templates.
     assert not re.search(r"{[{%#]", text)
 
