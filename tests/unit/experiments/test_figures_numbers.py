@@ -1,4 +1,4 @@
-"""The numbers that figures work out for themselves: worst cases, pooled accuracies, spans, intervals over seeds."""
+"""Numbers that figures compute: worst cases, pooled accuracies, spans, intervals over seeds."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ from advgen.metrics.published import PUBLISHED, TEST_ERRORS, Published
 
 
 def rows(**right: list[bool]) -> pd.DataFrame:
-    """Examples of one net: whether each image is right under each attack."""
+    """Return examples of one model: whether it classifies each image correctly under each attack."""
     parts = [
         pd.DataFrame({"source": "net", "source_seed": 0, "attack": name, "index": range(len(flags)), "robust": flags})
         for name, flags in right.items()
@@ -87,7 +87,7 @@ def rows(**right: list[bool]) -> pd.DataFrame:
     return facts.assign(robust_rounded=True, robust_at_worst=facts["robust"], robust_rounded_at_worst=True)
 
 
-def test_the_worst_case_counts_an_image_that_is_right_under_every_attack() -> None:
+def test_worst_case_counts_images_classified_correctly_under_every_attack() -> None:
     facts = rows(a=[True, True, False, False], b=[True, False, True, False])
     worst = accuracies.measure(accuracies.combine(facts, ["a", "b"]))
     assert worst is not None
@@ -95,13 +95,13 @@ def test_the_worst_case_counts_an_image_that_is_right_under_every_attack() -> No
     assert (worst.low, worst.high) == wilson(1, 4)
 
 
-def test_an_image_that_one_attack_was_not_tried_on_is_left_out() -> None:
+def test_an_image_without_results_of_all_attacks_is_excluded() -> None:
     worst = accuracies.measure(accuracies.combine(rows(a=[True, True, True], b=[True, False]), ["a", "b"]))
     assert worst is not None
     assert (worst.mean, worst.n) == (0.5, 2)
 
 
-def test_more_nets_do_not_make_the_interval_narrower() -> None:
+def test_more_models_do_not_make_the_interval_narrower() -> None:
     one = rows(a=[True, True, False, False])
     two = pd.concat([one, one.assign(source_seed=1), one.assign(source="other")])
     alone, pooled = accuracies.measure(one), accuracies.measure(two)
@@ -110,8 +110,8 @@ def test_more_nets_do_not_make_the_interval_narrower() -> None:
     assert pooled.per_model.tolist() == [0.5] * 3
 
 
-def test_nets_that_differ_make_the_interval_wider() -> None:
-    """As of a table's rows: Student's half width over nets, joined with Wilson's over images."""
+def test_models_that_differ_make_the_interval_wider() -> None:
+    """Student's half width over models is combined with Wilson's over images."""
     one = rows(a=[True, True, False, False])
     facts = pd.concat([one, one.assign(source_seed=1, robust=[True] * 3 + [False])])
     found = accuracies.measure(facts)
@@ -123,8 +123,8 @@ def test_nets_that_differ_make_the_interval_wider() -> None:
     assert found.high - found.low > high - low
 
 
-def test_reconstructions_are_told_by_all_test_images_wherever_they_stand() -> None:
-    """Not by the few that are kept to be shown: picture, sentence and table have one number, with its n."""
+def test_reconstruction_numbers_are_over_all_test_images_in_picture_sentence_and_table() -> None:
+    """The numbers are not those of the few stored images."""
     tables = fake_tables()
     quality = tables["autoencoder_quality"].to_pandas()
     spec = ReconstructionsFigure(kind="reconstructions", autoencoders=("autoencoder-a", "autoencoder-b"))
@@ -138,7 +138,7 @@ def test_reconstructions_are_told_by_all_test_images_wherever_they_stand() -> No
         assert any(f"MSE {format_number(error)}" in text for text in shown)
 
 
-def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
+def test_classes_of_both_classifiers_are_shown_together() -> None:
     tables = fake_tables()
     spec = GanComparisonFigure(kind="gan_comparison", gans=("gan-a",), measures=("classes", "recall"))
     titles = {text.get_text() for text in gan_comparison.draw(tables, spec).findobj(Text)}
@@ -154,8 +154,8 @@ def test_no_rows_have_no_accuracy() -> None:
 NO_SIZES = {"linf": np.nan, "l2": np.nan, "l0": np.nan}
 
 
-def answers(**predicted: list[int]) -> pa.Table:
-    """What nets say of twelve clean images of three classes, which an attack leaves as they are."""
+def predictions(**predicted: list[int]) -> pa.Table:
+    """Return predictions of models for twelve images of three classes, which an attack does not change."""
     label = [0, 1, 2] * 4
     facts = {"source_seed": 0, "attack": "a", "index": range(12), "label": label, "norm": "linf", "eps": 0.1}
     parts = [
@@ -163,24 +163,24 @@ def answers(**predicted: list[int]) -> pa.Table:
             {
                 **facts,
                 "source": net,
-                "predicted_clean": told,
-                "predicted": told,
-                "predicted_rounded": told,
-                "predicted_unaimed": told,
+                "predicted_clean": labels,
+                "predicted": labels,
+                "predicted_rounded": labels,
+                "predicted_unaimed": labels,
                 "target_label": np.nan,
                 "confidence": 0.9,
                 **NO_SIZES,
             }
         )
-        for net, told in predicted.items()
+        for net, labels in predicted.items()
     ]
     return pa.Table.from_pandas(pd.concat(parts, ignore_index=True))
 
 
-def test_a_net_at_chance_has_a_clean_accuracy_and_is_not_compared_under_attack() -> None:
-    """A constant net is never fooled, so that it would stand above all others."""
-    told = answers(learnt=[0, 1, 2] * 3 + [0, 1, 1], constant=[1] * 12)
-    facts = accuracies.load_examples({"examples": told})
+def test_a_model_at_chance_has_a_clean_accuracy_but_no_robust_accuracy() -> None:
+    """Otherwise a constant classifier, which is never fooled, would rank first."""
+    table = predictions(learnt=[0, 1, 2] * 3 + [0, 1, 1], constant=[1] * 12)
+    facts = accuracies.load_examples({"examples": table})
     of = {net: facts[facts["source"] == net] for net in ("learnt", "constant")}
     clean = {net: accuracies.measure(rows, "clean") for net, rows in of.items()}
     assert [round(12 * one.mean) for one in clean.values() if one] == [11, 4]
@@ -194,12 +194,12 @@ def test_a_net_at_chance_has_a_clean_accuracy_and_is_not_compared_under_attack()
 
 
 @pytest.mark.parametrize("module", [confidence, attack_gallery], ids=["confidence", "gallery"])
-def test_a_net_at_chance_is_in_no_ranking(module: ModuleType) -> None:
-    """A net that names one class alone is as sure of its mistakes as can be, and hard to fool."""
-    table = answers(learnt=[0, 1, 2] * 3 + [0, 1, 1], constant=[1] * 12)
+def test_a_model_at_chance_is_not_ranked(module: ModuleType) -> None:
+    """A constant classifier is confident in its mistakes and hard to fool."""
+    table = predictions(learnt=[0, 1, 2] * 3 + [0, 1, 1], constant=[1] * 12)
     kind = module.__name__.rpartition(".")[2]
-    asked = {"kind": kind, "sources": ["learnt", "constant"], "attacks": ["a"]}
-    found = module.finding({"examples": table}, registry.parse("figures", asked))
+    spec = {"kind": kind, "sources": ["learnt", "constant"], "attacks": ["a"]}
+    found = module.finding({"examples": table}, registry.parse("figures", spec))
     assert [row["source"] for row in found.rows] == ["learnt"]
     ranking, _, left_out = found.sentence.partition("; at chance, so not compared under attack: ")
     assert "constant" not in ranking and left_out.startswith("constant seed 0")
@@ -208,16 +208,16 @@ def test_a_net_at_chance_is_in_no_ranking(module: ModuleType) -> None:
 SMALL, LARGE, FAR = ("linf", 0.1), ("linf", 0.25), ("l2", 2.0)
 
 
-def under(**right: dict[tuple[str, tuple[str, float | None]], int]) -> pa.Table:
-    """Examples of nets that have twelve clean images right, and so many under each attack of a norm and eps."""
+def attacked_examples(**right: dict[tuple[str, tuple[str, float | None]], int]) -> pa.Table:
+    """Return examples of models with twelve correct clean images, and this many correct under each attack."""
     label = [0, 1, 2] * 4
     parts = []
     for net, attacks in right.items():
         for (attack, (norm, eps)), count in attacks.items():
             predicted = label[:count] + [(one + 1) % 3 for one in label[count:]]
             facts = {"source": net, "source_seed": 0, "tested_on": "digits", "attack": attack, "norm": norm, "eps": eps}
-            told_ = {"predicted_clean": label, "predicted": predicted, "predicted_rounded": label}
-            facts |= {"index": range(12), "label": label, "predicted_unaimed": label, "kind": attack, **told_}
+            found = {"predicted_clean": label, "predicted": predicted, "predicted_rounded": label}
+            facts |= {"index": range(12), "label": label, "predicted_unaimed": label, "kind": attack, **found}
             parts.append(pd.DataFrame({**facts, **NO_SIZES, "target_label": np.nan}))
     return pa.Table.from_pandas(pd.concat(parts, ignore_index=True))
 
@@ -227,48 +227,48 @@ def sentence(table: pa.Table, **more: pa.Table) -> str:
     return accuracies.compare_with_clean(facts, ["a", "b"], sorted(set(facts["attack"])))[0]
 
 
-def test_a_tie_at_nothing_compares_no_nets_at_unequal_eps() -> None:
+def test_models_with_equal_zero_accuracy_are_compared_at_the_same_eps() -> None:
     a, b = ({("pgd", SMALL): count, ("wide", LARGE): 0} for count in (0, 6))
-    found = sentence(under(a=a, b=b))
+    found = sentence(attacked_examples(a=a, b=b))
     assert found.count("under worst case, L∞ ≤ 0.25") == 2 and "under pgd" not in found
 
 
-def test_nets_are_compared_norm_by_norm_and_neither_under_noise_nor_without_a_budget() -> None:
-    """Each net falls to another norm; noise and an unbounded attack leave less than any budget does."""
+def test_models_are_compared_per_norm_without_noise_and_unbounded_attacks() -> None:
+    """Each model fails in another norm; noise and an unbounded attack reduce the accuracy most."""
     free = {("noise", ("none", 0.2)): 0, ("deepfool", ("l2", None)): 0}
     a = {("pgd", SMALL): 3, ("round", FAR): 9, **free}
     b = {("pgd", SMALL): 9, ("round", FAR): 3, **free}
-    found = sentence(under(a=a, b=b))
+    found = sentence(attacked_examples(a=a, b=b))
     l_inf, l_2 = found.partition("; n\u00a0=")[0].split("; ")
     assert [l_inf.count(words) for words in ("under pgd", "a 25.0 %", "b 75.0 %")] == [2, 1, 1]
     assert [l_2.count(words) for words in ("under round", "a 75.0 %", "b 25.0 %")] == [2, 1, 1]
 
 
-def test_an_eps_that_one_net_did_not_meet_compares_none() -> None:
-    found = sentence(under(a={("pgd", SMALL): 6, ("wide", LARGE): 0}, b={("pgd", SMALL): 9}))
+def test_an_eps_that_one_model_was_not_attacked_with_is_not_compared() -> None:
+    found = sentence(attacked_examples(a={("pgd", SMALL): 6, ("wide", LARGE): 0}, b={("pgd", SMALL): 9}))
     assert found.count("under pgd") == 2 and "0.25" not in found
 
 
-def test_changes_without_a_norm_are_compared_one_by_one() -> None:
+def test_attacks_without_a_norm_are_compared_separately() -> None:
     of = {("glasses", ("region", None)): 6, ("turned", ("spatial", None)): 3}
-    found = sentence(under(a=of, b=of))
+    found = sentence(attacked_examples(a=of, b=of))
     assert found.count("under glasses") == found.count("under turned") == 2
 
 
-def met(right: list[bool], eps: float = 0.1, amplified: bool = False, of: str = "a") -> pa.Table:
-    """Examples of another net that `b` met, or of itself."""
+def transferred_examples(right: list[bool], eps: float = 0.1, amplified: bool = False, of: str = "a") -> pa.Table:
+    """Return examples crafted against another model, or against `b` itself, and evaluated on `b`."""
     label = [0, 1, 2] * 4
     predicted = [one if kept else (one + 1) % 3 for one, kept in zip(label, right, strict=True)]
     facts = {"study": "t", "source": of, "source_seed": 0, "target": "b", "target_seed": 0, "tested_on": "digits"}
     facts |= {"attack": "pgd", "norm": "linf", "eps": eps, "amplified": amplified, "index": range(12), "label": label}
-    told_ = {"predicted_clean": label, "predicted": predicted, "predicted_rounded": predicted}
-    return pa.Table.from_pandas(pd.DataFrame({**facts, **told_}))
+    found = {"predicted_clean": label, "predicted": predicted, "predicted_rounded": predicted}
+    return pa.Table.from_pandas(pd.DataFrame({**facts, **found}))
 
 
-def test_what_other_nets_examples_fool_counts_in_a_worst_case_alone() -> None:
-    """Own attacks leave 9 right at most; another net's examples of the smaller eps fool the first three."""
+def test_transferred_examples_count_only_in_the_worst_case() -> None:
+    """Direct attacks leave 9 images correct; transferred examples of the smaller eps fool the first three."""
     of = {("pgd", SMALL): 12, ("wide", LARGE): 9}
-    tables = {"examples": under(a=of, b=of), "transferred": met([False] * 3 + [True] * 9)}
+    tables = {"examples": attacked_examples(a=of, b=of), "transferred": transferred_examples([False] * 3 + [True] * 9)}
     facts = accuracies.load_examples(tables)
     found = {(row["source"], row["under"]): row for row in accuracies.build_rows(facts, ["a", "b"], ["pgd", "wide"])}
     assert found["b", "pgd"]["accuracy"] == 1 and found["b", "wide"]["accuracy"] == 0.75
@@ -282,10 +282,10 @@ def test_what_other_nets_examples_fool_counts_in_a_worst_case_alone() -> None:
     assert "b 50.0 %" in found_words and "(sets in the ball: b 1)" in found_words
 
 
-def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
+def test_minimum_norm_attacks_count_in_the_worst_case_within_the_ball() -> None:
     """DeepFool fools all: four images within L∞ ≤ 0.1, four within 0.25, four farther away, or without any change."""
     of = {("pgd", SMALL): 12, ("wide", LARGE): 9, ("deepfool", ("l2", None)): 0}
-    table = under(a=of)
+    table = attacked_examples(a=of)
     sizes = [np.nan] * 24 + [0.05] * 4 + [0.25 + 1e-7] * 4 + [0.3, 0.4, 0.0, np.nan]
     place = table.column_names.index("linf")
     facts = accuracies.load_examples({"examples": table.set_column(place, "linf", pa.array(sizes))})
@@ -294,7 +294,7 @@ def test_smallest_changes_count_where_they_lie_in_a_ball() -> None:
     assert (found["wide"], found["worst case, L∞ ≤ 0.25"]) == (9 / 12, 1 / 12)
 
 
-def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
+def test_source_models_of_transferred_examples_are_not_named() -> None:
     examples, shown = (fake_table(kind) for kind in ("examples", "transferred"))
     mine = examples.filter(pc.equal(examples["source"], "net-b"))
     found = names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
@@ -306,17 +306,20 @@ def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure
     [{"eps": 0.3}, {"amplified": True}, {"of": "b"}],
     ids=["beyond the ball", "amplified", "its own"],
 )
-def test_other_examples_do_not(shown: dict[str, Any]) -> None:
+def test_unrelated_transferred_examples_do_not_count(shown: dict[str, Any]) -> None:
     facts = accuracies.load_examples(
-        {"examples": under(b={("pgd", SMALL): 12}), "transferred": met([False] * 12, **shown)}
+        {
+            "examples": attacked_examples(b={("pgd", SMALL): 12}),
+            "transferred": transferred_examples([False] * 12, **shown),
+        }
     )
     assert not facts["other_attacks"].any() and facts["robust_at_worst"].all()
     assert accuracies.describe_other_attacks(facts) == "" and accuracies.list_worst_cases(facts, ["pgd"]) == {}
 
 
-def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
+def test_a_transfer_matrix_excludes_models_at_chance() -> None:
     nets = {"a": [0, 1, 2] * 4, "b": [0, 1, 2] * 4, "flat": [2] * 12}
-    shown = answers(**nets).rename_columns({"source": "target", "source_seed": "target_seed"})
+    shown = predictions(**nets).rename_columns({"source": "target", "source_seed": "target_seed"})
     pairs = [(source, target) for source in nets for target in nets]
     sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
     seeds = {"source_seed": [0] * 9, "target_seed": [0] * 9}
@@ -330,7 +333,7 @@ def test_a_transfer_matrix_leaves_nets_at_chance_out() -> None:
     assert (len(kept), words) == (3, "")
 
 
-def test_attacks_that_go_as_far_as_they_like_have_no_part_in_a_worst_case() -> None:
+def test_unbounded_attacks_are_not_in_a_worst_case() -> None:
     facts = pd.DataFrame(
         {"attack": ["pgd", "deepfool", "spatial"], "norm": ["linf", "l2", "spatial"], "eps": [0.1, None, None]}
     )
@@ -346,7 +349,7 @@ def test_spans(flags: list[int], expected: list[tuple[int, int]]) -> None:
     assert find_spans(np.array(flags, dtype=bool)) == expected
 
 
-def test_the_interval_over_seeds_is_students() -> None:
+def test_interval_over_seeds_is_students() -> None:
     values = np.array([3.0, 4.0, 8.0])
     mean, low, high = mean_over_seeds(values)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
@@ -354,7 +357,7 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert mean_over_seeds(np.array([2.0])) == (2.0, 2.0, 2.0)
 
 
-def test_an_image_counts_once_however_many_seeds_it_has() -> None:
+def test_an_image_counts_once_for_all_seeds() -> None:
     one = pd.DataFrame({"seed": 0, "index": range(5), "mse": [1.0, 3.0, 5.0, 8.0, math.nan]})
     alone = mean_over_images(one, "mse")
     assert alone == pytest.approx(bootstrap_mean([1.0, 3.0, 5.0, 8.0], 0))
@@ -369,7 +372,7 @@ def test_an_image_counts_once_however_many_seeds_it_has() -> None:
     assert np.isnan(mean_over_images(one[4:], "mse")).all()
 
 
-def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
+def test_a_share_has_an_interval_over_seeds_and_images() -> None:
     one = pd.DataFrame({"seed": 0, "pair": range(8)})
     held = pd.Series([True] * 6 + [False] * 2)
     assert share_over_images(one, held, "pair") == pytest.approx((0.75, *wilson(6, 8)))
@@ -379,7 +382,7 @@ def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
     assert mean == 0.5 and (low, high) == (0.0, 1.0)
 
 
-def test_bars_of_third_classes_end_where_the_axis_does() -> None:
+def test_bars_of_third_classes_are_within_the_axis() -> None:
     (_, spec), table = next(fake_specs(ThirdClassFigure)), fake_tables()["interpolation"]
     none = with_columns(table, **{name: table["label_from"].to_numpy() for name in ("judged", "judged_blend")})
     axes = third_class.draw({"interpolation": none}, spec).axes[0]
@@ -387,7 +390,7 @@ def test_bars_of_third_classes_end_where_the_axis_does() -> None:
     assert len(ends) > 4 and max(ends) <= axes.get_xlim()[1] and min(ends) >= 0
 
 
-def test_a_transferred_error_has_an_interval_over_the_seeds_of_both_nets_and_images() -> None:
+def test_a_transfer_error_has_an_interval_over_seeds_of_both_models_and_images() -> None:
     pairs = pd.DataFrame({"source": "a", "target": "b", "source_seed": [0, 0, 1, 1], "target_seed": [0, 1, 0, 1]})
     pairs = pairs.assign(error=[0.2, 0.4, 0.3, 0.5]).eval("error_low = error - .05 \n error_high = error + .06")
     expected = combine_intervals(0.35, [[0.3, 0.4], [0.25, 0.45]], (0.05, 0.06), share=True)
@@ -411,20 +414,20 @@ def test_accuracy_after_steps() -> None:
     assert measure_accuracy_after(facts, [1])[0, 1:] == pytest.approx(wilson(1, 3))
     first = facts[facts["restart"] == 0]
     assert measure_accuracy_after(first, [0, 2, 3])[:, 0] == pytest.approx([2 / 3, 2 / 3, 1 / 3])
-    # another net, which no image fools: nets differ more than three images can tell
+    # A second model that is never fooled: the models differ by more than the interval over three images.
     both = pd.concat([facts, facts.assign(seed=1, fooled_step=None)])
     assert measure_accuracy_after(both, [1])[0] == pytest.approx(rate_over_runs([1 / 3, 2 / 3], 3))
 
 
-def test_steps_are_counted_from_the_random_starts_which_are_the_baseline() -> None:
+def test_random_starts_are_the_baseline_of_steps() -> None:
     """Two starts of three steps: of four images one is fooled by a start, one by a step, one is wrong before."""
     facts = {"convergence": "c", "source": "net", "seed": 0, "attack": "pgd", "eps": 0.1}
     columns = {"index": [0, 1, 2, 3] * 2, "restart": [0] * 4 + [1] * 4, "right_clean": [True, True, True, False] * 2}
     fooled = {"fooled_step": [None, 3, None, 0, 0, None, None, 0], "losses": [[0.0, 1.0, 2.0, 3.0]] * 8}
     table = pa.Table.from_pandas(pd.DataFrame({**facts, **columns, **fooled}))
     found = converged({"convergence": table}, ConvergenceFigure(kind="convergence", convergence="c")).rows
-    told_ = {row["effort"]: (row["steps"], row["accuracy"]) for row in found}
-    assert told_ == {
+    found = {row["effort"]: (row["steps"], row["accuracy"]) for row in found}
+    assert found == {
         "no attack": (0, 0.75),
         "starts alone": (0, 0.5),
         "one start": (3, 0.5),
@@ -432,7 +435,7 @@ def test_steps_are_counted_from_the_random_starts_which_are_the_baseline() -> No
     }
 
 
-def test_what_is_proven_stands_beside_a_constant_answer() -> None:
+def test_certified_accuracy_is_compared_with_the_majority_class() -> None:
     (_, spec), tables = next(fake_specs(CertifiedAccuracyFigure)), fake_tables()
     certified = tables["certification"].to_pandas()
     certified["label"] = np.where(certified["index"] % 4 == 0, 1, 7)
@@ -442,7 +445,7 @@ def test_what_is_proven_stands_beside_a_constant_answer() -> None:
     assert {row["commonest"] for row in found.rows} == {0.75}
 
 
-def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
+def test_linearity_is_one_for_a_line_and_zero_for_a_constant() -> None:
     eps = [-0.5, 0.0, 0.5]
     lines = {0: [[x, 0.0] for x in eps], 1: [[2.0, x] for x in eps], 2: [[abs(x), 0.0] for x in eps]}
     facts = pd.DataFrame(
@@ -457,7 +460,7 @@ def test_straightness_is_one_on_a_line_and_nothing_on_a_constant() -> None:
     assert measure_linearity(facts)[["r_squared_unaimed", "range_unaimed"]].to_numpy() == pytest.approx(np.ones((3, 2)))
 
 
-def test_snapshots_shown_begin_and_end_with_the_training() -> None:
+def test_selected_epochs_include_the_first_and_the_last() -> None:
     assert select_epochs([1, 2, 3]) == [1, 2, 3]
     shown = select_epochs(list(range(1, 51)))
     assert (shown[0], shown[-1], len(shown)) == (1, 50, 5)
@@ -502,7 +505,7 @@ def test_missing_pixels_are_tinted() -> None:
     assert np.allclose(colours[known[:, 0]], read_images(table, "masked")[known][:, None])
 
 
-def test_equal_images_stand_once_in_a_sheet() -> None:
+def test_equal_images_are_stored_once() -> None:
     one, other = np.zeros((1, 2, 3), np.float32), np.ones((1, 2, 3), np.float32)
     strips: Strips = {
         (0,): [Tile(one, "a"), Tile(other, "b", True)],
@@ -513,7 +516,7 @@ def test_equal_images_stand_once_in_a_sheet() -> None:
     assert (packed["across"], packed["down"], packed["size"]) == (2, 1, [2, 3])
 
 
-def test_many_parts_are_told_by_their_ends() -> None:
+def test_many_parts_are_shortened_to_the_first_and_last() -> None:
     assert join_parts(["a 1"]) == "a 1"
     assert join_parts(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
     assert join_parts(["a, 1", "b"]) == "a, 1; b"
@@ -528,7 +531,7 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     names = {name: spec.names[name] for name in ("FC100-100-10", "FC123-456-10")}
     spec = spec.model_copy(update={"names": names, "transfer": NAMES["transfers"][0]})
 
-    def told_of(changed: Published) -> tuple[str, list[str]]:
+    def summarise(changed: Published) -> tuple[str, list[str]]:
         monkeypatch.setitem(PUBLISHED, spec.published, changed)
         return finding(tables, spec).sentence, [
             f"{one.tau} {one.median_difference}" for one in compare_with_published(tables, spec).ours
@@ -537,13 +540,13 @@ def test_what_was_only_recalled_is_in_no_statistic(verified: bool, monkeypatch: 
     row, column = ("FC100-100-10", "FC123-456-10") if verified else ("FC123-456-10", "FC100-100-10")
     assert ((row, column) in table.verified) == verified
     errors = {**table.errors, row: tuple(0.5 if one == column else table.error(row, one) for one in table.targets)}
-    before, after = told_of(table), told_of(replace(table, errors=errors))
+    before, after = summarise(table), summarise(replace(table, errors=errors))
     assert (before[0] == after[0]) != verified
     assert before[1] == after[1] or verified
 
 
-def test_the_table_of_agreement_has_the_numbers_of_the_figure_and_no_noise_in_them(tmp_path: Path) -> None:
-    """Noise is made for no net: with or without its row, the cells are the same."""
+def test_the_agreement_table_has_the_numbers_of_the_figure_without_noise(tmp_path: Path) -> None:
+    """Noise has no source model: the cells are the same with and without its row."""
     [spec] = [spec for label, spec in fake_specs(PublishedTransferFigure) if label == "full"]
     spec = spec.model_copy(update={"transfer": NAMES["transfers"][0], "published": "szegedy2014-table-2"})
     nets = {"FC10(1e-4)": "net-a", "FC100-100-10": "net-b"}
@@ -560,16 +563,16 @@ def test_the_table_of_agreement_has_the_numbers_of_the_figure_and_no_noise_in_th
     assert "noise" not in shared and set(found["cells"]) == {2}
     assert found.loc["a"].loc[shared, numbers].equals(found.loc["b"].loc[shared, numbers])
     words = [text.get_text() for text in draw_published(tables, with_noise).texts]
-    told_ = finding(tables, with_noise).sentence
+    text = finding(tables, with_noise).sentence
     for attack, row in found.loc["b"].iterrows():
         agreed = f"{row['tau']:.2f} (n\u00a0=\u00a02)".replace("-", "−")
         assert any(f"with examples of another model: {agreed}" in one.replace("\n", " ") for one in words), attack
     first, last = shared[0], shared[-1]
     for attack in (first, last):
-        assert f"{attack} by {found.loc[('b', attack), 'median_difference']:.1f} points" in told_
+        assert f"{attack} by {found.loc[('b', attack), 'median_difference']:.1f} points" in text
 
 
-def test_a_test_error_has_an_interval_over_seeds_and_stands_beside_the_published_one(
+def test_a_test_error_has_an_interval_over_seeds_and_the_published_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = fake_table("classifier_quality")
@@ -596,7 +599,7 @@ def test_a_test_error_has_an_interval_over_seeds_and_stands_beside_the_published
 
 
 def smallest_changes(lengths: list[float], right: list[bool]) -> dict[str, pa.Table]:
-    """Examples of an attack on one net that seeks the smallest change in L2; images not right under it are fooled."""
+    """Return examples of a minimum-norm attack in L2; images that are not `right` under it are fooled."""
     table = fake_table("examples")
     mask = pc.and_(pc.equal(table["source"], "net-a"), pc.equal(table["attack"], "deepfool"))
     table = table.filter(pc.and_(mask, pc.equal(table["source_seed"], 0))).slice(0, len(lengths))
@@ -613,7 +616,7 @@ def with_columns(table: pa.Table, **columns: np.ndarray) -> pa.Table:
     return table
 
 
-def test_a_target_that_controls_reach_stands_beside_what_the_attack_reaches() -> None:
+def test_target_success_of_the_control_is_shown() -> None:
     table = fake_table("examples")
     for column, value in (("source", "net-a"), ("attack", "pgd-2"), ("source_seed", 0)):
         table = table.filter(pc.equal(table[column], value))
@@ -631,7 +634,7 @@ def test_a_target_that_controls_reach_stands_beside_what_the_attack_reaches() ->
     assert {"target reached", "target, control"} <= set(words)
 
 
-def test_more_nets_on_the_same_images_do_not_make_intervals_of_attacks_narrower() -> None:
+def test_more_models_on_the_same_images_do_not_narrow_intervals_of_attacks() -> None:
     tables = smallest_changes([0.5, 1.0, 1.5, 2.5, 9.0, 3.0], [False, False, False, False, True, False])
     one = tables["examples"]
     again = with_columns(one, source_seed=np.ones(len(one), int))
@@ -656,7 +659,7 @@ def curves(tables: dict[str, pa.Table]) -> AccuracyCurvesFigure:
     return AccuracyCurvesFigure(kind="accuracy_curves", sources=("net-a",), attacks=("deepfool",))
 
 
-def test_smallest_changes_are_told_by_the_middle_one_of_the_fooled() -> None:
+def test_minimum_norm_attacks_are_summarised_by_the_median_of_fooled_images() -> None:
     tables = smallest_changes([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
     found = accuracy_curves.finding(tables, curves(tables))
     assert "deepfool fools net-a on 75.0 % of its correct images, half within L2 1.00 [0.500, 1.50]" in found.sentence
@@ -664,7 +667,7 @@ def test_smallest_changes_are_told_by_the_middle_one_of_the_fooled() -> None:
     assert (row["half_within"], row["accuracy"]) == (1.0, 0.25)
 
 
-def test_smallest_changes_in_l1_are_told_in_l1() -> None:
+def test_minimum_norm_attacks_in_l1_are_measured_in_l1() -> None:
     """No column holds their sizes: they are those of the images."""
     tables = smallest_changes([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
     table = tables["examples"]
@@ -683,37 +686,37 @@ def test_smallest_changes_in_l1_are_told_in_l1() -> None:
     assert format_number(np.median(sizes[:3])) in shown
 
 
-def test_a_slider_over_budgets_shows_what_is_fooled_within_each() -> None:
+def test_a_slider_over_budgets_frames_images_fooled_within_each() -> None:
     tables = smallest_changes([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
-    looked = accuracy_curves.explorer(tables, curves(tables))
-    framed = [sum(tile.framed for tile in looked.strips[0, stop]) for stop in range(len(looked.choices[1].stops))]
+    explorer = accuracy_curves.explorer(tables, curves(tables))
+    framed = [sum(tile.framed for tile in explorer.strips[0, stop]) for stop in range(len(explorer.choices[1].stops))]
     # radii at quantiles of the three that are fooled
     assert framed == [0, 1, 1, 2, 2, 2, 3]
-    assert looked.choices[1].stops[-1].endswith(": L2 up to 1.50")
+    assert explorer.choices[1].stops[-1].endswith(": L2 up to 1.50")
 
 
-def test_samples_are_slid_along_from_the_untrained_generator_to_the_trained_one() -> None:
+def test_the_samples_slider_covers_the_training() -> None:
     tables = {"gan_snapshots": fake_table("gan_snapshots")}
-    looked = gan_samples.explorer(tables, GanSamplesFigure(kind="gan_samples", gans=("gan-a",)))
-    stops = looked.choices[1].stops
+    explorer = gan_samples.explorer(tables, GanSamplesFigure(kind="gan_samples", gans=("gan-a",)))
+    stops = explorer.choices[1].stops
     assert stops == ["before training", "1/4 of the steps", "1/2 of the steps", "all steps"]
-    assert [looked.strips[0, stop][0].caption for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
+    assert [explorer.strips[0, stop][0].caption for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
 
 
-def test_a_search_is_slid_along_over_steps_and_restarts() -> None:
+def test_inversion_sliders_cover_steps_and_starts() -> None:
     tables = {kind: fake_table(kind) for kind in ("inversion", "inversion_steps")}
     spec = InversionGalleryFigure(kind="inversion_gallery", inversion="inversion", images=4)
-    looked = inversion_gallery.explorer(tables, spec)
-    _, restarts, steps = looked.choices
+    explorer = inversion_gallery.explorer(tables, spec)
+    _, restarts, steps = explorer.choices
     assert list(restarts.stops) == ["start 1 of 3", "start 2 of 3", "start 3 of 3"]
     assert list(steps.stops) == ["target", "after 0 steps", "after 3 steps", "after 6 steps", "after 9 steps"]
-    assert all(len(strip) == 4 for strip in looked.strips.values())
-    framed = {start: [tile.framed for tile in looked.strips[0, start, 4]] for start in range(3)}
+    assert all(len(strip) == 4 for strip in explorer.strips.values())
+    framed = {start: [tile.framed for tile in explorer.strips[0, start, 4]] for start in range(3)}
     assert framed == {0: [False] * 4, 1: [True] * 4, 2: [False] * 4}
-    assert looked.strips[0, 0, 0] == looked.strips[0, 2, 0]  # targets
+    assert explorer.strips[0, 0, 0] == explorer.strips[0, 2, 0]  # targets
 
 
-def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would_be_flat() -> None:
+def test_losses_of_one_objective_share_an_axis_which_is_logarithmic_for_wide_ranges() -> None:
     calm = pd.DataFrame({"step": range(1, 101), "logit_real": 0.0, "logit_fake": 0.0})
     calm = calm.assign(loss_generator=math.log(2), loss_discriminator=2 * math.log(2))
     wild = calm.assign(loss_generator=[math.log(2)] + [12.0] * 99)
@@ -723,13 +726,13 @@ def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would
     assert (both.high, both.log) == (12.0, True)
 
 
-def test_few_bars_are_cut_so_that_class_shares_can_be_compared() -> None:
+def test_axis_of_class_shares_is_the_same_for_all_gans() -> None:
     even, collapsed = np.full((1, 10), 0.1), np.eye(10)[:1]
     assert _limit(even) == pytest.approx(18)
     assert _limit(np.concatenate([even, collapsed])) == pytest.approx(35)
 
 
-def test_truncated_latent_vectors_stand_beside_all_of_them() -> None:
+def test_truncation_is_compared_with_untruncated_samples() -> None:
     tables = {kind: fake_table(kind) for kind in ("truncation", "gan_quality")}
     found = truncation.finding(tables, TruncationFigure(kind="truncation", truncation="truncation"))
     quality = tables["gan_quality"].to_pandas()
