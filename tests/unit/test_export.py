@@ -11,7 +11,7 @@ from tests.project import ROOT
 from advgen.core.definitions import Study as Base
 from advgen.driver.plan import build
 from advgen.outcomes.report import outcome
-from advgen.outcomes.report.run import block
+from advgen.outcomes.report.run import format_definitions
 from advgen.study.export import collect_with_dependencies, export_value
 from advgen.study.load import load_file
 from advgen.study.tree import Study
@@ -29,7 +29,7 @@ def report(study: str) -> tuple[Base, Any]:
 def test_the_blocks_of_a_report_ask_for_the_same(study: str) -> None:
     whole, task = report(study)
     for figure in task.figures:
-        asked = yaml.safe_load(block(figure, task.definitions))
+        asked = yaml.safe_load(format_definitions(figure, task.definitions))
         assert all(next(iter(one)) == "kind" for one in asked["figures"].values())
         quoted = Study.model_validate({"datasets": {"any": {"kind": "mnist"}}, **asked})
         for family, name in figure.made_of:
@@ -55,8 +55,10 @@ def test_presets_are_called_by_their_names_and_defaults_left_out() -> None:
 
 
 def test_of_a_study_too_large_for_a_command_the_figures_alone_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcome, "MOST_TOLD", 100)
+    monkeypatch.setattr(outcome, "MAX_DEFINITIONS", 100)
     _, task = report("config.yaml")
     assert task.definitions.keys() == {"figures"}
     assert all(figure.made_of == (("figures", figure.name),) for figure in task.figures)
-    assert yaml.safe_load(block(task.figures[0], task.definitions))["figures"].keys() == {task.figures[0].name}
+    assert yaml.safe_load(format_definitions(task.figures[0], task.definitions))["figures"].keys() == {
+        task.figures[0].name
+    }
