@@ -96,16 +96,16 @@ class Browser:
         """What a script in a page returns, as JSON, when the page is loaded."""
         acted = page.with_suffix(".acted.html")
         body = f"""<script>addEventListener("load", async () => {{
-          const told = await (async () => {{ {script} }})();
+          const result = await (async () => {{ {script} }})();
           document.body.innerHTML = "";
           const answer = document.createElement("pre");
-          answer.id = "told";
-          answer.textContent = JSON.stringify(told);
+          answer.id = "result";
+          answer.textContent = JSON.stringify(result);
           document.body.append(answer);
         }});</script>"""
         acted.write_text(page.read_text(encoding="utf-8").replace("</head>", f"{body}</head>", 1), encoding="utf-8")
         dom = self.run("--virtual-time-budget=20000", "--dump-dom", acted.as_uri())
-        text = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
+        text = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
         assert text, "the script did not end"
         return json.loads(html.unescape(text[1]))
 
@@ -190,11 +190,11 @@ class Tab:
 
     def run(self, script: str) -> Any:
         """What a function body returns in the page."""
-        told = self.call(
+        result = self.call(
             "Runtime.evaluate", expression=f"(() => {{ {script} }})()", returnByValue=True, awaitPromise=True
         )
-        assert "exceptionDetails" not in told, told["exceptionDetails"]
-        return told["result"].get("value")
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
 
     def press(self, *keys: str) -> None:
         """Press and release keys, one after the other."""
@@ -202,10 +202,10 @@ class Tab:
         for key in keys:
             name = " " if key == "Space" else key
             codes = {"Tab": 9, "Enter": 13, "Space": 32, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
-            told = {"key": name, "code": key, "windowsVirtualKeyCode": codes[key]}
+            result = {"key": name, "code": key, "windowsVirtualKeyCode": codes[key]}
             text = {"text": letters[key]} if key in letters else {}
-            self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **told, **text)
-            self.call("Input.dispatchKeyEvent", type="keyUp", **told)
+            self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **result, **text)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **result)
 
     def tab_to(self, selector: str, most: int = 600) -> None:
         """Press Tab until an element has the focus."""

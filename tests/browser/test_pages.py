@@ -32,7 +32,7 @@ STAMP = "eyJhIjoxfQ=="
 
 
 def drawn(kind: str) -> page.Figure:
-    """A figure of synthetic tables with all that is told of it."""
+    """A figure of synthetic tables with all its parts."""
     spec, tables = dict(fake_specs(registry.kinds("figures")[kind]))["full"], fake_tables()  # type: ignore[arg-type]
     figure, module = registry.resolve(spec)(tables, spec), importlib.import_module(registry.target(spec).split(":")[0])
     light, dark = io.BytesIO(), io.BytesIO()
@@ -47,7 +47,7 @@ def drawn(kind: str) -> page.Figure:
         title=finding.title,
         sentence=finding.sentence,
         rows=pa.Table.from_pylist(to_json_rows(finding.rows)),
-        asked=f"figures:\n  {kind}: {{kind: {kind}}}\n",
+        definition=f"figures:\n  {kind}: {{kind: {kind}}}\n",
         command=f"snakemake --cores 1 results/figures/{kind}.png",
         inputs={"results/tables/x.parquet": "0123456789abcdef" * 4},
         explorer=module.explorer(tables, spec).to_json(),
@@ -158,40 +158,40 @@ def test_printing(browser: Browser, pages: dict[str, Path], page: str) -> None:
 
 
 def test_a_table_is_sorted_searched_and_filtered(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["report"],
         """
         const box = document.getElementById("table-x-parquet");
         const shown = () => [...box.querySelectorAll("tbody tr")].filter(row => !row.hidden);
         const error = [...box.querySelectorAll("thead th")].findIndex(head => head.textContent.startsWith("error"));
         const column = number => shown().map(row => parseFloat(row.children[number].textContent));
-        const told = {all: shown().length, said: box.querySelector(".told").textContent};
+        const result = {all: shown().length, said: box.querySelector(".status").textContent};
         box.querySelectorAll("thead button")[error].click();
-        told.up = column(error);
-        told.sorted = box.querySelectorAll("thead th")[error].getAttribute("aria-sort");
+        result.up = column(error);
+        result.sorted = box.querySelectorAll("thead th")[error].getAttribute("aria-sort");
         box.querySelectorAll("thead button")[error].click();
-        told.down = column(error);
+        result.down = column(error);
         const search = box.querySelector("input[type=search]");
         search.value = "PGD net-b";
         search.dispatchEvent(new Event("input"));
-        told.found = shown().map(row => row.textContent);
+        result.found = shown().map(row => row.textContent);
         search.value = "";
         search.dispatchEvent(new Event("input"));
         const choice = box.querySelector("select");
         choice.value = choice.options[1].value;
         choice.dispatchEvent(new Event("change"));
-        told.chosen = shown().length;
-        told.value = choice.value;
-        return told;
+        result.chosen = shown().length;
+        result.value = choice.value;
+        return result;
         """,
     )
-    assert told["said"] == f"{told['all']} rows"
-    assert told["up"] == sorted(told["up"]) and told["down"] == sorted(told["up"], reverse=True)
-    assert len(set(told["up"])) > 3
-    assert told["sorted"] == "ascending"
-    assert 0 < len(told["found"]) < told["all"]
-    assert all("pgd" in row and "net-b" in row for row in told["found"])
-    assert 0 < told["chosen"] < told["all"]
+    assert result["said"] == f"{result['all']} rows"
+    assert result["up"] == sorted(result["up"]) and result["down"] == sorted(result["up"], reverse=True)
+    assert len(set(result["up"])) > 3
+    assert result["sorted"] == "ascending"
+    assert 0 < len(result["found"]) < result["all"]
+    assert all("pgd" in row and "net-b" in row for row in result["found"])
+    assert 0 < result["chosen"] < result["all"]
 
 
 EXPLORER = """
@@ -202,30 +202,30 @@ const radio = (name) => [...box.querySelectorAll("fieldset label")].find(one => 
 """
 
 
-def test_masked_and_restored_images_are_flipped(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+def test_masked_and_inpainted_images_are_flipped(browser: Browser, pages: dict[str, Path]) -> None:
+    result = browser.act(
         pages["report"],
         EXPLORER.replace("KIND", "inpainting-gallery")
         + """
-        const told = {original: places(), words: words()};
-        for (const name of ["masked", "restored", "square"]) { radio(name).click(); told[name] = places(); }
-        told.restored_words = words();
-        told.pictured = getComputedStyle(box.querySelector(".tile")).backgroundImage.slice(0, 27);
+        const result = {original: places(), words: words()};
+        for (const name of ["masked", "inpainted", "square"]) { radio(name).click(); result[name] = places(); }
+        result.inpainted_words = words();
+        result.pictured = getComputedStyle(box.querySelector(".tile")).backgroundImage.slice(0, 27);
         radio("original").click();
-        told.labels = words();
-        return told;
+        result.labels = words();
+        return result;
         """,
     )
-    strips = [told[name] for name in ("original", "masked", "restored", "square")]
-    assert len(told["original"]) == 5
+    strips = [result[name] for name in ("original", "masked", "inpainted", "square")]
+    assert len(result["original"]) == 5
     assert all(a != b for a, b in itertools.pairwise(strips))
-    assert all("→" in words for words in told["restored_words"])
-    assert not any("→" in words for words in told["labels"])
-    assert told["pictured"] == 'url("data:image/png;base64,'
+    assert all("→" in words for words in result["inpainted_words"])
+    assert not any("→" in words for words in result["labels"])
+    assert result["pictured"] == 'url("data:image/png;base64,'
 
 
 def test_a_path_is_slid_along(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["report"],
         EXPLORER.replace("KIND", "interpolation-strips")
         + """
@@ -238,32 +238,32 @@ def test_a_path_is_slid_along(browser: Browser, pages: dict[str, Path]) -> None:
         return frames;
         """,
     )
-    assert len({places for places, *_ in told}) == 9
-    assert [value for _, value, _ in told] == [f"α = {frame / 8:.3g}" for frame in range(9)]
-    assert all(value == shown for _, value, shown in told)
+    assert len({places for places, *_ in result}) == 9
+    assert [value for _, value, _ in result] == [f"α = {frame / 8:.3g}" for frame in range(9)]
+    assert all(value == shown for _, value, shown in result)
 
 
 def test_a_transfer_cell_is_pointed_at(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["report"],
         EXPLORER.replace("KIND", "transfer-matrix")
         + """
         const cells = [...box.querySelectorAll(".matrix button")];
         const on = one => one.getAttribute("aria-pressed") === "true";
         const pressed = () => cells.filter(on).map(one => cells.indexOf(one));
-        const told = {first: [pressed(), places().join(), words().join()]};
+        const result = {first: [pressed(), places().join(), words().join()]};
         cells[3].dispatchEvent(new Event("mouseenter"));
-        told.hovered = [pressed(), places().join(), words().join()];
+        result.hovered = [pressed(), places().join(), words().join()];
         cells[4].focus();
-        told.focused = [pressed(), places().join(), words().join()];
+        result.focused = [pressed(), places().join(), words().join()];
         radio("original").click();
-        told.original = [pressed(), places().join(), words().join()];
-        return told;
+        result.original = [pressed(), places().join(), words().join()];
+        return result;
         """,
     )
-    assert [told[name][0] for name in ("first", "hovered", "focused", "original")] == [[0], [3], [4], [4]]
-    assert len({told[name][1] for name in ("first", "hovered", "focused", "original")}) == 4
-    assert told["hovered"][2] != told["first"][2]
+    assert [result[name][0] for name in ("first", "hovered", "focused", "original")] == [[0], [3], [4], [4]]
+    assert len({result[name][1] for name in ("first", "hovered", "focused", "original")}) == 4
+    assert result["hovered"][2] != result["first"][2]
 
 
 def test_downloads_hold_the_table(browser: Browser, pages: dict[str, Path]) -> None:
@@ -282,7 +282,7 @@ def test_downloads_hold_the_table(browser: Browser, pages: dict[str, Path]) -> N
 
 
 def test_what_is_linked_to_is_opened(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["report"],
         """
         const numbers = document.getElementById("numbers-transfer-matrix"), before = numbers.closest("details").open;
@@ -291,7 +291,7 @@ def test_what_is_linked_to_is_opened(browser: Browser, pages: dict[str, Path]) -
         return [before, numbers.closest("details").open];
         """,
     )
-    assert told == [False, True]
+    assert result == [False, True]
 
 
 def test_the_picture_is_that_of_the_scheme(browser: Browser, pages: dict[str, Path]) -> None:
@@ -301,74 +301,76 @@ def test_the_picture_is_that_of_the_scheme(browser: Browser, pages: dict[str, Pa
 
 
 def test_samples_are_slid_over_the_steps_of_training(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["report"],
         EXPLORER.replace("KIND", "gan-samples")
         + """
-        const range = box.querySelector("input[type=range]"), told = [];
+        const range = box.querySelector("input[type=range]"), result = [];
         for (let stop = 0; stop <= range.max; stop++) {
           range.value = stop;
           range.dispatchEvent(new Event("input"));
-          told.push([box.querySelector(".stop").textContent, words()[0], places().join()]);
+          result.push([box.querySelector(".stop").textContent, words()[0], places().join()]);
         }
         radio("gan-with-a-longer-name").click();
-        told.push([box.querySelector(".stop").textContent, words()[0], places().join()]);
-        return told;
+        result.push([box.querySelector(".stop").textContent, words()[0], places().join()]);
+        return result;
         """,
     )
-    assert [stop for stop, *_ in told] == [
+    assert [stop for stop, *_ in result] == [
         *("before training", "1/4 of the steps", "1/2 of the steps"),
         *("all steps", "all steps"),  # another GAN, at the same stop
     ]
-    assert [words for _, words, _ in told] == ["step 0", "step 1", "step 2", "step 4", "step 4"]
-    assert len({places for *_, places in told}) == 5
+    assert [words for _, words, _ in result] == ["step 0", "step 1", "step 2", "step 4", "step 4"]
+    assert len({places for *_, places in result}) == 5
 
 
 def test_a_search_is_slid_over_its_restarts_and_steps(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["report"],
         EXPLORER.replace("KIND", "inversion-gallery")
         + """
-        const [restart, step] = box.querySelectorAll("input[type=range]"), told = {};
+        const [restart, step] = box.querySelectorAll("input[type=range]"), result = {};
         const move = (range, stop) => { range.value = stop; range.dispatchEvent(new Event("input")); };
         const slide = (range, stop) => { move(range, stop); return places().join(); };
-        told.first = box.querySelectorAll(".stop")[1].textContent;
-        told.steps = [0, 1, 2, 3, 4].map(stop => [slide(step, stop), box.querySelectorAll(".stop")[1].textContent]);
-        told.restarts = [0, 1, 2].map(stop => [slide(restart, stop), box.querySelectorAll(".stop")[0].textContent]);
-        told.best = [0, 1, 2].map(stop => { slide(restart, stop); return box.querySelectorAll(".framed").length; });
-        told.said = box.querySelector(".told").textContent;
-        return told;
+        result.first = box.querySelectorAll(".stop")[1].textContent;
+        result.steps = [0, 1, 2, 3, 4].map(stop => [slide(step, stop), box.querySelectorAll(".stop")[1].textContent]);
+        result.restarts = [0, 1, 2].map(stop => [slide(restart, stop), box.querySelectorAll(".stop")[0].textContent]);
+        result.best = [0, 1, 2].map(stop => { slide(restart, stop); return box.querySelectorAll(".framed").length; });
+        result.said = box.querySelector(".status").textContent;
+        return result;
         """,
     )
-    assert told["first"] == "after 9 steps"
-    assert [said for _, said in told["steps"]] == ["target", *(f"after {step} steps" for step in (0, 3, 6, 9))]
-    assert len({places for places, _ in told["steps"]}) == 5
-    assert [said for _, said in told["restarts"]] == [f"start {number} of 3" for number in (1, 2, 3)]
-    assert len({places for places, _ in told["restarts"]}) == 3
-    assert told["best"] == [0, 16, 0]
-    assert told["said"] == "16 images"
+    assert result["first"] == "after 9 steps"
+    assert [said for _, said in result["steps"]] == ["target", *(f"after {step} steps" for step in (0, 3, 6, 9))]
+    assert len({places for places, _ in result["steps"]}) == 5
+    assert [said for _, said in result["restarts"]] == [f"start {number} of 3" for number in (1, 2, 3)]
+    assert len({places for places, _ in result["restarts"]}) == 3
+    assert result["best"] == [0, 16, 0]
+    assert result["said"] == "16 images"
 
 
 def test_a_robustness_curve_is_slid_over_its_budgets(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["report"],
         EXPLORER.replace("KIND", "accuracy-curves")
         + """
-        const range = box.querySelector("input[type=range]"), told = [];
+        const range = box.querySelector("input[type=range]"), result = [];
         for (let stop = 0; stop <= range.max; stop++) {
           range.value = stop;
           range.dispatchEvent(new Event("input"));
-          told.push([box.querySelector(".stop").textContent, box.querySelectorAll(".framed").length, places().join()]);
+          result.push([
+            box.querySelector(".stop").textContent, box.querySelectorAll(".framed").length, places().join(),
+          ]);
         }
-        return told;
+        return result;
         """,
     )
-    stops = [stop for stop, *_ in told]
+    stops = [stop for stop, *_ in result]
     assert stops[0] == "clean"
-    smallest = [framed for stop, framed, _ in told if " up to " in stop]
+    smallest = [framed for stop, framed, _ in result if " up to " in stop]
     assert len(smallest) == 6 and smallest == sorted(smallest) and smallest[0] < smallest[-1]
     assert stops.index("fgsm-1: L∞ ≤ 0.1, 1 step") < stops.index("fgsm-2: L∞ ≤ 0.25, 1 step")
-    assert len({places for *_, places in told}) > 5
+    assert len({places for *_, places in result}) > 5
 
 
 ALL = """
@@ -380,7 +382,7 @@ const shown = box => [...box.querySelectorAll(".tile")].map(one => getComputedSt
 
 def test_every_control_of_every_explorer_shows_other_images(browser: Browser, pages: dict[str, Path]) -> None:
     with browser.open(pages["report"]) as tab:
-        told = tab.run(
+        result = tab.run(
             ALL
             + """
             const still = [];
@@ -400,9 +402,9 @@ def test_every_control_of_every_explorer_shows_other_images(browser: Browser, pa
             return {still, used, boxes: boxes.length};
             """
         )
-    assert told["boxes"] == len(EXPLORED)
-    assert told["still"] == []
-    assert told["used"] > 30
+    assert result["boxes"] == len(EXPLORED)
+    assert result["still"] == []
+    assert result["used"] > 30
 
 
 def test_the_keyboard_reaches_and_works_every_kind_of_control(browser: Browser, pages: dict[str, Path]) -> None:
@@ -473,7 +475,7 @@ def test_pictures_and_paper_follow_the_scheme(
     browser: Browser, pages: dict[str, Path], width: int, scheme: str
 ) -> None:
     with browser.open(pages["report"], width, scheme) as tab:
-        told = tab.run(
+        result = tab.run(
             """
             const there = one => getComputedStyle(one).display !== "none";
             const seen = [...document.querySelectorAll(".plate img")].filter(there);
@@ -485,32 +487,32 @@ def test_pictures_and_paper_follow_the_scheme(
             };
             """
         )
-    assert told["classes"] == [scheme] and told["loaded"] == len(EXPLORED)
-    assert told["wide"]
-    assert told["paper"] == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}[scheme]
+    assert result["classes"] == [scheme] and result["loaded"] == len(EXPLORED)
+    assert result["wide"]
+    assert result["paper"] == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}[scheme]
 
 
 def test_what_was_not_made_is_told_and_the_rest_is_there(browser: Browser, pages: dict[str, Path]) -> None:
     with browser.open(pages["report"]) as tab:
-        told = tab.run(
+        result = tab.run(
             """
             const gone = document.getElementById("figure-gone");
             return {
               badge: gone.querySelector(".badge").textContent, words: gone.querySelector(".absent").textContent,
               pictures: gone.querySelectorAll("img").length,
-              found: document.querySelector(".found .missing p").textContent,
+              found: document.querySelector(".findings .missing p").textContent,
               others: document.querySelectorAll(".plate").length,
             };
             """
         )
-    assert told["badge"] == "not made"
-    assert "snakemake results/figures/gone.png" in told["words"]
-    assert told["pictures"] == 0 and told["others"] == len(EXPLORED)
-    assert "not made" in told["found"]
+    assert result["badge"] == "missing"
+    assert "snakemake results/figures/gone.png" in result["words"]
+    assert result["pictures"] == 0 and result["others"] == len(EXPLORED)
+    assert "Missing" in result["found"]
 
 
 def test_a_leaderboard_is_sorted_by_another_column(browser: Browser, pages: dict[str, Path]) -> None:
-    told = browser.act(
+    result = browser.act(
         pages["leaderboard"],
         """
         const box = [...document.querySelectorAll(".table")].find(one => one.textContent.includes("≤ 0.1"));
@@ -520,5 +522,5 @@ def test_a_leaderboard_is_sorted_by_another_column(browser: Browser, pages: dict
         return [begun, nets()];
         """,
     )
-    assert told[0] == [f"net-{number} seed 0" for number in range(6, -1, -1)]
-    assert told[1] == told[0][::-1]
+    assert result[0] == [f"net-{number} seed 0" for number in range(6, -1, -1)]
+    assert result[1] == result[0][::-1]

@@ -1,4 +1,4 @@
-"""Every registered figure is drawn from synthetic tables: right size, not blank, the same bytes twice, no torch."""
+"""Every registered figure is drawn from synthetic tables: right size, not blank, reproducible, without torch."""
 
 import base64
 import hashlib
@@ -32,8 +32,8 @@ from advgen.figures.layout import Page
 from advgen.figures.statistics import running_mean
 from advgen.figures.style import DARK_PAPER, darken, save_figure, style_sheet
 from advgen.figures.text import text_width, wrap_text
-from advgen.outcomes.figures.outcome import caption
-from advgen.report.page import alt_text, rst_html
+from advgen.outcomes.figures.outcome import caption_file
+from advgen.report.page import first_sentence, rst_to_html
 
 ROOT = Path(__file__).parents[2]
 STAMP = "advgen:eyJjb21tYW5kIjoiZHJhdyJ9-_=="
@@ -51,8 +51,8 @@ def colourful() -> dict[str, pa.Table]:
     return fake_tables(shape=(3, 8, 8))
 
 
-def files(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure's PDF and PNG."""
+def to_files(figure: Figure) -> tuple[bytes, bytes]:
+    """Return the figure's PDF and PNG."""
     pdf, png = io.BytesIO(), io.BytesIO()
     save_figure(figure, pdf, png, STAMP)
     return pdf.getvalue(), png.getvalue()
@@ -73,16 +73,16 @@ assert not {{"torch", "matplotlib.pyplot"}} & set(sys.modules), "torch or pyplot
 
 
 @pytest.fixture(scope="module")
-def elsewhere() -> dict[str, list[str]]:
-    """Digests of the files of each figure, drawn in another process, without torch, where sets have another order."""
+def digests_of_another_process() -> dict[str, list[str]]:
+    """Return digests of each figure's files from another process, without torch and with another hash seed."""
     here = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PYTHONHASHSEED": "2"}
     done = subprocess.run([sys.executable, "-c", DRAW], env=here, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return {kind: digests for kind, *digests in map(str.split, done.stdout.splitlines())}
 
 
-def laid_out(figure: Figure) -> Figure:
-    """The figure, each thing at its place."""
+def draw_layout(figure: Figure) -> Figure:
+    """Return the figure after matplotlib has computed its layout."""
     FigureCanvasAgg(figure)
     with style_sheet():
         figure.draw_without_rendering()
@@ -90,7 +90,7 @@ def laid_out(figure: Figure) -> Figure:
 
 
 def overlapping_ticks(figure: Figure) -> list[tuple[str, str]]:
-    """Neighbours among the numbers at an axis that touch each other."""
+    """Return pairs of tick labels that overlap."""
     found = []
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -108,29 +108,29 @@ def overlapping_ticks(figure: Figure) -> list[tuple[str, str]]:
     return found
 
 
-def fits(figure: Figure) -> None:
-    """The axes are inside, and the numbers beside them do not touch."""
+def check_layout(figure: Figure) -> None:
+    """Check that the axes are inside the figure and that tick labels do not overlap."""
     assert all(0 <= edge <= 1 for axes in figure.axes for edge in axes.get_position().extents)
     assert not overlapping_ticks(figure)
 
 
-def nothing_is_cut_off(figure: Figure) -> None:
-    """All content is inside, and fits."""
+def check_nothing_is_cut_off(figure: Figure) -> None:
+    """Check that all content is inside the figure."""
     content = figure.get_tightbbox()
     assert min(content.x0, content.y0) >= -0.01
     assert content.x1 <= figure.get_figwidth() + 0.01
     assert content.y1 <= figure.get_figheight() + 0.01
-    fits(figure)
+    check_layout(figure)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_drawn_from_its_tables_with_no_words_cut_off(
-    kind: str, fakes: dict[str, pa.Table], elsewhere: dict[str, list[str]]
+def test_files_are_reproducible_and_no_text_is_cut_off(
+    kind: str, fakes: dict[str, pa.Table], digests_of_another_process: dict[str, list[str]]
 ) -> None:
     spec = SPECS[kind]["full"]
     figure = registry.resolve(spec)(fakes, spec)
-    pdf, png = files(figure)
-    assert [hashlib.sha256(file).hexdigest() for file in (pdf, png)] == elsewhere[kind]
+    pdf, png = to_files(figure)
+    assert [hashlib.sha256(file).hexdigest() for file in (pdf, png)] == digests_of_another_process[kind]
     pixels = imread(io.BytesIO(png))
     assert abs(pixels.shape[1] - spec.width_mm / 25.4 * 200) <= 1
     assert pixels[..., :3].var() > 1e-3
@@ -142,13 +142,13 @@ def test_drawn_from_its_tables_with_no_words_cut_off(
         zlib.decompress(font) for font in re.findall(rb"/Length1[^>]*>>\s*stream\n(.*?)\nendstream", pdf, re.DOTALL)
     ]
     assert fonts and not any(table in font[:400] for font in fonts for table in (b"GDEF", b"GPOS", b"GSUB"))
-    nothing_is_cut_off(laid_out(figure))
+    check_nothing_is_cut_off(draw_layout(figure))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_words_are_cut_off_from_the_least_that_can_be_asked(kind: str, fakes: dict[str, pa.Table]) -> None:
+def test_no_text_is_cut_off_in_a_minimal_figure(kind: str, fakes: dict[str, pa.Table]) -> None:
     spec = SPECS[kind]["minimal"]
-    nothing_is_cut_off(laid_out(registry.resolve(spec)(fakes, spec)))
+    check_nothing_is_cut_off(draw_layout(registry.resolve(spec)(fakes, spec)))
 
 
 @pytest.mark.parametrize(("width", "which"), [(60, ("minimal", "full")), (400, ("full",))])
@@ -156,9 +156,9 @@ def test_no_words_are_cut_off_from_the_least_that_can_be_asked(kind: str, fakes:
 def test_any_width(kind: str, width: float, which: tuple[str, ...], fakes: dict[str, pa.Table]) -> None:
     for spec in map(SPECS[kind].__getitem__, which):
         wide = spec.model_copy(update={"width_mm": width})
-        figure = laid_out(registry.resolve(wide)(fakes, wide))
+        figure = draw_layout(registry.resolve(wide)(fakes, wide))
         assert figure.get_figwidth() == pytest.approx(width / 25.4)
-        fits(figure)
+        check_layout(figure)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_any_width(kind: str, width: float, which: tuple[str, ...], fakes: dict[
         (1.0, 1000.0),
     ],
 )
-def test_any_range_of_distances_has_numbers_that_do_not_touch(
+def test_tick_labels_do_not_overlap_for_any_range_of_distances(
     low: float, ratio: float, fakes: dict[str, pa.Table]
 ) -> None:
     table = fakes["gan_quality"]
@@ -187,21 +187,21 @@ def test_any_range_of_distances_has_numbers_that_do_not_touch(
         for width in (60, 180):
             spec = spec.model_copy(update={"width_mm": width})
             figure = registry.resolve(spec)({**fakes, "gan_quality": table}, spec)
-            assert not overlapping_ticks(laid_out(figure))
+            assert not overlapping_ticks(draw_layout(figure))
 
 
 @pytest.mark.parametrize("epochs", [0.03, 0.6, 1.2, 16, 500])
-def test_any_number_of_epochs_has_numbers_that_do_not_touch(epochs: float, fakes: dict[str, pa.Table]) -> None:
+def test_tick_labels_do_not_overlap_for_any_number_of_epochs(epochs: float, fakes: dict[str, pa.Table]) -> None:
     table = fakes["gan_history"]
     epoch = np.array(table["epoch"]) * epochs / max(table["epoch"].to_pylist())
     table = table.set_column(table.column_names.index("epoch"), "epoch", pa.array(epoch))
     for spec in SPECS["loss_curves"].values():
         figure = registry.resolve(spec)({**fakes, "gan_history": table}, spec)
-        assert not overlapping_ticks(laid_out(figure))
+        assert not overlapping_ticks(draw_layout(figure))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_finding_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
+def test_finding(kind: str, fakes: dict[str, pa.Table]) -> None:
     for spec in SPECS[kind].values():
         module = importlib.import_module(registry.target(spec).split(":")[0])
         finding = module.finding(fakes, spec)
@@ -212,13 +212,13 @@ def test_a_finding_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
         rows = json.loads(json.dumps(to_json_rows(finding.rows), allow_nan=False))
         assert rows and len({tuple(row) for row in rows}) <= 2  # an interval may be missing, a name may not
         if hasattr(module, "explorer"):
-            looks_through(module.explorer(fakes, spec).to_json())
+            check_explorer(module.explorer(fakes, spec).to_json())
 
 
 @pytest.mark.parametrize(
     "kind", [kind for kind, specs in SPECS.items() if any(need.family == "attacks" for need in specs["full"].needs())]
 )
-def test_a_finding_of_nets_that_have_learnt_nothing_is_told(kind: str, fakes: dict[str, pa.Table]) -> None:
+def test_finding_of_models_at_chance(kind: str, fakes: dict[str, pa.Table]) -> None:
     examples = fakes["examples"]
     place, column = examples.column_names.index("predicted_clean"), examples.column("predicted_clean")
     constant = examples.set_column(place, "predicted_clean", pa.array([0] * len(column), column.type))
@@ -227,8 +227,8 @@ def test_a_finding_of_nets_that_have_learnt_nothing_is_told(kind: str, fakes: di
     assert module.finding({**fakes, "examples": constant}, spec).sentence.endswith(".")
 
 
-def looks_through(packed: dict[str, Any]) -> None:
-    """Every combination of stops has images, all of them are in the sheet, and no two strips are the same."""
+def check_explorer(packed: dict[str, Any]) -> None:
+    """Check that every combination of options has images, and that the strips differ."""
     sheet = imread(io.BytesIO(base64.b64decode(packed["sheet"])))
     height, width = packed["size"]
     assert sheet.shape[:2] == (packed["down"] * height, packed["across"] * width)
@@ -242,7 +242,7 @@ def looks_through(packed: dict[str, Any]) -> None:
 
 
 def luminance(colour: Any) -> float:
-    """Relative luminance of a colour, as contrast ratios take it."""
+    """Return the relative luminance of a colour, for contrast ratios."""
     linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in colour]
     return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
@@ -255,12 +255,12 @@ def test_colour_images_and_dark_paper(kind: str, colourful: dict[str, pa.Table])
         assert figure.axes
         darken(figure)
         assert to_rgb(figure.get_facecolor()) == to_rgb(DARK_PAPER)
-        with style_sheet():  # whose letters say how many ticks there are
-            looks_dark(laid_out(figure), paper)
+        with style_sheet():  # The number of ticks depends on its font size.
+            check_dark(draw_layout(figure), paper)
 
 
-def looks_dark(figure: Figure, paper: float) -> None:
-    """Letters stand out from the paper, what is behind them and the grid do not."""
+def check_dark(figure: Figure, paper: float) -> None:
+    """Check the contrast of text with the paper; its background and the grid have low contrast."""
     for text in figure.findobj(Text):
         if text.get_text() and text.get_gid() is None:
             assert (luminance(to_rgb(text.get_color())) + 0.05) / paper > 4.5, text.get_text()
@@ -271,31 +271,31 @@ def looks_dark(figure: Figure, paper: float) -> None:
             assert luminance(to_rgb(line.get_color())) < 0.1
 
 
-def test_ticks_that_only_small_letters_leave_room_for_are_dark_too() -> None:
+def test_all_ticks_are_dark() -> None:
     with style_sheet():
         page = Page(60, 50)
         page.axes(13, 5, 40, 40).set_ylim(0, 0.18)
-    files(page.figure)  # as a job does: it makes all ticks
+    to_files(page.figure)  # creates all ticks, as a job does
     darken(page.figure)
     with style_sheet():
-        figure = laid_out(page.figure)
+        figure = draw_layout(page.figure)
         assert len([tick for tick in figure.axes[0].get_yticks() if tick <= 0.18]) > 6
-        looks_dark(figure, luminance(to_rgb(DARK_PAPER)) + 0.05)
+        check_dark(figure, luminance(to_rgb(DARK_PAPER)) + 0.05)
 
 
-def test_the_users_matplotlib_settings_do_not_matter(fakes: dict[str, pa.Table]) -> None:
+def test_matplotlib_settings_of_the_user_have_no_effect(fakes: dict[str, pa.Table]) -> None:
     spec = SPECS["robustness"]["minimal"]
     draw = registry.resolve(spec)
-    before = files(draw(fakes, spec))
+    before = to_files(draw(fakes, spec))
     with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "savefig.dpi": 50, "pdf.fonttype": 3}):
-        assert files(draw(fakes, spec)) == before
+        assert to_files(draw(fakes, spec)) == before
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_caption(kind: str) -> None:
-    text = Path(caption(SPECS[kind]["full"])).read_text(encoding="utf-8")
-    assert rst_html(text).startswith("<p>")
-    assert 20 < len(alt_text(text)) < 250
+    text = Path(caption_file(SPECS[kind]["full"])).read_text(encoding="utf-8")
+    assert rst_to_html(text).startswith("<p>")
+    assert 20 < len(first_sentence(text)) < 250
     # Snakemake's report reads captions as Jinja templates.
     assert not re.search(r"{[{%#]", text)
 

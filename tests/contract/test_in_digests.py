@@ -43,7 +43,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.io.tables:decode_images",
         "advgen.metrics.chance:why_insufficient",
         "advgen.metrics.distribution:frechet_null",
-        "advgen.outcomes.figures.outcome:caption",
+        "advgen.outcomes.figures.outcome:caption_file",
     ),
     "reads the schemas of tables: the digest of a job holds the columns that it writes": ("advgen.core.schema",),
     "reads, checks and plans a study: what it decides is in the spec and the inputs of a job": (
@@ -71,7 +71,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.experiments.comparisons.facts:compare_arms",
         "advgen.experiments.probes.experiment:_has_part",
         "advgen.outcomes.cv.outcome",
-        "advgen.outcomes.report.outcome:asked",
+        "advgen.outcomes.report.outcome:collect_definitions",
     ),
     "schedules jobs and runs them, and computes nothing": (
         "advgen.cli",

@@ -11,7 +11,7 @@ from tests.project import ROOT, Project
 
 import advgen
 from advgen.io.stamps import read_stamp
-from advgen.report.page import unbroken
+from advgen.report.page import bind_units
 from advgen.study.load import load_file
 
 STUDY = "config/smoke.yaml"
@@ -94,7 +94,7 @@ def test_report_shows_every_figure(smoke: Project) -> None:
     for figure in figures:
         assert f"figures/{figure}.pdf" in page
         shown = json.loads((smoke.folder / "results/figures" / f"{figure}.json").read_text(encoding="utf-8"))
-        assert escape(unbroken(shown["sentence"])) in page
+        assert escape(bind_units(shown["sentence"])) in page
         assert f"snakemake --cores 1 results/figures/{figure}.png --config study={STUDY}" in page
     assert len(page) < 25e6
 

@@ -9,7 +9,7 @@ from tests.project import ROOT
 from advgen.core.definitions import Study as Base
 from advgen.driver.plan import build
 from advgen.outcomes.report import outcome
-from advgen.outcomes.report.run import block
+from advgen.outcomes.report.run import format_definitions
 from advgen.study.export import collect_with_dependencies, export_value
 from advgen.study.load import load_file
 from advgen.study.tree import Study
@@ -27,7 +27,7 @@ def report(study: str) -> tuple[Base, Any]:
 def test_the_quoted_definitions_give_the_same_jobs(study: str) -> None:
     whole, task = report(study)
     for figure in task.figures:
-        asked = yaml.safe_load(block(figure, task.definitions))
+        asked = yaml.safe_load(format_definitions(figure, task.definitions))
         assert all(next(iter(one)) == "kind" for one in asked["figures"].values())
         quoted = Study.model_validate({"datasets": {"any": {"kind": "mnist"}}, **asked})
         for family, name in figure.made_of:
@@ -53,8 +53,10 @@ def test_presets_are_exported_by_name_and_without_defaults() -> None:
 
 
 def test_a_study_that_is_too_large_quotes_only_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcome, "MOST_TOLD", 100)
+    monkeypatch.setattr(outcome, "MAX_DEFINITIONS", 100)
     _, task = report("config.yaml")
     assert task.definitions.keys() == {"figures"}
     assert all(figure.made_of == (("figures", figure.name),) for figure in task.figures)
-    assert yaml.safe_load(block(task.figures[0], task.definitions))["figures"].keys() == {task.figures[0].name}
+    assert yaml.safe_load(format_definitions(task.figures[0], task.definitions))["figures"].keys() == {
+        task.figures[0].name
+    }

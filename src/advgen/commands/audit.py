@@ -222,7 +222,7 @@ def _page(evaluation: Evaluation, arguments: argparse.Namespace, sample: str, fo
     facts |= {f"digest of {name}": digest for name, digest in stamp.inputs.items()}
     title = f"Audit of {arguments.model.name} on {Path(arguments.data).name}"
     back = f"python -m advgen trace {folder.name}/examples.parquet"
-    return render(title, sections, stamp.token(), checks=evaluation.check_table, provenance=facts, back=back)
+    return render(title, sections, stamp.token(), checks=evaluation.check_table, provenance=facts, trace_command=back)
 
 
 ATTACKS = (

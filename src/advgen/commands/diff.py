@@ -15,7 +15,7 @@ from advgen.core.schema import TABLES
 from advgen.files.provenance import Stamp, write_bytes
 from advgen.io.stamps import read_stamp
 from advgen.io.tables import read_table, table_kind
-from advgen.report.page import Section, Table, cell, head, interval, render
+from advgen.report.page import Section, Table, format_cell, format_head, interval_columns, render
 
 Row = dict[str, Any]
 VERDICTS = ("equal", "inside its interval", "beyond its interval", "no interval")
@@ -50,11 +50,11 @@ class NumberChange(NamedTuple):
         return abs(self.after - self.before) / max(abs(self.before), abs(self.after), 1e-12)
 
     def __str__(self) -> str:
-        texts = [cell(value) for value in (self.before, self.after)]
+        texts = [format_cell(value) for value in (self.before, self.after)]
         if self.intervals:
-            ends = [f"[{cell(low)}, {cell(high)}]" for low, high in self.intervals]
+            ends = [f"[{format_cell(low)}, {format_cell(high)}]" for low, high in self.intervals]
             texts = [f"{text} {interval}" for text, interval in zip(texts, ends, strict=True)]
-        return f"{self.table}: {self.row}, {head(self.column)}: {' -> '.join(texts)}"
+        return f"{self.table}: {self.row}, {format_head(self.column)}: {' -> '.join(texts)}"
 
 
 class SpecChange(NamedTuple):
@@ -161,7 +161,7 @@ def render_page(
     for change in _largest_first(change for change in changes if change.verdict != "equal"):
         (low, high), (other_low, other_high) = change.intervals or ((None, None), (None, None))
         rows.append(
-            {"table": change.table, "row": change.row, "number": head(change.column), "verdict": change.verdict}
+            {"table": change.table, "row": change.row, "number": format_head(change.column), "verdict": change.verdict}
             | {"before": change.before, "after": change.after, "before_low": low, "before_high": high}
             | {"after_low": other_low, "after_high": other_high}
         )
@@ -176,7 +176,7 @@ def render_page(
     for heading, name, text, part in parts:
         tables = [Table(name, pa.Table.from_pylist(part), measured=SpecChange._fields)] if part else []
         sections.append(Section(heading, "Table", text, tables=tables))
-    return render(title, sections, Stamp("advgen diff", {}, "").token(), back="python -m advgen trace FILE")
+    return render(title, sections, Stamp("advgen diff", {}, "").token(), trace_command="python -m advgen trace FILE")
 
 
 def compare_tables(name: str, before: Path, after: Path) -> Iterator[NumberChange]:
@@ -191,7 +191,7 @@ def compare_tables(name: str, before: Path, after: Path) -> Iterator[NumberChang
         for column in kind.measured:
             value, other_value = row.get(column), other.get(column)
             if isinstance(value, int | float) and isinstance(other_value, int | float):
-                intervals, words = _intervals(column, row, other), " ".join(map(cell, key))
+                intervals, words = _intervals(column, row, other), " ".join(map(format_cell, key))
                 yield NumberChange(name, words, column, float(value), float(other_value), intervals)
 
 
@@ -202,10 +202,10 @@ def unmatched_rows(name: str, before: Path, after: Path) -> Iterator[str]:
     if table_kind(tables[1]) == table_kind(tables[0]) and kind.measured:
         first, second = ({tuple(row[key] for key in kind.key) for row in table.to_pylist()} for table in tables)
         for keys, which in ((first - second, "the first"), (second - first, "the second")):
-            yield from sorted(f"{name}: {' '.join(map(cell, key))}, in {which}" for key in keys)
+            yield from sorted(f"{name}: {' '.join(map(format_cell, key))}, in {which}" for key in keys)
 
 
 def _intervals(column: str, *rows: Row) -> Any:
-    ends = interval(column)
+    ends = interval_columns(column)
     found = tuple(tuple(row.get(end) for end in ends) for row in rows)
     return found if all(end is not None for pair in found for end in pair) else None

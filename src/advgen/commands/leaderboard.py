@@ -148,7 +148,7 @@ def render_page(entries: Sequence[Entry], stamp: Stamp) -> tuple[str, int, int]:
     folders = ", ".join(dict.fromkeys(entry.folder for entry in entries))
     facts = {"folders": folders, "files read": str(len(stamp.inputs))}
     back = "python -m advgen trace PAGE"
-    html = render("Robustness leaderboard", sections, stamp.token(), provenance=facts, back=back)
+    html = render("Robustness leaderboard", sections, stamp.token(), provenance=facts, trace_command=back)
     return html, sum(map(len, groups)), len(unranked)
 
 

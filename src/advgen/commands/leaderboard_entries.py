@@ -20,7 +20,7 @@ from advgen.io.tables import read_images, read_table
 from advgen.metrics.chance import why_insufficient
 from advgen.metrics.sanity.classifiers import CHANCE
 from advgen.metrics.worst_case import list_worst_cases
-from advgen.report.page import status
+from advgen.report.page import check_status
 
 Rows = Sequence[dict[str, Any]]
 
@@ -155,7 +155,7 @@ def _summarise_checks(checks: Rows | None) -> tuple[tuple[str, ...], tuple[str, 
     """Why a model has no rank, and its warnings."""
     if not checks:
         return ("no checks",), ()
-    counts = Counter((status(row), str(row["check"])) for row in checks)
+    counts = Counter((check_status(row), str(row["check"])) for row in checks)
     at_chance = [kind for kind in ("failed", "warning") if counts.pop((kind, CHANCE), 0)]
     failed = [name for (kind, name) in counts if kind == "failed"] + (["no better than chance"] if at_chance else [])
     return tuple(failed), tuple(name for (kind, name) in counts if kind == "warning")

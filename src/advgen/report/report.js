@@ -1,5 +1,5 @@
-// What a report does beside being read: tables that are sorted, filtered and searched, and images to look through.
-// Everything stands in the page; without a script the tables and pictures are still there.
+// Sort, filter and search the tables of a report, and browse its images.
+// Without JavaScript, the tables and figures remain readable.
 "use strict";
 
 function element(name, properties = {}, ...children) {
@@ -45,18 +45,18 @@ function tabulate(box, count) {
   const tools = box.querySelector(".tools");
   const caption = box.querySelector("caption").textContent;
   const search = element("input", { type: "search", id: `search-${count}`, autocomplete: "off" });
-  const told = element("output", { className: "told" });
+  const status = element("output", { className: "status" });
   const chosen = [];
   const narrow = () => {
     const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let left = 0;
+    let matches = 0;
     for (const row of rows) {
       const words = row.textContent.toLowerCase();
       row.hidden = !wanted.every(word => words.includes(word))
         || chosen.some(([column, choice]) => choice.value && text(row, column) !== choice.value);
-      left += !row.hidden;
+      matches += !row.hidden;
     }
-    told.textContent = left === rows.length ? `${rows.length} rows` : `${left} of ${rows.length} rows`;
+    status.textContent = matches === rows.length ? `${rows.length} rows` : `${matches} of ${rows.length} rows`;
   };
   search.addEventListener("input", narrow);
   const tool = (label, control) => tools.append(element("span", { className: "tool" }, label, control));
@@ -71,18 +71,18 @@ function tabulate(box, count) {
     chosen.push([column, choice]);
     tool(element("label", { htmlFor: choice.id, textContent: head.textContent }), choice);
   });
-  tools.append(told);
+  tools.append(status);
   narrow();
 }
 
-// --- images to look through ---
+// --- images to browse ---
 
 function explore(box, count) {
   const data = JSON.parse(document.getElementById(box.dataset.explorer).textContent);
   const state = data.choices.map(choice => choice.first);
   const strip = element("ul", { className: "strip" });
-  const told = element("output", { className: "told" });
-  const follow = [];
+  const status = element("output", { className: "status" });
+  const updates = [];
 
   const show = () => {
     const tiles = data.strips[state.join(",")] || [];
@@ -94,8 +94,8 @@ function explore(box, count) {
       return element("li", { className: framed ? "framed" : "" }, picture, element("span", { className: "words", textContent: words }));
     }));
     const framed = tiles.filter(tile => tile[2]).length;
-    told.textContent = tiles.length ? `${framed ? `${framed} of ${tiles.length} framed` : `${tiles.length} images`}` : "nothing was made here";
-    follow.forEach(one => one());
+    status.textContent = tiles.length ? `${framed ? `${framed} of ${tiles.length} framed` : `${tiles.length} images`}` : "no images";
+    updates.forEach(update => update());
   };
   const choose = (choice, stop) => { state[choice] = stop; show(); };
 
@@ -105,7 +105,7 @@ function explore(box, count) {
   box.append(element("p", { className: "about", textContent: data.about }));
 
   const cells = Object.keys(data.cells).length > 0;
-  if (cells) box.append(matrix(data, state, choose, follow));
+  if (cells) box.append(matrix(data, state, choose, updates));
   const controls = element("div", { className: "controls" });
   data.choices.forEach((choice, number) => {
     if (choice.stops.length < 2 || (cells && number < 2)) return;
@@ -114,7 +114,7 @@ function explore(box, count) {
       const range = element("input", { type: "range", id: name, min: 0, max: choice.stops.length - 1, value: choice.first });
       const here = element("output", { htmlFor: name, className: "stop" });
       range.addEventListener("input", () => choose(number, Number(range.value)));
-      follow.push(() => {
+      updates.push(() => {
         here.textContent = choice.stops[state[number]];
         range.setAttribute("aria-valuetext", here.textContent);
       });
@@ -129,13 +129,13 @@ function explore(box, count) {
       controls.append(group);
     }
   });
-  box.append(controls, strip, told);
+  box.append(controls, strip, status);
   box.hidden = false;
   show();
 }
 
-// A table of shares; pointing at a cell, or reaching it with the keyboard, shows the images behind it.
-function matrix(data, state, choose, follow) {
+// A table of shares; hovering over a cell or focusing it shows its images.
+function matrix(data, state, choose, updates) {
   const [down, across] = data.choices;
   const head = element("tr", {}, element("td"), ...across.stops.map(stop => element("th", { scope: "col", textContent: stop })));
   const table = element("table", { className: "matrix" }, element("caption", { textContent: data.measured }), element("thead", {}, head));
@@ -148,7 +148,7 @@ function matrix(data, state, choose, follow) {
       const cell = element("button", { type: "button", textContent: `${(100 * share).toFixed(1)} %` });
       const point = () => { state[0] = row; choose(1, column); };
       for (const event of ["mouseenter", "focus", "click"]) cell.addEventListener(event, point);
-      follow.push(() => cell.setAttribute("aria-pressed", String(state[0] === row && state[1] === column)));
+      updates.push(() => cell.setAttribute("aria-pressed", String(state[0] === row && state[1] === column)));
       line.append(element("td", {}, cell));
     });
     body.append(line);
@@ -160,10 +160,10 @@ function matrix(data, state, choose, follow) {
 document.querySelectorAll(".table").forEach(tabulate);
 document.querySelectorAll(".explorer").forEach(explore);
 
-// What is linked to is opened.
-function opened() {
+// Open the collapsed sections around the target of a link.
+function openTarget() {
   let at = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   for (; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
 }
-addEventListener("hashchange", opened);
-opened();
+addEventListener("hashchange", openTarget);
+openTarget();

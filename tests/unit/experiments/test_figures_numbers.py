@@ -1,4 +1,4 @@
-"""The numbers that figures work out for themselves: worst cases, pooled accuracies, spans, intervals over seeds."""
+"""Numbers that figures compute: reconstructions, spans, intervals over seeds and images, sliders."""
 
 import math
 
@@ -36,8 +36,8 @@ from advgen.metrics.intervals import (
 )
 
 
-def test_reconstructions_are_told_by_all_test_images_wherever_they_stand() -> None:
-    """Not by the few that are kept to be shown: picture, sentence and table have one number, with its n."""
+def test_reconstruction_numbers_are_over_all_test_images_in_picture_sentence_and_table() -> None:
+    """The numbers are not those of the few stored images."""
     tables = fake_tables()
     quality = tables["autoencoder_quality"].to_pandas()
     spec = ReconstructionsFigure(kind="reconstructions", autoencoders=("autoencoder-a", "autoencoder-b"))
@@ -51,7 +51,7 @@ def test_reconstructions_are_told_by_all_test_images_wherever_they_stand() -> No
         assert any(f"MSE {format_number(error)}" in text for text in shown)
 
 
-def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
+def test_classes_of_both_classifiers_are_shown_together() -> None:
     tables = fake_tables()
     spec = GanComparisonFigure(kind="gan_comparison", gans=("gan-a",), measures=("classes", "recall"))
     titles = {text.get_text() for text in gan_comparison.draw(tables, spec).findobj(Text)}
@@ -60,7 +60,7 @@ def test_classes_by_both_classifiers_stand_beside_those_of_the_judge() -> None:
     assert {"classes_both", "classes_both_low", "agreement"} <= set(row)
 
 
-def test_checks_of_the_nets_that_others_were_attacked_on_do_not_concern_a_figure() -> None:
+def test_source_models_of_transferred_examples_are_not_named() -> None:
     examples, shown = (fake_table(kind) for kind in ("examples", "transferred"))
     mine = examples.filter(pc.equal(examples["source"], "net-b"))
     found = names_in({"examples": mine, "transferred": shown.filter(pc.equal(shown["target"], "net-b"))})
@@ -75,7 +75,7 @@ def test_spans(flags: list[int], expected: list[tuple[int, int]]) -> None:
     assert find_spans(np.array(flags, dtype=bool)) == expected
 
 
-def test_the_interval_over_seeds_is_students() -> None:
+def test_interval_over_seeds_is_students() -> None:
     values = np.array([3.0, 4.0, 8.0])
     mean, low, high = mean_over_seeds(values)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
@@ -83,7 +83,7 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert mean_over_seeds(np.array([2.0])) == (2.0, 2.0, 2.0)
 
 
-def test_an_image_counts_once_however_many_seeds_it_has() -> None:
+def test_an_image_counts_once_for_all_seeds() -> None:
     one = pd.DataFrame({"seed": 0, "index": range(5), "mse": [1.0, 3.0, 5.0, 8.0, math.nan]})
     alone = mean_over_images(one, "mse")
     assert alone == pytest.approx(bootstrap_mean([1.0, 3.0, 5.0, 8.0], 0))
@@ -98,7 +98,7 @@ def test_an_image_counts_once_however_many_seeds_it_has() -> None:
     assert np.isnan(mean_over_images(one[4:], "mse")).all()
 
 
-def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
+def test_a_share_has_an_interval_over_seeds_and_images() -> None:
     one = pd.DataFrame({"seed": 0, "pair": range(8)})
     held = pd.Series([True] * 6 + [False] * 2)
     assert share_over_images(one, held, "pair") == pytest.approx((0.75, *wilson(6, 8)))
@@ -108,7 +108,7 @@ def test_a_share_of_images_that_seeds_share_has_an_interval_over_both() -> None:
     assert mean == 0.5 and (low, high) == (0.0, 1.0)
 
 
-def test_bars_of_third_classes_end_where_the_axis_does() -> None:
+def test_bars_of_third_classes_are_within_the_axis() -> None:
     (_, spec), table = next(fake_specs(ThirdClassFigure)), fake_tables()["interpolation"]
     none = with_columns(table, **{name: table["label_from"].to_numpy() for name in ("judged", "judged_blend")})
     axes = third_class.draw({"interpolation": none}, spec).axes[0]
@@ -116,7 +116,7 @@ def test_bars_of_third_classes_end_where_the_axis_does() -> None:
     assert len(ends) > 4 and max(ends) <= axes.get_xlim()[1] and min(ends) >= 0
 
 
-def test_snapshots_shown_begin_and_end_with_the_training() -> None:
+def test_selected_epochs_include_the_first_and_the_last() -> None:
     assert select_epochs([1, 2, 3]) == [1, 2, 3]
     shown = select_epochs(list(range(1, 51)))
     assert (shown[0], shown[-1], len(shown)) == (1, 50, 5)
@@ -140,7 +140,7 @@ def test_missing_pixels_are_tinted() -> None:
     assert np.allclose(colours[known[:, 0]], read_images(table, "masked")[known][:, None])
 
 
-def test_equal_images_stand_once_in_a_sheet() -> None:
+def test_equal_images_are_stored_once() -> None:
     one, other = np.zeros((1, 2, 3), np.float32), np.ones((1, 2, 3), np.float32)
     strips: Strips = {
         (0,): [Tile(one, "a"), Tile(other, "b", True)],
@@ -151,35 +151,35 @@ def test_equal_images_stand_once_in_a_sheet() -> None:
     assert (packed["across"], packed["down"], packed["size"]) == (2, 1, [2, 3])
 
 
-def test_many_parts_are_told_by_their_ends() -> None:
+def test_many_parts_are_shortened_to_the_first_and_last() -> None:
     assert join_parts(["a 1"]) == "a 1"
     assert join_parts(["a 1", "b [1, 2]", "c 3"]) == "a 1, b [1, 2] and c 3"
     assert join_parts(["a, 1", "b"]) == "a, 1; b"
     assert join_parts(list("abcde")) == "a, … and e (5 compared)"
 
 
-def test_samples_are_slid_along_from_the_untrained_generator_to_the_trained_one() -> None:
+def test_the_samples_slider_covers_the_training() -> None:
     tables = {"gan_snapshots": fake_table("gan_snapshots")}
-    looked = gan_samples.explorer(tables, GanSamplesFigure(kind="gan_samples", gans=("gan-a",)))
-    stops = looked.choices[1].stops
+    explorer = gan_samples.explorer(tables, GanSamplesFigure(kind="gan_samples", gans=("gan-a",)))
+    stops = explorer.choices[1].stops
     assert stops == ["before training", "1/4 of the steps", "1/2 of the steps", "all steps"]
-    assert [looked.strips[0, stop][0].caption for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
+    assert [explorer.strips[0, stop][0].caption for stop in range(4)] == ["step 0", "step 1", "step 2", "step 4"]
 
 
-def test_a_search_is_slid_along_over_steps_and_restarts() -> None:
+def test_inversion_sliders_cover_steps_and_starts() -> None:
     tables = {kind: fake_table(kind) for kind in ("inversion", "inversion_steps")}
     spec = InversionGalleryFigure(kind="inversion_gallery", inversion="inversion", images=4)
-    looked = inversion_gallery.explorer(tables, spec)
-    _, restarts, steps = looked.choices
+    explorer = inversion_gallery.explorer(tables, spec)
+    _, restarts, steps = explorer.choices
     assert list(restarts.stops) == ["start 1 of 3", "start 2 of 3", "start 3 of 3"]
     assert list(steps.stops) == ["target", "after 0 steps", "after 3 steps", "after 6 steps", "after 9 steps"]
-    assert all(len(strip) == 4 for strip in looked.strips.values())
-    framed = {start: [tile.framed for tile in looked.strips[0, start, 4]] for start in range(3)}
+    assert all(len(strip) == 4 for strip in explorer.strips.values())
+    framed = {start: [tile.framed for tile in explorer.strips[0, start, 4]] for start in range(3)}
     assert framed == {0: [False] * 4, 1: [True] * 4, 2: [False] * 4}
-    assert looked.strips[0, 0, 0] == looked.strips[0, 2, 0]  # targets
+    assert explorer.strips[0, 0, 0] == explorer.strips[0, 2, 0]  # targets
 
 
-def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would_be_flat() -> None:
+def test_losses_of_one_objective_share_an_axis_which_is_logarithmic_for_wide_ranges() -> None:
     calm = pd.DataFrame({"step": range(1, 101), "logit_real": 0.0, "logit_fake": 0.0})
     calm = calm.assign(loss_generator=math.log(2), loss_discriminator=2 * math.log(2))
     wild = calm.assign(loss_generator=[math.log(2)] + [12.0] * 99)
@@ -189,13 +189,13 @@ def test_losses_of_one_objective_share_an_axis_with_a_logarithm_where_some_would
     assert (both.high, both.log) == (12.0, True)
 
 
-def test_few_bars_are_cut_so_that_class_shares_can_be_compared() -> None:
+def test_axis_of_class_shares_is_the_same_for_all_gans() -> None:
     even, collapsed = np.full((1, 10), 0.1), np.eye(10)[:1]
     assert _limit(even) == pytest.approx(18)
     assert _limit(np.concatenate([even, collapsed])) == pytest.approx(35)
 
 
-def test_truncated_latent_vectors_stand_beside_all_of_them() -> None:
+def test_truncation_is_compared_with_untruncated_samples() -> None:
     tables = {kind: fake_table(kind) for kind in ("truncation", "gan_quality")}
     found = truncation.finding(tables, TruncationFigure(kind="truncation", truncation="truncation"))
     quality = tables["gan_quality"].to_pandas()

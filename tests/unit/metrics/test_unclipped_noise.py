@@ -23,7 +23,7 @@ from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.jobs.job import Job
 from advgen.metrics.sanity.integrity import check_pixels
 from advgen.metrics.sanity.table import STATISTICAL, run_checks
-from advgen.outcomes.sanity.check import in_box
+from advgen.outcomes.sanity.check import without_unclipped
 from advgen.study.load import load_file
 
 SD, N = 0.3, 64
@@ -121,12 +121,12 @@ def test_no_attack_is_measured_by_unclipped_noise() -> None:
     table = rows_of({"attack": "pgd", "right": 100}, noise)
 
     def failed(unclipped: tuple[str, ...]) -> set[str]:
-        found = run_checks(in_box({"examples": table}, unclipped), STATISTICAL)
+        found = run_checks(without_unclipped({"examples": table}, unclipped), STATISTICAL)
         return {one["check"] for one in found if not one["holds"] and one["kind"] == "check"}
 
     assert "an attack leaves no more right than noise" in failed(())
     assert "an attack leaves no more right than noise" not in failed(("noise",))
-    assert in_box({"examples": rows_of(noise)}, ("noise",)) == {}
+    assert without_unclipped({"examples": rows_of(noise)}, ("noise",)) == {}
 
 
 # --- studies ---------------------------------------------------------------------------------------------------------

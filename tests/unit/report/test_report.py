@@ -78,11 +78,11 @@ def html() -> str:
         title="Samples <of> the generators",
         sentence="It covers 10 classes & more.",
         rows=pa.table({"gan": ["a", "b"], "share": [0.5, 0.25], "share_low": [0.4, 0.2], "share_high": [0.6, 0.3]}),
-        asked="figures:\n  gan-samples: {kind: gan_samples}\n",
+        definition="figures:\n  gan-samples: {kind: gan_samples}\n",
         command="snakemake --cores 1 results/figures/gan-samples.png",
         inputs={"results/gans/a/samples.parquet": "0123456789ab" + 52 * "c"},
         explorer={"about": "</script><b>"},
-        checks=page.concerning(checks().to_pylist(), ["b", "c"]),
+        checks=page.select_checks(checks().to_pylist(), ["b", "c"]),
     )
     table = page.Table("Robustness", pa.table({"source": ["a", "b"], "n": [1000, 1000]}), "results/tables/x.parquet")
     sections = [
@@ -126,7 +126,7 @@ def test_links_lead_somewhere(html: str) -> None:
 
 def test_groups_and_captions(html: str) -> None:
     assert re.findall(r"<h2[^>]*>([^<]*)", html) == [
-        "What was found",
+        "Findings",
         "Generative lab",
         "Adversarial lab",
         "Sanity checks",
@@ -139,7 +139,7 @@ def test_groups_and_captions(html: str) -> None:
 
 
 def test_laws(html: str) -> None:
-    assert [page.status(check) for check in checks().to_pylist()] == ["passed", "failed", "warning"]
+    assert [page.check_status(check) for check in checks().to_pylist()] == ["passed", "failed", "warning"]
     for status in page.STATUSES:
         assert f"1 {status}" in html
     listed = html[html.index('id="checks"') :]
@@ -147,11 +147,11 @@ def test_laws(html: str) -> None:
 
 
 def test_what_was_found_comes_first(html: str) -> None:
-    first = html[html.index('id="found"') : html.index('id="generative-lab"')]
+    first = html[html.index('id="findings"') : html.index('id="generative-lab"')]
     assert "Samples &lt;of&gt; the generators" in first
     assert "It covers 10 classes &amp; more." in first
     assert "check failed" in first  # that the box holds is a check on what it shows
-    assert "not made" in first
+    assert "missing" in first
 
 
 def test_a_figure_says_how_it_is_made(html: str) -> None:
@@ -182,7 +182,7 @@ def test_a_figure_that_was_not_made_is_told(html: str) -> None:
     ],
 )
 def test_a_check_concerns_what_shows_all_that_it_names(subject: str, concerned: bool) -> None:
-    found = page.concerning([{"subject": subject}], ["cnn", "pgd", "fgsm", "noise", "linf"])
+    found = page.select_checks([{"subject": subject}], ["cnn", "pgd", "fgsm", "noise", "linf"])
     assert bool(found) == concerned
 
 
@@ -228,7 +228,7 @@ def test_cells() -> None:
             **{"confidence_on_mistakes": [0.5, float("nan")], "median_l2": [1.5, 2.5], "mean_rms": [0.1, 0.2]},
         },
     )
-    shown = page.cells(table)
+    shown = page.format_table(table)
     heads = [name for name, _ in shown.heads]
     assert heads == [
         "source",
@@ -248,7 +248,7 @@ def test_cells() -> None:
     assert ("eps", "0.250") in shown.same
     # what was measured stays beside the rest, though it is the same in all rows
     assert ("clean accuracy", "0.990") in shown.same
-    measured = page.cells(table, TABLES["robustness"].measured)
+    measured = page.format_table(table, TABLES["robustness"].measured)
     assert "clean accuracy" in dict(measured.heads) and "success" in dict(measured.heads)
     assert ("eps", "0.250") in measured.same
     assert dict(shown.heads)["accuracy"]
@@ -268,18 +268,18 @@ def test_cells() -> None:
     ],
 )
 def test_cell(value: object, text: str) -> None:
-    assert page.cell(value) == text
+    assert page.format_cell(value) == text
 
 
 def test_bad_parts_are_named() -> None:
     with pytest.raises(ValueError, match="not valid reStructuredText"):
-        page.rst_html("A *broken caption.")
+        page.rst_to_html("A *broken caption.")
     with pytest.raises(ValueError, match="not valid reStructuredText"):
-        page.rst_html(".. include:: /etc/passwd")
+        page.rst_to_html(".. include:: /etc/passwd")
     with pytest.raises(ValueError, match="not valid reStructuredText"):
-        page.rst_html(".. raw:: html\n\n   <script>alert(1)</script>")
-    with pytest.raises(ValueError, match="no PNG"):
-        page.picture(b"GIF89a")
+        page.rst_to_html(".. raw:: html\n\n   <script>alert(1)</script>")
+    with pytest.raises(ValueError, match="not a PNG"):
+        page.embed_png(b"GIF89a")
 
 
 def test_no_torch() -> None:

@@ -1,4 +1,4 @@
-"""The figures of a study."""
+"""Plan the figures of a study."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from advgen.specs.figures import FigureSpec
 
 
 class Draw(Task):
-    """Draw one figure as PDF and PNG, and tell what it shows."""
+    """Draw one figure as PDF and PNG, and write its finding."""
 
     command = "draw"
     reads = ("tables", "style")
@@ -32,18 +32,19 @@ class Draw(Task):
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
 
     def code_targets(self) -> set[str]:
+        """Return the code of the task, with the optional functions beside the one that draws."""
         module = target(self.figure).split(":")[0]
         return super().code_targets() | {
-            f"{module}:{name}" for name in OFFERED if name in read_source(module).definitions
+            f"{module}:{name}" for name in OPTIONAL_FUNCTIONS if name in read_source(module).definitions
         }
 
 
-OFFERED = ("finding", "explorer")
-"""What the module that draws a figure may offer beside `draw`: what was found, and images to look through."""
+OPTIONAL_FUNCTIONS = ("finding", "explorer")
+"""Functions of a figure's module besides `draw`: the finding as a sentence, and images to browse."""
 
 
 class Figures(Kind[FigureSpec]):
-    """Figures. What can be drawn stands in the rooms of what it is drawn of; their key is made of all of these."""
+    """Figures. The package of each kind of experiment defines its figures; `figures` in a study accepts all of them."""
 
     order = 90
     tasks = (Draw,)
@@ -59,13 +60,13 @@ class Figures(Kind[FigureSpec]):
 
     def check(self, study: Study) -> Iterator[Mistake]:
         for name, figure in self.definitions(study):
-            if not Path(file := caption(figure)).is_file():
-                message = f": {file}: no such file; write the caption of {kind_of(type(figure))!r} there"
+            if not Path(file := caption_file(figure)).is_file():
+                message = f": {file}: no such file; write the caption of {kind_of(type(figure))!r} into it"
                 yield ("figures", name, "kind"), message
 
 
-def caption(figure: FigureSpec) -> str:
-    """The file of a figure's caption: beside the module that draws it, in the package or a plug-in."""
+def caption_file(figure: FigureSpec) -> str:
+    """Return the path of a figure's caption, which is in the folder of the module that draws it."""
     return sibling_file(target(figure), f"{kind_of(type(figure))}.rst")
 
 

@@ -1,4 +1,4 @@
-"""One figure as PDF and PNG, and what it shows as JSON."""
+"""Draw one figure as PDF and PNG, and write its finding as JSON."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ from advgen.outcomes.figures.outcome import Draw
 
 
 def run(job: Job[Draw]) -> None:
-    """Read the tables that the figure needs, draw it on white and on a dark page, and tell what it shows."""
+    """Draw the figure for a white and for a dark page, and write its finding, rows and images to browse."""
     spec, tables = job.spec.figure, read_tables(job.inputs["tables"])
     figure = registry.resolve(spec)(tables, spec)
     token = job.stamp.token()

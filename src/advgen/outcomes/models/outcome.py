@@ -1,4 +1,4 @@
-"""The named models and their sizes."""
+"""Plan the table of the presets and their sizes."""
 
 from pydantic import Field
 
@@ -11,22 +11,22 @@ from advgen.specs.base import Spec, canonical_json
 
 
 class CountParameters(Task):
-    """Count the parameters of every named model."""
+    """Count the parameters of every preset."""
 
     command = "count-parameters"
     outputs = {"table": "results/tables/models.parquet"}
     local = True
     torch = True
     packages = ("pyarrow", "torch")
-    presets: str = Field(description="digest of all presets, so that a changed one counts them again")
+    presets: str = Field(description="digest of all presets, so that a change runs the job again")
 
     def code_targets(self) -> set[str]:
-        """The architectures too."""
+        """Return the code of the task, with that of the architectures."""
         return super().code_targets() | set(targets(PRESETS))
 
 
 class Models(Kind[Spec]):
-    """The named models and their sizes, wherever something is generated."""
+    """The table of the presets, for studies that train generative models."""
 
     order = 92
     tasks = (CountParameters,)

@@ -1,4 +1,4 @@
-"""Parameter counts of all named models."""
+"""Count the parameters of all presets."""
 
 from advgen.io.checkpoints import build
 from advgen.io.tables import arrow_table, write_table
@@ -9,18 +9,18 @@ from advgen.presets import PRESETS
 from advgen.specs.base import format_shape
 
 SHAPE = (1, 28, 28)
-"""Of the images for models that are made for no shape of their own."""
+"""Image shape for presets that do not have one."""
 
 
 def run(job: Job[CountParameters]) -> None:
-    """Build each preset once; a network is counted with ten outputs, or one if it is named as a discriminator."""
+    """Build each preset and count its parameters; networks have ten outputs, discriminators one."""
     rows = []
     for family, presets in PRESETS.items():
         for preset, spec in presets.items():
             shape = (spec.image_shape() if family == "generators" else spec.image) or SHAPE
             fitted = spec.fit(shape)
-            one = preset.startswith("M") or preset.endswith("discriminator")
-            outputs = (1 if one else 10,) if family == "networks" else ()
+            is_discriminator = preset.startswith("M") or preset.endswith("discriminator")
+            outputs = (1 if is_discriminator else 10,) if family == "networks" else ()
             model = build(family, fitted, *outputs)
             rows.append(
                 {

@@ -1,4 +1,4 @@
-"""The page that shows all figures, tables and checks."""
+"""Plan the report, the page with all figures, tables and checks."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from advgen.core.code import package_file
 from advgen.core.kinds import Files, Kind, Planner
 from advgen.core.schema import TABLES
 from advgen.core.tasks import Task
-from advgen.outcomes.figures.outcome import Draw, caption
+from advgen.outcomes.figures.outcome import Draw, caption_file
 from advgen.registry import kind_of
 from advgen.specs.base import Spec, canonical_json
 from advgen.study.export import Definitions, collect_with_dependencies, export_value
 
 
 class ReportFigure(Spec):
-    """One figure of the report, and the definitions of the study that it is made of, by family and name."""
+    """One figure of the report, and the definitions of the study that it depends on, by family and name."""
 
     name: str
     kind: str
@@ -22,7 +22,7 @@ class ReportFigure(Spec):
 
 
 class ReportTable(Spec):
-    """How the tables of one kind are shown."""
+    """How the report shows the tables of one kind."""
 
     title: str
     group: str
@@ -31,7 +31,7 @@ class ReportTable(Spec):
 
 
 class Report(Task):
-    """Write the page that shows everything."""
+    """Write the report with all figures, tables and checks."""
 
     command = "report"
     rule = "report_page"
@@ -54,15 +54,15 @@ SHOWN = {
     "calibrate_judge": "calibration",
     "sanity_checks": "checks",
 }
-"""Rules whose tables stand in the page, with their role."""
+"""Rules whose tables are in the report, and the role of the table."""
 
 
-MOST_TOLD = 60_000
-"""Letters of the definitions that a page is told of: half of what a command line holds. Of more, only the figures'."""
+MAX_DEFINITIONS = 60_000
+"""Largest length of all definitions, half of what a command line can hold. Beyond it, only figures are included."""
 
 
 class ReportPage(Kind[Spec]):
-    """The page that shows everything."""
+    """The report."""
 
     order = 95
     tasks = (Report,)
@@ -71,15 +71,15 @@ class ReportPage(Kind[Spec]):
         figures = [(job, job.task.figure) for job in planner.jobs.values() if isinstance(job.task, Draw)]
         if not figures:
             return
-        made_of, definitions = asked(planner, [job.wildcards["figure"] for job, _ in figures])
+        made_of, definitions = collect_definitions(planner, [job.wildcards["figure"] for job, _ in figures])
         shown = tuple(
             ReportFigure(name=name, kind=kind_of(type(spec)), group=spec.group, made_of=made_of[name])
             for name, spec in ((job.wildcards["figure"], spec) for job, spec in figures)
         )
-        captions = {kind_of(type(spec)): caption(spec) for _, spec in figures}
+        captions = {kind_of(type(spec)): caption_file(spec) for _, spec in figures}
         tables = tuple(path for rule, role in SHOWN.items() for path in planner.outputs_of(rule, role))
         kinds = {kind for job in planner.jobs.values() if job.rule in SHOWN for kind in job.task.written_tables()}
-        told = {
+        report_tables = {
             kind: ReportTable(title=one.title, group=one.group, hidden=one.hidden, measured=one.measured)
             for kind, one in TABLES.items()
             if kind in kinds and one.title
@@ -99,19 +99,21 @@ class ReportPage(Kind[Spec]):
             study=planner.file,
             figures=shown,
             definitions=definitions,
-            shown=told,
+            shown=report_tables,
             credits=credits,
         )
         planner.add(task, {}, inputs)
 
 
-def asked(planner: Planner, figures: list[str]) -> tuple[dict[str, tuple[tuple[str, str], ...]], Definitions]:
-    """What each figure is made of, and all these definitions as the study writes them."""
+def collect_definitions(
+    planner: Planner, figures: list[str]
+) -> tuple[dict[str, tuple[tuple[str, str], ...]], Definitions]:
+    """Return the definitions that each figure depends on, and all of them as written in the study."""
     found = {name: collect_with_dependencies(planner.study, "figures", name) for name in figures}
     definitions: Definitions = {}
     for (family, name), spec in {key: spec for one in found.values() for key, spec in one.items()}.items():
         definitions.setdefault(family, {})[name] = export_value(spec)
-    if len(canonical_json(definitions)) > MOST_TOLD:
+    if len(canonical_json(definitions)) > MAX_DEFINITIONS:
         definitions = {"figures": definitions["figures"]}
     return {name: tuple(key for key in one if key[0] in definitions) for name, one in found.items()}, definitions
 

@@ -1,4 +1,4 @@
-"""The table of checks."""
+"""Run the sanity checks."""
 
 from collections.abc import Collection
 from functools import cache
@@ -16,9 +16,9 @@ from advgen.outcomes.sanity.outcome import SanityChecks
 
 
 def run(job: Job[SanityChecks]) -> None:
-    """Test every check; failed ones are written, not raised, so that figures, report and CV exist either way."""
+    """Write the result of every check; a failed one raises no error, so that figures, report and CV are made."""
     unclipped = job.spec.unclipped
-    tables = in_box(read_tables(job.inputs["tables"], images=False), unclipped)
+    tables = without_unclipped(read_tables(job.inputs["tables"], images=False), unclipped)
     checks = run_checks(tables, STATISTICAL)
     for check in checks:
         if check["source"] in job.spec.obfuscated:
@@ -27,7 +27,7 @@ def run(job: Job[SanityChecks]) -> None:
     data = zip(job.spec.datasets, job.inputs["data"], strict=True)
     test = {dataset: read_table(path, "dataset") for dataset, path in data}
     models, load = iter(job.inputs["models"]), cache(load_model)
-    for path in job.inputs["tables"]:  # one file at a time: images of all attacks together need not fit in memory
+    for path in job.inputs["tables"]:  # one file at a time, because the images of all attacks might not fit into memory
         table = read_table(path)
         if table_kind(table) == "examples":
             checks += check_pixels(table, unclipped) + check_saved_predictions(table, load(next(models)))
@@ -37,15 +37,15 @@ def run(job: Job[SanityChecks]) -> None:
     write_table(job.output(), arrow_table("sanity_checks", columns), job.stamp)
 
 
-def in_box(tables: dict[str, pa.Table], unclipped: Collection[str]) -> dict[str, pa.Table]:
-    """The tables without examples of unclipped attacks: no check compares an attack, or a certified radius, with them.
+def without_unclipped(tables: dict[str, pa.Table], unclipped: Collection[str]) -> dict[str, pa.Table]:
+    """Return the tables without examples of unclipped attacks, which no check compares with attacks or certificates.
 
-    A table of which nothing is left is left out.
+    Tables that become empty are removed.
     """
-    kept = {
+    filtered = {
         name: table.filter(pc.invert(pc.is_in(table["attack"], pa.array(list(unclipped), pa.string()))))
         if name in ("examples", "transferred")
         else table
         for name, table in tables.items()
     }
-    return {name: table for name, table in kept.items() if table.num_rows or not tables[name].num_rows}
+    return {name: table for name, table in filtered.items() if table.num_rows or not tables[name].num_rows}

@@ -1,4 +1,4 @@
-"""The sanity checks, checked on the tables, and the verdict that closes a run."""
+"""Plan the sanity checks and the verdict, the last job of a run."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from advgen.specs.base import Spec
 
 
 class SanityChecks(Task):
-    """Test the checks on the tables; failed statistical ones of classifiers with obfuscated gradients are warnings."""
+    """Run the sanity checks; failed statistical checks of classifiers with obfuscated gradients are warnings."""
 
     command = "sanity-checks"
     run = "check"
@@ -18,12 +18,14 @@ class SanityChecks(Task):
     torch = True
     packages = (*TORCH, "pandas")
     obfuscated: tuple[str, ...]
-    unclipped: tuple[str, ...] = Field((), description="attacks whose images may leave [0, 1]: controls, not attacks")
-    datasets: tuple[str, ...] = Field((), description="those whose test images were attacked, in the order of --data")
+    unclipped: tuple[str, ...] = Field((), description="controls whose images may leave [0, 1]")
+    datasets: tuple[str, ...] = Field(
+        (), description="data sets whose test images were attacked, in the order of --data"
+    )
 
 
 class Qa(Task):
-    """Fail if a check fails; the last job, so that everything else exists by then."""
+    """Fail if a check fails. This is the last job, so that everything else is made."""
 
     command = "qa"
     run = "verdict"
@@ -40,25 +42,25 @@ class Sanity(Kind[Spec]):
     tasks = (SanityChecks, Qa)
 
     def plan_summaries(self, planner: Planner) -> None:
-        judged = tuple(
+        checked = tuple(
             path
             for kind in planner.kinds
             for rule, role in kind.sanity_inputs
             for path in planner.outputs_of(rule, role)
         )
-        if not judged:
+        if not checked:
             return
         study = planner.study
         families = (study.classifiers, study.probes)
-        obfuscated = tuple(name for family in families for name, one in family.items() if one.obfuscated_gradients)
+        obfuscated = tuple(name for family in families for name, model in family.items() if model.obfuscated_gradients)
         unclipped = tuple(name for name, attack in study.attacks.items() if not attack.stays_in_box())
         crafted = [job for job in planner.jobs.values() if job.rule == "craft"]
         attacked = tuple(sorted({job.task.origin.tested_on for job in crafted}))  # type: ignore[attr-defined]
         data = tuple(planner.test_split(name) for name in attacked)
         if crafted:
-            judged += planner.outputs_of("evaluate_classifiers", "table")
+            checked += planner.outputs_of("evaluate_classifiers", "table")
         inputs: dict[str, Files] = {
-            "tables": judged,
+            "tables": checked,
             "data": data,
             "models": tuple(str(job.inputs["model"]) for job in crafted),  # in the order of their examples
         }

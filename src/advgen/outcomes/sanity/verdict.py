@@ -1,4 +1,4 @@
-"""The verdict on the checks."""
+"""Write the verdict on the sanity checks."""
 
 from advgen.files.provenance import write_bytes
 from advgen.io.tables import read_table
@@ -7,7 +7,7 @@ from advgen.outcomes.sanity.outcome import Qa
 
 
 def run(job: Job[Qa]) -> None:
-    """Write the verdict; ValueError names the failed checks, if any."""
+    """Write the verdict; raises ValueError with the failed checks, if any."""
     checks = read_table(job.input("checks"), "sanity_checks").to_pylist()
     failed = [check for check in checks if not check["holds"] and check["kind"] == "check"]
     warnings = [check for check in checks if not check["holds"] and check["kind"] == "warning"]

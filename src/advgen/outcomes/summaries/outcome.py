@@ -1,4 +1,4 @@
-"""Tidy tables over all runs."""
+"""Plan the summary tables over all runs."""
 
 from advgen import registry
 from advgen.core.kinds import Kind, Planner
@@ -7,7 +7,7 @@ from advgen.specs.base import Spec
 
 
 class Summarise(Task):
-    """Gather per-run tables into one tidy table with intervals."""
+    """Combine the tables of all runs into one tidy table with intervals."""
 
     command = "summarise"
     reads = ("tables",)
@@ -18,17 +18,17 @@ class Summarise(Task):
     varied: SweptValues = {}
 
     def code_targets(self) -> set[str]:
-        """What makes the rows of this kind of table, and no other."""
+        """Return the code of the task, with that of the summary of this kind of table."""
         target = registry.SUMMARISERS.get(self.table)
         return super().code_targets() | ({target} if target else set())
 
     def written_tables(self) -> tuple[str, ...]:
-        """The one that it is asked for."""
+        """Return the kind of the summary table."""
         return (self.table,)
 
 
 class Summaries(Kind[Spec]):
-    """Tidy tables over all runs: one per summary of each kind."""
+    """Summary tables over all runs, one for each summary of each kind."""
 
     order = 91
     tasks = (Summarise,)
@@ -38,8 +38,8 @@ class Summaries(Kind[Spec]):
             for name, summary in kind.summaries.items():
                 files = planner.outputs_of(summary.rule, summary.role)
                 if files:
-                    more = (one.contributes[name] for one in planner.kinds if name in one.contributes)
-                    files += tuple(path for rule, role in more for path in planner.outputs_of(rule, role))
+                    others = (other.contributes[name] for other in planner.kinds if name in other.contributes)
+                    files += tuple(path for rule, role in others for path in planner.outputs_of(rule, role))
                     task = Summarise(table=summary.table, varied=planner.swept_values_in(summary.rule))
                     planner.add(task, {"table": name}, {"tables": files})
 

@@ -1,4 +1,4 @@
-"""One tidy table over all runs of a kind."""
+"""Write one summary table over all runs."""
 
 from advgen import registry
 from advgen.io.tables import add_swept_columns, arrow_table, read_tables, write_table
@@ -7,7 +7,7 @@ from advgen.outcomes.summaries.outcome import Summarise
 
 
 def run(job: Job[Summarise]) -> None:
-    """Summarise per-example rows with intervals, or gather rows that are summaries already."""
+    """Summarise rows per example with intervals, or concatenate rows that are summaries already."""
     kind = job.spec.table
     tables = read_tables(job.inputs["tables"], images=False)
     target = registry.SUMMARISERS.get(kind)

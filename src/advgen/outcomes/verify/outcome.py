@@ -1,4 +1,4 @@
-"""Every artefact compared with the plan."""
+"""Plan the comparison of all artefacts with the plan."""
 
 from advgen.core.kinds import Kind, Planner
 from advgen.core.tasks import Task
@@ -6,10 +6,10 @@ from advgen.specs.base import Spec
 
 
 class Verify(Task):
-    """Fail if an artefact does not agree with the plan: spec, code, inputs, content."""
+    """Fail if spec, code, inputs or content of an artefact do not agree with the plan."""
 
     command = "verify"
-    run = "advgen.commands.verify"  # the tool reads the plan itself, so the spec only names the study
+    run = "advgen.commands.verify"  # it reads the plan itself, so the spec has only the study
     reads = ("artefacts",)
     outputs = {"verdict": "results/report/verify.md"}
     local = True
@@ -24,7 +24,7 @@ class Verification(Kind[Spec]):
     tasks = (Verify,)
 
     def plan_summaries(self, planner: Planner) -> None:
-        if planner.file:  # a study given to Snakemake as a whole has no file that `advgen verify` could read
+        if planner.file:  # a study without a file cannot be read by `advgen verify`
             artefacts = tuple(
                 path for job in planner.jobs.values() if job.rule != "qa" for path in job.outputs.values()
             )
