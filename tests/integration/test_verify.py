@@ -118,5 +118,5 @@ def test_a_comparison_that_fails_stops_the_driver(project: Callable[..., Project
     copy.append("src/advgen/commands/verify.py", "\nraise ValueError('no comparison today')\n")
     result = copy.snakemake("tests/spine.yaml", "-n")
     assert result.returncode == 1
-    assert "could not be compared with the study: " in result.stderr
+    assert "cannot compare the files of an interrupted run with the study: " in result.stderr
     assert "no comparison today" in result.stderr

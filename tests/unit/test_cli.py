@@ -71,10 +71,10 @@ def test_every_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> 
         ("run study.yaml --config seeds=3", "advgen run: --config: only the study can be configured; edit the study"),
         ("run folder", "advgen run: folder: is a folder; name a file"),
         ("plan folder", "advgen plan: folder: is a folder; name a file"),
-        ("run pipe.yaml", "advgen run: pipe.yaml: is a pipe or a device; name a file"),
-        ("plan pipe.yaml", "advgen plan: pipe.yaml: is a pipe or a device; name a file"),
-        ("cv --profile pipe.yaml --out made", "advgen cv: pipe.yaml: is a pipe or a device; name a file"),
-        ("verify /dev/zero", "advgen verify: /dev/zero: is a pipe or a device; name a file"),
+        ("run pipe.yaml", "advgen run: pipe.yaml: is a pipe or device; name a file"),
+        ("plan pipe.yaml", "advgen plan: pipe.yaml: is a pipe or device; name a file"),
+        ("cv --profile pipe.yaml --out made", "advgen cv: pipe.yaml: is a pipe or device; name a file"),
+        ("verify /dev/zero", "advgen verify: /dev/zero: is a pipe or device; name a file"),
     ],
 )
 def test_no_study_to_run(words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
