@@ -5,8 +5,6 @@ It also fails if docs/decisions/files.md does not list a file of src with more t
 Physical lines count, blank ones and comments included, of the files that git tracks.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
