@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LIMITS = {"src": 40_900, "tests": 37_500}
+LIMITS = {"src": 40_300, "tests": 36_400}
 """The most lines of each folder."""
 LONGEST = 300
 """The most lines of a file that needs no reason."""
