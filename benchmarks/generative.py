@@ -12,8 +12,6 @@ takes turns, and medians over the turns are printed with their ratio. --quick ta
 4. The data path of 3 alone.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import time

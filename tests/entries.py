@@ -1,7 +1,5 @@
 """A job that uses each registered kind."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

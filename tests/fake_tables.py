@@ -1,7 +1,5 @@
 """Random tables of every kind, made from the schemas, and specs of figures that fit them. Torch-free."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 from typing import Any, Literal, get_args, get_origin

@@ -1,7 +1,5 @@
 """The page docs/checks.md: all sanity checks, what each protects from, its source, and what a failure does."""
 
-from __future__ import annotations
-
 from advgen.metrics.sanity.table import BASELINE, CHECKS, INVARIANT, STATISTICAL, STORED
 from tools.plan_pages import WRITTEN
 

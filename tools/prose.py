@@ -5,8 +5,6 @@ problems. This module applies them without Vale's binary, which pip cannot insta
 `substitution`, `existence`, and `occurrence` for sentences. Problems with the level `error` make it fail.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys

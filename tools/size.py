@@ -3,8 +3,6 @@
 Physical lines count, blank ones and comments included, of the files that git tracks.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

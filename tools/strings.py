@@ -1,7 +1,5 @@
 """Extract the texts of a Python file that a person reads: messages, help, descriptions, docstrings and comments."""
 
-from __future__ import annotations
-
 import ast
 import io
 import re

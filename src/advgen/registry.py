@@ -1,7 +1,5 @@
 """Registry: the code of each spec class, one line each. Torch-free; targets are imported when they are used."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """All commands for generative models on small files in the layout of CelebA."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

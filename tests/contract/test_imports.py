@@ -1,7 +1,5 @@
 """The modules that each command imports, which add to the time of every job without a server."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Every function and class of the package is in the digest of a job, or listed here with a reason."""
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 
@@ -79,6 +77,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.cli",
         "advgen.driver",
         "advgen.server",
+        "advgen.io.jobs",
         "advgen.io.benchmarks",
         "advgen.io.devices:leases",
         "advgen.io.devices:use_one_thread",

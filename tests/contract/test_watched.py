@@ -1,7 +1,5 @@
 """A job with each registered kind calls only code that its digest includes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

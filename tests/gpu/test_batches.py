@@ -1,7 +1,5 @@
 """How many images are computed at once follows a GPU's memory; on the CPU it never changes, for it changes bits."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from tests.gpu import device

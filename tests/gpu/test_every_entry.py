@@ -1,7 +1,5 @@
 """A job of everything that is registered, with every choice of its keys, from spec to artefact on the pretended GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

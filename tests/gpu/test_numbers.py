@@ -1,7 +1,5 @@
 """Every training and every attack on the pretended GPU finds the CPU's numbers, and goes on from a saved state."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

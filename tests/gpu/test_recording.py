@@ -1,7 +1,5 @@
 """Steps that are replayed find the numbers of plain ones, and the pretended CUDA graph refuses what torch's refuses."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

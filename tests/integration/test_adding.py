@@ -4,8 +4,6 @@ The study with all three is run in a folder of its own, with what the smoke stud
 what they do not touch is not computed again.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

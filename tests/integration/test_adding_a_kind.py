@@ -3,8 +3,6 @@
 The copy has a finished study, so that it also shows what a new kind makes stale: nothing else.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path

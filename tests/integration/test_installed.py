@@ -1,7 +1,5 @@
 """Use without a clone: the wheel, a folder made by `advgen init`, and other workflows that include ours."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """A custom attack and network in a study, from files and from an installed package."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """The smoke study on real MNIST, end to end. It runs once, and all tests read its results."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -7,8 +7,6 @@ module, so that no file is changed. The sample is always the same: kill each sur
 `survivors.yaml` with a reason. Code that a test runs in another process is not mutated.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import contextlib
@@ -37,7 +35,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 from tests.mutants.operators import Mutant, make_mutants  # noqa: E402
 
-ATTACKS = ("tests/unit/attacks", "tests/contract/test_attacks.py", "tests/unit/attacks/test_attacks_against_peers.py")
+ATTACKS = ("tests/unit/attacks", "tests/contract/test_attacks.py")
 ATTACKS += ("tests/gpu/test_batches.py", "tests/gpu/test_recording.py")
 SUMMARIES = tuple(
     f"tests/unit/{name}.py"

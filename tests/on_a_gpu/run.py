@@ -176,7 +176,7 @@ def two_leases(bench: Bench) -> Iterator[Row]:
 
 def planned(study: str, rule: str, **wildcards: str) -> PlannedJob:
     """A job of a study's plan."""
-    jobs = build(load_file(ROOT / study)).of(rule)
+    jobs = build(load_file(ROOT / study)).jobs_of(rule)
     return next(job for job in jobs if wildcards.items() <= job.wildcards.items())
 
 

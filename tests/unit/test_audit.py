@@ -1,7 +1,5 @@
 """`advgen audit`: a page that needs nothing beside it, its tables, and mistakes in one line."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import runpy

@@ -1,7 +1,5 @@
 """An installed package adds a kind of every family by entry points: planned, run, drawn and in the report."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -56,7 +54,7 @@ for family in registry.FAMILIES:
     assert f"installed_{family}" in registry.kinds(family), family
 write_images(Path("given.parquet"))
 plan = build(load_file(Path("one.yaml")))
-[corrupt] = plan.of("corrupt")
+[corrupt] = plan.jobs_of("corrupt")
 assert ("own_package.corruptions.run", "run") in reachable_symbols(*corrupt.task.code_targets())
 waiting = [job for job in plan.jobs if job.rule not in ("verify", "qa")]
 while waiting:

@@ -1,7 +1,5 @@
 """The parts of a study that a report quotes give the same jobs as the study."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

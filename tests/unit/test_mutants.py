@@ -1,7 +1,5 @@
 """The faults of `make mutants`, and the list of accepted survivors."""
 
-from __future__ import annotations
-
 import pytest
 import yaml
 from tests.mutants.operators import make_edits, make_mutants

@@ -1,7 +1,5 @@
 """Plug-ins: messages about invalid ones, their effect on digests, and `check-plugin`."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Iterator
@@ -161,7 +159,7 @@ def test_only_the_jobs_that_use_a_file_load_it(study: Path) -> None:
     assert jobs.pop(("--plugins studies/mine.py",)) == {("craft", "mine")}
     assert jobs.pop(("--plugins studies/yours.py",)) == {("craft", "yours")}
     assert set(jobs) == {()}
-    [job] = [job for job in plan.of("craft") if job.wildcards["attack"] == "mine"]
+    [job] = [job for job in plan.jobs_of("craft") if job.wildcards["attack"] == "mine"]
     files = plan.files("craft", job.wildcards, job.inputs, job.outputs)
     assert files.endswith(" --plugins studies/mine.py")
 
@@ -185,7 +183,7 @@ def test_the_caption_of_a_figure_is_in_its_folder(study: Path, capsys: pytest.Ca
         check("studies/confusion.py", *keys)
     assert "fail  figures confusion has a caption: studies/confusion.rst: no such file;" in capsys.readouterr().out
     Path("away.rst").rename("studies/confusion.rst")
-    [report] = build(load_file(file)).of("report_page")
+    [report] = build(load_file(file)).jobs_of("report_page")
     assert report.inputs["captions"] == ("studies/confusion.rst",)
 
 

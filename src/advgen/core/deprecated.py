@@ -3,8 +3,6 @@
 `advgen.study.renamed` does the same for keys of a study.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from typing import Any

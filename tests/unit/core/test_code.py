@@ -1,7 +1,5 @@
 """Digests of code: what they include, and what they exclude."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Deprecated names still work and name their replacement."""
 
-from __future__ import annotations
-
 import pytest
 
 from advgen.core.definitions import Study

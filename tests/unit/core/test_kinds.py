@@ -1,7 +1,5 @@
 """Kinds of experiments: unique names, effects of all keys, and checks of definitions."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Stamps and atomic writes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Rules of tasks: their flags, their paths, and where they run."""
 
-from __future__ import annotations
-
 import pytest
 from tests.project import ROOT
 
@@ -43,7 +41,7 @@ def test_jobs_without_gpu_work_reserve_none() -> None:
     plan = build(loaded)
     gpus_of = plan.gpus("derive_dataset")
     assert not isinstance(gpus_of, int)
-    made = {job.wildcards["derived"]: gpus_of(job.wildcards) for job in plan.of("derive_dataset")}
+    made = {job.wildcards["derived"]: gpus_of(job.wildcards) for job in plan.jobs_of("derive_dataset")}
     through_nets = ("robust_features", "adversarial_labels", "real_fake")
     wanted = {name for name in made if loaded.study.datasets[name].kind in through_nets}
     assert {"d-rand", "robust-0", "real-fake-0"} <= wanted < made.keys()

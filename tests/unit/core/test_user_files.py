@@ -1,7 +1,5 @@
 """Custom data and models: what planning reads from them, and the messages about their mistakes."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

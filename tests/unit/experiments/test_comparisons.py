@@ -1,7 +1,5 @@
 """Comparisons: refused unless the arms differ in what is named alone; effects by hand."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The numbers that figures work out for themselves: worst cases, pooled accuracies, spans, intervals over seeds."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Time and memory of jobs."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

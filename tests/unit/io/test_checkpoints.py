@@ -1,7 +1,5 @@
 """Checkpoints rebuild their model from the file alone, and cannot execute code."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Stamps in files of all formats."""
 
-from __future__ import annotations
-
 import base64
 import json
 import random

@@ -1,7 +1,5 @@
 """Tables: schemas, order, images and damaged files."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

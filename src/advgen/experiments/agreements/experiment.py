@@ -1,7 +1,5 @@
 """How far transfer studies agree with the published tables that figures show beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from advgen.core.definitions import Mistake, Study

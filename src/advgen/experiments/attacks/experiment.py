@@ -1,7 +1,5 @@
 """Adversarial examples: every attack on every classifier that something asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 

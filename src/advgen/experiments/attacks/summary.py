@@ -1,7 +1,5 @@
 """Accuracy under each attack and under the worst of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

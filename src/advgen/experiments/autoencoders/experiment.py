@@ -1,7 +1,5 @@
 """Autoencoders, their reconstructions, and the distribution of their latent vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

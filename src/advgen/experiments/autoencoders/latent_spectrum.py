@@ -1,7 +1,5 @@
 """Eigenvalues of the covariance of z, and images that the decoder makes from N(0, I)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

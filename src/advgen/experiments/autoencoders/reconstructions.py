@@ -1,7 +1,5 @@
 """Test images and their reconstructions by autoencoders."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """What is proven of classifiers: radii around test images within which no image gets another label."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

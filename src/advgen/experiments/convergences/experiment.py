@@ -1,7 +1,5 @@
 """Attacks step by step, from many starts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

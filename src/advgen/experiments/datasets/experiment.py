@@ -1,7 +1,5 @@
 """Data sets: verified raw files, then Parquet; and data sets made from other ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

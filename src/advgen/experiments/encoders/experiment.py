@@ -1,7 +1,5 @@
 """Encoders that give searches in a generator's latent space a start."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pydantic import Field

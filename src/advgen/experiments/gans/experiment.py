@@ -1,7 +1,5 @@
 """Generators trained against discriminators, and the judge's opinion of their samples."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 

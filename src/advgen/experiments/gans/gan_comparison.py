@@ -1,7 +1,5 @@
 """Measures of several GANs side by side: a tick for each seed, means with intervals over seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

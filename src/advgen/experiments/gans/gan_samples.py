@@ -1,7 +1,5 @@
 """Samples of each generator, unselected, and the share of each class in many samples."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Losses of generator and discriminator per iteration, with epoch ticks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

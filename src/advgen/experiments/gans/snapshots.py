@@ -1,7 +1,5 @@
 """What a generator makes of the same latent vectors at some steps of its training."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import replace

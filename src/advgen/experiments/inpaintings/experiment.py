@@ -1,7 +1,5 @@
 """Test images restored from behind masks with a generator."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

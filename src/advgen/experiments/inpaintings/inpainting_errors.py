@@ -1,7 +1,5 @@
 """Error of each inpainting method for each mask, with intervals."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Inpainting error by the position of the missing square and by the intensity that it covers."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Frames between pairs of test images, in the latent space of each model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Third classes and roughness of paths."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from advgen.metrics.grouping import Rows, group_rows, to_columns

@@ -1,7 +1,5 @@
 """Share of pairs with a third class halfway between two images, and the clearest cases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Latent vectors whose images are nearest to test images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

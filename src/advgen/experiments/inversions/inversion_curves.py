@@ -1,7 +1,5 @@
 """Error of each random start during the search for a latent vector."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """The judge, the reference classifier behind Fréchet distances and class counts, and a second one beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

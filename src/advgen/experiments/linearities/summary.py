@@ -1,7 +1,5 @@
 """How straight the logits are."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from advgen.metrics.grouping import Rows, group_rows, to_columns

@@ -1,7 +1,5 @@
 """The series of simulations with their intervals, a panel each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Precision, recall and Fréchet distance against the truncation of z."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any
