@@ -157,5 +157,5 @@ def test_trace_reports_a_changed_source_and_not_a_new_comment(
     files.write(profile=f"# a remark\n{NO_EXPERIMENTS}", bibliography=BIBLIOGRAPHY.replace("Old {T}ests", "Other"))
     capsys.readouterr()
     cli.main(["trace", "out/cv.md"])
-    changed = {line.split()[0]: "CHANGED" in line for line in capsys.readouterr().out.splitlines() if " holds " in line}
+    changed = {line.split()[0]: "CHANGED" in line for line in capsys.readouterr().out.splitlines() if " content " in line}
     assert changed == {"out/cv.md": False, "profile.yaml": False, "publications.bib": True, "metrics.yaml": False}
