@@ -1,7 +1,5 @@
 """Mistakes in a study end before the DAG, in one or two lines that name key, value and remedy."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys
@@ -233,7 +231,7 @@ SMOKE = (ROOT / "config/smoke.yaml").read_text()
 PGD, FC100 = "{kind: pgd, eps: 0.1, steps: 5}", "    training: {epochs: 2, batch: 50, lr: 3e-3}\n"
 HARDENED = "defence: {kind: pgd, eps: 0.1, steps: 2}"
 BOX = "must be at most 1, since pixels are from 0 to 1; for 8 of 255 grey levels write 0.0314"
-ALONE = "'fgsm' is a single step, which a net can be fitted to; add an ensemble of eps = 0.1"
+ALONE = "'fgsm' is a single-step attack, to which a model can overfit; add an ensemble of eps = 0.1"
 IMPOSSIBLE = {
     "true for a number": (PGD, "{kind: pgd, eps: true}", "attacks.pgd.eps = true: must be a number"),
     "true for a count": ("images: 1000", "images: true", "classifiers.hardened.images = true: must be an integer or null"),
@@ -284,9 +282,9 @@ IMPOSSIBLE = {
     "word as target": (PGD, "{kind: pgd, target: any}", "attacks.pgd.target = 'any': must be an integer or random or nearest or null"),
     "out of sight": (PGD, "{kind: spatial, pixels: 28}", "attacks.pgd.pixels = 28.0: shifts 1×28×28 images out of the frame"),
     "region of nothing": (PGD, "{kind: region, region: {kind: square, size: 29}}", "attacks.pgd.region = 'square': has no pixel or all pixels"),
-    "seed of fakes": ("gan: tiny-gan}", "gan: tiny-gan, seed: 3}", "datasets.real-fake.seed = 3: is no seed of 'tiny-gan' (trained with 0)"),
+    "seed of fakes": ("gan: tiny-gan}", "gan: tiny-gan, seed: 3}", "datasets.real-fake.seed = 3: is not a seed of 'tiny-gan' (trained with 0)"),
     "part of a data set": ("part: 1}", "part: 2}", "datasets.half.part = 2: does not exist; the 2 parts are numbered from 0"),
-    "mask of another figure": ("mask: square}", "mask: pepper}", "figures.position.mask = 'pepper': is no square mask of inpainting 'restore' (square)"),
+    "mask of another figure": ("mask: square}", "mask: pepper}", "figures.position.mask = 'pepper': is not a square mask of inpainting 'restore' (square)"),
     "empty line of a panel": ("discriminator: [decision]", "discriminator: []", "figures.headline.panels.real or fake.discriminator = []: must have 1 or more items"),
     "stranger in a published table": ("AE400-10: cnn", "AE400-10: con", "figures.published.names.AE400-10 = 'con': is no classifier or attack of transfer 'transfer'"),
     "row of no published table": ("AE400-10: cnn", "AE400-11: cnn", "figures.published.names.AE400-11: is no row of 'szegedy2014-table-2'; name one of them (FC10(1e-4)"),

@@ -1,7 +1,5 @@
 """Files of bamos/cv, read directly and converted. The person is invented."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -1,7 +1,5 @@
 """Generator samples, GAN inversion, inpainting, Fréchet distances, and image columns of tables."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 
 from advgen import registry
 from advgen.api.inputs import existing_file, to_batch, to_unit_pixels, validate_spec
-from advgen.experiments.gans.evaluate import drawn
+from advgen.experiments.gans.evaluate import draw_samples
 from advgen.inpainting.restore import restore
 from advgen.inversion.search import SearchResult
 from advgen.inversion.search import search as latent_search
@@ -44,7 +42,7 @@ def sample(generator: Generator | str | Path, n: int, *, seed: int = 0) -> Tenso
     """
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"n = {n!r}: must be a whole number, at least 1")
-    return drawn(_load_generator(generator), n, seed)[1]
+    return draw_samples(_load_generator(generator), n, seed)[1]
 
 
 def invert(generator: Generator | str | Path, images: Any, *, seed: int = 0, **keys: Any) -> SearchResult:

@@ -1,7 +1,5 @@
 """The CV as one HTML file that needs no other: stylesheet and figures are inside."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Themes: one folder each, with settings, templates and stylesheets. Missing files come from the theme `classic`."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Errors of pydantic as one line each: file, line, key, what is wrong and what to write."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """What a figure found, as a sentence and rows of numbers, and images of the run to browse."""
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +12,8 @@ import pyarrow as pa
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
+Tables = Mapping[str, pa.Table]
+"""The tables that a figure reads, by kind."""
 Row = Mapping[str, Any]
 SHEET_COLUMNS = 32
 """Images side by side in the PNG that holds the images of an explorer."""
@@ -113,7 +113,7 @@ def _encode_png(pixels: NDArray[np.uint8]) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def names_in(tables: Mapping[str, pa.Table]) -> list[str]:
+def names_in(tables: Tables) -> list[str]:
     """Return all names in the tables: models, attacks, masks.
 
     Source models of transferred examples are left out, because transfer figures take their names from another table.

@@ -1,7 +1,5 @@
 """The base of all figures. Each figure is specified in the package of its kind of experiment."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, get_args
 

@@ -1,7 +1,5 @@
 """Reads the entry lists back from the files of a CV, to compare them with cv.json."""
 
-from __future__ import annotations
-
 import html.parser
 import io
 import re

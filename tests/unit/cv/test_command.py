@@ -1,7 +1,5 @@
 """`advgen cv`, as someone who wants only a CV runs it: one command, no network, no torch."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -1,7 +1,5 @@
 """Bibliographies as programs and people write them, read back entry by entry. Nothing in them exists."""
 
-from __future__ import annotations
-
 import logging
 import re
 from pathlib import Path

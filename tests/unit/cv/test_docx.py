@@ -1,7 +1,5 @@
 """What a .docx alone has: parts that refer to each other, runs from right to left, pictures inside."""
 
-from __future__ import annotations
-
 import io
 import re
 import struct

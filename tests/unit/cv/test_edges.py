@@ -1,7 +1,5 @@
 """Edges that only a fault of one character would move: limits, pairs of conditions, first and last."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import datetime

@@ -1,7 +1,5 @@
 """What other programs export: "AND" between authors, DOIs with any sign, HTML entities; and the BibTeX we offer."""
 
-from __future__ import annotations
-
 import html
 import json
 from pathlib import Path

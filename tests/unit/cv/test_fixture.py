@@ -1,7 +1,5 @@
 """A real CV of December 2023, rebuilt from its facts: sections, counts, order, formats, and nearly every word."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Damaged files: a clear error or every entry present, never another exception and never a lost paper."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile

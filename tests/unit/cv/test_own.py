@@ -1,7 +1,5 @@
 """What a profile may choose: sections of its own, groups, words, styles, themes, templates."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """`advgen cv refresh` against answers that a server on this machine repeats."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import re

@@ -1,7 +1,5 @@
 """JSON Resume: every entry of the CV, in the sections and forms that its schema 1.0.0 allows."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

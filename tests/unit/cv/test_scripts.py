@@ -1,7 +1,5 @@
 """Names and titles of any script: printed, and found again in the text layer, or an error that names entry and sign."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """All or nothing: a failing build leaves the old files; errors name the user's files; no number is too strange."""
 
-from __future__ import annotations
-
 import random
 import re
 import shutil

@@ -55,7 +55,7 @@ class JustAbove(torch.nn.Module):
 
 
 @pytest.mark.parametrize(("levels", "fooled"), [(0.4, False), (0.9, True)])
-def test_what_rounding_undoes_after_the_last_step_fools_no_more(levels, fooled):
+def test_the_last_image_is_tested_after_rounding(levels, fooled):
     x, y = torch.full((2, 1, 4, 4), 128 / 255, dtype=torch.float64), torch.zeros(2).long()
     attack = PgdAttack(kind="pgd", eps=levels / 255, steps=20, step_size=0.1 / 255)
     _, first, rounded = record_trajectory(JustAbove(), x, y, attack, 3, [0, 1], restart=0)
@@ -63,10 +63,10 @@ def test_what_rounding_undoes_after_the_last_step_fools_no_more(levels, fooled):
     assert rounded.tolist() == [fooled] * 2
 
 
-def test_a_cell_counts_errors_as_they_are_clean_and_rounded():
+def test_errors_are_counted_for_each_variant():
     answer = {"predicted": [1, 1, 1, 0], "predicted_rounded": [1, 0, 0, 0], "predicted_clean": [0, 0, 0, 0]}
     answer["predicted_unaimed"] = [0, 0, 1, 1]
-    found = measure_errors({name: np.array(told) for name, told in answer.items()}, np.zeros(4, int))
+    found = measure_errors({name: np.array(values) for name, values in answer.items()}, np.zeros(4, int))
     assert (found["error"], found["error_rounded"], found["clean_error"]) == (0.75, 0.25, 0.0)
     assert found["error_unaimed"] == 0.5
 
@@ -84,7 +84,7 @@ def test_the_control_of_a_transfer_moves_each_change_to_other_pixels():
     )  # whatever the batch
 
 
-def test_sizes_are_of_the_changes_that_fooled_their_own_net():
+def test_sizes_are_averaged_over_perturbations_that_fool_their_source():
     own = {"predicted_clean": np.array([0, 0, 1, 0]), "predicted": np.array([1, 0, 1, 2])}
     assert average_over_fooled(np.array([0.1, 9, 9, 0.3]), own, np.zeros(4)) == pytest.approx(0.2)
     assert average_over_fooled(np.ones(4), {**own, "predicted": np.zeros(4)}, np.zeros(4)) is None

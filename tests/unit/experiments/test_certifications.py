@@ -1,7 +1,5 @@
 """Certified accuracies by hand, and the figure's lines."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -13,15 +11,15 @@ from advgen.experiments.certifications.summary import summarise
 from advgen.metrics.intervals import wilson
 
 
-def certified(**told: Any) -> pa.Table:
+def certified(**columns: Any) -> pa.Table:
     """Four images: one wrong, one right without a radius, two certified."""
     facts = {"certification": "proven", "source": "net", "seed": 0, "method": "interval_bounds", "norm": "linf"}
     images = {"index": range(4), "label": [0, 1, 2, 3], "predicted": [1, 1, 2, 3], "radius": [0.9, 0.0, 0.1, 0.3]}
-    rows = pd.DataFrame({**facts, "smoothed": False, "sigma": None, **images, **told})
+    rows = pd.DataFrame({**facts, "smoothed": False, "sigma": None, **images, **columns})
     return pa.Table.from_pandas(rows.assign(radii=[[0.0, 0.1, 0.2]] * 4))
 
 
-def test_what_is_wrong_is_not_certified_however_large_its_radius() -> None:
+def test_wrong_predictions_are_not_certified() -> None:
     found = pd.DataFrame(summarise({"certification": certified()}))
     assert found["eps"].tolist() == [0.0, 0.1, 0.2]
     assert found["certified_accuracy"].tolist() == [0.75, 0.5, 0.25]
@@ -33,13 +31,13 @@ def test_what_is_wrong_is_not_certified_however_large_its_radius() -> None:
     assert found["n"].tolist() == [4] * 3
 
 
-def test_what_abstains_is_not_right() -> None:
+def test_an_abstention_is_not_correct() -> None:
     found = pd.DataFrame(summarise({"certification": certified(predicted=[None, 1, 2, None], sigma=0.5)})).iloc[0]
     assert (found["abstained"], found["clean_accuracy"], found["certified_accuracy"]) == (0.5, 0.5, 0.5)
     assert found["sigma"] == 0.5
 
 
-def test_the_curve_counts_what_is_right_and_reaches_that_far() -> None:
+def test_the_curve_is_the_share_of_correct_predictions_with_a_radius_of_at_least_x() -> None:
     pytest.importorskip("matplotlib").use("Agg")
     from advgen.experiments.certifications.certified_accuracy import compute_certified_curve
 

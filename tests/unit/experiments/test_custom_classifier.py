@@ -1,7 +1,5 @@
 """A classifier from a file that does not fit the data of a study: its job says why in one line and leaves no file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,15 +63,15 @@ WRONG = {
         "fails on 1×28×28 .*: AssertionError: sizes",
     ),
     "its own mistake": ({"before": "self.lost(x)"}, "fails on 1×28×28 float32 images: AttributeError: .*'lost'"),
-    "fewer classes": ({"gives": "logits[:, :2]"}, "tells 2 classes apart, and the data set has 3; name"),
+    "fewer classes": ({"gives": "logits[:, :2]"}, "has 2 outputs, but the data set has 3 classes"),
     "more classes": (
         {"gives": "nn.functional.pad(logits, (0, 2))"},
-        "tells 5 classes apart, and the data set has 3; name another",
+        "has 5 outputs, but the data set has 3 classes; use another",
     ),
     "probabilities": ({"gives": "logits.softmax(1)"}, "outputs are probabilities, .*; attack it without its softmax"),
     "NaN": (
         {"gives": "logits / 0 * 0"},
-        "gives NaN or infinite outputs on clean images; check its mean, std and bounds",
+        "returns NaN or infinite outputs on clean images; check its mean, std and bounds",
     ),
     "no logits": (
         {"gives": "logits.argmax(1)"},

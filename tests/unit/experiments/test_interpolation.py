@@ -10,7 +10,7 @@ import torch
 
 from advgen import registry
 from advgen.experiments.interpolations import interpolation_strips
-from advgen.experiments.interpolations.run import changes, different_pairs
+from advgen.experiments.interpolations.run import measure_changes, select_pairs
 from advgen.experiments.interpolations.summary import summarise as interpolations
 from advgen.interpolation import alphas, decode_frames
 from advgen.io.checkpoints import build
@@ -72,8 +72,8 @@ def test_a_third_class_is_that_of_no_end():
 def test_figures_and_tables_tell_the_same_rate():
     """One of the third classes is halfway, one nearer to an end: the rate is of those halfway, wherever it stands."""
     table = strips([7, 7, 4, 1, 1], [7, 7, 7, 1, 1], [7, 7, 1, 1, 1], [7, 4, 1, 1, 1])
-    assert interpolation_strips._details(table.to_pandas()).startswith("a third class halfway: 25.0 %")
-    assert ", in pixel blends 25.0 %" in interpolation_strips._details(table.to_pandas())
+    assert interpolation_strips._details(table.to_pandas()).startswith("third class at the midpoint: 25.0 %")
+    assert ", pixel blends 25.0 %" in interpolation_strips._details(table.to_pandas())
     middle = midpoint_frames(table.to_pandas())
     assert sorted(zip(middle["pair"], middle["third"], strict=True)) == [(0, True), (1, False), (2, False), (3, False)]
 
@@ -113,7 +113,7 @@ def labels(per_class, classes=10):
 
 def test_pairs_cover_all_pairs_of_classes_evenly():
     found = labels(100)
-    pairs = different_pairs(found, 225, seed=0)
+    pairs = select_pairs(found, 225, seed=0)
     assert pairs.shape == (225, 2)
     assert len(np.unique(pairs)) == 450, "an image is used twice"
     between = Counter(tuple(sorted(found[pair].tolist())) for pair in pairs)
@@ -126,20 +126,20 @@ def test_pairs_cover_all_pairs_of_classes_evenly():
 
 def test_a_few_pairs_are_of_different_classes_each_and_stay_when_more_are_asked_for():
     found = labels(100)
-    few, many = different_pairs(found, 16, seed=0), different_pairs(found, 200, seed=0)
+    few, many = select_pairs(found, 16, seed=0), select_pairs(found, 200, seed=0)
     assert np.array_equal(few, many[:16])
     assert len({tuple(sorted(found[pair].tolist())) for pair in few}) == 16
-    assert not np.array_equal(few, different_pairs(found, 16, seed=1))
+    assert not np.array_equal(few, select_pairs(found, 16, seed=1))
 
 
 def test_classes_that_run_out_are_passed_over():
     found = np.array([0] * 10 + [1] * 5 + [2] * 4)
-    pairs = different_pairs(found, 7, seed=0)
+    pairs = select_pairs(found, 7, seed=0)
     assert (found[pairs[:, 0]] != found[pairs[:, 1]]).all()
     with pytest.raises(ValueError, match="pairs of different classes among 19 images, not 12"):
-        different_pairs(found, 12, seed=0)
+        select_pairs(found, 12, seed=0)
     with pytest.raises(ValueError, match="only 0 pairs"):
-        different_pairs(np.zeros(5, dtype=int), 1, seed=0)
+        select_pairs(np.zeros(5, dtype=int), 1, seed=0)
 
 
 class Sums(Network):
@@ -156,6 +156,6 @@ def test_changes_are_shares_of_the_whole_way():
     strips_NFCHW = torch.tensor([[0.0, 0.2, 0.4, 0.6], [0.0, 0.0, 1.0, 1.0]])[:, :, None, None, None].expand(
         -1, -1, 1, 2, 2
     )
-    shares = changes(Sums(), strips_NFCHW)
+    shares = measure_changes(Sums(), strips_NFCHW)
     assert shares[:, 0].isnan().all()
     torch.testing.assert_close(shares[:, 1:], torch.tensor([[1 / 3] * 3, [0.0, 1.0, 0.0]]))

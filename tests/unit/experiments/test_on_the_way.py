@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from advgen.experiments.gans.snapshots import IMAGES, KEY, Snapshots, stops
-from advgen.experiments.inversions.run import stops as stops_of_a_search
+from advgen.experiments.gans.snapshots import IMAGES, KEY, Snapshots, recorded_steps
+from advgen.experiments.inversions.run import recorded_steps as search_steps
 from advgen.inversion.search import search
 from advgen.io.checkpoints import build
 from advgen.seeds import normal
@@ -47,7 +47,7 @@ def made(generator):
     ("total", "expected"), [(1, [0, 1]), (12, [0, 1, 2, 3, 6, 12]), (1280, [0, *(10 * 2**k for k in range(8))])]
 )
 def test_stops_double_from_none_to_all(total, expected):
-    assert stops(total) == expected
+    assert recorded_steps(total) == expected
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
@@ -56,9 +56,9 @@ def test_snapshots_are_of_the_generator_that_counts_and_change_nothing(average):
     untouched, plain, _ = trained(average, watch=False)
     assert history == plain
     assert all(torch.equal(a, b) for a, b in zip(generator.parameters(), untouched.parameters(), strict=True))
-    assert columns["step"].tolist() == list(np.repeat(stops(STEPS), IMAGES))
-    assert columns["index"].tolist() == list(range(IMAGES)) * len(stops(STEPS))
-    by_step = {step: columns["image"][columns["step"] == step] for step in stops(STEPS)}
+    assert columns["step"].tolist() == list(np.repeat(recorded_steps(STEPS), IMAGES))
+    assert columns["index"].tolist() == list(range(IMAGES)) * len(recorded_steps(STEPS))
+    by_step = {step: columns["image"][columns["step"] == step] for step in recorded_steps(STEPS)}
     np.testing.assert_array_equal(by_step[0], made(networks()[0]))
     np.testing.assert_array_equal(by_step[STEPS], made(generator))
     assert len({images.tobytes() for images in by_step.values()}) == len(by_step)
@@ -81,7 +81,7 @@ def test_a_shorter_search_is_the_beginning_of_a_longer_one(keys):
         targets = copy.deepcopy(generator)(torch.randn(4, 5, generator=torch.Generator().manual_seed(2)))
     spec = LatentSearch(steps=20, starts=2, **keys)
     whole = search(generator, targets, spec, seed=0, indices=[3, 1, 2, 0], record_every=1)
-    for step in stops_of_a_search(20):
+    for step in search_steps(20):
         part = search(generator, targets[:2], spec.model_copy(update={"steps": step}), seed=0, indices=[3, 1])
         torch.testing.assert_close(part.mse, whole.history[:2, :, step])
-    assert stops_of_a_search(150) == [0, 2, 5, 9, 19, 38, 75]
+    assert search_steps(150) == [0, 2, 5, 9, 19, 38, 75]

@@ -1,7 +1,5 @@
 """Section types in Python files of the user."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 import traceback

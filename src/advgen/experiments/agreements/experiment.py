@@ -1,6 +1,4 @@
-"""How far transfer studies agree with the published tables that figures show beside them."""
-
-from __future__ import annotations
+"""Agreement of transfer studies with the published tables that figures compare them with."""
 
 from collections.abc import Iterator
 
@@ -14,7 +12,7 @@ from advgen.specs.base import Spec
 
 
 class Agree(Task):
-    """Measure how far transfer studies agree with published tables."""
+    """Measure the agreement of transfer studies with published tables."""
 
     command = "agree"
     reads = ("tables",)
@@ -25,7 +23,7 @@ class Agree(Task):
 
 
 class Agreements(Kind[Spec]):
-    """Agreement with published tables, wherever a figure shows one."""
+    """Agreement with published tables, for each figure that shows one."""
 
     order = 92
     tasks = (Agree,)
@@ -44,7 +42,7 @@ class Agreements(Kind[Spec]):
             planner.add(Agree(figures=figures), {}, {"tables": tables})
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        """No figure names what was not published, or what it does not show: it would be left out without a word."""
+        """Yield names in figures that were not published or that the figure does not show."""
         for name, figure in study.figures.items():
             if isinstance(figure, PublishedTransferFigure):
                 known = PUBLISHED[figure.published].errors
@@ -52,12 +50,15 @@ class Agreements(Kind[Spec]):
                     message = f": is no row of {figure.published!r}; name one of them ({', '.join(known)})"
                     yield ("figures", name, "names", row), message
             if isinstance(figure, ClassifierErrorsFigure):
-                for ours, net in figure.published_nets.items():
+                for ours, published in figure.published_nets.items():
                     path = ("figures", name, "published_nets", ours)
                     if ours not in figure.classifiers:
                         yield path, f": is none of the figure's classifiers ({', '.join(figure.classifiers)})"
-                    if net not in TEST_ERRORS:
-                        yield path, f" = {net!r}: no test error of it is known; name one of {', '.join(TEST_ERRORS)}"
+                    if published not in TEST_ERRORS:
+                        yield (
+                            path,
+                            f" = {published!r}: no test error of it is known; name one of {', '.join(TEST_ERRORS)}",
+                        )
 
 
 KIND = Agreements()

@@ -1,4 +1,4 @@
-"""How transfer studies agree with published tables, in one table."""
+"""Write the agreement of transfer studies with published tables."""
 
 from advgen.experiments.agreements.experiment import Agree
 from advgen.experiments.transfers.published_comparison import compare_with_published
@@ -8,7 +8,7 @@ from advgen.metrics.grouping import to_columns
 
 
 def run(job: Job[Agree]) -> None:
-    """A row for each figure beside a published table and each attack in it."""
+    """Write a row for each figure with a published table and each of its attacks."""
     tables = read_tables(job.inputs["tables"], images=False)
     rows = [
         {"figure": name, "study": figure.transfer, "published": figure.published, "attack": ours.attack}

@@ -1,7 +1,5 @@
 """Images, the perturbation magnified, and the adversarial examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib
@@ -97,7 +95,7 @@ def _bar_width(width: float) -> float:
 
 
 def _draw_colour_bar(page: Page, left: float, top: float, magnify: float, legend: list[str]) -> None:
-    """Draw the colour scale of the perturbation, and beside it the legend of the captions."""
+    """Draw the colour scale of the perturbation, and at its right the legend of the captions."""
     axes = page.axes(left, top, _bar_width(page.width), 2.2)
     limit = 1 / magnify
     bar = page.figure.colorbar(ScalarMappable(Normalize(-limit, limit), COLORMAP), cax=axes, orientation="horizontal")

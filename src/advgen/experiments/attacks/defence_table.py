@@ -1,7 +1,5 @@
 """Clean accuracy of each classifier and its accuracy under each attack, as a table with its defence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib
@@ -52,7 +50,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DefenceTableFigure) -> Figure:
         down = top + 1 + number * block + names
         first = number * count
         of_band = {
-            (s, k): cell
+            (float(s), k): cell
             for s, row in enumerate(cells)
             for k, cell in enumerate(row[first : first + count])
             if cell is not None

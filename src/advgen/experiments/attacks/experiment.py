@@ -1,8 +1,7 @@
-"""Adversarial examples: every attack on every classifier that something asks for."""
-
-from __future__ import annotations
+"""Adversarial examples: each attack on each classifier that a figure or an experiment needs."""
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -17,7 +16,7 @@ from advgen.specs.base import AttackName, ClassifierName, Count, Need, Positive
 from advgen.specs.figures import FigureSpec
 
 SOURCE = ("source", "source_seed", "dataset", "tested_on", "images", "parameters", "defence")
-"""An attack and its threat model."""
+"""Columns that describe the attacked classifier."""
 
 
 class Craft(DeviceTask):
@@ -36,31 +35,39 @@ class Craft(DeviceTask):
     choice: int
 
 
+def need_examples(sources: Iterable[str], attacks: Iterable[str]) -> Iterator[Need]:
+    """Yield the examples of each attack on each source."""
+    yield from (Need("attacks", pair, "examples") for pair in product(sources, attacks))
+
+
 class AttackedFigure(FigureSpec):
-    """Base of figures about attacked classifiers: the examples of every source and attack."""
+    """Base of figures about attacked classifiers; they need the examples of each source and attack."""
 
     group = "Adversarial lab"
     sources: tuple[ClassifierName, ...] = Field(min_length=1, description="attacked classifiers")
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown")
 
     def needs(self) -> Iterator[Need]:
-        for source in self.sources:
-            for attack in self.attacks:
-                yield Need("attacks", (source, attack), "examples")
+        yield from need_examples(self.sources, self.attacks)
+        yield from super().needs()
 
 
 def need_transferred(study: Study, sources: Iterable[str]) -> Iterator[Need]:
-    """What transfer studies showed these nets, as it was crafted: it counts in their worst cases."""
+    """Yield the transfer studies whose examples count in the worst cases of these classifiers.
+
+    These are examples crafted on another model or seed; amplified examples have left their ball and do not count.
+    """
     for name, transfer in study.transfers.items():
-        nets = {(source, seed) for source in transfer.sources for seed in study.seeds_of(source)}
-        asked = {source: {(source, seed) for seed in study.seeds_of(source)} for source in sources}
-        met = (one in transfer.targets and any(nets - {own} for own in owns) for one, owns in asked.items())
-        if transfer.rms is None and any(met):  # amplified examples have left their ball
+        crafted_on = {(source, seed) for source in transfer.sources for seed in study.seeds_of(source)}
+        targets = [
+            (source, seed) for source in sources for seed in study.seeds_of(source) if source in transfer.targets
+        ]
+        if transfer.rms is None and any(crafted_on - {target} for target in targets):
             yield Need("transfers", (name,), "examples")
 
 
 class WorstCaseFigure(AttackedFigure):
-    """Base of those that show worst cases."""
+    """Base of figures with worst cases."""
 
     def needs_from_study(self, study: Study) -> Iterator[Need]:
         yield from need_transferred(study, self.sources)
@@ -71,7 +78,7 @@ class AttackGalleryFigure(AttackedFigure):
 
     kind: Literal["attack_gallery"] = Field(description="adversarial examples with their perturbations")
     images: Count = Field(6, description="images shown")
-    magnify: Positive = Field(1.0, description="factor on the perturbation in the picture")
+    magnify: Positive = Field(1.0, description="factor by which the drawn perturbation is magnified")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.evaluation.attack_examples, "attacked images (evaluation.attack_examples)"
@@ -103,7 +110,7 @@ class AttackComparisonFigure(AttackedFigure):
 
 
 class ConfidenceFigure(AttackedFigure):
-    """How sure classifiers are of their mistakes."""
+    """Confidence of classifiers in their wrong predictions."""
 
     kind: Literal["confidence"] = Field(description="histograms of the confidence on mistakes")
 
@@ -111,49 +118,48 @@ class ConfidenceFigure(AttackedFigure):
 class DefenceTableFigure(WorstCaseFigure):
     """Clean accuracy of each classifier and its accuracy under each attack, as a table with its defence."""
 
-    kind: Literal["defence_table"] = Field(description="classifiers by attacks, in numbers")
+    kind: Literal["defence_table"] = Field(description="table of accuracies, classifiers by attacks")
 
 
 Panel = Annotated[
     dict[str, Annotated[tuple[ClassifierName, ...], Field(min_length=1)]],
     Field(min_length=1),
 ]
-"""The classifiers behind each line of a panel, by the line's label."""
+"""The classifiers of each line of a panel, by the line's label."""
 
 
 class DiscriminatorsFigure(FigureSpec):
-    """Are discriminators robust? Accuracy against eps beside classifiers of the same body, for each question asked."""
+    """Robustness of discriminators: accuracy against eps, compared with classifiers of the same architecture."""
 
     group = "Adversarial lab"
-    kind: Literal["discriminators"] = Field(description="robustness of discriminators beside classifiers")
+    kind: Literal["discriminators"] = Field(description="robustness of discriminators, compared with classifiers")
     panels: dict[str, Panel] = Field(
-        min_length=1, description="panel title: {line label: classifiers or probes pooled, one per seed or more}"
+        min_length=1, description="panel title: {line label: classifiers or probes, averaged}"
     )
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown, of several eps")
 
     def needs(self) -> Iterator[Need]:
-        for source in self._sources():
-            for attack in self.attacks:
-                yield Need("attacks", (source, attack), "examples")
+        yield from need_examples(self._sources(), self.attacks)
 
     def needs_from_study(self, study: Study) -> Iterator[Need]:
         yield from need_transferred(study, self._sources())
 
     def _sources(self) -> list[str]:
-        return list(dict.fromkeys(one for lines in self.panels.values() for names in lines.values() for one in names))
+        return list(dict.fromkeys(name for lines in self.panels.values() for names in lines.values() for name in names))
 
 
 def check_single_steps(study: Study, attacks: Iterable[str]) -> Iterator[str]:
-    """What is wrong with showing these attacks: FGSM without an ensemble of its eps."""
-    shown = {name: (study.attacks[name].kind, study.attacks[name].threat()) for name in attacks}
-    ensembles = {(threat.norm, threat.eps) for kind, threat in shown.values() if kind == "ensemble"}
-    for name, (kind, threat) in shown.items():
+    """Yield an error for each FGSM attack without an ensemble of its eps."""
+    attacks_shown = {name: (study.attacks[name].kind, study.attacks[name].threat()) for name in attacks}
+    ensembles = {(threat.norm, threat.eps) for kind, threat in attacks_shown.values() if kind == "ensemble"}
+    for name, (kind, threat) in attacks_shown.items():
         if kind == "fgsm" and (threat.norm, threat.eps) not in ensembles:
-            yield f": {name!r} is a single step, which a net can be fitted to; add an ensemble of eps = {threat.eps:g}"
+            message = "is a single-step attack, to which a model can overfit; add an ensemble"
+            yield f": {name!r} {message} of eps = {threat.eps:g}"
 
 
 class Attacks(Kind[AttackSpec]):
-    """Attacks on classifiers. An attack alone makes nothing: it runs on the sources that others name with it."""
+    """Attacks on classifiers. An attack runs on the sources that figures and experiments name with it."""
 
     definition = AnyAttack
     description = "attacks on classifiers"
@@ -173,7 +179,7 @@ class Attacks(Kind[AttackSpec]):
     )
 
     def plan_attack(self, planner: Planner, source: str, attack: str) -> list[PlannedJob]:
-        """One attack on each seed of a source."""
+        """Plan one attack on each seed of a source."""
         study = planner.study
         data = planner.test_split(study.tested_on(source))
         jobs = []
@@ -192,11 +198,11 @@ class Attacks(Kind[AttackSpec]):
         return jobs
 
     def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        """A need names a source and an attack."""
+        """Return the jobs of the source and the attack that a need names."""
         return self.plan_attack(planner, *need.names)
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        """No figure shows FGSM without an ensemble of its eps."""
+        """Yield figures that show FGSM without an ensemble of its eps."""
         for name, figure in study.figures.items():
             for message in check_single_steps(study, getattr(figure, "attacks", ())):
                 yield ("figures", name, "attacks"), message

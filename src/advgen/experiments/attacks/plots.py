@@ -1,7 +1,5 @@
 """Draw accuracies on axes, as several figures of classifiers do."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,8 +16,8 @@ HEIGHT, LEFT, BOTTOM = 40.0, 11.0, 10.0
 
 def draw_accuracy(axes: Axes, x: float, accuracy: Accuracy, number: int, hollow: bool = False) -> None:
     """Draw an accuracy (%) with its interval in the colour of the n-th series."""
-    face = {"markerfacecolor": "white"} if hollow else {}
-    draw_interval(axes, x, *accuracy.percent, number, **face)
+    face = "white" if hollow else series_colour(number)
+    draw_interval(axes, x, *accuracy.percent, number, markerfacecolor=face)
 
 
 def draw_baseline(axes: Axes, accuracy: float, vertical: bool = False) -> None:

@@ -1,7 +1,5 @@
 """Clean accuracy of each classifier and its accuracy under each attack, with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd
@@ -69,8 +67,8 @@ def _draw_accuracy(
     if len(per_model) > 1:
         ticks = [y] * len(per_model)
         axes.plot(per_model, ticks, "|", color=colour, markersize=5, markeredgewidth=0.8, clip_on=False)
-    style = {"color": colour, "markerfacecolor": "white" if hollow else colour, "markersize": 4.5}
-    axes.plot(mean, y, series_marker(number), **style, zorder=3, clip_on=False)
+    axes.plot(mean, y, series_marker(number), color=colour, markersize=4.5, zorder=3, clip_on=False)
+    axes.lines[-1].set_markerfacecolor("white" if hollow else colour)
     is_right = mean < 85
     axes.annotate(
         f"{mean:.1f}",

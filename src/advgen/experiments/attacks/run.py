@@ -1,4 +1,4 @@
-"""Adversarial examples against one model."""
+"""Craft adversarial examples for one model."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,13 +17,13 @@ from advgen.models.layers import count_parameters
 
 
 def run(job: Job[Craft]) -> None:
-    """Attack a seeded choice of test images and keep every example."""
+    """Attack a seeded choice of test images and write every example."""
     model = load_model(job.input("model")).to(job.device)
     spec = job.spec
     chosen = load_subset(job.input("data"), spec.examples, spec.choice)
     others = spec.attack.others()
-    learnt_from = load_subset(job.input("data"), others, spec.choice, skip=spec.examples)[:2] if others else None
-    columns = craft_examples(model, *chosen, spec, Progress(job.label()), learnt_from)
+    held_out = load_subset(job.input("data"), others, spec.choice, skip=spec.examples)[:2] if others else None
+    columns = craft_examples(model, *chosen, spec, Progress(job.label()), held_out)
     write_table(job.output(), arrow_table("examples", columns), job.stamp)
 
 
@@ -36,7 +36,13 @@ def craft_examples(
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
     others: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, Any]:
-    """Columns of the table of examples, for images (N, C, H, W) in [0, 1] and labels (N,); the rest as in `craft`."""
+    """Return the columns of the table of examples.
+
+    Args:
+        images: (N, C, H, W) in [0, 1], with labels (N,).
+        others: images and labels that a universal attack is fitted to.
+        The other arguments are those of `craft`.
+    """
     crafted = craft(
         registry.resolve(spec.attack),
         model,

@@ -1,6 +1,4 @@
-"""Accuracy under each attack and under the worst of them."""
-
-from __future__ import annotations
+"""Accuracy under each attack and in the worst cases over attacks."""
 
 from typing import Any
 
@@ -13,104 +11,105 @@ from advgen.metrics.grouping import Rows, group_rows, to_columns
 from advgen.metrics.intervals import wilson
 from advgen.metrics.worst_case import is_inside, list_worst_cases
 
+EFFORT = ("zero_gradient", "gradient_calls", "forward_calls")
+
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """Clean accuracy and accuracy under attack (right on both images), per source, seed and attack.
+    """Return clean and robust accuracy for each source, seed and attack.
 
-    Success is the share, of the images that are right when clean, that get any wrong class: as the attack leaves them,
-    in 256 grey levels (`_rounded`), under its controls (`_unaimed`); `_target`: that get the class it aims at, if any,
-    from it and from its controls (`_target_unaimed`).
-    Sizes are of the changes that fooled: one that found nothing, or left a wrong answer alone, measures no distance.
-
-    A row `worst …` for each norm and eps counts an image only if it is right under all attacks of that norm whose eps
-    is no larger, those among them whose examples were crafted on another net and shown to this one, and under those
-    changes of attacks without a budget that lie in the ball, too; `inside` names the attacks, since one source may have
-    met more than another, and its calls are their sum.
+    - Robust accuracy counts images that are correct clean and attacked.
+    - Success rates are shares of the images that are correct when clean: of any wrong class, after rounding to 256
+      grey levels (`_rounded`), under the random control (`_unaimed`), and of the target class (`_target`).
+    - Sizes are those of successful perturbations; failed attacks have none.
+    - A row `worst …` for each norm and eps counts an image only if it is correct under all attacks of that norm up to
+      that eps, under transferred examples in the ball, and under perturbations of attacks without a budget in the ball.
+      `inside` lists the attacks, because sources may have been attacked differently; the calls are their sum.
     """
     examples = tables["examples"]
-    facts = [name for name in TABLES["robustness"].columns if name in examples.column_names]
-    keys_of = [name for name in facts if name not in ("zero_gradient", "gradient_calls", "forward_calls")]
+    keys_of = [name for name in TABLES["robustness"].columns if name in examples.column_names and name not in EFFORT]
     rows = []
-    for keys, one in group_rows(examples, keys_of):
-        rows.append({**keys, "inside": keys["attack"], **_robustness(_judged(one)), **_effort(one)})
+    for keys, of_attack in group_rows(examples, keys_of):
+        effort = {"zero_gradients": float(of_attack["zero_gradient"].mean())}
+        effort |= {name: float(of_attack[name].mean()) for name in EFFORT[1:]}
+        rows.append({**keys, "inside": keys["attack"], **_measure_robustness(_mark_correct(of_attack)), **effort})
     transferred = select_transferred(tables["transferred"]) if "transferred" in tables else None
-    for keys, own in group_rows(examples, [*SOURCE]):
-        group = own if transferred is None else pd.concat([own, match_transferred(transferred, own)], ignore_index=True)
+    for keys, of_source in group_rows(examples, [*SOURCE]):
+        group = of_source
+        if transferred is not None:
+            group = pd.concat([of_source, match_transferred(transferred, of_source)], ignore_index=True)
         for case in list_worst_cases(group):
-            within = _judged(group[is_inside(group, case)])
-            images = within.sort_values(["index", "right"]).groupby("index")
-            worst = images.first().assign(right_rounded=images["right_rounded"].min())
-            attacks = ", ".join(sorted(within["attack"].unique()))
-            named = {"attack": f"worst {case.norm} {case.eps:g}", "inside": attacks, "kind": "worst_case"}
+            within = _mark_correct(group[is_inside(group, case)])
+            images = within.sort_values(["index", "correct"]).groupby("index")
+            worst = images.first().assign(correct_rounded=images["correct_rounded"].min())
+            name = {"attack": f"worst {case.norm} {case.eps:g}", "kind": "worst_case"}
+            name["inside"] = ", ".join(sorted(within["attack"].unique()))
             threat = {"norm": case.norm, "eps": case.eps, "steps": None, "restarts": None, "step_size": None}
             threat |= {"access": "ensemble", "target": "none", "loss": "none"}
-            # each of them was run, whichever of them it was that an image fell to
-            spent = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
-            zero = float(own.groupby("index")["zero_gradient"].min().mean())
-            none = dict.fromkeys(("success_unaimed", "success_target", "success_target_unaimed"))
-            told = {**_robustness(worst), **none, "zero_gradients": zero, **spent.to_dict()}
-            rows.append({**keys, **named, **threat, **told})
+            # All attacks were run, whichever of them was the worst for an image.
+            calls = within.groupby("attack")[["gradient_calls", "forward_calls"]].mean().sum()
+            zero = float(of_source.groupby("index")["zero_gradient"].min().mean())
+            undefined = dict.fromkeys(("success_unaimed", "success_target", "success_target_unaimed"))
+            measured = {**_measure_robustness(worst), **undefined, "zero_gradients": zero, **calls.to_dict()}
+            rows.append({**keys, **name, **threat, **measured})
     return to_columns(rows)
 
 
 def select_transferred(examples: pa.Table) -> pd.DataFrame:
-    """Examples crafted on other nets than the one they are shown to, which is their `source` here.
+    """Return transferred examples of other models, with the target as `source`.
 
-    Amplified ones have left their ball. What several studies show to a net is one and the same.
+    Amplified examples are left out because they are outside their ball, and duplicates of several studies are dropped.
     """
     rows = examples.to_pandas()
-    own = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
-    rows = rows[~own & ~rows["amplified"]]
-    crafted = rows["attack"] + " from " + rows["source"] + " seed " + rows["source_seed"].astype(str)
-    met = rows.assign(attack=crafted, source=rows["target"], source_seed=rows["target_seed"])
-    return met.drop_duplicates(["source", "source_seed", "attack", "index"])
+    is_same_model = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
+    rows = rows[~is_same_model & ~rows["amplified"]]
+    attack = rows["attack"] + " from " + rows["source"] + " seed " + rows["source_seed"].astype(str)
+    rows = rows.assign(attack=attack, source=rows["target"], source_seed=rows["target_seed"])
+    return rows.drop_duplicates(["source", "source_seed", "attack", "index"])
 
 
-def match_transferred(transferred: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
-    """Those that a net met, of the images that it was attacked on itself."""
-    shared = ["source", "source_seed", "tested_on", "index", "label"]
-    return transferred.merge(own[shared].drop_duplicates(), on=shared)[transferred.columns.intersection(own.columns)]
+def match_transferred(transferred: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
+    """Return the transferred examples of the same models and images as some examples, with the columns of both."""
+    key = ["source", "source_seed", "tested_on", "index", "label"]
+    columns = transferred.columns.intersection(examples.columns)
+    return transferred.merge(examples[key].drop_duplicates(), on=key)[columns]
 
 
-def _judged(examples: pd.DataFrame) -> pd.DataFrame:
-    """Whether each image is right under attack (and when clean), as the attack left it and in 256 grey levels."""
-    right = {
-        name: (examples["predicted_clean"] == examples["label"]) & (examples[predicted] == examples["label"])
-        for name, predicted in (("right", "predicted"), ("right_rounded", "predicted_rounded"))
-    }
-    return examples.assign(**right)
-
-
-def _robustness(examples: pd.DataFrame) -> dict[str, Any]:
-    right, still_right = (examples[name].to_numpy() for name in ("right", "right_rounded"))
-    clean = (examples["predicted_clean"] == examples["label"]).to_numpy()
-    unaimed = (examples["predicted_unaimed"] != examples["label"]).to_numpy()
-    fooled = clean & ~right
-    target = examples["target_label"]
-    on_target, by_chance = (
-        clean & (examples[name] == target).to_numpy() for name in ("predicted", "predicted_unaimed")
+def _mark_correct(examples: pd.DataFrame) -> pd.DataFrame:
+    """Add whether each image is correct clean and attacked, and the same after rounding to 256 grey levels."""
+    clean = examples["predicted_clean"] == examples["label"]
+    return examples.assign(
+        correct=clean & (examples["predicted"] == examples["label"]),
+        correct_rounded=clean & (examples["predicted_rounded"] == examples["label"]),
     )
-    aimed = bool(clean.any() and target.notna().any())
-    mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != examples["label"]).to_numpy()]
-    low, high = wilson(int(right.sum()), len(right))
-    reached = examples[fooled]
+
+
+def _measure_robustness(examples: pd.DataFrame) -> dict[str, Any]:
+    label, target = examples["label"], examples["target_label"]
+    correct, correct_rounded = (examples[name].to_numpy() for name in ("correct", "correct_rounded"))
+    clean = (examples["predicted_clean"] == label).to_numpy()
+    n_clean = clean.sum()
+
+    def success_rate(flags: Any) -> float | None:
+        return float((clean & flags).sum() / n_clean) if n_clean else None
+
+    fooled = examples[clean & ~correct]
+    has_target = bool(target.notna().any())
+    mistakes = examples["confidence"].to_numpy()[(examples["predicted"] != label).to_numpy()]
+    low, high = wilson(int(correct.sum()), len(correct))
     return {
-        "n": len(right),
+        "n": len(correct),
         "clean_accuracy": float(clean.mean()),
-        "accuracy": float(right.mean()),
+        "accuracy": float(correct.mean()),
         "accuracy_low": low,
         "accuracy_high": high,
-        "success": float(fooled.sum() / clean.sum()) if clean.any() else None,
-        "success_rounded": float((clean & ~still_right).sum() / clean.sum()) if clean.any() else None,
-        "success_unaimed": float((clean & unaimed).sum() / clean.sum()) if clean.any() else None,
-        "success_target": float(on_target.sum() / clean.sum()) if aimed else None,
-        "success_target_unaimed": float(by_chance.sum() / clean.sum()) if aimed else None,
+        "success": success_rate(~correct),
+        "success_rounded": success_rate(~correct_rounded),
+        "success_unaimed": success_rate((examples["predicted_unaimed"] != label).to_numpy()),
+        "success_target": success_rate((examples["predicted"] == target).to_numpy()) if has_target else None,
+        "success_target_unaimed": (
+            success_rate((examples["predicted_unaimed"] == target).to_numpy()) if has_target else None
+        ),
         "confidence_on_mistakes": float(mistakes.mean()) if len(mistakes) else None,
-        **{f"median_{norm}": float(reached[norm].median()) if len(reached) else None for norm in ("l0", "l2", "linf")},
-        "mean_rms": float(reached["rms"].mean()) if len(reached) else None,
+        **{f"median_{norm}": float(fooled[norm].median()) if len(fooled) else None for norm in ("l0", "l2", "linf")},
+        "mean_rms": float(fooled["rms"].mean()) if len(fooled) else None,
     }
-
-
-def _effort(examples: pd.DataFrame) -> dict[str, Any]:
-    calls = {name: float(examples[name].mean()) for name in ("gradient_calls", "forward_calls")}
-    return {"zero_gradients": float(examples["zero_gradient"].mean()), **calls}

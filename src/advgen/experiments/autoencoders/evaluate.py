@@ -1,4 +1,4 @@
-"""Reconstructions of the test images and what the judge says of them."""
+"""Reconstruct the test images and evaluate them with the reference classifier."""
 
 import torch
 from scipy.stats import kstest
@@ -25,7 +25,7 @@ from advgen.seeds import normal
 
 
 def run(job: Job[EvaluateAutoencoder]) -> None:
-    """Reconstruct all test images, judge them, keep the first few."""
+    """Evaluate all reconstructions, decoded samples and baselines; store the measures and the first few images."""
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
@@ -49,12 +49,15 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
             torch.cat([model.decode(part.to(job.device)).cpu() for part in draws.split(rows)])
             for draws in (normal_z, sample_fitted_gaussian(encoded, normal_z))
         )
-    made = {"principal": reconstruct_by_pca(train, images.to(job.device), model.latent)}
-    made["nearest"] = nearest_training_images(train, images.to(job.device))
-    trivial = {name: one.cpu() for name, one in made.items()}
-    trivial_errors = {f"mse_{name}": mse(one, images) for name, one in trivial.items()}
+    baselines = {"principal": reconstruct_by_pca(train, images.to(job.device), model.latent)}
+    baselines["nearest"] = nearest_training_images(train, images.to(job.device))
+    baselines = {name: reconstructed.cpu() for name, reconstructed in baselines.items()}
+    baseline_errors = {f"mse_{name}": mse(reconstructed, images) for name, reconstructed in baselines.items()}
     reference, of_images = features_and_probabilities(judge, images)
-    fids = [frechet(reference, features_and_probabilities(judge, one)[0]) for one in (reconstructions, decoded, fitted)]
+    distances = [
+        frechet(reference, features_and_probabilities(judge, samples)[0])
+        for samples in (reconstructions, decoded, fitted)
+    ]
     ks = [kstest(column, "norm").statistic for column in z.double().numpy().T]
     columns = {
         "autoencoder": spec.name,
@@ -63,17 +66,17 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
         "latent": model.latent,
         "n": n,
         "mse": [float(errors.double().mean())],
-        **{name: float(one.double().mean()) for name, one in trivial_errors.items()},
+        **{name: float(values.double().mean()) for name, values in baseline_errors.items()},
         "class_kept": agree / n,
         "class_kept_low": low,
         "class_kept_high": high,
-        # what the judge reads wrong in the images themselves is not lost by the autoencoder
+        # Upper bound for class_kept: the accuracy on the original images.
         "class_kept_real": (of_images.argmax(1) == labels).double().mean().item(),
         "moments": spec.moments.kind if spec.moments else "none",
         "frechet_distance_real": real_distance(job.input("calibration")),
-        "frechet_distance_reconstructions": fids[0],
-        "frechet_distance_decoded": fids[1],
-        "frechet_distance_fitted": fids[2],
+        "frechet_distance_reconstructions": distances[0],
+        "frechet_distance_decoded": distances[1],
+        "frechet_distance_fitted": distances[2],
         "sharpness_real": laplacian_variance(images).mean().item(),
         "sharpness_reconstructions": laplacian_variance(reconstructions).mean().item(),
         "sharpness_decoded": laplacian_variance(decoded).mean().item(),
@@ -103,10 +106,10 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
         "judged": judged[shown],
         "judged_real": of_images.argmax(1)[shown].numpy(),
         "mse": errors[shown].numpy(),
-        **{name: one[shown].numpy() for name, one in trivial_errors.items()},
+        **{name: values[shown].numpy() for name, values in baseline_errors.items()},
         "z": z[shown].numpy(),
         "image": images[shown].numpy(),
         "reconstruction": reconstructions[shown].numpy(),
-        **{name: one[shown].numpy() for name, one in trivial.items()},
+        **{name: values[shown].numpy() for name, values in baselines.items()},
     }
     write_table(job.output("out-reconstructions"), arrow_table("reconstructions", columns), job.stamp)

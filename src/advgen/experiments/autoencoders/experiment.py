@@ -1,6 +1,4 @@
-"""Autoencoders, their reconstructions, and the distribution of their latent vectors."""
-
-from __future__ import annotations
+"""Train autoencoders and evaluate reconstructions and latent distribution: specs, tasks and planning."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -11,18 +9,18 @@ from advgen.core.definitions import Definition, Mistake, Study, check_batch, che
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.tasks import DeviceTask
 from advgen.registry import AnyAutoencoder
-from advgen.specs.base import AutoencoderName, Count, Need
+from advgen.specs.base import AutoencoderName, Count
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import AutoencoderTraining, MomentMatching
 
 SHOWN = 200
-"""Reconstructions and decoded draws of each autoencoder that are kept for figures."""
+"""Number of reconstructions and decoded samples of each autoencoder that are stored for figures."""
 
 
 class AutoencoderDefinition(Definition):
     """An encoder and a decoder trained together."""
 
-    model: AnyAutoencoder = Field(description="preset name, or an autoencoder's own keys")
+    model: AnyAutoencoder = Field(description="preset name, or the keys of an autoencoder")
     training: AutoencoderTraining = Field(AutoencoderTraining(), description="budget")
 
 
@@ -46,7 +44,7 @@ class TrainAutoencoder(DeviceTask):
 
 
 class EvaluateAutoencoder(DeviceTask):
-    """Reconstruct the test images with one autoencoder and judge them."""
+    """Reconstruct the test images with one autoencoder and evaluate them with the reference classifier."""
 
     command = "evaluate-autoencoder"
     run = "evaluate"
@@ -65,59 +63,45 @@ class EvaluateAutoencoder(DeviceTask):
 
 
 class ReconstructionsFigure(FigureSpec):
-    """Test images and what autoencoders make of them."""
+    """Test images and their reconstructions by autoencoders."""
 
+    reads = {"autoencoders": ("reconstructions", "quality")}
     kind: Literal["reconstructions"] = Field(description="test images and their reconstructions")
-    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a row each")
-    images: Count = Field(16, description="test images shown")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders to show, a row each")
+    images: Count = Field(16, description="number of test images")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         for name in self.autoencoders:
             test = study.facts(study.dataset_of(name)).test
-            yield "images", min(SHOWN, test), f"reconstructions kept of {name!r}"
-
-    def needs(self) -> Iterator[Need]:
-        for name in self.autoencoders:
-            yield Need("autoencoders", (name,), "reconstructions")
-            yield Need("autoencoders", (name,), "quality")
+            yield "images", min(SHOWN, test), f"stored reconstructions of {name!r}"
 
 
 class MomentCurvesFigure(FigureSpec):
     """Reconstruction error, moment loss and its factor over training, on a logarithmic axis."""
 
+    reads = {"autoencoders": ("history",)}
     kind: Literal["moment_curves"] = Field(description="the three series of moment matching")
-    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a panel each")
-
-    def needs(self) -> Iterator[Need]:
-        for name in self.autoencoders:
-            yield Need("autoencoders", (name,), "history")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders to show, a panel each")
 
 
 class LatentDistributionFigure(FigureSpec):
-    """Distribution of latent numbers over training against the normal one, pooled and per dimension."""
+    """Distribution of latent values over training compared with the normal distribution, pooled and per dimension."""
 
+    reads = {"autoencoders": ("snapshots",)}
     kind: Literal["latent_distribution"] = Field(description="distribution functions of z over training")
-    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown, a row each")
-
-    def needs(self) -> Iterator[Need]:
-        for name in self.autoencoders:
-            yield Need("autoencoders", (name,), "snapshots")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders to show, a row each")
 
 
 class LatentSpectrumFigure(FigureSpec):
-    """Eigenvalues of the covariance of z, and what the decoder makes of N(0, I)."""
+    """Eigenvalues of the covariance of z, and images that the decoder makes from N(0, I)."""
 
-    kind: Literal["latent_spectrum"] = Field(description="covariance spectrum and decoded normal draws")
-    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders shown")
-    samples: Count = Field(24, description="decoded draws shown for each")
+    reads = {"autoencoders": ("quality", "decoded")}
+    kind: Literal["latent_spectrum"] = Field(description="spectrum of the latent covariance, and decoded samples")
+    autoencoders: tuple[AutoencoderName, ...] = Field(min_length=1, description="autoencoders to show")
+    samples: Count = Field(24, description="number of decoded samples of each autoencoder")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
-        yield "samples", min(SHOWN, study.evaluation.gan_samples), "decoded draws kept of each autoencoder"
-
-    def needs(self) -> Iterator[Need]:
-        for name in self.autoencoders:
-            yield Need("autoencoders", (name,), "quality")
-            yield Need("autoencoders", (name,), "decoded")
+        yield "samples", min(SHOWN, study.evaluation.gan_samples), "stored decoded samples of each autoencoder"
 
 
 class Autoencoders(Kind[AutoencoderDefinition]):
@@ -135,7 +119,7 @@ class Autoencoders(Kind[AutoencoderDefinition]):
         study, definition = planner.study, self.get_definition(planner.study, name)
         shape = study.facts(definition.dataset).shape
         [data], [judge] = planner.jobs_of("datasets", definition.dataset), planner.jobs_of("judges", definition.dataset)
-        calibration = planner.get_kind("judges").calibrated(planner, definition.dataset).outputs["calibration"]
+        calibration = planner.get_kind("judges").plan_calibration(planner, definition.dataset).outputs["calibration"]
         jobs = []
         for seed in study.seeds_of(name):
             task = TrainAutoencoder(

@@ -1,7 +1,5 @@
 """Distribution of latent values over training compared with the normal distribution, pooled and per dimension."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

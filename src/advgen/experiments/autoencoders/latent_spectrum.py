@@ -1,19 +1,16 @@
 """Eigenvalues of the covariance of z, and images that the decoder makes from N(0, I)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.autoencoders.experiment import LatentSpectrumFigure
 from advgen.figures.drawing import format_log_axis
-from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.findings import Finding, Tables, interval_columns
 from advgen.figures.formatting import format_n, format_number, format_seeds, join_parts
 from advgen.figures.images import ImageBands, ImageGrid, grid_height
 from advgen.figures.layout import content_width, heading_height, titled_page
@@ -27,7 +24,7 @@ SMALLEST_EIGENVALUE = 1e-4
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> Figure:
+def draw(tables: Tables, spec: LatentSpectrumFigure) -> Figure:
     """Draw the spectra at the top, a line per autoencoder, and below them decoded samples (of its first seed)."""
     width = content_width(spec)
     blocks = split_in_order(tables["autoencoder_quality"].to_pandas(), "autoencoder", spec.autoencoders)
@@ -98,7 +95,7 @@ def _details(quality: pd.DataFrame) -> str:
     return words + "; images: decoded samples from N(0, I), not selected"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LatentSpectrumFigure) -> Finding:
+def finding(tables: Tables, spec: LatentSpectrumFigure) -> Finding:
     """Report the range of the eigenvalues and the Fréchet distance of decoded samples."""
     quality = tables["autoencoder_quality"].to_pandas()
     rows, parts = [], []

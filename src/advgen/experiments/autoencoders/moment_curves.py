@@ -1,7 +1,5 @@
 """Reconstruction error, moment loss and its factor over training, on a logarithmic axis."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,9 +1,6 @@
 """Test images and their reconstructions by autoencoders."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.autoencoders.experiment import ReconstructionsFigure
-from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tile, interval_columns
+from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tables, Tile, interval_columns
 from advgen.figures.formatting import (
     format_n,
     format_number,
@@ -33,7 +30,7 @@ from advgen.metrics.intervals import interval_over_runs_and_images
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
+def draw(tables: Tables, spec: ReconstructionsFigure) -> Figure:
     """Draw the first test images at the top, then a row per autoencoder (its first seed) and per baseline."""
     width = content_width(spec)
     table = tables["reconstructions"]
@@ -64,7 +61,7 @@ def draw(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Figure:
     return page.figure
 
 
-def _read_quality(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+def _read_quality(tables: Tables) -> pd.DataFrame:
     """Return the measures over all test images by autoencoder, a row per seed."""
     return to_frame(tables["autoencoder_quality"].drop_columns(["spectrum"])).set_index("autoencoder")
 
@@ -90,7 +87,7 @@ def _details(quality: pd.DataFrame) -> str:
     return f"{words}; framed: the reference classifier predicts another class than the label"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Finding:
+def finding(tables: Tables, spec: ReconstructionsFigure) -> Finding:
     """Report error and share of images that keep their class over all test images, compared with the baselines."""
     facts, quality = to_frame(tables["reconstructions"]), _read_quality(tables)
     rows, parts = [], []
@@ -119,7 +116,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Find
     return Finding("Autoencoder reconstructions", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: ReconstructionsFigure) -> Explorer:
+def explorer(tables: Tables, spec: ReconstructionsFigure) -> Explorer:
     """Show the same test images before and after each autoencoder."""
     table = tables["reconstructions"]
     facts, images, restored = to_frame(table), read_images(table), read_images(table, "reconstruction")

@@ -1,4 +1,4 @@
-"""A trained autoencoder and its learning curve."""
+"""Train an autoencoder and record its history and latent distribution."""
 
 from advgen.data.choice import split_validation
 from advgen.data.images import load_images
@@ -19,8 +19,8 @@ def run(job: Job[TrainAutoencoder]) -> None:
     history, snapshots = train_autoencoder(
         model, images, spec.training, spec.seed, device=job.device, callbacks=Callbacks(**job.callbacks())
     )
-    named = {"autoencoder": spec.name, "seed": spec.seed}
-    write_table(job.output("out-history"), arrow_table("autoencoder_history", {**named, **history}), job.stamp)
-    write_table(job.output("out-snapshots"), arrow_table("latent_snapshots", {**named, **snapshots}), job.stamp)
+    run_columns = {"autoencoder": spec.name, "seed": spec.seed}
+    write_table(job.output("out-history"), arrow_table("autoencoder_history", {**run_columns, **history}), job.stamp)
+    write_table(job.output("out-snapshots"), arrow_table("latent_snapshots", {**run_columns, **snapshots}), job.stamp)
     save_model(job.output("out-model"), model, job.stamp)
     job.finish()

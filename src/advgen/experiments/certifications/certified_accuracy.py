@@ -1,9 +1,7 @@
 """Clean, attacked and certified accuracy against eps, a panel for each classifier."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -150,7 +148,8 @@ def finding(tables: Mapping[str, pa.Table], spec: CertifiedAccuracyFigure) -> Fi
         eps = max(certified.examples["eps"], default=0.0)
         proven, combined = certified.measure(eps), accuracies.combine_all(certified.examples)
         attacked, rounded = accuracies.measure(combined), accuracies.measure(combined, "robust_rounded")
-        row = {"certification": certified.certification, "source": certified.source, "norm": certified.norm}
+        row: dict[str, Any] = {"certification": certified.certification, "source": certified.source}
+        row["norm"] = certified.norm
         row |= {"eps": eps, "n": proven.n, "seeds": len(proven.per_model)}
         row["commonest"] = majority_class_accuracy(certified.certificates["label"])
         row |= interval_columns("certified", proven.interval)

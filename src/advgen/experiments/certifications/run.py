@@ -1,4 +1,4 @@
-"""Certified radii of one classifier."""
+"""Certify radii for one classifier."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from advgen.models.predict import predict
 
 
 def run(job: Job[Certify]) -> None:
-    """Certify a seeded choice of test images, the same as attacks have."""
+    """Certify a seeded choice of test images, the same as for attacks."""
     spec, certificate = job.spec, job.spec.certificate
     model = load_model(job.input("model")).to(job.device)
     images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
@@ -22,8 +22,8 @@ def run(job: Job[Certify]) -> None:
         radii = certified_radii(model, images, predicted)
         facts = {"norm": "linf", "smoothed": False, "sigma": None, "samples": None, "alpha": None}
     else:
-        told = certificate.model_dump(exclude={"kind"})
-        predicted, radii = certify(model, images, **told, seed=spec.seed, indices=indices)
+        keys = certificate.model_dump(exclude={"kind"})
+        predicted, radii = certify(model, images, **keys, seed=spec.seed, indices=indices)
         facts = {"norm": "l2", "smoothed": True, "sigma": certificate.sigma}
         facts |= {"samples": certificate.n, "alpha": certificate.alpha}
     columns = {

@@ -1,6 +1,4 @@
-"""Certified accuracy at each radius asked for."""
-
-from __future__ import annotations
+"""Certified accuracy at each radius."""
 
 import pyarrow as pa
 
@@ -12,29 +10,29 @@ KEYS = ["certification", "source", "seed", "method", "norm", "sigma"]
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """Share of the images that are right and proven to stay so within a radius, per classifier, seed and radius.
+    """Return the share of images with a correct prediction that is certified, per classifier, seed and radius.
 
-    `mean_radius` counts 0 for what is wrong or not proven. `commonest` is the baseline: whoever always names the
-    commonest label is right as often, and that is proven for every radius.
+    `mean_radius` counts 0 for wrong and uncertified predictions. `commonest` is the majority-class baseline, a constant
+    prediction that is certified at every radius.
     """
     rows = []
     for keys, images in group_rows(tables["certification"], KEYS):
-        right, n = (images["predicted"] == images["label"]).to_numpy(), len(images)
+        correct, n = (images["predicted"] == images["label"]).to_numpy(), len(images)
         for eps in images["radii"].iloc[0]:
-            held = int((right & (images["radius"] >= eps)).sum())
-            low, high = wilson(held, n)
+            certified = int((correct & (images["radius"] >= eps)).sum())
+            low, high = wilson(certified, n)
             rows.append(
                 {
                     **keys,
                     "eps": float(eps),
                     "n": n,
-                    "clean_accuracy": float(right.mean()),
+                    "clean_accuracy": float(correct.mean()),
                     "commonest": majority_class_accuracy(images["label"]),
                     "abstained": float(images["predicted"].isna().mean()),
-                    "certified_accuracy": held / n,
+                    "certified_accuracy": certified / n,
                     "certified_accuracy_low": low,
                     "certified_accuracy_high": high,
-                    "mean_radius": float((images["radius"] * right).mean()),
+                    "mean_radius": float((images["radius"] * correct).mean()),
                 }
             )
     return to_columns(rows)

@@ -1,4 +1,4 @@
-"""Test error of all classifiers, in one table."""
+"""Measure the test errors of all classifiers."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ from advgen.models.predict import predict
 
 
 def run(job: Job[EvaluateClassifiers]) -> None:
-    """Show each classifier the test images of its data set."""
+    """Write the error of each classifier on the test images of its data set."""
     load_once = cache(load_images)
     rows = []
     files = zip(job.spec.tested, *(job.inputs[key] for key in job.spec.reads), strict=True)

@@ -1,6 +1,4 @@
-"""Classifiers to attack, and the test errors of all of them."""
-
-from __future__ import annotations
+"""Classifiers to attack, and their test errors."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,55 +20,53 @@ from advgen.specs.training import ClassifierTraining
 
 
 class ClassifierDefinition(Definition):
-    """A network trained to name the class."""
+    """A network trained as a classifier."""
 
     kind: Literal["trained"] = Field("trained", description="trained by the study")
     model: AnyNetwork = Field(description="preset name, or a network's own keys")
     training: ClassifierTraining = Field(ClassifierTraining(), description="optimiser and budget")
     tested_on: DatasetName | None = Field(
-        None, description="data set on whose test images it is tested and attacked instead; null: its own"
+        None, description="data set with the images for tests and attacks; null: its own"
     )
-    images: Count | None = Field(
-        None, description="train on only this many images (a seeded choice, more contain fewer); null: on all"
-    )
-    defence: AnyDefence | None = Field(None, description="what makes it robust; null: plain training")
+    images: Count | None = Field(None, description="number of training images (a seeded, nested subset); null: all")
+    defence: AnyDefence | None = Field(None, description="defence; null: plain training")
     obfuscated_gradients: bool = Field(
         False,
-        description="its gradients are known to be masked or random: failed statistical checks of it are warnings",
+        description="its gradients are known to be masked or random, so its failed statistical checks are warnings",
     )
 
 
 class FileClassifier(Spec):
-    """A classifier of the user's own: it is attacked as it is, and nothing is trained.
+    """A custom classifier from a file, which is attacked without training.
 
-    The file is an exported program (`torch.export.save`), TorchScript, a checkpoint of ours, or safetensors with the
-    code that its weights fit. It takes images (B, C, H, W) and gives logits, one for each class of the data set. It is
-    never un-pickled.
+    The file is an exported program (`torch.export.save`), TorchScript, a checkpoint of advgen, or safetensors with the
+    code of its module. It maps images (B, C, H, W) to logits (B, K), one for each class of the data set. It is never
+    unpickled.
     """
 
     kind: Literal["file"] = Field(description="from a file")
-    dataset: DatasetName = Field(description="data set whose classes it tells apart")
-    path: FilePath = Field(description="the file, relative to the folder in which snakemake runs")
+    dataset: DatasetName = Field(description="data set with its classes")
+    path: FilePath = Field(description="the file, relative to the working directory of snakemake")
     factory: FilePath | None = Field(
         None, description="function that makes the module of a safetensors file: module:function, or path.py:function"
     )
-    bounds: tuple[float, float] = Field((0.0, 1.0), description="pixels that it wants for black and for white")
+    bounds: tuple[float, float] = Field((0.0, 1.0), description="pixel values of black and white that it expects")
     mean: Channels = Field(None, description="subtracted from pixels within bounds: one number, or one per channel")
-    std: Channels = Field(None, description="pixels are divided by it then: one number, or one per channel")
+    std: Channels = Field(None, description="pixels are then divided by it: one number, or one per channel")
     obfuscated_gradients: bool = Field(
         False,
-        description="its gradients are known to be masked or random: failed statistical checks of it are warnings",
+        description="its gradients are known to be masked or random, so its failed statistical checks are warnings",
     )
     images: ClassVar[None] = None
     defence: ClassVar[None] = None
     tested_on: ClassVar[None] = None
 
     def seeds_in(self, study: Study) -> tuple[int, ...]:
-        """A file has one, and is told apart by its name."""
+        """Return a single seed, because a file is identified by its name."""
         return (0,)
 
     def network(self) -> FileNetwork:
-        """What rebuilds it; ValueError if a file is not there."""
+        """Return the specification that rebuilds it; ValueError if a file does not exist."""
         keys = self.model_dump(include={"path", "factory", "bounds", "mean", "std"})
         return FileNetwork(**keys, content=model_digest(self.path, self.factory))
 
@@ -85,7 +81,7 @@ AnyClassifier = Annotated[
 
 
 class TrainClassifier(DeviceTask):
-    """Train one classifier with one seed, or take one from a file."""
+    """Train one classifier with one seed, or import one from a file."""
 
     command = "train-classifier"
     run = "train"
@@ -106,16 +102,16 @@ class TrainClassifier(DeviceTask):
 
 
 class Origin(Spec):
-    """What tables say of a classifier beside its name."""
+    """Columns of tables that describe a classifier."""
 
     dataset: str
     tested_on: str = Field(description="data set of the test images")
-    images: int = Field(description="training images; 0: trained elsewhere")
+    images: int = Field(description="training images; 0: not trained here")
     defence: str
 
 
 class Tested(Origin):
-    """One classifier of the table."""
+    """One classifier in the table of test errors."""
 
     classifier: str
     seed: int
@@ -133,7 +129,7 @@ class EvaluateClassifiers(DeviceTask):
 
 
 def find_origin(study: Study, source: str) -> Origin:
-    """What tables say of a classifier or probe beside its name."""
+    """Return the columns of tables that describe a classifier or probe."""
     dataset = study.dataset_of(source)
     definition: ClassifierDefinition | FileClassifier | None = study.classifiers.get(source)
     defence = definition.defence if definition else None
@@ -148,12 +144,12 @@ def find_origin(study: Study, source: str) -> Origin:
 
 
 class ClassifierErrorsFigure(FigureSpec):
-    """Test error of each classifier over its seeds, beside the published one where there is one."""
+    """Test error of each classifier over its seeds, with the published error if there is one."""
 
     group = "Adversarial lab"
-    kind: Literal["test_errors"] = Field(description="test errors, beside published ones")
+    kind: Literal["test_errors"] = Field(description="test errors, with published ones")
     classifiers: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers and probes shown")
-    published_nets: dict[str, str] = Field({}, description="classifier: the published net that it is compared with")
+    published_nets: dict[str, str] = Field({}, description="classifier: the published network that it is compared with")
 
     def needs(self) -> Iterator[Need]:
         yield Need("classifiers", self.classifiers, "table")
@@ -171,11 +167,11 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
     figures = (ClassifierErrorsFigure,)
 
     def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        """A need is of what one training makes, or of the test errors of several models, in the table of all."""
+        """Return the training jobs, or the job of the table with the test errors of all models."""
         if need.role != "table":
             return super().jobs_for(planner, need)
         jobs = [job for name in need.names for job in planner.training_jobs(name)]
-        return [replace(jobs[0], outputs=EvaluateClassifiers.outputs)]  # which is planned when all others are
+        return [replace(jobs[0], outputs=EvaluateClassifiers.outputs)]  # planned after all other jobs
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
         study, definition = planner.study, self.get_definition(planner.study, name)
@@ -204,7 +200,7 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
         return jobs
 
     def plan_summaries(self, planner: Planner) -> None:
-        """The test errors of all classifiers and probes, in one table."""
+        """Plan the table with the test errors of all classifiers and probes."""
         rules = tuple(kind.tasks[0].rule for kind in planner.kinds if kind.attackable)
         trained = [job for job in planner.jobs.values() if job.rule in rules]
         if not trained:
@@ -238,35 +234,40 @@ class Classifiers(Kind[ClassifierDefinition | FileClassifier]):
                 yield ("classifiers", name, "tested_on"), f" = {definition.tested_on!r}: {message}"
             stochastic = definition.defence is not None and definition.defence.stochastic
             if stochastic != isinstance(definition.model, EnsembleNetwork):
-                message = ": an ensemble is trained by the defence 'bayesian' alone, and that defence needs an ensemble"
+                message = ": an ensemble needs the defence 'bayesian', and that defence needs an ensemble"
                 yield ("classifiers", name, "model"), message
             if definition.defence is not None:
                 yield from check_spec(("classifiers", name, "defence"), definition.defence.check, facts.shape)
-            left = study.training_images(definition.dataset)
-            if definition.images is not None and definition.images > left:
-                message = f" = {definition.images}: only {left} training images are left beside validation"
+            available = study.training_images(definition.dataset)
+            if definition.images is not None and definition.images > available:
+                message = f" = {definition.images}: only {available} training images remain after the validation split"
                 yield ("classifiers", name, "images"), message
-            yield from check_batch(("classifiers", name, "training"), definition.training, definition.images or left)
+            images = definition.images or available
+            yield from check_batch(("classifiers", name, "training"), definition.training, images)
             pool = definition.defence if isinstance(definition.defence, PoolDefence) else None
-            if pool and "size" in pool.model_fields_set and pool.size > (definition.images or left):
-                message = f" = {pool.size}: there are only {definition.images or left} images to train on"
+            if pool and "size" in pool.model_fields_set and pool.size > images:
+                message = f" = {pool.size}: there are only {images} images to train on"
                 yield ("classifiers", name, "defence", "size"), message
 
 
-def _check_file(path: tuple[str, ...], given: FileClassifier, shape: Shape) -> Iterator[Mistake]:
-    """What can be known of a model's file without torch."""
+def _check_file(path: tuple[str, ...], classifier: FileClassifier, shape: Shape) -> Iterator[Mistake]:
+    """Yield mistakes in the definition of a model from a file that can be found without torch."""
     try:
-        given.network()
+        classifier.network()
     except ValueError as error:
-        key = "factory" if Path(given.path).is_file() else "path"
-        yield (*path, key), f" = {getattr(given, key)!r}: {error}"
-    if given.path.endswith(".safetensors") and given.factory is None and not is_checkpoint(Path(given.path)):
-        message = " is missing: the file holds weights alone; name the code that they fit, net.py:function"
+        key = "factory" if Path(classifier.path).is_file() else "path"
+        yield (*path, key), f" = {getattr(classifier, key)!r}: {error}"
+    has_only_weights = classifier.path.endswith(".safetensors") and not is_checkpoint(Path(classifier.path))
+    if has_only_weights and classifier.factory is None:
+        message = " is missing: the file contains only weights; name the code of the module, such as net.py:function"
         yield (*path, "factory"), message
-    if given.bounds[0] >= given.bounds[1]:
-        yield (*path, "bounds"), f" = {list(given.bounds)}: must be the lowest and the highest pixel, such as [0, 1]"
+    if classifier.bounds[0] >= classifier.bounds[1]:
+        yield (
+            (*path, "bounds"),
+            f" = {list(classifier.bounds)}: must be the lowest and the highest pixel, such as [0, 1]",
+        )
     for key in ("mean", "std"):
-        value = getattr(given, key)
+        value = getattr(classifier, key)
         if isinstance(value, tuple) and len(value) not in (1, shape[0]):
             yield (*path, key), f" = {list(value)}: has {len(value)} numbers for {shape[0]} channels; give one for each"
         if key == "std" and value is not None and min(value if isinstance(value, tuple) else (value,)) <= 0:

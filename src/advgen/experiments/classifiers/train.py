@@ -1,4 +1,4 @@
-"""A classifier, trained or from a file, and its learning curve."""
+"""Train a classifier, or import it from a file."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainClassifier]) -> None:
-    """Train, then write the weights and the history; of a model from a file, how well it does."""
+    """Write the weights and the training history; for a model from a file, its validation accuracy."""
     spec = job.spec
     (images, labels), validation = split_validation(*load_images(job.input("data")), spec.validation)
     if isinstance(spec.model, FileNetwork):
@@ -37,8 +37,8 @@ def run(job: Job[TrainClassifier]) -> None:
         return save_model(job.output("out-model"), model, job.stamp)
     assert spec.training is not None
     if spec.images is not None:
-        kept = choose(len(labels), spec.images, 0, "training images")
-        images, labels = images[kept], labels[kept]
+        selected = choose(len(labels), spec.images, 0, "training images")
+        images, labels = images[selected], labels[selected]
     model = build_seeded(build, "networks", spec.model, spec.classes, seed=spec.seed)
     history = train_classifier(
         model,
@@ -59,17 +59,19 @@ def run(job: Job[TrainClassifier]) -> None:
 
 
 def evaluate_file_model(model: nn.Module, images: Tensor, labels: Tensor, path: str, classes: int) -> dict[str, Any]:
-    """The one line of the history of a model from a file; ValueError if it does not name the classes of the images."""
+    """Return the one row of the history of a model from a file; ValueError if its outputs do not fit the classes."""
     try:
         logits = compute_clean_logits(
             model, to_unit_range(images), torch.zeros_like(labels), ROWS
-        )  # labels are judged below
+        )  # the accuracy is computed below
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if logits.shape[1] != classes:
-        raise ValueError(f"{path}: tells {logits.shape[1]} classes apart, and the data set has {classes}; name another")
+        raise ValueError(
+            f"{path}: has {logits.shape[1]} outputs, but the data set has {classes} classes; use another model"
+        )
     if not logits.isfinite().all():
-        raise ValueError(f"{path}: gives NaN or infinite outputs on clean images; check its mean, std and bounds")
+        raise ValueError(f"{path}: returns NaN or infinite outputs on clean images; check its mean, std and bounds")
     accuracy = (logits.argmax(1) == labels).double().mean().item()
     loss = cross_entropy(logits, labels).item()
     return {"step": [0], "epoch": [0.0], "loss": [loss], "accuracy": [accuracy]}

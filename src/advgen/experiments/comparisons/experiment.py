@@ -1,7 +1,5 @@
 """Comparisons: arms that differ in one named thing, with everything else equal, and intervals over runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
@@ -12,7 +10,7 @@ from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.tasks import Task
 from advgen.experiments.comparisons.checks import check_comparison, list_differences
 from advgen.experiments.comparisons.definitions import AnyComparison, ComparisonDefinition
-from advgen.specs.base import Need, Reference
+from advgen.specs.base import Reference
 from advgen.specs.figures import FigureSpec
 
 ComparisonName = Annotated[str, Reference(("comparisons",))]
@@ -41,12 +39,9 @@ class ComparisonFigure(FigureSpec):
     """The effect of each arm of some comparisons with the same measure."""
 
     group = "Comparisons"
+    reads = {"comparisons": ("effects",)}
     kind: Literal["comparison"] = Field(description="effects of some comparisons with their intervals")
     comparisons: tuple[ComparisonName, ...] = Field(min_length=1, description="comparisons shown, of one measure")
-
-    def needs(self) -> Iterator[Need]:
-        for name in self.comparisons:
-            yield Need("comparisons", (name,), "effects")
 
 
 class Comparisons(Kind[ComparisonDefinition]):

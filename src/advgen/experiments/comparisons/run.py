@@ -1,7 +1,5 @@
 """Compute the means and effects of the arms of a comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +15,7 @@ from advgen.metrics.lines import measure_linearity
 
 
 def _read_accuracy(rows: pd.DataFrame, comparison: Any, _: str) -> pd.Series:
-    """Return 1 for each image that is classified correctly (under attack too, if asked), or the validation accuracy."""
+    """Return 1 for each correct image (under attack too for robust accuracy), or the validation accuracy."""
     if comparison.measure == "validation_accuracy":
         return rows["accuracy"].dropna().iloc[-1:].astype(float).reset_index(drop=True)
     correct = rows["predicted_clean"] == rows["label"]

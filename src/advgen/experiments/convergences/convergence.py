@@ -1,7 +1,5 @@
 """Accuracy against steps and against restarts, and the spread of final losses over restarts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -148,7 +146,7 @@ def finding(tables: Mapping[str, pa.Table], spec: ConvergenceFigure) -> Finding:
             f"{words['starts alone']}"
         )
     first = facts.iloc[0]
-    n = format_n(facts.groupby("source")["index"].nunique())
+    images = format_n(facts.groupby("source")["index"].nunique())
     sentence = f"Accuracy under {first['attack']} at eps {first['eps']:g}: {join_parts(parts)} "
-    sentence += f"({n} test images, {format_seeds(facts['seed'])})."
+    sentence += f"({images} test images, {format_seeds(facts['seed'])})."
     return Finding("Does more effort find more?", sentence, rows)

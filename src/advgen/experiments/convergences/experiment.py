@@ -1,6 +1,4 @@
-"""Attacks step by step, from many starts."""
-
-from __future__ import annotations
+"""PGD step by step from many random starts."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -12,21 +10,21 @@ from advgen.core.kinds import OnClassifiers, SourcesDefinition
 from advgen.core.tasks import ClassifierTask
 from advgen.registry import AnyAttack
 from advgen.specs.attacks import PgdAttack
-from advgen.specs.base import AttackName, Count, Need, Reference
+from advgen.specs.base import AttackName, Count, Reference
 from advgen.specs.figures import FigureSpec
 
 ConvergenceName = Annotated[str, Reference(("convergences",))]
 
 
 class ConvergenceDefinition(SourcesDefinition):
-    """PGD step by step, from many starts: what more steps and more restarts still find."""
+    """PGD step by step from many starts, to see what more steps and more restarts find."""
 
     attack: AttackName = Field(description="a pgd attack; its restarts and early stopping are not used")
-    restarts: Count = Field(10, description="random starts of every image")
+    restarts: Count = Field(10, description="random starts of each image")
 
 
 class Converge(ClassifierTask):
-    """Attack one classifier step by step from many starts."""
+    """Attack one classifier step by step from many random starts."""
 
     command = "converge"
     outputs = {"steps": "results/convergences/{convergence}/{source}--seed{seed}.parquet"}
@@ -40,11 +38,9 @@ class ConvergenceFigure(FigureSpec):
     """Accuracy against steps and against restarts, and the spread of final losses over restarts."""
 
     group = "Adversarial lab"
-    kind: Literal["convergence"] = Field(description="what more steps and restarts still find")
+    reads = {"convergence": ("steps",)}
+    kind: Literal["convergence"] = Field(description="accuracy against steps and restarts")
     convergence: ConvergenceName = Field(description="convergence study shown")
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("convergences", (self.convergence,), "steps")
 
 
 class Convergences(OnClassifiers[ConvergenceDefinition]):
@@ -65,7 +61,7 @@ class Convergences(OnClassifiers[ConvergenceDefinition]):
         yield from super().check(study)
         for name, definition in self.definitions(study):
             if not isinstance(study.attacks[definition.attack], PgdAttack):
-                yield ("convergences", name, "attack"), f" = {definition.attack!r}: is no pgd attack; name one"
+                yield ("convergences", name, "attack"), f" = {definition.attack!r}: must be an attack of kind pgd"
 
 
 KIND = Convergences()

@@ -1,4 +1,4 @@
-"""PGD step by step, from many random starts."""
+"""Run PGD step by step from many random starts."""
 
 import torch
 
@@ -18,23 +18,23 @@ ROWS = 250
 
 
 def run(job: Job[Converge]) -> None:
-    """Attack a seeded choice of test images and keep, of each and each start, the loss at every step."""
+    """Attack a seeded choice of test images and write the loss of each image and start at every step."""
     spec = job.spec
     assert isinstance(spec.attack, PgdAttack)
     model = load_model(job.input("model")).to(job.device)
     images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
     batch = scale_batch_size(ROWS, device_of(model))
-    right = predict(model, images)[0] == labels
-    losses, fooled, still, progress = [], [], [], Progress(job.label())
+    correct = predict(model, images)[0] == labels
+    losses, fooled, rounded, progress = [], [], [], Progress(job.label())
     for restart in range(spec.restarts):
         for start in range(0, len(images), batch):
             rows = slice(start, start + batch)
             x_BCHW, y_B = images[rows].to(job.device), labels[rows].to(job.device)
-            of_rows = spec.attack, spec.seed, indices[rows], restart
-            losses_BT, fooled_B, still_B = record_trajectory(model, x_BCHW, y_B, *of_rows)
+            batch_keys = spec.attack, spec.seed, indices[rows], restart
+            losses_BT, fooled_B, rounded_B = record_trajectory(model, x_BCHW, y_B, *batch_keys)
             losses.append(losses_BT.cpu())
             fooled.append(fooled_B.cpu())
-            still.append(still_B.cpu())
+            rounded.append(rounded_B.cpu())
         progress(restart + 1, spec.restarts)
     columns = {
         "convergence": spec.name,
@@ -45,9 +45,9 @@ def run(job: Job[Converge]) -> None:
         "index": indices * spec.restarts,
         "restart": [restart for restart in range(spec.restarts) for _ in indices],
         "label": labels.tolist() * spec.restarts,
-        "right_clean": right.tolist() * spec.restarts,
+        "right_clean": correct.tolist() * spec.restarts,
         "fooled_step": [None if step < 0 else step for step in torch.cat(fooled).tolist()],
-        "fooled_rounded": torch.cat(still).numpy(),
+        "fooled_rounded": torch.cat(rounded).numpy(),
         "losses": torch.cat(losses).numpy(),
     }
     write_table(job.output(), arrow_table("convergence", columns), job.stamp)
@@ -62,9 +62,11 @@ def record_trajectory(
     indices: list[int],
     restart: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The loss at the start and after each step (B, steps + 1), and the first step that reached the goal, else -1.
+    """Run PGD and record its progress for images (B, C, H, W).
 
-    And whether the image after the last step, with 256 grey levels, reaches the goal.
+    Returns:
+        The loss at the start and after each step (B, steps + 1), the first step that reached the goal or -1 (B,), and
+        whether the last image reaches the goal after rounding to 256 grey levels (B,).
     """
     with frozen(model), torch.no_grad():
         goal = resolve_goal(model, x_BCHW, y_B, attack, seed=seed, indices=indices)
@@ -76,7 +78,7 @@ def record_trajectory(
             losses.append(goal.cross_entropy(logits_BK) if crosses else goal.loss(attack.loss, logits_BK))
             reached.append(goal.is_reached(logits_BK))
             last_BCHW, x_adv_BCHW = x_adv_BCHW, moved_BCHW
-        still_B = goal.is_reached(model(quantize(last_BCHW)))
+        rounded_B = goal.is_reached(model(quantize(last_BCHW)))
     reached_BT = torch.stack(reached, dim=1)
     first_B = torch.where(reached_BT.any(1), reached_BT.int().argmax(1), -1)
-    return torch.stack(losses, dim=1), first_B, still_B
+    return torch.stack(losses, dim=1), first_B, rounded_B

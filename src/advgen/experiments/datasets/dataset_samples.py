@@ -1,7 +1,5 @@
 """Images of each class of a data set, the first ones of its test split."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pyarrow as pa

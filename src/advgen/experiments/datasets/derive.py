@@ -1,4 +1,4 @@
-"""A data set made from another one."""
+"""Derive a data set from another one."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from advgen.jobs.progress import Progress
 
 
 def run(job: Job[DeriveDataset]) -> None:
-    """Make the splits that change and copy the others."""
+    """Create the splits that change and copy the others."""
     spec = job.spec
     models = [load_model(path).to(job.device) for path in job.inputs["model"]]
     make = registry.resolve(spec.dataset)

@@ -1,4 +1,4 @@
-"""Raw files of a data set."""
+"""Download the raw files of a data set."""
 
 from advgen import registry
 from advgen.experiments.datasets.experiment import Fetch

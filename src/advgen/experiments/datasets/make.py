@@ -1,4 +1,4 @@
-"""train.parquet and test.parquet of a data set."""
+"""Convert a data set to train.parquet and test.parquet."""
 
 from typing import Any
 
@@ -14,21 +14,26 @@ from advgen.specs.datasets import CustomDataset, RawDataset
 
 
 def run(job: Job[MakeDataset]) -> None:
-    """Read raw files, keep the part asked for, write both splits."""
+    """Read the files, select the configured number of images, write both splits."""
     spec = job.spec.dataset
     if isinstance(spec, CustomDataset):
         splits = registry.resolve(spec)(spec, job.spec.content, Progress(job.label()))
         wanted = tuple(n or len(labels) for n, (_, labels) in zip((spec.train, spec.test), splits, strict=True))
     else:
-        splits, wanted = _published(job)
+        splits, wanted = _read_published(job)
     for (images, labels), n, flag in zip(splits, wanted, ("out-train", "out-test"), strict=True):
-        kept = choose(len(labels), min(n, len(labels)), job.spec.seed)  # a folder of one's own may hold fewer
-        columns = {"index": np.array(kept), "label": labels[kept].astype(np.int32), "cue": None, "image": images[kept]}
+        selected = choose(len(labels), min(n, len(labels)), job.spec.seed)  # a custom folder may hold fewer
+        columns = {
+            "index": np.array(selected),
+            "label": labels[selected].astype(np.int32),
+            "cue": None,
+            "image": images[selected],
+        }
         write_table(job.output(flag), arrow_table("dataset", columns), job.stamp)
 
 
-def _published(job: Job[MakeDataset]) -> tuple[Any, tuple[int, int]]:
-    """Images and labels of both splits, and how many are wanted."""
+def _read_published(job: Job[MakeDataset]) -> tuple[Any, tuple[int, int]]:
+    """Return images and labels of both splits, and the number of images to select."""
     spec = job.spec.dataset
     assert isinstance(spec, RawDataset)
     intact = registry.load_target(spec.intact)

@@ -1,6 +1,4 @@
-"""Encoders that give searches in a generator's latent space a start."""
-
-from __future__ import annotations
+"""Encoders that predict the start of a search in the latent space of a generator."""
 
 from collections.abc import Iterator
 
@@ -15,15 +13,15 @@ from advgen.specs.training import EncoderTraining
 
 
 class EncoderDefinition(Spec):
-    """A network that guesses z from an image, trained on a generator's own images: a start for searches."""
+    """A network that predicts z from an image, trained on images of the generator: the start of a search."""
 
-    generator: GeneratorName = Field(description="generator that it inverts")
-    model: AnyNetwork = Field(description="preset name, or a network's own keys; it gets one output per z")
+    generator: GeneratorName = Field(description="generator to invert")
+    model: AnyNetwork = Field(description="preset name, or the keys of a network; it has one output per value of z")
     training: EncoderTraining = Field(EncoderTraining(), description="budget")
 
 
 class TrainEncoder(DeviceTask):
-    """Train an encoder that gives searches in one generator a start."""
+    """Train an encoder that predicts the start of searches in one generator."""
 
     command = "train-encoder"
     reads = ("generator",)
@@ -39,10 +37,10 @@ class TrainEncoder(DeviceTask):
 
 
 class Encoders(Kind[EncoderDefinition]):
-    """Encoders that give searches a start."""
+    """Encoders that predict the start of searches."""
 
     definition = EncoderDefinition
-    description = "encoders that give searches a start"
+    description = "encoders that predict the start of searches"
     order = 33
     tasks = (TrainEncoder,)
 

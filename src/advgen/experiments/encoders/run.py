@@ -1,4 +1,4 @@
-"""An encoder that finds the latent vectors of a generator's images."""
+"""Train an encoder that predicts the latent vectors of a generator's images."""
 
 from advgen.experiments.encoders.experiment import TrainEncoder
 from advgen.io.checkpoints import build, load_model, save_model

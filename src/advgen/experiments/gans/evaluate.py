@@ -1,4 +1,4 @@
-"""Samples of a generator and what the judge says of them."""
+"""Draw samples from a generator and evaluate them with the reference classifiers."""
 
 import torch
 
@@ -17,8 +17,8 @@ from advgen.models.predict import ROWS, device_of, eval_mode, scale_batch_size, 
 from advgen.seeds import normal
 
 
-def drawn(generator: Generator, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Latent vectors (n, D) of a seed and their images (n, C, H, W), on the CPU."""
+def draw_samples(generator: Generator, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return n latent vectors (n, D) of a seed and their images (n, C, H, W), on the CPU."""
     z = normal(seed, "samples", list(range(n)), generator.latent)
     device = device_of(generator)
     with eval_mode(generator), torch.inference_mode():
@@ -27,14 +27,14 @@ def drawn(generator: Generator, n: int, seed: int) -> tuple[torch.Tensor, torch.
 
 
 def run(job: Job[EvaluateGan]) -> None:
-    """Draw n samples, judge them all, keep the first few."""
+    """Evaluate n samples, and store the measures and the first few samples."""
     spec = job.spec
     generator = load_model(job.input("generator")).to(job.device)
     discriminator = load_model(job.input("discriminator"))
     judge, second = (load_model(job.input(name)).to(job.device) for name in ("judge", "second"))
     history = read_table(job.input("history"), "gan_history")
     real, _ = load_images(job.input("data"))
-    z, samples = drawn(generator, spec.n, spec.seed)
+    z, samples = draw_samples(generator, spec.n, spec.seed)
     quality = judge_samples(judge, second, samples, real[permutation(len(real), 0, "reference")], judge.outputs)
     columns = {
         "gan": spec.name,

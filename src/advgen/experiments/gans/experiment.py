@@ -1,6 +1,4 @@
-"""Generators trained against discriminators, and the judge's opinion of their samples."""
-
-from __future__ import annotations
+"""Train GANs and evaluate their samples with the reference classifier: specs, tasks and planning."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -11,19 +9,19 @@ from advgen.core.definitions import Definition, Mistake, Study, check_batch, che
 from advgen.core.kinds import Files, Kind, PlannedJob, Planner, Summary
 from advgen.core.tasks import DeviceTask
 from advgen.registry import AnyGenerator, AnyNetwork
-from advgen.specs.base import Count, GanName, Need
+from advgen.specs.base import Count, GanName
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import GanTraining
 
 SHOWN = 200
-"""Samples of each GAN that are kept for figures."""
+"""Number of samples of each GAN that are stored for figures."""
 
 
 class GanDefinition(Definition):
     """A generator trained against a discriminator."""
 
-    generator: AnyGenerator = Field(description="preset name, or a generator's own keys")
-    discriminator: AnyNetwork = Field(description="preset name, or a network's own keys; it gets one logit")
+    generator: AnyGenerator = Field(description="preset name, or the keys of a generator")
+    discriminator: AnyNetwork = Field(description="preset name, or the keys of a network; it has one output")
     training: GanTraining = Field(GanTraining(), description="objective and budget")
 
 
@@ -40,7 +38,7 @@ class TrainGan(DeviceTask):
         "snapshots": "results/gans/{gan}/seed{seed}/snapshots.parquet",
     }
     labels = {"name": "gan"}
-    # named, not imported, so that it is no part of the digest of a GAN that nobody judges
+    # A name instead of an import, so that the digest of GANs without checkpoint selection does not contain this code.
     scorer: ClassVar[str] = "advgen.metrics.score:scorer"
     name: str
     seed: int
@@ -50,17 +48,17 @@ class TrainGan(DeviceTask):
     validation: int
 
     @property
-    def judged(self) -> bool:
-        """Whether training chooses the generator by the judge, which it then reads."""
+    def selects_checkpoint(self) -> bool:
+        """Whether training uses the reference classifier to select the checkpoint of the generator."""
         return self.training.checkpoint_selection > 0
 
     def code_targets(self) -> set[str]:
-        """The scoring too, where the judge chooses."""
-        return super().code_targets() | ({self.scorer} if self.judged else set())
+        """Return the code of the task, with that of the score for checkpoint selection."""
+        return super().code_targets() | ({self.scorer} if self.selects_checkpoint else set())
 
 
 class EvaluateGan(DeviceTask):
-    """Draw samples from one generator and judge them."""
+    """Draw samples from one generator and evaluate them with the reference classifier."""
 
     command = "evaluate-gan"
     run = "evaluate"
@@ -80,38 +78,30 @@ class EvaluateGan(DeviceTask):
 class LossCurvesFigure(FigureSpec):
     """Losses of generator and discriminator per iteration, with epoch ticks."""
 
+    reads = {"gans": ("history",)}
     kind: Literal["loss_curves"] = Field(description="losses per iteration")
-    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs shown, one panel each")
-    smooth: Count = Field(25, description="iterations in the running mean drawn over the raw losses")
-
-    def needs(self) -> Iterator[Need]:
-        for gan in self.gans:
-            yield Need("gans", (gan,), "history")
+    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs to show, one panel each")
+    smooth: Count = Field(25, description="window of the running mean in iterations")
 
 
 class GanSamplesFigure(FigureSpec):
-    """Samples of each generator, unselected, and the share of each class in many samples."""
+    """Samples of each generator, not selected, and the share of each class in many samples."""
 
+    reads = {"gans": ("samples", "snapshots", "quality")}
     kind: Literal["gan_samples"] = Field(description="samples and class shares")
-    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs shown")
-    samples: Count = Field(80, description="samples shown for each, the first ones drawn")
+    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs to show")
+    samples: Count = Field(80, description="number of samples of each GAN")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
-        kept = min(SHOWN, study.evaluation.gan_samples)
-        yield "samples", kept, "samples kept of each GAN"
-
-    def needs(self) -> Iterator[Need]:
-        for gan in self.gans:
-            yield Need("gans", (gan,), "samples")
-            yield Need("gans", (gan,), "snapshots")
-            yield Need("gans", (gan,), "quality")
+        yield "samples", min(SHOWN, study.evaluation.gan_samples), "stored samples of each GAN"
 
 
 class GanComparisonFigure(FigureSpec):
-    """Measures of several GANs side by side, a dot per seed, means with intervals over seeds."""
+    """Measures of several GANs side by side, a tick per seed, means with intervals over seeds."""
 
+    reads = {"gans": ("quality",)}
     kind: Literal["gan_comparison"] = Field(description="measures of several GANs side by side")
-    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs compared, a row each")
+    gans: tuple[GanName, ...] = Field(min_length=1, description="GANs to compare, a row each")
     measures: tuple[
         Literal[
             "frechet_distance",
@@ -132,12 +122,10 @@ class GanComparisonFigure(FigureSpec):
         ],
         ...,
     ] = Field(
-        ("frechet_distance", "recall", "classes", "agreement"), min_length=1, description="measures shown, a panel each"
+        ("frechet_distance", "recall", "classes", "agreement"),
+        min_length=1,
+        description="measures to show, a panel each",
     )
-
-    def needs(self) -> Iterator[Need]:
-        for gan in self.gans:
-            yield Need("gans", (gan,), "quality")
 
 
 class Gans(Kind[GanDefinition]):
@@ -165,17 +153,17 @@ class Gans(Kind[GanDefinition]):
                 training=gan.training,
                 validation=study.validation_images(gan.dataset),
             )
-            judges = planner.jobs_of("judges", gan.dataset) if task.judged else []
+            judges = planner.jobs_of("judges", gan.dataset) if task.selects_checkpoint else []
             inputs: dict[str, Files] = {
                 "data": data.outputs["train"],
                 "judge": tuple(job.outputs["model"] for job in judges),
             }
             jobs.append(planner.add(task, {"gan": name, "seed": str(seed)}, inputs))
         for job in jobs:
-            self._evaluated(planner, name, job)
+            self._plan_evaluation(planner, name, job)
         return jobs
 
-    def _evaluated(self, planner: Planner, name: str, trained: PlannedJob) -> None:
+    def _plan_evaluation(self, planner: Planner, name: str, trained: PlannedJob) -> None:
         study, gan = planner.study, self.get_definition(planner.study, name)
         [data] = planner.jobs_of("datasets", gan.dataset)
         task = EvaluateGan(name=name, seed=trained.seed, training=gan.training, n=study.evaluation.gan_samples)
@@ -184,7 +172,7 @@ class Gans(Kind[GanDefinition]):
             "discriminator": trained.outputs["discriminator"],
             "history": trained.outputs["history"],
             "data": data.outputs["test"],
-            **planner.get_kind("judges").judging(planner, gan.dataset),
+            **planner.get_kind("judges").evaluation_inputs(planner, gan.dataset),
         }
         planner.add(task, trained.wildcards, inputs)
 
@@ -196,8 +184,8 @@ class Gans(Kind[GanDefinition]):
             yield from check_batch(("gans", name, "training"), gan.training, study.training_images(gan.dataset))
             if gan.training.gradient_penalty and getattr(gan.discriminator, "batch_norm", False):
                 message = (
-                    f" = {gan.training.gradient_penalty:g}: is for each image apart, which batch normalisation in the "
-                    "discriminator mixes; set its batch_norm: false"
+                    f" = {gan.training.gradient_penalty:g}: needs a discriminator without batch normalisation, because "
+                    "the penalty is computed per image; set its batch_norm: false"
                 )
                 yield ("gans", name, "training", "gradient_penalty"), message
 

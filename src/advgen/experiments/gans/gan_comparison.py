@@ -1,17 +1,14 @@
 """Measures of several GANs side by side: a tick for each seed, means with intervals over seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.gans.experiment import GanComparisonFigure
 from advgen.figures.dot_plot import Mark, Measure, draw_dot_plot
-from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.findings import Finding, Tables, interval_columns
 from advgen.figures.formatting import format_n, format_number, join_parts
 from advgen.figures.layout import content_width
 from advgen.figures.statistics import mean_over_seeds, split_in_order, to_frame
@@ -54,7 +51,7 @@ SMALLEST = 0.01
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
+def draw(tables: Tables, spec: GanComparisonFigure) -> Figure:
     """Draw a row per GAN and a column per measure."""
     blocks = _read_quality(tables, spec)
     quality = pd.concat(blocks.values())
@@ -68,7 +65,7 @@ def draw(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Figure:
     return figure
 
 
-def _read_quality(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> dict[str, pd.DataFrame]:
+def _read_quality(tables: Tables, spec: GanComparisonFigure) -> dict[str, pd.DataFrame]:
     return split_in_order(to_frame(tables["gan_quality"].drop_columns(["class_share"])), "gan", spec.gans)
 
 
@@ -118,7 +115,7 @@ def _details(quality: pd.DataFrame) -> str:
     return words
 
 
-def finding(tables: Mapping[str, pa.Table], spec: GanComparisonFigure) -> Finding:
+def finding(tables: Tables, spec: GanComparisonFigure) -> Finding:
     """Rank the GANs by the first measure of the figure; the rows hold all measures."""
     blocks = _read_quality(tables, spec)
     rows: list[dict[str, Any]] = []

@@ -1,21 +1,17 @@
 """Samples of each generator, unselected, and the share of each class in many samples."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.gans.experiment import GanSamplesFigure
 from advgen.figures.drawing import add_note, set_classes
-from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tile, interval_columns
+from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tables, Tile, interval_columns
 from advgen.figures.formatting import format_n, format_number, format_percent, format_seeds, format_value, join_parts
 from advgen.figures.images import ImageGrid, grid_height
 from advgen.figures.layout import GAP, content_width, stacked_page
@@ -31,7 +27,7 @@ AXIS, LABELS = 13.0, 9.0
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Figure:
+def draw(tables: Tables, spec: GanSamplesFigure) -> Figure:
     """Draw a block per GAN: the first samples of its first seed, and class shares over all samples of every seed."""
     width = content_width(spec)
     facts, images = to_frame(tables["gan_samples"]), read_images(tables["gan_samples"])
@@ -58,7 +54,7 @@ def draw(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Figure:
     return page.figure
 
 
-def _read_quality(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+def _read_quality(tables: Tables) -> pd.DataFrame:
     return tables["gan_quality"].drop_columns(["class_share"]).to_pandas()
 
 
@@ -112,7 +108,7 @@ def _details(quality: pd.DataFrame, shown: int) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Finding:
+def finding(tables: Tables, spec: GanSamplesFigure) -> Finding:
     """Report the number of classes covered and the Fréchet distance of each GAN."""
     quality = _read_quality(tables)
     rows, parts = [], []
@@ -140,7 +136,7 @@ def finding(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Finding:
     return Finding("Samples of the GANs", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: GanSamplesFigure) -> Explorer:
+def explorer(tables: Tables, spec: GanSamplesFigure) -> Explorer:
     """Show the same latent vectors at several steps of training."""
     facts, images = to_frame(tables["gan_snapshots"]), read_images(tables["gan_snapshots"])
     gans = {gan: first_seed(rows) for gan, rows in split_in_order(facts, "gan", spec.gans).items()}

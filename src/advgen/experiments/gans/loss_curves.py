@@ -1,14 +1,11 @@
 """Losses of generator and discriminator per iteration, with epoch ticks."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -16,7 +13,7 @@ from numpy.typing import NDArray
 
 from advgen.experiments.gans.experiment import LossCurvesFigure
 from advgen.figures.drawing import label_line_ends
-from advgen.figures.findings import Finding, Row
+from advgen.figures.findings import Finding, Row, Tables
 from advgen.figures.formatting import format_count, format_percent, format_seeds, join_parts
 from advgen.figures.layout import Columns, Page, content_width
 from advgen.figures.statistics import running_mean, split_in_order, to_frame
@@ -46,7 +43,7 @@ EQUILIBRIA = {
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
+def draw(tables: Tables, spec: LossCurvesFigure) -> Figure:
     """Draw a panel per GAN and seed: thin lines for the raw losses, thick ones for running means."""
     panels = _split_runs(tables, spec)
     scales = _compute_scales([rows for *_, rows in panels], spec.smooth)
@@ -71,7 +68,7 @@ def draw(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Figure:
     return page.figure
 
 
-def _split_runs(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> list[tuple[str, int, pd.DataFrame]]:
+def _split_runs(tables: Tables, spec: LossCurvesFigure) -> list[tuple[str, int, pd.DataFrame]]:
     """Return GAN, seed and history of each run."""
     histories = split_in_order(to_frame(tables["gan_history"]), "gan", spec.gans)
     return [(gan, int(seed), rows) for gan, history in histories.items() for seed, rows in history.groupby("seed")]
@@ -190,7 +187,7 @@ def _find_equilibrium(rows: pd.DataFrame) -> tuple[str, tuple[float, float]] | N
     return name, EQUILIBRIA[name]
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LossCurvesFigure) -> Finding:
+def finding(tables: Tables, spec: LossCurvesFigure) -> Finding:
     """Report how often the generator's gradient vanished and the discriminator overpowered the generator."""
     rows: list[Row] = []
     for gan, seed, history in _split_runs(tables, spec):

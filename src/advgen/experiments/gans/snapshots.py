@@ -1,6 +1,4 @@
-"""What a generator makes of the same latent vectors at some steps of its training."""
-
-from __future__ import annotations
+"""Record the images of the same latent vectors at several steps of GAN training."""
 
 import copy
 from collections.abc import Callable
@@ -17,50 +15,59 @@ from advgen.seeds import normal
 from advgen.training.state import Callbacks, State, unpack
 
 IMAGES = 16
-"""Latent vectors followed: the first ones of the samples that are judged."""
+"""Number of latent vectors: the first ones of the samples in the evaluation."""
 HALVINGS = 7
-"""Of the whole training, between the first step looked at and the last."""
+"""Number of recorded steps between the first and the last one; each has half the steps of the next."""
 KEY = "snapshots"
-"""Where the images made so far stand in the state of an unfinished training."""
+"""Key of the recorded images in the saved state of an unfinished training."""
 
 
-def stops(total: int) -> list[int]:
-    """Steps looked at: none, then twice as many each time until all."""
+def recorded_steps(total: int) -> list[int]:
+    """Return the steps to record: 0, then doubling up to the total."""
     return sorted({0, *(round(total / 2**halvings) for halvings in range(HALVINGS + 1))})
 
 
 class Snapshots:
-    """Watches a training through its callbacks; changes nothing about it."""
+    """Record images through the callbacks of a training, without an effect on it.
 
-    def __init__(self, generator: Generator, total: int, seed: int, averaged: bool, callbacks: Callbacks):
-        """`generator` as it is before its first step; `averaged`: whether the average of its weights counts."""
-        self.generator, self.stops, self.part = copy.deepcopy(generator), stops(total), "generator"
-        if averaged:
-            self.part = "averaged"
+    Args:
+        generator: as it is before its first step.
+        total: number of training steps.
+        seed: seed of the latent vectors.
+        is_averaged: whether the result is the moving average of the weights.
+        callbacks: the callbacks that would be used without recording.
+    """
+
+    def __init__(self, generator: Generator, total: int, seed: int, is_averaged: bool, callbacks: Callbacks):
+        self.generator, self.steps, self.part = (
+            copy.deepcopy(generator),
+            recorded_steps(total),
+            "averaged" if is_averaged else "generator",
+        )
         self.z_BD = normal(seed, "samples", list(range(IMAGES)), generator.latent)
         self.inner, state = callbacks, callbacks.state
         self.step = 0 if state is None else int(state["step"])
-        self.images = [self._made()] if state is None else list(state[KEY])
+        self.images = [self._generate()] if state is None else list(state[KEY])
 
     def callbacks(self) -> Callbacks:
-        """Those of the training, watched."""
+        """Return callbacks that also record."""
         return replace(self.inner, save=self._save)
 
     def _save(self, take: Callable[[], State]) -> None:
         self.step += 1
-        if self.step in self.stops:
+        if self.step in self.steps:
             unpack({key.replace(self.part, "now", 1): one for key, one in take().items()}, now=self.generator)
-            self.images.append(self._made())
+            self.images.append(self._generate())
         self.inner.save(lambda: {**take(), KEY: torch.stack(self.images)})
 
-    def _made(self) -> Tensor:
-        """Images (IMAGES, C, H, W) in whole grey levels."""
+    def _generate(self) -> Tensor:
+        """Return images (IMAGES, C, H, W) as uint8."""
         with eval_mode(self.generator), torch.inference_mode():
             return (255 * self.generator(self.z_BD)).round().to(torch.uint8)
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
-        """A row for each step looked at and image."""
-        steps = self.stops[: len(self.images)]
+        """Return the columns of the table, with a row for each recorded step and image."""
+        steps = self.steps[: len(self.images)]
         return {
             "step": np.repeat(steps, IMAGES),
             "index": np.tile(np.arange(IMAGES), len(steps)),

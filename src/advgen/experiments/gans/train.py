@@ -1,4 +1,4 @@
-"""A trained generator and discriminator, their history, and samples while it was trained."""
+"""Train a GAN and record its history and snapshots of its images."""
 
 from advgen import registry
 from advgen.data.choice import split_validation
@@ -22,12 +22,12 @@ def run(job: Job[TrainGan]) -> None:
     generator = build_seeded(build, "generators", spec.generator, seed=spec.seed)
     discriminator = build_seeded(build, "networks", spec.discriminator, 1, seed=spec.seed)
     score = None
-    if spec.judged:
-        make = registry.load_target(spec.scorer)
-        score = make(load_model(job.input("judge")).to(job.device), held_out, spec.seed, job.device)
+    if spec.selects_checkpoint:
+        build_score = registry.load_target(spec.scorer)
+        score = build_score(load_model(job.input("judge")).to(job.device), held_out, spec.seed, job.device)
     total = steps_in(spec.training.epochs, spec.training.batch, len(images))
     callbacks = Callbacks(**job.callbacks())
-    watched = Snapshots(generator, total, spec.seed, bool(spec.training.ema), callbacks)
+    snapshots = Snapshots(generator, total, spec.seed, bool(spec.training.ema), callbacks)
     history = train_gan(
         generator,
         discriminator,
@@ -35,16 +35,16 @@ def run(job: Job[TrainGan]) -> None:
         spec.training,
         spec.seed,
         device=job.device,
-        callbacks=watched.callbacks(),
+        callbacks=snapshots.callbacks(),
         score=score,
     )
     flags = {"vanishing": find_vanishing_gradients(history["gradient_generator"], history["loss_generator"])}
     flags["overpowered"] = find_overpowering(history["logit_real"], history["logit_fake"])
-    if spec.training.loss == "wasserstein":  # whose logits are no probabilities'
+    if spec.training.loss == "wasserstein":  # Its critic has no probabilities that could saturate.
         flags["overpowered"][:] = False
     columns = {"gan": spec.name, "seed": spec.seed, **history, **flags}
     write_table(job.output("out-history"), arrow_table("gan_history", columns), job.stamp)
-    columns = {"gan": spec.name, "seed": spec.seed, **watched.columns()}
+    columns = {"gan": spec.name, "seed": spec.seed, **snapshots.columns()}
     write_table(job.output("out-snapshots"), arrow_table("gan_snapshots", columns), job.stamp)
     save_model(job.output("out-discriminator"), discriminator, job.stamp)
     save_model(job.output("out-generator"), generator, job.stamp)

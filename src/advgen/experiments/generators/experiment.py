@@ -1,6 +1,4 @@
-"""Generators from files: nothing is trained."""
-
-from __future__ import annotations
+"""Generators from files, which are not trained."""
 
 from pathlib import Path
 
@@ -13,13 +11,13 @@ from advgen.specs.base import DatasetName, Spec
 
 
 class GeneratorDefinition(Spec):
-    """A generator from a file: it is inverted and inpaints, and nothing is trained."""
+    """A generator from a file, for inversion and inpainting."""
 
-    dataset: DatasetName = Field(description="data set whose images it makes")
-    file: FilePath = Field(description="its checkpoint, a generator.safetensors")
+    dataset: DatasetName = Field(description="data set that it generates")
+    file: FilePath = Field(description="checkpoint, a generator.safetensors")
 
     def seeds_in(self, study: Study) -> tuple[int, ...]:
-        """A file has one, and is told apart by its name."""
+        """Return the only seed: files differ by their name."""
         return (0,)
 
 
@@ -31,7 +29,7 @@ class Generators(Kind[GeneratorDefinition]):
     order = 32
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        """Nothing is made for a generator from a file, but the file must be there."""
+        """Check that the file exists; a generator from a file has no jobs."""
         path = self.get_definition(planner.study, name).file
         if not Path(path).is_file():
             message = f" = {path!r}: no such file; name a generator.safetensors"
@@ -39,7 +37,7 @@ class Generators(Kind[GeneratorDefinition]):
         return []
 
     def files(self, planner: Planner, name: str) -> list[tuple[str, int]]:
-        """The checkpoints of a GAN's generator, or the file of a given one, with their seeds."""
+        """Return the checkpoints of a generator with their seeds, of a GAN or from a file."""
         if name in planner.study.generators:
             self.plan_jobs(planner, name)
             return [(self.get_definition(planner.study, name).file, 0)]

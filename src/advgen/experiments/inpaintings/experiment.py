@@ -1,6 +1,4 @@
-"""Test images restored from behind masks with a generator."""
-
-from __future__ import annotations
+"""Inpainting of test images with a generator: specs, tasks and planning."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -11,7 +9,7 @@ from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
 from advgen.core.tasks import GeneratorTask
 from advgen.registry import AnyMask
-from advgen.specs.base import Count, GeneratorName, MaskName, Need, Reference, Spec, format_shape
+from advgen.specs.base import Count, GeneratorName, MaskName, Reference, Spec, format_shape
 from advgen.specs.figures import FigureSpec
 from advgen.specs.masks import SquareMask
 from advgen.specs.searches import LatentSearch
@@ -21,23 +19,22 @@ InpaintingName = Annotated[str, Reference(("inpaintings",))]
 
 
 class InpaintingDefinition(Spec):
-    """For each generator, test images restored from behind masks."""
+    """For each generator, the inpainting of masked test images."""
 
-    generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators that restore")
-    masks: tuple[MaskName, ...] = Field(min_length=1, description="masks tried")
+    generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators to use")
+    masks: tuple[MaskName, ...] = Field(min_length=1, description="masks to compare")
     methods: tuple[Method, ...] = Field(
         ("full", "contextual"),
         min_length=1,
-        description="losses tried: full counts missing pixels as black ones, contextual leaves them out, "
-        "contextual_prior adds to that the discriminator's opinion of the whole image; harmonic fill and Poisson fill, "
-        "without a generator, stand beside them",
+        description="losses to compare: full treats missing pixels as black, contextual ignores them, contextual_prior "
+        "adds the discriminator's score of the whole image; two baselines without a generator are always included",
     )
-    images: Count = Field(64, description="test images restored")
-    search: LatentSearch = Field(LatentSearch(), description="how z is searched")
+    images: Count = Field(64, description="number of test images")
+    search: LatentSearch = Field(LatentSearch(), description="settings of the search for z")
 
 
 class Inpaint(GeneratorTask):
-    """Restore test images from behind masks with one generator."""
+    """Inpaint masked test images with one generator."""
 
     command = "inpaint"
     reads = ("generator", "judge", "data", "train", "discriminator")
@@ -51,45 +48,39 @@ class Inpaint(GeneratorTask):
 
 
 class InpaintingGalleryFigure(FigureSpec):
-    """Original, masked and restored images for each mask and method."""
+    """Original, masked and inpainted images for each mask and method."""
 
-    kind: Literal["inpainting_gallery"] = Field(description="original, masked, restored")
-    inpainting: InpaintingName = Field(description="inpainting shown")
-    images: Count = Field(5, description="images shown per mask")
+    reads = {"inpainting": ("inpainting",)}
+    kind: Literal["inpainting_gallery"] = Field(description="original, masked and inpainted images")
+    inpainting: InpaintingName = Field(description="inpainting to show")
+    images: Count = Field(5, description="number of images per mask")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inpaintings[self.inpainting].images, f"images in inpainting {self.inpainting!r}"
 
-    def needs(self) -> Iterator[Need]:
-        yield Need("inpaintings", (self.inpainting,), "inpainting")
-
 
 class InpaintingErrorsFigure(FigureSpec):
-    """Error of each method under each mask, with intervals."""
+    """Error of each method for each mask, with intervals."""
 
+    reads = {"inpainting": ("inpainting",)}
     kind: Literal["inpainting_errors"] = Field(description="error by mask and method")
-    inpainting: InpaintingName = Field(description="inpainting shown")
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("inpaintings", (self.inpainting,), "inpainting")
+    inpainting: InpaintingName = Field(description="inpainting to show")
 
 
 class SquarePositionFigure(FigureSpec):
-    """Error of inpainting against where the square lies and how much intensity it covers."""
+    """Inpainting error by the position of the missing square and by the intensity that it covers."""
 
-    kind: Literal["square_position"] = Field(description="error against the square's position and intensity below")
-    inpainting: InpaintingName = Field(description="inpainting shown")
-    mask: MaskName = Field(description="a square mask of that inpainting")
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("inpaintings", (self.inpainting,), "inpainting")
+    reads = {"inpainting": ("inpainting",)}
+    kind: Literal["square_position"] = Field(description="error by position and covered intensity of a square")
+    inpainting: InpaintingName = Field(description="inpainting to show")
+    mask: MaskName = Field(description="a square mask of the inpainting")
 
 
 class Inpaintings(OnGenerators[InpaintingDefinition]):
-    """Restorations from behind masks."""
+    """Inpainting of masked images."""
 
     definition = InpaintingDefinition
-    description = "restorations from behind masks"
+    description = "inpainting of masked images"
     order = 41
     tasks = (Inpaint,)
     sanity_inputs = (("inpaint", "inpainting"),)
@@ -115,23 +106,23 @@ class Inpaintings(OnGenerators[InpaintingDefinition]):
             for number, generator in enumerate(inpainting.generators):
                 if "contextual_prior" in inpainting.methods and generator in study.generators:
                     message = (
-                        f" = {generator!r}: has no discriminator, which 'contextual_prior' needs; leave one of them out"
+                        f" = {generator!r}: has no discriminator, which 'contextual_prior' needs; remove one of them"
                     )
                     yield ("inpaintings", name, "generators", number), message
                 shape = study.facts(study.dataset_of(generator)).shape
                 for index, mask in enumerate(inpainting.masks):
                     if not 0 < study.masks[mask].missing(shape) < shape[1] * shape[2]:
-                        message = (
-                            f" = {mask!r}: loses nothing or everything of {format_shape(shape)} images; change the mask"
-                        )
+                        message = f" = {mask!r}: hides none or all of {format_shape(shape)} images; change the mask"
                         yield ("inpaintings", name, "masks", index), message
         for name, figure in study.figures.items():
             if isinstance(figure, SquarePositionFigure):
                 masks = study.inpaintings[figure.inpainting].masks
                 squares = [mask for mask in masks if isinstance(study.masks[mask], SquareMask)]
                 if figure.mask not in squares:
-                    known = ", ".join(squares) or "it has none"
-                    message = f" = {figure.mask!r}: is no square mask of inpainting {figure.inpainting!r} ({known})"
+                    allowed = ", ".join(squares) or "it has none"
+                    message = (
+                        f" = {figure.mask!r}: is not a square mask of inpainting {figure.inpainting!r} ({allowed})"
+                    )
                     yield ("figures", name, "mask"), message
 
 

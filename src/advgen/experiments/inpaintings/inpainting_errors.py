@@ -1,20 +1,17 @@
 """Error of each inpainting method for each mask, with intervals."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingErrorsFigure
 from advgen.experiments.inpaintings.methods import FILLS, METHOD_NAMES, masks_by_size, present_methods
 from advgen.figures.drawing import draw_interval, set_classes
-from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.findings import Finding, Row, Tables, interval_columns
 from advgen.figures.formatting import format_n, format_number, format_seeds, format_value, interval_units, name_seeds
 from advgen.figures.layout import Columns, content_width, legend_height, stacked_page
 from advgen.figures.statistics import count_images, mean_over_images, to_frame
@@ -33,7 +30,7 @@ HEIGHT, LEFT, BOTTOM = 40.0, 13.0, 4.0
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Figure:
+def draw(tables: Tables, spec: InpaintingErrorsFigure) -> Figure:
     """Draw a panel per measure with masks along x and a colour per method; lines are fills without a generator."""
     width = content_width(spec)
     facts = to_frame(tables["inpainting"])
@@ -108,7 +105,7 @@ def _details(rows: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InpaintingErrorsFigure) -> Finding:
+def finding(tables: Tables, spec: InpaintingErrorsFigure) -> Finding:
     """Report the error on the missing pixels of each method for the mask that removes most pixels."""
     facts = to_frame(tables["inpainting"])
     rows: list[Row] = []

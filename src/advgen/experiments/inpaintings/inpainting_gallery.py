@@ -1,7 +1,5 @@
 """Original, masked and inpainted images for each mask and method."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Test images restored from behind masks."""
+"""Inpaint masked test images."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from advgen.models.predict import to_unit_range
 
 
 def run(job: Job[Inpaint]) -> None:
-    """Mask each image with each mask and restore it with each method, and without a generator."""
+    """Inpaint each image with each mask and method, and with the baselines without a generator."""
     spec = job.spec
     generator = load_model(job.input("generator")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
@@ -68,8 +68,8 @@ def run(job: Job[Inpaint]) -> None:
                 "missing_left": (~known[:, 0]).any(1).int().argmax(1).numpy(),
                 "intensity_missing": (images * ~known).flatten(1).sum(1).numpy(),
                 "mse_whole": mse(restored, images).numpy(),
-                "mse_missing": _missing(restored, images, known).numpy(),
-                "mse_blended": _missing(smooth, images, known).numpy(),
+                "mse_missing": _mse_missing(restored, images, known).numpy(),
+                "mse_blended": _mse_missing(smooth, images, known).numpy(),
                 "mse_composite": mse(whole, images).numpy(),
                 "ssim_whole": ssim(restored, images).numpy(),
                 "ssim_composite": ssim(whole, images).numpy(),
@@ -82,7 +82,7 @@ def run(job: Job[Inpaint]) -> None:
     write_table(job.output(), concatenate(tables), job.stamp)
 
 
-def _missing(restored_NCHW: Tensor, x_NCHW: Tensor, known_N1HW: Tensor) -> Tensor:
-    """Mean squared error over the missing pixels of each image (N,)."""
+def _mse_missing(restored_NCHW: Tensor, x_NCHW: Tensor, known_N1HW: Tensor) -> Tensor:
+    """Return the mean squared error over the missing pixels of each image (N,)."""
     missing = (~known_N1HW).expand_as(x_NCHW)
     return ((restored_NCHW - x_NCHW).square() * missing).flatten(1).sum(1) / missing.flatten(1).sum(1)

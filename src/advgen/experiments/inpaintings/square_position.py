@@ -1,16 +1,12 @@
 """Inpainting error by the position of the missing square and by the intensity that it covers."""
 
-from __future__ import annotations
-
 import json
 import math
-from collections.abc import Mapping
 from itertools import pairwise
 
 import matplotlib
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -20,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from advgen.experiments.inpaintings.experiment import SquarePositionFigure
 from advgen.experiments.inpaintings.methods import METHOD_NAMES, present_methods
 from advgen.figures.drawing import add_note, draw_interval
-from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.findings import Finding, Row, Tables, interval_columns
 from advgen.figures.formatting import (
     format_correlation,
     format_n,
@@ -42,7 +38,7 @@ COLORMAP = "viridis"
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
+def draw(tables: Tables, spec: SquarePositionFigure) -> Figure:
     """Draw a block per generator and a line per method: mean error by position, and error by covered intensity."""
     width = content_width(spec)
     _, rows_px, columns_px = json.loads(tables["inpainting"].schema.field("image").metadata[b"shape"])
@@ -73,7 +69,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Figure:
     return page.figure
 
 
-def _select(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> pd.DataFrame:
+def _select(tables: Tables, spec: SquarePositionFigure) -> pd.DataFrame:
     facts = to_frame(tables["inpainting"])
     return facts[(facts["inpainting"] == spec.inpainting) & (facts["mask"] == spec.mask)]
 
@@ -136,7 +132,7 @@ def _details(rows: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SquarePositionFigure) -> Finding:
+def finding(tables: Tables, spec: SquarePositionFigure) -> Finding:
     """Report the error and its rank correlation with the intensity that the square covers."""
     facts = _select(tables, spec)
     rows: list[Row] = []

@@ -1,6 +1,4 @@
-"""Errors of restorations."""
-
-from __future__ import annotations
+"""Summarise the errors of inpainting."""
 
 import pyarrow as pa
 
@@ -11,7 +9,7 @@ MEASURES = ("mse_whole", "mse_missing", "mse_blended", "mse_composite", "ssim_wh
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """Mean and 95 % bootstrap interval of every measure, per generator, seed, mask and method."""
+    """Return mean and 95 % bootstrap interval of every measure, per generator, seed, mask and method."""
     rows = []
     for keys, images in group_rows(tables["inpainting"], ["inpainting", "generator", "seed", "mask", "method"]):
         for measure in MEASURES:

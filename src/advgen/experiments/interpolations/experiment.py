@@ -1,6 +1,4 @@
-"""Frames between pairs of test images, in the latent space of each model."""
-
-from __future__ import annotations
+"""Interpolation between pairs of test images in latent space: specs, tasks and planning."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -10,7 +8,7 @@ from pydantic import Field
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Experiment, Files, Planner, Summary
 from advgen.core.tasks import DeviceTask
-from advgen.specs.base import MAX_COUNT, Count, Need, Reference, Spec
+from advgen.specs.base import MAX_COUNT, Count, Reference, Spec
 from advgen.specs.figures import FigureSpec
 from advgen.specs.searches import LatentSearch
 
@@ -24,12 +22,12 @@ class InterpolationDefinition(Spec):
         min_length=1, description="GANs (through inversion) and autoencoders (through their encoder)"
     )
     pairs: Count = Field(16, description="pairs of test images with different labels")
-    frames: Annotated[int, Field(ge=3, le=MAX_COUNT)] = Field(9, description="frames per pair, both ends included")
-    search: LatentSearch = Field(LatentSearch(), description="how z is searched in a GAN")
+    frames: Annotated[int, Field(ge=3, le=MAX_COUNT)] = Field(9, description="frames per pair, with both ends")
+    search: LatentSearch = Field(LatentSearch(), description="settings of the search for z in a GAN")
 
 
 class Interpolate(DeviceTask):
-    """Walk between pairs of test images in the latent space of one model."""
+    """Interpolate between pairs of test images in the latent space of one model."""
 
     command = "interpolate"
     reads = ("model", "judge", "data")
@@ -45,48 +43,42 @@ class Interpolate(DeviceTask):
 
 
 class InterpolationStripsFigure(FigureSpec):
-    """Frames between two test images, in an autoencoder and in a GAN."""
+    """Frames between two test images, interpolated in the latent spaces of autoencoders and GANs."""
 
+    reads = {"interpolation": ("interpolation",)}
     kind: Literal["interpolation_strips"] = Field(description="frames between two images")
-    interpolation: InterpolationName = Field(description="interpolation shown")
-    pairs: Count = Field(4, description="pairs shown per model")
+    interpolation: InterpolationName = Field(description="interpolation to show")
+    pairs: Count = Field(4, description="number of pairs per model")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "pairs", study.interpolations[self.interpolation].pairs, f"pairs in interpolation {self.interpolation!r}"
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("interpolations", (self.interpolation,), "interpolation")
 
 
 class ThirdClassFigure(FigureSpec):
-    """Rate of a third class halfway between two images, and the most surprising pairs."""
+    """Share of pairs with a third class halfway between two images, and the clearest cases."""
 
-    kind: Literal["third_class"] = Field(description="a third class in the middle of interpolations")
-    interpolation: InterpolationName = Field(description="interpolation shown")
-    pairs: Count = Field(6, description="pairs shown per model, the judge's surest third classes")
+    reads = {"interpolation": ("interpolation",)}
+    kind: Literal["third_class"] = Field(description="third classes at the midpoint of interpolations")
+    interpolation: InterpolationName = Field(description="interpolation to show")
+    pairs: Count = Field(6, description="number of pairs per model, those with the most confident third class")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "pairs", study.interpolations[self.interpolation].pairs, f"pairs in interpolation {self.interpolation!r}"
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("interpolations", (self.interpolation,), "interpolation")
 
 
 class SmoothnessFigure(FigureSpec):
     """Smoothness of paths by the classes of their ends, a matrix per model."""
 
+    reads = {"interpolation": ("interpolation",)}
     kind: Literal["smoothness"] = Field(description="smoothness of paths between each pair of classes")
-    interpolation: InterpolationName = Field(description="interpolation shown")
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("interpolations", (self.interpolation,), "interpolation")
+    interpolation: InterpolationName = Field(description="interpolation to show")
 
 
 class Interpolations(Experiment[InterpolationDefinition]):
-    """Paths between images."""
+    """Interpolations between images."""
 
     definition = InterpolationDefinition
-    description = "paths between images"
+    description = "interpolations between images"
     order = 42
     subjects_key = "models"
     subject_field = "model_name"
@@ -104,18 +96,16 @@ class Interpolations(Experiment[InterpolationDefinition]):
             yield trained.seed, {"model": trained.outputs[role], "judge": judge.outputs["model"], "data": data}
 
     def task_fields(self, study: Study, definition: InterpolationDefinition, subject: str) -> dict[str, Any]:
-        """An autoencoder's encoder needs no search."""
+        """Return the fields of the task; an autoencoder has an encoder and needs no search."""
         search = definition.search if subject in study.gans else None
         return super().task_fields(study, definition, subject) | {"search": search}
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        for name, walk in self.definitions(study):
-            for model in walk.models:
+        for name, definition in self.definitions(study):
+            for model in definition.models:
                 test = study.facts(study.dataset_of(model)).test
-                if 4 * walk.pairs > test:
-                    message = (
-                        f" = {walk.pairs}: pairs are sought among four times as many test images, and there are {test}"
-                    )
+                if 4 * definition.pairs > test:
+                    message = f" = {definition.pairs}: needs four times as many test images, and there are only {test}"
                     yield ("interpolations", name, "pairs"), message
 
 

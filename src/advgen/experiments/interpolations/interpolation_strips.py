@@ -1,7 +1,5 @@
 """Frames between two test images, interpolated in the latent spaces of autoencoders and GANs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

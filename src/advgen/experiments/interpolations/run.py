@@ -1,4 +1,4 @@
-"""Frames between pairs of test images in a model's latent space."""
+"""Interpolate between pairs of test images in the latent space of a model."""
 
 from itertools import combinations
 from typing import Any
@@ -23,13 +23,13 @@ Labels = np.ndarray[Any, Any]
 
 
 def run(job: Job[Interpolate]) -> None:
-    """Find both ends of each pair, decode the frames between, and judge every frame, and those of a pixel blend."""
+    """Decode the frames between both ends of each pair, and classify them and those of pixel blends."""
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
     stored, labels = load_images(job.input("data"))
     index = read_table(job.input("data"), "dataset", images=False).column("index").to_numpy()
-    pairs = different_pairs(labels.numpy(), spec.pairs, spec.choice)
+    pairs = select_pairs(labels.numpy(), spec.pairs, spec.choice)
     rows = pairs.T.flatten()
     images = to_unit_range(stored[rows]).to(job.device)
     if spec.search is not None:
@@ -45,7 +45,7 @@ def run(job: Job[Interpolate]) -> None:
         strips = decode_frames(decode, z_from, z_to, spec.frames).cpu()
     label, confidence = judge_labels(judge, strips.flatten(0, 1))
     first, last = images.chunk(2)
-    blends = decode_frames(lambda images_BCHW: images_BCHW, first, last, spec.frames).cpu()  # what needs no model
+    blends = decode_frames(lambda images_BCHW: images_BCHW, first, last, spec.frames).cpu()  # baseline without a model
     label_blend, _ = judge_labels(judge, blends.flatten(0, 1))
     count = len(pairs)
     columns = {
@@ -62,40 +62,41 @@ def run(job: Job[Interpolate]) -> None:
         },
         "judged": label,
         "confidence": confidence,
-        "change": changes(judge, strips).flatten().numpy(),
+        "change": measure_changes(judge, strips).flatten().numpy(),
         "judged_blend": label_blend,
-        "change_blend": changes(judge, blends).flatten().numpy(),
+        "change_blend": measure_changes(judge, blends).flatten().numpy(),
         "image": strips.flatten(0, 1).numpy(),
     }
     write_table(job.output(), arrow_table("interpolation", columns), job.stamp)
 
 
-def changes(judge: Network, strips_NFCHW: torch.Tensor) -> torch.Tensor:
-    """How far each frame is from the one before in the judge's features, as a share of the strip's whole way (N, F).
+def measure_changes(judge: Network, strips_NFCHW: torch.Tensor) -> torch.Tensor:
+    """Return the distance of each frame from the one before as a share of the path's length (N, F).
 
-    The first is NaN. A smooth path gives equal shares; a path that jumps gives one large one.
+    Distances are in features of the reference classifier. The first share is NaN. A smooth path has equal shares, a
+    path that jumps has a large one.
     """
     features, _ = features_and_probabilities(judge, strips_NFCHW.flatten(0, 1))
-    ways = features.unflatten(0, strips_NFCHW.shape[:2]).diff(dim=1).norm(dim=2)
-    shares = ways / ways.sum(1, keepdim=True).clamp_min(1e-12)
+    steps = features.unflatten(0, strips_NFCHW.shape[:2]).diff(dim=1).norm(dim=2)
+    shares = steps / steps.sum(1, keepdim=True).clamp_min(1e-12)
     return torch.cat([torch.full_like(shares[:, :1], float("nan")), shares], 1)
 
 
-def different_pairs(labels_N: Labels, count: int, seed: int) -> Labels:
-    """Positions (count, 2) of images of two classes each, all pairs of classes as often as one another, none twice.
+def select_pairs(labels_N: Labels, count: int, seed: int) -> Labels:
+    """Return positions (count, 2) of pairs of images with different classes; no image occurs twice.
 
-    The images of a class are taken in a seeded order, and the direction changes from round to round. The first pairs
-    stay when more are asked for. ValueError if the images do not suffice.
+    All pairs of classes are equally frequent. The seed determines the order of the images of a class, and the direction
+    alternates from round to round. A larger count keeps the first pairs. Raises ValueError if there are too few images.
     """
     order = permutation(len(labels_N), seed, "pairs")
-    left = {label: order[labels_N[order] == label].tolist()[::-1] for label in np.unique(labels_N).tolist()}
-    classes = np.array(list(combinations(left, 2)), dtype=np.int64).reshape(-1, 2)
+    unused = {label: order[labels_N[order] == label].tolist()[::-1] for label in np.unique(labels_N).tolist()}
+    classes = np.array(list(combinations(unused, 2)), dtype=np.int64).reshape(-1, 2)
     pairs = list[tuple[int, int]]()
     while len(pairs) < count:
         before = len(pairs)
         for first, last in classes[permutation(len(classes), seed, "classes")].tolist():
-            if left[first] and left[last]:
-                pairs.append((left[first].pop(), left[last].pop()))
+            if unused[first] and unused[last]:
+                pairs.append((unused[first].pop(), unused[last].pop()))
         classes = classes[:, ::-1]
         if len(pairs) == before:
             raise ValueError(f"only {before} pairs of different classes among {len(labels_N)} images, not {count}")

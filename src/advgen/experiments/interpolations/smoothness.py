@@ -1,7 +1,5 @@
 """Smoothness of paths by the classes of their ends, a matrix per model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib

@@ -1,6 +1,4 @@
-"""Third classes and roughness of paths."""
-
-from __future__ import annotations
+"""Summarise third classes and roughness of interpolations."""
 
 import pyarrow as pa
 
@@ -10,7 +8,7 @@ from advgen.metrics.paths import endpoints_keep_labels, largest_steps, midpoint_
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """Rate of a third class in the middle frame, and roughness: the largest share of a path's way in one step."""
+    """Return the share of third classes at the midpoint, and roughness: the share of the length in the largest step."""
     rows = []
     for keys, frames in group_rows(tables["interpolation"], ["interpolation", "model", "seed"]):
         middle, steps = midpoint_frames(frames), largest_steps(frames)

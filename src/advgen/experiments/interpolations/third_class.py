@@ -1,18 +1,15 @@
 """Share of pairs with a third class halfway between two images, and the clearest cases."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import ThirdClassFigure
 from advgen.experiments.interpolations.interpolation_strips import caption_style, read_paths, report_third_classes
-from advgen.figures.findings import Finding
+from advgen.figures.findings import Finding, Tables
 from advgen.figures.formatting import format_n, format_percent
 from advgen.figures.images import ImageGrid, grid_height
 from advgen.figures.layout import Columns, content_width, titled_page
@@ -29,7 +26,7 @@ TITLE = 4.5
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Figure:
+def draw(tables: Tables, spec: ThirdClassFigure) -> Figure:
     """Draw the rates of all models, and below them the pairs whose third class is predicted most confidently."""
     width = content_width(spec)
     facts, images = read_paths(tables)
@@ -117,6 +114,6 @@ def _details(middles: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: ThirdClassFigure) -> Finding:
+def finding(tables: Tables, spec: ThirdClassFigure) -> Finding:
     """Report the share of pairs with a third class halfway, by model."""
     return report_third_classes(tables, "Third class between two images")

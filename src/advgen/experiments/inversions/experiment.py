@@ -1,6 +1,4 @@
-"""Latent vectors whose images are nearest to test images."""
-
-from __future__ import annotations
+"""GAN inversion: search for latent vectors whose images are closest to test images."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -10,7 +8,7 @@ from pydantic import Field
 from advgen.core.definitions import Mistake, Study
 from advgen.core.kinds import Files, OnGenerators, Planner, Summary
 from advgen.core.tasks import GeneratorTask
-from advgen.specs.base import Count, EncoderName, GeneratorName, Need, Reference, Spec
+from advgen.specs.base import Count, EncoderName, GeneratorName, Reference, Spec
 from advgen.specs.figures import FigureSpec
 from advgen.specs.searches import LatentSearch
 
@@ -18,13 +16,14 @@ InversionName = Annotated[str, Reference(("inversions",))]
 
 
 class InversionDefinition(Spec):
-    """For each generator, the latent vectors whose images are nearest to test images."""
+    """For each generator, the latent vectors whose images are closest to test images."""
 
-    generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators inverted")
-    images: Count = Field(64, description="test images inverted")
-    search: LatentSearch = Field(LatentSearch(), description="how z is searched")
+    generators: tuple[GeneratorName, ...] = Field(min_length=1, description="GANs or generators to invert")
+    images: Count = Field(64, description="number of test images")
+    search: LatentSearch = Field(LatentSearch(), description="settings of the search for z")
     encoder: EncoderName | None = Field(
-        None, description="encoder that gives the first start; further ones are drawn around it; null: random starts"
+        None,
+        description="encoder that predicts the first start; further starts are sampled around it; null: random starts",
     )
 
 
@@ -44,53 +43,43 @@ class Invert(GeneratorTask):
 
 
 class InversionCurvesFigure(FigureSpec):
-    """Loss of each random start while a latent vector is searched."""
+    """Error of each random start during the search for a latent vector."""
 
-    kind: Literal["inversion_curves"] = Field(description="loss by start during inversion")
-    inversion: InversionName = Field(description="inversion shown")
-    images: Count = Field(6, description="images shown, one panel each")
+    reads = {"inversion": ("inversion",)}
+    kind: Literal["inversion_curves"] = Field(description="error by start during GAN inversion")
+    inversion: InversionName = Field(description="inversion to show")
+    images: Count = Field(6, description="number of images, one panel each")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("inversions", (self.inversion,), "inversion")
 
 
 class InversionGalleryFigure(FigureSpec):
-    """Test images and the nearest images that the generator can make."""
+    """Test images and the closest images that the generator can produce."""
 
-    kind: Literal["inversion_gallery"] = Field(description="targets and the best image found")
-    inversion: InversionName = Field(description="inversion shown")
-    images: Count = Field(16, description="images shown")
+    reads = {"inversion": ("inversion", "steps")}
+    kind: Literal["inversion_gallery"] = Field(description="targets and their best reconstructions")
+    inversion: InversionName = Field(description="inversion to show")
+    images: Count = Field(16, description="number of images")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         yield "images", study.inversions[self.inversion].images, f"images in inversion {self.inversion!r}"
 
-    def needs(self) -> Iterator[Need]:
-        yield Need("inversions", (self.inversion,), "inversion")
-        yield Need("inversions", (self.inversion,), "steps")
-
 
 class InversionComparisonFigure(FigureSpec):
-    """Error of several inversions against the number of starts that the best one is chosen from."""
+    """Error of several inversions against the number of random starts, of which the best is kept."""
 
-    kind: Literal["inversion_comparison"] = Field(description="best of n starts, by optimiser and kind of start")
-    inversions: tuple[InversionName, ...] = Field(min_length=1, description="inversions compared")
-
-    def needs(self) -> Iterator[Need]:
-        for name in self.inversions:
-            yield Need("inversions", (name,), "inversion")
+    reads = {"inversions": ("inversion",)}
+    kind: Literal["inversion_comparison"] = Field(description="error of the best of n starts")
+    inversions: tuple[InversionName, ...] = Field(min_length=1, description="inversions to compare")
 
 
 class InversionKeepsFigure(FigureSpec):
-    """What inversion keeps and loses: extent and mean intensity of the found image, error by class."""
+    """What inversion keeps and loses: width, height and mean intensity of the reconstruction, error by class."""
 
-    kind: Literal["inversion_keeps"] = Field(description="extent, mean intensity and class before and after inversion")
-    inversion: InversionName = Field(description="inversion shown")
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("inversions", (self.inversion,), "inversion")
+    reads = {"inversion": ("inversion",)}
+    kind: Literal["inversion_keeps"] = Field(description="size, mean intensity and class before and after inversion")
+    inversion: InversionName = Field(description="inversion to show")
 
 
 class Inversions(OnGenerators[InversionDefinition]):
@@ -115,12 +104,10 @@ class Inversions(OnGenerators[InversionDefinition]):
     def check(self, study: Study) -> Iterator[Mistake]:
         yield from super().check(study)
         for name, inversion in self.definitions(study):
-            made_for = inversion.encoder and study.encoders[inversion.encoder].generator
-            if made_for and inversion.generators != (made_for,):
-                wrong = (
-                    f" = {inversion.encoder!r}: is made for generator {made_for!r}; name that one alone in generators"
-                )
-                yield ("inversions", name, "encoder"), wrong
+            trained_for = inversion.encoder and study.encoders[inversion.encoder].generator
+            if trained_for and inversion.generators != (trained_for,):
+                message = f" = {inversion.encoder!r}: is trained for {trained_for!r}; set generators: [{trained_for}]"
+                yield ("inversions", name, "encoder"), message
 
 
 KIND = Inversions()

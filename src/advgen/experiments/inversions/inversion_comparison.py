@@ -1,7 +1,5 @@
 """Error of several inversions against the number of random starts, of which the best is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,20 +1,16 @@
 """Error of each random start during the search for a latent vector."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionCurvesFigure
 from advgen.figures.drawing import format_log_axis
-from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.findings import Finding, Tables, interval_columns
 from advgen.figures.formatting import format_count, format_n, format_number, format_seeds, format_value
 from advgen.figures.images import to_rgb
 from advgen.figures.layout import Page, content_width, count_columns, heading_height
@@ -28,7 +24,7 @@ BASELINE_STYLES = dict(zip(BASELINES, (DASHED, DOTTED), strict=True))
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Figure:
+def draw(tables: Tables, spec: InversionCurvesFigure) -> Figure:
     """Draw a panel per image, a block per generator (its first seed)."""
     width = content_width(spec)
     facts, images = to_frame(tables["inversion"]), read_images(tables["inversion"])
@@ -112,7 +108,7 @@ def _details(rows: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionCurvesFigure) -> Finding:
+def finding(tables: Tables, spec: InversionCurvesFigure) -> Finding:
     """Report the error of the best start at the end and halfway, and that of the first start alone."""
     facts = to_frame(tables["inversion"])
     rows, parts = [], []

@@ -1,7 +1,5 @@
 """Test images and the closest images that a generator can produce."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What inversion keeps and loses: width, height and mean intensity of the reconstruction, and the error by class."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Latent vectors whose images are nearest to test images."""
+"""Invert a generator: search for latent vectors whose images are closest to test images."""
 
 from functools import partial
 from typing import Any
@@ -20,19 +20,19 @@ from advgen.metrics.trivial import MAX_TRAINING_IMAGES, nearest_training_images,
 
 
 def run(job: Job[Invert]) -> None:
-    """Search from several starts for each image; keep every start with its history, and some on their way."""
+    """Search from several starts for each image; store every start, and intermediate images of a few."""
     spec = job.spec
     generator = load_model(job.input("generator")).to(job.device)
     judge = load_model(job.input("judge")).to(job.device)
     encoder = load_model(job.input("encoder")).to(job.device) if job.inputs["encoder"] else None
     images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
-    searched = partial(search, generator, seed=spec.seed, encoder=encoder)
+    search_latents = partial(search, generator, seed=spec.seed, encoder=encoder)
     targets = images.to(job.device)
-    found = searched(targets, spec.search, indices=indices, progress=Progress(job.label()))
+    found = search_latents(targets, spec.search, indices=indices, progress=Progress(job.label()))
     n, starts = found.mse.shape
     train, _ = load_images(job.input("train"))
     train = train[permutation(len(train), 0, "baselines")[:MAX_TRAINING_IMAGES]]
-    trivial = {
+    baselines = {
         "principal": reconstruct_by_pca(train, targets, generator.latent),
         "nearest": nearest_training_images(train, targets),
     }
@@ -55,8 +55,11 @@ def run(job: Job[Invert]) -> None:
         "judged": judged,
         "judged_real": np.repeat(judge_labels(judge, images)[0], starts),
         "mse": found.mse.flatten().numpy(),
-        **{f"mse_{name}": mse(made.cpu(), images).repeat_interleave(starts).numpy() for name, made in trivial.items()},
-        **{f"{name}{end}": values for end, one in sides for name, values in kept(one)},
+        **{
+            f"mse_{name}": mse(values.cpu(), images).repeat_interleave(starts).numpy()
+            for name, values in baselines.items()
+        },
+        **{f"{name}{end}": values for end, side in sides for name, values in measure_properties(side)},
         "z": found.z.flatten(0, 1).numpy(),
         "history_step": [steps] * (n * starts),
         "history_mse": found.history.flatten(0, 1).numpy(),
@@ -64,41 +67,45 @@ def run(job: Job[Invert]) -> None:
         "reconstruction": reconstructions.numpy(),
     }
     write_table(job.output("out-inversion"), arrow_table("inversion", columns), job.stamp)
-    first = sorted(range(n), key=indices.__getitem__)[:WATCHED]  # as tables have them
+    first = sorted(range(n), key=indices.__getitem__)[:RECORDED]  # in the order of the table
     chosen = [indices[place] for place in first]
     targets = images[first].to(job.device)
-    # A search of fewer steps is the beginning of a longer one.
-    ways = {
-        stop: searched(targets, spec.search.model_copy(update={"steps": stop}), indices=chosen)
-        for stop in stops(spec.search.steps)
+    # A search with fewer steps is the beginning of a longer one.
+    partial_searches = {
+        stop: search_latents(targets, spec.search.model_copy(update={"steps": stop}), indices=chosen)
+        for stop in recorded_steps(spec.search.steps)
     }
-    watched = {
+    columns = {
         "inversion": spec.name,
         "generator": spec.generator_name,
         "seed": spec.seed,
-        "index": np.tile(np.repeat(chosen, starts), len(ways)),
-        "start": np.tile(np.arange(starts), len(first) * len(ways)),
-        "step": np.repeat(list(ways), len(first) * starts),
-        "mse": torch.cat([way.mse.flatten() for way in ways.values()]).numpy(),
-        "image": torch.cat([levels(way.images.flatten(0, 1)) for way in ways.values()]).numpy(),
+        "index": np.tile(np.repeat(chosen, starts), len(partial_searches)),
+        "start": np.tile(np.arange(starts), len(first) * len(partial_searches)),
+        "step": np.repeat(list(partial_searches), len(first) * starts),
+        "mse": torch.cat([one.mse.flatten() for one in partial_searches.values()]).numpy(),
+        "image": torch.cat([to_uint8(one.images.flatten(0, 1)) for one in partial_searches.values()]).numpy(),
     }
-    write_table(job.output("out-steps"), arrow_table("inversion_steps", watched), job.stamp)
+    write_table(job.output("out-steps"), arrow_table("inversion_steps", columns), job.stamp)
 
 
-WATCHED, HALVINGS = 16, 6
-"""Images that are followed on their way, and how often the steps are halved for it."""
+RECORDED = 16
+"""Number of images with intermediate results."""
+HALVINGS = 6
+"""Number of intermediate results after step 0; each has half the steps of the next."""
 
 
-def stops(steps: int) -> list[int]:
-    """Steps after which a search is looked at: none, then twice as many each time; the end is in its result."""
+def recorded_steps(steps: int) -> list[int]:
+    """Return the steps of intermediate results: 0, then doubling up to half the total."""
     return sorted({0, *(round(steps / 2**halvings) for halvings in range(1, HALVINGS + 1))})
 
 
-def levels(images: torch.Tensor) -> torch.Tensor:
-    """Images in [0, 1] in whole grey levels."""
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
+    """Convert images in [0, 1] to uint8."""
     return (255 * images).round().to(torch.uint8)
 
 
-def kept(images: torch.Tensor) -> list[tuple[str, Any]]:
-    """What an inversion should keep besides the pixels: mean intensity, width and height of each image."""
-    return [(name, one.numpy()) for name, one in zip(("intensity", "width", "height"), extent(images), strict=True)]
+def measure_properties(images: torch.Tensor) -> list[tuple[str, Any]]:
+    """Return mean intensity, width and height of each image."""
+    return [
+        (name, values.numpy()) for name, values in zip(("intensity", "width", "height"), extent(images), strict=True)
+    ]

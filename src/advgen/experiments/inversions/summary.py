@@ -1,6 +1,4 @@
-"""Error of the best of n starts."""
-
-from __future__ import annotations
+"""Summarise the error of the best of n starts."""
 
 import pyarrow as pa
 
@@ -9,16 +7,16 @@ from advgen.metrics.intervals import bootstrap_mean, wilson
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """Error and class kept of the best of the first n starts, for each n, per inversion, generator and seed.
+    """Return error and class kept of the best of the first n starts, for each n, per inversion, generator and seed.
 
-    `class_kept_real` is what the judge reads rightly in the images themselves: what is above it was not lost here.
+    `class_kept_real` is the accuracy of the reference classifier on the original images, an upper bound.
     """
     rows = []
     axes = ["inversion", "generator", "seed", "optimizer", "lr", "first_start"]
     for keys, starts in group_rows(tables["inversion"], axes):
         for count in range(1, int(starts["start"].max()) + 2):
-            tried = starts[starts["start"] < count]
-            best = tried.loc[tried.groupby("index")["mse"].idxmin()]
+            first = starts[starts["start"] < count]
+            best = first.loc[first.groupby("index")["mse"].idxmin()]
             mean, low, high = bootstrap_mean(best["mse"].to_numpy(), seed=0)
             agree = int((best["judged"] == best["label"]).sum())
             agree_low, agree_high = wilson(agree, len(best))

@@ -1,4 +1,4 @@
-"""The judge's calibration: Fréchet distances of images of known quality."""
+"""Calibrate the reference classifier: Fréchet distances of images of known quality."""
 
 from advgen.data.images import load_images
 from advgen.experiments.judges.experiment import CalibrateJudge
@@ -10,7 +10,7 @@ from advgen.metrics.judging import judge_digest
 
 
 def run(job: Job[CalibrateJudge]) -> None:
-    """Judge each level of the calibration."""
+    """Evaluate each level of the calibration."""
     spec = job.spec
     judge, second = (load_model(job.input(name)).to(job.device) for name in ("judge", "second"))
     train, test = load_images(job.input("train")), load_images(job.input("test"))

@@ -1,6 +1,4 @@
-"""The judge, the reference classifier behind Fréchet distances and class counts, and a second one beside it."""
-
-from __future__ import annotations
+"""The reference classifier ("judge") for Fréchet distances and class counts, and a second one to check it."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -35,7 +33,7 @@ JUDGED = (
 
 
 class TrainJudge(TrainClassifier):
-    """Train the classifier that judges the images of one data set, and a second one to compare it with."""
+    """Train the reference classifier of one data set, and a second one to check it."""
 
     command = "train-judge"
     run = "train"
@@ -48,7 +46,7 @@ class TrainJudge(TrainClassifier):
 
 
 class CalibrateJudge(DeviceTask):
-    """Measure the judge on images of known quality."""
+    """Evaluate the reference classifier on images of known quality."""
 
     command = "calibrate-judge"
     run = "calibrate"
@@ -60,21 +58,21 @@ class CalibrateJudge(DeviceTask):
 
 
 class JudgeCalibrationFigure(FigureSpec):
-    """The judge's Fréchet distance for images of known quality, and where the generators stand on that calibration."""
+    """The Fréchet distance of images of known quality, and the generators on that scale."""
 
     group = "Data and judge"
+    reads = {"gans": ("quality",)}
     kind: Literal["judge_calibration"] = Field(description="calibration of the Fréchet distance")
-    dataset: DatasetName = Field(description="data set whose judge is shown")
-    gans: tuple[GanName, ...] = Field((), description="generators marked on the calibration")
+    dataset: DatasetName = Field(description="data set of the reference classifier")
+    gans: tuple[GanName, ...] = Field((), description="GANs to place on the calibration scale")
 
     def needs(self) -> Iterator[Need]:
         yield Need("judges", (self.dataset,), "calibration")
-        for gan in self.gans:
-            yield Need("gans", (gan,), "quality")
+        yield from super().needs()
 
 
 class Judges(Kind[Spec]):
-    """Judges: no key of their own in a study, planned for the data sets whose images are judged."""
+    """Reference classifiers. They have no key in a study; one is planned for each data set that needs it."""
 
     order = 35
     tasks = (TrainJudge, CalibrateJudge)
@@ -82,7 +80,7 @@ class Judges(Kind[Spec]):
     figures = (JudgeCalibrationFigure,)
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        """The judge of one data set."""
+        """Plan the reference classifiers of one data set."""
         study, judge = planner.study, planner.study.judge
         facts = study.facts(name)
         [data] = planner.jobs_of("datasets", name)
@@ -99,8 +97,8 @@ class Judges(Kind[Spec]):
         )
         return [planner.add(task, {"dataset": name}, {"data": data.outputs["train"]})]
 
-    def calibrated(self, planner: Planner, dataset: str) -> PlannedJob:
-        """The calibration of one data set's judge."""
+    def plan_calibration(self, planner: Planner, dataset: str) -> PlannedJob:
+        """Plan the calibration of the reference classifier of one data set."""
         [data], [judge] = planner.jobs_of("datasets", dataset), self.plan_jobs(planner, dataset)
         evaluation = planner.study.evaluation
         task = CalibrateJudge(dataset=dataset, n=evaluation.gan_samples, seed=evaluation.seed)
@@ -108,15 +106,17 @@ class Judges(Kind[Spec]):
         inputs |= {"train": data.outputs["train"], "test": data.outputs["test"]}
         return planner.add(task, {"dataset": dataset}, inputs)
 
-    def judging(self, planner: Planner, dataset: str) -> dict[str, Files]:
-        """What jobs read that count the classes of samples and measure their Fréchet distance."""
+    def evaluation_inputs(self, planner: Planner, dataset: str) -> dict[str, Files]:
+        """Return the inputs of jobs that count classes of samples and measure their Fréchet distance."""
         [judge] = self.plan_jobs(planner, dataset)
-        calibration = self.calibrated(planner, dataset).outputs["calibration"]
+        calibration = self.plan_calibration(planner, dataset).outputs["calibration"]
         return {"judge": judge.outputs["model"], "second": judge.outputs["second"], "calibration": calibration}
 
     def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
         return (
-            [self.calibrated(planner, *need.names)] if need.role == "calibration" else super().jobs_for(planner, need)
+            [self.plan_calibration(planner, *need.names)]
+            if need.role == "calibration"
+            else super().jobs_for(planner, need)
         )
 
     def check(self, study: Study) -> Iterator[Mistake]:
@@ -128,7 +128,7 @@ class Judges(Kind[Spec]):
             for index, gan in enumerate(figure.gans if isinstance(figure, JudgeCalibrationFigure) else ()):
                 trained_on = study.dataset_of(gan)
                 if trained_on != figure.dataset:
-                    message = f" = {gan!r}: is trained on {trained_on!r}, not {figure.dataset!r}"
+                    message = f" = {gan!r}: is trained on {trained_on!r}, not on {figure.dataset!r}"
                     yield ("figures", name, "gans", index), message
 
 

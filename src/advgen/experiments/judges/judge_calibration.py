@@ -1,7 +1,5 @@
 """The Fréchet distance of images of known quality, and the generators on that scale."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

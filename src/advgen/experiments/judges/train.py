@@ -1,4 +1,4 @@
-"""The judge of a data set, and a second reference classifier."""
+"""Train the reference classifier of a data set, and a second one to check it."""
 
 from advgen.data.choice import split_validation
 from advgen.data.images import load_images
@@ -12,7 +12,7 @@ from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainJudge]) -> None:
-    """Train the second one, which takes seconds and keeps no state, then the judge as any classifier is."""
+    """Train the second classifier, which takes seconds and saves no state, then the reference classifier."""
     spec, seed = job.spec, job.spec.seed + 1
     assert spec.training is not None
     (images, labels), validation = split_validation(*load_images(job.input("data")), spec.validation)
@@ -21,4 +21,4 @@ def run(job: Job[TrainJudge]) -> None:
         second, images, labels, spec.training, seed, validation=validation, device=job.device, callbacks=Callbacks()
     )
     save_model(job.output("out-second"), second, job.stamp)
-    train.run(job)  # type: ignore[arg-type]  # the judge is a classifier, and its spec one of theirs
+    train.run(job)  # type: ignore[arg-type]  # TrainJudge is a TrainClassifier

@@ -1,7 +1,5 @@
 """Logits along the sign of the input gradient [goodfellow2015explaining]."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -18,12 +16,12 @@ LinearityName = Annotated[str, Reference(("linearities",))]
 class LinearityDefinition(SourcesDefinition):
     """Logits along the sign of the input gradient, from -eps to +eps."""
 
-    eps: Positive = Field(0.5, description="farthest step along the sign of the gradient, each pixel")
-    points: Annotated[int, Field(ge=3, le=MAX_COUNT)] = Field(41, description="steps from one end to the other")
+    eps: Positive = Field(0.5, description="largest change of each pixel along the sign of the gradient")
+    points: Annotated[int, Field(ge=3, le=MAX_COUNT)] = Field(41, description="points from -eps to +eps")
 
 
 class Linearity(ClassifierTask):
-    """Follow a classifier's logits along the sign of the input gradient."""
+    """Compute the logits of a classifier along the sign of the input gradient."""
 
     command = "linearity"
     outputs = {"logits": "results/linearities/{linearity}/{source}--seed{seed}.parquet"}

@@ -1,4 +1,4 @@
-"""Logits along the sign of the input gradient."""
+"""Compute logits along the sign of the input gradient."""
 
 from functools import partial
 
@@ -16,17 +16,17 @@ from advgen.models.predict import predict
 
 
 def run(job: Job[Linearity]) -> None:
-    """Follow test images along the line of FGSM, from -eps to +eps, and keep the logits [goodfellow2015explaining].
+    """Write the logits along FGSM's direction, from -eps to +eps [goodfellow2015explaining].
 
-    The line leaves the box, as the paper's does: clipping would bend it before the network can. The baseline is the
-    line along signs drawn at random.
+    As in the paper, pixels may leave [0, 1], because clipping would bend the line. The baseline is a line along random
+    signs.
     """
     spec = job.spec
     model = load_model(job.input("model")).to(job.device)
     images, labels, indices = load_subset(job.input("data"), spec.images, spec.choice)
     x_BCHW, y_B = images.to(job.device), labels.to(job.device)
     eps = torch.linspace(-spec.eps, spec.eps, spec.points, dtype=torch.float64).tolist()
-    along, unaimed = (
+    along, random = (
         [predict(model, x_BCHW + step * sign_BCHW) for step in eps]
         for sign_BCHW in compute_signs(model, x_BCHW, y_B, spec.seed, indices)
     )
@@ -39,7 +39,7 @@ def run(job: Job[Linearity]) -> None:
         "label": labels.tolist() * spec.points,
         "predicted": torch.cat([predicted_B for predicted_B, _ in along]).tolist(),
         "logits": torch.cat([logits_BK for _, logits_BK in along]).numpy(),
-        "logits_unaimed": torch.cat([logits_BK for _, logits_BK in unaimed]).numpy(),
+        "logits_unaimed": torch.cat([logits_BK for _, logits_BK in random]).numpy(),
     }
     write_table(job.output(), arrow_table("linearity", columns), job.stamp)
 
@@ -47,7 +47,7 @@ def run(job: Job[Linearity]) -> None:
 def compute_signs(
     model: nn.Module, x_BCHW: Tensor, y_B: Tensor, seed: int, indices: list[int]
 ) -> tuple[Tensor, Tensor]:
-    """The signs of the gradient of the cross-entropy at each image, and signs drawn at random, (B, C, H, W) each."""
+    """Return the signs of the cross-entropy gradient at each image, and random signs, (B, C, H, W) each."""
     with frozen(model), torch.no_grad():
         gradient_BCHW, _ = input_gradient(model, x_BCHW, partial(Goal(y_B).loss, "cross_entropy"))
     random_BCHW = seeds.uniform(seed, "signs", indices, *x_BCHW.shape[1:]) - 0.5

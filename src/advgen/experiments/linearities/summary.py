@@ -1,6 +1,4 @@
-"""How straight the logits are."""
-
-from __future__ import annotations
+"""Linearity of the logits."""
 
 import pyarrow as pa
 
@@ -10,9 +8,9 @@ from advgen.metrics.lines import measure_linearity
 
 
 def summarise(tables: dict[str, pa.Table]) -> Rows:
-    """How well a straight line explains the logit of the label, and how far it goes, per source and seed.
+    """Return R² of a straight line through the label's logit and the range of the logit, per source and seed.
 
-    Along the gradient's sign, and, as the baseline, along random signs.
+    Both are along the gradient's sign and, as a baseline (`_unaimed`), along random signs.
     """
     rows = []
     for keys, points in group_rows(tables["linearity"], ["linearity", "source", "seed"]):

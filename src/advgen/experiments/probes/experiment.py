@@ -1,6 +1,4 @@
-"""Classifiers taken out of other models."""
-
-from __future__ import annotations
+"""Classifiers made from parts of other models."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -18,7 +16,7 @@ from advgen.specs.training import ClassifierTraining
 
 
 class ProbeDefinition(Spec):
-    """A classifier taken out of another model: a discriminator's decision, a linear head, a fine-tuned net."""
+    """A classifier made from another model: a discriminator's decision, a linear head, a fine-tuned model."""
 
     of: Annotated[str, Reference(("gans", "autoencoders", "classifiers"))] = Field(
         description="the GAN whose discriminator, the classifier whose body, or the fully connected autoencoder whose "
@@ -26,31 +24,31 @@ class ProbeDefinition(Spec):
     )
     part: Literal["decision", "features", "whole"] = Field(
         description="decision: the discriminator as a classifier of real (1) and fake (0); features: a head is trained "
-        "on frozen features; whole: head and body are trained on from there"
+        "on frozen features; whole: head and body are fine-tuned"
     )
     body: Literal["trained", "random"] = Field(
-        "trained", description="random: the same body with new initial weights, the control of every probe"
+        "trained", description="random: the same body with new initial weights, a control for every probe"
     )
     threshold: Literal["fitted", "zero"] = Field(
         "fitted",
-        description="of a decision, the logit above which an image counts as real; fitted: the one that gets most "
-        "training images right, as the bias of a trained classifier does; zero: what the discriminator says by itself, "
-        "though its losses settle zero only against the generator of that step",
+        description="of a decision, the logit above which an image counts as real; fitted: the one with the highest "
+        "training accuracy, comparable to the bias of a trained classifier; zero: the discriminator's own, which "
+        "depends on the generator of its last step",
     )
     dataset: DatasetName = Field(description="data set that it is trained, tested and attacked on")
-    seeds: Seeds | None = Field(None, description="seeds of that model to take it out of; null: all")
+    seeds: Seeds | None = Field(None, description="seeds of that model to use; null: all")
     training: ClassifierTraining = Field(
-        ClassifierTraining(), description="of the head, or the whole; unused for a decision"
+        ClassifierTraining(), description="of the head, or of the whole model; unused for a decision"
     )
     obfuscated_gradients: bool = Field(False, description="as for classifiers")
 
     def seeds_in(self, study: Study) -> tuple[int, ...]:
-        """Those of the model that it is taken out of, or some of them."""
+        """Return the selected seeds of the model that it is made from."""
         return self.seeds or study.seeds_of(self.of)
 
 
 class TrainProbe(DeviceTask):
-    """Take a classifier out of another model: a discriminator's decision, a linear head, or a net to train on."""
+    """Make a classifier from another model: a discriminator's decision, a linear head, or a model to fine-tune."""
 
     command = "train-probe"
     reads = ("model", "data")
@@ -69,15 +67,15 @@ class TrainProbe(DeviceTask):
     validation: int
 
     def code_targets(self) -> set[str]:
-        """The network that an autoencoder's encoder becomes, too."""
+        """Return also the network that an autoencoder's encoder becomes."""
         return super().code_targets() | {registry.NETWORKS[FcNetwork]}
 
 
 class Probes(Kind[ProbeDefinition]):
-    """Classifiers taken out of other models."""
+    """Classifiers made from parts of other models."""
 
     definition = ProbeDefinition
-    description = "classifiers taken out of other models"
+    description = "classifiers made from parts of other models"
     order = 34
     tasks = (TrainProbe,)
     attackable = True
@@ -105,24 +103,25 @@ class Probes(Kind[ProbeDefinition]):
         return jobs
 
     def check(self, study: Study) -> Iterator[Mistake]:
-        """Refuse probes of what has no such part, or on images that the model cannot see."""
+        """Yield probes of models without the part, of images with another shape, and keys that do not apply."""
         for name, probe in self.definitions(study):
             facts, trained = study.facts(probe.dataset), study.seeds_of(probe.of)
-            strange = set(probe.seeds or ()) - set(trained)
-            if strange:
+            unknown = set(probe.seeds or ()) - set(trained)
+            if unknown:
                 seeds = ", ".join(map(str, trained))
-                yield ("probes", name, "seeds"), f": {min(strange)} is no seed of {probe.of!r} (trained with {seeds})"
+                yield ("probes", name, "seeds"), f": {min(unknown)} is no seed of {probe.of!r} (trained with {seeds})"
             if study.facts(study.dataset_of(probe.of)).shape != facts.shape:
-                yield ("probes", name, "dataset"), f" = {probe.dataset!r}: {probe.of!r} sees images of another shape"
+                yield ("probes", name, "dataset"), f" = {probe.dataset!r}: {probe.of!r} has images of another shape"
             if not _has_part(study, probe):
-                message = (
-                    "must be a GAN, or for features or the whole a trained classifier or an autoencoder of kind 'fc'"
-                )
+                message = "must be a GAN, or for features or whole a trained classifier or an autoencoder of kind 'fc'"
                 yield ("probes", name, "of"), f" = {probe.of!r}: {message}"
             if probe.part == "decision" and probe.body == "random":
-                yield ("probes", name, "body"), " = 'random': a decision is the trained discriminator's; take it out"
+                yield (
+                    ("probes", name, "body"),
+                    " = 'random': a decision always uses the trained discriminator; remove it",
+                )
             if probe.part != "decision" and "threshold" in probe.model_fields_set:
-                message = f" = {probe.threshold!r}: only a decision has one, not {probe.part!r}; take it out"
+                message = f" = {probe.threshold!r}: only a decision has a threshold, not {probe.part!r}; remove it"
                 yield ("probes", name, "threshold"), message
             yield from check_batch(("probes", name, "training"), probe.training, study.training_images(probe.dataset))
             if probe.part == "decision" and facts.classes != 2:
@@ -131,14 +130,14 @@ class Probes(Kind[ProbeDefinition]):
 
 
 def _has_part(study: Study, probe: ProbeDefinition) -> bool:
-    """Whether a model has the part that a probe asks for."""
+    """Whether a model has the part that a probe uses."""
     if probe.of in study.gans:
         return True
     if probe.part == "decision":
         return False
     if probe.of in study.autoencoders:
         return isinstance(study.autoencoders[probe.of].model, FcAutoencoder)
-    model = getattr(study.classifiers[probe.of], "model", None)  # a file's parts are not known
+    model = getattr(study.classifiers[probe.of], "model", None)  # the parts of a model from a file are unknown
     return model is not None and not isinstance(model, EnsembleNetwork)
 
 

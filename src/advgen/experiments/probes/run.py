@@ -1,4 +1,4 @@
-"""A classifier taken out of a discriminator or an autoencoder."""
+"""Make a classifier from a discriminator, an autoencoder or another classifier."""
 
 from advgen.data.choice import split_validation
 from advgen.data.images import load_images
@@ -13,7 +13,7 @@ from advgen.training.state import Callbacks
 
 
 def run(job: Job[TrainProbe]) -> None:
-    """Rewrite the decision, train a head or train all on; the checkpoint is an ordinary network's."""
+    """Convert the decision, train a head or fine-tune the model, and save it as an ordinary network."""
     spec = job.spec
     model = load_model(job.input("model"))
     (images, labels), validation = split_validation(*load_images(job.input("data")), spec.validation)

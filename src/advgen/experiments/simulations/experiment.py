@@ -1,7 +1,5 @@
 """Theory measured on synthetic distributions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

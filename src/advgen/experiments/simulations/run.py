@@ -1,4 +1,4 @@
-"""Series of one simulation."""
+"""Run one simulation."""
 
 from advgen import registry
 from advgen.experiments.simulations.experiment import Simulate

@@ -1,18 +1,15 @@
 """The series of simulations with their intervals, a panel each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.simulations.experiment import SimulationFigure
 from advgen.figures.drawing import draw_interval, format_log_axis
-from advgen.figures.findings import Finding
+from advgen.figures.findings import Finding, Tables
 from advgen.figures.formatting import format_n, format_value
 from advgen.figures.layout import Panels, content_width, legend_height, titled_page
 from advgen.figures.statistics import split_in_order, to_frame
@@ -22,7 +19,7 @@ HEIGHT, LEFT, BOTTOM = 44.0, 13.0, 10.0
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> Figure:
+def draw(tables: Tables, spec: SimulationFigure) -> Figure:
     """Draw a panel per simulation with a legend of its series."""
     width = content_width(spec)
     blocks = split_in_order(to_frame(tables["simulation"]), "simulation", spec.simulations)
@@ -64,7 +61,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, series: list[str]) -> None:
     axes.set_ylabel(str(rows["y_name"].iloc[0]))
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SimulationFigure) -> Finding:
+def finding(tables: Tables, spec: SimulationFigure) -> Finding:
     """Report the first and the last point of each series."""
     blocks = split_in_order(to_frame(tables["simulation"]), "simulation", spec.simulations)
     facts = pd.concat(blocks.values())

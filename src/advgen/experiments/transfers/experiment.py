@@ -1,6 +1,4 @@
-"""Transfer matrices: every target on the adversarial examples of every source."""
-
-from __future__ import annotations
+"""Transfer matrices: the error of each target on the adversarial examples of each source."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,18 +19,18 @@ TransferName = Annotated[str, Reference(("transfers",))]
 
 
 class TransferDefinition(Spec):
-    """Every target classifier on the adversarial examples of every source."""
+    """The error of each target classifier on the adversarial examples of each source classifier."""
 
     sources: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers attacked")
-    targets: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers that judge the examples")
+    targets: tuple[ClassifierName, ...] = Field(min_length=1, description="classifiers tested on the examples")
     attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks used")
     rms: Positive | None = Field(
-        None, description="scale each perturbation to this RMS before it is shown to the targets; null: as it is"
+        None, description="scale each perturbation to this RMS before the test; null: no scaling"
     )
 
 
 class Transfer(DeviceTask):
-    """Show every target the adversarial examples of one source: one row of a matrix, and what each example did."""
+    """Test each target on the adversarial examples of one source: one row of a matrix, and each prediction."""
 
     command = "transfer"
     reads = ("examples", "targets")
@@ -50,38 +48,31 @@ class TransferMatrixFigure(FigureSpec):
     """Error of each target on the examples crafted on each source, one heat map per attack."""
 
     group = "Adversarial lab"
+    reads = {"transfer": ("table", "examples", "crafted")}
     kind: Literal["transfer_matrix"] = Field(description="heat map of transfer errors")
     transfer: TransferName = Field(description="transfer study shown")
     colormap: Literal["Blues", "Purples", "Greens", "Oranges", "viridis", "magma"] = Field(
         "Blues", description="colours from no error to all wrong"
     )
 
-    def needs(self) -> Iterator[Need]:
-        yield Need("transfers", (self.transfer,), "table")
-        yield Need("transfers", (self.transfer,), "examples")
-        yield Need("transfers", (self.transfer,), "crafted")
-
 
 class PublishedTransferFigure(FigureSpec):
-    """A transfer study beside a published table, and the difference of each cell."""
+    """A transfer study compared with a published table, and the difference of each cell."""
 
     group = "Adversarial lab"
-    kind: Literal["published_transfer"] = Field(description="transfer beside a published table")
+    reads = {"transfer": ("table", "examples")}
+    kind: Literal["published_transfer"] = Field(description="transfer compared with a published table")
     transfer: TransferName = Field(description="transfer study shown")
     published: Literal["szegedy2014-table-2", "szegedy2014-table-4", "szegedy2014-table-4-amplified"] = Field(
         description="published table"
     )
     names: dict[str, str] = Field(
-        min_length=2, description="published row or column: our classifier, or our attack for a control"
+        min_length=2, description="published row or column: classifier of the study, or attack for a noise control"
     )
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("transfers", (self.transfer,), "table")
-        yield Need("transfers", (self.transfer,), "examples")
 
 
 class Transfers(Kind[TransferDefinition]):
-    """Transfer matrices. Each has a table of its own name."""
+    """Transfer matrices. Each has a table with its name."""
 
     definition = TransferDefinition
     description = "transfer matrices"
@@ -92,15 +83,15 @@ class Transfers(Kind[TransferDefinition]):
     figures = (TransferMatrixFigure, PublishedTransferFigure)
 
     def plan_jobs(self, planner: Planner, name: str) -> list[PlannedJob]:
-        """The table over all rows."""
+        """Plan the table of all rows."""
         rows = tuple(job.outputs["row"] for job in self.rows(planner, name))
         definition = self.get_definition(planner.study, name)
-        named = (*definition.sources, *definition.targets, *definition.attacks)
-        varied = {one: planner.varied[one] for one in named if one in planner.varied}
+        names = (*definition.sources, *definition.targets, *definition.attacks)
+        varied = {name: planner.varied[name] for name in names if name in planner.varied}
         return [planner.add(Summarise(table="transfer", varied=varied), {"table": name}, {"tables": rows})]
 
     def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        """A need is of the table, of what the examples behind its rows did, or of these examples themselves."""
+        """Return the jobs of the table, of the predictions for each example, or of the examples themselves."""
         if need.role == "crafted":
             definition = self.get_definition(planner.study, *need.names)
             attacks, pairs = planner.get_kind("attacks"), product(definition.sources, definition.attacks)
@@ -109,7 +100,7 @@ class Transfers(Kind[TransferDefinition]):
         return self.rows(planner, *need.names) if need.role == "examples" else self.plan_jobs(planner, *need.names)
 
     def rows(self, planner: Planner, name: str) -> list[PlannedJob]:
-        """A job for each row of a matrix: a source, one of its seeds, an attack."""
+        """Plan a job for each row of a matrix: a source, one of its seeds, an attack."""
         definition = self.get_definition(planner.study, name)
         targets = [(target, job) for target in definition.targets for job in planner.training_jobs(target)]
         jobs = []
@@ -135,9 +126,9 @@ class Transfers(Kind[TransferDefinition]):
             if cells > MAX_COUNT:
                 message = f": sources × targets × attacks make {cells:,} cells; {MAX_COUNT:,} at most"
                 yield ("transfers", name), message
-            used = {study.facts(study.dataset_of(one))[:2] for one in (*transfer.sources, *transfer.targets)}
-            if len(used) > 1:
-                yield ("transfers", name), ": sources and targets see images of different shapes or classes"
+            data = {study.facts(study.dataset_of(model))[:2] for model in (*transfer.sources, *transfer.targets)}
+            if len(data) > 1:
+                yield ("transfers", name), ": sources and targets have images of different shapes or classes"
         for name, figure in study.figures.items():
             if isinstance(figure, TransferMatrixFigure | PublishedTransferFigure):
                 for message in check_single_steps(study, study.transfers[figure.transfer].attacks):
@@ -150,7 +141,9 @@ class Transfers(Kind[TransferDefinition]):
                         message = f" = {ours!r}: is no classifier or attack of transfer {figure.transfer!r}"
                         yield ("figures", name, "names", published), f"{message} ({', '.join(dict.fromkeys(known))})"
                     elif ours in transfer.attacks and study.attacks[ours].stays_in_box():
-                        message = f" = {ours!r}: clipped noise brightens black pixels and cannot stand beside published"
+                        message = (
+                            f" = {ours!r}: clipped noise brightens black pixels and cannot be compared with published"
+                        )
                         yield (
                             ("figures", name, "names", published),
                             f"{message} noise; set attacks.{ours}.clipped = false",

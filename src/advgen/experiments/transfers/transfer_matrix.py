@@ -1,7 +1,5 @@
 """Error of each target model on the examples crafted on each source model, one heat map per attack."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib
@@ -130,8 +128,8 @@ def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Findi
             transferred.setdefault(str(attack), []).append((error, words))
     parts = []
     for attack in sorted(transferred, key=lambda name: name in controls):
-        words = [words for _, words in sorted(transferred[attack], reverse=True)]
-        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {join_parts(words, 2)}")
+        errors = [words for _, words in sorted(transferred[attack], reverse=True)]
+        parts.append(f"{attack}{' (the control)' if attack in controls else ''} {join_parts(errors, 2)}")
     clean = format_percent(facts["clean_error"].mean())
     sentence = f"Error of the target model on examples crafted on the source model: {'; '.join(parts) or 'no target'}"
     counts = f"{format_n(facts['n'])}, {format_seeds(facts['source_seed'])}"

@@ -1,7 +1,5 @@
 """Generators judged with latent vectors from the middle of their distribution."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""Quality of a generator's samples against the truncation of its latent vectors."""
+"""Evaluate samples of a generator at several truncation thresholds."""
 
 import torch
 
@@ -15,7 +15,7 @@ from advgen.seeds import uniform
 
 
 def run(job: Job[Truncate]) -> None:
-    """Judge n samples for each threshold, all made of the same random numbers."""
+    """Evaluate n samples for each threshold, all from the same random numbers."""
     spec = job.spec
     generator = load_model(job.input("generator")).to(job.device)
     judge, second = (load_model(job.input(name)).to(job.device) for name in ("judge", "second"))

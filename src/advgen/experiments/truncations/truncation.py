@@ -1,19 +1,15 @@
 """Precision, recall and Fréchet distance against the truncation of z."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.truncations.experiment import TruncationFigure
 from advgen.figures.drawing import format_log_axis, label_line_ends
-from advgen.figures.findings import Finding, Row
+from advgen.figures.findings import Finding, Row, Tables
 from advgen.figures.formatting import format_n, format_seeds, join_parts, name_seeds
 from advgen.figures.layout import Panels, content_width, stacked_page
 from advgen.figures.statistics import to_frame
@@ -25,7 +21,7 @@ REFERENCE: dict[str, Any] = {"linewidth": 0.9, "linestyle": DASHED, "zorder": 1.
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Figure:
+def draw(tables: Tables, spec: TruncationFigure) -> Figure:
     """Draw two panels per generator: precision and recall, and the Fréchet distance."""
     width = content_width(spec)
     blocks = dict(list(to_frame(tables["truncation"].drop_columns(["class_share"])).groupby("generator")))
@@ -66,7 +62,7 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, column: str, number: int) -> tupl
     return float(mean.iloc[-1]), column, colour
 
 
-def measure_untruncated(tables: Mapping[str, pa.Table]) -> pd.DataFrame:
+def measure_untruncated(tables: Tables) -> pd.DataFrame:
     """Return precision, recall and Fréchet distance without truncation, means over the seeds of each generator."""
     quality = to_frame(tables["gan_quality"].drop_columns(["class_share"]))
     means = quality.groupby("gan")[["precision", "recall", "frechet_distance"]].mean()
@@ -84,7 +80,7 @@ def _details(rows: pd.DataFrame) -> str:
     return words + (f"thick: mean of {seeds}, thin: single seeds" if rows["seed"].nunique() > 1 else seeds)
 
 
-def finding(tables: Mapping[str, pa.Table], spec: TruncationFigure) -> Finding:
+def finding(tables: Tables, spec: TruncationFigure) -> Finding:
     """Compare precision and recall at the narrowest and the widest threshold with those without truncation."""
     quality = to_frame(tables["truncation"].drop_columns(["class_share"]))
     untruncated = measure_untruncated(tables)

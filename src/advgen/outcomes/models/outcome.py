@@ -1,7 +1,5 @@
 """The named models and their sizes."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from advgen.core.kinds import Kind, Planner

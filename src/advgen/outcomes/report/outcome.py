@@ -1,7 +1,5 @@
 """The page that shows all figures, tables and checks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from advgen.core.code import package_file

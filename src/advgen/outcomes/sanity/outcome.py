@@ -1,7 +1,5 @@
 """The sanity checks, checked on the tables, and the verdict that closes a run."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from advgen.core.kinds import Files, Kind, Planner
