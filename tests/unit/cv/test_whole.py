@@ -155,5 +155,6 @@ def test_trace_reports_a_changed_source_and_not_a_new_comment(
     files.write(profile=f"# a remark\n{NO_EXPERIMENTS}", bibliography=BIBLIOGRAPHY.replace("Old {T}ests", "Other"))
     capsys.readouterr()
     cli.main(["trace", "out/cv.md"])
-    changed = {line.split()[0]: "CHANGED" in line for line in capsys.readouterr().out.splitlines() if " holds " in line}
+    lines = [line for line in capsys.readouterr().out.splitlines() if " content " in line]
+    changed = {line.split()[0]: "CHANGED" in line for line in lines}
     assert changed == {"out/cv.md": False, "profile.yaml": False, "publications.bib": True, "metrics.yaml": False}
