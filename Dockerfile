@@ -1,4 +1,4 @@
-# What requirements.lock pins, and the package: advgen with the CPU's and CUDA's torch. For the CV alone, pip is smaller.
+# advgen with the packages of requirements.lock, including torch for CPU and CUDA. For the CV alone, use pip instead.
 #   docker build -t advgen .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/study" advgen init my-study
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/my-study:/study" --gpus all --shm-size 1g advgen run
@@ -16,7 +16,7 @@ RUN /opt/advgen/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 COPY --from=build /opt/advgen /opt/advgen
-# the home is there for any user, also for one that has no name inside: --user
+# the home folder is writable for any user ID, because of --user
 RUN useradd --uid 1000 --home-dir /home/advgen --create-home advgen \
     && chmod 1777 /home/advgen \
     && install --directory --mode 1777 /study

@@ -63,6 +63,7 @@ check: $(BIN)/.test  ## check style, types, imports, generated files, size, word
 	python -m tools.docs --check
 	python -m tools.size
 	-python -m tools.prose --count
+	-python -m tools.names
 	python tests/lint.py
 
 docs: $(BIN)/.test  ## generate pages from the code: config keys, rules, results, costs on a GPU

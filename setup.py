@@ -1,4 +1,4 @@
-"""The wheel brings the workflow, its profiles and the example study along; pyproject.toml holds everything else."""
+"""Add the workflow, its profiles and the example study to the wheel; pyproject.toml contains everything else."""
 
 import shutil
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-BROUGHT = ("Snakefile", "workflow", "profiles", "config")
+WORKFLOW_PARTS = ("Snakefile", "workflow", "profiles", "config")
 
 
-class WithWorkflow(build_py):
-    """The Python files, and what `advgen.workflow` finds beside them."""
+class BuildWithWorkflow(build_py):
+    """Copies the workflow to advgen/project, where `advgen.workflow` looks for it."""
 
     def run(self) -> None:
         super().run()
@@ -18,7 +18,7 @@ class WithWorkflow(build_py):
             return
         folder = Path(self.build_lib) / "advgen" / "project"
         shutil.rmtree(folder, ignore_errors=True)
-        for name in BROUGHT:
+        for name in WORKFLOW_PARTS:
             source, target = Path(name), folder / name
             if source.is_dir():
                 shutil.copytree(source, target)
@@ -27,4 +27,4 @@ class WithWorkflow(build_py):
                 shutil.copy(source, target)
 
 
-setup(cmdclass={"build_py": WithWorkflow})
+setup(cmdclass={"build_py": BuildWithWorkflow})

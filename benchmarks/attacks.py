@@ -1,17 +1,16 @@
-"""Our attacks beside foolbox's, torchattacks' and a SciPy loop: same process, model, images and settings, one thread.
+"""Compare the attacks with Foolbox, torchattacks and a SciPy loop: same process, model, images, settings, one thread.
 
     python benchmarks/attacks.py [--model FILE] [--data FILE] [--images N] [--repeats N] [--only WORDS]
 
-Prints one row per contender: CPU milliseconds per image (median of interleaved repeats), how many times faster ours is
-(median of the repeats' ratios, the smallest and the largest), success, median L2 norm of the change, and the share of
-this machine's sgemm peak that the network's own arithmetic reaches (known where the number of gradients is). ART takes
-part if it can be imported. Peers run on our network as it is, its weights frozen, and on the same weights in a network
-as people write it ("plain": pooling behind the activation, images in their usual memory order). SciPy's loop works on
-the first ten images; beside it the change is that of these ten. "Bare passes" are those that ours asks for, with
-nothing between them: their ratio is the share of our time that is not overhead.
-"""
+Prints one row per contender: CPU milliseconds per image (median of interleaved repeats), the speed-up of advgen
+(median, minimum and maximum over the repeats), the success rate, the median L2 norm of the change, and the share of
+the machine's sgemm peak that the network's arithmetic reaches (if the number of gradients is known). ART takes part
+if it is installed.
 
-from __future__ import annotations
+The other libraries run on the same network with frozen weights, and on the same weights in a "plain" network: pooling
+after the activation, and contiguous images. The SciPy loop runs on the first ten images, and its comparison of
+changes uses these. "Bare passes" repeats the forward and backward passes of an attack without the attack's own work.
+"""
 
 import argparse
 import copy
@@ -46,15 +45,15 @@ from advgen.specs.attacks import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.unit.attacks.test_attacks_against_peers import scipys
+from tests.unit.attacks.test_other_libraries import scipy_lbfgs
 
 Run = Callable[[Tensor, Tensor], Tensor]
 EPS, STEPS, STEP_SIZE = 0.3, 40, 0.01
 SCIPY_IMAGES = 10
 
 
-def sgemm_peak() -> float:
-    """The most floating-point operations per second of a matrix product, one thread."""
+def measure_sgemm_peak() -> float:
+    """Peak floating-point operations per second of a matrix product, on one thread."""
     a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
     seconds = []
     for _ in range(10):
@@ -64,7 +63,7 @@ def sgemm_peak() -> float:
     return 2 * 1024**3 / min(seconds)
 
 
-def operations(model: nn.Module, x: Tensor) -> tuple[float, float]:
+def count_operations(model: nn.Module, x: Tensor) -> tuple[float, float]:
     """Floating-point operations of the network per image: forward, and backward to the input."""
     with frozen(model):
         x = x.clone().requires_grad_()
@@ -75,8 +74,8 @@ def operations(model: nn.Module, x: Tensor) -> tuple[float, float]:
     return forward.get_total_flops() / len(x), backward.get_total_flops() / len(x)
 
 
-def ours(model: nn.Module, spec: AttackSpec) -> Run:
-    """One of our attacks in the micro-batches that the pipeline uses."""
+def run_advgen(model: nn.Module, spec: AttackSpec) -> Run:
+    """An attack of advgen, in the batches of the pipeline."""
     attack = registry.resolve(spec)
 
     def run(x: Tensor, y: Tensor) -> Tensor:
@@ -86,8 +85,8 @@ def ours(model: nn.Module, spec: AttackSpec) -> Run:
     return run
 
 
-def plain(model: nn.Module) -> nn.Module:
-    """The same weights as the field writes them: activation before pooling, channels first in memory."""
+def rebuild_plain(model: nn.Module) -> nn.Module:
+    """The same weights in the usual layout: activation before pooling, contiguous memory."""
     layers = list(copy.deepcopy(model.body).to(memory_format=torch.contiguous_format))
     for index, layer in enumerate(layers[:-1]):
         if isinstance(layer, nn.MaxPool2d):
@@ -95,14 +94,14 @@ def plain(model: nn.Module) -> nn.Module:
     return nn.Sequential(*layers, copy.deepcopy(model.head)).eval()
 
 
-def torchattackss(model: nn.Module) -> Run:
-    """torchattacks' PGD, in the same batches."""
+def run_torchattacks(model: nn.Module) -> Run:
+    """PGD of torchattacks, in the same batches."""
     attack = torchattacks.PGD(model, eps=EPS, alpha=STEP_SIZE, steps=STEPS)
     return lambda x, y: torch.cat([attack(a, b) for a, b in zip(x.split(250), y.split(250), strict=True)])
 
 
-def arts(model: nn.Module, shape: torch.Size) -> Run:
-    """ART's PGD, in the same batches."""
+def run_art(model: nn.Module, shape: torch.Size) -> Run:
+    """PGD of ART, in the same batches."""
     from art.attacks.evasion import ProjectedGradientDescentPyTorch
     from art.estimators.classification import PyTorchClassifier
 
@@ -113,16 +112,16 @@ def arts(model: nn.Module, shape: torch.Size) -> Run:
     return lambda x, y: torch.from_numpy(attack.generate(x.numpy(), y.numpy()))
 
 
-def foolboxs(model: nn.Module, attack: foolbox.Attack, eps: float | None) -> Run:
-    """One of foolbox's attacks, in the same batches."""
+def run_foolbox(model: nn.Module, attack: foolbox.Attack, eps: float | None) -> Run:
+    """An attack of Foolbox, in the same batches."""
     wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
     return lambda x, y: torch.cat(
         [attack(wrapped, a, b, epsilons=eps)[1] for a, b in zip(x.split(250), y.split(250), strict=True)]
     )
 
 
-def bare(model: nn.Module, run: Run, x: Tensor, y: Tensor) -> Run:
-    """As many images forward, and gradients back, in as large batches as a run of ours asks for, and nothing else."""
+def repeat_passes(model: nn.Module, run: Run, x: Tensor, y: Tensor) -> Run:
+    """The forward and backward passes of a run, in batches of the same sizes, and nothing else."""
     passes: list[tuple[int, bool]] = []
     hook = model.register_forward_hook(lambda _, __, logits: passes.append((len(logits), logits.requires_grad)))
     run(x, y)
@@ -130,31 +129,31 @@ def bare(model: nn.Module, run: Run, x: Tensor, y: Tensor) -> Run:
 
     def replay(x: Tensor, y: Tensor) -> Tensor:
         for rows, back in passes:
-            shown = x[:rows].detach().requires_grad_(back)
+            images = x[:rows].detach().requires_grad_(back)
             with torch.set_grad_enabled(back):
-                logits = model(shown)
+                logits = model(images)
                 if back:
-                    torch.autograd.grad(nn.functional.cross_entropy(logits, y[:rows], reduction="sum"), shown)
+                    torch.autograd.grad(nn.functional.cross_entropy(logits, y[:rows], reduction="sum"), images)
         return x
 
     return replay
 
 
-def loop(model: nn.Module, spec: LbfgsAttack) -> Run:
-    """SciPy's L-BFGS-B on one image after the other; it returns only how far each had to move."""
+def run_scipy(model: nn.Module, spec: LbfgsAttack) -> Run:
+    """SciPy's L-BFGS-B, one image at a time; it returns only the size of each change."""
 
     def run(x: Tensor, y: Tensor) -> Tensor:
         with torch.no_grad():
             targets = model(x).scatter(1, y[:, None], -torch.inf).argmax(1).tolist()
-        return torch.tensor([scipys(model, image, target, spec) for image, target in zip(x, targets, strict=True)])
+        return torch.tensor([scipy_lbfgs(model, image, target, spec) for image, target in zip(x, targets, strict=True)])
 
     return run
 
 
 def compare(name: str, contenders: dict[str, Run], model: nn.Module, x: Tensor, y: Tensor, repeats: int) -> None:
-    """Time all contenders in turn, `repeats` times, and print a row for each; the first one is ours."""
-    forward, backward = operations(model, x[:100])
-    peak = sgemm_peak()
+    """Time all contenders in turn, `repeats` times, and print one row for each; the first one is advgen."""
+    forward, backward = count_operations(model, x[:100])
+    peak = measure_sgemm_peak()
     seconds: dict[str, list[float]] = {who: [] for who in contenders}
     facts = {}
     for _ in range(repeats):
@@ -163,15 +162,15 @@ def compare(name: str, contenders: dict[str, Run], model: nn.Module, x: Tensor, 
             calls = CallCounts()
             with count_calls(model, calls):
                 start = time.process_time()
-                found = run(x[few], y[few])
+                result = run(x[few], y[few])
                 seconds[who].append((time.process_time() - start) / len(y[few]))
             if who == "scipy":
-                success, size = found.isfinite().double().mean().item(), found.median().item()
+                success, size = result.isfinite().double().mean().item(), result.median().item()
             else:
                 with frozen(model), torch.no_grad():
-                    success = (model(found).argmax(1) != y).double().mean().item()
+                    success = (model(result).argmax(1) != y).double().mean().item()
                 same = slice(SCIPY_IMAGES if "scipy" in contenders else None)
-                size = (found - x)[same].flatten(1).norm(dim=1).median().item()
+                size = (result - x)[same].flatten(1).norm(dim=1).median().item()
             work = (calls.forward * forward + calls.gradient * backward) / len(y[few])
             facts[who] = success, size, work
     first = seconds[next(iter(contenders))]
@@ -189,7 +188,7 @@ def compare(name: str, contenders: dict[str, Run], model: nn.Module, x: Tensor, 
 
 
 def compare_if(only: str, name: str, *arguments: Any) -> None:
-    """`compare`, where that was asked for."""
+    """Run `compare` if the name contains `only`."""
     if only in name:
         compare(name, *arguments)
 
@@ -203,31 +202,33 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--only", default="", metavar="WORDS", help="comparisons whose name holds this: deepfool, l-bfgs"
+        "--only", default="", metavar="WORDS", help="comparisons whose name contains this: deepfool, l-bfgs"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     x, y, _ = load_subset(arguments.data, arguments.images, 0)
-    # nobody needs the weights' gradients, so no contender is made to keep what they would take
+    # no contender needs gradients of the weights, so none has to store what these need
     conv, fc = (load_model(path).eval().requires_grad_(False) for path in (arguments.model, arguments.fc))
     timed = partial(compare_if, arguments.only)
     for name, model in (("cnn", conv), ("fc", fc)):
         keys = {"eps": EPS, "steps": STEPS, "step_size": STEP_SIZE}
         fixed = PgdAttack(kind="pgd", **keys)
-        forms = {"": model, ", plain": plain(model)} if name == "cnn" else {"": model}
+        forms = {"": model, ", plain": rebuild_plain(model)} if name == "cnn" else {"": model}
         peers, deepfools = {}, {}
         for form, net in forms.items():
-            peers[f"foolbox{form}"] = foolboxs(net, foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS), EPS)
-            peers[f"torchattacks{form}"] = torchattackss(net)
+            peers[f"foolbox{form}"] = run_foolbox(
+                net, foolbox.attacks.LinfPGD(abs_stepsize=STEP_SIZE, steps=STEPS), EPS
+            )
+            peers[f"torchattacks{form}"] = run_torchattacks(net)
             if importlib.util.find_spec("art"):
-                peers[f"art{form}"] = arts(net, x.shape[1:])
-            deepfools[f"foolbox{form}"] = foolboxs(
+                peers[f"art{form}"] = run_art(net, x.shape[1:])
+            deepfools[f"foolbox{form}"] = run_foolbox(
                 net, foolbox.attacks.L2DeepFoolAttack(steps=50, overshoot=0.02), None
             )
-        timed(f"pgd, {name}", {"ours": ours(model, fixed), **peers}, model, x, y, arguments.repeats)
-        active = ours(model, fixed.model_copy(update={"early_stopping": True}))
+        timed(f"pgd, {name}", {"ours": run_advgen(model, fixed), **peers}, model, x, y, arguments.repeats)
+        active = run_advgen(model, fixed.model_copy(update={"early_stopping": True}))
         timed(f"pgd early stopping, {name}", {"ours": active, **peers}, model, x, y, arguments.repeats)
-        deepfool = {"ours": ours(model, DeepFoolAttack(kind="deepfool")), **deepfools}
+        deepfool = {"ours": run_advgen(model, DeepFoolAttack(kind="deepfool")), **deepfools}
         timed(f"deepfool, {name}", deepfool, model, x[:250], y[:250], arguments.repeats)
     few, labels = x[:250], y[:250]
     for spec in (
@@ -235,12 +236,19 @@ def main() -> None:
         LbfgsAttack(kind="lbfgs"),
         CarliniWagnerAttack(kind="carlini_wagner"),
     ):
-        run = ours(fc, spec)
-        if arguments.only in (name := f"{spec.kind} beside bare passes, fc"):
-            both = {"ours": run, "bare passes": bare(fc, run, few, labels)}
+        run = run_advgen(fc, spec)
+        if arguments.only in (name := f"{spec.kind} and bare passes, fc"):
+            both = {"ours": run, "bare passes": repeat_passes(fc, run, few, labels)}
             compare(name, both, fc, few, labels, arguments.repeats)
     box = LbfgsAttack(kind="lbfgs")
-    timed("box l-bfgs, fc", {"ours": ours(fc, box), "scipy": loop(fc, box)}, fc, x[:250], y[:250], arguments.repeats)
+    timed(
+        "box l-bfgs, fc",
+        {"ours": run_advgen(fc, box), "scipy": run_scipy(fc, box)},
+        fc,
+        x[:250],
+        y[:250],
+        arguments.repeats,
+    )
 
 
 if __name__ == "__main__":

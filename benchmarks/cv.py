@@ -6,8 +6,6 @@ Prints the median of REPEATS warm runs (default 5): the parts inside one process
 it, what it takes from a save to the files under --watch, and the same content through LaTeX.
 """
 
-from __future__ import annotations
-
 import logging
 import shutil
 import statistics

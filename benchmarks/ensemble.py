@@ -9,8 +9,6 @@ fallen after each of its attacks (`pip install --no-deps pyautoattack==0.2.0`). 
 benchmarks/ensemble.yaml.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Callable, Mapping

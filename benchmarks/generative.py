@@ -1,18 +1,16 @@
-"""What batching, an encoder and data in memory save in the generative lab, beside the loops that most people write.
+"""Time that batching, an encoder and data in memory save for generative models, compared with usual code.
 
     python benchmarks/generative.py [GENERATOR] [--quick]
 
-GENERATOR is a trained generator of MNIST digits, results/gans/dcgan/seed0/generator.safetensors if nothing is said; its
-data set and the test images are those under results/datasets/mnist. One process, one thread; each pair of contestants
-takes turns, and medians over the turns are printed with their ratio. --quick takes one turn of everything, to try it.
+GENERATOR is a trained generator of MNIST digits, by default results/gans/dcgan/seed0/generator.safetensors. The images
+are those in results/datasets/mnist. Everything runs in one process with one thread. Both sides of a comparison take
+turns, and their medians are printed with the ratio. --quick takes one turn of each, to try the script.
 
-1. Inversion: all images × starts in one tensor, beside a loop over images and starts. M1's shape, the same starts.
-2. Amortised start: an encoder's start and a few steps, beside five random starts of Adam; the encoder's training apart.
-3. Training step of M1 against M3: ours, beside DataLoader, transforms and Adam as they come.
-4. The data path of 3 alone.
+1. Inversion: all images × starts in one tensor, against a loop over images and starts. M1's shape, the same starts.
+2. Encoder: an encoder's start and a few steps, against five random starts of Adam; without the encoder's training.
+3. Training step of M1 against M3, compared with DataLoader, transforms and default Adam.
+4. Loading the data of 3 only.
 """
-
-from __future__ import annotations
 
 import argparse
 import statistics
@@ -83,7 +81,7 @@ def compare(name: str, peer: Callable[[], Any], ours: Callable[[], Any], turns: 
 
 
 def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
-    """One tensor beside a loop over images and starts."""
+    """Compare one tensor with a loop over images and starts."""
     generator = (
         build_seeded(build, "generators", registry.PRESETS["generators"]["M1"].fit(SHAPE), seed=0)
         .eval()
@@ -91,7 +89,7 @@ def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
     )
     spec = LatentSearch(steps=steps, starts=5)
     indices = list(range(len(targets_NCHW)))
-    loop = indices[:2]  # it takes the same time for every image
+    loop = indices[:2]  # each image takes the same time
 
     def serial() -> list[Tensor]:
         return [one_by_one(generator, targets_NCHW[index], spec, index, start) for index in loop for start in range(5)]
@@ -103,11 +101,11 @@ def inversion(targets_NCHW: Tensor, steps: int, turns: int) -> None:
     times = [(seconds(serial) / len(loop), seconds(batched) / len(indices)) for _ in range(turns)]
     slow, fast = (statistics.median(column) for column in zip(*times, strict=True))
     row("inversion, M1, 20 images × 5 starts (ms/img)", slow * 1000, fast * 1000, "10,.0f")
-    print(f"    the largest difference of a final loss: {difference:.1e}", flush=True)
+    print(f"    largest difference of a final loss: {difference:.1e}", flush=True)
 
 
 def one_by_one(generator: Any, target_CHW: Tensor, spec: LatentSearch, index: int, start: int) -> Tensor:
-    """The final loss of one image from one start, the plain way."""
+    """The final loss of one image from one start, without batching."""
     z_1D = seeds.normal(0, f"start {start}", [index], generator.latent).requires_grad_()
     optimizer = torch.optim.Adam([z_1D], lr=spec.lr)
     for _ in range(spec.steps):
@@ -119,7 +117,7 @@ def one_by_one(generator: Any, target_CHW: Tensor, spec: LatentSearch, index: in
 
 
 def amortised(generator: Any, targets_NCHW: Tensor, quick: bool) -> None:
-    """An encoder's start beside five random starts of 200 steps: 60 steps, and as many as it needs to be as good."""
+    """Compare an encoder's start, with 60 steps or until the same error, with five random starts of 200 steps."""
     body = registry.PRESETS["networks"]["encoder-cnn"].fit(generator.image)
     encoder = build_seeded(build, "networks", body, generator.latent, seed=0)
     spec = EncoderTraining(steps=20 if quick else 1000)

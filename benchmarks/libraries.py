@@ -1,12 +1,10 @@
-"""Our own code beside the libraries that could take its place: the numbers of docs/decisions/libraries.md.
+"""Compare code of this package with libraries that could replace it: the numbers of docs/decisions/libraries.md.
 
-    pip install pooch ruamel.yaml     # the two that nothing else here brings
+    pip install pooch ruamel.yaml     # the two that no other dependency installs
     python benchmarks/libraries.py
 
 Times are the best of five, on one thread.
 """
-
-from __future__ import annotations
 
 import fcntl
 import io
@@ -43,7 +41,7 @@ ROOT = Path(__file__).parent.parent
 PROFILE = ROOT / "tests/unit/cv/fixture/profile.yaml"
 
 
-def best(run: Callable[[], object], times: int = 5) -> float:
+def best_time(run: Callable[[], object], times: int = 5) -> float:
     """Seconds of the fastest run."""
     seconds = []
     for _ in range(times):
@@ -53,8 +51,8 @@ def best(run: Callable[[], object], times: int = 5) -> float:
     return min(seconds)
 
 
-def say(what: str, **numbers: object) -> None:
-    """One line."""
+def print_row(what: str, **numbers: object) -> None:
+    """Print one line."""
     print(f"{what:<24}" + "  ".join(f"{name} {value}" for name, value in numbers.items()), flush=True)
 
 
@@ -64,16 +62,16 @@ def ms(seconds: float) -> str:
 
 
 def imports() -> None:
-    """What importing costs, each in a process of its own."""
+    """The cost of imports, each in a new process."""
     for modules in ("urllib.request", "pooch, requests", "fcntl", "filelock", "yaml", "ruamel.yaml", "markdown_it"):
         code = f"import time; start = time.perf_counter()\nimport {modules}\nprint(time.perf_counter() - start)"
         command = [sys.executable, "-c", code]
         seconds = [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(5)]
-        say(f"import {modules}", takes=ms(min(seconds)))
+        print_row(f"import {modules}", takes=ms(min(seconds)))
 
 
 def locks() -> None:
-    """Taking a free lock and giving it back."""
+    """Acquire and release a free lock."""
     with tempfile.TemporaryDirectory() as folder:
 
         def ours() -> None:
@@ -84,7 +82,7 @@ def locks() -> None:
             with filelock.FileLock(f"{folder}/theirs", blocking=False):
                 pass
 
-        say("a lock", ours=ms(best(ours, 500)), filelock=ms(best(theirs, 500)))
+        print_row("a lock", ours=ms(best_time(ours, 500)), filelock=ms(best_time(theirs, 500)))
 
 
 def advgen_names(text: str) -> list[tuple[str, str]]:
@@ -104,7 +102,7 @@ def library_names(text: str) -> list[tuple[str, str]]:
 
 
 def outcome(run: Callable[[str], Any], text: str) -> object:
-    """What comes out, or that it is refused."""
+    """The result, or the type of the exception."""
     try:
         return run(text)
     except Exception as error:
@@ -123,9 +121,9 @@ def names() -> None:
     ours, theirs = (
         sum(isinstance(outcome(run, text), type) for text in damaged) for run in (advgen_names, library_names)
     )
-    say("author lists", same=f"{same} of {len(lists)}", damaged=f"{len(damaged)}, refused {ours} and {theirs}")
+    print_row("author lists", same=f"{same} of {len(lists)}", damaged=f"{len(damaged)}, refused {ours} and {theirs}")
     accent = r"Ann Lee and \'Elie Cartan"
-    say("an accent", ours=advgen_names(accent)[1], bibtexparser=library_names(accent)[1])
+    print_row("an accent", ours=advgen_names(accent)[1], bibtexparser=library_names(accent)[1])
 
 
 MARKDOWN = MarkdownIt("zero").enable(["emphasis", "link", "escape"])
@@ -134,7 +132,7 @@ MARKDOWN.normalizeLink = lambda url: url  # type: ignore[method-assign]
 
 
 def library_inline(text: str) -> list[inline.Node]:
-    """`inline.parse` with markdown-it-py."""
+    """The result of `inline.parse`, with markdown-it-py."""
     stack: list[list[inline.Node]] = [[]]
     addresses: list[str] = []
     for token in MARKDOWN.parseInline(" ".join(text.split()))[0].children or ():
@@ -159,7 +157,7 @@ def strings(value: object) -> Iterator[str]:
 
 
 def texts() -> None:
-    """Inline texts: those of the fixture, and escaped noise that must come back as it was."""
+    """Inline texts: those of the fixture, and escaped noise that must be parsed back unchanged."""
     real = list(strings(yaml.safe_load(PROFILE.read_text(encoding="utf-8"))))
     same = sum(outcome(inline.parse, text) == outcome(library_inline, text) for text in real)
     draw = random.Random(0)
@@ -169,16 +167,18 @@ def texts() -> None:
         sum("".join(map(str, run(inline.escape(text)))) != text for text in plain)
         for run in (inline.parse, library_inline)
     ]
-    each = [ms(best(lambda run=run: [outcome(run, text) for text in real])) for run in (inline.parse, library_inline)]
-    say("CV texts", same=f"{same} of {len(real)}", escapes_broken=broken, ours=each[0], markdown_it=each[1])
-    say("intraword stars", ours=inline.parse("5*3*2"), markdown_it=library_inline("5*3*2"))
+    each = [
+        ms(best_time(lambda run=run: [outcome(run, text) for text in real])) for run in (inline.parse, library_inline)
+    ]
+    print_row("CV texts", same=f"{same} of {len(real)}", escapes_broken=broken, ours=each[0], markdown_it=each[1])
+    print_row("intraword stars", ours=inline.parse("5*3*2"), markdown_it=library_inline("5*3*2"))
 
 
 def positions() -> None:
-    """Positions of YAML keys, and values of which YAML 1.1 and 1.2 think otherwise."""
+    """Positions of YAML keys, and values that differ between YAML 1.1 and 1.2."""
     text = PROFILE.read_text(encoding="utf-8")
-    ours, theirs = best(lambda: yaml_files.read(PROFILE)), best(lambda: YAML().load(text))
-    say("YAML with lines", ours=ms(ours), ruamel=ms(theirs))
+    ours, theirs = best_time(lambda: yaml_files.read(PROFILE)), best_time(lambda: YAML().load(text))
+    print_row("YAML with lines", ours=ms(ours), ruamel=ms(theirs))
     missing: list[str] = []
 
     def walk(node: Any) -> None:
@@ -189,13 +189,13 @@ def positions() -> None:
                 walk(value)
 
     walk(YAML().load((ROOT / "config/evening.yaml").read_text(encoding="utf-8")))
-    say("keys merged by <<", without_a_line=len(missing))
+    print_row("keys merged by <<", without_a_line=len(missing))
     odd = "[yes, 010, 1e-3]"
-    say(odd, pyyaml=yaml.safe_load(odd), ruamel=list(YAML().load(odd)))
+    print_row(odd, pyyaml=yaml.safe_load(odd), ruamel=list(YAML().load(odd)))
 
 
 def net() -> nn.Module:
-    """A fully connected classifier as FC100-100-10, untrained."""
+    """An untrained fully connected classifier, like FC100-100-10."""
     torch.manual_seed(0)
     layers = [nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10)]
     return nn.Sequential(nn.Flatten(), *layers).eval().requires_grad_(False)
@@ -217,7 +217,7 @@ class Adam:
 
 
 def adam() -> None:
-    """A thousand steps of Adam on a batch of 100 digits, and what an attack of that many steps takes in all."""
+    """Time of a thousand Adam steps on a batch of 100 digits, and of a whole attack with as many steps."""
     gradients = torch.randn(10, 100, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     ends = []
 
@@ -236,17 +236,17 @@ def adam() -> None:
             optimizer.step()
         ends.append(w)
 
-    seconds = [best(run, 3) for run in (ours, theirs)]
+    seconds = [best_time(run, 3) for run in (ours, theirs)]
     apart = float((ends[0] - ends[-1]).abs().max())
     model, x = net(), torch.rand(100, 1, 28, 28)
     y, spec = model(x).argmax(1), CarliniWagnerAttack(kind="carlini_wagner")
-    whole = best(lambda: carlini_wagner(model, x, y, spec, seed=0, indices=list(range(100))), 3)
+    whole = best_time(lambda: carlini_wagner(model, x, y, spec, seed=0, indices=list(range(100))), 3)
     attack = f"{ms(whole)} for {spec.steps * spec.searches} steps"
-    say("Adam", ours=ms(seconds[0]), torch_optim=ms(seconds[1]), apart=f"{apart:.1g}", carlini_wagner=attack)
+    print_row("Adam", ours=ms(seconds[0]), torch_optim=ms(seconds[1]), apart=f"{apart:.1g}", carlini_wagner=attack)
 
 
 def quasi_newton(images: int = 50) -> None:
-    """Box L-BFGS: all images at once, and one by one with torch.optim.LBFGS and the same search over c."""
+    """Box L-BFGS on all images at once, against torch.optim.LBFGS one image at a time with the same search over c."""
     model, x = net(), torch.rand(images, 1, 28, 28)
     y, spec = model(x).argmax(1), LbfgsAttack(kind="lbfgs")
     found: list[Tensor] = []
@@ -282,16 +282,16 @@ def quasi_newton(images: int = 50) -> None:
         rows = zip(x.split(1), y.split(1), strict=True)
         return [one(x0, resolve_goal(model, x0, y0, spec, seed=0, indices=[0])) for x0, y0 in rows]
 
-    seconds = best(ours, 3)
+    seconds = best_time(ours, 3)
     start = time.perf_counter()
     sizes = theirs()
     mine = float((found[0] - x).flatten(1).norm(dim=1).mean())
     other = f"{time.perf_counter() - start:.1f} s, L2 {sum(sizes) / images:.3f}"
-    say("L-BFGS", ours=f"{seconds:.2f} s, L2 {mine:.3f}", torch_optim=other)
+    print_row("L-BFGS", ours=f"{seconds:.2f} s, L2 {mine:.3f}", torch_optim=other)
 
 
 def layout(panels: int = 12) -> None:
-    """A page of panels, and what longer labels do to their frames."""
+    """A page of panels, and the effect of longer labels on their frames."""
 
     def draw(page: bool, label: str) -> str:
         places = Panels(panels, 174, 50, 32, 14, 10)
@@ -310,9 +310,9 @@ def layout(panels: int = 12) -> None:
         return f"{axes[0].get_position().width * figure.get_size_inches()[0] * 25.4:.1f} mm"
 
     for page, what in ((True, "placed in millimetres"), (False, "constrained layout")):
-        say(
+        print_row(
             what,
-            takes=ms(best(lambda page=page: draw(page, "error"))),
+            takes=ms(best_time(lambda page=page: draw(page, "error"))),
             frame=f"{draw(page, 'error')}, {draw(page, 'error of the whole' + chr(10) + 'classifier in percent')}",
         )
 

@@ -8,8 +8,6 @@ with the same inputs, outputs and parameters. Stub commands replace the work in 
 of Snakemake and advgen. Both use advgen's scheduler.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -20,8 +20,6 @@ What a task imports while it works counts as work, so a build without a warm ser
 build's tasks are not asked, so it has no share at all. The forks of the server themselves (some ms each) are in no sum.
 """
 
-from __future__ import annotations
-
 import argparse
 import ctypes
 import json

@@ -1,15 +1,14 @@
-"""Our attack ensembles beside AutoAttack on models that no attack setting was chosen on.
+"""Compare the attack ensembles with AutoAttack on models that were not used to choose any attack setting.
 
     python benchmarks/unseen.py [--part development|test] [--images N] [--models FOLDER]
 
-Trains small classifiers in plain PyTorch (plain, PGD and TRADES training), keeps their weights in a folder, and prints
-the accuracy left by AutoAttack's standard version (`pip install --no-deps pyautoattack==0.2.0`), by `standard` and by
-`quick`, with CPU seconds, on one thread. The last column is `quick` on the same model with its logits multiplied by
-100, which may change nothing but rounding. Members and settings were chosen on the development models and the first
-test images of MNIST; the test models are attacked on the last ones. Reads the images that `make run` has downloaded.
+Trains small classifiers in plain PyTorch (standard, PGD and TRADES training) and keeps their weights in a folder.
+Prints the robust accuracy under AutoAttack's standard version (`pip install --no-deps pyautoattack==0.2.0`), under
+`standard` and under `quick`, with CPU seconds, on one thread. The last column is `quick` on the same model with its
+logits multiplied by 100, which should change nothing but rounding. Members and settings were chosen on the
+development models and the first test images of MNIST. The test models are attacked on the last test images. Needs the
+images that `make run` downloads.
 """
-
-from __future__ import annotations
 
 import argparse
 import time
@@ -73,7 +72,7 @@ def build(architecture: str) -> nn.Module:
     return nn.Sequential(*layers[architecture])
 
 
-# architecture, training, its norm and eps, epochs, and the balls in which the model is attacked
+# architecture, training, norm and eps of the training, epochs, and the balls of the attacks
 Model = tuple[str, str, str, float, int, list[tuple[str, float]]]
 MODELS: dict[str, dict[str, Model]] = {
     "development": {
@@ -93,29 +92,29 @@ MODELS: dict[str, dict[str, Model]] = {
 }
 
 
-def perturbed(model: nn.Module, x: Tensor, y: Tensor, norm: str, eps: float, trades: bool) -> Tensor:
-    """Training examples after five steps on the cross-entropy, or on TRADES' divergence from the clean prediction."""
+def perturb(model: nn.Module, x: Tensor, y: Tensor, norm: str, eps: float, trades: bool) -> Tensor:
+    """Training images after five steps on the cross-entropy, or on the TRADES divergence from the clean prediction."""
     clean = model(x).softmax(1).detach()
     if norm == "l2":
         delta = 0.01 * torch.randn_like(x)
     else:
         delta = 0.001 * torch.randn_like(x) if trades else eps * (2 * torch.rand_like(x) - 1)
     for _ in range(5):
-        tried = (x + delta).clamp(0, 1).requires_grad_()
-        logits = model(tried)
+        candidate = (x + delta).clamp(0, 1).requires_grad_()
+        logits = model(candidate)
         loss = kl_div(logits.log_softmax(1), clean, reduction="sum") if trades else cross_entropy(logits, y)
-        (gradient,) = torch.autograd.grad(loss, tried)
+        (gradient,) = torch.autograd.grad(loss, candidate)
         if norm == "linf":
-            delta = (tried.detach() - x + eps / 2 * gradient.sign()).clamp(-eps, eps)
+            delta = (candidate.detach() - x + eps / 2 * gradient.sign()).clamp(-eps, eps)
             continue
         size = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]
-        delta = tried.detach() - x + eps / 2 * gradient / size
+        delta = candidate.detach() - x + eps / 2 * gradient / size
         delta = delta * (eps / delta.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None, None]).clamp_max(1)
     return (x + delta).clamp(0, 1)
 
 
 def train(model: nn.Module, images: Tensor, labels: Tensor, spec: Model) -> None:
-    """Adam with a one-cycle rate; eps grows over the first two fifths of the steps."""
+    """Train with Adam and a one-cycle learning rate; eps grows over the first two fifths of the steps."""
     _, method, norm, eps, epochs, _ = spec
     steps = epochs * len(images) // 128
     adam = torch.optim.Adam(model.parameters(), 2e-3)
@@ -127,22 +126,22 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, spec: Model) -> None
             loss = cross_entropy(model(x), y)
         else:
             model.eval()
-            attacked = perturbed(model, x, y, norm, eps * min(1.0, (step + 1) / (0.4 * steps)), method == "trades")
+            attacked = perturb(model, x, y, norm, eps * min(1.0, (step + 1) / (0.4 * steps)), method == "trades")
             model.train()
             if method == "pgd":
                 loss = cross_entropy(model(attacked), y)
             else:
                 logits = model(x)
-                apart = kl_div(model(attacked).log_softmax(1), logits.softmax(1), reduction="batchmean")
-                loss = cross_entropy(logits, y) + 6 * apart
+                divergence = kl_div(model(attacked).log_softmax(1), logits.softmax(1), reduction="batchmean")
+                loss = cross_entropy(logits, y) + 6 * divergence
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
         schedule.step()
 
 
-def trained(name: str, spec: Model, folder: Path, data: Path) -> nn.Module:
-    """The model, from the folder if it has been trained before."""
+def load_or_train(name: str, spec: Model, folder: Path, data: Path) -> nn.Module:
+    """The trained model, from the folder if it is there."""
     path = folder / f"{name.replace(', ', '-').replace(' ', '-')}.pt"
     torch.manual_seed(0)
     model = build(spec[0])
@@ -168,16 +167,16 @@ class Scaled(nn.Module):
         return logits_BK
 
 
-def autoattack(model: nn.Module, x: Tensor, y: Tensor, norm: str, eps: float) -> Tensor:
-    """AutoAttack's examples."""
+def run_autoattack(model: nn.Module, x: Tensor, y: Tensor, norm: str, eps: float) -> Tensor:
+    """The adversarial examples of AutoAttack."""
     names = {"linf": "Linf", "l2": "L2"}
     attack = AutoAttack(model, norm=names[norm], eps=eps, version="standard", seed=0, device="cpu")
-    found: Tensor = attack.run_standard_evaluation(x, y, batch_size=len(x))[0]
-    return found
+    x_adv: Tensor = attack.run_standard_evaluation(x, y, batch_size=len(x))[0]
+    return x_adv
 
 
 def main() -> None:
-    """A line for each model and ball."""
+    """Print one row per model and ball."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=list(MODELS), default="test")
     parser.add_argument("--images", type=int, default=200)
@@ -191,19 +190,19 @@ def main() -> None:
     print("| model | ball | clean | AutoAttack | `standard` | `quick` | `quick`, logits × 100 |")
     print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     for name, spec in MODELS[arguments.part].items():
-        model = trained(name, spec, arguments.models, arguments.data)
+        model = load_or_train(name, spec, arguments.models, arguments.data)
         clean = (model(x).argmax(1) == y).double().mean().item()
         for norm, eps in spec[-1]:
             cells = []
             for effort, net in ((None, model), ("standard", model), ("quick", model), ("quick", Scaled(model))):
                 start = time.process_time()
                 if effort is None:
-                    found = autoattack(net, x, y, norm, eps)
+                    x_adv = run_autoattack(net, x, y, norm, eps)
                 else:
                     ball = EnsembleAttack(kind="ensemble", effort=effort, norm=norm, eps=eps)
-                    found = ensemble(net, x, y, ball, seed=0, indices=list(range(len(y))))
-                left = (net(found).argmax(1) == y).double().mean().item()
-                cells.append(f"{100 * left:.1f} ({time.process_time() - start:.0f} s)")
+                    x_adv = ensemble(net, x, y, ball, seed=0, indices=list(range(len(y))))
+                robust = (net(x_adv).argmax(1) == y).double().mean().item()
+                cells.append(f"{100 * robust:.1f} ({time.process_time() - start:.0f} s)")
             ball_name = f"{'L∞' if norm == 'linf' else 'L2'} {eps:g}"
             print(f"| {name} | {ball_name} | {100 * clean:.1f} | {' | '.join(cells)} |", flush=True)
 

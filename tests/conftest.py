@@ -1,7 +1,5 @@
 """Fixtures shared by all layers of tests."""
 
-from __future__ import annotations
-
 import compileall
 import json
 import os

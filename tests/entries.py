@@ -1,6 +1,4 @@
-"""A job that uses it, for everything that is registered."""
-
-from __future__ import annotations
+"""A job that uses each registered kind."""
 
 import json
 import shutil
@@ -31,7 +29,7 @@ SMALL = {
     "transposed_conv": DEEP,
     "ensemble": {"kind": "ensemble", "member": FLAT, "members": 2},
 }
-# what the tests can afford; the others run with their defaults
+# settings for fast tests; other kinds run with their defaults
 FAST: dict[str, dict[str, Any]] = {
     "apgd": {"steps": 2},
     "adversarial_labels": {"classifier": "one", "steps": 2},
@@ -69,13 +67,13 @@ def command(name: str, spec: dict[str, Any], **files: str | list[str]) -> None:
 
 
 def one_of(kind: str, **keys: Any) -> dict[str, Any]:
-    """The keys of a spec."""
+    """Return the keys of a spec."""
     return {"kind": kind, **FAST.get(kind, {}), **keys}
 
 
 @contextmanager
 def jobs_in(folder: Path, around: str) -> Iterator[None]:
-    """Jobs run in this folder, inside `around`, and leave the process as it was."""
+    """Run jobs in this folder, wrapped by `around`, and restore the state of the process."""
     before = torch.are_deterministic_algorithms_enabled(), signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -89,7 +87,7 @@ def jobs_in(folder: Path, around: str) -> Iterator[None]:
 
 @contextmanager
 def workplace(folder: Path, around: str) -> Iterator[None]:
-    """The same, with images of three classes, a classifier and a GAN."""
+    """Run jobs in a folder with images of three classes, a classifier and a GAN."""
     with jobs_in(folder, around):
         write_images(Path("train.parquet"), Path("test.parquet"))
         train("model.safetensors", "model.parquet", training={"epochs": 8, "lr": 0.01})
@@ -98,7 +96,7 @@ def workplace(folder: Path, around: str) -> Iterator[None]:
 
 
 def write_images(*paths: Path) -> None:
-    """Data sets of 60 images of noise, whose class is where they are white."""
+    """Write data sets of 60 noise images, whose class is the position of a white region."""
     images = np.random.default_rng(0).integers(0, 256, (60, 1, 28, 28), dtype=np.uint8)
     labels = np.arange(60) % 3
     images[labels == 0, :, :9] = images[labels == 1, :, 9:18] = images[labels == 2, :, 18:] = 255
@@ -107,10 +105,10 @@ def write_images(*paths: Path) -> None:
         write_table(path, arrow_table("dataset", columns), Stamp("made up", {}, ""))
 
 
-def train(out_model: str = "other.safetensors", out_history: str = "other.parquet", **told: Any) -> None:
+def train(out_model: str = "other.safetensors", out_history: str = "other.parquet", **keys: Any) -> None:
     """Train a classifier for a few steps."""
-    spec = {**NAMED, "model": FLAT, "classes": 3, "images": None, "defence": None, "validation": 10, **told}
-    spec["training"] = {"epochs": 1, "batch": 25, **told.get("training", {})}
+    spec = {**NAMED, "model": FLAT, "classes": 3, "images": None, "defence": None, "validation": 10, **keys}
+    spec["training"] = {"epochs": 1, "batch": 25, **keys.get("training", {})}
     command("train-classifier", spec, data="train.parquet", out_model=out_model, out_history=out_history)
 
 
@@ -137,41 +135,35 @@ def attack(kind: str, **keys: Any) -> None:
 
 
 def autoencoder(kind: str, moments: dict[str, Any] | None = None, **keys: Any) -> None:
-    """Train one."""
+    """Train an autoencoder."""
     spec = {**NAMED, "model": {"kind": kind, "image": [1, 28, 28], "latent": 4, **keys}, "validation": 10}
     made = {"out_model": "ae.safetensors", "out_history": "ah.parquet", "out_snapshots": "as.parquet"}
     training = {"epochs": 1, "batch": 25, "moments": moments}
     command("train-autoencoder", {**spec, "training": training}, data="train.parquet", **made)
 
 
-def dataset(kind: str, **told: Any) -> None:
-    """Make one: from raw files in the layout that they are published in, or from another data set."""
+def dataset(kind: str, **keys: Any) -> None:
+    """Make a data set: from raw files in their published layout, from custom files, or from another data set."""
     cls, made = registry.kinds("datasets")[kind], {"out_train": "made-train.parquet", "out_test": "made-test.parquet"}
+    keys = one_of(kind, **keys)
     if issubclass(cls, CustomDataset):
-        spec = cls(path=own(kind), **one_of(kind, **told))
-        keys = {"dataset": spec.model_dump(), "content": user_file_digest(spec)}
-        return command("make-dataset", keys, raw=[], **made)
-    if kind in LAYOUTS:
+        spec = cls(path=custom_files(kind), **keys)
+        command("make-dataset", {"dataset": spec.model_dump(), "content": user_file_digest(spec)}, raw=[], **made)
+    elif kind in LAYOUTS:
         with pytest.MonkeyPatch.context() as patch:
             LAYOUTS[kind](Path("mine") / kind, patch)
             raw = [f"{kind}/{name}" for name in cls(kind=kind).files()]  # type: ignore[attr-defined, call-arg]
-            command("fetch", {"dataset": one_of(kind, **told)}, out=raw)
-            command("make-dataset", {"dataset": one_of(kind, **told)}, raw=raw, **made)
+            command("fetch", {"dataset": keys}, out=raw)
+            command("make-dataset", {"dataset": keys}, raw=raw, **made)
     else:
-        keys = {**one_of(kind, **told), "base": "other"}
+        keys["base"] = "other"
         models = [f"{need.role}.safetensors" for need in cls(**keys).needs()]  # type: ignore[attr-defined]
-        command(
-            "derive-dataset",
-            {**NAMED, "dataset": keys},
-            train="train.parquet",
-            test="test.parquet",
-            model=models,
-            **made,
-        )
+        splits = {"train": "train.parquet", "test": "test.parquet"}
+        command("derive-dataset", {**NAMED, "dataset": keys}, **splits, model=models, **made)
 
 
-def own(kind: str) -> str:
-    """A few images of two classes, in a file or folder of this kind."""
+def custom_files(kind: str) -> str:
+    """Write a few images of two classes in a file or folder of this kind."""
     if kind == "parquet":
         return "train.parquet"
     images, labels = np.random.default_rng(0).integers(0, 256, (8, 9, 9, 3), dtype=np.uint8), np.arange(8) % 2
@@ -185,7 +177,7 @@ def own(kind: str) -> str:
 
 
 def digits(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """MNIST's four files, much shorter than those that were published."""
+    """Write short versions of MNIST's four files."""
     folder.mkdir(parents=True)
     for name, shape in zip(MnistDataset.raw, [(9, 28, 28), (9,), (5, 28, 28), (5,)], strict=True):
         header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
@@ -196,13 +188,13 @@ def digits(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def symbols(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """Few and plain ones."""
+    """Write a few simple symbols."""
     layouts.symbols(folder)
     patch.setattr(SymbolsDataset, "raw", {**SymbolsDataset.raw, **layouts.checksums(folder, SymbolsDataset.raw)})
 
 
 def drawn_faces(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """Few and plain ones; skips where nothing can draw them."""
+    """Write a few simple faces; skip if they cannot be drawn."""
     pytest.importorskip("resvg_py", reason="resvg-py is not installed")
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed")
@@ -224,7 +216,7 @@ LAYOUTS: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {
 
 
 def mask(kind: str, method: str = "full", search: dict[str, Any] | None = None, **keys: Any) -> None:
-    """Restore images from behind it."""
+    """Inpaint images behind a mask."""
     spec = {**NAMED, "generator_name": "one", "images": 2, "choice": 0, "methods": [method]}
     command(
         "inpaint",
@@ -239,23 +231,23 @@ def mask(kind: str, method: str = "full", search: dict[str, Any] | None = None, 
 
 
 def defence(kind: str, **keys: Any) -> None:
-    """Train a classifier with it."""
+    """Train a classifier."""
     train(defence=one_of(kind, **keys), model=SMALL["ensemble"] if kind == "bayesian" else FLAT)
 
 
 def generator(kind: str, **keys: Any) -> None:
-    """Train a GAN with it."""
+    """Train a GAN with this generator."""
     train_gan({**(SMALL[kind] if kind == "fc" else DEEP), **keys})
 
 
 def network(kind: str, **keys: Any) -> None:
-    """Train a classifier with it."""
+    """Train a classifier."""
     known = {"fc": {"kind": "fc", "image": [1, 28, 28]}, "conv": FLAT}
     train(model={**known.get(kind, SMALL["ensemble"]), **keys})
 
 
 def simulation(kind: str, **keys: Any) -> None:
-    """Run it."""
+    """Run a simulation."""
     command("simulate", {"name": "one", "seeds": [0], "simulation": one_of(kind, **keys)}, out="simulation.parquet")
 
 
@@ -269,4 +261,4 @@ USES: dict[str, Callable[..., None]] = {
     "networks": network,
     "simulations": simulation,
 }
-"""How a job uses what is registered, family by family; keys are those of the spec."""
+"""The function that runs a job with a kind of each family; its keywords are keys of the spec."""

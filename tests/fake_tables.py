@@ -1,6 +1,4 @@
-"""Made-up tables of every kind, from the schemas alone, and specs of figures that fit them. Torch-free."""
-
-from __future__ import annotations
+"""Random tables of every kind, made from the schemas, and specs of figures that fit them. Torch-free."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -15,7 +13,7 @@ from advgen.io.tables import arrow_table
 from advgen.specs.base import Reference
 from advgen.specs.figures import FigureSpec
 
-# What the key columns of all tables range over; a row for each combination.
+# The names of the definitions in all tables.
 NAMES = {
     "datasets": ["digits"],
     "gans": ["gan-a", "gan-with-a-longer-name"],
@@ -34,30 +32,21 @@ NAMES = {
     "simulations": ["simulation-a", "simulation-b"],
     "comparisons": ["comparison-a", "comparison-with-a-longer-name"],
 }
+_SINGULAR = (
+    *("dataset", "gan", "autoencoder", "classifier", "attack", "mask", "inversion", "inpainting", "interpolation"),
+    *("truncation", "convergence", "certification", "simulation", "comparison"),
+)
 AXES: dict[str, list[Any]] = {
-    "dataset": NAMES["datasets"],
-    "gan": NAMES["gans"],
+    **{name: NAMES[f"{name}s"] for name in _SINGULAR},
     "generator": NAMES["gans"],
-    "autoencoder": NAMES["autoencoders"],
-    "classifier": NAMES["classifiers"],
     "model": [NAMES["autoencoders"][0], NAMES["gans"][0]],
     "source": NAMES["classifiers"],
     "target": NAMES["classifiers"],
-    "attack": NAMES["attacks"],
-    "mask": NAMES["masks"],
     "method": ["full", "contextual", "contextual_prior", "harmonic", "poisson"],
     "measure": ["mse_whole"],
-    "inversion": NAMES["inversions"],
-    "inpainting": NAMES["inpaintings"],
-    "interpolation": NAMES["interpolations"],
     "study": NAMES["transfers"],
-    "truncation": NAMES["truncations"],
-    "threshold": [0.5, 1.0, 2.0],
     "linearity": NAMES["linearities"],
-    "convergence": NAMES["convergences"],
-    "certification": NAMES["certifications"],
-    "simulation": NAMES["simulations"],
-    "comparison": NAMES["comparisons"],
+    "threshold": [0.5, 1.0, 2.0],
     "arm": ["plain", "trained on what fools it", "another one"],
     "series": ["plain", "robust at 0.25"],
     "x": [1.0, 10.0, 100.0],
@@ -85,8 +74,8 @@ OTHER_AXES: dict[str, dict[str, list[Any]]] = {
     "gan_snapshots": {"step": [0, 1, 2, 4], "index": [0, 1, 2]},
     "inversion_steps": {"step": [0, 3, 6]},
 }
-"""Of tables whose keys range over something else: quantiles have levels too, and not every step is pictured."""
-# Values of the fields that are maps: minimal and full.
+"""Other values of the key columns of some tables."""
+# Values of fields that are maps, for a minimal and a full spec.
 MAPS: dict[str, tuple[Any, Any]] = {
     "panels": (
         {"decision": {"a line": ("net-a",)}},
@@ -106,12 +95,12 @@ CLASSES, SHAPE, LENGTH = 10, (1, 14, 14), 10
 
 
 def fake_tables(seed: int = 0, shape: tuple[int, int, int] = SHAPE) -> dict[str, pa.Table]:
-    """A table of every kind; numbers are random, but shares, labels and intervals are possible ones."""
+    """Return a table of every kind with random numbers; fractions, labels and intervals are consistent."""
     return {kind: fake_table(kind, seed, shape) for kind in TABLES}
 
 
 def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) -> pa.Table:
-    """A table of one kind."""
+    """Return a table of one kind, with a row for each combination of its key columns."""
     rng = np.random.default_rng([seed, *kind.encode()])
     table = TABLES[kind]
     axes = {**AXES, **OTHER_AXES.get(kind, {})}
@@ -156,7 +145,7 @@ THREATS: dict[str, tuple[str, float | None, str]] = {
 
 
 def _examples(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    """Nets of two sizes; about one image in ten wrong clean, about half of the others fooled."""
+    """Models of two sizes; about one clean image in ten is misclassified, and half of the others under attack."""
     sources = columns["source"]
     columns["parameters"] = [1000 * (1 + NAMES["classifiers"].index(source)) for source in sources]
     columns["images"] = [500 * (1 + NAMES["classifiers"].index(source)) for source in sources]
@@ -178,12 +167,12 @@ def _examples(columns: dict[str, Any], rng: np.random.Generator) -> None:
 
 
 def hash_(net: str, seed: int, index: int) -> int:
-    """A number below 10 that depends on nothing else; Python's own `hash` differs between processes."""
+    """Return a reproducible number below 10; Python's `hash` differs between processes."""
     return (len(net) + ord(net[-1]) + 3 * seed + 7 * index) % 10
 
 
 def _inpainting(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    """Squares of 4×4 pixels that lie inside the image, at the same place for every method."""
+    """Squares of 4×4 pixels inside the image, at the same place for every method."""
     columns["known"] = (rng.random((len(columns["index"]), 1, *columns["image"].shape[2:])) < 0.8).astype(np.uint8)
     columns["missing"] = 16
     columns["missing_top"] = [index % 4 for index in columns["index"]]
@@ -192,7 +181,7 @@ def _inpainting(columns: dict[str, Any], rng: np.random.Generator) -> None:
 
 
 def _interpolation(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    """Shares of a way that add up to 1; the first frame has none."""
+    """Fractions of a path that add up to 1; the first frame has none."""
     share = rng.dirichlet(np.ones(8), len(columns["frame"]))[:, 0]
     columns["change"] = [
         float("nan") if frame == 0 else one for frame, one in zip(columns["frame"], share, strict=True)
@@ -202,7 +191,7 @@ def _interpolation(columns: dict[str, Any], rng: np.random.Generator) -> None:
 
 
 def _snapshots(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    """Quantiles that rise with their level."""
+    """Quantiles that increase with their level."""
     pooled = 2 * np.array(columns["level"]) - 1
     columns["pooled"], columns["dimension_low"], columns["dimension_high"] = pooled, pooled - 0.4, pooled + 0.3
 
@@ -227,14 +216,14 @@ def _transferred(columns: dict[str, Any], rng: np.random.Generator) -> None:
 
 
 def _convergence(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    """Ten steps; half of the starts never fool their net."""
+    """Ten steps; half of the starts never succeed."""
     columns["right_clean"] = [index > 1 for index in columns["index"]]
     steps = rng.integers(1, 20, len(columns["index"]))
     columns["fooled_step"] = [int(step) if step <= LENGTH else None for step in steps]
 
 
 def _certification(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    """Bounds of one net, noise around the other; every tenth image is wrong, and so are those without an answer."""
+    """One model with bounds and one with noise; every tenth image is misclassified or without a prediction."""
     smoothed = [source == NAMES["classifiers"][-1] for source in columns["source"]]
     columns["smoothed"], columns["norm"] = smoothed, ["l2" if one else "linf" for one in smoothed]
     answers = zip(columns["index"], columns["label"], smoothed, strict=True)
@@ -264,7 +253,7 @@ CONSISTENT = {
     "linearity": _linearity,
     "simulation": _simulation,
 }
-"""What makes the columns of a table fit each other."""
+"""Functions that make the columns of a table consistent."""
 
 
 def _column(name: str, type_: str | Image, rows: int, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
@@ -285,7 +274,7 @@ def _column(name: str, type_: str | Image, rows: int, rng: np.random.Generator, 
 
 
 def fake_specs(cls: type[FigureSpec]) -> Iterator[tuple[str, FigureSpec]]:
-    """A spec with what a figure cannot do without, and one with every selection filled."""
+    """Yield a spec with only the required fields of a figure, and one with all fields."""
     for label, full in (("minimal", False), ("full", True)):
         values: dict[str, Any] = {}
         for name, field in cls.model_fields.items():

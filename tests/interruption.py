@@ -1,7 +1,5 @@
 """Killing drivers and jobs of a running study, and comparing what comes out in the end."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import random

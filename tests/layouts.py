@@ -1,7 +1,5 @@
 """Small synthetic data sets in the layouts that published ones come in."""
 
-from __future__ import annotations
-
 import io
 import json
 import pickle

@@ -1,7 +1,5 @@
 """Copies of the project for tests: with real commands or with stubs, each in a folder of its own."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

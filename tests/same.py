@@ -8,8 +8,6 @@ Columns and keys that were renamed are told as `--renamed old=new`; those that w
 difference.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

@@ -4,8 +4,6 @@ A fork begins as a new process would: with its own environment, search path, fol
 ours. It only does not import Snakemake, pandas and their like again, which takes longer than most of what is tested.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import multiprocessing

@@ -1,7 +1,5 @@
 """Does a job call anything of the package that its digest does not hold? Every job that a test runs is asked."""
 
-from __future__ import annotations
-
 import ast
 import threading
 from collections.abc import Callable, Iterable

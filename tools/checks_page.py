@@ -1,7 +1,5 @@
 """The page docs/checks.md: all sanity checks, what each protects from, its source, and what a failure does."""
 
-from __future__ import annotations
-
 from advgen.metrics.sanity.table import BASELINE, CHECKS, INVARIANT, STATISTICAL, STORED
 from tools.plan_pages import WRITTEN
 
@@ -51,7 +49,7 @@ def checks_page() -> str:
         for check in CHECKS:
             if check.group == group:
                 module = check.function.__module__.rpartition(".")[2]
-                cells = (check.name, check.protects_from, check.on_failure, check.source)
+                cells = (f"`{check.name}`", check.protects_from, check.on_failure, check.source)
                 lines.append(f"| {' | '.join(cells)} | `{module}.{check.function.__name__}` |")
         lines.append("")
     lines.append(

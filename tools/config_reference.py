@@ -1,7 +1,5 @@
 """The reference of every key of a study, and the JSON schema of a study."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -3,8 +3,6 @@
 It must run in the root of the repository.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Insert numbers into pages of the documentation, from archived tables, published values and a study."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Pages of the documentation that follow from the plan: the rules, and the files under results/."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

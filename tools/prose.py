@@ -5,8 +5,6 @@ problems. This module applies them without Vale's binary, which pip cannot insta
 `substitution`, `existence`, and `occurrence` for sentences. Problems with the level `error` make it fail.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys
@@ -22,6 +20,8 @@ from tools.strings import extract_strings
 
 ROOT = Path(__file__).parents[1]
 STYLES = ROOT / "styles/advgen"
+ACCEPTED = STYLES.parent / "config/vocabularies/advgen/accept.txt"
+"""Names in stored results, which do not change."""
 PATHS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "config", "results/README.md", "src", "tools")
 SUFFIXES = {".md", ".py", ".rst"}
 CODE = re.compile(r"```.*?```|``.*?``|`[^`]*`|<!--.*?-->|\]\([^)]*\)|https?://\S+|\{\{.*?\}\}", re.DOTALL)
@@ -99,7 +99,9 @@ def read_texts(path: Path) -> Iterable[tuple[int, str]]:
 
 
 def blank_code(text: str) -> str:
-    """Replace each part that is not prose by a word that keeps the line breaks."""
+    """Replace each part that is not prose, or an accepted name, by a word that keeps the line breaks."""
+    for name in ACCEPTED.read_text(encoding="utf-8").splitlines():
+        text = text.replace(name, "X")
     return CODE.sub(lambda match: "X" + "\n" * match[0].count("\n"), text)
 
 

@@ -1,7 +1,5 @@
 """Reference pages: the arguments of every command, the columns of every table, every kind of figure."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from importlib import resources
@@ -33,7 +31,7 @@ TYPES = {
 
 def commands_page() -> str:
     """Return docs/reference/cli.md: every command with its arguments."""
-    parser_of: Any = load_target("advgen.cli:parser_of")
+    build_parser: Any = load_target("advgen.cli:build_parser")
     tools: Any = load_target("advgen.cli:TOOLS")
     lines = [
         "# The command line",
@@ -46,7 +44,7 @@ def commands_page() -> str:
         "status 1.",
     ]
     for name in tools:
-        parser = list_commands(parser_of(name))[name]
+        parser = list_commands(build_parser(name))[name]
         lines += [
             "",
             f"## {format_command(name)}",

@@ -7,8 +7,6 @@ The work happens in a separate git work tree, so that nothing changes here after
 uploaded. The script needs git and setuptools; if twine is installed, it also checks the files.
 """
 
-from __future__ import annotations
-
 import argparse
 import datetime
 import re

@@ -1,7 +1,5 @@
 """Extract the texts of a Python file that a person reads: messages, help, descriptions, docstrings and comments."""
 
-from __future__ import annotations
-
 import ast
 import io
 import re
@@ -9,8 +7,14 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+from advgen.metrics.published import TEST_ERRORS
+from advgen.metrics.sanity.certificates import TRANSFER_SUFFIX
+from advgen.metrics.sanity.table import CHECKS
+
 WORD = re.compile(r"[^\W\d_]{2,}")
 """A word of at least two letters."""
+IDENTIFIERS = {check.name for check in CHECKS} | {*TEST_ERRORS, TRANSFER_SUFFIX}
+"""Texts that stay the same, since they identify rows of stored results and values in studies."""
 PLACEHOLDER = "X"
 """What replaces an expression in an f-string."""
 
@@ -39,5 +43,5 @@ def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _text(node: ast.expr, text: str) -> Iterator[tuple[int, str]]:
-    if " " in text and len(WORD.findall(text)) >= 3:
+    if text not in IDENTIFIERS and " " in text and len(WORD.findall(text)) >= 3:
         yield node.lineno, text

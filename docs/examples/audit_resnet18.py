@@ -1,7 +1,7 @@
 """Audit a torchvision ResNet-18 on a folder of colour images.
 
-The weights are random and the images are drawn here, so that the script runs anywhere: put your own in their place.
-What comes out is what should: a net at chance has no robustness to speak of, and the page says so.
+The weights and the images are random, so that the script runs anywhere; replace them by yours. The accuracy is
+therefore at chance, and the audit reports that the evaluation is unsound.
 
     python docs/examples/audit_resnet18.py
 """
@@ -27,7 +27,7 @@ for name, colour in COLOURS.items():
         image = np.clip(random.normal(colour, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(image).save(folder / f"{number}.png")
 
-# an exported program: no pickle, and none of its code is needed to read it
+# an exported program: it is not a pickle and can be loaded without the code of the model
 torch.manual_seed(0)
 model = resnet18(weights=None, num_classes=len(COLOURS)).eval()
 some = torch.rand(2, 3, 32, 32)

@@ -1,4 +1,4 @@
-"""Compare an attack of one's own with ours, on the same images of one small net.
+"""Compare a custom attack with built-in attacks, on the same images and a small model.
 
 The attack is docs/examples/plugin/momentum.py; importing it registers it under its kind.
 
@@ -17,7 +17,7 @@ from advgen.metrics.intervals import wilson
 sys.path.insert(0, str(Path(__file__).parent / "plugin"))
 import momentum  # noqa: F401
 
-# three classes of noisy images, told apart by where the bright rows are
+# three classes of noisy images, which differ in the position of the bright rows
 random = np.random.default_rng(0)
 labels = torch.from_numpy(random.integers(0, 3, 600))
 images = torch.from_numpy(random.uniform(0, 0.6, (600, 1, 8, 8)).astype("float32"))
@@ -32,9 +32,10 @@ for _ in range(200):
     torch.nn.functional.cross_entropy(model(images[:300]), labels[:300]).backward()
     optimizer.step()
 
-shown, told = images[300:], labels[300:]
+test_images, test_labels = images[300:], labels[300:]
 for kind in ("gaussian_noise", "fgsm", "momentum", "pgd", "apgd"):
     keys = {"sd": 0.12} if kind == "gaussian_noise" else {"eps": 0.12}
-    right = int((model(advgen.attack(model, shown, told, kind, **keys)).argmax(1) == told).sum())
-    low, high = wilson(right, len(told))
-    print(f"{kind:15} {100 * right / len(told):5.1f} % right [{100 * low:.1f}, {100 * high:.1f}]")
+    predictions = model(advgen.attack(model, test_images, test_labels, kind, **keys)).argmax(1)
+    correct, n = int((predictions == test_labels).sum()), len(test_labels)
+    low, high = wilson(correct, n)
+    print(f"{kind:15} {100 * correct / n:5.1f} % accuracy [{100 * low:.1f}, {100 * high:.1f}]")

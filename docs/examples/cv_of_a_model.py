@@ -1,6 +1,6 @@
-"""A CV that says how robust one's own model is, with the number from its evaluation.
+"""Write a CV that quotes the robust accuracy of a model.
 
-The evaluation writes tables; the CV's text names a cell of one of them, and is refused if there is no such cell.
+The evaluation writes tables; the text of the CV refers to a cell of a table. A reference to a missing cell is an error.
 
     python docs/examples/cv_of_a_model.py
 """
@@ -38,9 +38,9 @@ sections:
     title: Models
     type: entries
     items:
-      - title: A net of three classes
+      - title: A classifier of three classes
         details:
-          - "Right on {{ result('robustness', 'accuracy', attack='worst linf 0.12') | .1% }} of
+          - "Robust accuracy {{ result('robustness', 'accuracy', attack='worst linf 0.12') | .1% }} on
             {{ result('robustness', 'n', attack='worst linf 0.12') }} images under an ensemble of attacks,
             L∞ at most .12"
 """)

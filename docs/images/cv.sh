@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes the pictures of docs/cv.md, from the root of the project. Needs pdftoppm, Chromium and LibreOffice.
+# Create the pictures of docs/cv.md. Run it in the root of the project. Needs pdftoppm, Chromium and LibreOffice.
 set -eu
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 
-cv() {  # what the profile says otherwise, then flags
+cv() {  # changes of the profile, then flags
     printf '%s\n' "$1" > "$made/overlay.yaml"; shift
     python -m advgen cv --profile config/cv/profile.yaml --bibliography config/cv/publications.bib \
         --metrics config/cv/metrics.yaml --overlay "$made/overlay.yaml" --out "$made" "$@"
@@ -17,12 +17,12 @@ shot() {  # name, 0: dark, 1: light
         --blink-settings=preferredColorScheme="$2" --screenshot="docs/images/$1.png" "file://$made/cv.html"
 }
 
-shown="position education positions honors publications"
+sections="position education positions honors publications"
 for theme in classic academic compact; do
-    cv "theme: $theme" --sections $shown --formats pdf
+    cv "theme: $theme" --sections $sections --formats pdf
     page "$made/cv.pdf" "cv-$theme"
 done
-cv "theme: classic" --sections $shown --formats html docx
+cv "theme: classic" --sections $sections --formats html docx
 shot cv-light 1
 shot cv-dark 0
 soffice --headless --convert-to pdf --outdir "$made" "$made/cv.docx"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the pictures of README.md, from the root of a project whose default study has run. Needs Chromium.
+# Create the pictures of README.md. Run it in the root of the project after the default study. Needs Chromium.
 set -eu
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT

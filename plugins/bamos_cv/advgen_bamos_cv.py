@@ -3,8 +3,6 @@
 It converts keys, strings in LaTeX or HTML, and parts of authors' names, of files of any year.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterator

@@ -1,11 +1,11 @@
-"""Entry point of `python -m advgen`. Runs in a process forked from the server of a run if there is one."""
+"""`python -m advgen`: run a command in the warm server of a run if there is one, else in this process."""
 
 import sys
 
-from advgen.driver.workers import served
+from advgen.driver.workers import run_in_server
 
 try:
-    if not served():
+    if not run_in_server():
         from advgen.cli import main
 
         main()

@@ -3,8 +3,6 @@
 A check takes a spec and raises AssertionError with the problem. It returns the reason if it does not apply, else "".
 """
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Presets: models with names."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from advgen.specs.autoencoders import ConvAutoencoder, FcAutoencoder

@@ -1,13 +1,11 @@
 """Registry: the code of each spec class, one line each. Torch-free; targets are imported when they are used."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic_core import core_schema
@@ -286,21 +284,12 @@ class AnyOf:
 for _family in FAMILIES:
     PARSERS[_family] = partial(parse, _family)
 
-if TYPE_CHECKING:
-    AnyDataset = datasets.DatasetSpec
-    AnyNetwork = networks.NetworkSpec
-    AnyGenerator = generators.GeneratorSpec
-    AnyAutoencoder = autoencoders.AutoencoderSpec
-    AnyDefence = defences.DefenceSpec
-    AnyMask = masks.MaskSpec
-    AnyAttack = attacks.AttackSpec
-    AnySimulation = simulations.SimulationSpec
-    AnyFigure = figures.FigureSpec
-else:
-    AnyDataset, AnyNetwork, AnyGenerator, AnyAutoencoder, AnyDefence, AnyMask, AnyAttack, AnySimulation, AnyFigure = (
-        Annotated[BASES[family], AnyOf(family)]
-        for family in (
-            *("datasets", "networks", "generators", "autoencoders", "defences"),
-            *("masks", "attacks", "simulations", "figures"),
-        )
-    )
+AnyDataset = Annotated[datasets.DatasetSpec, AnyOf("datasets")]
+AnyNetwork = Annotated[networks.NetworkSpec, AnyOf("networks")]
+AnyGenerator = Annotated[generators.GeneratorSpec, AnyOf("generators")]
+AnyAutoencoder = Annotated[autoencoders.AutoencoderSpec, AnyOf("autoencoders")]
+AnyDefence = Annotated[defences.DefenceSpec, AnyOf("defences")]
+AnyMask = Annotated[masks.MaskSpec, AnyOf("masks")]
+AnyAttack = Annotated[attacks.AttackSpec, AnyOf("attacks")]
+AnySimulation = Annotated[simulations.SimulationSpec, AnyOf("simulations")]
+AnyFigure = Annotated[figures.FigureSpec, AnyOf("figures")]

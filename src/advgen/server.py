@@ -1,11 +1,9 @@
-"""A warm server for the jobs of a run: it imports what they need once, and forks a process for each.
+"""The warm server of a run: it imports what jobs need once, and forks a process for each job.
 
-`advgen.driver.workers` starts it and asks it. It ends with the driver, however that ends: it waits for the end of its
-standard input, whose other end the driver alone holds. It takes only commands that would start with its own code,
-search path and environment: a forked process differs from a cold one in nothing but the time that it takes.
+`advgen.driver.workers` starts it and sends it commands. It ends with the driver, however that ends: it watches its
+standard input, whose other end only the driver holds. It refuses commands whose code, search path or environment
+differ from its own, so a forked process gives the same results as a new one.
 """
-
-from __future__ import annotations
 
 import gc
 import importlib
@@ -24,49 +22,49 @@ from advgen.core.catalog import TASKS
 from advgen.core.code import package_folder
 from advgen.driver.workers import SERVER
 
-LATE = {"matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf")}
-"""What libraries import only when they need it first."""
+LAZY_MODULES = {"matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf")}
+"""Modules that a library imports only at its first use."""
 
-PASSING = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
-"""Variables that nothing reads while it is imported, and that differ between the driver and its jobs."""
+IGNORED_VARIABLES = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
+"""Variables that no import reads, and that differ between the driver and its jobs."""
 
 
 def serve() -> None:
-    """Fork for each who asks, until the driver has ended."""
-    own = beginnings(sys.path, os.environ)  # before more is imported, which may change it
+    """Fork a process for each client until the driver has ended."""
+    state = describe_process(sys.path, os.environ)  # before further imports, which may change it
     with socket.socket(socket.AF_UNIX) as server:
         with suppress(FileNotFoundError):
-            os.unlink(SERVER)  # of a driver that was killed
-        mask = os.umask(0o077)  # nobody else may connect
+            os.unlink(SERVER)  # left by a killed driver
+        mask = os.umask(0o077)  # only this user may connect
         server.bind(SERVER)
         os.umask(mask)
         server.listen(64)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while sys.stdin not in select.select([server, sys.stdin], [], [])[0]:
-            asked, _ = server.accept()
-            with asked, suppress(OSError, ValueError, KeyError, TypeError):  # who asked so is gone, or none of ours
-                answer(asked, own, server)
+            client, _ = server.accept()
+            with client, suppress(OSError, ValueError, KeyError, TypeError):  # the client ended, or is not advgen
+                handle(client, state, server)
     os.unlink(SERVER)
 
 
-def answer(asked: socket.socket, own: Mapping[str, Any], server: socket.socket) -> None:
-    """Fork for a command, unless a process of its own would begin in another way; then only close the connection."""
-    asked.settimeout(10)
-    _, streams, _, _ = socket.recv_fds(asked, 1, 3)
+def handle(client: socket.socket, state: Mapping[str, Any], server: socket.socket) -> None:
+    """Fork for a client's command; only close the connection if its code, search path or environment differ."""
+    client.settimeout(10)
+    _, streams, _, _ = socket.recv_fds(client, 1, 3)
     try:
-        request = json.loads(asked.makefile().readline())
-        asked.settimeout(None)
+        request = json.loads(client.makefile().readline())
+        client.settimeout(None)
         command = " ".join(request["argv"][:1])
-        its = beginnings(request["path"], request["environment"])
-        if others := [name for name in its if its[name] != own[name]]:
-            print(f"{command}: starts cold, for it has another {', '.join(others)}", flush=True)
+        client_state = describe_process(request["path"], request["environment"])
+        if differences := [name for name in client_state if client_state[name] != state[name]]:
+            print(f"{command}: not run in the server: different {', '.join(differences)}", flush=True)
             return
         print(command, flush=True)
-        warm_up(request["argv"])
+        import_modules(request["argv"])
         if os.fork() == 0:
             server.close()
             try:
-                keep(asked, request, streams)
+                supervise(client, request, streams)
             finally:
                 os._exit(1)
     finally:
@@ -74,51 +72,51 @@ def answer(asked: socket.socket, own: Mapping[str, Any], server: socket.socket) 
             os.close(stream)
 
 
-def beginnings(path: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
-    """What a process of the package begins with: where it looks for modules, its environment, the package's files."""
+def describe_process(path: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a new process depends on: its module search path, its environment, and the package's files."""
     files = {str(file): file.stat() for file in package_folder().rglob("*.py")}
     return {
         "search path": list(path),
-        "environment": {name: value for name, value in variables.items() if name not in PASSING},
+        "environment": {name: value for name, value in variables.items() if name not in IGNORED_VARIABLES},
         "code": {file: (status.st_mtime_ns, status.st_size) for file, status in files.items()},
     }
 
 
-def warm_up(argv: Sequence[str]) -> None:
-    """Import what a job needs, for all that come after it. What cannot be imported is left to the job."""
+def import_modules(argv: Sequence[str]) -> None:
+    """Import what a job needs, also for all later jobs. Errors are left to the job, which reports them."""
     before = len(sys.modules)
     with suppress(Exception):
         task = TASKS[argv[0]].model_validate_json(argv[argv.index("--spec") + 1])
         for target in sorted(task.code_targets()):
             importlib.import_module(target.partition(":")[0])
-        for late in (late for library, names in LATE.items() if library in sys.modules for late in names):
-            importlib.import_module(late)
+        for module in (module for library, names in LAZY_MODULES.items() if library in sys.modules for module in names):
+            importlib.import_module(module)
     if len(sys.modules) > before:
         gc.collect()
-        gc.freeze()  # else the first collection in each process would copy all of it
+        gc.freeze()  # otherwise the first collection in each forked process copies all objects
 
 
-def keep(asked: socket.socket, request: Mapping[str, Any], streams: Sequence[int]) -> None:
-    """In a process of its own: fork the job, kill it if who asked for it is gone, and tell how it ended."""
+def supervise(client: socket.socket, request: Mapping[str, Any], streams: Sequence[int]) -> None:
+    """In a forked process: fork the job, kill it if the client ends, and send the client its exit status."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    ended, alive = os.pipe()  # the job holds `alive` open as long as it lives
+    ended, alive = os.pipe()  # the job holds `alive` open until it ends
     process = os.fork()
     if process == 0:
-        asked.close()
-        work(request, streams)
+        client.close()
+        run_job(request, streams)
     os.close(alive)
     with suppress(OSError):
-        asked.sendall(b"%d\n" % process)
-    watched: list[Any] = [asked, ended]
-    if asked in select.select(watched, [], [])[0]:
+        client.sendall(b"%d\n" % process)
+    watched: list[Any] = [client, ended]
+    if client in select.select(watched, [], [])[0]:
         os.kill(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
     with suppress(OSError):
-        asked.sendall(b"%d\n" % status)
+        client.sendall(b"%d\n" % status)
 
 
-def work(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
-    """Be the process that asked."""
+def run_job(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
+    """Run a command with the client's streams and environment, then end the process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)

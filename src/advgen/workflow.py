@@ -1,6 +1,4 @@
-"""Where the Snakefile lies, with its rules, profiles and the example study: in a clone, or in what was installed."""
-
-from __future__ import annotations
+"""Where the Snakefile is, with its rules, profiles and the example study: in a clone or in an installed package."""
 
 from pathlib import Path
 
@@ -8,4 +6,4 @@ _INSTALLED = Path(__file__).with_name("project")
 
 PROJECT = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2]
 SNAKEFILE = str(PROJECT / "Snakefile")
-"""For `include:` and `module:` in a Snakefile of one's own."""
+"""For `include:` or `module:` in a Snakefile of your own."""

@@ -1,7 +1,5 @@
 """Schemas, ranges and checks over built results: those of the smoke study, or of the folder in ADVGEN_RESULTS."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

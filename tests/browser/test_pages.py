@@ -1,7 +1,5 @@
 """The CV's page and the report in a real browser: accessible, on a phone, in the dark, and printed."""
 
-from __future__ import annotations
-
 import base64
 import importlib
 import io

@@ -4,8 +4,6 @@ A stage is a folder with a complete Debian. Mounts of a step disappear when it e
 This tests that the steps work; a linter tests that an engine accepts them.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Run the steps of the Dockerfile in a fresh Debian: needs root, debootstrap, the network, 20 GB and some minutes."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Every autoencoder: image to z and back in the same size and range."""
+"""Every autoencoder maps an image to z and back, in the same size and range."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def test_every_registered_kind_is_tested():
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64), (2, 13, 13), (1, 5, 5)], ids=str)
 @pytest.mark.parametrize("spec", CASES.values(), ids=CASES.keys())
-def test_any_square_image_comes_back_in_its_size(spec, shape):
+def test_reconstructions_have_the_size_of_the_image(spec, shape):
     model = build("autoencoders", spec.fit(shape))
     x_BCHW = torch.rand(4, *shape)
     restored_BCHW, z_BD = model(x_BCHW)

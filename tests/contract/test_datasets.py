@@ -1,6 +1,4 @@
-"""The face branch of the generative lab, whole: small files in CelebA's layout to restored faces, by the commands."""
-
-from __future__ import annotations
+"""All commands for generative models on small files in the layout of CelebA."""
 
 import json
 from pathlib import Path
@@ -24,7 +22,7 @@ SEARCH = {"steps": 6, "starts": 2}
 
 
 def command(name: str, spec: dict[str, Any], **files: str | list[str]) -> None:
-    """Run a command; files are given by flag, with _ for -."""
+    """Run a command with files by flag; _ stands for -."""
     arguments = [name, "--spec", json.dumps(spec)]
     for flag, paths in files.items():
         arguments += [f"--{flag.replace('_', '-')}", *([paths] if isinstance(paths, str) else paths)]
@@ -33,7 +31,7 @@ def command(name: str, spec: dict[str, Any], **files: str | list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the whole branch has run once."""
+    """Return the folder in which all commands have run."""
     folder = tmp_path_factory.mktemp("faces")
     source = folder / "mine" / "celeba"
     (source / "img_align_celeba").mkdir(parents=True)
@@ -57,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_all() -> None:
-    """Every command of the generative lab, on faces."""
+    """Run every command for generative models on faces."""
     dataset = {"dataset": {"kind": "celeba", "attribute": "Male"}}
     command("fetch", dataset, out=RAW)
     command("make-dataset", dataset, raw=RAW, out_train="train.parquet", out_test="test.parquet")
@@ -124,14 +122,14 @@ def rows(folder: Path, name: str, kind: str) -> list[dict[str, Any]]:
     return table
 
 
-def test_faces_are_parquet(folder: Path) -> None:
+def test_the_data_set_is_written_as_parquet(folder: Path) -> None:
     train, test = (read_table(folder / f"{split}.parquet", "dataset") for split in ("train", "test"))
     assert read_images(train).shape == (32, 3, 64, 64)
     assert read_images(test).shape == (16, 3, 64, 64)
     assert set(train.column("label").to_pylist()) == {0, 1}
 
 
-def test_a_generator_of_faces_is_trained_and_judged(folder: Path) -> None:
+def test_a_generator_of_faces_is_trained_and_evaluated(folder: Path) -> None:
     assert len(rows(folder, "h", "gan_history")) == 6
     [quality] = rows(folder, "quality", "gan_quality")
     assert quality["frechet_distance"] > 0
@@ -152,7 +150,7 @@ def test_faces_are_inverted_from_an_encoder(folder: Path) -> None:
     assert {row["step"] for row in on_the_way} == {0, 1, 2, 3}
 
 
-def test_faces_are_restored_by_every_method(folder: Path) -> None:
+def test_faces_are_inpainted_by_every_method(folder: Path) -> None:
     found = rows(folder, "inpainting", "inpainting")
     assert len(found) == 2 * 3 * (3 + 2)  # and two fills without a generator
     assert {row["missing"] for row in found} == {400, 2048}
@@ -181,7 +179,7 @@ def test_walks_have_nine_frames_between_different_classes(folder: Path, name: st
         assert sum(shares) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_autoencoder_of_faces_is_judged(folder: Path) -> None:
+def test_the_autoencoder_of_faces_is_evaluated(folder: Path) -> None:
     [quality] = rows(folder, "aq", "autoencoder_quality")
     assert quality["moments"] == "covariance"
     assert len(quality["spectrum"]) == 8

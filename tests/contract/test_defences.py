@@ -1,4 +1,4 @@
-"""What every defence must do, for every registered one, on a tiny network."""
+"""Contract of all registered defences, on a tiny network."""
 
 import math
 
@@ -38,7 +38,7 @@ def spec(request):
 
 
 def data():
-    """Three classes that differ in which rows are bright."""
+    """Return images of three classes with different bright rows."""
     labels = torch.arange(N) % 3
     images = torch.randint(0, 120, (N, 1, 9, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     for row in range(3):
@@ -58,7 +58,7 @@ def made(spec, model):
 
 
 def step(number=40):
-    """Of the second half, where Deep Defense begins."""
+    """Return a step of the second half of the training, where Deep Defense is active."""
     return Step(number, 60, number // (N // BATCH), False, torch.arange(BATCH))
 
 
@@ -83,7 +83,7 @@ def test_the_loss_is_finite_and_every_parameter_has_a_gradient(spec):
     assert model.head.weight.grad.abs().sum() > 0
 
 
-def test_the_inner_attack_touches_neither_gradients_nor_weights_nor_the_mode(spec):
+def test_the_inner_attack_changes_no_gradients_weights_or_modes(spec):
     model = network(spec)
     model.head.eval()
     modes = [module.training for module in model.modules()]
@@ -103,8 +103,8 @@ def test_the_inner_attack_touches_neither_gradients_nor_weights_nor_the_mode(spe
     assert not any(tensor.requires_grad for tensor in defence.extras.values())
 
 
-def test_batch_norm_sees_each_batch_only_as_often_as_it_is_trained_on(spec):
-    """The inner attack runs in eval mode: its images leave no trace in the running statistics."""
+def test_the_inner_attack_does_not_update_batch_norm(spec):
+    """It runs in eval mode, so the running statistics come from the training batches only."""
     model = network(spec)
     loss_of(made(spec, model), *batch(), step())
     for name, buffer in model.named_buffers():
@@ -142,7 +142,7 @@ def train(spec, model, **callbacks):
     )
 
 
-def test_an_interrupted_run_ends_bit_equal(spec):
+def test_an_interrupted_run_gives_the_same_weights(spec):
     whole, pieces, states = network(spec), network(spec), []
     history = train(spec, whole)
 
@@ -159,7 +159,7 @@ def test_an_interrupted_run_ends_bit_equal(spec):
         assert torch.equal(value, pieces.state_dict()[name]), name
 
 
-def test_it_learns(spec):
+def test_training_reaches_a_high_accuracy(spec):
     images, labels = data()
     model = network(spec)
     training = ClassifierTraining(epochs=16, batch=BATCH, lr=0.01)

@@ -1,7 +1,5 @@
 """Every registered figure is drawn from synthetic tables: right size, not blank, reproducible, without torch."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import importlib

@@ -1,6 +1,4 @@
-"""What a job imports before it works: where no warm server runs, each job pays for it."""
-
-from __future__ import annotations
+"""The modules that each command imports, which add to the time of every job without a server."""
 
 import json
 import os
@@ -20,7 +18,7 @@ SLOW = [
     *("matplotlib", "matplotlib.pyplot", "scipy.special", "scipy.stats"),
     *("jinja2", "typst", "docutils", "bibtexparser"),
 ]
-"""Modules that take more than some milliseconds to import."""
+"""Modules that take more than a few milliseconds to import."""
 
 TABLES = {"numpy", "pyarrow"}
 NETWORKS = {"torch", *TABLES}
@@ -44,7 +42,7 @@ BUDGET = {
     "transfer": {*NETWORKS, *INTERVALS},
     "verify": set[str](),
 }
-"""What each command may import of `SLOW`; those that are not named: what a network and a table need."""
+"""The slow modules that each command may import; by default those for networks and tables."""
 
 IMPORT = """
 import importlib, json, os, sys
@@ -87,7 +85,7 @@ told("an optimizer", optimised)
 
 
 def modules() -> dict[str, set[str]]:
-    """The modules that the jobs of each command import."""
+    """Return the modules that the jobs of each command import."""
     found = defaultdict[str, set[str]](set)
     for study in STUDIES:
         for job in build(load_file(ROOT / study)).jobs:
@@ -95,7 +93,7 @@ def modules() -> dict[str, set[str]]:
     return found
 
 
-def test_a_command_imports_what_it_needs_and_no_more() -> None:
+def test_a_command_imports_only_what_it_needs() -> None:
     needed = modules()
     assert set(needed) == set(TASKS)
     commands = {

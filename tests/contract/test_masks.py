@@ -1,4 +1,4 @@
-"""Every mask: the promised number of missing pixels, drawn per seed and example, whatever the batch."""
+"""Contract of masks, and the pixels that each mask hides."""
 
 import pytest
 import scipy.ndimage
@@ -18,17 +18,17 @@ def case(request):
     return spec, registry.resolve(spec), spec.missing(MNIST), request.param in ("pepper", "square")
 
 
-def test_the_reports_masks_lose_as_many_pixels_as_it_says():
+def test_the_published_numbers_of_hidden_pixels():
     for kind, lost in LOST.items():
         assert registry.kinds("masks")[kind](kind=kind).missing(MNIST) == lost
 
 
 @pytest.mark.parametrize("check", [*contracts.CHECKS["masks"], *contracts.EVERY], ids=lambda check: check.__name__)
-def test_keeps_its_contract(case, check):
+def test_fulfils_its_contract(case, check):
     assert check(case[0]) == ""
 
 
-def test_depends_on_the_seed_where_it_is_drawn(case):
+def test_a_random_mask_depends_on_the_seed(case):
     spec, mask, _, random = case
     known_BHW = mask(spec, MNIST, seed=1, indices=[7, 3, 123, 0, 9999])
     if random:
@@ -36,12 +36,12 @@ def test_depends_on_the_seed_where_it_is_drawn(case):
         assert len(known_BHW.flatten(1).unique(dim=0)) > 1
 
 
-def test_takes_images_of_other_shapes(case):
+def test_masks_support_other_shapes(case):
     spec, mask, _, _ = case
     assert mask(spec, (3, 10, 16), seed=0, indices=[0]).shape == (1, 10, 16)
 
 
-def test_square_is_a_square_and_reaches_every_place():
+def test_a_square_mask_is_a_square_at_any_position():
     spec = SquareMask(kind="square", size=8)
     lost_BHW = ~registry.resolve(spec)(spec, MNIST, seed=0, indices=list(range(2000)))
     rows_BH, columns_BW = lost_BHW.any(2), lost_BHW.any(1)
@@ -52,7 +52,7 @@ def test_square_is_a_square_and_reaches_every_place():
         assert sorted(first.unique().tolist()) == list(range(21))
 
 
-def test_crosswalk_loses_whole_rows_and_begins_with_a_known_one():
+def test_a_crosswalk_mask_hides_complete_rows():
     for period, lost in [(2, range(1, 28, 2)), (3, range(2, 28, 3))]:
         spec = CrosswalkMask(kind="crosswalk", period=period)
         known_BHW = registry.resolve(spec)(spec, MNIST, seed=0, indices=[4])
@@ -60,7 +60,7 @@ def test_crosswalk_loses_whole_rows_and_begins_with_a_known_one():
         assert torch.equal(known_BHW[0].any(1), known_BHW[0].all(1))
 
 
-def test_pepper_hits_every_pixel_equally_often():
+def test_a_pepper_mask_hides_every_pixel_equally_often():
     spec = PepperMask(kind="pepper", fraction=0.3)
     lost_BHW = ~registry.resolve(spec)(spec, MNIST, seed=0, indices=list(range(2000)))
     share_HW = lost_BHW.float().mean(0)
@@ -78,14 +78,14 @@ def test_pepper_hits_every_pixel_equally_often():
         (SquareMask(kind="square", size=11), (1, 10, 20)),
     ],
 )
-def test_masks_that_lose_nothing_or_everything_are_refused(spec, shape):
+def test_masks_that_hide_no_pixel_or_all_are_an_error(spec, shape):
     with pytest.raises(ValueError, match=spec.kind):
         registry.resolve(spec)(spec, shape, seed=0, indices=[0])
     assert not 0 < spec.missing(shape) < shape[1] * shape[2]
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
-def test_glasses_are_two_rims_and_a_bridge_in_the_upper_half(shape):
+def test_glasses_have_two_rims_and_a_bridge_in_the_upper_half(shape):
     spec = GlassesMask(kind="glasses")
     lost_HW = ~registry.resolve(spec)(spec, shape, seed=0, indices=[0])[0]
     assert not lost_HW[shape[1] // 2 + 1 :].any()

@@ -1,4 +1,4 @@
-"""Named models: enough of them, each builds and runs, pairs that are trained together fit, and their table."""
+"""Presets: each can be built and run, GAN pairs fit, and their table."""
 
 import subprocess
 import sys
@@ -18,13 +18,13 @@ DIGIT, FACE = (1, 28, 28), (3, 64, 64)
 
 
 def numbered(shape):
-    """The models M1, M2 … of a data set: generators by what they make, discriminators by what they are made for."""
+    """Return the models M1, M2, … for images of a shape."""
     made = {name for name, spec in GENERATORS.items() if (spec.image_shape() or DIGIT) == shape}
     taken = {name for name, spec in NETWORKS.items() if (spec.image or DIGIT) == shape}
     return {name for name in made | taken if name.removeprefix("M").isdigit()}
 
 
-def test_there_are_as_many_as_the_report_had():
+def test_the_number_of_presets():
     assert len(numbered(DIGIT)) >= 5
     assert len(numbered(FACE)) >= 18
     assert numbered(DIGIT) & numbered(FACE) == set()
@@ -32,7 +32,7 @@ def test_there_are_as_many_as_the_report_had():
 
 @pytest.mark.parametrize("number", range(1, 28, 2))
 def test_a_generator_and_the_discriminator_after_it_fit(number):
-    """Odd numbers make images and the next even ones judge them; M1 goes with M3 or M4, as in the report."""
+    """Odd numbers are generators, the next even numbers their discriminators; M1 goes with M3 or M4."""
     generator, discriminator = (1, 3) if number in (1, 3) else (number, number + 1)
     made = GENERATORS[f"M{generator}"].image_shape() or DIGIT
     body = NETWORKS[f"M{discriminator}"].fit(made)
@@ -41,7 +41,7 @@ def test_a_generator_and_the_discriminator_after_it_fit(number):
 
 
 @pytest.mark.parametrize("name", [name for name, spec in NETWORKS.items() if spec.image == FACE])
-def test_networks_for_faces_run_and_learn(name):
+def test_networks_for_faces_have_gradients(name):
     torch.manual_seed(0)
     network = build("networks", NETWORKS[name], 1)
     logits = network(torch.rand(4, *FACE))
@@ -50,7 +50,7 @@ def test_networks_for_faces_run_and_learn(name):
     assert all(weight.grad is not None for weight in network.parameters())
 
 
-def test_a_pair_that_does_not_fit_is_refused():
+def test_a_pair_that_does_not_fit_is_an_error():
     with pytest.raises(ValueError, match="has image: 3×64×64, not 1×28×28"):
         NETWORKS["M12"].fit(DIGIT)
 
@@ -65,7 +65,7 @@ def test_parameters_are_counted_in_a_table(tmp_path):
     counts = {row["preset"]: row["parameters"] for row in rows}
     assert counts["M1"] == 675_025
     assert counts["M3"] == 1_460_225
-    assert counts["M23"] > counts["M11"], "skipping latents have weights of their own"
+    assert counts["M23"] > counts["M11"], "skip connections have additional weights"
     assert counts["M11"] == count_parameters(build("generators", GENERATORS["M11"]))
     assert {row["image"] for row in rows} == {"1×28×28", "3×64×64"}
 

@@ -1,6 +1,4 @@
-"""A job that uses it, for everything that is registered: it may call nothing that its digest does not hold."""
-
-from __future__ import annotations
+"""A job with each registered kind calls only code that its digest includes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,19 +23,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(("family", "kind"), [(family, kind) for family in USES for kind in registry.kinds(family)])
-def test_a_job_calls_only_what_its_digest_holds(family: str, kind: str) -> None:
+def test_a_job_calls_only_what_its_digest_includes(family: str, kind: str) -> None:
     USES[family](kind)
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_is_not_in_a_digest_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Craft.code_targets
-    monkeypatch.setattr(Craft, "code_targets", lambda task: told(task) - {"advgen.attacks.pgd:pgd"})
+def test_code_outside_the_digest_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Craft.code_targets
+    monkeypatch.setattr(Craft, "code_targets", lambda task: original(task) - {"advgen.attacks.pgd:pgd"})
     with pytest.raises(RuntimeError, match=r"craft used what is not in its digest: .*advgen\.attacks\.pgd:pgd,"):
         attack("pgd")
 
 
-def test_the_smoke_study_whose_jobs_are_watched_too_has_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smoke_study_has_all_other_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     jobs = build(load_file(ROOT / "config/smoke.yaml")).jobs
     assert {job.rule for job in jobs} == set(catalog.RULES)

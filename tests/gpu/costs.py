@@ -4,8 +4,6 @@ python -m tests.gpu.costs            writes the table into docs/gpu.md
 python -m tests.gpu.costs --check    fails if it is another
 """
 
-from __future__ import annotations
-
 import math
 import sys
 from collections import Counter

@@ -99,10 +99,10 @@ class OnGpu(Tensor):
     is_meta = property(lambda self: False)
 
     @classmethod
-    def __torch_dispatch__(cls, operation: Any, types: Any, given: Sequence[Any] = (), keys: Any = None) -> Any:
-        return _run(operation, given, keys or {})
+    def __torch_dispatch__(cls, operation: Any, types: Any, arguments: Sequence[Any] = (), keys: Any = None) -> Any:
+        return _run(operation, arguments, keys or {})
 
-    def numpy(self, *given: Any, **keys: Any) -> Any:
+    def numpy(self, *arguments: Any, **keys: Any) -> Any:
         raise TypeError("can't convert cuda:0 device type tensor to numpy")
 
     def tolist(self) -> Any:
@@ -150,8 +150,8 @@ class PretendedGpu(TorchDispatchMode):
         PretendedGpu.now = None
         self.patched.close()
 
-    def __torch_dispatch__(self, operation: Any, types: Any, given: Sequence[Any] = (), keys: Any = None) -> Any:
-        return _run(operation, given, keys or {})
+    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Sequence[Any] = (), keys: Any = None) -> Any:
+        return _run(operation, arguments, keys or {})
 
 
 class Graph(Recording):
@@ -204,30 +204,30 @@ def _held(nested: Any) -> Any:
     return _mapped(lambda one: one.held if isinstance(one, OnGpu) else one, nested)
 
 
-def _run(operation: Any, given: Sequence[Any], keys: Mapping[str, Any]) -> Any:
+def _run(operation: Any, arguments: Sequence[Any], keys: Mapping[str, Any]) -> Any:
     """One operation: refused as CUDA would, or computed on the CPU, its results where CUDA would put them."""
     if torch.is_inference_mode_enabled():  # there a wrapper cannot be viewed
         with torch.inference_mode(False), torch.no_grad():
-            return _run(operation, given, keys)
+            return _run(operation, arguments, keys)
     name = operation._schema.name.split("::")[1]
     if operation is torch.ops.prim.device.default:
         return CUDA
     tensors: list[Tensor] = []
-    _mapped(tensors.append, [given, keys])
+    _mapped(tensors.append, [arguments, keys])
     on_gpu = [one for one in tensors if isinstance(one, OnGpu)]
     device = keys.get("device")
     wanted = bool(on_gpu) if device is None else torch.device(device).type in ("cuda", "meta")
-    _refuse_two_devices(operation, name, given, tensors)
+    _refuse_two_devices(operation, name, arguments, tensors)
     if wanted and (generator := keys.get("generator")) is not None and generator.device.type != "cuda":
         raise RuntimeError(f"Expected a 'cuda' device type for generator but found 'cpu': {name}")
-    if on_gpu and _unordered(operation, name, given, keys):
+    if on_gpu and _unordered(operation, name, arguments, keys):
         raise RuntimeError(f"{name} does not have a deterministic implementation")
     if on_gpu or wanted:
-        _count(operation, name, given, keys, tensors, wanted)
+        _count(operation, name, arguments, keys, tensors, wanted)
     own = {key: value for key, value in keys.items() if key != "pin_memory"}
     if device is not None:
         own["device"] = torch.device("cpu")
-    held, own = _held(given), _held(own)
+    held, own = _held(arguments), _held(own)
     recording = Recording.now if on_gpu or wanted else None
     if recording is not None:
         if keys.get("generator") is not None:
@@ -238,25 +238,25 @@ def _run(operation: Any, given: Sequence[Any], keys: Mapping[str, Any]) -> Any:
         recording.note(operation, held, own, found)
     if torch.Tag.inplace_view in operation.tags:  # what the wrapper itself says of its shape
         with no_dispatch():
-            operation(*given, **keys)
+            operation(*arguments, **keys)
     # what was changed in place is the very tensor that was given
     same = {id(one.held): one for one in on_gpu}
 
     return _mapped(lambda one: same[id(one)] if id(one) in same else OnGpu(one), found) if wanted else found
 
 
-def _unordered(operation: Any, name: str, given: Sequence[Any], keys: Mapping[str, Any]) -> bool:
+def _unordered(operation: Any, name: str, arguments: Sequence[Any], keys: Mapping[str, Any]) -> bool:
     if name in ("median", "nanmedian"):
         return bool(operation._overloadname.startswith("dim"))
     if name == "bincount":
-        return (given[1] if len(given) > 1 else keys.get("weights")) is not None
+        return (arguments[1] if len(arguments) > 1 else keys.get("weights")) is not None
     if name.startswith("scatter_reduce"):
-        return "prod" in given or keys.get("reduce") == "prod"
+        return "prod" in arguments or keys.get("reduce") == "prod"
     return name in UNORDERED
 
 
 def _count(
-    operation: Any, name: str, given: Sequence[Any], keys: Mapping[str, Any], tensors: list[Tensor], wanted: bool
+    operation: Any, name: str, arguments: Sequence[Any], keys: Mapping[str, Any], tensors: list[Tensor], wanted: bool
 ) -> None:
     if PretendedGpu.now is None:
         return
@@ -264,7 +264,7 @@ def _count(
     if name in COPYING:
         # copy_(its own, the other, non_blocking), _to_copy(the other)
         there, here = (on_gpu[0], on_gpu[-1]) if name == "copy_" else (wanted, on_gpu[0])
-        lagging = bool(keys.get("non_blocking")) or (name == "copy_" and len(given) > 2 and bool(given[2]))
+        lagging = bool(keys.get("non_blocking")) or (name == "copy_" and len(arguments) > 2 and bool(arguments[2]))
         if here and not there:
             assert not lagging, "a copy to the CPU that does not block is read before it has arrived"
             _waits("copied to the CPU")
@@ -273,9 +273,9 @@ def _count(
             if not lagging:
                 _waits("copied to the device")
     elif name in INDEXING:
-        indices = [one for one in given[1] if one is not None]
+        indices = [one for one in arguments[1] if one is not None]
         masks = any(one.dtype in (torch.bool, torch.uint8) for one in indices)
-        if masks and not (name in WRITING and given[2].numel() == 1):  # which is filled in without an index
+        if masks and not (name in WRITING and arguments[2].numel() == 1):  # which is filled in without an index
             _waits("indexed by a mask")
         if not all(isinstance(one, OnGpu) for one in indices):
             _waits("indexed from the CPU")
@@ -285,16 +285,16 @@ def _count(
     PretendedGpu.now.launches += works
 
 
-def _refuse_two_devices(operation: Any, name: str, given: Sequence[Any], tensors: list[Tensor]) -> None:
+def _refuse_two_devices(operation: Any, name: str, arguments: Sequence[Any], tensors: list[Tensor]) -> None:
     on_cpu = [one for one in tensors if not isinstance(one, OnGpu)]
     if not on_cpu or len(on_cpu) == len(tensors) or name in COPYING:
         return
     scalars = all(one.dim() == 0 for one in on_cpu)
-    changed = torch.Tag.inplace in operation.tags and on_cpu[0] is given[0]
+    changed = torch.Tag.inplace in operation.tags and on_cpu[0] is arguments[0]
     if scalars and not changed and (torch.Tag.pointwise in operation.tags or name == "where"):
         return
-    if name in INDEXING and isinstance(given[0], OnGpu):
-        values = given[2] if name in WRITING else None
+    if name in INDEXING and isinstance(arguments[0], OnGpu):
+        values = arguments[2] if name in WRITING else None
         if values is None or isinstance(values, OnGpu) or values.dim() == 0:
             return
     raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two, cuda:0 and cpu: {name}")

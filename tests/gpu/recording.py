@@ -22,7 +22,7 @@ class Recording:
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, list[Any], dict[str, Any], Any]] = []
-        self.given = dict[int, tuple[Tensor, Tensor]]()  # storages that were there, and what stood in them
+        self.existing = dict[int, tuple[Tensor, Tensor]]()  # storages that were there, and what stood in them
         self.made = dict[int, Tensor]()
         self.own = Counter[int]()
 
@@ -33,7 +33,7 @@ class Recording:
     def __exit__(self, *raised: Any) -> None:
         Recording.now = None
         torch.set_rng_state(self.drawn)
-        for there, before in self.given.values():
+        for there, before in self.existing.values():
             there.copy_(before)
         for one in self.made.values():  # holds anything until the first replay
             one.fill_(255)
@@ -41,26 +41,26 @@ class Recording:
     def before(self, tensors: Sequence[Tensor]) -> None:
         """Note what stands in memory that an operation may change."""
         for one in tensors:
-            if (place := _place(one)) not in self.given and place not in self.made:
+            if (place := _place(one)) not in self.existing and place not in self.made:
                 there = _bytes(one)
                 self.own[place] += 1
-                self.given[place] = there, there.clone()
+                self.existing[place] = there, there.clone()
 
-    def note(self, operation: Any, given: Sequence[Any], keys: Mapping[str, Any], found: Any) -> None:
+    def note(self, operation: Any, arguments: Sequence[Any], keys: Mapping[str, Any], found: Any) -> None:
         """One operation that has been done, on tensors of the CPU."""
         for one in _tensors(found):
-            if (place := _place(one)) not in self.given and place not in self.made:
+            if (place := _place(one)) not in self.existing and place not in self.made:
                 self.made[place] = _bytes(one)
-        self.done.append((operation, self._kept(list(given)), self._kept(dict(keys)), self._kept(found)))
+        self.done.append((operation, self._kept(list(arguments)), self._kept(dict(keys)), self._kept(found)))
 
     def replay(self) -> None:
         """Do it all again."""
-        for place, (there, _) in self.given.items():
+        for place, (there, _) in self.existing.items():
             if place and torch._C._storage_Use_Count(there.untyped_storage()._cdata) <= self.own[place] + 1:
                 raise RuntimeError("a replay reads memory that has been freed since it was recorded")
-        for operation, given, keys, found in self.done:
-            inputs = {_place(one) for one in _tensors([given, keys])}
-            for kept, again in zip(_tensors(found), _tensors(operation(*given, **keys)), strict=True):
+        for operation, arguments, keys, found in self.done:
+            inputs = {_place(one) for one in _tensors([arguments, keys])}
+            for kept, again in zip(_tensors(found), _tensors(operation(*arguments, **keys)), strict=True):
                 if _place(kept) not in inputs:  # else it is a view, or what was changed in place
                     kept.copy_(again)
 

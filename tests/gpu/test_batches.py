@@ -1,7 +1,5 @@
 """How many images are computed at once follows a GPU's memory; on the CPU it never changes, for it changes bits."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from tests.gpu import device
@@ -22,10 +20,10 @@ class Counting(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer, self.shown = nn.Linear(4, 3), list[int]()
+        self.layer, self.sizes = nn.Linear(4, 3), list[int]()
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        self.shown.append(len(x_BCHW))
+        self.sizes.append(len(x_BCHW))
         return self.layer(x_BCHW.flatten(1))
 
 
@@ -40,17 +38,17 @@ def test_the_whole_memory_counts(gigabytes: int, rows: int, monkeypatch: pytest.
 def test_images_are_judged_and_attacked_in_larger_batches_on_a_gpu() -> None:
     model, images = Counting().eval(), torch.rand(2100, 1, 2, 2)
     predict(model, images)
-    assert model.shown == [500, 500, 500, 500, 100]
-    model.shown.clear()
+    assert model.sizes == [500, 500, 500, 500, 100]
+    model.sizes.clear()
     spec = registry.parse("attacks", {"kind": "gaussian_noise"})
     labels, indices = torch.zeros(1100, dtype=torch.long), list(range(1100))
     with PretendedGpu():
         model.to(CUDA)
         predict(model, images)
-        assert model.shown == [2000, 100]
-        model.shown.clear()
+        assert model.sizes == [2000, 100]
+        model.sizes.clear()
         craft(registry.resolve(spec), model, images[:1100], labels, spec, seed=0, indices=indices)
-        assert set(model.shown) == {1000, 500, 100}  # clean ones in other batches
+        assert set(model.sizes) == {1000, 500, 100}  # clean ones in other batches
 
 
 def test_latent_vectors_are_searched_in_larger_batches_on_a_gpu() -> None:
@@ -59,10 +57,10 @@ def test_latent_vectors_are_searched_in_larger_batches_on_a_gpu() -> None:
 
     def batches(rows: int) -> int:
         """How many there are: each tells its one step."""
-        told = list[int]()
+        totals = list[int]()
         images, indices = torch.rand(rows, 1, 2, 2), list(range(rows))
-        search(generator, images, spec, seed=0, indices=indices, progress=lambda done, total: told.append(total))
-        return told[-1]
+        search(generator, images, spec, seed=0, indices=indices, progress=lambda done, total: totals.append(total))
+        return totals[-1]
 
     assert [batches(512), batches(513)] == [1, 2]
     with PretendedGpu():

@@ -1,7 +1,5 @@
 """What a step asks of a GPU: the host waits at most once in any, and not at all in most."""
 
-from __future__ import annotations
-
 import pytest
 from tests.gpu.costs import COUNTED, ITERATIONS, PAGE, Cost, with_table
 

@@ -1,7 +1,5 @@
 """A job of everything that is registered, with every choice of its keys, from spec to artefact on the pretended GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -30,9 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def choices(spec: type[BaseModel]) -> Iterator[dict[str, Any]]:
     """The spec's keys that choose one of several, each with every value that is not its default."""
-    for name, told in spec.model_fields.items():
-        for value in [False, True] if told.annotation is bool else sorted(words(told.annotation)):
-            if value != told.default and len(words(told.annotation)) != 1:
+    for name, field in spec.model_fields.items():
+        for value in [False, True] if field.annotation is bool else sorted(words(field.annotation)):
+            if value != field.default and len(words(field.annotation)) != 1:
                 yield {name: value}
 
 

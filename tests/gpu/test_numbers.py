@@ -1,7 +1,5 @@
 """Every training and every attack on the pretended GPU finds the CPU's numbers, and goes on from a saved state."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 
@@ -159,25 +157,27 @@ def broken(callbacks, device=DEVICE):
     def play(step):
         return [torch.tensor(math.nan if step.number == 5 else 1.0).to(device, non_blocking=device != "cpu")]
 
-    given = {"parts": {"weight": weight}, "columns": ("loss",), "callbacks": callbacks, "remedy": "lower lr"}
-    return run(play, examples=50, batch=1, epochs=1, seed=0, device=device, **given)
+    keywords = {"parts": {"weight": weight}, "columns": ("loss",), "callbacks": callbacks, "remedy": "lower lr"}
+    return run(play, examples=50, batch=1, epochs=1, seed=0, device=device, **keywords)
 
 
 def test_on_the_cpu_a_training_that_breaks_down_says_so_at_once():
-    told = []
+    reports = []
     with pytest.raises(ValueError, match="broke down at step 6 of 50"):
-        broken(Callbacks(progress=lambda *numbers: told.append(numbers)), "cpu")
-    assert [step for step, *_ in told] == [1, 2, 3, 4, 5]
+        broken(Callbacks(progress=lambda *numbers: reports.append(numbers)), "cpu")
+    assert [step for step, *_ in reports] == [1, 2, 3, 4, 5]
 
 
 def test_a_training_that_breaks_down_names_the_step_when_its_numbers_are_fetched():
-    told = []
+    reports = []
     with PretendedGpu() as gpu:
         with pytest.raises(ValueError, match=r"broke down at step 6 of 50 \(loss is nan\): lower lr"):
             broken(
-                Callbacks(progress=lambda *numbers: told.append(numbers), save=lambda take: told.append(gpu.launches))
+                Callbacks(
+                    progress=lambda *numbers: reports.append(numbers), save=lambda take: reports.append(gpu.launches)
+                )
             )
-    assert len(told) == FETCH_INTERVAL - 1, "it went on until they were fetched, and told nothing"
+    assert len(reports) == FETCH_INTERVAL - 1, "it continues until they are fetched, and reports nothing"
     assert gpu.syncs.total() == 1
 
 
@@ -216,10 +216,10 @@ def test_an_attack_finds_the_cpus_examples(kind):
     model = build("networks", NETWORK, CLASSES).eval()
     images, labels = data()
     spec = registry.parse("attacks", {"kind": kind, **ATTACKS[kind]})
-    given = {"seed": 0, "indices": list(range(N))}
-    plain = craft(registry.resolve(spec), model, images, labels, spec, **given)
+    keywords = {"seed": 0, "indices": list(range(N))}
+    plain = craft(registry.resolve(spec), model, images, labels, spec, **keywords)
     with PretendedGpu():
-        found = craft(registry.resolve(spec), model.to(DEVICE), images, labels, spec, **given)
+        found = craft(registry.resolve(spec), model.to(DEVICE), images, labels, spec, **keywords)
     # without the CPU's own convolutions the last digits differ, and with them now and then which example is found
     away = np.abs(found.attack.x_adv - plain.attack.x_adv).max((1, 2, 3))
     assert np.mean(away < 1e-3) >= 0.9

@@ -37,9 +37,9 @@ def test_a_study_tells_all_that_compute_on_a_device(tf32: bool, tmp_path: Path) 
     study = tmp_path / "study.yaml"
     study.write_text((ROOT / "tests/gpu/every.yaml").read_text() + f"tf32: {str(tf32).lower()}\n")
     jobs = build(load_file(study)).jobs
-    told = {job.rule: json.loads(job.spec).get("tf32") for job in jobs}
+    tf32_of = {job.rule: json.loads(job.spec).get("tf32") for job in jobs}
     computing = {job.rule for job in jobs if isinstance(job.task, DeviceTask)}
-    assert {rule for rule, value in told.items() if value is tf32} == computing
-    assert {value for rule, value in told.items() if rule not in computing} <= {None}
+    assert {rule for rule, value in tf32_of.items() if value is tf32} == computing
+    assert {value for rule, value in tf32_of.items() if rule not in computing} <= {None}
     # what holds `torch = True` itself computes nowhere but on the CPU
     assert {job.rule for job in jobs if job.task.torch} - computing == {"simulate", "count_parameters", "sanity_checks"}

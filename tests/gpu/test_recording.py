@@ -1,7 +1,5 @@
 """Steps that are replayed find the numbers of plain ones, and the pretended CUDA graph refuses what torch's refuses."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -218,10 +216,10 @@ def test_a_recorded_step_is_launched_as_a_whole():
     assert launches["1"] < launches["0"] / 3
 
 
-@pytest.mark.parametrize("told", ["yes", "", "2"])
-def test_graphs_are_asked_for_by_a_one(told, monkeypatch):
-    monkeypatch.setenv("ADVGEN_CUDA_GRAPHS", told)
-    with pytest.raises(SystemExit, match=f"^ADVGEN_CUDA_GRAPHS={told}: "):
+@pytest.mark.parametrize("value", ["yes", "", "2"])
+def test_graphs_are_asked_for_by_a_one(value, monkeypatch):
+    monkeypatch.setenv("ADVGEN_CUDA_GRAPHS", value)
+    with pytest.raises(SystemExit, match=f"^ADVGEN_CUDA_GRAPHS={value}: "):
         devices.cuda_graphs()
 
 

@@ -1,7 +1,5 @@
 """The pretended GPU obeys the rules of eager CUDA, as torch documents them."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,10 +1,8 @@
-"""Check 10: an attack, a mask and a model are each one file, one spec class and one registry line.
+"""An attack, a mask and a model are each one file, one spec class and one registry line.
 
 The study with all three is run in a folder of its own, with what the smoke study has computed: so it also shows that
 what they do not touch is not computed again.
 """
-
-from __future__ import annotations
 
 import re
 import sys
@@ -96,7 +94,7 @@ class Linear(Network):
 
 @pytest.fixture(scope="module")
 def grown(smoke: Project, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The tables and models of the smoke study in another folder, after it has learnt three things."""
+    """The smoke study in another folder, with three new parts."""
     copy = Project(tmp_path_factory.mktemp("grown"), cache=kept)
     for family, text in SPECS.items():
         copy.append(f"src/advgen/specs/{family}.py", text)
@@ -137,7 +135,7 @@ def rows(path: Path, column: str) -> set[str]:
     return set(pq.read_table(path, columns=[column]).column(column).to_pylist())
 
 
-def test_they_run_and_stand_in_the_tables(grown: Project) -> None:
+def test_they_run_and_are_in_the_tables(grown: Project) -> None:
     tables = grown.folder / "results/tables"
     assert "signs" in rows(tables / "transfer.parquet", "attack")
     assert "softmax" in rows(tables / "transfer.parquet", "target")
@@ -171,7 +169,7 @@ NEW = {"attacks": ("sign_noise", "SignNoise"), "masks": ("frame", "FrameMask"), 
 
 @pytest.fixture(scope="module")
 def covered(grown: Project) -> str:
-    """What pytest says of their contract tests, run at once."""
+    """Return the output of their contract tests."""
     files = [f"tests/contract/test_{family}.py" for family in NEW]
     chosen = " or ".join(word for words in NEW.values() for word in words)
     result = grown.run(sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", *files, "-k", chosen)

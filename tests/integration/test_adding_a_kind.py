@@ -1,9 +1,7 @@
-"""A kind of experiment is one folder: six files bring "corruptions" into a copy, and no other line is edited.
+"""A kind of experiment is one folder: six files add "corruptions" to a copy, and no other line changes.
 
 The copy has a finished study, so that it also shows what a new kind makes stale: nothing else.
 """
-
-from __future__ import annotations
 
 import re
 import shutil
@@ -32,7 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Pa
 
 @pytest.fixture(scope="module")
 def grown(finished: Project) -> Project:
-    """The study after the project has learnt a kind of experiment."""
+    """The study after a kind of experiment was added to the project."""
     shutil.copytree(KIND, finished.folder / "src/advgen/experiments/corruptions")
     finished.append(STUDY, DRAWN + ASKED)
     return finished
@@ -40,7 +38,7 @@ def grown(finished: Project) -> Project:
 
 @pytest.fixture(scope="module")
 def planned(grown: Project) -> str:
-    """What a dry run says before anything of it is made."""
+    """Return the output of a dry run before its jobs have run."""
     result = grown.snakemake(STUDY, "-n")
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout + result.stderr
@@ -48,7 +46,7 @@ def planned(grown: Project) -> str:
 
 @pytest.fixture(scope="module")
 def made(grown: Project, planned: str) -> Project:
-    """The copy with everything made."""
+    """Return the copy after all jobs have run."""
     result = grown.snakemake(STUDY)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return grown
@@ -91,7 +89,7 @@ def test_it_runs_and_is_summarised(made: Project) -> None:
     assert set(table["damage"]) == {"noise", "blur", "dark", "pale", "turned"}
     assert set(table["source"]) == {"fc100", "cnn"}
     assert (table["n"] == 50).all()
-    # half of the light is no damage to a net that sees the rest, and noise is
+    # darker images are still classified correctly, noisy ones are not
     assert table["accuracy"].max() > table["accuracy"].min()
 
 
@@ -102,7 +100,7 @@ def test_it_is_drawn_and_captioned_in_the_report(made: Project) -> None:
     assert "Accuracy on damaged images" in page
 
 
-def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
+def test_it_is_in_the_generated_pages(made: Project) -> None:
     assert made.module("tools.docs", "--check").returncode == 1
     assert made.module("tools.docs").returncode == 0
     for page, text in {
@@ -116,7 +114,7 @@ def test_it_stands_in_the_pages_that_the_code_tells(made: Project) -> None:
     assert ["- runs on: a GPU if one is available" in rule for rule in rules if rule.startswith("corrupt\n")] == [True]
 
 
-def test_a_deleted_folder_takes_its_kind_with_it(made: Project) -> None:
+def test_deleting_the_folder_removes_the_kind(made: Project) -> None:
     shutil.rmtree(made.folder / "src/advgen/experiments/corruptions")
     study = (made.folder / STUDY).read_text()
     (made.folder / STUDY).write_text(study.replace(ASKED, "").replace(DRAWN, ""))

@@ -1,7 +1,5 @@
 """Nothing is computed twice: what was computed before is taken from where it is kept, in any copy of the project."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

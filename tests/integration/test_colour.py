@@ -1,7 +1,5 @@
 """Images in colour to figures, each study in one run: folders in the published layouts, and real drawings from npm."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a run prints and what `advgen status` tells, on stub commands: through a pipe, on a terminal, in trouble."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty
@@ -146,7 +144,7 @@ def test_status_of_a_run_and_of_its_end(project: Make) -> None:
     assert "Interrupted. Run the same command again to continue." in end
     after = copy.advgen("status").stdout
     assert after.startswith("tests/spine.yaml, ended ")
-    assert re.search(r"makes \d of 12 jobs", after)
+    assert re.search(r"has \d of 12 jobs to do", after)
 
 
 def test_status_of_a_killed_driver(project: Make) -> None:
@@ -170,7 +168,7 @@ def test_status_reads_only(project: Make) -> None:
         return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in found}
 
     before = everything()
-    assert "makes 2 of 12 jobs" in copy.advgen("status").stdout
+    assert "has 2 of 12 jobs to do" in copy.advgen("status").stdout
     assert everything() == before
 
 
@@ -195,7 +193,7 @@ def test_status_counts_what_snakemake_would_do(edit: Callable[[Project], None], 
     assert dry.returncode == 0
     would = int((re.findall(r"(\d+) jobs? would run", dry.stdout) or ["0"])[0])
     told = finished.advgen("status", STUDY).stdout
-    assert int((re.findall(r"makes (\d+) of", told) or ["0"])[0]) == would, told + dry.stdout
+    assert int((re.findall(r"has (\d+) of", told) or ["0"])[0]) == would, told + dry.stdout
 
 
 @pytest.fixture(scope="module")

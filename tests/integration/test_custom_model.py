@@ -1,7 +1,5 @@
 """A study on photographs and a model of a user's own: read, attacked, a source and a target beside what is trained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

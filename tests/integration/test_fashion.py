@@ -1,7 +1,5 @@
 """Fashion-MNIST in place of MNIST by one line of a config: fetched, trained on, sampled, restored, attacked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow.parquet as pq

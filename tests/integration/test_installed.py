@@ -1,6 +1,4 @@
-"""Without a clone: the wheel, a folder made by `advgen init`, and other workflows that take ours in."""
-
-from __future__ import annotations
+"""Use without a clone: the wheel, a folder made by `advgen init`, and other workflows that include ours."""
 
 import os
 import re
@@ -69,19 +67,19 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the wheel unpacks."""
+    """Return the folder with the unpacked wheel."""
     folder = tmp_path_factory.mktemp("installed")
     zipfile.ZipFile(wheel).extractall(folder)
     return folder
 
 
 def ran(installed: Path, folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python module in a folder with what is installed and no clone."""
+    """Run a Python module in a folder with the installed package and without the clone."""
     return warm.run(command[0], command[1:], folder, {**environment(), "PYTHONPATH": str(installed), **variables}, 600)
 
 
 def environment() -> dict[str, str]:
-    """That of the tests without what is ours."""
+    """Return the environment of the tests without our variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "ADVGEN", "PYTHON"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**kept, "PATH": path, "ADVGEN_DATA": str(ROOT / "results/datasets-for-tests")}
@@ -109,7 +107,7 @@ def test_a_new_folder_has_the_whole_example(installed: Path, mine: Path) -> None
     assert "results/" in (mine / ".gitignore").read_text()
 
 
-def test_it_runs_and_its_own_captions_are_found(installed: Path, mine: Path) -> None:
+def test_it_runs_and_finds_its_captions(installed: Path, mine: Path) -> None:
     result = ran(installed, mine, "advgen", "run", "small.yaml", "--cores", "2")
     assert result.returncode == 0, result.stderr[-3000:]
     assert (mine / "results/figures/digits.png").is_file()
@@ -147,7 +145,7 @@ def test_a_cv_alone(installed: Path, tmp_path: Path) -> None:
 
 
 def test_as_a_module_of_another_workflow(installed: Path, tmp_path: Path, raw_mnist: Path) -> None:
-    """Its rules have another name; captions are those of the package, whatever the working folder is."""
+    """Its rules have other names; captions come from the package in any working folder."""
     (tmp_path / "workflow").mkdir()
     (tmp_path / "workflow/Snakefile").write_text(MODULE)
     (tmp_path / "small.yaml").write_text(STUDY)
@@ -162,8 +160,8 @@ def test_as_a_module_of_another_workflow(installed: Path, tmp_path: Path, raw_mn
 
 
 @pytest.mark.parametrize("moved", ['prefix: "there"', 'replace_prefix: {"results": "there"}'])
-def test_a_module_whose_files_lie_elsewhere_is_refused(installed: Path, tmp_path: Path, moved: str) -> None:
-    """`advgen verify` would look at results/, and find nothing wrong."""
+def test_a_module_with_a_prefix_is_an_error(installed: Path, tmp_path: Path, moved: str) -> None:
+    """`advgen verify` would check results/ and miss its files."""
     (tmp_path / "small.yaml").write_text(STUDY)
     named = '{"study": "small.yaml"}\n'
     (tmp_path / "Snakefile").write_text(MODULE.replace(named, f"{named}    {moved}\n"))
@@ -185,8 +183,8 @@ def test_from_another_folder(installed: Path, tmp_path: Path, snakefile: str) ->
     assert "would run" in result.stdout + result.stderr or "draw" in result.stdout + result.stderr
 
 
-def test_type_checkers_see_the_hints(installed: Path) -> None:
-    """As mypy looks for a package in site-packages: one without py.typed counts as untyped."""
+def test_type_checkers_find_the_type_hints(installed: Path) -> None:
+    """Mypy treats a package in site-packages without py.typed as untyped."""
     where = SearchPaths(python_path=(), mypy_path=(), package_path=(str(installed),), typeshed_path=())
     found = FindModuleCache(where, None, Options()).find_module("advgen")
     assert found == str(installed / "advgen/__init__.py")
@@ -196,7 +194,7 @@ def test_type_checkers_see_the_hints(installed: Path) -> None:
 
 
 def packages(asked: str) -> set[str]:
-    """What is installed because of a requirement."""
+    """Return the packages that a requirement installs."""
     found: dict[str, set[str]] = {}  # with the extras that were asked for
     waiting = [Requirement(asked)]
     while waiting:
@@ -211,7 +209,7 @@ def packages(asked: str) -> set[str]:
 
 
 def fresh(folder: Path, asked: str, wheel: Path | None = None) -> Path:
-    """Python of a new environment with what a requirement asks for, taken from this one, and the wheel; no more."""
+    """Return the Python of a new environment with the packages of a requirement and the wheel, and nothing else."""
     venv.create(folder, symlinks=True)
     [library] = folder.glob("lib/*/site-packages")
     python = folder / "bin/python"
@@ -251,7 +249,7 @@ def test_a_cv_needs_no_torch(wheel: Path, tmp_path: Path) -> None:
     made = {file.suffix for file in (tmp_path / "my-cv/made").iterdir()}
     assert made >= {".pdf", ".html", ".md", ".tex", ".docx", ".json"}
     assert "Quillåker" in (tmp_path / "my-cv/made/cv.md").read_text(encoding="utf-8")
-    # a study is another matter
+    # a study needs Snakemake
     assert said.stderr.splitlines()[-1] == "advgen run: needs snakemake; pip install 'advgen[lab]'"
 
 
@@ -283,7 +281,7 @@ use rule * from advgen
 
 @pytest.fixture(scope="module")
 def repository(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables by which git, and so Snakemake and snakedeploy, take a repository of the tree for one of GitHub."""
+    """Return variables that make git use a local repository in place of one on GitHub."""
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", str(source)]
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "all"], ["tag", "v1"]):
         subprocess.run([*git, *words], check=True, capture_output=True)
@@ -296,7 +294,7 @@ def repository(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def by_hand(source: Path, folder: Path, variables: dict[str, str]) -> None:
-    """As snakedeploy does it."""
+    """Deploy as snakedeploy does."""
     for name in ("config", "profiles"):
         shutil.copytree(source / name, folder / name)
     (folder / "workflow").mkdir()
@@ -304,7 +302,7 @@ def by_hand(source: Path, folder: Path, variables: dict[str, str]) -> None:
 
 
 def by_snakedeploy(source: Path, folder: Path, variables: dict[str, str]) -> None:
-    """With the program: pip install snakedeploy."""
+    """Deploy with snakedeploy, if it is installed."""
     program = shutil.which("snakedeploy") or pytest.skip("needs snakedeploy")
     words = ["deploy-workflow", "https://github.com/someone/advgen", str(folder), "--tag", "v1"]
     subprocess.run([program, *words], env={**os.environ, **variables}, check=True, capture_output=True)
@@ -353,8 +351,8 @@ StorageObject, StorageProvider = filled(StorageObjectRead, StorageObjectWrite), 
 """
 
 
-def test_a_storage_is_refused_in_one_line(installed: Path, tmp_path: Path) -> None:
-    """Whatever its plug-in does, it is not asked."""
+def test_a_storage_provider_is_an_error(installed: Path, tmp_path: Path) -> None:
+    """Its plug-in is never called."""
     (tmp_path / "plugins/snakemake_storage_plugin_box").mkdir(parents=True)
     (tmp_path / "plugins/snakemake_storage_plugin_box/__init__.py").write_text(PLUGIN)
     (tmp_path / "small.yaml").write_text(STUDY)
@@ -367,7 +365,7 @@ def test_a_storage_is_refused_in_one_line(installed: Path, tmp_path: Path) -> No
     assert said.stderr.count("\n") == 1 and not said.stdout
 
 
-def test_without_the_package_the_snakefile_says_what_to_install(tmp_path: Path) -> None:
+def test_without_the_package_the_snakefile_names_what_to_install(tmp_path: Path) -> None:
     python = fresh(tmp_path / "env", "snakemake")
     words = [python, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "--workflow-profile", "none"]
     said = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True)

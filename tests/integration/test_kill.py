@@ -1,7 +1,5 @@
 """A study whose drivers and jobs are killed again and again ends with the very same tables and weights."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,6 +1,4 @@
-"""An attack and a network of a user's own in a study: from files that it names, and from an installed package."""
-
-from __future__ import annotations
+"""A custom attack and network in a study, from files and from an installed package."""
 
 import os
 import shutil
@@ -49,7 +47,7 @@ FIGURE = "figures:\n  confused: {kind: confusion, source: fc100, attack: momentu
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Path) -> Project:
-    """The spine study with an attack and a network of one's own."""
+    """Return the spine study with a custom attack and network."""
     project = Project(tmp_path_factory.mktemp("own"), cache=kept)
     (project.folder / "studies").mkdir()
     for name in ("plugin/momentum.py", "plugins/confusion.py", "plugins/confusion.rst"):
@@ -70,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Pa
     return project
 
 
-def test_they_stand_in_tables_beside_ours_and_in_stamps(finished: Project) -> None:
+def test_they_are_in_tables_and_stamps(finished: Project) -> None:
     rows = pq.read_table(finished.folder / "results/tables/matrix.parquet").to_pylist()
     fooled = {row["attack"]: row["error"] for row in rows if row["target"] == "fc100"}
     assert set(fooled) >= {"pgd", "momentum"}
@@ -83,7 +81,7 @@ def test_they_stand_in_tables_beside_ours_and_in_stamps(finished: Project) -> No
     assert other is not None and "momentum.py" not in other.versions
 
 
-def test_a_figure_stands_in_the_report_with_its_caption(finished: Project) -> None:
+def test_a_figure_is_in_the_report_with_its_caption(finished: Project) -> None:
     page = (finished.folder / "results/report/index.html").read_text(encoding="utf-8")
     assert "What a classifier takes the attacked images of each class for, in percent of the class." in page
     stamp = read_stamp(finished.folder / "results/figures/confused.png")
@@ -91,7 +89,7 @@ def test_a_figure_stands_in_the_report_with_its_caption(finished: Project) -> No
     assert stamp.command.endswith(" --plugins studies/confusion.py")
 
 
-def test_what_was_made_agrees_with_the_plan(finished: Project) -> None:
+def test_the_results_agree_with_the_plan(finished: Project) -> None:
     result = finished.advgen("verify", STUDY)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stdout
@@ -103,7 +101,7 @@ def redone(project: Project) -> set[str]:
     return {line.split()[1] for line in project.full_log().splitlines() if line.startswith("rule ")}
 
 
-def test_an_edit_reruns_its_users_alone(finished: Project) -> None:
+def test_an_edit_reruns_only_its_users(finished: Project) -> None:
     plugin = "studies/momentum.py"
     finished.append(plugin, "\n# a remark\n")
     assert "Nothing to be done" in finished.snakemake(STUDY).stderr
@@ -116,7 +114,7 @@ def test_an_edit_reruns_its_users_alone(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake(STUDY).stderr
 
 
-def test_an_installed_one_needs_no_mention(finished: Project, tmp_path: Path) -> None:
+def test_an_installed_plug_in_needs_no_key(finished: Project, tmp_path: Path) -> None:
     package = tmp_path / "package"
     shutil.copytree(EXAMPLE, package)
     install = [
@@ -148,7 +146,7 @@ def test_an_installed_one_needs_no_mention(finished: Project, tmp_path: Path) ->
         finished.edit(STUDY, "plugins: [linear.py, confusion.py]", "plugins: [momentum.py, linear.py, confusion.py]")
 
 
-def test_a_broken_package_is_left_out_in_one_line(finished: Project, tmp_path: Path) -> None:
+def test_a_broken_package_is_skipped_with_one_line(finished: Project, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import no_such_module\n")
     (tmp_path / "broken-1.dist-info").mkdir()
     (tmp_path / "broken-1.dist-info/METADATA").write_text("Name: broken\nVersion: 1\n")
@@ -160,5 +158,5 @@ def test_a_broken_package_is_left_out_in_one_line(finished: Project, tmp_path: P
     finally:
         finished.environment = before
     assert result.returncode == 0
-    [told] = result.stderr.splitlines()
-    assert told.startswith("advgen: advgen.attacks: broken = 'broken' is skipped: ModuleNotFoundError: ")
+    [line] = result.stderr.splitlines()
+    assert line.startswith("advgen: advgen.attacks: broken = 'broken' is skipped: ModuleNotFoundError: ")

@@ -1,7 +1,5 @@
 """Nothing that is read can run code: no file of results/, no study, no CV, no state, no name in a command line."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

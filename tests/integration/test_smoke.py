@@ -1,6 +1,4 @@
-"""The smoke study, end to end on real MNIST: run once, everything else reads its results."""
-
-from __future__ import annotations
+"""The smoke study on real MNIST, end to end. It runs once, and all tests read its results."""
 
 import json
 import os
@@ -20,7 +18,7 @@ STUDY = "config/smoke.yaml"
 
 
 def artefacts(project: Project) -> list[Path]:
-    """Every file that the plan makes."""
+    """Return all files in the plan."""
     return [project.folder / line for line in project.advgen("plan", STUDY, "--files").stdout.splitlines()]
 
 
@@ -101,7 +99,7 @@ def test_report_shows_every_figure(smoke: Project) -> None:
     assert len(page) < 25e6
 
 
-def test_what_there_is_is_reported_without_a_figure(smoke: Project) -> None:
+def test_the_report_is_written_without_a_figure(smoke: Project) -> None:
     gone = smoke.folder / "results/figures/transfer.json"
     kept = gone.rename(gone.with_suffix(".kept"))
     try:
@@ -118,7 +116,7 @@ def test_what_there_is_is_reported_without_a_figure(smoke: Project) -> None:
     assert "../figures/transfer.pdf" not in text
 
 
-def test_a_print_of_a_command_can_be_run_by_hand(smoke: Project) -> None:
+def test_a_printed_command_can_be_run_by_hand(smoke: Project) -> None:
     target = smoke.folder / "results/tables/robustness.parquet"
     before, times = target.read_bytes(), target.stat()
     result = smoke.snakemake(STUDY, "-n", "--logger-advgen-plain", "--forcerun", "summarise")

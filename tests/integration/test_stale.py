@@ -1,7 +1,5 @@
 """A small part of `make stale-test`: a few faults in what the spine study runs."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Trouble that users have: each ends in a one-line reason, loses nothing, and the next run completes."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
@@ -229,7 +227,7 @@ def test_out_of_memory_in_a_job(project: Callable[..., Project], raw_mnist: Path
     copy.edit(STUDY, "model: FC100-100-10", "model: {kind: fc, hidden: [10, 1_000_000, 1_000_000]}")
     result = copy.snakemake(STUDY, target)
     assert result.returncode == 1
-    assert "advgen train-classifier: out of memory; give the job more, or lower its batch" in result.stderr
+    assert "advgen train-classifier: out of memory; give the job more memory, or lower its batch" in result.stderr
     assert "Traceback" not in result.stderr
     kept = copy.folder / "results/datasets/mnist/train.parquet"
     before = kept.stat().st_mtime_ns

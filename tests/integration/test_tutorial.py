@@ -1,7 +1,5 @@
 """The tutorial works as written: its files, edits and commands, in an empty folder."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """`advgen verify`: what it finds, what --fix removes, and what a driver does about orphans at its start."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Jobs forked from a warm server: as cold ones in all but time."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
@@ -16,13 +14,13 @@ from pathlib import Path
 import pytest
 from tests.project import ROOT, Project
 
-from advgen.driver.workers import LOG, SERVER, THREADS, WORTH
+from advgen.driver.workers import LOG, MIN_JOBS, SERVER, THREADS
 from advgen.jobs.job import Job
 
 START = f"""
 import sys, time
 from advgen.driver import workers
-workers.start({WORTH})
+workers.start({MIN_JOBS})
 sys.stdin.read()
 """
 
@@ -93,7 +91,7 @@ def test_output_and_exit_status(shared: Project, words: tuple[str, ...]) -> None
     shared.environment["OMP_NUM_THREADS"] = "2"
     cold = shared.advgen(*words)
     shared.environment["OMP_NUM_THREADS"] = "1"
-    assert log(shared)[before + 1 :] == [f"{words[0]}: starts cold, for it has another environment"]
+    assert log(shared)[before + 1 :] == [f"{words[0]}: not run in the server: different environment"]
     assert (warm.returncode, warm.stdout, warm.stderr) == (cold.returncode, cold.stdout, cold.stderr)
 
 
@@ -148,7 +146,7 @@ def test_a_killed_job_is_told(shared: Project) -> None:
 def test_edited_code_starts_cold(shared: Project) -> None:
     shared.append("src/advgen/__init__.py", '\n__version__ = "edited"\n')
     assert shared.advgen("--version").stdout.strip() == "edited"
-    assert log(shared)[-1] == "--version: starts cold, for it has another code"
+    assert log(shared)[-1] == "--version: not run in the server: different code"
 
 
 def test_a_server_that_was_killed_is_missed_by_nobody(tmp_path: Path) -> None:
@@ -180,7 +178,7 @@ def test_few_jobs_and_off_have_no_server(tmp_path: Path, monkeypatch: pytest.Mon
     from advgen.driver import workers
 
     monkeypatch.chdir(tmp_path)
-    workers.start(WORTH - 1)
+    workers.start(MIN_JOBS - 1)
     monkeypatch.setenv("ADVGEN_WORKERS", "off")
     workers.start(1000)
     assert not (tmp_path / LOG).exists()

@@ -1,7 +1,5 @@
 """`make kill-test`: one interruption at each of 30 seeded random moments; then `snakemake` alone completes."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Mutation operators: each fault is one small change of a file's syntax tree."""
 
-from __future__ import annotations
-
 import ast
 import copy
 import re

@@ -7,8 +7,6 @@ module, so that no file is changed. The sample is always the same: kill each sur
 `survivors.yaml` with a reason. Code that a test runs in another process is not mutated.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import contextlib
@@ -37,7 +35,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 from tests.mutants.operators import Mutant, make_mutants  # noqa: E402
 
-ATTACKS = ("tests/unit/attacks", "tests/contract/test_attacks.py", "tests/unit/attacks/test_attacks_against_peers.py")
+ATTACKS = ("tests/unit/attacks", "tests/contract/test_attacks.py")
 ATTACKS += ("tests/gpu/test_batches.py", "tests/gpu/test_recording.py")
 SUMMARIES = tuple(
     f"tests/unit/{name}.py"
@@ -49,24 +47,7 @@ PLAN += ("tests/unit/core/test_tasks.py", "tests/unit/core/test_kinds.py")
 PLANNED = ("attacks", "autoencoders", "classifiers", "datasets", "gans", "inversions", "probes", "transfers")
 TESTS: dict[str, dict[str, tuple[str, ...]]] = {
     "attacks": {"attacks": ATTACKS},
-    "metrics": {
-        "metrics/trivial.py": ("tests/unit/metrics/test_trivial.py",),
-        "metrics/detect.py": ("tests/unit/metrics/test_detect.py",),
-        "metrics/distribution.py": ("tests/unit/metrics/test_distribution.py",),
-        "metrics/grouping.py": SUMMARIES,
-        "metrics/judging.py": ("tests/unit/metrics/test_distribution.py", "tests/unit/metrics/test_score.py"),
-        "metrics/image.py": ("tests/unit/metrics/test_image_metrics.py", "tests/unit/metrics/test_distribution.py"),
-        "metrics/intervals.py": ("tests/unit/metrics/test_intervals.py",),
-        "metrics/chance.py": ("tests/unit/metrics/sanity",),
-        "metrics/calibration.py": ("tests/unit/metrics/test_distribution.py",),
-        "metrics/sanity": ("tests/unit/metrics/sanity",),
-        "metrics/agreement.py": ("tests/unit/metrics/test_published.py",),
-        "metrics/lines.py": SUMMARIES,
-        "metrics/paths.py": SUMMARIES,
-        "metrics/published.py": ("tests/unit/metrics/test_published.py",),
-        "metrics/score.py": ("tests/unit/metrics/test_score.py",),
-        "metrics/worst_case.py": ("tests/unit/metrics/test_worst_case.py",),
-    },
+    "metrics": {"metrics": ("tests/unit/metrics", *SUMMARIES)},
     "summaries": {f"experiments/{kind}/summary.py": SUMMARIES for kind in SUMMARISED},
     "plan": dict.fromkeys(("driver/plan.py", "core/kinds.py", "core/tasks.py", "core/paths.py"), PLAN)
     | {f"experiments/{kind}/experiment.py": PLAN for kind in PLANNED},

@@ -9,8 +9,6 @@ whose process never loads the changed file are skipped. A fault that changes no 
 until enough of them change one.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import importlib

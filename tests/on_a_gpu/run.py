@@ -64,10 +64,10 @@ class Bench:
 
     def run(self, project: Project, *command: str, **environment: str) -> str:
         """What a command says; ValueError if it fails."""
-        told = {**project.environment, **environment}
+        variables = {**project.environment, **environment}
         try:
             done = subprocess.run(
-                command, cwd=project.folder, env=told, capture_output=True, text=True, timeout=self.left()
+                command, cwd=project.folder, env=variables, capture_output=True, text=True, timeout=self.left()
             )
         except subprocess.TimeoutExpired:
             raise OutOfTime from None
@@ -78,8 +78,8 @@ class Bench:
     def study(self, project: Project, places: int, graphs: bool = False) -> None:
         """Run the smoke study, with so many jobs at a time on the GPUs."""
         words = ["-m", "snakemake", "--cores", "all", "--resources", f"gpu={places}", "--config", f"study={STUDY}"]
-        told = {"ADVGEN_JOBS_PER_GPU": str(self.jobs), "ADVGEN_CUDA_GRAPHS": str(int(graphs))}
-        self.run(project, sys.executable, *words, **told)
+        variables = {"ADVGEN_JOBS_PER_GPU": str(self.jobs), "ADVGEN_CUDA_GRAPHS": str(int(graphs))}
+        self.run(project, sys.executable, *words, **variables)
 
 
 def main() -> None:
@@ -158,13 +158,13 @@ def on_both(bench: Bench) -> Iterator[Row]:
 
 def two_leases(bench: Bench) -> Iterator[Row]:
     """Two jobs at a time get two devices, where there are two."""
-    told = {**bench.project("one").environment, "ADVGEN_LEASES": str(bench.folder / "leases")}
+    variables = {**bench.project("one").environment, "ADVGEN_LEASES": str(bench.folder / "leases")}
     if len(devices.gpus()) < 2:
         yield Row("two leases on two GPUs", "one GPU here: not tried")
         return
     jobs = [
         subprocess.Popen(
-            [sys.executable, "-c", LEASED], env=told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", LEASED], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
@@ -176,7 +176,7 @@ def two_leases(bench: Bench) -> Iterator[Row]:
 
 def planned(study: str, rule: str, **wildcards: str) -> PlannedJob:
     """A job of a study's plan."""
-    jobs = build(load_file(ROOT / study)).of(rule)
+    jobs = build(load_file(ROOT / study)).jobs_of(rule)
     return next(job for job in jobs if wildcards.items() <= job.wildcards.items())
 
 
@@ -205,9 +205,9 @@ def killed(bench: Bench) -> Iterator[Row]:
     before = {path: (project.folder / path).read_bytes() for path in paths}
     for path in paths:
         (project.folder / path).unlink()
-    words, told = command(job, paths[0].parent, {}), {**project.environment, "ADVGEN_SAVE_SECONDS": "0"}
+    words, variables = command(job, paths[0].parent, {}), {**project.environment, "ADVGEN_SAVE_SECONDS": "0"}
     nowhere = subprocess.DEVNULL
-    started = subprocess.Popen(words, cwd=project.folder, env=told, stdout=nowhere, stderr=nowhere)
+    started = subprocess.Popen(words, cwd=project.folder, env=variables, stdout=nowhere, stderr=nowhere)
     states = project.folder / "results/state"
     while started.poll() is None and not [*states.glob("[!.]*.safetensors")]:
         if time.monotonic() > bench.end:

@@ -4,8 +4,6 @@ Nothing outside the folder is written, and everything started carries the folder
 it is found and ended again.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re

@@ -1,7 +1,5 @@
 """One cluster for all tests here, the study run on this machine for comparison, and drivers that use the cluster."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess

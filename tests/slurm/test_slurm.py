@@ -1,7 +1,5 @@
 """The spine study on a real SLURM, undisturbed and with faults: it completes, with the tables of the local run."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import signal

@@ -1,7 +1,5 @@
 """What was made with other packages or on another CPU: told by `verify`, and not taken from the cache."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,7 +32,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[PlannedJob]:
     images = np.zeros((2, 1, 2, 2), np.uint8)
     columns = {"index": [0, 1], "label": [0, 1], "cue": None, "image": images}
     write_table(DATA, arrow_table("dataset", columns), Stamp("advgen make-dataset", {}, "abc"))
-    return build(load_file(Path(STUDY))).of("train_classifier")
+    return build(load_file(Path(STUDY))).jobs_of("train_classifier")
 
 
 def make(job: PlannedJob, versions: dict[str, str], device: str) -> list[str]:

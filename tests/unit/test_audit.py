@@ -1,7 +1,5 @@
 """`advgen audit`: a page that needs nothing beside it, its tables, and mistakes in one line."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import runpy
@@ -172,7 +170,7 @@ def test_the_example_of_a_cv_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     [row] = [
         row for row in pq.read_table("my-model/robustness.parquet").to_pylist() if row["attack"] == "worst linf 0.12"
     ]
-    assert f"Right on {100 * row['accuracy']:.1f}% of 200 images" in Path("my-cv/cv.md").read_text(encoding="utf-8")
+    assert f"Robust accuracy {100 * row['accuracy']:.1f}% on 200 images" in Path("my-cv/cv.md").read_text(encoding="utf-8")
 
 
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

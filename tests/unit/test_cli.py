@@ -1,7 +1,5 @@
 """The command line: words in any order, and the nearest name where one is misspelt."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

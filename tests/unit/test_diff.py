@@ -1,7 +1,5 @@
 """`advgen diff`: what two runs have in common, and which numbers moved beyond their intervals."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The container's recipe: what it copies is there, and it starts as no root. `make container-test` carries it out."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Live numbers in pages of the documentation are those of the archived tables."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Container

@@ -1,6 +1,4 @@
-"""An installed package brings a kind of everything by its entry points: planned, run, drawn and in the report."""
-
-from __future__ import annotations
+"""An installed package adds a kind of every family by entry points: planned, run, drawn and in the report."""
 
 import os
 import shutil
@@ -56,7 +54,7 @@ for family in registry.FAMILIES:
     assert f"installed_{family}" in registry.kinds(family), family
 write_images(Path("given.parquet"))
 plan = build(load_file(Path("one.yaml")))
-[corrupt] = plan.of("corrupt")
+[corrupt] = plan.jobs_of("corrupt")
 assert ("own_package.corruptions.run", "run") in reachable_symbols(*corrupt.task.code_targets())
 waiting = [job for job in plan.jobs if job.rule not in ("verify", "qa")]
 while waiting:
@@ -70,7 +68,7 @@ while waiting:
 
 
 def installed(folder: Path) -> None:
-    """What pip leaves of a package with an entry point of each group: modules, and a folder that tells of them."""
+    """Write what pip installs of a package with an entry point in each group: modules and metadata."""
     package, groups = folder / "own_package", []
     shutil.copytree(ROOT / "tests/kinds/corruptions", package / "corruptions")
     for path in (package / "corruptions").glob("*.py"):
@@ -81,14 +79,14 @@ def installed(folder: Path) -> None:
         text = KIND.format(module=base.__module__, base=base.__name__, kind=kind)
         (package / f"{family}.py").write_text(text)
         groups.append(f"[advgen.{family}]\n{kind} = own_package.{family}\n")
-    told = folder / "own_package-2.5.dist-info"
-    told.mkdir()
-    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 2.5\n")
-    (told / "entry_points.txt").write_text("\n".join(groups))
-    (told / "top_level.txt").write_text("own_package\n")
+    metadata = folder / "own_package-2.5.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 2.5\n")
+    (metadata / "entry_points.txt").write_text("\n".join(groups))
+    (metadata / "top_level.txt").write_text("own_package\n")
 
 
-def test_every_group_of_entry_points_is_taken_and_a_kind_of_experiment_runs(tmp_path: Path) -> None:
+def test_every_group_of_entry_points_works(tmp_path: Path) -> None:
     installed(tmp_path / "installed")
     (tmp_path / "one.yaml").write_text(STUDY)
     path = os.pathsep.join(map(str, (tmp_path / "installed", ROOT, ROOT / "src")))

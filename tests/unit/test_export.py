@@ -1,6 +1,4 @@
-"""What a report quotes of a study asks for the same as the study does."""
-
-from __future__ import annotations
+"""The parts of a study that a report quotes give the same jobs as the study."""
 
 from typing import Any
 
@@ -26,7 +24,7 @@ def report(study: str) -> tuple[Base, Any]:
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_the_blocks_of_a_report_ask_for_the_same(study: str) -> None:
+def test_the_quoted_definitions_give_the_same_jobs(study: str) -> None:
     whole, task = report(study)
     for figure in task.figures:
         asked = yaml.safe_load(format_definitions(figure, task.definitions))
@@ -37,7 +35,7 @@ def test_the_blocks_of_a_report_ask_for_the_same(study: str) -> None:
         assert quoted.figures.keys() == {figure.name}
 
 
-def test_all_that_a_definition_names_is_there_and_nothing_else() -> None:
+def test_all_dependencies_of_a_definition_are_quoted_and_nothing_else() -> None:
     whole, _ = report("config.yaml")
     assert set(collect_with_dependencies(whole, "figures", "inversion-starts")) == {
         *(("datasets", "mnist"), ("gans", "dcgan"), ("encoders", "guess")),
@@ -45,7 +43,7 @@ def test_all_that_a_definition_names_is_there_and_nothing_else() -> None:
     }
 
 
-def test_presets_are_called_by_their_names_and_defaults_left_out() -> None:
+def test_presets_are_exported_by_name_and_without_defaults() -> None:
     whole, _ = report("config.yaml")
     assert export_value(whole.gans["m1-m3"])["generator"] == {"preset": "M1", "initial": "he"}
     assert export_value(whole.gans["m1-m3-unstable"]) == {
@@ -54,7 +52,7 @@ def test_presets_are_called_by_their_names_and_defaults_left_out() -> None:
     }
 
 
-def test_of_a_study_too_large_for_a_command_the_figures_alone_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_that_is_too_large_quotes_only_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcome, "MAX_DEFINITIONS", 100)
     _, task = report("config.yaml")
     assert task.definitions.keys() == {"figures"}

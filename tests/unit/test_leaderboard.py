@@ -1,7 +1,5 @@
 """`advgen leaderboard`: only what is comparable is ranked, and only nets that were found sound."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

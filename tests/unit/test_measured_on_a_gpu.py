@@ -1,7 +1,5 @@
 """`make gpu-test`, as far as it can be tried without a GPU: its table, its tolerances, and what it says without one."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Iterator

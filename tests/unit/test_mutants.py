@@ -1,7 +1,5 @@
 """The faults of `make mutants`, and the list of accepted survivors."""
 
-from __future__ import annotations
-
 import pytest
 import yaml
 from tests.mutants.operators import make_edits, make_mutants
@@ -86,6 +84,3 @@ def test_every_file_and_test_of_the_table_exists() -> None:
         for source, tests in sources.items():
             assert (ROOT / "src/advgen" / source).exists(), source
             assert all((ROOT / test).exists() for test in tests), source
-    mutated = {source for sources in TESTS.values() for source in sources}
-    for file in (ROOT / "src/advgen/metrics").glob("[!_]*.py"):
-        assert f"metrics/{file.name}" in mutated

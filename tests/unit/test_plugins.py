@@ -1,6 +1,4 @@
-"""Plug-ins: what is told of a bad one, what they change of a digest, and what `check-plugin` finds."""
-
-from __future__ import annotations
+"""Plug-ins: messages about invalid ones, their effect on digests, and `check-plugin`."""
 
 import shutil
 import sys
@@ -45,8 +43,8 @@ register(Spec, attack)
 
 
 @pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    """What a test registers is forgotten after it."""
+def _restore_registry() -> Iterator[None]:
+    """Remove what a test registers."""
     families = {family: dict(kinds) for family, kinds in registry.FAMILIES.items()}
     yield
     for family, kinds in families.items():
@@ -58,7 +56,7 @@ def _forgotten() -> Iterator[None]:
     PLUGIN_FILES.clear()
 
 
-def written(folder: Path, name: str, text: str) -> Path:
+def write(folder: Path, name: str, text: str) -> Path:
     path = folder / name
     path.write_text(text)
     return path
@@ -69,7 +67,7 @@ def attack(kind: str, body: str = "return x") -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("x = (\n", r"one\.py:1: SyntaxError: '\(' was never closed"),
         ("\nimport os\nos.nothing\n", r"one\.py:3: AttributeError: module 'os' has no attribute 'nothing'"),
@@ -94,21 +92,21 @@ def attack(kind: str, body: str = "return x") -> str:
         ),
     ],
 )
-def test_a_plug_in_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, text: str, told: str) -> None:
-    written(tmp_path, "beside.py", "")
-    with pytest.raises(ValueError, match=told) as caught:
-        plugins.load([written(tmp_path, "one.py", text)])
+def test_an_invalid_plug_in_gives_a_message_of_one_line(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path, "beside.py", "")
+    with pytest.raises(ValueError, match=message) as caught:
+        plugins.load([write(tmp_path, "one.py", text)])
     assert "\n" not in str(caught.value)
     assert not PLUGIN_FILES
 
 
-def test_a_file_is_loaded_once_and_its_name_is_its_own(tmp_path: Path) -> None:
-    path = written(tmp_path, "one.py", attack("mine"))
+def test_a_file_is_loaded_once_and_its_name_is_unique(tmp_path: Path) -> None:
+    path = write(tmp_path, "one.py", attack("mine"))
     plugins.load([path])
     plugins.load([path])
     (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match=r"has the same name; rename one of them"):
-        plugins.load([written(tmp_path / "other", "one.py", attack("yours"))])
+        plugins.load([write(tmp_path / "other", "one.py", attack("yours"))])
     with pytest.raises(ValueError, match=r"no such file"):
         plugins.load([tmp_path / "none.py"])
     with pytest.raises(ValueError, match=r"two words\.py: must be a .py file whose name"):
@@ -148,49 +146,49 @@ plugins: [mine.py, yours.py]
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "studies").mkdir()
-    written(tmp_path / "studies", "mine.py", attack("mine"))
-    written(tmp_path / "studies", "yours.py", attack("yours"))
-    return written(tmp_path / "studies", "one.yaml", STUDY)
+    write(tmp_path / "studies", "mine.py", attack("mine"))
+    write(tmp_path / "studies", "yours.py", attack("yours"))
+    return write(tmp_path / "studies", "one.yaml", STUDY)
 
 
 def test_only_the_jobs_that_use_a_file_load_it(study: Path) -> None:
     plan = build(load_file(study.relative_to(Path.cwd())))
-    told = {}
+    jobs = {}
     for job in plan.jobs:
-        told.setdefault(tuple(plan.plugins(job)), set()).add((job.rule, job.wildcards.get("attack", "")))
-    assert told.pop(("--plugins studies/mine.py",)) == {("craft", "mine")}
-    assert told.pop(("--plugins studies/yours.py",)) == {("craft", "yours")}
-    assert set(told) == {()}
-    [job] = [job for job in plan.of("craft") if job.wildcards["attack"] == "mine"]
+        jobs.setdefault(tuple(plan.plugins(job)), set()).add((job.rule, job.wildcards.get("attack", "")))
+    assert jobs.pop(("--plugins studies/mine.py",)) == {("craft", "mine")}
+    assert jobs.pop(("--plugins studies/yours.py",)) == {("craft", "yours")}
+    assert set(jobs) == {()}
+    [job] = [job for job in plan.jobs_of("craft") if job.wildcards["attack"] == "mine"]
     files = plan.files("craft", job.wildcards, job.inputs, job.outputs)
     assert files.endswith(" --plugins studies/mine.py")
 
 
-def test_the_caption_of_a_figure_stands_beside_it(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_caption_of_a_figure_is_in_its_folder(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure = ROOT / "docs/examples/plugins/confusion.py"
     shutil.copy(figure, study.parent)
     text = STUDY.replace("yours.py]", "yours.py, confusion.py]")
     study.write_text(text + "figures: {confused: {kind: confusion, source: one, attack: mine}}\n")
     file = study.relative_to(Path.cwd())
-    told = (
+    message = (
         r"one\.yaml:7: figures\.confused\.kind: studies/confusion\.rst: no such file; write the caption of 'confusion'"
     )
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         load_file(file)
     shutil.copy(figure.with_suffix(".rst"), study.parent)
     keys = ("--keys", '{"confusion": {"source": "one", "attack": "mine"}}')
-    checked("studies/confusion.py", *keys)
+    check("studies/confusion.py", *keys)
     Path("studies/confusion.rst").rename("away.rst")
     with pytest.raises(SystemExit, match="1 checks fail"):
-        checked("studies/confusion.py", *keys)
+        check("studies/confusion.py", *keys)
     assert "fail  figures confusion has a caption: studies/confusion.rst: no such file;" in capsys.readouterr().out
     Path("away.rst").rename("studies/confusion.rst")
-    [report] = build(load_file(file)).of("report_page")
+    [report] = build(load_file(file)).jobs_of("report_page")
     assert report.inputs["captions"] == ("studies/confusion.rst",)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             STUDY.replace("mine.py, ", "gone.py, "),
@@ -209,13 +207,13 @@ def test_the_caption_of_a_figure_stands_beside_it(study: Path, capsys: pytest.Ca
         (STUDY.replace("[mine.py, yours.py]", "mine.py"), r"one\.yaml:6: plugins = 'mine\.py': must be a list"),
     ],
 )
-def test_a_study_tells_where_a_plug_in_is_wrong(study: Path, text: str, told: str) -> None:
+def test_mistakes_in_the_use_of_a_plug_in_have_their_line(study: Path, text: str, message: str) -> None:
     study.write_text(text)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         load_file(study.relative_to(Path.cwd()))
 
 
-def test_a_digest_holds_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
+def test_a_digest_includes_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
     two = attack("mine", "return helper(x)") + "\n\ndef helper(x):\n    return x\n\n\ndef other():\n    return 1\n"
     targets = ("advgen_plugins.{0}:attack", "advgen_plugins.{0}:Spec")
     plain = code_digest.__wrapped__
@@ -230,7 +228,7 @@ def test_a_digest_holds_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
         for kind in [one for one in registry.ATTACKS if one.__module__.startswith(PLUGIN_MODULE_ROOT)]:
             del registry.ATTACKS[kind]
         PLUGIN_FILES.clear()
-        plugins.load([written(tmp_path, "same.py", text)])
+        plugins.load([write(tmp_path, "same.py", text)])
         return str(plain(*(target.format("same") for target in targets)))
 
     before = fresh(two)
@@ -244,20 +242,20 @@ def test_a_digest_holds_what_an_attack_uses_of_its_file(tmp_path: Path) -> None:
     assert fresh(two.replace("0.1, gt=0", "0.2, gt=0")) != before
 
 
-def checked(*arguments: str) -> None:
+def check(*arguments: str) -> None:
     main(["check-plugin", *arguments])
 
 
-def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_fulfils_its_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(EXAMPLE.read_text().splitlines()) <= 40
-    checked(str(EXAMPLE))
+    check(str(EXAMPLE))
     said = capsys.readouterr().out.splitlines()
     assert said[-1].endswith("all checks pass")
     assert sum(line.startswith("pass  attacks momentum ") for line in said) == len(said) - 1 > 10
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ("return (x + 2 * spec.eps).clamp(0, 1)", "stays in ball and box: leaves the linf ball: 0.2 > eps 0.1"),
         ("return x + spec.eps", "stays in ball and box: leaves the box: pixels from 0.1 to 1.1"),
@@ -279,10 +277,12 @@ def test_the_example_keeps_its_contract(capsys: pytest.CaptureFixture[str]) -> N
         ("return (x + 0.05).clamp(0, 1)", "is the identity without a budget: changes images at eps = 0"),
     ],
 )
-def test_a_broken_contract_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, told: str) -> None:
+def test_a_broken_contract_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, message: str
+) -> None:
     with pytest.raises(SystemExit, match=r"advgen check-plugin: .*: \d+ checks fail"):
-        checked(str(written(tmp_path, "broken.py", attack("broken", body))))
-    assert f"fail  attacks broken {told}" in capsys.readouterr().out
+        check(str(write(tmp_path, "broken.py", attack("broken", body))))
+    assert f"fail  attacks broken {message}" in capsys.readouterr().out
 
 
 def test_other_families_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,20 +296,19 @@ def test_other_families_are_checked_too(tmp_path: Path, capsys: pytest.CaptureFi
         "    known[:, 0] = False\n    return known\n\nregister(Spec, attack)\n"
     )
     with pytest.raises(SystemExit, match="1 checks fail"):
-        checked(str(written(tmp_path, "first_row.py", mask.format(kind="first_row", body=""))))
+        check(str(write(tmp_path, "first_row.py", mask.format(kind="first_row", body=""))))
     said = capsys.readouterr().out
     assert "fail  masks first_row hides as many pixels as missing: hides [32] pixels, but missing() is 28" in said
     assert "pass  masks first_row depends on seed and index only" in said
 
 
-def test_keys_without_a_default_are_asked_for(tmp_path: Path) -> None:
-    path = written(
-        tmp_path, "asks.py", attack("asks", "return (x + spec.eps).clamp(0, 1)").replace("0.1, gt=0", "gt=0")
-    )
+def test_keys_without_a_default_are_required(tmp_path: Path) -> None:
+    text = attack("asks", "return (x + spec.eps).clamp(0, 1)").replace("0.1, gt=0", "gt=0")
+    path = write(tmp_path, "asks.py", text)
     with pytest.raises(SystemExit, match=r"asks: --keys: eps: is missing; radius; pass keys as --keys"):
-        checked(str(path))
+        check(str(path))
     with pytest.raises(SystemExit, match=r"no such file"):
-        checked("gone.py")
+        check("gone.py")
     with pytest.raises(SystemExit, match=r"registers nothing; pass a \.py file or an installed plug-in"):
-        checked("gone")
+        check("gone")
     assert issubclass(registry.kinds("attacks")["asks"], Spec)

@@ -1,7 +1,5 @@
 """tools/prose.py applies rules in Vale's format to prose, and to nothing else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

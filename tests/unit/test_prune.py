@@ -1,7 +1,5 @@
 """`advgen prune`: what no study plans goes, and nothing else."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """tools/release.py in a repository of its own: all in step, or nothing changed."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

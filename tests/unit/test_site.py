@@ -1,7 +1,5 @@
 """The website builds without a warning, has no broken link or anchor, and loads nothing from the network."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """`advgen trace` on chains that no run made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Each message that docs/troubleshooting.md quotes is a message of the program."""
 
-from __future__ import annotations
-
 import pickle
 import re
 import subprocess

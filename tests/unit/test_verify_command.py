@@ -1,7 +1,5 @@
 """`advgen verify` on the verdict that it wrote itself."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

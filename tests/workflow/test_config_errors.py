@@ -1,7 +1,5 @@
 """Mistakes in a study end before the DAG, in one or two lines that name key, value and remedy."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """Real studies, mutated: each is refused with its file and line, or planned as it is written."""
 
-from __future__ import annotations
-
 import re
 import signal
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The living CV in the DAG: what an edit of its files, of its figures and of its variants runs again. On stubs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

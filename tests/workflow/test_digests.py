@@ -1,7 +1,5 @@
 """What can change a job's bytes is in its digest: edits of single lines, over all jobs of the largest study."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable
@@ -23,7 +21,7 @@ import json
 from pathlib import Path
 from advgen.study.load import load_file
 from advgen.driver.plan import build
-[job] = build(load_file(Path("one.yaml"))).of("simulate")
+[job] = build(load_file(Path("one.yaml"))).jobs_of("simulate")
 print(json.dumps([job.task.command, "--out", *job.outputs.values(), "--spec", job.spec, "--code", job.code]))
 """
 

@@ -1,7 +1,5 @@
 """The plan is the single source: rules, dry run and digests agree with it, and parsing it is light."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
@@ -13,7 +11,7 @@ from tests.project import ROOT, Project
 
 from advgen.core.catalog import RULES
 from advgen.core.paths import benchmark_file, log_file, wildcards_of
-from advgen.driver.plan import Plan, build
+from advgen.driver.plan import build
 from advgen.study.load import load_file
 from advgen.study.tree import FAMILIES
 
@@ -48,7 +46,7 @@ def test_one_line_of_the_slurm_profile_runs_a_study_on_cpus(project: Callable[..
 
 def test_the_core_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import advgen.driver.console, advgen.driver.locking, advgen.driver.recovery;"
+        "import sys; import advgen.driver.hooks, advgen.driver.console;"
         "from advgen.study.load import load_study; from advgen.driver.plan import build;"
         "plan = build(load_study({})); [(job.spec, job.code) for job in plan.jobs];"
         "heavy = {'torch', 'torchvision', 'numpy', 'pandas', 'pyarrow', 'matplotlib', 'scipy'} & set(sys.modules);"
@@ -129,15 +127,6 @@ def test_the_study_has_every_rule_and_few_jobs_of_each(study: str) -> None:
     assert RULES.keys() - counts.keys() == missing
     definitions = sum(len(getattr(loaded.study, family)) for family in FAMILIES)
     assert counts.total() <= 2 * (definitions + len(RULES))
-
-
-@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
-def test_the_farewell_is_aligned_whatever_the_paths(study) -> None:
-    plan = build(load_file(study))
-    one_table = [job for job in plan.jobs if job.outputs.get("table", "").endswith("robustness.parquet")]
-    for some in (plan, Plan(one_table)):
-        _, *lines = some.farewell().splitlines()
-        assert len({re.match(r"  \S.*?  +(?=\S)", line).end() for line in lines}) == 1, lines
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """What Snakemake shows of the workflow: `--report` and `--rulegraph`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Snakemake's own work must not grow while jobs run."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 

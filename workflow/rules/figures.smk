@@ -1,12 +1,11 @@
-"""Figures, which Snakemake's own report shows too.
+"""Figures, which are also in Snakemake's own report.
 
 In:  tables that the figure's spec names, the plot style
-Out: results/figures/<figure>.{pdf,png,dark.png}, and what it shows as .json
+Out: results/figures/<figure>.{pdf,png,dark.png}, and its data as .json
 """
 
 
 rule draw:
-    """Draw one figure as PDF and PNG, and tell what it shows."""
     input:
         unpack(lambda w: PLAN.inputs("draw", w)),
     output:
@@ -26,3 +25,6 @@ rule draw:
     shell:
         "python -m advgen draw {params.files} --spec {params.spec:q} --code {params.code} "
         "--benchmark {params.benchmark:q} > {log:q} 2>&1"
+
+
+snakemake_adapter.set_docstring(rules, "draw", catalog.RULES["draw"].help_text())

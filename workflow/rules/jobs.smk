@@ -1,7 +1,7 @@
-"""Every job is one command: files in, spec and digest of its code, files out.
+"""One rule per task. Every job is one command with input files, a spec, a digest of its code, and output files.
 
-What a rule does, reads and makes is told by its task, in src/advgen/experiments/<kind>/experiment.py or
-src/advgen/outcomes/<kind>/outcome.py; docs/rules.md lists all of them. The rules that need more stand in the other files.
+The task classes are in src/advgen/experiments/<kind>/experiment.py and src/advgen/outcomes/<kind>/outcome.py;
+docs/rules.md lists all rules. Rules that need more than this are in the other files of this folder.
 """
 
 for TASK in catalog.RULES.values():
@@ -12,7 +12,7 @@ for TASK in catalog.RULES.values():
         name:
             TASK.rule
         input:
-            unpack(PLAN.asked("inputs", TASK.rule)),
+            unpack(PLAN.bind("inputs", TASK.rule)),
         output:
             **TASK.outputs,
         log:
@@ -24,11 +24,11 @@ for TASK in catalog.RULES.values():
             gpu=PLAN.gpus(TASK.rule),
         params:
             command=TASK.command,
-            files=PLAN.asked("files", TASK.rule),
-            spec=PLAN.asked("spec", TASK.rule),
-            code=PLAN.asked("code", TASK.rule),
+            files=PLAN.bind("files", TASK.rule),
+            spec=PLAN.bind("spec", TASK.rule),
+            code=PLAN.bind("code", TASK.rule),
             benchmark=paths.benchmark_file(TASK.rule, TASK.outputs),
-        # read when the job starts, when the loop is long over: everything of the rule's own stands in params
+        # formatted when the job starts, after the loop has ended, so it uses only params
         shell:
             "python -m advgen {params.command} {params.files} --spec {params.spec:q} --code {params.code} "
             "--benchmark {params.benchmark:q} > {log:q} 2>&1"

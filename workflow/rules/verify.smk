@@ -1,4 +1,4 @@
-"""Every artefact against the plan. It reads the plan itself, so it is told the study and no spec.
+"""Compare every artefact with the plan. The command plans the study itself, so it has no spec.
 
 In:  all artefacts
 Out: results/report/verify.md (exists only while nothing is wrong)
@@ -6,7 +6,6 @@ Out: results/report/verify.md (exists only while nothing is wrong)
 
 
 rule verify:
-    """Fail if an artefact does not agree with the plan: spec, code, inputs, content."""
     input:
         unpack(lambda w: PLAN.inputs("verify", w)),
     output:
@@ -22,3 +21,6 @@ rule verify:
     shell:
         "python -m advgen verify {params.study:q} --out {output.verdict:q} "
         "--benchmark {params.benchmark:q} > {log:q} 2>&1"
+
+
+snakemake_adapter.set_docstring(rules, "verify", catalog.RULES["verify"].help_text())

@@ -16,15 +16,15 @@ class MomentumAttack(AttackSpec):
     kind: Literal["momentum"] = Field(description="momentum iterative FGSM")
     eps: Size = Field(0.3, description="largest change of a pixel, on the [0, 1] scale")
     steps: Count = Field(10, description="gradient steps, each of eps / steps")
-    decay: NonNegative = Field(1.0, description="what is kept of the momentum at each step")
+    decay: NonNegative = Field(1.0, description="factor of the previous momentum in each step")
 
     def threat(self):
         return Threat("linf", self.eps, self.steps, "white-box", step_size=self.eps / self.steps, loss="cross_entropy")
 
 
 def momentum(model, x_BCHW, y_B, spec, *, seed, indices):
-    """Steps of eps / steps along the sign of the momentum, within the L∞ ball of radius eps."""
-    import torch  # here, so that the plan of a study needs none
+    """Return images after steps along the sign of the momentum, within the L∞ ball of radius eps."""
+    import torch  # imported here, because planning a study must not import torch
 
     from advgen.attacks.common import Goal, frozen, input_gradient, project
 

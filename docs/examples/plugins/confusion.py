@@ -1,4 +1,4 @@
-"""A figure of one's own: `plugins: [confusion.py]`; its caption stands beside it, in confusion.rst."""
+"""A custom figure: `plugins: [confusion.py]`. Its caption is in confusion.rst, in the same folder."""
 
 from typing import Literal
 
@@ -10,10 +10,10 @@ from advgen.specs.figures import FigureSpec
 
 
 class ConfusionFigure(FigureSpec):
-    """What a classifier takes the attacked images of each class for."""
+    """The predictions of a classifier for the adversarial examples of each class."""
 
     group = "Adversarial lab"
-    kind: Literal["confusion"] = Field(description="classes taken for each other under attack")
+    kind: Literal["confusion"] = Field(description="confusion matrix under attack")
     source: ClassifierName = Field(description="attacked classifier")
     attack: AttackName = Field(description="the attack")
 
@@ -22,20 +22,20 @@ class ConfusionFigure(FigureSpec):
 
 
 def confusion(tables, spec):
-    """A row per class, a column per answer, in percent of the class's images over all seeds."""
-    import pandas as pd  # here, so that the plan of a study needs none
+    """Draw a row per class and a column per prediction, in percent of the class's images over all seeds."""
+    import pandas as pd  # imported here, because planning a study must not import pandas
 
     from advgen.figures.formatting import format_n
     from advgen.figures.layout import Page, content_width
     from advgen.figures.statistics import to_frame
     from advgen.figures.style import INK, style_sheet
 
-    facts = to_frame(tables["examples"])
-    share = pd.crosstab(facts["label"], facts["predicted"], normalize="index")
+    examples = to_frame(tables["examples"])
+    share = pd.crosstab(examples["label"], examples["predicted"], normalize="index")
     (rows, columns), full, left, top, tall = share.shape, content_width(spec), 12.0, 11.0, 6.5
     with style_sheet():
         page = Page(full, top + tall * rows + 9)
-        details = f"attack {spec.attack}; {format_n({len(facts)})} images, {facts['source_seed'].nunique()} seeds"
+        details = f"attack {spec.attack}; {format_n({len(examples)})} images, {examples['source_seed'].nunique()} seeds"
         page.heading(0, 0, full, f"{spec.source}: percent of each class", details)
         axes = page.axes(left, top, full - left, tall * rows)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -47,8 +47,8 @@ def confusion(tables, spec):
         axes.set_xticks(range(columns), share.columns)
         axes.set_yticks(range(rows), share.index)
         axes.grid(False)
-        axes.set_xlabel("answer")
-        axes.set_ylabel("class")
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
     return page.figure
 
 

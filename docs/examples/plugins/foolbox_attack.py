@@ -1,4 +1,4 @@
-"""Attacks of foolbox 3 in a study, beside ours: `plugins: [foolbox_attack.py]`; foolbox is installed by its user."""
+"""Attacks of foolbox 3 in a study: `plugins: [foolbox_attack.py]`; install foolbox first."""
 
 from typing import Any, Literal
 
@@ -14,9 +14,9 @@ class FoolboxAttack(AttackSpec):
 
     kind: Literal["foolbox"] = Field(description="an attack of foolbox")
     attack: str = Field("LinfPGD", description="class of foolbox.attacks, such as LinfPGD, L2PGD or L2FMNAttack")
-    norm: Literal["linf", "l2"] = Field("linf", description="norm of its ball")
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
     eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
-    steps: Count = Field(40, description="its steps")
+    steps: Count = Field(40, description="number of steps")
     settings: dict[str, Any] = Field({}, description="other settings of the class")
 
     def threat(self) -> Threat:
@@ -24,7 +24,7 @@ class FoolboxAttack(AttackSpec):
 
 
 def foolbox_attack(model, x_BCHW, y_B, spec, *, seed, indices):
-    """What foolbox makes of each image, within the ball; its random numbers are drawn per image."""
+    """Return the adversarial examples of foolbox, projected to the ball; each image has its own random seed."""
     import foolbox
     import torch
 

@@ -1,4 +1,4 @@
-"""Attacks of torchattacks 3 in a study, beside ours: `plugins: [torchattacks_attack.py]`; its user installs it."""
+"""Attacks of torchattacks 3 in a study: `plugins: [torchattacks_attack.py]`; install torchattacks first."""
 
 from typing import Any, Literal
 
@@ -14,9 +14,9 @@ class TorchattacksAttack(AttackSpec):
 
     kind: Literal["torchattacks"] = Field(description="an attack of torchattacks")
     attack: str = Field("PGD", description="class of torchattacks, such as PGD, PGDL2, MIFGSM or APGD")
-    norm: Literal["linf", "l2"] = Field("linf", description="norm of its ball")
+    norm: Literal["linf", "l2"] = Field("linf", description="norm of the ball")
     eps: Positive = Field(0.3, description="radius of the ball, on the [0, 1] scale of pixels")
-    steps: Count = Field(40, description="its steps")
+    steps: Count = Field(40, description="number of steps")
     settings: dict[str, Any] = Field({}, description="other settings of the class, such as alpha, the step size")
 
     def threat(self) -> Threat:
@@ -24,7 +24,7 @@ class TorchattacksAttack(AttackSpec):
 
 
 def torchattacks_attack(model, x_BCHW, y_B, spec, *, seed, indices):
-    """What torchattacks makes of each image, within the ball; its random numbers are drawn per image."""
+    """Return the adversarial examples of torchattacks, projected to the ball; each image has its own random seed."""
     import torch
     import torchattacks
 

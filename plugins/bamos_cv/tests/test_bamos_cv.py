@@ -1,7 +1,5 @@
 """Files of bamos/cv, read directly and converted. The person is invented."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re
@@ -386,7 +384,9 @@ def test_errors_name_the_line_of_the_old_file(old: Path, before: str, after: str
     assert what in error
 
 
-def test_of_a_field_with_two_values_the_first_is_kept_and_the_other_told(old: Path, capsys: pytest.CaptureFixture[str]):
+def test_of_a_field_with_two_values_the_first_is_kept_and_the_other_reported(
+    old: Path, capsys: pytest.CaptureFixture[str]
+):
     bib = old / "publications/all.bib"
     bib.write_text(BIB.replace("  _venue={ICML},\n  codeurl", "  _venue={NeurIPS},\n  codeurl"), encoding="utf-8")
     assert [p["venue"] for p in publications(made(old))] == ["ICML", "VT"]

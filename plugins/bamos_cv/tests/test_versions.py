@@ -1,7 +1,5 @@
 """Files of bamos/cv from its first year to 2024: repairs are listed, and no value is lost."""
 
-from __future__ import annotations
-
 import logging
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Adversarial images of one attack, and how they transfer between models."""
 
-from __future__ import annotations
-
 import sys
 import warnings
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The attacks of an evaluation: which ones run, and the examples that they find."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

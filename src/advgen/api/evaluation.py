@@ -1,7 +1,5 @@
 """Evaluation of one classifier's robustness, with checks of the evaluation's soundness."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version

@@ -1,7 +1,5 @@
 """Generator samples, GAN inversion, inpainting, Fréchet distances, and image columns of tables."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The arguments of the public functions, checked and converted: models, images in [0, 1], labels, specs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The result of `evaluate`: accuracies, soundness verdict, plots and tables."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Sequence

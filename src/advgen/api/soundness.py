@@ -1,7 +1,5 @@
 """The soundness checks of an evaluation beyond those of a study: of its images, its radius and the model's outputs."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa

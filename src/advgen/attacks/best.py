@@ -1,7 +1,5 @@
 """The best example of each image so far, and the selection of rows that it needs."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Checks of an attack's inputs, and of its result against its threat model."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

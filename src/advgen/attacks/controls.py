@@ -1,7 +1,5 @@
 """Controls: non-adversarial changes of the same size, which separate the effect of an attack from that of its size."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """DeepFool: the smallest L2 change, by repeated linearisation."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Several attacks within one ball, each on the examples that its predecessors did not fool."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Expectation over transformations: gradient steps on logits averaged over rotations and translations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Fast adaptive boundary attack: the smallest change, by projections onto linearised boundaries inside the box."""
 
-from __future__ import annotations
-
 import math
 
 import torch

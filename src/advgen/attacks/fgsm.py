@@ -1,7 +1,5 @@
 """The fast gradient sign method."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch import Tensor, nn

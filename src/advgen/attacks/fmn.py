@@ -1,7 +1,5 @@
 """The fast minimum-norm attack: the smallest change in L∞, L2, L1 or L0, without a search over its size."""
 
-from __future__ import annotations
-
 import math
 
 import torch

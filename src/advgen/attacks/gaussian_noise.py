@@ -1,7 +1,5 @@
 """Gaussian noise, the control that every attack must beat."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from advgen import seeds

@@ -1,7 +1,5 @@
 """HopSkipJump: the smallest change found from predicted labels only."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The Jacobian saliency map attack: few pixels, changed to the extreme, one pair at a time."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -21,8 +19,7 @@ def jsma(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: JsmaAttack, *, see
     or when no pair is salient. Values that have reached 1 are excluded.
     """
     goal = resolve_goal(model, x_BCHW, y_B, spec, seed=seed, indices=indices)
-    if goal.target_B is None:
-        raise ValueError("jsma needs a target class; set target to a number, random or nearest")
+    assert goal.target_B is not None, "the spec requires a target"
     x_BP = x_BCHW.flatten(1).clone()
     changed_BP = torch.zeros_like(x_BP, dtype=torch.bool)
     most = int(spec.share * x_BP.shape[1])

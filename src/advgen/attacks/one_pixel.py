@@ -1,7 +1,5 @@
 """The one-pixel attack, by differential evolution or exhaustive search."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import torch

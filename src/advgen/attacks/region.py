@@ -1,7 +1,5 @@
 """Gradient steps on the pixels of a region only, such as a pair of glasses."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

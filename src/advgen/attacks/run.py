@@ -1,7 +1,5 @@
 """Crafting of adversarial examples in three steps: run the attack, measure its result, predict on its controls."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass

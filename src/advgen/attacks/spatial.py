@@ -1,7 +1,5 @@
 """Rotations and translations of the whole image."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import torch

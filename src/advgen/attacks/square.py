@@ -1,7 +1,5 @@
 """The Square attack: a random search that uses only scores, in L∞, L2 or L1."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
@@ -60,19 +58,26 @@ def _prepare_linf(x_BCHW: Tensor, spec: SquareAttack, seed: int, indices: list[i
     stripes_BC1W = seeds.uniform(seed, "stripes", indices, channels, 1, width).to(x_BCHW.device)
     draws_BQN = seeds.uniform(seed, "squares", indices, spec.queries - 1, 2 + channels).to(x_BCHW.device)
     down, up = (project(x_BCHW + sign * spec.eps, x_BCHW, "linf", spec.eps).contiguous() for sign in (-1, 1))
-    first_B111 = torch.arange(len(x_BCHW), device=x_BCHW.device)[:, None, None, None] * x_BCHW[0].numel()
+    # for all queries at once, so that a device has fewer kernels to launch
+    sides = [_side(query, spec, height, width) for query in range(spec.queries - 1)]
+    side_Q = torch.tensor(sides).to(x_BCHW.device, non_blocking=True)
+    top_BQ, start_BQ = (
+        (draws_BQN[..., axis] * (size - side_Q + 1)).long() for axis, size in enumerate(x_BCHW.shape[2:])
+    )
+    corner_BQ, falls_BQC = top_BQ * width + start_BQ, draws_BQN[..., 2:] < 0.5
+    pixel_BCHW = torch.arange(x_BCHW.numel(), device=x_BCHW.device).view_as(x_BCHW)
 
     def propose(query: int, active: Tensor, current: Tensor) -> Tensor:
-        draw = draws_BQN[active, query]
-        place = _places(draw, _side(query, spec, height, width), x_BCHW.shape)
-        lower, upper = (bound.view(-1)[first_B111[active] + place] for bound in (down, up))
-        place = first_B111[: len(active)] + place
-        falls = (draw[:, 2:] < 0.5)[:, :, None, None]
-        square = torch.where(falls, lower, upper)
+        corner = corner_BQ[active, query][:, None, None, None]
+        square_BCSS = pixel_BCHW[:, :, : sides[query], : sides[query]]
+        lower, upper = (bound.view(-1)[square_BCSS[active] + corner] for bound in (down, up))
+        place = square_BCSS[: len(active)] + corner
+        falls = falls_BQC[active, query][:, :, None, None]
         # where nothing would change, the published attack draws again; here the opposite signs are used
-        same = (square == current.view(-1)[place]).flatten(1).all(1)[:, None, None, None]
+        unchanged = torch.where(falls, lower, upper) == current.view(-1)[place]
+        falls = falls ^ unchanged.flatten(1).all(1)[:, None, None, None]
         candidate = current.clone()
-        candidate.view(-1)[place] = torch.where(falls ^ same, lower, upper)
+        candidate.view(-1)[place] = torch.where(falls, lower, upper)
         return candidate
 
     return torch.where(stripes_BC1W < 0.5, down, up).contiguous(), propose

@@ -1,7 +1,5 @@
 """Universal perturbation: the same change for all images."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

@@ -1,7 +1,5 @@
 """Interval bound propagation: bounds on a network's logits for all inputs in a box [gowal2018effectiveness]."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

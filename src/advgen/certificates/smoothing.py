@@ -1,7 +1,5 @@
 """Randomised smoothing: the most frequent prediction under Gaussian noise, and its certified radius."""
 
-from __future__ import annotations
-
 import torch
 from scipy.special import ndtri
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """`advgen leaderboard`: one page that ranks audited models and the models of studies, where they are comparable."""
 
-from __future__ import annotations
-
 import argparse
 from collections import Counter
 from collections.abc import Sequence

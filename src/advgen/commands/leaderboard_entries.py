@@ -1,7 +1,5 @@
 """The entries of a leaderboard: audited models and models of studies, read from their tables."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shlex

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the page, and print which figures are missing."""
-    pages = build(load_file(arguments.study)).of("report_page")
+    pages = build(load_file(arguments.study)).jobs_of("report_page")
     if not pages:
         raise ValueError(f"{arguments.study}: plans no figure, so it has no report; add figures under figures:")
     [page] = pages

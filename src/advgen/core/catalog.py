@@ -1,7 +1,5 @@
 """Catalog of all kinds: the packages below `experiments/` and `outcomes/`, and those of installed plug-ins."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Iterable
 from pathlib import Path

@@ -5,8 +5,6 @@ modules of the package and of plug-ins. A job itself names the code that is call
 targets of the registry. So lists with such names are not part of a digest, but the code that reads the lists is.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import importlib.util

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from advgen import presets, registry
+from advgen.core.deprecated import renamed_attribute
 from advgen.files.user_files import dataset_facts
 from advgen.specs.base import MAX_COUNT, Count, DatasetName, Seed, Seeds, Shape, Spec, WrongValue
 from advgen.specs.cv import CvFormat, SectionName
@@ -154,6 +155,9 @@ class Study(Spec):
         """Return the seeds of a trained model."""
         seeds: tuple[int, ...] = getattr(self, self.family_of(model))[model].seeds_in(self)
         return seeds
+
+    left: ClassVar[Any] = renamed_attribute("left", "training_images")
+    validation: ClassVar[Any] = renamed_attribute("validation", "validation_images")
 
 
 Mistake = tuple[tuple[Any, ...], str]

@@ -1,14 +1,10 @@
-"""Deprecated names of the public Python interface: each still works for one release and warns.
+"""Deprecated names of Python interfaces: each still works for one release and warns.
 
-Keys of a study that have a new name are listed in `advgen.study.errors.RENAMED`.
+`advgen.study.renamed` does the same for keys of a study.
 """
 
-from __future__ import annotations
-
-import functools
-import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -19,7 +15,7 @@ def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
 
 
 def renamed_attribute(old: str, new: str) -> Any:
-    """Return a read-only property that returns the attribute `new`; assign it to `old` in the body of a class."""
+    """Return a read-only property that returns the attribute or method `new`; assign it to `old` in a class body."""
 
     def read(self: Any) -> Any:
         warn_renamed(f"{type(self).__name__}.{old}", new)
@@ -28,34 +24,8 @@ def renamed_attribute(old: str, new: str) -> Any:
     return property(read, doc=f"Deprecated name of `{new}`.")
 
 
-def renamed_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a module's `__getattr__` that resolves old names to the new ones.
-
-    Args:
-        module: `__name__` of the module.
-        names: new name by old name, both in the module.
-    """
-
-    def read(name: str) -> Any:
-        if name not in names:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        warn_renamed(f"{module}.{name}", names[name])
-        return getattr(sys.modules[module], names[name])
-
-    return read
-
-
-def renamed_arguments(**names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that accepts keyword arguments by their old names: `@renamed_arguments(old="new")`."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            for old in names.keys() & kwargs.keys():
-                warn_renamed(f"{function.__name__}({old}=…)", names[old])
-                kwargs[names[old]] = kwargs.pop(old)
-            return function(*args, **kwargs)
-
-        return call
-
-    return decorate
+def accept_old_names(cls: type[Any], names: Mapping[str, str]) -> None:
+    """Rename what a subclass defines under an old name; `names` maps old to new names. For `__init_subclass__`."""
+    for old in names.keys() & vars(cls).keys():
+        warn_renamed(f"{cls.__name__}.{old}", names[old], 4)
+        setattr(cls, names[old], vars(cls)[old])

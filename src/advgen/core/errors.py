@@ -1,7 +1,5 @@
 """Mistakes in a study."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

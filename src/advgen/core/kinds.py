@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from pydantic import Field
 
 from advgen.core.definitions import Mistake, Study
+from advgen.core.deprecated import accept_old_names, renamed_attribute
 from advgen.core.errors import ConfigError
 from advgen.core.paths import wildcards_of
 from advgen.core.schema import Table, read_tables
@@ -120,6 +121,14 @@ class Planner:
         jobs = self.kinds_by_name[family].jobs_for(self, need)
         return tuple(job.outputs[need.role] for job in jobs if need.seed is None or job.seed == need.seed)
 
+    of = renamed_attribute("of", "jobs_of")
+    kind = renamed_attribute("kind", "get_kind")
+    made = renamed_attribute("made", "outputs_of")
+    needed = renamed_attribute("needed", "files_for")
+    trained = renamed_attribute("trained", "training_jobs")
+    test_images = renamed_attribute("test_images", "test_split")
+    varied_in = renamed_attribute("varied_in", "swept_values_in")
+
 
 class Summary(NamedTuple):
     """One tidy table over all runs: its kind of table, and the rule and output role of its input files.
@@ -132,6 +141,17 @@ class Summary(NamedTuple):
     rule: str
     role: str
     module: str = ""
+
+
+OLD_NAMES = {
+    "about": "description",
+    "after": "plan_summaries",
+    "before": "plan_dependencies",
+    "checked": "sanity_inputs",
+    "jobs": "plan_jobs",
+    "needed": "jobs_for",
+}
+"""The former names of the methods and variables that a kind of a plug-in defines."""
 
 
 class Kind(Generic[D]):
@@ -158,6 +178,13 @@ class Kind(Generic[D]):
         """Its tables by name, from tables.yaml in its folder."""
         path = Path(inspect.getfile(type(self))).with_name("tables.yaml")
         return read_tables(path) if path.exists() else {}
+
+    defined = renamed_attribute("defined", "get_definition")
+    all = renamed_attribute("all", "definitions")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        accept_old_names(cls, OLD_NAMES)
 
     @property
     def package(self) -> str:

@@ -1,7 +1,5 @@
 """Command lines that suggest the most similar command or option for an unknown one."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import sys

@@ -1,7 +1,5 @@
 """Paths of artefacts. They contain names and seeds, never parameters."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ of a package without a folder, so that their names cannot hide other modules. An
 entry points in the groups `advgen.attacks`, `advgen.masks` and so on: `my_attack = "my_package.attack"`.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import sys

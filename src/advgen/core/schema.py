@@ -1,7 +1,5 @@
 """The schemas of tables, read from YAML without Arrow: the Snakefile loads this module."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache

@@ -4,8 +4,6 @@ A digest leaves out what cannot change a result: docstrings, comments, layout, a
 descriptions of keys.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Tasks: the parameters, inputs and outputs of each command, one spec class per rule. Torch-free."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar

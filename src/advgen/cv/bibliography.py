@@ -1,7 +1,5 @@
 """The publication list: BibTeX entries as plain data. Every entry is read, or there is an error."""
 
-from __future__ import annotations
-
 import difflib
 import logging
 import re

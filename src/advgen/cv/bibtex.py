@@ -1,7 +1,5 @@
 """BibTeX files parsed to entries, with an error for whatever cannot be read."""
 
-from __future__ import annotations
-
 import logging
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The CV as plain data, the content of cv.json: everything that a format needs."""
 
-from __future__ import annotations
-
 import datetime
 import logging
 import re

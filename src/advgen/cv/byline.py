@@ -1,7 +1,5 @@
 """The printed line of authors."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cells of result tables, for live values."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The parts of a printed citation, and the BibTeX that readers download."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

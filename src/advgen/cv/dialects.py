@@ -1,7 +1,5 @@
 """What an entry says in the dialects of BibTeX: classic, biblatex and Zotero, arXiv, DBLP, Google Scholar."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from urllib.parse import quote, unquote, urlsplit

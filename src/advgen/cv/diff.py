@@ -1,7 +1,5 @@
 """What changed between two snapshots of a CV: a headline, and one line per change."""
 
-from __future__ import annotations
-
 from collections import Counter
 from difflib import SequenceMatcher
 from typing import Any

@@ -4,8 +4,6 @@ The XML is written here: python-docx has no links, right-to-left runs, page fiel
 the same XML, and its default template adds 160 styles. Only Latin text has a font; programs choose those of others.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import unicodedata

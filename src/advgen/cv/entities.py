@@ -1,7 +1,5 @@
 """HTML entities such as `&eacute;` and `&#233;` in texts that other programs export."""
 
-from __future__ import annotations
-
 import html
 import re
 from html.entities import html5

@@ -1,7 +1,5 @@
 """Types of the values in profile.yaml and metrics.yaml, and base classes of the entries of a section."""
 
-from __future__ import annotations
-
 import datetime
 import difflib
 import re

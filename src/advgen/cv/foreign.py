@@ -1,7 +1,5 @@
 """Files of other CV generators. Plug-ins read them: today cv.yaml of bamos/cv, by plugins/bamos_cv."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from importlib.metadata import entry_points

@@ -1,7 +1,5 @@
 """All formats of the CV, by the ending of the file."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Groups and numbers of a publication list."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

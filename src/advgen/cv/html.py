@@ -1,7 +1,5 @@
 """The CV as one HTML file that needs no other: stylesheet and figures are inside."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +33,7 @@ def render(cv: dict[str, Any], folders: Sequence[Path], figures: dict[str, Path]
         .get_template("cv.html.j2")
         .render(
             cv=cv,
+            classes=themes.class_names(cv["theme"], folders),
             css=Markup(themes.compose_css(folders)),
             plain=plain_text,
             source=source,

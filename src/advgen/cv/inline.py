@@ -7,8 +7,6 @@ HTML entities (`&eacute;`) are read as their characters. A backslash before `*`,
 prints it as it is.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

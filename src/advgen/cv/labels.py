@@ -1,7 +1,5 @@
 """Headings, words and dates of a CV in each language: `label_files/<language>.yaml`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cache

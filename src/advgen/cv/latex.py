@@ -1,7 +1,5 @@
 """The CV as LaTeX: article class, pdfLaTeX, nothing beyond Debian's texlive-latex-recommended and lmodern."""
 
-from __future__ import annotations
-
 import datetime
 import os
 import re

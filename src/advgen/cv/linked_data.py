@@ -1,7 +1,5 @@
 """The CV as linked data (schema.org) for search engines: a person and their publications."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

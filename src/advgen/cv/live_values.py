@@ -4,8 +4,6 @@
 `results/tables/transfer.parquet` that the keywords select, in a Python number format. Parsing runs no code.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import re

@@ -1,7 +1,5 @@
 """Names of people in bibliographies: `First Last`, `von Last, Jr, First`, with marks such as `*`; organizations."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable

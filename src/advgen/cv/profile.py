@@ -1,7 +1,5 @@
 """profile.yaml and metrics.yaml: their keys, and the checks that need more than one key."""
 
-from __future__ import annotations
-
 import difflib
 import logging
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Values and fields that a BibTeX entry takes from elsewhere: @string names, `crossref` and `xdata`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from bibtexparser.library import Library

@@ -3,8 +3,6 @@
 Never part of a build: the results are proposed as a diff.
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import os

@@ -1,7 +1,5 @@
 """Inline nodes as HTML, Markdown and LaTeX, with every text escaped."""
 
-from __future__ import annotations
-
 import html
 import logging
 import re

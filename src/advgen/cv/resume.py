@@ -1,7 +1,5 @@
 """The CV as JSON Resume (jsonresume.org, schema 1.0.0), which allows no other sections than its own."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence

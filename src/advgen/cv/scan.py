@@ -1,7 +1,5 @@
 """What a study must know of a profile before anything is built: tables, figures and files that it names."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Digests of what the source files of a CV say, whatever their comments, order of keys and white space."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path

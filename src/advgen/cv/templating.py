@@ -1,7 +1,5 @@
 """What the formats have in common: template environments that escape every value, stamps, figures."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """TeX of bibliographies as Unicode text, and back."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable

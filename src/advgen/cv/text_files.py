@@ -1,7 +1,5 @@
 """Text files that people write."""
 
-from __future__ import annotations
-
 import unicodedata
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Themes: one folder each, with settings, templates and stylesheets. Missing files come from the theme `classic`."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +79,12 @@ def compose_css(folders: Sequence[Path]) -> str:
     light, dark = ("".join(_read_if_any(folder / name) for folder in themed) for name in STYLESHEETS)
     rules = f"{light}@media screen and (prefers-color-scheme: dark) {{\n{dark}}}\n"
     return find_file(folders, "cv.css").read_text(encoding="utf-8").replace("/* themes */\n", rules)
+
+
+def class_names(theme: str, folders: Sequence[Path]) -> str:
+    """Return the classes of the page: the built-in theme that a custom one extends, and the theme."""
+    base = next(folder.name for folder in folders if folder.parent == FOLDER)
+    return " ".join(dict.fromkeys([base, theme]))
 
 
 def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = None) -> None:

@@ -4,8 +4,6 @@ The fonts are those of the package. For characters that they lack, and for fonts
 machine are used, of matplotlib if it is installed, and of the folders in the environment variable TYPST_FONT_PATHS.
 """
 
-from __future__ import annotations
-
 import datetime
 import difflib
 import importlib.util

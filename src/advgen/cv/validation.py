@@ -1,7 +1,5 @@
 """Errors of pydantic as one line each: file, line, key, what is wrong and what to write."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator, Sequence
@@ -85,7 +83,7 @@ def _describe(
             return f"{key} is {shown}; write less than {context['lt']}"
         case kind:
             assert kind == "int_type", kind
-            return f"{key} is {shown}; write a whole number without quotes"
+            return f"{key} is {shown}; write an integer without quotes"
 
 
 def _without_section_type(location: Location) -> Location:

@@ -1,7 +1,5 @@
 """YAML files as plain data, with the line of every value and the live values of every text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -175,7 +175,7 @@ def as_labels(labels: Any, what: str = "labels") -> Array:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"{what} are of shape {np.shape(labels)}; give one whole number for each image")
+        raise ValueError(f"{what} are of shape {np.shape(labels)}; give one integer for each image")
     if array.dtype.kind not in "iu":
         raise ValueError(f"{what} of {array.dtype} are no classes; give integers from 0 on")
     return array.astype(np.int64)

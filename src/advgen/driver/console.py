@@ -3,8 +3,6 @@
 Snakemake's own output, with every job's command and reason, is in the full log below .snakemake/log.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import socket

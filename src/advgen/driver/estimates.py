@@ -1,7 +1,5 @@
 """Estimates of the remaining time of a run, from the times of earlier runs."""
 
-from __future__ import annotations
-
 import heapq
 import json
 from collections import deque

@@ -1,7 +1,5 @@
 """What the Snakefile calls: load the plan, then one function at the start and one at the end of a run."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 import os
@@ -57,7 +55,7 @@ def start_run(workflow: Any, plan: Plan) -> None:
 def finish_run(plan: Plan, logs: Iterable[str]) -> None:
     """Shrink the cache, and say where the results of a successful run are. `logs` are Snakemake's."""
     cache.shrink()
-    snakemake_adapter.log_farewell(plan.farewell(logs))
+    snakemake_adapter.log_farewell(plan.describe_results(logs))
 
 
 def use_this_python() -> None:

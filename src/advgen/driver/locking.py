@@ -3,8 +3,6 @@
 It is a kernel lock: it ends with the process, however that ends, and nothing needs to be unlocked.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import sys

@@ -1,7 +1,5 @@
 """Which jobs the next run does, and why, from Snakemake's records and the files; Snakemake itself does not run."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

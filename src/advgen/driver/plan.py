@@ -1,10 +1,8 @@
-"""The plan: every job of a study with its inputs, outputs, spec and code digest. The single source for rules, tables
-and figures. Torch-free.
+"""The plan of a study: every job with its inputs, outputs, spec and code digest. Imports no torch.
 
-Jobs are planned on demand: what a study's own definitions need is planned, nothing else.
+The Snakefile, `advgen verify`, `advgen status` and the generated pages all read the same plan. Only jobs that the
+study's definitions need are planned.
 """
-
-from __future__ import annotations
 
 import inspect
 import os
@@ -25,9 +23,10 @@ from advgen.files.provenance import sha256_text, write_bytes
 from advgen.study.errors import config_error
 from advgen.study.load import LoadedStudy
 
-LONGEST_LINE = 60_000
-LONGEST_SPEC = 120_000
-"""A job of a longer spec cannot start: Linux takes 128 KB in one argument, and `sh -c` takes the whole line as one."""
+MAX_LINE = 60_000
+"""Longer lists of files are written into a file: the shell line of a job must stay below 128 KB."""
+MAX_SPEC = 120_000
+"""Linux allows 128 KB per argument, and `sh -c` gets a job's whole command line as one argument."""
 
 
 class Plan:
@@ -40,25 +39,25 @@ class Plan:
         self._makers = {path: job for job in self.jobs for path in job.outputs.values()}
 
     def job(self, rule: str, wildcards: Any) -> PlannedJob:
-        """The job of a rule for Snakemake's wildcards (or a mapping)."""
+        """Return the job of a rule for Snakemake's wildcards or a mapping; ValueError if there is none."""
         try:
             return self._by_key[key_of(rule, dict(wildcards.items()))]
         except KeyError:
             raise ValueError(f"rule {rule}: this study plans no such job") from None
 
-    def of(self, rule: str) -> list[PlannedJob]:
-        """All jobs of a rule."""
+    def jobs_of(self, rule: str) -> list[PlannedJob]:
+        """Return all jobs of a rule."""
         return [job for job in self.jobs if job.rule == rule]
 
-    def asked(self, question: str, rule: str) -> Callable[..., Any]:
-        """The function that tells Snakemake one thing of a rule's jobs, by the name of a method below."""
-        answer = partial(getattr(self, question), rule)
-        # it looks up the signature at each call, some twenty times a job; this one need not be derived again
-        answer.__signature__ = inspect.signature(answer)  # type: ignore[attr-defined]
-        return answer
+    def bind(self, method: str, rule: str) -> Callable[..., Any]:
+        """Return one of the methods below with its argument `rule` bound, as an input or params function."""
+        function = partial(getattr(self, method), rule)
+        # Snakemake inspects the signature some twenty times per job; this saves deriving it each time
+        function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        return function
 
     def inputs(self, rule: str, wildcards: Any) -> dict[str, Files]:
-        """Named input files, for `unpack`."""
+        """Return the input files of a job by flag, for `unpack`."""
         job = self.job(rule, wildcards)
         known = job.task.input_digests()
         if not known:
@@ -71,81 +70,76 @@ class Plan:
         }
 
     def spec(self, rule: str, wildcards: Any) -> str:
-        """Canonical JSON spec."""
+        """Return the canonical JSON spec of a job."""
         return self.job(rule, wildcards).spec
 
     def code(self, rule: str, wildcards: Any) -> str:
-        """Code digest."""
+        """Return the code digest of a job."""
         return self.job(rule, wildcards).code
 
     def gpus(self, rule: str) -> int | Callable[[Any], int]:
-        """How many GPUs a rule's jobs take where there are some: the same for all, or by their wildcards."""
-        counts = {int(job.task.uses_gpu()) for job in self.of(rule)}
+        """Return the GPUs per job of a rule: a number, or a function of the wildcards if jobs differ."""
+        counts = {int(job.task.uses_gpu()) for job in self.jobs_of(rule)}
         return counts.pop() if len(counts) == 1 else lambda wildcards: int(self.job(rule, wildcards).task.uses_gpu())
 
     def files(self, rule: str, wildcards: Any, input: Any, output: Any) -> str:
-        """The command's flags with their files as Snakemake has them, those read first, as words of a shell line."""
+        """Return the flags of a job's command with the input and output files, quoted for a shell."""
         job = self.job(rule, wildcards)
         task = job.task
-        given = {flag: input.get(flag, ()) for flag in task.reads}
-        lists = {flag: [files] if isinstance(files, str) else list(files) for flag, files in given.items()}
-        read = [f"--{flag} {listed(files)}".rstrip() for flag, files in lists.items()]
-        made = [f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in task.output_flags().items()]
-        return " ".join([*read, *made, *self.plugins(job)])
+        inputs = {flag: input.get(flag, ()) for flag in task.reads}
+        lists = {flag: [files] if isinstance(files, str) else list(files) for flag, files in inputs.items()}
+        reads = [f"--{flag} {quote_files(files)}".rstrip() for flag, files in lists.items()]
+        writes = [f"--{flag} {shlex.quote(str(output.get(role)))}" for role, flag in task.output_flags().items()]
+        return " ".join([*reads, *writes, *self.plugins(job)])
 
     def plugins(self, job: PlannedJob) -> list[str]:
-        """The flag that has a job load the plug-in files that it needs, or that the models that it reads need."""
+        """Return the flag with the plug-in files that a job needs, also to load the models that it reads."""
         if not PLUGIN_FILES:
             return []
-        read = {path for files in job.inputs.values() for path in ((files,) if isinstance(files, str) else files)}
-        made = [
-            self._makers[path].task.code_targets()
-            for path in read & self._makers.keys()
-            if path.endswith(".safetensors")
-        ]
-        files = plugins.plugin_files(job.task.code_targets().union(*made))
-        return [f"--plugins {listed(files)}"] if files else []
+        inputs = {path for files in job.inputs.values() for path in ((files,) if isinstance(files, str) else files)}
+        models = [path for path in inputs & self._makers.keys() if path.endswith(".safetensors")]
+        targets = job.task.code_targets().union(*(self._makers[path].task.code_targets() for path in models))
+        files = plugins.plugin_files(targets)
+        return [f"--plugins {quote_files(files)}"] if files else []
 
     def outputs(self, *rules: str) -> list[str]:
-        """Every file that the plan makes, or that some rules make."""
+        """Return every output file of the plan, or of some rules."""
         return [path for job in self.jobs if not rules or job.rule in rules for path in job.outputs.values()]
 
     def has(self, rule: str) -> bool:
-        """Whether any job of a rule is planned."""
-        return bool(self.of(rule))
+        """Whether the plan has any job of a rule."""
+        return bool(self.jobs_of(rule))
 
-    def farewell(self, logs: Iterable[str] = ()) -> str:
-        """Where to look when everything is made; `logs` are Snakemake's of this run."""
-        shown = {
-            "report_page": "the page with all figures, tables and checks",
-            "cv_render": "the CV",
+    def describe_results(self, logs: Iterable[str] = ()) -> str:
+        """Return the lines that a successful run ends with; `logs` are Snakemake's log files."""
+        descriptions = {
+            "report_page": "report with all figures, tables and checks",
+            "cv_render": "CV",
             "summarise": "tables (Parquet)",
         }
-        places = []
-        for rule, what in shown.items():
-            made = self.outputs(rule)
-            if made:
-                places.append((made[0] if len(made) == 1 else f"{Path(made[0]).parent}/", what))
-        places.append(("python -m advgen trace FILE", "where a file comes from"))
-        places += [(os.path.relpath(log), "the full log, with every command") for log in logs]
-        width = max(len(where) for where, _ in places) + 2
-        lines = [f"  {where:<{width}}{what}" for where, what in places]
-        return "\n".join(["Done. Look at", *lines])
+        lines = []
+        for rule, description in descriptions.items():
+            if files := self.outputs(rule):
+                lines.append((files[0] if len(files) == 1 else f"{Path(files[0]).parent}/", description))
+        lines.append(("python -m advgen trace FILE", "prints where a file comes from"))
+        lines += [(os.path.relpath(log), "full log with all commands") for log in logs]
+        width = max(len(place) for place, _ in lines) + 2
+        return "\n".join(["Results:", *(f"  {place:<{width}}{description}" for place, description in lines)])
 
     def constraint(self, wildcard: str) -> str:
-        """A regular expression that matches exactly the planned values of a wildcard."""
+        """Return a regular expression that matches exactly the planned values of a wildcard."""
         values = sorted({job.wildcards[wildcard] for job in self.jobs if wildcard in job.wildcards})
         return "|".join(map(re.escape, values)) or r"(?!)"
 
     def wildcards(self) -> list[str]:
-        """The names of all wildcards."""
+        """Return the names of all wildcards."""
         return sorted(
             {name for task in catalog.RULES.values() for path in task.outputs.values() for name in wildcards_of(path)}
         )
 
 
 def build(loaded: LoadedStudy) -> Plan:
-    """Plan a checked study; ConfigError if it names a missing file, or if its CV refers to what it does not make."""
+    """Plan a checked study; ConfigError if it names a missing file or its CV refers to results that are not planned."""
     study = loaded.files[0] if loaded.files else ""
     planner = Planner(loaded.study, catalog.KINDS, study, loaded.varied)
     try:
@@ -159,19 +153,19 @@ def build(loaded: LoadedStudy) -> Plan:
     except ConfigError as error:
         raise config_error(loaded.source, error.path, str(error)) if error.path else error from None
     for job in planner.jobs.values():
-        if len(job.spec) > LONGEST_SPEC:
-            room = f"{len(job.spec):,} letters of spec, and a command line holds {LONGEST_SPEC:,}"
-            raise ConfigError(f"{study}: {' '.join(job.outputs.values())} would take {room}; sweep or select less")
+        if len(job.spec) > MAX_SPEC:
+            size = f"a spec of {len(job.spec):,} characters, more than the {MAX_SPEC:,} that a command line can hold"
+            raise ConfigError(f"{study}: {' '.join(job.outputs.values())} needs {size}; sweep or select less")
     return Plan(planner.jobs.values(), study)
 
 
-def listed(files: Iterable[str]) -> str:
-    """Files as the words of a shell line; if they are too many for one, the name of a file that lists them.
+def quote_files(files: Iterable[str]) -> str:
+    """Quote files for a shell line; if there are too many, write them into a file and return `@` and its path.
 
-    A line of the shell holds 128 KB, and argparse reads `@file` as one argument per line.
+    argparse reads `@file` as one argument per line.
     """
     words = shlex.join(files)
-    if len(words) < LONGEST_LINE:
+    if len(words) < MAX_LINE:
         return words
     text = "\n".join(files) + "\n"
     path = Path(RESULTS) / "state" / "lists" / sha256_text(text)[:16]

@@ -5,8 +5,6 @@ miss a later edit of their settings. And a damaged raw file looks like a new one
 compared with the plan. Usually there are none, and nothing is read.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -40,7 +38,7 @@ def find_unrecorded(plan: Plan) -> Iterator[str]:
 
 def find_newer_raw_files(plan: Plan) -> Iterator[str]:
     """Yield raw files that are newer than the data set that was made from them."""
-    for job in plan.of("make_dataset"):
+    for job in plan.jobs_of("make_dataset"):
         written = min((os.path.getmtime(path) for path in job.outputs.values() if os.path.exists(path)), default=None)
         for path in job.inputs["raw"]:
             if written is not None and os.path.exists(path) and os.path.getmtime(path) > written:

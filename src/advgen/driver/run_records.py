@@ -4,8 +4,6 @@ A record is a file of JSON lines below .snakemake/runs, which `make clean` does 
 the start and the end of each. A job is identified by the path of its log, which contains its rule and wildcards.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -5,8 +5,6 @@ version may change. `tests/unit/driver/test_snakemake_adapter.py` tests each ass
 supported version. Snakemake is imported inside functions, because `advgen status` and jobs must start fast.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import logging

@@ -1,6 +1,4 @@
-"""Starts the warm server of a run, and has commands done by it. Each job begins here: next to nothing is imported."""
-
-from __future__ import annotations
+"""Start the warm server of a run, and run commands in it. Every job starts here, so this imports almost nothing."""
 
 import json
 import os
@@ -9,12 +7,10 @@ from contextlib import suppress
 
 SERVER = os.path.join("results", ".workers")
 """The server's socket."""
-
 LOG = os.path.join("results", "logs", "workers.log")
-"""Which commands were served, and why others were not."""
-
-WORTH = 3
-"""Jobs from which on a server spares more than its own start costs."""
+"""Which commands the server ran, and why it did not run others."""
+MIN_JOBS = 2
+"""With fewer jobs, starting the server costs more than it saves."""
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -24,19 +20,19 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""What Snakemake tells each job; ours have one thread."""
+"""Variables that Snakemake sets to the number of threads of a job; all jobs of advgen have one thread."""
 
 
 def start(jobs: int) -> None:
-    """Start the server for a run of so many jobs, unless that is not worth it or ADVGEN_WORKERS is "off"."""
-    if jobs < WORTH or os.environ.get("ADVGEN_WORKERS", "").lower() in ("off", "0"):
+    """Start the server for a run of `jobs` jobs, unless they are few or ADVGEN_WORKERS is "off"."""
+    if jobs < MIN_JOBS or os.environ.get("ADVGEN_WORKERS", "").lower() in ("off", "0"):
         return
     import subprocess
 
     try:
         os.makedirs(os.path.dirname(LOG), exist_ok=True)
         log = open(LOG, "w")  # noqa: SIM115 - closed below
-    except OSError:  # the first job says why nothing can be written
+    except OSError:  # the first job reports why nothing can be written
         return
     with log:
         subprocess.Popen(
@@ -45,14 +41,14 @@ def start(jobs: int) -> None:
             stdout=log,
             stderr=log,
             env={**os.environ, **dict.fromkeys(THREADS, "1")},
-            start_new_session=True,  # a terminal's Ctrl-C reaches jobs through those who asked for them, once
+            start_new_session=True,  # Ctrl-C reaches jobs only once, through their clients
         )
 
 
-def served() -> bool:
-    """Let the server do this process's command and end as its process ends; False if there is no server for it.
+def run_in_server() -> bool:
+    """Run this process's command in the server, and exit with its status; False if no server accepts it.
 
-    The process there has this one's streams, gets its signals and does not outlive it.
+    The server's process uses this one's standard streams, receives its signals and ends with it.
     """
     if not os.path.exists(SERVER):
         return False
@@ -65,21 +61,21 @@ def served() -> bool:
             server.connect(SERVER)
             socket.send_fds(server, [b"\n"], [0, 1, 2])
             server.sendall(json.dumps(request).encode() + b"\n")
-            answers = server.makefile()
-            process = int(answers.readline())
+            replies = server.makefile()
+            process = int(replies.readline())
         except (OSError, ValueError):
             return False
 
-        def relay(number: int, _: object) -> None:
+        def forward(number: int, _: object) -> None:
             with suppress(ProcessLookupError):
                 os.kill(process, number)
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, relay)
-        told = answers.readline()
-    status = os.waitstatus_to_exitcode(int(told)) if told else -signal.SIGKILL
+            signal.signal(number, forward)
+        reply = replies.readline()
+    status = os.waitstatus_to_exitcode(int(reply)) if reply else -signal.SIGKILL
     if status < 0:
-        with suppress(OSError):  # nobody can catch SIGKILL
+        with suppress(OSError):  # SIGKILL has no handler
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)

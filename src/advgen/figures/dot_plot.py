@@ -1,7 +1,5 @@
 """Dot plots: a row for each thing compared, a column for each measure, with an interval and a tick for each seed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Draw on axes: values with intervals, labels at the ends of lines, notes, cells of heat maps and axes for classes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What a figure found, as a sentence and rows of numbers, and images of the run to browse."""
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence

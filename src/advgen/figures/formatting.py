@@ -1,7 +1,5 @@
 """Write numbers, intervals, counts and attacks as the figures and their sentences show them."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence

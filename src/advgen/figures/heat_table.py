@@ -1,7 +1,5 @@
 """Draw tables of coloured cells, each with a number and small lines of text, below wrapped column headings."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -16,8 +16,6 @@ for number, name in enumerate(names):
 - `advgen.figures.images.ImageGrid` draws images, `advgen.figures.drawing` draws intervals, labels and notes.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How well reconstructed images keep their class, and the errors of baselines that need no model."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from advgen.figures.findings import interval_columns

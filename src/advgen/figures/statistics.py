@@ -1,7 +1,5 @@
 """Read tables as data frames, and compute means and intervals over seeds and images."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

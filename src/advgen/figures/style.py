@@ -1,7 +1,5 @@
 """Colours, line styles and markers of all figures, the style sheet, saving, and the version for dark pages."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps

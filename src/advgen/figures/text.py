@@ -1,7 +1,5 @@
 """Measure text in millimetres, wrap it, and choose font sizes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import cache

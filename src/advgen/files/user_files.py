@@ -4,8 +4,6 @@ Planning never imports numpy or torch: Pillow opens images, and only headers of 
 Results are cached by size and modification time of a file, so that each file is read once.
 """
 
-from __future__ import annotations
-
 import array
 import ast
 import importlib

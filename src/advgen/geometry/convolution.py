@@ -1,7 +1,5 @@
 """Sizes of feature maps, for networks and for checks of a study without torch."""
 
-from __future__ import annotations
-
 
 def conv_sizes(side: int, layers: int, kernel: int, stride: int, padding: int, pool: int = 1) -> list[int]:
     """Return the side in pixels before the first and after each convolution with its pooling."""

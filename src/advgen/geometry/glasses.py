@@ -1,7 +1,5 @@
 """The frame of a pair of glasses, for the mask and for checks of a study without torch."""
 
-from __future__ import annotations
-
 
 def glasses_frame(shape: tuple[int, int, int], thickness: float) -> set[tuple[int, int]]:
     """Return row and column of each pixel of the frame: two rims and a bridge, scaled to the image.

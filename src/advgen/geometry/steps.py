@@ -1,7 +1,5 @@
 """The number of training steps, for the training loop and for comparisons of studies without torch."""
 
-from __future__ import annotations
-
 import math
 
 

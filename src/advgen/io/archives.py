@@ -1,7 +1,5 @@
 """Reproducible zip files: without times, and without compression, which depends on the version of zlib."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zipfile

@@ -1,7 +1,5 @@
 """Time and memory of a job, in the columns of Snakemake's benchmarks. The job itself measures them."""
 
-from __future__ import annotations
-
 import resource
 import sys
 import time

@@ -1,6 +1,4 @@
-"""Which device a job computes on: a lease on a GPU of this machine, or the CPU with a fixed number of threads."""
-
-from __future__ import annotations
+"""The device of a job: a lease on a GPU of this machine, or the CPU with a fixed number of threads."""
 
 import fcntl
 import inspect
@@ -20,13 +18,13 @@ _LEASES: list[int] = []  # open file descriptors: the kernel drops the locks whe
 
 
 def gpus() -> list[str]:
-    """The GPUs that may be used: those of CUDA_VISIBLE_DEVICES if it is set, else all of this machine.
+    """Return the usable GPUs: those of CUDA_VISIBLE_DEVICES if it is set, else all of this machine.
 
-    ADVGEN_GPU_SLOTS="0,1" replaces the question to the driver.
+    ADVGEN_GPU_SLOTS="0,1" replaces the call of nvidia-smi.
     """
-    told = os.environ.get("CUDA_VISIBLE_DEVICES", os.environ.get("ADVGEN_GPU_SLOTS"))
-    if told is not None:
-        return [slot.strip() for slot in told.split(",") if slot.strip()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", os.environ.get("ADVGEN_GPU_SLOTS"))
+    if visible is not None:
+        return [slot.strip() for slot in visible.split(",") if slot.strip()]
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
@@ -35,32 +33,32 @@ def gpus() -> list[str]:
 
 
 def jobs_per_gpu() -> int:
-    """How many jobs share a GPU: ADVGEN_JOBS_PER_GPU, or one. A small net fills a tenth of a large one."""
-    told = os.environ.get("ADVGEN_JOBS_PER_GPU", "1")
-    if not told.isdecimal() or int(told) == 0:
-        sys.exit(f"ADVGEN_JOBS_PER_GPU={told}: how many jobs may share a GPU is a number from 1 on")
-    return int(told)
+    """Return how many jobs share a GPU: ADVGEN_JOBS_PER_GPU, or 1. Small models use a tenth of a large GPU."""
+    value = os.environ.get("ADVGEN_JOBS_PER_GPU", "1")
+    if not value.isdecimal() or int(value) == 0:
+        sys.exit(f"ADVGEN_JOBS_PER_GPU={value}: must be a whole number from 1 on")
+    return int(value)
 
 
 def cuda_graphs() -> bool:
-    """Whether steps are recorded as CUDA graphs: where ADVGEN_CUDA_GRAPHS=1. It has run on no hardware yet."""
-    told = os.environ.get("ADVGEN_CUDA_GRAPHS", "0")
-    if told not in ("0", "1"):
-        sys.exit(f"ADVGEN_CUDA_GRAPHS={told}: 1 records steps as CUDA graphs, 0 does not")
-    return told == "1"
+    """Whether training steps are recorded as CUDA graphs (ADVGEN_CUDA_GRAPHS=1)."""
+    value = os.environ.get("ADVGEN_CUDA_GRAPHS", "0")
+    if value not in ("0", "1"):
+        sys.exit(f"ADVGEN_CUDA_GRAPHS={value}: must be 1 (record steps as CUDA graphs) or 0")
+    return value == "1"
 
 
 def slots() -> list[str]:
-    """Places for jobs: each GPU as often as jobs may share it, all of them once before one of them again."""
+    """Return one slot per job that can run at once: all GPUs, repeated as often as jobs may share a GPU."""
     return gpus() * jobs_per_gpu()
 
 
 def lease(label: str = "") -> str | None:
-    """Take a place on a GPU for the life of this process and set CUDA_VISIBLE_DEVICES; call before torch is imported.
+    """Lease a GPU slot until this process ends and set CUDA_VISIBLE_DEVICES; call it before importing torch.
 
-    Does nothing where somebody else has chosen one already (CUDA_VISIBLE_DEVICES names one, as in a SLURM job) and on
-    a machine without a GPU; of several that CUDA_VISIBLE_DEVICES names, it takes one. Waits while all are taken.
-    `label` tells others who holds it. Returns the device's name.
+    Waits while all slots are leased. Of several GPUs in CUDA_VISIBLE_DEVICES it leases one. Without a GPU, or if the
+    environment has already chosen one (as in a SLURM job), it leases nothing. `label` is shown by `advgen status`.
+    Returns the GPU, or None.
     """
     available = gpus()
     if len(available) < 2 and "CUDA_VISIBLE_DEVICES" in os.environ:
@@ -69,11 +67,11 @@ def lease(label: str = "") -> str | None:
         return None
     folder = _leases_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    told = time.monotonic() + 5
+    message_at = time.monotonic() + 5
     while True:
         for place, slot in enumerate(slots()):
-            again = f" ({place // len(available) + 1})" if place >= len(available) else ""
-            handle = os.open(folder / f"{slot.replace('/', '_')}{again}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            repeat = f" ({place // len(available) + 1})" if place >= len(available) else ""
+            handle = os.open(folder / f"{slot.replace('/', '_')}{repeat}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -84,18 +82,18 @@ def lease(label: str = "") -> str | None:
             _LEASES.append(handle)
             os.environ["CUDA_VISIBLE_DEVICES"] = slot
             return slot
-        if time.monotonic() > told:
-            told = float("inf")
+        if time.monotonic() > message_at:
+            message_at = float("inf")
             print(f"waits for a free GPU: all {len(slots())} of this machine are taken", flush=True)
         time.sleep(0.2)
 
 
 def leases() -> Iterator[tuple[str, str]]:
-    """The GPUs of this machine that are leased, each with who holds it."""
+    """Yield the leased GPUs of this machine, each with its holder."""
     for path in sorted(_leases_folder().glob("*.lock")):
         with path.open("rb") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # a job that comes just now looks again
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # a job that tries at this moment tries again
             except BlockingIOError:
                 yield path.stem, file.read(1000).decode(errors="replace")
 
@@ -105,13 +103,13 @@ def _leases_folder() -> Path:
 
 
 def prepare(label: str = "", gpu: bool = True, tf32: bool = False) -> str:
-    """Lease a GPU if one is asked for, set torch's threads and precision, and return the device: "cuda" or "cpu"."""
+    """Lease a GPU unless `gpu` is False, set torch's threads and precision, and return "cuda" or "cpu"."""
     if gpu:
         lease(label)
     import torch
 
     torch.set_num_threads(thread_counts()["torch"])
-    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms imports the compiler
     torch.backends.cudnn.benchmark = False
     _without_compiler()
     # torch's own default is to round in convolutions, but not in matrix products
@@ -120,32 +118,32 @@ def prepare(label: str = "", gpu: bool = True, tf32: bool = False) -> str:
 
 
 def use_one_thread() -> None:
-    """Have numpy and SciPy compute with one thread unless OMP_NUM_THREADS is set; call before they are imported.
+    """Make numpy and SciPy use one thread unless OMP_NUM_THREADS is set; call it before importing them.
 
-    Snakemake sets it for each job, and a command that is run by hand gives the same bits.
+    Snakemake sets the variable for its jobs. A command in a shell gives the same bits this way.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def thread_counts() -> dict[str, int]:
-    """How many threads torch and BLAS, which numpy and SciPy call, compute with: it decides the last bits of results.
+    """Return the threads of torch and of BLAS (used by numpy and SciPy), which affect the last bits of results.
 
-    ValueError if OMP_NUM_THREADS is no number of threads.
+    Raises ValueError if OMP_NUM_THREADS is not a positive whole number.
     """
     value = os.environ.get("OMP_NUM_THREADS", "1")
     if not value.isdecimal() or int(value) == 0:
         raise ValueError(f"OMP_NUM_THREADS={value}: must be a whole number from 1 on; unset it to use one thread")
-    # OpenBLAS takes the first of these that is a number of threads
+    # OpenBLAS uses the first of these that is a positive number
     values = (os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OPENBLAS", "GOTO"))
     blas = next((int(one) for one in values if one.isdecimal() and int(one)), int(value))
     return {"torch": int(value), "blas": blas}
 
 
 def _without_compiler() -> None:
-    """Keep the first optimizer from importing torch's compiler, which takes over a second and is never used.
+    """Prevent the first optimizer from importing torch's compiler, which takes over a second and is never used.
 
-    torch imports it to have it leave these functions alone: at the first call of each, unless it finds that this has
-    been done, and around each step.
+    torch imports it only to exclude these functions from compilation: at the first call of each, unless a function is
+    already marked as excluded, and around each step.
     """
     import torch
 
@@ -169,9 +167,9 @@ def _without_compiler() -> None:
 
 
 def device_name(device: str) -> str:
-    """The device's model, for stamps: the GPU's name, or "cpu" and its capability, which decides the bits.
+    """Return the device's model for stamps: the GPU's name, or "cpu" and its capability, which affects the bits.
 
-    What was computed with CUDA graphs is told apart until a GPU has shown that its bits are the same.
+    Results of CUDA graphs are marked until a test on a GPU shows that their bits are the same.
     """
     if device == "cpu":
         return f"cpu {cpu_capability()}"
@@ -181,9 +179,9 @@ def device_name(device: str) -> str:
 
 
 def cpu_capability() -> str:
-    """The vector instructions that torch computes with on this CPU, in its words: AVX512, AVX2, DEFAULT, ….
+    """Return the vector instructions that torch uses on this CPU, by torch's names: AVX512, AVX2, DEFAULT, ….
 
-    Asked of numpy where it can tell: an import of torch costs three times what taking a result from the cache does.
+    numpy reports them on x86-64: importing torch takes three times as long as reusing a cached result.
     """
     if platform.machine() != "x86_64" or "ATEN_CPU_CAPABILITY" in os.environ:
         import torch

@@ -1,7 +1,5 @@
 """Headers of checkpoints, read and written without torch."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Stamps in artefacts of all formats."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

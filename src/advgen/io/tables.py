@@ -3,8 +3,6 @@
 Columns with images are binary, with dtype and shape in the metadata of the field; `read_images` decodes them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

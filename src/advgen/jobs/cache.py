@@ -1,11 +1,9 @@
-"""What was computed before: files by everything that shapes them, so that nothing is computed twice.
+"""A cache of results, so that nothing is computed twice.
 
-An entry's name is the digest of a job's command, spec, code, versions, device, threads and the contents of its inputs.
-The names of definitions and files are no part of it where they only label rows: an entry is relabelled then.
-ADVGEN_CACHE names the folder (to share it between clones), or is "off"; ADVGEN_CACHE_GB bounds it.
+The key of an entry is a digest of the job's command, spec, code, package versions, device, number of threads and input
+contents. Names of definitions and files that only label rows are not part of the key: cached files are relabelled.
+ADVGEN_CACHE is the folder (to share it between clones) or "off"; ADVGEN_CACHE_GB limits its size.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -27,22 +25,22 @@ from advgen.specs.base import canonical_json
 
 FOLDER = "results/cache"
 LIST = "files.json"
-"""What is complete: the digest of each file by its flag. Written last."""
+"""The name and digest of each file by its flag. It is written last, so an entry with this file is complete."""
 
 
 def cache_folder() -> Path | None:
-    """Where results are kept; None if they are not."""
-    told = os.environ.get("ADVGEN_CACHE", FOLDER)
-    return None if told.lower() in ("off", "0", "") else Path(told)
+    """Return the folder of the cache, or None if it is off."""
+    folder = os.environ.get("ADVGEN_CACHE", FOLDER)
+    return None if folder.lower() in ("off", "0", "") else Path(folder)
 
 
 def size_limit() -> float:
-    """How many bytes it may hold."""
+    """Return the maximum size in bytes."""
     return 1e9 * float(os.environ.get("ADVGEN_CACHE_GB", "20"))
 
 
 def cache_key(job: Job[Any]) -> str:
-    """Digest of everything that shapes what a job makes, but for labels."""
+    """Return the digest of everything that affects a job's results, except labels."""
     labels = job.spec.labels
     spec = json.loads(job.spec.canonical())
     for dotted in labels or ():
@@ -66,10 +64,10 @@ def cache_key(job: Job[Any]) -> str:
     return sha256_text(canonical_json(shapes))
 
 
-def _place(job: Job[Any]) -> Path | None:
-    """Where the files of a job are kept; None if they are not, and for raw data, which are kept anyway.
+def _find_entry(job: Job[Any]) -> Path | None:
+    """Return the folder of a job's entry; None if the cache is off, and for raw data, which have their own store.
 
-    Private ones stay beside the results, in no folder that others may see.
+    Private results are only cached below results/, never in a shared folder.
     """
     root = cache_folder()
     if root is None or not job.spec.outputs:
@@ -79,38 +77,38 @@ def _place(job: Job[Any]) -> Path | None:
 
 
 def restore(job: Job[Any]) -> bool:
-    """Put the files of an equal job in place; False if there is none, or a damaged one, which is removed."""
-    entry = _place(job)
-    if entry is None or not (entry / LIST).is_file():  # another process may put it there right now
+    """Restore the files of an equal job; False if there is no entry, or a damaged one, which is deleted."""
+    entry = _find_entry(job)
+    if entry is None or not (entry / LIST).is_file():  # another process may be writing it
         return False
     try:
         files = from_json((entry / LIST).read_bytes())
         if any(sha256_file(entry / name) != digest for name, digest in files.values()):
             raise ValueError("damaged")
         for flag, (name, _) in files.items():
-            _put(entry / name, job.output(flag), job)
+            _copy(entry / name, job.output(flag), job)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if getattr(error, "errno", None) in DISK_FULL_ERRORS:  # the entry is whole, and computing it makes no room
+        if getattr(error, "errno", None) in DISK_FULL_ERRORS:  # the entry is intact, and computing needs space, too
             raise
         shutil.rmtree(entry, ignore_errors=True)
         return False
     with suppress(OSError):
-        os.utime(entry)  # used now: the last to be dropped
+        os.utime(entry)  # the most recently used entry is deleted last
     print(f"{job.label()}{CACHE_HIT}{entry.parents[1]}", flush=True)
     return True
 
 
-def _put(kept: Path, path: Path, job: Job[Any]) -> None:
-    stamp = read_stamp(kept)
+def _copy(cached: Path, path: Path, job: Job[Any]) -> None:
+    stamp = read_stamp(cached)
     with atomic_write(path) as temporary:
         if stamp is None or stamp == job.stamp:
-            shutil.copyfile(kept, temporary)
+            shutil.copyfile(cached, temporary)
         else:
-            relabel(kept, temporary, job.stamp, _labels(stamp, job))
+            relabel(cached, temporary, job.stamp, _labels(stamp, job))
 
 
 def _labels(stamp: Stamp, job: Job[Any]) -> dict[str, tuple[Any, Any]]:
-    """The columns whose values are labels, with the old and the new one."""
+    """Return the label columns with their old and new values."""
 
     def value(spec: Any, dotted: str) -> Any:
         for part in dotted.split("."):
@@ -124,8 +122,8 @@ def _labels(stamp: Stamp, job: Job[Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def store(job: Job[Any]) -> None:
-    """Keep what a job has made; what cannot be kept is no error."""
-    entry = _place(job)
+    """Add a job's files to the cache; errors are ignored."""
+    entry = _find_entry(job)
     if entry is None:
         return
     with suppress(OSError):
@@ -134,30 +132,30 @@ def store(job: Job[Any]) -> None:
             files = {}
             for flag, paths in job.outputs.items():
                 name = f"{flag}{paths[0].suffix}"
-                _keep(paths[0], Path(temporary) / name)
+                _link_or_copy(paths[0], Path(temporary) / name)
                 files[flag] = (name, sha256_file(paths[0]))
             (Path(temporary) / LIST).write_text(json.dumps(files))
             os.chmod(temporary, 0o755)
-            os.rename(temporary, entry)  # fails where another process has kept the same meanwhile
+            os.rename(temporary, entry)  # fails if another process has added the same entry
             os.mkdir(temporary)
 
 
-def _keep(path: Path, kept: Path) -> None:
+def _link_or_copy(path: Path, cached: Path) -> None:
     try:
-        os.link(path, kept)  # artefacts are replaced whole, never written into
+        os.link(path, cached)  # artefacts are replaced, never modified
     except OSError:
-        shutil.copyfile(path, kept)
+        shutil.copyfile(path, cached)
 
 
 def entries(root: Path) -> Iterator[tuple[float, int, Path]]:
-    """All entries: when last used, bytes, folder."""
+    """Yield each entry's time of last use, size in bytes, and folder."""
     for entry in root.glob("??/*"):
         with suppress(OSError):
             yield entry.stat().st_mtime, sum(file.stat().st_size for file in entry.iterdir()), entry
 
 
 def shrink() -> None:
-    """Drop what was not used for longest until the rest is within bounds."""
+    """Delete the least recently used entries until the cache is within its limit."""
     for root in {Path(FOLDER), cache_folder() or Path(FOLDER)}:
         total = 0.0
         for _, size, entry in sorted(entries(root), reverse=True):

@@ -1,7 +1,5 @@
 """One run of a command: its spec, its files, its device and the stamp of what it writes."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Mapping, Sequence

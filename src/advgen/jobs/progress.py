@@ -1,7 +1,5 @@
 """Progress lines: jobs print them into their logs, and the driver reads from them how far a job is."""
 
-from __future__ import annotations
-
 import math
 import re
 import time

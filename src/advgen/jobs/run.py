@@ -1,7 +1,5 @@
 """What every job does: check its code, reuse a cached result or compute it, and seal the files."""
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import importlib

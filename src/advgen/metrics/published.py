@@ -150,13 +150,13 @@ VALUES = (
     Value("the same with dropout, around", 1.3, "%", "szegedy2014intriguing", "section 4.2", True),
     Value(f"{_FGSM}error of a softmax regression", 99.9, "%", _FAST, "section 4", True),
     Value(f"{_FGSM}its mean confidence", 79.3, "%", _FAST, "section 4", True),
-    Value(f"{_FGSM}error of a maxout net", 89.4, "%", _FAST, "section 4", True),
+    Value(f"{_FGSM}error of a maxout network", 89.4, "%", _FAST, "section 4", True),
     Value(f"{_FGSM}its mean confidence", 97.6, "%", _FAST, "section 4", True),
-    Value(f"{_FGSM}error of a maxout net trained on FGSM", 17.9, "%", _FAST, "section 6", True),
+    Value(f"{_FGSM}error of a maxout network trained on FGSM", 17.9, "%", _FAST, "section 6", True),
     Value(f"{_FGSM}its mean confidence on mistakes", 81.4, "%", _FAST, "section 6", True),
-    Value(f"{_FGSM}error of the trained net on the plain one's examples", 19.6, "%", _FAST, "section 6", True),
-    Value(f"{_FGSM}error of the plain net on the trained one's examples", 40.9, "%", _FAST, "section 6", True),
-    Value("maxout net with dropout, MNIST, test error", 0.94, "%", _FAST, "section 6", True),
+    Value(f"{_FGSM}error of the trained network on the plain one's examples", 19.6, "%", _FAST, "section 6", True),
+    Value(f"{_FGSM}error of the plain network on the trained one's examples", 40.9, "%", _FAST, "section 6", True),
+    Value("maxout network with dropout, MNIST, test error", 0.94, "%", _FAST, "section 6", True),
     Value("the same trained on FGSM, the first of two figures", 0.84, "%", _FAST, "section 6", False),
     Value(f"{_FGSM}error when trained on random signs", 86.2, "%", _FAST, "section 6", False),
     Value(f"{_FGSM}error when trained on uniform noise", 90.4, "%", _FAST, "section 6", False),
@@ -167,7 +167,7 @@ VALUES = (
     Value(f"{_PGD}accuracy under PGD-40, 20 starts", 90.4, "%", "madry2018towards", "table 1", False),
     Value(f"{_PGD}accuracy under PGD-100, 20 starts", 89.3, "%", "madry2018towards", "table 1", False),
     Value(
-        "the net released later, accuracy under PGD-100, 50 starts",
+        "the model released later, accuracy under PGD-100, 50 starts",
         89.62,
         "%",
         "madry2018towards",
@@ -191,3 +191,4 @@ TEST_ERRORS = {
     if one.unit == "%" and one.what.endswith(", test error")
 }
 """Published test errors (%) by model."""
+TEST_ERRORS["maxout net with dropout, MNIST"] = TEST_ERRORS["maxout network with dropout, MNIST"]  # its former name

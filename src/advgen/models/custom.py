@@ -82,7 +82,7 @@ def _logits(output: Any) -> Tensor:
         place = repr(next(iter(output))) if isinstance(output, Mapping) and output else "0"
         raise UnusableOutput(
             f"the model returns an output of type {type(output).__name__}{keys}; "
-            f"wrap it in a module whose forward returns the logits alone, such as self.net(x)[{place}]"
+            f"wrap it in a module whose forward returns the logits alone, such as self.model(x)[{place}]"
         )
     if logits.ndim == 1 or logits.shape[1:] == (1,):
         raise UnusableOutput(

@@ -14,7 +14,7 @@ from advgen.files.user_files import factory_files
 
 
 def call_factory(factory: str) -> nn.Module:
-    """The module that "module:function" or "path.py:function" returns; ValueError in one line if it fails."""
+    """The module that "module:function" or "path.py:function" returns; ValueError in a single line if it fails."""
     place, _, name = factory.rpartition(":")
     if not place or not name.isidentifier():
         raise ValueError(f"factory {factory!r}: write module:function, or path.py:function")

@@ -25,8 +25,8 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d
 def accelerate_convolutions(model: nn.Module) -> nn.Module:
     """The same frozen network with the same parameters, its convolutions with few channels replaced.
 
-    The original is not changed. A module whose attributes are not looked up in the usual way, such as a compiled or
-    traced one, is returned as it is, since its computation does not follow from its submodules.
+    The original is not changed. A module with its own attribute lookup, such as a compiled or traced one, is returned
+    unchanged, since its computation does not follow from its submodules.
     """
     if isinstance(model, nn.Conv2d | nn.ConvTranspose2d):
         return _Frozen(model) if _replaceable(model) else model

@@ -176,7 +176,7 @@ def _quiet() -> Iterator[None]:
 
 def _load_weights(path: Path, factory: str | None) -> nn.Module:
     if factory is None:
-        raise ValueError(f"{path}: holds only weights; name the code that builds the model: factory net.py:function")
+        raise ValueError(f"{path}: holds only weights; name the code that builds the model: factory path.py:function")
     module = call_factory(factory)
     try:
         weights = load_file(path)

@@ -1,7 +1,5 @@
 """Render the report: one self-contained HTML file with all figures, captions, tables and checks. Torch-free."""
 
-from __future__ import annotations
-
 import base64
 import json
 import math

@@ -1,7 +1,5 @@
 """Base classes of specs: bounded numbers, references to definitions, and canonical JSON."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

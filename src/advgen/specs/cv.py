@@ -1,7 +1,5 @@
 """Names of the sections and formats of a CV."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

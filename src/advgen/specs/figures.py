@@ -1,8 +1,6 @@
 """The base of all figures. Each figure is specified in the package of its kind of experiment."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
@@ -14,14 +12,9 @@ Group = Literal["Comparisons", "Data and judge", "Generative lab", "Adversarial 
 
 
 class FigureSpec(Spec):
-    """Base of all figures. `group` is its part of the report.
-
-    `reads` gives the roles of the tables that it shows, by the field that names their definitions: a field `gans` names
-    definitions in `gans`, a field `inversion` names one in `inversions`.
-    """
+    """Base of all figures. `needs()` returns the tables that it shows; `group` is its part of the report."""
 
     group: ClassVar[Group] = "Generative lab"
-    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     width_mm: Annotated[float, Field(ge=60, le=400)] = Field(
         180.0,
@@ -37,10 +30,7 @@ class FigureSpec(Spec):
 
     def needs(self) -> Iterator[Need]:
         """Yield the tables that the figure shows."""
-        for field, roles in self.reads.items():
-            names = getattr(self, field)
-            for name in (names,) if isinstance(names, str) else names:
-                yield from (Need(field.removesuffix("s") + "s", (name,), role) for role in roles)
+        raise NotImplementedError
 
     def needs_from_study(self, study: Any) -> Iterator[Need]:
         """Yield further tables, which depend on the other definitions of the study."""

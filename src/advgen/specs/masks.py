@@ -1,7 +1,5 @@
 """Masks that hide some of the pixels."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

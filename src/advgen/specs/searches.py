@@ -1,7 +1,5 @@
 """Searches in the latent space of a generator (GAN inversion)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

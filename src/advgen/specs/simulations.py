@@ -1,7 +1,5 @@
 """Simulations on synthetic distributions."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

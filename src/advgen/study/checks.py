@@ -1,7 +1,5 @@
 """Checks of a study that go beyond single fields: names, references, and the checks of each kind."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Error messages about a study: file, line and key, the value, and what is allowed."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from typing import Any, Literal, get_args, get_origin

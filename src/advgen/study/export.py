@@ -1,7 +1,5 @@
 """Export definitions as they are written in YAML: presets by name, and no key that has its default."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Load a study from YAML and check it. The first mistake raises a ConfigError of one or two lines. Torch-free."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """References between definitions: fields of a study that contain the name of another definition."""
 
-from __future__ import annotations
-
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin

@@ -1,7 +1,5 @@
 """Paths of keys in a study, and the model and type that each leads to."""
 
-from __future__ import annotations
-
 import json
 import types
 from typing import Annotated, Any, Union, get_args, get_origin

@@ -1,7 +1,5 @@
 """Keys and values of a study that have a new name. The old ones work for one release, with a warning."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Expand sweeps: a definition with `sweep:` stands for one definition per combination of the swept values."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Mapping

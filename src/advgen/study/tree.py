@@ -1,7 +1,5 @@
 """The class of a whole study: the common keys, and one map of definitions per kind."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import Field, create_model

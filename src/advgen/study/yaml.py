@@ -1,7 +1,5 @@
 """Read studies from YAML as plain data with unique keys, and record the line of each key."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -86,7 +86,7 @@ class Game:
     def logits(
         self, discriminate: Callable[[Tensor], Tensor], real_BCHW: Tensor, fake_BCHW: Tensor
     ) -> tuple[Tensor, Tensor]:
-        if self.has_batch_norm:  # joint statistics would tell real from generated images (radford2016unsupervised)
+        if self.has_batch_norm:  # joint statistics would reveal which images are real (radford2016unsupervised)
             return discriminate(real_BCHW), discriminate(fake_BCHW)
         # one pass over both takes a quarter less time for a large fully connected discriminator
         real, fake = discriminate(torch.cat([real_BCHW, fake_BCHW])).chunk(2)

@@ -21,7 +21,7 @@ def never_save(take: Callable[[], State]) -> None:
 class Callbacks:
     """Functions that a training loop calls after every step, and the state it starts from.
 
-    `save(take)` calls `take()` for the state if it wants to save it. `progress(step, total, numbers)` reports progress.
+    `save(take)` calls `take()` if it saves the state. `progress(step, total, numbers)` reports progress.
     `state` is the saved state of an interrupted run, or None.
     """
 

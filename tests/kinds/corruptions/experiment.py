@@ -1,7 +1,5 @@
 """Accuracy under five kinds of damage that nobody intended (Hendrycks and Dietterich 2019)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

@@ -1,6 +1,4 @@
-"""What can be called from Python: the page that tells it, results of known models, mistakes in one line."""
-
-from __future__ import annotations
+"""The public Python functions: their documentation page, results of known models, errors in one line."""
 
 import os
 import re
@@ -33,14 +31,14 @@ STAMP = Stamp("test", {}, "")
 
 
 class Stripes(nn.Module):
-    """Logits are the brightness of three stripes: what an attack can do to it is known exactly."""
+    """Logits are the brightness of three stripes, so the effect of an attack is known exactly."""
 
     def forward(self, x: Tensor) -> Tensor:
         return 20 * torch.stack([x[:, :, 2 * row : 2 * row + 2].mean((1, 2, 3)) for row in range(3)], 1)
 
 
 def stripes(n: int = N, gap: float = 0.3, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Images whose own stripe is brighter by `gap`, and noise that differs between images but not between stripes."""
+    """Images whose label's stripe is brighter by `gap`, plus noise."""
     random = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % 3
     images = 0.3 + 0.01 * torch.rand(n, 1, SIDE, SIDE, generator=random)
@@ -52,7 +50,7 @@ def stripes(n: int = N, gap: float = 0.3, seed: int = 0) -> tuple[Tensor, Tensor
 X, Y = stripes()
 
 
-def checkpoints() -> None:
+def save_checkpoints() -> None:
     """A generator and a judge in the working folder."""
     torch.manual_seed(0)
     spec = FcGenerator(kind="fc", latent=4, hidden=(8,), image=(1, SIDE, SIDE))
@@ -61,9 +59,9 @@ def checkpoints() -> None:
     save_model(Path("judge.safetensors"), build("networks", net, 3), STAMP)
 
 
-def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    checkpoints()
+    save_checkpoints()
     names: dict[str, Any] = {"generator": "generator.safetensors", "judge": "judge.safetensors"}
     text = (ROOT / "docs" / "api.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
@@ -76,8 +74,8 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         8,
         8,
     )
-    told = set(re.findall(r"`advgen\.(\w+)\(", text))
-    assert told == {name for name in dir(advgen) if not name.startswith("_")}
+    documented = set(re.findall(r"`advgen\.(\w+)\(", text))
+    assert documented == {name for name in dir(advgen) if not name.startswith("_")}
 
 
 def test_importing_loads_nothing_heavy() -> None:
@@ -91,7 +89,7 @@ def test_every_public_function_is_documented() -> None:
         assert "Raises" in getattr(advgen, name).__doc__, name
 
 
-def test_an_attack_is_that_of_a_study() -> None:
+def test_attack_returns_the_examples_of_a_study() -> None:
     spec = registry.parse("attacks", {"kind": "pgd", "eps": 0.1, "steps": 5})
     facts = craft(registry.resolve(spec), Stripes(), X, Y, spec, seed=3, indices=list(range(N)))
     found = advgen.attack(Stripes(), X, Y, "pgd", eps=0.1, steps=5, seed=3)
@@ -99,8 +97,8 @@ def test_an_attack_is_that_of_a_study() -> None:
     assert not torch.equal(found, advgen.attack(Stripes(), X, Y, "pgd", eps=0.1, steps=5, seed=4))
 
 
-def test_an_attack_may_have_a_key_that_is_called_images():
-    """A universal change is learnt from the images given, so their number says nothing here; it is no error, either."""
+def test_an_attack_may_have_a_key_named_images():
+    """The universal attack learns from the given images, so the key has no effect here."""
     found = advgen.attack(Stripes(), X, Y, "universal", eps=0.1, images=5)
     assert torch.equal(found, advgen.attack(Stripes(), X, Y, "universal", eps=0.1))
 
@@ -114,14 +112,14 @@ def test_bounds_change_the_images_and_not_the_attack() -> None:
     torch.testing.assert_close((found + 1) / 2, advgen.attack(Stripes(), X, Y, "fgsm", eps=0.1))
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
+def test_numpy_scalars_are_accepted() -> None:
     expected = advgen.attack(Stripes(), X, Y, "pgd", eps=0.5, steps=2)
     assert torch.equal(advgen.attack(Stripes(), X, Y, "pgd", eps=np.float32(0.5), steps=np.int64(2)), expected)
 
 
-def test_what_is_behind_the_mask_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pixels_have_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    checkpoints()
+    save_checkpoints()
     known = torch.ones(8, 8, dtype=torch.bool)
     known[2:5, 2:5] = False
     keys: dict[str, Any] = {"steps": 3, "starts": 2}
@@ -139,7 +137,7 @@ def test_the_excess_of_two_samples_of_one_distribution_is_near_zero(
     n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    checkpoints()
+    save_checkpoints()
     random = torch.Generator().manual_seed(0)
     images = torch.rand(10, 2 * n, 1, SIDE, SIDE, generator=random)
     found = [advgen.frechet_distance(one[:n], one[n:], reference="judge.safetensors") for one in images]
@@ -154,7 +152,7 @@ def test_the_excess_of_two_samples_of_one_distribution_is_near_zero(
     assert f"excess over that: {apart.excess:.2f}" in repr(apart) and f"{apart.null_mean:.2f} ± " in repr(apart)
 
 
-def test_images_that_pandas_wrote_again_are_read_with_their_shape(tmp_path: Path) -> None:
+def test_images_written_by_pandas_are_read_with_their_shape(tmp_path: Path) -> None:
     file, again = tmp_path / "test.parquet", tmp_path / "again.parquet"
     levels = (255 * X[:5]).to(torch.uint8).numpy()
     columns = {"index": list(range(5)), "label": Y[:5].tolist(), "cue": None, "image": levels}
@@ -176,48 +174,35 @@ def test_images_that_pandas_wrote_again_are_read_with_their_shape(tmp_path: Path
         read_custom(str(again))
 
 
-GENERATIVE: dict[str, tuple[Callable[[], Any], str]] = {
-    "levels": (lambda: advgen.invert("generator.safetensors", X[:2] * 255), "divide by 255, or pass uint8"),
-    "no images": (
-        lambda: advgen.invert("generator.safetensors", X[:0]),
-        r"^images of shape \(0, 1, 8, 8\) are empty; give at least one image$",
-    ),
-    "flat": (
-        lambda: advgen.frechet_distance(X.flatten(1), X, reference="judge.safetensors"),
-        r"^images of shape \(240, 64\) cannot be used; give \(images, channels, height, width\)$",
-    ),
-    "normalised": (
-        lambda: advgen.frechet_distance(X - 1, X, reference="judge.safetensors"),
+WRONG_GENERATIVE_CALLS: list[tuple[str, Callable[[], Any]]] = [
+    ("divide by 255, or pass uint8", lambda: advgen.invert("generator.safetensors", X[:2] * 255)),
+    (r"images of shape \(0, 1, 8, 8\) are empty", lambda: advgen.invert("generator.safetensors", X[:0])),
+    (
         r"^pixels are -0.699999 to .*, outside 0 to 1; undo their normalisation",
+        lambda: advgen.frechet_distance(X - 1, X, reference="judge.safetensors"),
     ),
-    "no mask": (
-        lambda: advgen.inpaint("generator.safetensors", X[:2], "square"),
-        r"mask = 'square': pass bool \(8, 8\), or",
-    ),
-    "no discriminator": (
-        lambda: advgen.inpaint("generator.safetensors", X[:2], {"kind": "square", "size": 3}, discriminator=3),
-        "the discriminator is of type int; pass a module or the path",
-    ),
-    "other images": (
-        lambda: advgen.frechet_distance(torch.rand(9, 1, 9, 9), X, reference="judge.safetensors"),
+    (
         "the reference classifies 1×8×8 images, and these are 1×9×9",
+        lambda: advgen.frechet_distance(torch.rand(9, 1, 9, 9), X, reference="judge.safetensors"),
     ),
-}
+    (r"mask = 'square': pass bool \(8, 8\), or", lambda: advgen.inpaint("generator.safetensors", X[:2], "square")),
+    (
+        "the discriminator is of type int; pass a module or the path",
+        lambda: advgen.inpaint("generator.safetensors", X[:2], {"kind": "square", "size": 3}, discriminator=3),
+    ),
+]
 
 
-@pytest.mark.parametrize("way", GENERATIVE)
-def test_a_mistake_with_a_generator_is_told_in_one_line(
-    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("message", "call"), WRONG_GENERATIVE_CALLS)
+def test_a_wrong_call_with_a_generator_raises_one_line(
+    message: str, call: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    checkpoints()
-    call, message = GENERATIVE[way]
-    with pytest.raises(ValueError, match=message) as caught:
-        call()
-    assert "\n" not in str(caught.value)
+    save_checkpoints()
+    assert_raises_one_line(message, call)
 
 
-def test_grey_levels_arrays_and_other_layouts_are_taken() -> None:
+def test_uint8_arrays_and_other_layouts_are_accepted() -> None:
     levels = (X * 255).round().to(torch.uint8)
     expected = advgen.attack(Stripes(), levels, Y, "fgsm", eps=0.1)
     for images in (levels.numpy(), levels[:, 0], levels.permute(0, 2, 3, 1).numpy()):
@@ -245,7 +230,7 @@ def test_robust_accuracy_is_what_it_must_be(norm: Any, seed: int) -> None:
     assert len(repr(found).splitlines()) <= 10 and "50.0 %" in repr(found) and "<table" in found._repr_html_()
 
 
-def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+def test_saved_tables_can_be_read(tmp_path: Path) -> None:
     found = advgen.evaluate(Stripes(), X, Y, eps=0.1)
     folder = found.save(tmp_path / "new" / "mine")
     assert {path.name for path in folder.iterdir()} == {
@@ -281,7 +266,7 @@ class Returns(Stripes):
 
 
 class Output(NamedTuple):
-    """As Hugging Face and torchvision return it."""
+    """The output of Hugging Face and torchvision models."""
 
     loss: None
     logits: Tensor
@@ -306,7 +291,7 @@ class Double(Stripes):
         return super().forward(x) @ self.weight
 
 
-TAKEN: dict[str, Callable[[], nn.Module]] = {
+OUTPUT_FORMS: dict[str, Callable[[], nn.Module]] = {
     ".logits": lambda: Returns(lambda z: Output(None, z)),
     "dict": lambda: Returns(lambda z: {"loss": None, "logits": z}),
     "tuple of one": lambda: Returns(lambda z: (z,)),
@@ -315,18 +300,18 @@ TAKEN: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@pytest.mark.parametrize("way", TAKEN)
-def test_a_model_of_another_form_is_attacked_like_the_plain_one(way: str) -> None:
+@pytest.mark.parametrize("form", OUTPUT_FORMS)
+def test_models_with_other_outputs_are_attacked_alike(form: str) -> None:
     images = X.clone()
-    found = advgen.attack(TAKEN[way](), images, Y, "pgd", eps=0.2, steps=5)
+    found = advgen.attack(OUTPUT_FORMS[form](), images, Y, "pgd", eps=0.2, steps=5)
     assert found.dtype == torch.float32 and torch.equal(images, X)
     torch.testing.assert_close(found, advgen.attack(Stripes(), X, Y, "pgd", eps=0.2, steps=5))
-    assert advgen.evaluate(TAKEN[way](), images, Y, eps=0.2).robust_accuracy == 0
+    assert advgen.evaluate(OUTPUT_FORMS[form](), images, Y, eps=0.2).robust_accuracy == 0
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("form", ["module", "nested", "TorchScript file"])
-def test_a_quantised_model_is_refused_with_a_remedy(form: str, tmp_path: Path) -> None:
+def test_a_quantised_model_is_rejected_with_a_remedy(form: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     model: Any = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
@@ -341,7 +326,7 @@ def test_a_quantised_model_is_refused_with_a_remedy(form: str, tmp_path: Path) -
         assert "\n" not in str(caught.value)
 
 
-def test_smallest_changes_that_rounding_undoes_are_counted_in_a_warning() -> None:
+def test_a_warning_counts_the_examples_that_rounding_undoes() -> None:
     with pytest.warns(UserWarning, match=r"of 240 adversarial images no longer fool .*; pass rounded=True") as caught:
         found = advgen.attack(Stripes(), X, Y, "deepfool", overshoot=1e-4)
     assert caught[0].filename == __file__
@@ -356,11 +341,6 @@ def test_smallest_changes_that_rounding_undoes_are_counted_in_a_warning() -> Non
 
 class Raises(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        raise RuntimeError("sizes do not match\nmore")
-
-
-class Mistaken(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
         return {}["a"]  # type: ignore[no-any-return]
 
 
@@ -369,111 +349,78 @@ class Nan(Stripes):
         return torch.where(x.mean((1, 2, 3), keepdim=False)[:, None] > 0.38, torch.nan, super().forward(x))
 
 
-class Probabilities(Stripes):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).softmax(1)
+META = nn.Sequential(nn.Flatten(), nn.Linear(64, 3, device="meta"))
+WRONG_ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
+    ("for 8 of 255 grey levels write 0.0314", {"eps": 8}),
+    ("eps = 0: must be greater than 0", {"eps": 0}),
+    ("eps = 9.0: no two 1×8×8 images are", {"eps": 9, "norm": "l2"}),
+    ("ensemble = 'full': must be quick or", {"ensemble": "full"}),
+    ("label 3 does not exist.*subtract 1 from each", {"labels": Y + 1}),
+    ("label 5 does not exist; the model has", {"labels": Y + 3}),
+    ("labels of float32 are no classes; give", {"labels": Y.float()}),
+    (r"labels are of shape \(240, 240\); give", {"labels": torch.eye(N)}),
+    ("240 images do not match labels of shape .9,.", {"labels": Y[:9]}),
+    (r"images of shape \(240, 64\) cannot be", {"images": X.flatten(1)}),
+    (r"images of shape \(0, 1, 8, 8\) are empty; give at least one image", {"images": X[:0], "labels": Y[:0]}),
+    ("images of several sizes cannot be used; bring all to one size", {"images": [np.zeros((8, 8)), np.zeros((9, 9))]}),
+    ("divide by 255, or pass uint8", {"images": X * 255}),
+    (r"outside 0 to 1; undo .* \(attack and evaluate take bounds, mean and std\)", {"images": (X - 0.4) / 0.1}),
+    ("outside bounds = ", {"images": 3 * X, "bounds": (-1, 1)}),
+    ("bounds = '01': must be the lowest and the", {"bounds": "01"}),
+    ("radii = 0.2: must be a list of numbers, ", {"radii": 0.2}),
+    (r"output of type tuple; wrap .*, such as self.net\(x\)\[0\]", {"model": Returns(lambda z: (z, z))}),
+    (r"dict with out, aux; wrap .* self.net\(x\)\['out'\]", {"model": Returns(lambda z: {"out": z, "aux": z})}),
+    (
+        r"one number per image; .*stack\(\[0 \* z.flatten\(\), z.flatten\(\)\], 1\)",
+        {"model": Returns(lambda z: z[:, :1])},
+    ),
+    (r"one number per image; .* returns torch.stack", {"model": Returns(lambda z: z[:, 0])}),
+    ("fails on 1×8×8 float32 images: KeyError: 'a'; it must return", {"model": Raises()}),
+    ("NaN or infinite outputs for .* images; look for", {"model": Nan()}),
+    ("without its softmax", {"model": Returns(lambda z: z.softmax(1))}),
+    (r"weights are on meta, .*; pass model.to\('cpu'\)", {"model": META}),
+    ("the model is of type type; pass a torch.nn.Module", {"model": Stripes}),
+    ("none.pt2: no such file", {"model": "none.pt2"}),
+]
+WRONG_CALLS: list[tuple[str, Callable[[], Any]]] = [
+    ("attack 'pdg' is unknown; did you mean 'pgd'", lambda: advgen.attack(Stripes(), X, Y, "pdg")),
+    ("epsilon: unknown key; did you mean 'eps'", lambda: advgen.attack(Stripes(), X, Y, "pgd", epsilon=1)),
+    ("for 8 of 255 grey levels write 0.0314", lambda: advgen.attack(Stripes(), X, Y, "pgd", eps=8)),
+    ("target = 3: does not exist; .* 0 to 2", lambda: advgen.attack(Stripes(), X, Y, "fgsm", target=3)),
+    ("models is of type Stripes; pass two or", lambda: advgen.transfer(Stripes(), X, Y, "fgsm")),
+    ("transfer needs at least two models", lambda: advgen.transfer([Stripes()], X, Y, "fgsm")),
+    ("none.safetensors: no such file", lambda: advgen.load("none.safetensors")),
+    ("none.parquet: no such file", lambda: advgen.images("none.parquet")),
+    ("n = 2.5: must be a whole number, at least 1", lambda: advgen.sample("none.safetensors", 2.5)),
+    ("the generator is of type Stripes; pass a generator of", lambda: advgen.sample(Stripes(), 3)),
+    ("the reference is of type Stripes; pass a", lambda: advgen.frechet_distance(X, X, reference=Stripes())),
+]
 
 
-WRONG: dict[str, tuple[Callable[[], Any], str]] = {
-    "unknown attack": (lambda: advgen.attack(Stripes(), X, Y, "pdg"), "attack 'pdg' is unknown; did you mean 'pgd'"),
-    "unknown key": (
-        lambda: advgen.attack(Stripes(), X, Y, "pgd", epsilon=1),
-        "epsilon: unknown key; did you mean 'eps'",
-    ),
-    "grey levels": (lambda: advgen.attack(Stripes(), X, Y, "pgd", eps=8), "for 8 of 255 grey levels write 0.0314"),
-    "eps of evaluate": (lambda: advgen.evaluate(Stripes(), X, Y, eps=8), "for 8 of 255 grey levels write 0.0314"),
-    "no eps": (lambda: advgen.evaluate(Stripes(), X, Y, eps=0), "eps = 0: must be greater than 0"),
-    "l2 too large": (lambda: advgen.evaluate(Stripes(), X, Y, eps=9, norm="l2"), "eps = 9.0: no two 1×8×8 images are"),
-    "effort": (
-        lambda: advgen.evaluate(Stripes(), X, Y, eps=0.1, ensemble="full"),
-        "ensemble = 'full': must be quick or",
-    ),
-    "no class": (lambda: advgen.attack(Stripes(), X, Y, "fgsm", target=3), "target = 3: does not exist; .* 0 to 2"),
-    "labels from 1": (
-        lambda: advgen.evaluate(Stripes(), X, Y + 1, eps=0.1),
-        "label 3 does not exist.*subtract 1 from each",
-    ),
-    "more classes": (lambda: advgen.evaluate(Stripes(), X, Y + 3, eps=0.1), "label 5 does not exist; the model has"),
-    "floats": (lambda: advgen.evaluate(Stripes(), X, Y.float(), eps=0.1), "labels of float32 are no classes; give"),
-    "one-hot": (
-        lambda: advgen.evaluate(Stripes(), X, torch.eye(N), eps=0.1),
-        r"labels are of shape \(240, 240\); give",
-    ),
-    "too few": (lambda: advgen.evaluate(Stripes(), X, Y[:9], eps=0.1), "240 images do not match labels of shape .9,."),
-    "flat": (lambda: advgen.evaluate(Stripes(), X.flatten(1), Y, eps=0.1), r"images of shape \(240, 64\) cannot be"),
-    "levels as floats": (lambda: advgen.evaluate(Stripes(), X * 255, Y, eps=0.1), "divide by 255, or pass uint8"),
-    "normalised": (
-        lambda: advgen.evaluate(Stripes(), (X - 0.4) / 0.1, Y, eps=0.1),
-        r"outside 0 to 1; undo their normalisation \(attack and evaluate take bounds, mean and std\)",
-    ),
-    "no images": (
-        lambda: advgen.attack(Stripes(), X[:0], Y[:0], "fgsm"),
-        r"images of shape \(0, 1, 8, 8\) are empty; give at least one image",
-    ),
-    "tuple": (
-        lambda: advgen.evaluate(Returns(lambda z: (z, z)), X, Y, eps=0.1),
-        r"the model returns an output of type tuple; wrap it in a module .*, such as self.net\(x\)\[0\]",
-    ),
-    "other dict": (
-        lambda: advgen.evaluate(Returns(lambda z: {"out": z, "aux": z}), X, Y, eps=0.1),
-        r"type dict with out, aux; wrap it in .*, such as self.net\(x\)\['out'\]",
-    ),
-    "single logit": (
-        lambda: advgen.attack(Returns(lambda z: z[:, :1]), X, Y % 2, "fgsm"),
-        r"one number per image; .* returns torch.stack\(\[0 \* z.flatten\(\), z.flatten\(\)\], 1\)",
-    ),
-    "flat logit": (
-        lambda: advgen.attack(Returns(lambda z: z[:, 0]), X, Y % 2, "fgsm"),
-        r"one number per image; .* returns torch.stack",
-    ),
-    "outside bounds": (lambda: advgen.evaluate(Stripes(), 3 * X, Y, eps=0.1, bounds=(-1, 1)), "outside bounds = "),
-    "no pair": (
-        lambda: advgen.attack(Stripes(), X, Y, "fgsm", bounds="01"),
-        "bounds = '01': must be the lowest and the",
-    ),
-    "sizes": (
-        lambda: advgen.attack(Stripes(), [np.zeros((8, 8)), np.zeros((9, 9))], Y[:2], "fgsm"),
-        "images of several sizes cannot be used; bring all to one size",
-    ),
-    "one radius": (
-        lambda: advgen.evaluate(Stripes(), X, Y, eps=0.1, radii=0.2),
-        r"radii = 0.2: must be a list of numbers, ",
-    ),
-    "its own mistake": (
-        lambda: advgen.evaluate(Mistaken(), X, Y, eps=0.1),
-        "fails on 1×8×8 .*: KeyError: 'a'; it must return",
-    ),
-    "model for models": (
-        lambda: advgen.transfer(Stripes(), X, Y, "fgsm"),
-        "models is of type Stripes; pass two or",
-    ),
-    "no checkpoint": (lambda: advgen.load("none.safetensors"), "none.safetensors: no such file"),
-    "no table": (lambda: advgen.images("none.parquet"), "none.parquet: no such file"),
-    "half a sample": (lambda: advgen.sample("none.safetensors", 2.5), "n = 2.5: must be a whole number, at least 1"),
-    "no model": (lambda: advgen.evaluate(Stripes, X, Y, eps=0.1), "the model is of type type; pass a torch.nn.Module"),
-    "no file": (lambda: advgen.evaluate("none.pt2", X, Y, eps=0.1), "none.pt2: no such file"),
-    "raises": (
-        lambda: advgen.evaluate(Raises(), X, Y, eps=0.1),
-        "model fails on 1×8×8 float32 images: sizes do not match",
-    ),
-    "NaN": (lambda: advgen.evaluate(Nan(), X, Y, eps=0.1), "NaN or infinite outputs for .* images; look for"),
-    "probabilities": (lambda: advgen.evaluate(Probabilities(), X, Y, eps=0.1), "without its softmax"),
-    "elsewhere": (
-        lambda: advgen.evaluate(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, device="meta")), X, Y, eps=0.1),
-        r"weights are on meta, .*; pass model.to\('cpu'\)",
-    ),
-    "one model": (lambda: advgen.transfer([Stripes()], X, Y, "fgsm"), "transfer needs at least two models"),
-    "no generator": (lambda: advgen.sample(Stripes(), 3), "the generator is of type Stripes; pass a generator of"),
-    "no judge": (
-        lambda: advgen.frechet_distance(X, X, reference=Stripes()),
-        "the reference is of type Stripes; pass a",
-    ),
-}
+@pytest.mark.parametrize(("message", "arguments"), WRONG_ARGUMENTS)
+def test_evaluate_explains_a_wrong_argument_in_one_line(message: str, arguments: dict[str, Any]) -> None:
+    assert_raises_one_line(
+        message, lambda: advgen.evaluate(**{"model": Stripes(), "images": X, "labels": Y, "eps": 0.1, **arguments})
+    )
 
 
-@pytest.mark.parametrize("way", WRONG)
-def test_a_mistake_is_told_in_one_line(way: str) -> None:
-    call, message = WRONG[way]
+@pytest.mark.parametrize(("message", "call"), WRONG_CALLS)
+def test_a_wrong_call_raises_one_line(message: str, call: Callable[[], Any]) -> None:
+    assert_raises_one_line(message, call)
+
+
+def assert_raises_one_line(message: str, call: Callable[[], Any]) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_deprecated_names_warn_and_still_work() -> None:
+    evaluation = advgen.evaluate(Stripes(), X[:40], Y[:40], eps=0.1)
+    names = {"facts": "attack_table", "shown": "example_table", "tested": "check_table", "inside": "worst_case_attacks"}
+    for old, new in names.items():
+        with pytest.warns(DeprecationWarning, match=f"Evaluation.{old} is deprecated .*; use {new}"):
+            assert getattr(evaluation, old) is getattr(evaluation, new) or old == "inside"
+    matrix = advgen.transfer([Stripes(), Stripes()], X, Y, "fgsm")
+    with pytest.warns(DeprecationWarning, match="Transfer.shown is deprecated .*; use format"):
+        assert matrix.shown().equals(matrix.format())

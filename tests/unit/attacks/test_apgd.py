@@ -1,4 +1,4 @@
-"""APGD's own rules, by hand: when steps are halved, what is left to work on, and which classes are tried."""
+"""The rules of APGD, by hand: step size, finished examples, and the order of targets."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_steps_are_halved_where_the_loss_rises_too_seldom_or_nothing_better_was_
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_what_reaches_the_goal_is_better_than_any_loss(early_stopping):
+def test_a_success_is_better_than_any_loss(early_stopping):
     """Two places reach it, the third does not: the better of the two is kept, or with early stopping the first."""
     loss = torch.tensor([5.0])
     now = Ascent.begin(places(0.0), places(1.0), loss, torch.tensor([False]), 2)
@@ -50,38 +50,38 @@ class Three(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.shown = []
+        self.inputs = []
 
     def forward(self, x_BCHW):
-        self.shown.append(x_BCHW.detach())
+        self.inputs.append(x_BCHW.detach())
         first, second = x_BCHW[:, 0, 0, 0], x_BCHW[:, 0, 0, 1]
         return torch.stack([torch.full_like(first, 1.0), 0.1 + first, 0.3 + second], dim=1)
 
 
-def test_the_likeliest_wrong_class_is_tried_first():
+def test_the_most_likely_wrong_class_is_the_first_target():
     """Only the second pixel can reach its class within eps, only the first its own in a larger ball with more steps."""
     x = torch.full((1, 1, 1, 2), 0.4)
     model = Three()
     spec = ApgdAttack(kind="apgd", eps=0.35, steps=3, loss="margin", targets=2)
     found = apgd(model, x, torch.tensor([0]), spec, seed=0, indices=[0])
     assert found[0, 0, 0, 1] > 0.7
-    tries = len(model.shown)
+    tries = len(model.inputs)
     assert tries <= 1 + 4  # the classes' order, and the first class alone
-    model.shown.clear()
+    model.inputs.clear()
     apgd(model, x, torch.tensor([0]), spec.model_copy(update={"eps": 0.1}), seed=0, indices=[0])
-    assert len(model.shown) == 1 + 2 * 4
-    ends = [shown[0, 0, 0] for shown in (model.shown[4], model.shown[8])]
+    assert len(model.inputs) == 1 + 2 * 4
+    ends = [images[0, 0, 0] for images in (model.inputs[4], model.inputs[8])]
     assert ends[0][1] == pytest.approx(0.5)
     assert ends[1][0] == pytest.approx(0.5)
 
 
-def test_what_is_fooled_is_shown_no_more():
+def test_finished_examples_leave_the_batch():
     model = Three()
     x = torch.tensor([0.2, 0.69]).view(2, 1, 1, 1).expand(2, 1, 1, 2).contiguous()
     apgd(model, x, torch.zeros(2, dtype=torch.long), ApgdAttack(kind="apgd", eps=0.1, steps=5), seed=0, indices=[0, 1])
-    assert len(model.shown[0]) == 2
-    assert len(model.shown[-1]) == 1
-    assert len(model.shown) == 6
+    assert len(model.inputs[0]) == 2
+    assert len(model.inputs[-1]) == 1
+    assert len(model.inputs) == 6
 
 
 def test_in_l1_a_step_changes_the_largest_gradients_and_ends_on_the_border():

@@ -1,4 +1,4 @@
-"""Attack ensembles: what each member is shown, what is kept, and who found it."""
+"""Attack ensembles: the inputs of each member, the result, and the member that found it."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def shown(monkeypatch):
     return shown
 
 
-def test_each_member_works_on_what_those_before_it_have_left(shown):
+def test_each_member_runs_on_the_examples_still_correct(shown):
     member = []
     found = ensemble(Brightness(), X, Y, SPEC, seed=0, indices=INDICES, note=lambda row: member.extend(row.tolist()))
     assert shown == [[14, 15, 92, 65, 35], *[[15, 92, 65, 35]] * 2, [92, 65, 35], [92, 35]]
@@ -58,14 +58,16 @@ def test_each_member_works_on_what_those_before_it_have_left(shown):
     assert found[:, 0, 0, 0].tolist() == pytest.approx([0.9, 0.51, 0.51, 0.45, 0.52, 0.2])
 
 
-def test_the_table_names_who_found_an_example(shown):
+def test_craft_returns_the_member_that_found_an_example(shown):
     facts = craft(ensemble, Brightness(), X, Y, SPEC, seed=0, indices=INDICES)
     assert facts.attack.found_by == [None, "APGD-CE", "APGD-T", None, "FAB", None]
     assert facts.measurements.predicted.tolist() == [1, 1, 1, 0, 1, 0]
+    alone = ApgdAttack(kind="apgd", eps=0.1, steps=2)
+    assert craft(apgd, Brightness(), X, Y, alone, seed=0, indices=INDICES).attack.found_by is None
 
 
 @pytest.mark.parametrize(("classes", "loss"), [(2, "margin"), (3, "dlr"), (10, "dlr")])
-def test_of_two_classes_there_is_no_ratio(classes, loss, monkeypatch):
+def test_dlr_is_replaced_by_the_margin_for_two_classes(classes, loss, monkeypatch):
     met = []
 
     def attack(model, x_BCHW, y_B, spec, *, seed, indices):
@@ -80,14 +82,9 @@ def test_of_two_classes_there_is_no_ratio(classes, loss, monkeypatch):
     assert [spec.loss for spec in met if isinstance(spec, ApgdAttack)] == ["normalized_cross_entropy", loss, "margin"]
 
 
-def test_others_have_no_members():
-    spec = ApgdAttack(kind="apgd", eps=0.1, steps=2)
-    assert craft(apgd, Brightness(), X, Y, spec, seed=0, indices=INDICES).attack.found_by is None
-
-
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 @pytest.mark.parametrize("effort", ["standard", "quick"])
-def test_members_stay_in_one_ball_and_the_cheapest_come_first(norm, effort):
+def test_members_share_a_ball_and_the_cheapest_come_first(norm, effort):
     members = list(EnsembleAttack(kind="ensemble", norm=norm, eps=0.1, effort=effort).members().values())
     for member in members:
         if isinstance(member, FabAttack):
@@ -101,7 +98,7 @@ def test_members_stay_in_one_ball_and_the_cheapest_come_first(norm, effort):
     assert costs == sorted(costs)
 
 
-def test_quick_goes_on_with_labels_that_have_lost_most_of_their_lead(monkeypatch):
+def test_quick_continues_on_labels_that_lost_most_of_their_lead(monkeypatch):
     """Leads of .04, .12, .3, .16 and .8 at first; the first member takes .06 from each."""
     shown = []
     monkeypatch.setattr(module, "MEMBERS", {ApgdAttack: moved(0.03, shown), FabAttack: moved(0.07, shown)})
@@ -114,7 +111,7 @@ def test_quick_goes_on_with_labels_that_have_lost_most_of_their_lead(monkeypatch
     assert member == [-1, 0, 2, -1, -1, -1]
 
 
-def test_quick_climbs_towards_its_targets_apgd_in_one_batch():
+def test_quick_attacks_all_targets_in_one_batch():
     """The likeliest wrong class is out of reach, the next one is not; rows do not depend on their batch."""
 
     def net(x_BCHW):

@@ -30,11 +30,11 @@ def loss(kind, label, target=None, z=Z):
         (4, 0, (1 - 0) / 2.5),
     ],
 )
-def test_aimed_dlr(label, target, value):
+def test_targeted_dlr(label, target, value):
     assert loss("dlr", label, target) == pytest.approx(value, abs=1e-12)
 
 
-def test_aimed_dlr_takes_the_third_and_fourth_of_more_classes():
+def test_targeted_dlr_takes_the_third_and_fourth_of_more_classes():
     """10, 7, 5, 1, −20: 10 − (5 + 1) / 2 = 7. A mean over other ranks would be another number each time."""
     assert loss("dlr", 0, 1, (10.0, 7.0, 5.0, 1.0, -20.0)) == pytest.approx(-3 / 7, abs=1e-12)
 
@@ -45,7 +45,11 @@ def test_dlr(label, value):
     assert loss("dlr", label) == pytest.approx(value, abs=1e-12)
 
 
-def test_dlr_of_equal_logits_is_nothing():
+def test_dlr_of_equal_logits_is_zero_and_few_classes_are_an_error():
+    with pytest.raises(ValueError, match="the dlr loss needs 3 classes, the model has 2"):
+        loss("dlr", 0, z=(1.0, 2.0))
+    with pytest.raises(ValueError, match="a targeted dlr loss needs 4 classes, the model has 3"):
+        loss("dlr", 0, 1, z=(1.0, 2.0, 3.0))
     assert loss("dlr", 0, z=(2.0, 2.0, 2.0, 2.0)) == 0
     assert loss("dlr", 0, 1, z=(2.0, 2.0, 2.0, 2.0)) == 0
 
@@ -117,7 +121,7 @@ def test_a_model_that_adds_its_channels_first_is_attacked(model, x, y, indices, 
 
 
 @pytest.mark.parametrize("label", range(5))
-def test_random_targets_are_all_others_alike(model, x, label):
+def test_random_targets_are_uniform_over_the_other_classes(model, x, label):
     many = x[:1].expand(400, -1, -1, -1)
     spec = FgsmAttack(kind="fgsm", target="random")
     with torch.no_grad():
@@ -127,7 +131,7 @@ def test_random_targets_are_all_others_alike(model, x, label):
     assert all(70 < count < 130 for count in counts)  # 100, and three standard deviations of 9 to either side
 
 
-def test_a_fixed_target_is_any_class_that_there_is(model, x, y, indices):
+def test_a_fixed_target_must_be_a_class_of_the_model(model, x, y, indices):
     for target in (0, 4):
         goal = resolve_goal(model, x, y, FgsmAttack(kind="fgsm", target=target), seed=0, indices=indices)
         assert goal.target_B.tolist() == [target] * 6
@@ -135,7 +139,7 @@ def test_a_fixed_target_is_any_class_that_there_is(model, x, y, indices):
         resolve_goal(model, x, y, FgsmAttack(kind="fgsm", target=5), seed=0, indices=indices)
 
 
-def test_inside_an_attack_no_parameter_asks_for_a_gradient(model):
+def test_frozen_parameters_need_no_gradient(model):
     wanted = model[1].bias.requires_grad_(False)
     with frozen(model):
         assert not any(parameter.requires_grad for parameter in model.parameters())

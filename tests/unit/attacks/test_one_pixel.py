@@ -70,7 +70,7 @@ EXHAUSTIVE = OnePixelAttack(kind="one_pixel", search="exhaustive", levels=3)
 
 
 @pytest.mark.parametrize(("tried", "rows"), [(200, 1000), (10, 40), (1, 1)])
-def test_trying_all_takes_the_first_that_succeeds_else_the_best(model, x, y, indices, tried, rows, monkeypatch):
+def test_the_exhaustive_search_takes_the_first_success_else_the_best(model, x, y, indices, tried, rows, monkeypatch):
     """Every pixel at 0, 0.5 and 1 in each channel; however many of them are shown to the model at a time."""
     monkeypatch.setattr(module, "BLOCK", tried)
     monkeypatch.setattr(module, "ROWS", rows)
@@ -91,7 +91,7 @@ def test_trying_all_takes_the_first_that_succeeds_else_the_best(model, x, y, ind
     assert False in fooled
 
 
-def test_trying_all_does_not_depend_on_the_batch(model, x, y, indices, monkeypatch):
+def test_the_exhaustive_search_does_not_depend_on_the_batch(model, x, y, indices, monkeypatch):
     """Neither what is found for an image nor how often the model is asked."""
     monkeypatch.setattr(module, "ROWS", 40)
 
@@ -108,7 +108,7 @@ def test_trying_all_does_not_depend_on_the_batch(model, x, y, indices, monkeypat
     assert {count for _, count in alone} == {1 + 200, 1 + 252}, "some are found among the first 200"
 
 
-def test_a_tie_is_no_success(x, indices):
+def test_a_tie_is_not_a_success(x, indices):
     class Flat(torch.nn.Module):
         def forward(self, x_BCHW):
             return torch.zeros(len(x_BCHW), 3, dtype=x_BCHW.dtype)

@@ -1,4 +1,4 @@
-"""The facts about examples, on a network of two numbers."""
+"""The steps of craft, on a network with one input."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_distances_by_hand():
     assert found["rms"] == pytest.approx([0.25, 0])  # 0.5 / √4
 
 
-def test_facts_by_hand():
+def test_measurements_by_hand():
     """Three images in parts of two: one blind, one right, one just over the line."""
     images = torch.tensor([0.2, 0.55, 0.9]).view(3, 1, 1, 1)
     spec = FgsmAttack(kind="fgsm", eps=0.1)
@@ -42,23 +42,23 @@ def test_facts_by_hand():
         model(x_BCHW)
         return (x_BCHW + 0.1).clamp(0, 1)
 
-    told = []
+    calls = []
     labels = torch.tensor([0, 0, 1])
-    facts = craft(
-        add, Flat(), images, labels, spec, seed=0, indices=[4, 5, 6], batch=2, progress=lambda *args: told.append(args)
+    crafted = craft(
+        add, Flat(), images, labels, spec, seed=0, indices=[4, 5, 6], batch=2, progress=lambda *args: calls.append(args)
     )
-    assert facts.measurements.zero_gradient.tolist() == [True, False, False]
-    assert facts.measurements.predicted_clean.tolist() == [0, 0, 1]
-    assert facts.measurements.predicted.tolist() == [0, 1, 1]
-    assert facts.attack.x_adv.flatten().tolist() == pytest.approx([0.3, 0.65, 1.0])
+    assert crafted.measurements.zero_gradient.tolist() == [True, False, False]
+    assert crafted.measurements.predicted_clean.tolist() == [0, 0, 1]
+    assert crafted.measurements.predicted.tolist() == [0, 1, 1]
+    assert crafted.attack.x_adv.flatten().tolist() == pytest.approx([0.3, 0.65, 1.0])
     confidence = [1 / (1 + np.exp(-lead)) for lead in (0.1, 0.05, 0.4)]
-    assert facts.measurements.confidence.tolist() == pytest.approx(confidence, abs=1e-5)
-    assert (facts.attack.forward_calls, facts.attack.gradient_calls) == (1, 0)
-    assert facts.measurements.target_label is None
-    assert told == [(2, 3, {}), (3, 3, {})]
+    assert crafted.measurements.confidence.tolist() == pytest.approx(confidence, abs=1e-5)
+    assert (crafted.attack.forward_calls, crafted.attack.gradient_calls) == (1, 0)
+    assert crafted.measurements.target_label is None
+    assert calls == [(2, 3, {}), (3, 3, {})]
 
 
-def test_says_what_becomes_of_an_example_in_256_grey_levels():
+def test_rounding_to_grey_levels_can_undo_an_example():
     """The boundary lies between the grey levels 153 and 154, where .6015 is rounded to the nearer, right one."""
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 2))
     with torch.no_grad():
@@ -70,13 +70,13 @@ def test_says_what_becomes_of_an_example_in_256_grey_levels():
     def add(model, x_BCHW, y_B, spec, *, seed, indices):
         return x_BCHW + 0.0115
 
-    facts = craft(add, model, images, torch.zeros(3, dtype=torch.long), spec, seed=0, indices=[0, 1, 2])
-    assert facts.measurements.predicted.tolist() == [1, 1, 0]
-    assert facts.measurements.predicted_rounded.tolist() == [0, 1, 0]
+    crafted = craft(add, model, images, torch.zeros(3, dtype=torch.long), spec, seed=0, indices=[0, 1, 2])
+    assert crafted.measurements.predicted.tolist() == [1, 1, 0]
+    assert crafted.measurements.predicted_rounded.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_what_sticks_out_more_than_rounding_is_refused(norm):
+def test_examples_outside_ball_or_box_are_rejected(norm):
     spec = PgdAttack(kind="pgd", norm=norm, eps=0.25)
     x = torch.full((2, 1, 1, 1), 0.5, dtype=torch.float64)
     far = x.clone()

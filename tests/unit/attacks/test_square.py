@@ -74,7 +74,7 @@ def test_it_is_the_published_search(model, x, y, indices, eps, queries, initial)
     assert again > 5
 
 
-def test_a_right_label_by_a_tie_is_attacked_and_one_query_is_the_stripes(model, x, y, indices):
+def test_a_tie_is_attacked_and_one_query_returns_the_stripes(model, x, y, indices):
     class Flat(torch.nn.Module):
         def forward(self, x_BCHW):
             return torch.zeros(len(x_BCHW), 3, dtype=x_BCHW.dtype)

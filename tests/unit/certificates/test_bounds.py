@@ -1,7 +1,5 @@
 """Interval bounds against closed forms, random points, and what they must refuse."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

@@ -1,7 +1,5 @@
 """Randomised smoothing in one dimension, where everything is known, and the exact binomial bound."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

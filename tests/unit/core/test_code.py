@@ -1,6 +1,4 @@
-"""Digests of code: what is in them, and what is not."""
-
-from __future__ import annotations
+"""Digests of code: what they include, and what they exclude."""
 
 import importlib
 import os
@@ -98,8 +96,8 @@ TOY = {
 }
 
 
-def asked(folder: Path, expression: str) -> str:
-    """What an expression over `advgen.core.code` gives in a fresh process whose advgen lies in `folder`."""
+def evaluate(folder: Path, expression: str) -> str:
+    """Evaluate an expression with `advgen.core.code` in a new process that imports advgen from `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     command = [sys.executable, "-c", f"from advgen.core.code import *; print({expression})"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
@@ -108,7 +106,7 @@ def asked(folder: Path, expression: str) -> str:
 
 
 def digest(folder: Path, target: str = "a:run") -> str:
-    return asked(folder, f"code_digest('advgen.toy.{target}')")
+    return evaluate(folder, f"code_digest('advgen.toy.{target}')")
 
 
 @pytest.fixture
@@ -151,7 +149,7 @@ def edit(folder: Path, file: str, old: str, new: str) -> None:
         ("tools", "torch.set_num_threads(1)", "torch.set_num_threads(2)"),  # what importing does
     ],
 )
-def test_it_holds_what_is_used(package: Path, file: str, old: str, new: str) -> None:
+def test_a_digest_includes_what_is_used(package: Path, file: str, old: str, new: str) -> None:
     before = digest(package)
     edit(package, file, old, new)
     assert digest(package) != before
@@ -171,7 +169,7 @@ def test_it_holds_what_is_used(package: Path, file: str, old: str, new: str) -> 
         ("typing_only", "T = 1", "T = 2"),
     ],
 )
-def test_it_holds_nothing_else(package: Path, file: str, old: str, new: str) -> None:
+def test_a_digest_includes_nothing_else(package: Path, file: str, old: str, new: str) -> None:
     before = digest(package)
     edit(package, file, old, new)
     assert digest(package) == before
@@ -187,20 +185,20 @@ def test_it_holds_nothing_else(package: Path, file: str, old: str, new: str) -> 
         ("c", "X = 1", "X = 3"),  # imported in a branch
     ],
 )
-def test_names_are_hidden_where_python_hides_them_alone(package: Path, file: str, old: str, new: str) -> None:
+def test_local_names_hide_those_of_the_module_as_in_python(package: Path, file: str, old: str, new: str) -> None:
     before = digest(package, "scopes:outer")
     edit(package, file, old, new)
     assert digest(package, "scopes:outer") != before
 
 
-def test_a_module_that_is_used_as_a_thing_is_used_whole(package: Path) -> None:
+def test_a_module_used_as_an_object_is_included_completely(package: Path) -> None:
     before = digest(package, "a:other")
     edit(package, "whole", "B = 2", "B = 3")
     assert digest(package, "a:other") != before
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [("b", "return 1", "return 2"), ("tools", "Size = int", "Size = str")])
-def test_a_class_holds_its_bases_and_the_types_of_its_fields(package: Path, file: str, old: str, new: str) -> None:
+def test_a_class_includes_its_bases_and_the_types_of_its_fields(package: Path, file: str, old: str, new: str) -> None:
     before = digest(package, "a:Own")
     edit(package, file, old, new)
     assert digest(package, "a:Own") != before
@@ -227,7 +225,7 @@ def edit_registry(folder: Path, old: str, new: str) -> None:
         ("    PARSERS[_family] = partial(parse, _family)\n", "    PARSERS[_family] = partial(parse, 'attacks')\n"),
     ],
 )
-def test_it_holds_the_functions_and_statements_of_the_registry(package: Path, old: str, new: str) -> None:
+def test_a_digest_includes_the_functions_of_the_registry(package: Path, old: str, new: str) -> None:
     before = digest(package, "b:f")
     edit_registry(package, old, new)
     assert digest(package, "b:f") != before
@@ -241,13 +239,13 @@ def test_it_holds_the_functions_and_statements_of_the_registry(package: Path, ol
         ("from advgen.specs.base import", "from advgen.toy import b as new_specs\nfrom advgen.specs.base import"),
     ],
 )
-def test_it_does_not_hold_the_lists_of_the_registry(package: Path, old: str, new: str) -> None:
+def test_a_digest_excludes_the_lists_of_the_registry(package: Path, old: str, new: str) -> None:
     before = digest(package, "b:f")
     edit_registry(package, old, new)
     assert digest(package, "b:f") == before
 
 
-def test_every_family_of_the_registry_is_a_list_without_a_digest() -> None:
+def test_every_family_of_the_registry_is_an_excluded_list() -> None:
     kept = {name for module, name in EXCLUDED_LISTS if module == "advgen.registry"}
     lists = [family for name, family in registry.FAMILIES.items() if name != "figures"]  # the catalog fills that one
     for family in [*lists, registry.FROM_FILES, registry.BASES]:
@@ -263,31 +261,31 @@ def test_annotations_of_local_variables_do_not_count(package: Path) -> None:
     assert digest(package) == before
 
 
-def test_what_is_said_of_a_key_does_not_count() -> None:
+def test_descriptions_of_keys_do_not_count() -> None:
     assert ("advgen.specs.attacks", "PgdAttack") in reachable_symbols("advgen.specs.attacks:PgdAttack")
     assert "description" not in str(read_source("advgen.specs.attacks").definitions["PgdAttack"])
 
 
-def test_an_edit_since_is_noticed(package: Path) -> None:
+def test_edited_modules_are_found(package: Path) -> None:
     change = "__import__('pathlib').Path('advgen/toy/c.py').write_text('X = 9')"
     edited = "edited_modules('advgen.toy.a:run')"
-    told = asked(package, f"reachable_symbols('advgen.toy.a:run') and {edited}, {change}, {edited}")
-    assert told == "[] 5 ['advgen.toy.c']"
+    printed = evaluate(package, f"reachable_symbols('advgen.toy.a:run') and {edited}, {change}, {edited}")
+    assert printed == "[] 5 ['advgen.toy.c']"
     assert edited_modules("advgen.attacks.fgsm:fgsm") == []
 
 
-def test_what_another_version_has_kept_is_read_again(package: Path) -> None:
+def test_the_cache_of_another_version_is_not_used(package: Path) -> None:
     count = "len(reachable_symbols('advgen.toy.a:run'))"
-    asked(package, f"{count} and save_digest_cache()")
+    evaluate(package, f"{count} and save_digest_cache()")
     kept, reader = package / "results/state/code.json", package / "advgen/core/syntax.py"
     reader.write_text(reader.read_text().replace("def visit_Attribute(", "def blind("))  # sees fewer names
-    found = asked(package, count)
+    found = evaluate(package, count)
     assert kept.is_file()
     kept.unlink()
-    assert found == asked(package, count)
+    assert found == evaluate(package, count)
 
 
 @pytest.mark.parametrize("target", ["advgen.nothing:run", "advgen.attacks.fgsm:nothing"])
-def test_what_does_not_exist_is_an_error(target: str) -> None:
+def test_a_missing_target_is_an_error(target: str) -> None:
     with pytest.raises(ValueError, match=target):
         code_digest(target)

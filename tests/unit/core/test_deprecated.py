@@ -1,23 +1,16 @@
 """Deprecated names still work and name their replacement."""
 
-from __future__ import annotations
-
-import sys
-from types import ModuleType, SimpleNamespace
-
 import pytest
 
-from advgen.core.deprecated import renamed_arguments, renamed_attribute, renamed_names
+from advgen.core.definitions import Study
+from advgen.core.deprecated import renamed_attribute
+from advgen.core.kinds import Kind, Planner
+from advgen.specs.base import Spec
 
 
 class Result:
     score = 3
     points = renamed_attribute("points", "score")
-
-
-@renamed_arguments(radius="eps")
-def attack(image: int, eps: int = 0) -> int:
-    return image + eps
 
 
 def test_an_old_attribute_reads_the_new_one() -> None:
@@ -26,17 +19,21 @@ def test_an_old_attribute_reads_the_new_one() -> None:
     assert caught[0].filename == __file__
 
 
-def test_an_old_name_of_a_module_resolves_to_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ModuleType("toy")
-    vars(module).update(SimpleNamespace(new=5, __getattr__=renamed_names("toy", {"old": "new"})).__dict__)
-    monkeypatch.setitem(sys.modules, "toy", module)
-    with pytest.warns(DeprecationWarning, match=r"toy\.old is deprecated .*; use new"):
-        assert module.old == 5
-    with pytest.raises(AttributeError, match="module 'toy' has no attribute 'other'"):
-        module.other  # noqa: B018
+def test_an_old_method_of_the_planner_calls_the_new_one() -> None:
+    planner = Planner(Study(), ())
+    with pytest.warns(DeprecationWarning, match=r"Planner\.varied_in is deprecated .*; use swept_values_in"):
+        assert planner.varied_in("craft") == {}
 
 
-def test_an_old_argument_is_passed_by_its_new_name() -> None:
-    with pytest.warns(DeprecationWarning, match=r"attack\(radius=…\) is deprecated .*; use eps"):
-        assert attack(1, radius=2) == 3
-    assert attack(1, eps=2) == 3
+def test_a_kind_with_old_hooks_still_works() -> None:
+    with pytest.warns(DeprecationWarning, match="is deprecated") as caught:
+
+        class Old(Kind[Spec]):
+            about = "a key"
+
+            def jobs(self, planner, name):  # type: ignore[no-untyped-def]
+                return [name]
+
+    assert {str(one.message).partition(" is")[0] for one in caught} == {"Old.about", "Old.jobs"}
+    assert {one.filename for one in caught} == {__file__}
+    assert (Old.description, Old().plan_jobs(None, "x")) == ("a key", ["x"])  # type: ignore[arg-type, comparison-overlap]

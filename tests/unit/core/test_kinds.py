@@ -1,6 +1,4 @@
-"""What every kind of experiment keeps: its names are its own, and no key of a definition is without effect."""
-
-from __future__ import annotations
+"""Kinds of experiments: unique names, effects of all keys, and checks of definitions."""
 
 import json
 import subprocess
@@ -20,7 +18,7 @@ from advgen.io.tables import add_swept_columns, arrow_table
 from advgen.study.load import load_file
 
 READ = {"inversions": {"encoder"}}
-"""Keys that become a file that is read, and no part of the spec."""
+"""Keys that select an input file and are not part of the spec."""
 
 
 def test_each_key_of_a_definition_reaches_the_task() -> None:
@@ -28,13 +26,13 @@ def test_each_key_of_a_definition_reaches_the_task() -> None:
     assert len(kinds) > 5
     for kind in kinds:
         [task] = kind.tasks
-        asked = set(kind.definition.model_fields) - {kind.subjects_key}
-        assert asked - set(task.model_fields) == READ.get(kind.name, set()), kind.name
+        keys = set(kind.definition.model_fields) - {kind.subjects_key}
+        assert keys - set(task.model_fields) == READ.get(kind.name, set()), kind.name
         for pattern in task.outputs.values():
             assert {kind.wildcard, "seed"} < set(wildcards_of(pattern))
 
 
-def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
+def test_every_summary_and_check_reads_a_file_that_some_job_writes() -> None:
     named = [(one.rule, one.role) for one in catalog.SUMMARIES.values()]
     named += [one for kind in catalog.KINDS for one in kind.sanity_inputs]
     for rule, role in named:
@@ -59,7 +57,7 @@ def test_every_summary_and_check_is_of_a_file_that_is_made() -> None:
         ),
     ],
 )
-def test_a_name_that_is_taken_is_told(old: str, new: str, taken: str, tmp_path: Path) -> None:
+def test_a_duplicate_name_is_an_error(old: str, new: str, taken: str, tmp_path: Path) -> None:
     copy = Project(tmp_path / "copy")
     room = copy.folder / "src/advgen/experiments/linearities2"
     room.mkdir()
@@ -88,7 +86,7 @@ transfers:
 """
 
 
-def test_what_a_sweep_varies_is_a_column_of_the_tidy_tables(tmp_path: Path) -> None:
+def test_swept_keys_are_columns_of_the_tidy_tables(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(SWEPT)
     plan = build(load_file(tmp_path / "study.yaml"))
     tables = {job.outputs["table"]: json.loads(job.spec)["varied"] for job in plan.jobs if "table" in job.outputs}
@@ -133,7 +131,7 @@ probes:
         ),
     ],
 )
-def test_a_data_set_that_cannot_be_made_is_refused(dataset: str, of: str, key: str, tmp_path: Path) -> None:
+def test_a_data_set_that_cannot_be_made_is_an_error(dataset: str, of: str, key: str, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(MADE_WRONGLY % (dataset, of))
     with pytest.raises(ConfigError) as caught:
         load_file(tmp_path / "study.yaml")
@@ -181,7 +179,7 @@ probes:
         ("of: net, part: decision, dataset: fake, threshold: 0.5", "probes.seen.threshold = 0.5"),
     ],
 )
-def test_what_a_probe_can_be_taken_out_of(probe: str, message: str, tmp_path: Path) -> None:
+def test_the_models_that_a_probe_supports(probe: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(PROBES % probe)
     if not message:
         load_file(tmp_path / "study.yaml")
@@ -191,7 +189,7 @@ def test_what_a_probe_can_be_taken_out_of(probe: str, message: str, tmp_path: Pa
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_the_catalog_is_read_without_torch() -> None:
+def test_the_catalog_needs_no_torch() -> None:
     code = "import sys, advgen.core.catalog; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -229,7 +227,9 @@ linearities:
         ("again", "3", "10001", "linearities.lines.images = 10001: there are only 10000 test images"),
     ],
 )
-def test_pairs_that_do_not_fit_are_refused(targets: str, seeds: str, images: str, message: str, tmp_path: Path) -> None:
+def test_pairs_that_do_not_fit_are_an_error(
+    targets: str, seeds: str, images: str, message: str, tmp_path: Path
+) -> None:
     (tmp_path / "study.yaml").write_text(PAIRS % (targets, seeds, images))
     if not message:
         load_file(tmp_path / "study.yaml")
@@ -240,7 +240,7 @@ def test_pairs_that_do_not_fit_are_refused(targets: str, seeds: str, images: str
 
 
 def test_a_command_has_the_paths_that_snakemake_gives() -> None:
-    """Which need not be the plan's: a module's prefix goes before them."""
+    """They can differ from those of the plan, because a module may add a prefix."""
     plan = build(load_file(ROOT / "config/smoke.yaml"))
     given = {"models": ["b.safetensors", "c.safetensors"], "histories": "sub dir/a.parquet", "data": "d.parquet"}
     words = plan.files("evaluate_classifiers", {}, given, {"table": "sub/table.parquet"})

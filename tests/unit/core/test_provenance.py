@@ -1,6 +1,4 @@
-"""Stamps and whole-file writes."""
-
-from __future__ import annotations
+"""Stamps and atomic writes."""
 
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from advgen.files.provenance import Stamp, atomic_write, write_bytes
 STAMP = Stamp("advgen craft --model a", {"eps": 0.1}, "abc", {"a": "0" * 64}, {"torch": "2"}, 3, "cpu")
 
 
-def test_stamp_comes_back() -> None:
+def test_a_stamp_survives_a_round_trip() -> None:
     assert Stamp.from_json(STAMP.to_json()) == STAMP
     assert Stamp.from_token(STAMP.token()) == STAMP
     assert STAMP.token().isascii()

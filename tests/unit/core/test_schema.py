@@ -1,7 +1,5 @@
 """The files tables.yaml: what they leave out, what they may not leave out, and which jobs a change makes stale."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

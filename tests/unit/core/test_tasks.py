@@ -1,6 +1,4 @@
-"""Rules told by tasks: their flags, their paths, and where they run."""
-
-from __future__ import annotations
+"""Rules of tasks: their flags, their paths, and where they run."""
 
 import pytest
 from tests.project import ROOT
@@ -12,7 +10,7 @@ from advgen.driver.plan import build
 from advgen.specs.masks import PepperMask, SquareMask
 from advgen.study.load import load_file
 
-# seconds each: beside the driver on a cluster, without a GPU
+# rules that take seconds: they run beside the driver on a cluster, without a GPU
 LOCAL = {
     "fetch",
     "make_dataset",
@@ -31,19 +29,19 @@ LOCAL |= {"cv_data", "cv_render"}
 
 def test_where_rules_run() -> None:
     assert {task.rule for task in catalog.RULES.values() if task.local} == LOCAL
-    asking = {task.rule for task in catalog.RULES.values() if task.can_use_gpu()}
-    assert asking == catalog.RULES.keys() - LOCAL - {"simulate"}
+    using_gpu = {task.rule for task in catalog.RULES.values() if task.can_use_gpu()}
+    assert using_gpu == catalog.RULES.keys() - LOCAL - {"simulate"}
     assert {task.rule for task in catalog.RULES.values() if task.has_custom_rule} == {"fetch", "draw", "verify"}
     assert {task.rule: task.priority for task in catalog.RULES.values() if task.priority} == {"qa": -10}
     assert {task.rule for task in catalog.RULES.values() if task.private} == {"cv_data", "cv_render"}
 
 
-def test_what_never_computes_on_a_gpu_reserves_none() -> None:
+def test_jobs_without_gpu_work_reserve_none() -> None:
     loaded = load_file(ROOT / "config/evening.yaml")
     plan = build(loaded)
-    asked = plan.gpus("derive_dataset")
-    assert not isinstance(asked, int)
-    made = {job.wildcards["derived"]: asked(job.wildcards) for job in plan.of("derive_dataset")}
+    gpus_of = plan.gpus("derive_dataset")
+    assert not isinstance(gpus_of, int)
+    made = {job.wildcards["derived"]: gpus_of(job.wildcards) for job in plan.jobs_of("derive_dataset")}
     through_nets = ("robust_features", "adversarial_labels", "real_fake")
     wanted = {name for name in made if loaded.study.datasets[name].kind in through_nets}
     assert {"d-rand", "robust-0", "real-fake-0"} <= wanted < made.keys()
@@ -77,7 +75,7 @@ def test_fetched_files_have_one_flag() -> None:
 
 
 @pytest.mark.parametrize("study", ["config/config.yaml", "config/evening.yaml"])
-def test_each_flag_is_given_its_input(study: str) -> None:
+def test_each_flag_has_its_input(study: str) -> None:
     for job in build(load_file(ROOT / study)).jobs:
         assert sorted(job.task.reads) == sorted(job.inputs), job.rule
         assert len(set(job.task.reads)) == len(job.task.reads)

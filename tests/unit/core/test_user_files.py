@@ -1,6 +1,4 @@
-"""Data and models of a user's own: what a plan reads of them, and how it tells what is wrong with them."""
-
-from __future__ import annotations
+"""Custom data and models: what planning reads from them, and the messages about their mistakes."""
 
 import subprocess
 import sys
@@ -45,8 +43,8 @@ def folder(where: str, n: int = 6, channels: int = 3, side: int = 8, classes: tu
             )
 
 
-def arrays(path: str, told: list[int], **keys: np.ndarray) -> None:
-    np.savez(path, **{"images": images(len(told)), "labels": np.array(told), **keys})
+def arrays(path: str, labels: list[int], /, **keys: np.ndarray) -> None:
+    np.savez(path, **{"images": images(len(labels)), "labels": np.array(labels), **keys})
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +61,7 @@ def facts(**keys: object) -> Facts:
     return dataset_facts(parse("datasets", keys))
 
 
-def test_a_folder_tells_shape_classes_and_counts() -> None:
+def test_the_facts_of_a_folder() -> None:
     assert facts(kind="folder", path="photos", test_share=0.25) == Facts((3, 8, 8), 2, 9, 3)
     folder("grey", channels=1, side=28, classes=("a", "b", "c"))
     assert facts(kind="folder", path="grey", test_share=0.5) == Facts((1, 28, 28), 3, 9, 9)
@@ -74,28 +72,30 @@ def test_a_folder_tells_shape_classes_and_counts() -> None:
 
 @pytest.mark.parametrize("dtype", ["<i8", ">i4", "u1", "<u2"])
 @pytest.mark.parametrize(
-    ("shape", "told"),
+    ("shape", "expected"),
     [((10, 32, 32), (1, 32, 32)), ((10, 64, 64, 3), (3, 64, 64)), ((10, 1, 28, 28), (1, 28, 28))],
 )
-def test_arrays_tell_the_same_by_their_headers(dtype: str, shape: tuple[int, ...], told: tuple[int, ...]) -> None:
+def test_the_facts_of_arrays_come_from_their_headers(
+    dtype: str, shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
     labels = np.array([0, 1, 2, 3, 4] * 2, dtype)
     np.savez_compressed("mine.npz", images=np.zeros(shape, np.uint8), labels=labels)
-    assert facts(kind="npz", path="mine.npz") == Facts(told, 5, 8, 2)  # type: ignore[arg-type]
+    assert facts(kind="npz", path="mine.npz") == Facts(expected, 5, 8, 2)  # type: ignore[arg-type]
 
 
-def test_a_parquet_file_of_ours_tells_the_same() -> None:
+def test_the_facts_of_a_parquet_file() -> None:
     write_images(Path("train.parquet"))
     assert facts(kind="parquet", path="train.parquet", test_share=0.1) == Facts((1, 28, 28), 3, 54, 6)
 
 
-def test_what_is_read_is_what_was_told() -> None:
+def test_the_pixels_read_are_those_in_the_file() -> None:
     arrays("mine.npz", [0, 1] * 10, images=images(20).astype(np.float32) / 255)
     spec = parse("datasets", {"kind": "npz", "path": "mine.npz"})
     (train, labels), (test, _) = custom_splits(spec, user_file_digest(spec))
     assert (train.shape, test.shape, train.dtype) == ((16, 3, 8, 8), (4, 3, 8, 8), np.uint8)
     both = np.concatenate([train, test]).reshape(20, -1)
-    told = images(20).transpose(0, 3, 1, 2).reshape(20, -1)
-    np.testing.assert_array_equal(both[np.lexsort(both.T)], told[np.lexsort(told.T)])
+    expected = images(20).transpose(0, 3, 1, 2).reshape(20, -1)
+    np.testing.assert_array_equal(both[np.lexsort(both.T)], expected[np.lexsort(expected.T)])
     assert set(labels.tolist()) == {0, 1}
     with pytest.raises(ValueError, match=r"mine\.npz: was changed since this job was planned; run again"):
         custom_splits(spec, "another")
@@ -105,7 +105,7 @@ def test_what_is_read_is_what_was_told() -> None:
         custom_splits(spec, user_file_digest(spec))
 
 
-def test_content_counts_and_names_do_not() -> None:
+def test_the_digest_depends_on_content_and_not_on_names() -> None:
     def digest(path: str) -> str:
         user_files.clear_cache()
         return user_file_digest(parse("datasets", {"kind": "folder", "path": path}))
@@ -121,7 +121,7 @@ def test_content_counts_and_names_do_not() -> None:
     assert digest("moved") != before
 
 
-def test_the_code_of_a_model_is_all_that_it_imports_from_its_own_folder() -> None:
+def test_the_code_of_a_model_is_all_that_it_imports_from_its_folder() -> None:
     for name, text in {
         "net.py": "import torch\n\nfrom blocks import block\n\ndef net():\n    import parts.head as head\n    return head\n",
         "blocks.py": "from parts import tail\nfrom . import nothing\n",
@@ -135,16 +135,13 @@ def test_the_code_of_a_model_is_all_that_it_imports_from_its_own_folder() -> Non
         path = Path("code", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    told = {
+    files = {
         "blocks.py",
         "net.py",
-        "parts/__init__.py",
-        "parts/head.py",
-        "parts/layers.py",
-        "parts/tail.py",
         "unused.py",
+        *(f"parts/{name}.py" for name in ("__init__", "head", "layers", "tail")),
     }
-    assert {str(one.relative_to("code")) for one in factory_files("code/net.py:net")} == told
+    assert {str(one.relative_to("code")) for one in factory_files("code/net.py:net")} == files
     package = ["code/parts/__init__.py", "code/parts/head.py", "code/parts/layers.py", "net.py"]
     assert [str(one) for one in factory_files("code.parts.head:layer")] == package
     assert factory_files("torch.nn:Linear") == factory_files(None) == []
@@ -155,7 +152,7 @@ def test_the_code_of_a_model_is_all_that_it_imports_from_its_own_folder() -> Non
     assert model_digest("net.safetensors", "code/net.py:net") != before
 
 
-def test_a_large_folder_tells_how_far_it_is(
+def test_a_large_folder_prints_its_progress(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(user_files, "PROGRESS_SECONDS", 0)
@@ -163,7 +160,7 @@ def test_a_large_folder_tells_how_far_it_is(
     assert capsys.readouterr().err.splitlines()[-1] == "photos: 11 of 12 images checked"
 
 
-def test_a_hundred_thousand_images_are_planned_and_a_choice_of_them_is_read() -> None:
+def test_a_hundred_thousand_images_are_planned_and_a_subset_is_read() -> None:
     labels = np.arange(100_000) % 3
     np.savez("many.npz", images=np.zeros((100_000, 4, 4), np.uint8), labels=labels)
     assert facts(kind="npz", path="many.npz") == Facts((1, 4, 4), 3, 80_000, 20_000)
@@ -191,93 +188,76 @@ def another_size() -> None:
     Image.fromarray(images(1, side=9)[0]).save("photos/dog/9.png")
 
 
-@pytest.mark.parametrize(
-    ("prepare", "data", "told"),
-    [
-        (None, "kind: folder, path: gone", r"no such folder of class folders; paths are relative to"),
-        (
-            corrupt,
-            "kind: folder, path: photos",
-            r"photos/dog/3\.png: cannot be read as an image \(.*\); repair or remove",
-        ),
-        (another_size, "kind: folder, path: photos", r"9\.png: has 9×9 pixels, but photos/cat/0\.png has 8×8; resize"),
-        (
-            lambda: Path("photos/eel").mkdir(),
-            "kind: folder, path: photos",
-            r"photos/eel: has no readable images; add images",
-        ),
-        (
-            lambda: Path("no").mkdir(),
-            "kind: folder, path: no",
-            r"no: has 0 class folders; put the images of each class",
-        ),
-        (
-            lambda: folder("test", classes=("cat", "eel")),
-            "kind: folder, path: photos, test_path: test",
-            r"test: the class 'dog' is not in both folders",
-        ),
-        (
-            lambda: folder("test", side=9),
-            "kind: folder, path: photos, test_path: test",
-            r"test: has 3×9×9 images, but photos has 3×8×8; resize all images to one size",
-        ),
-        (
-            lambda: arrays("a.npz", [1, 2] * 9),
-            "kind: npz, path: a.npz",
-            r"labels are 1 to 2, but must start at 0; s",
-        ),
-        (
-            lambda: arrays("a.npz", [-1, 0] * 9),
-            "kind: npz, path: a.npz",
-            r"a\.npz: has the label -1; labels must start at 0",
-        ),
-        (lambda: arrays("a.npz", [0] * 9), "kind: npz, path: a.npz", r"a\.npz: has only one class"),
-        (
-            lambda: arrays("a.npz", [0, 1], labels=np.array([0.0, 1.0])),
-            "kind: npz, path: a.npz",
-            r"labels have dtype <f8 and shape \(2,\); save integers from 0",
-        ),
-        (
-            lambda: arrays("a.npz", [0, 1], labels=np.array([0, 1, 2])),
-            "kind: npz, path: a.npz",
-            r"a\.npz: has 2 images, but 3 labels; save one label per image",
-        ),
-        (
-            lambda: arrays("a.npz", [0, 1], images=np.zeros((2, 5, 8, 8), np.uint8)),
-            "kind: npz, path: a.npz",
-            r"images have shape \(2, 5, 8, 8\); save \(images, channels, height, width\) with 1 or 3 channels",
-        ),
-        (
-            lambda: arrays("a.npz", [0, 1], labels=np.array([0, "1"], object)),
-            "kind: npz, path: a.npz",
-            r"has pickled Python objects; save arrays of numbers",
-        ),
-        (
-            lambda: np.savez("a.npz", x=images(2)),
-            "kind: npz, path: a.npz",
-            r"has x; save the arrays as images and labels",
-        ),
-        (lambda: Path("a.npz").write_bytes(b"no zip"), "kind: npz, path: a.npz", r"a\.npz: File is not a zip file"),
-        (
-            lambda: Path("a.parquet").write_bytes(b"PAR1"),
-            "kind: parquet, path: a.parquet",
-            r"a\.parquet: is not a data set of advgen \(.*\); use a train\.parquet",
-        ),
-    ],
-)
-def test_data_that_cannot_be_used_are_refused_in_the_plan(
-    prepare: Callable[[], None] | None, data: str, told: str
-) -> None:
-    if prepare:
-        prepare()
+UNREADABLE: dict[str, tuple[Callable[[], None], str, str]] = {
+    "no folder": (lambda: None, "gone", r"no such folder of class folders; paths are relative to"),
+    "truncated": (corrupt, "photos", r"photos/dog/3\.png: cannot be read as an image \(.*\); repair or remove"),
+    "size": (another_size, "photos", r"9\.png: has 9×9 pixels, but photos/cat/0\.png has 8×8; resize"),
+    "empty class": (lambda: Path("photos/eel").mkdir(), "photos", r"photos/eel: has no readable images; add images"),
+    "no classes": (lambda: Path("no").mkdir(), "no", r"no: has 0 class folders; put the images of each class"),
+    "other classes": (
+        lambda: folder("test", classes=("cat", "eel")),
+        "photos, test_path: test",
+        r"test: the class 'dog' is not in both folders",
+    ),
+    "other size": (
+        lambda: folder("test", side=9),
+        "photos, test_path: test",
+        r"test: has 3×9×9 images, but photos has 3×8×8; resize all images to one size",
+    ),
+}
+OBJECTS, FIVE = np.array([0, "1"], object), np.zeros((2, 5, 8, 8), np.uint8)
+WRONG_ARRAYS: dict[str, tuple[list[int], dict[str, np.ndarray], str]] = {
+    "from 1": ([1, 2] * 9, {}, r"labels are 1 to 2, but must start at 0; s"),
+    "negative": ([-1, 0] * 9, {}, r"a\.npz: has the label -1; labels must start at 0"),
+    "one class": ([0] * 9, {}, r"a\.npz: has only one class"),
+    "floats": (
+        [0, 1],
+        {"labels": np.array([0.0, 1.0])},
+        r"labels have dtype <f8 and shape \(2,\); save integers from 0",
+    ),
+    "more labels": ([0, 1], {"labels": np.arange(3)}, r"a\.npz: has 2 images, but 3 labels; save one label per image"),
+    "channels": (
+        [0, 1],
+        {"images": FIVE},
+        r"images have shape \(2, 5, 8, 8\); save \(images, channels, height, width\) w",
+    ),
+    "objects": ([0, 1], {"labels": OBJECTS}, r"has pickled Python objects; save arrays of numbers"),
+}
+
+
+def refused(data: str, message: str) -> None:
+    """Check that loading a study with this data set fails with a message in one line."""
     Path("one.yaml").write_text(STUDY.format(data=data, model=MODEL))
-    with pytest.raises(ConfigError, match=rf"one\.yaml:3: datasets\.mine\.(test_)?path = .*{told}") as caught:
+    with pytest.raises(ConfigError, match=rf"one\.yaml:3: datasets\.mine\.(test_)?path = .*{message}") as caught:
         load_file(Path("one.yaml"))
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_folder_that_cannot_be_used_is_an_error_of_the_plan(name: str) -> None:
+    prepare, path, message = UNREADABLE[name]
+    prepare()
+    refused(f"kind: folder, path: {path}", message)
+
+
+@pytest.mark.parametrize("name", WRONG_ARRAYS)
+def test_arrays_that_cannot_be_used_are_an_error_of_the_plan(name: str) -> None:
+    labels, keys, message = WRONG_ARRAYS[name]
+    arrays("a.npz", labels, **keys)
+    refused("kind: npz, path: a.npz", message)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_of_the_plan() -> None:
+    np.savez("x.npz", x=images(2))
+    refused("kind: npz, path: x.npz", r"has x; save the arrays as images and labels")
+    Path("a.npz").write_bytes(b"no zip")
+    refused("kind: npz, path: a.npz", r"a\.npz: File is not a zip file")
+    Path("a.parquet").write_bytes(b"PAR1")
+    refused("kind: parquet, path: a.parquet", r"a\.parquet: is not a data set of advgen \(.*\); use a train\.parquet")
+
+
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "expected"),
     [
         (
             "path: gone.pt2",
@@ -296,14 +276,14 @@ def test_data_that_cannot_be_used_are_refused_in_the_plan(
         (MODEL + ", training: {}", r"training: unknown key"),
     ],
 )
-def test_a_model_that_cannot_be_used_is_refused_in_the_plan(model: str, told: str) -> None:
+def test_a_model_that_cannot_be_used_is_an_error_of_the_plan(model: str, expected: str) -> None:
     Path("one.yaml").write_text(STUDY.format(data="kind: folder, path: photos", model=model))
     Path("photos/net.py").write_text("net = (\n")
-    with pytest.raises(ConfigError, match=rf"one\.yaml:5: classifiers\.net\.{told}"):
+    with pytest.raises(ConfigError, match=rf"one\.yaml:5: classifiers\.net\.{expected}"):
         load_file(Path("one.yaml"))
 
 
-def test_a_plan_reads_them_without_torch_or_numpy() -> None:
+def test_planning_needs_no_torch_or_numpy() -> None:
     arrays("mine.npz", [0, 1] * 10)
     Path("one.yaml").write_text(STUDY.format(data="kind: npz, path: mine.npz", model=MODEL))
     code = (

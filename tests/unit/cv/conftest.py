@@ -1,7 +1,5 @@
 """A small profile, bibliography and metrics file with awkward data, and the CV that they make."""
 
-from __future__ import annotations
-
 import re
 import struct
 import zlib

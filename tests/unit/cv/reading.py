@@ -1,16 +1,18 @@
 """Reads the entry lists back from the files of a CV, to compare them with cv.json."""
 
-from __future__ import annotations
-
 import html.parser
 import io
 import re
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
+
+from advgen.cv.formats import render
 from advgen.cv.inline import plain_text
 from advgen.cv.tex import decode
 
@@ -18,12 +20,12 @@ Cv = dict[str, Any]
 _VOID = ("br", "img")
 
 
-def told(cv: Cv) -> dict[str, list[str]]:
+def list_printed(cv: Cv) -> dict[str, list[str]]:
     """What a reader sees of every section, in order: one text per entry, without white space."""
-    return {section["id"]: [bare(text) for text in _told(section)] for section in cv["sections"]}
+    return {section["id"]: [bare(text) for text in _list_texts(section)] for section in cv["sections"]}
 
 
-def _told(section: dict[str, Any]) -> list[str]:
+def _list_texts(section: dict[str, Any]) -> list[str]:
     match section["kind"]:
         case "publications":
             entries = [entry for group in section["groups"] for entry in group["entries"]]
@@ -100,7 +102,7 @@ def _parts(section: dict[str, Any], text: str) -> list[str]:
         return _numbered(text)
     lines = [bare(line) for line in text.split("\n") if line.strip()]
     # an entry may fill several lines: join those that the entries of cv.json span
-    found, expected = [], [bare(item) for item in _told(section)]
+    found, expected = [], [bare(item) for item in _list_texts(section)]
     for item in expected:
         entry = ""
         while lines and len(entry) < len(item):
@@ -290,3 +292,28 @@ def _tex(text: str) -> str:
     return decode(text.replace(r"\textasciigrave{}", "`").replace(r"\textquotesingle{}", "\ue001")).replace(
         "\ue001", "'"
     )
+
+
+def read_back(cv: Cv, format_: str, figures: dict[str, Path], stamp: str, folder: Path) -> dict[str, list[str]]:
+    """The entries of every section of a CV that is rendered; without a program that this needs, the test is skipped."""
+    if format_ == "latex.pdf" and not shutil.which("latexmk"):
+        pytest.skip("needs latexmk, texlive-latex-recommended and lmodern")
+    if format_.endswith("pdf") and not shutil.which("pdftotext"):
+        pytest.skip("needs pdftotext (poppler-utils)")
+    content = render(format_, cv, figures, stamp)  # type: ignore[arg-type]
+    match format_:
+        case "html":
+            return from_html(cv, content.decode())
+        case "md":
+            processor = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
+            return from_markdown(cv, processor.render(content.decode()))
+        case "tex":
+            return from_latex(content.decode())
+        case "docx":
+            return from_docx(cv, content)
+    (folder / "cv.pdf").write_bytes(content)
+    return from_pdf(cv, folder / "cv.pdf", rf"{re.escape(cv['name'])} · \d+ / \d+" if format_ == "pdf" else r"\d+")
+
+
+PRINTED = ("html", "md", "tex", "docx", "pdf", "latex.pdf")
+"""Formats that `read_back` reads."""

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import logging
 
@@ -62,7 +60,9 @@ def test_education_rows(files: Files):
         (1549, "1.5k"),
         (1551, "1.6k"),
         (14912, "14.9k"),
+        (1049, "1.0k"),
         ("12.4k", "12.4k"),
+        ("2k+", "2k+"),
     ],
 )
 def test_displayed_stars(number: int | str, text: str):
@@ -75,6 +75,10 @@ def test_displayed_stars(number: int | str, text: str):
         ([], "0"),
         (["7", "58"], "65"),
         (["999", "1"], "1.0k+"),
+        (["500", "499"], "999"),
+        (["2k"], "2.0k+"),
+        (["2.3k+"], "2.3k+"),
+        (["1000"], "1.0k+"),
         (["1.5k", "1.6k", "99"], "3.1k+"),
         (["14.9k", "13.4k"], "28.3k+"),
     ],
@@ -83,7 +87,7 @@ def test_total_of_displayed_stars(displayed: list[str], text: str):
     assert add_counts(displayed) == text
 
 
-def test_living_values_are_looked_up_and_formatted(files: Files):
+def test_live_values_are_looked_up_and_formatted(files: Files):
     asked: list[LiveValue] = []
 
     def lookup(value: LiveValue) -> float:
@@ -147,7 +151,7 @@ def test_the_date_is_the_newest_of_the_inputs(files: Files):
         ("Spring 2026", "2026-01-01"),
     ],
 )
-def test_a_cv_without_a_date_bears_that_of_its_newest_item(
+def test_a_cv_without_a_date_gets_that_of_its_newest_entry(
     files: Files, caplog: pytest.LogCaptureFixture, talk: str, day: str
 ):
     talk = f'"{talk}"' if talk == "2025-02-31" else talk

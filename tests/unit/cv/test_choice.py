@@ -1,7 +1,5 @@
 """More CVs from one source, and how they are numbered, shortened and laid out."""
 
-from __future__ import annotations
-
 import logging
 import re
 import shutil

@@ -1,7 +1,5 @@
 """`advgen cv`, as someone who wants only a CV runs it: one command, no network, no torch."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
@@ -71,7 +69,7 @@ def test_help_says_what_is_needed():
         assert word in text
 
 
-def test_living_values_and_figures_come_from_folders(files: Files, tmp_path: Path):
+def test_live_values_and_figures_come_from_folders(files: Files, tmp_path: Path):
     pq.write_table(
         pa.table({"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}),
         tmp_path / "transfer.parquet",
@@ -98,7 +96,7 @@ def test_living_values_and_figures_come_from_folders(files: Files, tmp_path: Pat
         ({"source": ["fc100"], "target_seed": [0]}, r"profile\.yaml:32: table 'transfer' has no column 'error'; it"),
     ],
 )  # fmt: skip
-def test_a_living_value_without_its_cell(files: Files, tmp_path: Path, tables: dict | None, what: str):
+def test_a_live_value_without_its_cell(files: Files, tmp_path: Path, tables: dict | None, what: str):
     given: list[str] = []
     if tables is not None:
         pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
@@ -254,7 +252,7 @@ def without(packages: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", MISSING, packages, *words], capture_output=True, text=True)
 
 
-def test_living_values_need_no_package_of_the_lab(files: Files, tmp_path: Path):
+def test_live_values_need_no_package_of_the_lab(files: Files, tmp_path: Path):
     table = {"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}
     pq.write_table(pa.table(table), tmp_path / "transfer.parquet")
     (tmp_path / "transfer.png").write_bytes(png())
@@ -268,7 +266,7 @@ def test_living_values_need_no_package_of_the_lab(files: Files, tmp_path: Path):
     ("package", "words", "extra"),
     [("typst", ["cv", "--help"], "cv"), ("pyarrow", ["trace", "t.parquet"], "lab")],
 )
-def test_a_missing_package_is_told_with_its_extra(
+def test_a_missing_package_is_reported_with_its_extra(
     package: str, words: list[str], extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)

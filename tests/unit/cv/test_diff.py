@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -78,14 +76,14 @@ def test_two_dated_snapshots(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ("profile.yaml", r"(  - \{title: NeurIPS Top .*\n)(.*\n)", r"\2\1", "1 section reordered"),
     ],
 )
-def test_every_edit_is_told(
+def test_every_edit_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, pattern: str, new: str, headline: str
 ):
     changed = snapshot(tmp_path, "new", {file: [(pattern, new)]})
     assert report(snapshot(tmp_path, "old", {}), changed, capsys)[0] == headline
 
 
-def test_files_that_are_no_snapshots(tmp_path: Path):
+def test_invalid_snapshots(tmp_path: Path):
     for text, what in (("{", "is not JSON"), ("[]", "is not a cv.json"), (json.dumps({"a": 1}), "is not a cv.json")):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(SystemExit, match=what):

@@ -1,7 +1,5 @@
 """What a .docx alone has: parts that refer to each other, runs from right to left, pictures inside."""
 
-from __future__ import annotations
-
 import io
 import re
 import struct
@@ -27,7 +25,7 @@ def made(cv: dict[str, Any], figures: dict[str, Path] | None = None) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
-def test_every_part_is_there_and_told(files: Files, tmp_path: Path, kind: str):
+def test_every_part_is_there_and_declared(files: Files, tmp_path: Path, kind: str):
     picture = png()
     if kind == "jpg":  # a comment, then the frame: 8 bits, two lines of four pixels
         picture = b"\xff\xd8\xff\xfe" + struct.pack(">H3s", 5, b"abc") + b"\xff\xc0" + struct.pack(">HBHH", 8, 8, 2, 4)
@@ -51,7 +49,7 @@ def test_every_part_is_there_and_told(files: Files, tmp_path: Path, kind: str):
     assert [int(cx) / int(cy) for cx, cy in sizes] == [pytest.approx({"png": 1, "jpg": 2}[kind], rel=1e-5)]
 
 
-def test_a_picture_that_is_none(files: Files, tmp_path: Path):
+def test_an_invalid_picture(files: Files, tmp_path: Path):
     for name in ("x.png", "x.jpg"):
         (tmp_path / name).write_bytes(b"\xff\xd8nothing")
         with pytest.raises(ValueError, match=rf"{name}: not a picture; replace this file"):

@@ -1,7 +1,5 @@
 """What other programs export: "AND" between authors, DOIs with any sign, HTML entities; and the BibTeX we offer."""
 
-from __future__ import annotations
-
 import html
 import json
 from pathlib import Path
@@ -55,7 +53,7 @@ def test_authors_and_editors_around_a_capital_and_are_all_printed(tmp_path: Path
     assert [one["name"] for one in read["authors"]] == ["Bo Ray", "A. Próba", "Cy Fox"]
 
 
-def test_two_separators_in_a_row_are_told_in_any_case():
+def test_two_separators_in_a_row_are_reported_in_any_case():
     with pytest.raises(ValueError, match="empty name between two separators; remove one, or put a name such as And in"):
         split_authors("A and AND B")
 
@@ -97,7 +95,7 @@ def test_the_owner_is_named_whatever_the_limit(owner: int, limit: int, shown: st
         ("abcde", "'a' (U+0061) cannot be printed (nor 'b', 'c', 'd' and 1 more), why"),
     ],
 )
-def test_no_more_are_told_than_there_are(texts: str, said: str):
+def test_no_more_are_reported_than_there_are(texts: str, said: str):
     cv = {"name": texts, "email": None, "links": [], "headline": [], "sections": []}
     assert str(UnprintableError(cv, [texts], "why")) == f"the header: {said}"
 
@@ -132,7 +130,7 @@ def test_a_doi_may_hold_any_printable_sign(field: str, doi: str):
 @pytest.mark.parametrize(
     "field", ["nope", "10.1000", "10.1000/", "11.1000/x", "10.10/x", "10.1000/a b", r"10.1000/\foo"]
 )
-def test_what_is_no_doi(files: Files, field: str):
+def test_an_invalid_doi(files: Files, field: str):
     files.write(bibliography=entry(more=f"doi = {{{field}}}"))
     assert any(f"publications.bib:6: {field!r} is not a DOI; write it as 10.1000/182" in one for one in files.errors())
 

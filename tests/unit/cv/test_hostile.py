@@ -1,7 +1,5 @@
 """Hostile text in the source files stays text in every format: nothing is run, read, linked or loaded."""
 
-from __future__ import annotations
-
 import html.parser
 import json
 import re

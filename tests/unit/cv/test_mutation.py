@@ -1,7 +1,5 @@
 """Damaged files: a clear error or every entry present, never another exception and never a lost paper."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile
@@ -20,7 +18,7 @@ from advgen.cv.templating import UnprintableError
 
 from . import reading
 from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, THEME, Cv, Files, png, publications, section
-from .reading import bare, pdf_text, told
+from .reading import bare, list_printed, pdf_text
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
 ROWS = ("position", "publications", "repositories", "talks", "service")
@@ -70,10 +68,10 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
         page, text, source = (target.render(cv, THEME, figures, STAMP) for target in (html, markdown, latex))
         written = (page, text, source, resume.render(cv, THEME, figures, STAMP))
         assert all(STAMP in made for made in written)
-        entries = {name: listed for name, listed in told(cv).items() if name != "experiments"}
+        entries = {name: listed for name, listed in list_printed(cv).items() if name != "experiments"}
         for found in (reading.from_html(cv, page), reading.from_markdown(cv, COMMONMARK.render(text))):
             assert {name: found[name] for name in entries} == entries
-        assert reading.from_docx(cv, docx.render(cv, THEME, figures, STAMP)) == told(cv)
+        assert reading.from_docx(cv, docx.render(cv, THEME, figures, STAMP)) == list_printed(cv)
         commands = re.findall(r"^\\cv(?:publication|numbered|plain)\{", source, re.MULTILINE)
         assert len(commands) == sum(len(entries.get(name, ())) for name in ROWS)
         if printed:

@@ -1,7 +1,5 @@
 """`advgen cv refresh` against answers that a server on this machine repeats."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import re
@@ -158,7 +156,7 @@ GROUPS = [{"group": None}, {"group": [None]}, {"group": [{"work-summary": []}]},
 
 
 @pytest.mark.parametrize("answer", ODD + GROUPS, ids=json.dumps)
-def test_an_answer_that_is_none_is_told_and_not_counted(
+def test_an_answer_that_is_none_is_reported_and_not_counted(
     server: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Any
 ):
     server |= dict.fromkeys(ANSWERS, answer)

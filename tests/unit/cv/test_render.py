@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import html
 import html.parser
 import re
@@ -16,7 +14,7 @@ from advgen.cv.build import build
 
 from . import reading
 from .conftest import ROOT, STAMP, THEME, Files, publications, section
-from .reading import from_latex, from_pdf, told
+from .reading import list_printed
 from .test_inline import HOSTILE
 
 TARGETS = {"md": markdown, "html": html_target, "tex": latex, "docx": docx, "pdf": typst}
@@ -179,36 +177,14 @@ def without_experiments(entries: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: listed for name, listed in entries.items() if name != "experiments"}
 
 
-def test_every_list_reads_back_from_latex(cv: dict[str, Any], figures: dict[str, Path]):
-    found = from_latex(latex.render(cv, THEME, figures, STAMP))
-    assert without_experiments(found) == without_experiments(told(cv))
+@pytest.mark.parametrize("format_", reading.PRINTED)
+def test_every_list_reads_back(cv: dict[str, Any], figures: dict[str, Path], tmp_path: Path, format_: str):
+    found = reading.read_back(cv, format_, figures, STAMP, tmp_path)
+    assert without_experiments(found) == without_experiments(list_printed(cv))
 
 
-@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
-def test_every_list_reads_back_from_pdf(cv: dict[str, Any], figures: dict[str, Path], tmp_path: Path):
-    (tmp_path / "cv.pdf").write_bytes(typst.render(cv, THEME, figures, STAMP))
-    found = from_pdf(cv, tmp_path / "cv.pdf", rf"{cv['name']} · \d+ / \d+")
-    assert without_experiments(found) == without_experiments(told(cv))
-
-
-@pytest.mark.skipif(
-    not (shutil.which("latexmk") and shutil.which("pdftotext")),
-    reason="needs latexmk, texlive-latex-recommended, lmodern and pdftotext (poppler-utils)",
-)
-def test_every_list_reads_back_from_the_pdf_of_latex(cv: dict[str, Any], figures: dict[str, Path], tmp_path: Path):
-    (tmp_path / "cv.pdf").write_bytes(latex.typeset(cv, THEME, figures, STAMP))
-    found = from_pdf(cv, tmp_path / "cv.pdf", r"\d+")
-    assert without_experiments(found) == without_experiments(told(cv))
-
-
-def test_every_list_reads_back_from_html(cv: dict[str, Any], figures: dict[str, Path]):
-    found = reading.from_html(cv, html_target.render(cv, THEME, figures, STAMP))
-    assert without_experiments(found) == without_experiments(told(cv))
-
-
-def test_every_list_reads_back_from_docx(cv: dict[str, Any], figures: dict[str, Path]):
+def test_links_of_docx_are_those_of_html(cv: dict[str, Any], figures: dict[str, Path]):
     made = docx.render(cv, THEME, figures, STAMP)
-    assert reading.from_docx(cv, made) == told(cv)
     assert addresses(made) == {
         address
         for address in re.findall(r' href="([^"#]*)"', html.unescape(html_target.render(cv, THEME, figures, STAMP)))
@@ -224,12 +200,6 @@ def addresses(made: bytes) -> set[str]:
     }
     links = reading.docx_part(made, "word/_rels/document.xml.rels")
     return {item.attrib["Target"] for item in links if item.attrib["Id"] in used}
-
-
-def test_every_list_reads_back_from_markdown(cv: dict[str, Any], figures: dict[str, Path]):
-    processor = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
-    found = reading.from_markdown(cv, processor.render(markdown.render(cv, THEME, figures, STAMP)))
-    assert without_experiments(found) == without_experiments(told(cv))
 
 
 def test_the_page_needs_no_other_file(cv: dict[str, Any], figures: dict[str, Path]):

@@ -1,7 +1,5 @@
 """JSON Resume: every entry of the CV, in the sections and forms that its schema 1.0.0 allows."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -155,7 +153,7 @@ def test_every_section(files: Files):
     assert made["meta"]["lastModified"] == "2025-03-04T00:00:00"
 
 
-def test_sections_of_ones_own(tmp_path: Path):
+def test_custom_sections(tmp_path: Path):
     bib = test_own.BIB.replace("year={2004}", "year={in press}")
     made = resume(test_own.made(tmp_path, f"{test_own.PROFILE}language: de\n", bib))
     assert made["basics"]["summary"] == "I test. Twice."

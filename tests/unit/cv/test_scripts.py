@@ -1,7 +1,5 @@
 """Names and titles of any script: printed, and found again in the text layer, or an error that names entry and sign."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
@@ -137,7 +135,7 @@ def test_a_font_that_is_not_here(tmp_path: Path):
         render("pdf", made(tmp_path, "T", f"{PROFILE}fonts: [Libertinus Sarif]\n"), {}, STAMP)
 
 
-def test_each_entry_tells_its_signs_in_one_line(tmp_path: Path):
+def test_each_entry_lists_its_signs_in_one_line(tmp_path: Path):
     """Signs that are joined to one are told as such, not in the words of the compiler."""
     signs = [chr(ord(UNPRINTABLE) + index) for index in range(6)]
     text = BIB % "".join(signs) + (BIB % f"{signs[0]}\u200d\U00013010").replace("{one", "{two").replace("J}", "K}")
@@ -165,7 +163,7 @@ def test_signs_of_titles_that_latex_has(tmp_path: Path):
 
 @pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
 @pytest.mark.parametrize("title", ["Проверка", "∬", "ʔ", "𝓁"])
-def test_signs_that_latex_has_not_are_told(tmp_path: Path, title: str):
+def test_signs_that_latex_lacks_are_reported(tmp_path: Path, title: str):
     with pytest.raises(
         UnprintableError, match=rf"one: '{title[0]}' \(U\+[0-9A-F]+\) cannot be printed, LaTeX has no font"
     ):

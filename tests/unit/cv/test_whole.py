@@ -1,7 +1,5 @@
 """All or nothing: a failing build leaves the old files; errors name the user's files; no number is too strange."""
 
-from __future__ import annotations
-
 import random
 import re
 import shutil
@@ -96,7 +94,7 @@ def test_they_do_where_the_profile_is_no_yaml_too(files: Files):
 
 @pytest.mark.parametrize("count", ["9" * 401, "-1", "1e400", ".nan", ".inf", "1.5", "null", "[]", "1_000_000_000_000"])
 @pytest.mark.parametrize("key", ["proba/small", "citations", "h_index"])
-def test_a_count_that_is_none(files: Files, key: str, count: str):
+def test_an_invalid_count(files: Files, key: str, count: str):
     old = {"proba/small": "999", "citations": "7345", "h_index": "12"}[key]
     files.write(metrics=METRICS.replace(f"{key}: {old}", f"{key}: {count}"))
     try:
@@ -148,7 +146,7 @@ def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files, tmp
     assert written(tmp_path / "before") == written(tmp_path / "after")
 
 
-def test_trace_tells_a_changed_source_and_not_a_new_comment(
+def test_trace_reports_a_changed_source_and_not_a_new_comment(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)

@@ -36,10 +36,10 @@ def test_real_faces_are_drawn_alike_twice_and_labelled_by_what_was_drawn(
     assert (images[:, :, 0, 0] == 255).all()  # on white
     assert (images.std((1, 2, 3)) > 20).all()
     for attribute, parts in FACES.parts.items():
-        told = FACES.model_copy(update={"attribute": attribute})
-        (_, labels), (_, test_labels) = drawn_faces.read(raw, told)
+        spec = FACES.model_copy(update={"attribute": attribute})
+        (_, labels), (_, test_labels) = drawn_faces.read(raw, spec)
         assert set(labels) | set(test_labels) == set(range(len(parts)))
-        assert told.facts().classes == len(parts)
+        assert spec.facts().classes == len(parts)
 
 
 def test_a_part_shows_where_it_is_drawn(raw_drawn_faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:

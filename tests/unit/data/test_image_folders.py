@@ -291,10 +291,10 @@ def test_grey_training_and_coloured_test_images_are_all_in_colour(channels: int 
 def test_colours_under_transparent_pixels_are_not_shown(background: str, level: int) -> None:
     hidden = np.dstack([COLOUR, np.where(GREY > 128, 255, 0)]).astype(np.uint8)
     save("a.png", hidden)
-    shown = np.where(GREY[..., None] > 128, COLOUR, level)
-    np.testing.assert_array_equal(read("a.png", background), shown)
+    expected = np.where(GREY[..., None] > 128, COLOUR, level)
+    np.testing.assert_array_equal(read("a.png", background), expected)
     save("b.webp", hidden, lossless=True, exact=True)
-    np.testing.assert_array_equal(read("b.webp", background), shown)
+    np.testing.assert_array_equal(read("b.webp", background), expected)
     save("c.png", hidden[..., [0, 3]], "LA")
     assert read("c.png", background).ndim == 2
     np.testing.assert_array_equal(read("c.png", background), np.where(GREY > 128, GREY, level))
@@ -317,9 +317,9 @@ def test_exif_orientation_is_applied(name: str, orientation: int) -> None:
     save(name, stored, exif=exif)
     turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}[orientation]  # counterclockwise, on top of mirroring
     mirrored = stored[:, ::-1] if orientation in (2, 4, 5, 7) else stored
-    shown = np.rot90(mirrored, {5: 1, 7: 3}.get(orientation, turns))
+    expected = np.rot90(mirrored, {5: 1, 7: 3}.get(orientation, turns))
     image = read(name)
-    assert image.shape == shown.shape and np.abs(image.astype(int) - shown).max() < 60
+    assert image.shape == expected.shape and np.abs(image.astype(int) - expected).max() < 60
 
 
 def test_phone_photos_of_one_shape_are_read_and_others_are_named() -> None:

@@ -52,13 +52,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("shape", MISSHAPEN)
 def test_misshapen_labels_are_refused(shape: str) -> None:
     labels = MISSHAPEN[shape]
-    told = re.escape(f"labels are of shape {labels.shape}; give one whole number for each image")
+    message = re.escape(f"labels are of shape {labels.shape}; give one integer for each image")
     for read in (
         lambda: as_labels(labels),
         lambda: advgen.attack(Linear(), IMAGES, labels, "fgsm"),
         lambda: advgen.evaluate(Linear(), IMAGES, torch.from_numpy(labels), eps=0.1),
     ):
-        with pytest.raises(ValueError, match=told) as caught:
+        with pytest.raises(ValueError, match=message) as caught:
             read()
         assert "\n" not in str(caught.value)
 
@@ -67,7 +67,7 @@ def test_misshapen_labels_are_refused(shape: str) -> None:
 def test_misshapen_labels_of_a_data_set_are_refused_in_the_plan_and_when_read(shape: str) -> None:
     labels = MISSHAPEN[shape]
     np.savez("data.npz", images=IMAGES, labels=labels)
-    with pytest.raises(ValueError, match=r"data\.npz: labels are of shape .*; give one whole number for each image"):
+    with pytest.raises(ValueError, match=r"data\.npz: labels are of shape .*; give one integer for each image"):
         read_custom("data.npz")
     Path("study.yaml").write_text(STUDY)
     found = message(Path("study.yaml"))

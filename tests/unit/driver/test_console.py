@@ -1,7 +1,5 @@
 """What is printed for Snakemake's events: through a pipe, on a terminal, quietly, and in a dry run."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging
@@ -94,10 +92,10 @@ def test_a_whole_run_through_a_pipe() -> None:
     told.start(JOBS[2], 2)
     told.time = 69.0
     assert told.finish(2).split() == ["3/3", "qa", "0:02", "0:00", "left"]
-    told.tell(None, "Done. Look at\n  results/x", farewell=True)
+    told.tell(None, "Results:\n  results/x", farewell=True)
     assert told.end().splitlines() == [
         "3 of 3 jobs done (2 computed, 1 from the cache) in 1:09",
-        "Done. Look at",
+        "Results:",
         "  results/x",
     ]
 

@@ -1,7 +1,5 @@
 """What the Snakefile calls at the start of a run: GPU limits, and a Python that job scripts cannot call."""
 
-from __future__ import annotations
-
 import os
 import sys
 from types import SimpleNamespace

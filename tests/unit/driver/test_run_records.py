@@ -1,7 +1,5 @@
 """What is known of a run from its record, how long it still takes, and what the past says."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

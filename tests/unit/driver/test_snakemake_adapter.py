@@ -3,8 +3,6 @@
 `python -m tests.oldest_snakemake` runs them with the oldest supported version.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

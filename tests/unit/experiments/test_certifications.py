@@ -1,7 +1,5 @@
 """Certified accuracies by hand, and the figure's lines."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

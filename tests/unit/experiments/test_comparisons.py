@@ -1,7 +1,5 @@
 """Comparisons: the arms may only differ in what is named, and effects are those computed by hand."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

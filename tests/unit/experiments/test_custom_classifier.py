@@ -1,7 +1,5 @@
 """A classifier from a file that does not fit the data of a study: its job says why in one line and leaves no file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

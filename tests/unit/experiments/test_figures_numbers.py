@@ -1,7 +1,5 @@
 """Numbers that figures compute: reconstructions, spans, intervals over seeds and images, sliders."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

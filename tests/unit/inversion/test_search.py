@@ -156,9 +156,9 @@ def test_a_good_encoder_saves_steps(optimizer):
         targets_NCHW = copy.deepcopy(generator).eval()(z_ND)
     encoder = Reader(targets_NCHW, z_ND + 0.1)
     blind = search(generator, targets_NCHW, optimizer, seed=0, indices=list(range(6)))
-    told = search(generator, targets_NCHW, optimizer, seed=0, indices=list(range(6)), encoder=encoder)
-    assert told.mse.min(1).values.mean() < 0.5 * blind.mse.min(1).values.mean()
-    assert (told.history[:, 0, 0] < blind.history[:, :, 0].min(1).values).all()
+    guided = search(generator, targets_NCHW, optimizer, seed=0, indices=list(range(6)), encoder=encoder)
+    assert guided.mse.min(1).values.mean() < 0.5 * blind.mse.min(1).values.mean()
+    assert (guided.history[:, 0, 0] < blind.history[:, :, 0].min(1).values).all()
 
 
 def test_finds_images_that_the_generator_can_make():

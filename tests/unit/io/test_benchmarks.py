@@ -1,6 +1,4 @@
-"""What a job cost."""
-
-from __future__ import annotations
+"""Time and memory of jobs."""
 
 import subprocess
 import sys
@@ -27,7 +25,7 @@ def test_time_and_memory_in_snakemakes_columns(tmp_path: Path) -> None:
     assert row["mean_load"] == pytest.approx(100 * row["cpu_time"] / row["s"], rel=0.1)
 
 
-def test_what_fails_costs_nothing_that_counts(tmp_path: Path) -> None:
+def test_a_failed_job_writes_no_benchmark(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="failed"), record_benchmark(tmp_path / "b.tsv"):
         raise ValueError("failed")
     assert not (tmp_path / "b.tsv").exists()

@@ -1,7 +1,5 @@
 """Entries of the cache of results."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""Checkpoints rebuild their module from the file alone, and nothing in them can run."""
-
-from __future__ import annotations
+"""Checkpoints rebuild their model from the file alone, and cannot execute code."""
 
 import pickle
 from pathlib import Path
@@ -19,7 +17,7 @@ MODELS = [(family, name) for family, presets in registry.PRESETS.items() for nam
 
 
 @pytest.mark.parametrize(("family", "name"), MODELS)
-def test_every_preset_comes_back(family: str, name: str, tmp_path: Path) -> None:
+def test_every_preset_survives_saving(family: str, name: str, tmp_path: Path) -> None:
     spec = registry.PRESETS[family][name]
     made = spec.image_shape() if family == "generators" else spec.image  # type: ignore[attr-defined]
     spec = spec.fit(made or (1, 28, 28))  # type: ignore[attr-defined]
@@ -37,7 +35,7 @@ def test_every_preset_comes_back(family: str, name: str, tmp_path: Path) -> None
     assert read_stamp(path) == STAMP
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_model(path, build("networks", registry.PRESETS["networks"]["FC10"].fit((1, 28, 28)), 10), STAMP)  # type: ignore[attr-defined]
     whole = path.read_bytes()
@@ -60,7 +58,7 @@ def test_pickles_are_not_loaded(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_state_is_refused_when_its_key_differs(tmp_path: Path) -> None:
+def test_a_state_with_another_key_is_not_loaded(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     save_state(path, {"step": torch.tensor(3)}, "one")
     found = load_state(path, "one")

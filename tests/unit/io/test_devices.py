@@ -1,7 +1,5 @@
 """GPU leases with two fake slots: never two jobs on one, and free again however a job dies; threads and devices."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -106,7 +104,7 @@ def test_a_job_prepares_its_device_at_most_once(
     gpus: str, cached: bool, times: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With GPUs before it looks for a cached result, which depends on the GPU's name; on a CPU only to compute."""
-    job = build(load_file(ROOT / "tests/gpu/every.yaml")).of("train_classifier")[0]
+    job = build(load_file(ROOT / "tests/gpu/every.yaml")).jobs_of("train_classifier")[0]
     spec = json.dumps({**json.loads(job.spec), "tf32": True})
     prepared: list[Any] = []
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,4 @@
-"""The stamp comes back from a PNG whatever the checksum behind it looks like."""
-
-from __future__ import annotations
+"""Stamps in files of all formats."""
 
 import base64
 import json
@@ -26,7 +24,7 @@ STAMP = Stamp("advgen draw --out x", {"name": "one"}, "abc", {"a": "0" * 64}, {"
 OTHER = Stamp("advgen draw --out y", {"name": "another"}, "abc", {"b": "0" * 64}, {"pyarrow": pa.__version__}, 3)
 
 
-def test_every_figure_gives_its_stamp_back(tmp_path: Path) -> None:
+def test_the_stamp_of_a_figure_can_be_read(tmp_path: Path) -> None:
     figure = Figure(figsize=(0.2, 0.2))
     for number in range(60):  # a quarter of all checksums begin with a byte that a token may hold
         stamp = Stamp("advgen draw", {"number": number}, "x" * (number % 7))
@@ -38,7 +36,7 @@ def test_every_figure_gives_its_stamp_back(tmp_path: Path) -> None:
         check_content(png)
 
 
-def test_a_picture_without_stamp_has_none(tmp_path: Path) -> None:
+def test_a_picture_without_a_stamp(tmp_path: Path) -> None:
     Figure(figsize=(0.2, 0.2)).savefig(tmp_path / "plain.png")
     assert read_stamp(tmp_path / "plain.png") is None
 
@@ -70,7 +68,7 @@ def office(path: Path, stamp: Stamp) -> None:
 
 
 def whole(path: Path) -> bool:
-    """Whether `verify` would find nothing wrong with a file by itself."""
+    """Return whether `verify` accepts a file by itself."""
     try:
         check_content(path)
         return read_stamp(path) is not None
@@ -86,7 +84,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_a_changed_byte_is_found_wherever_it_is(tmp_path: Path, suffix: str) -> None:
+def test_any_changed_byte_is_found(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"file{suffix}"
     write: Callable[[Path, Stamp], None] = WRITERS[suffix]
     write(path, STAMP)
@@ -103,7 +101,7 @@ def test_a_changed_byte_is_found_wherever_it_is(tmp_path: Path, suffix: str) -> 
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".safetensors", ".json"])
-def test_what_a_file_holds_does_not_depend_on_its_stamp(tmp_path: Path, suffix: str) -> None:
+def test_the_content_digest_does_not_depend_on_the_stamp(tmp_path: Path, suffix: str) -> None:
     one, another = tmp_path / f"one{suffix}", tmp_path / f"another{suffix}"
     WRITERS[suffix](one, STAMP)
     WRITERS[suffix](another, OTHER)
@@ -112,7 +110,7 @@ def test_what_a_file_holds_does_not_depend_on_its_stamp(tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".safetensors"])
-def test_another_stamp_gives_the_bytes_of_another_run(tmp_path: Path, suffix: str) -> None:
+def test_relabelling_gives_the_bytes_of_another_run(tmp_path: Path, suffix: str) -> None:
     one, another, made = (tmp_path / f"{name}{suffix}" for name in ("one", "another", "made"))
     WRITERS[suffix](one, STAMP)
     WRITERS[suffix](another, OTHER)
@@ -135,7 +133,7 @@ STAMPS = {
 
 
 @pytest.mark.parametrize("text", STAMPS.values(), ids=STAMPS)
-def test_a_stamp_that_is_none(text: str, tmp_path: Path) -> None:
+def test_a_malformed_stamp_is_an_error(text: str, tmp_path: Path) -> None:
     assert text != STAMP.to_json()
     with pytest.raises(ValueError, match="stamp cannot be read"):
         Stamp.from_json(text)
@@ -153,7 +151,7 @@ def test_a_stamp_that_is_none(text: str, tmp_path: Path) -> None:
     assert content_digest(data) == content_digest(data)
 
 
-def test_a_column_that_says_more_than_one_thing_is_no_label(tmp_path: Path) -> None:
+def test_a_column_with_several_values_is_no_label(tmp_path: Path) -> None:
     table(tmp_path / "one.parquet", STAMP)
     with pytest.raises(ValueError, match="'model' has several values"):
         relabel(tmp_path / "one.parquet", tmp_path / "two.parquet", OTHER, {"model": ("other", "another")})

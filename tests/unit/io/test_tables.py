@@ -1,6 +1,4 @@
-"""Tables: schemas, order, images, damage."""
-
-from __future__ import annotations
+"""Tables: schemas, order, images and damaged files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,7 @@ STAMP = Stamp("test", {}, "x")
 
 
 def dataset(indices: list[int]) -> dict[str, object]:
-    """Columns of a data set whose images hold their index."""
+    """Return the columns of a data set whose pixels are the index of the image."""
     images = np.array(indices, np.uint8)[:, None, None, None] * np.ones((1, 1, 4, 4), np.uint8)
     return {"index": indices, "label": [index % 3 for index in indices], "cue": None, "image": images}
 
@@ -60,17 +58,17 @@ def test_stamp_is_in_the_footer(tmp_path: Path) -> None:
     assert tables.read_stamp(tmp_path / "t.parquet") == STAMP
 
 
-def test_doubled_key_is_refused() -> None:
+def test_a_duplicate_key_is_an_error() -> None:
     with pytest.raises(ValueError, match="same index"):
         arrow_table("dataset", dataset([1, 1]))
 
 
-def test_wrong_columns_are_refused() -> None:
+def test_wrong_columns_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"image.*missing or unknown"):
         arrow_table("dataset", {"index": [1], "label": [1]})
 
 
-def test_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     write_table(path, arrow_table("dataset", dataset([1, 2])), STAMP)
     path.write_bytes(path.read_bytes()[:-20])
@@ -80,7 +78,7 @@ def test_damaged_file_is_told(tmp_path: Path) -> None:
 
 
 def everything() -> dict[str, object]:
-    """Columns with every type, lists and missing values among them."""
+    """Return columns of every type, with lists and missing values."""
     images = np.arange(32, dtype=np.float32).reshape(2, 1, 4, 4)
     scalars = dict.fromkeys(TABLES["inversion"].columns, 0)
     named = {"inversion": "a", "generator": ["x", None], "optimizer": "adam", "first_start": "é", "best": [True, False]}
@@ -88,7 +86,7 @@ def everything() -> dict[str, object]:
     return {**scalars, **named, **lists, "start": [0, 1], "lr": [0.1, None], "image": images, "reconstruction": images}
 
 
-def test_the_digest_survives_the_file_and_its_layout(tmp_path: Path) -> None:
+def test_the_digest_does_not_depend_on_the_layout_of_the_file(tmp_path: Path) -> None:
     table = arrow_table("inversion", everything())
     write_table(tmp_path / "t.parquet", table, STAMP)
     tables.check_table(tmp_path / "t.parquet")
@@ -99,7 +97,7 @@ def test_the_digest_survives_the_file_and_its_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_what_was_written_is_written_the_same_when_read(tmp_path: Path, kind: str) -> None:
+def test_reading_and_writing_gives_the_same_bytes(tmp_path: Path, kind: str) -> None:
     stamp = Stamp("test", {}, "x", versions={"pyarrow": pa.__version__})
     write_table(tmp_path / "t.parquet", fake_table(kind), stamp)
     tables.check_table(tmp_path / "t.parquet")
@@ -107,7 +105,7 @@ def test_what_was_written_is_written_the_same_when_read(tmp_path: Path, kind: st
     tables.check_table(tmp_path / "t.parquet")
 
 
-def test_readers_see_by_what_rows_are_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_depends_on_the_sort_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1, 2])), STAMP)
     before = tables.stored_digest(tmp_path / "t.parquet")
     monkeypatch.setitem(TABLES, "dataset", replace(TABLES["dataset"], key=("label", "index")))
@@ -115,13 +113,13 @@ def test_readers_see_by_what_rows_are_sorted(tmp_path: Path, monkeypatch: pytest
     tables.check_table(tmp_path / "t.parquet")
 
 
-def test_a_table_without_a_digest_is_another_versions(tmp_path: Path) -> None:
+def test_a_table_without_a_digest_is_an_error(tmp_path: Path) -> None:
     pq.write_table(arrow_table("dataset", dataset([1])), tmp_path / "t.parquet")
     with pytest.raises(ValueError, match="another version wrote it"):
         tables.check_table(tmp_path / "t.parquet")
 
 
-def test_the_digest_tells_types_apart() -> None:
+def test_the_digest_depends_on_types() -> None:
     bits = pa.table({"a": pa.array([1, 2], pa.int32())})
     assert tables.data_digest(bits) != tables.data_digest(
         pa.table({"a": bits.column("a").combine_chunks().view(pa.float32())})
@@ -140,7 +138,7 @@ CHANGES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("column", CHANGES)
-def test_data_rewritten_under_the_old_footer_are_found(tmp_path: Path, column: str) -> None:
+def test_changed_data_with_the_old_footer_are_found(tmp_path: Path, column: str) -> None:
     path = tmp_path / "t.parquet"
     write_table(path, arrow_table("inversion", everything()), STAMP)
     footer = pq.read_schema(path).metadata
@@ -151,7 +149,7 @@ def test_data_rewritten_under_the_old_footer_are_found(tmp_path: Path, column: s
         tables.check_table(path)
 
 
-def test_other_kind_is_refused(tmp_path: Path) -> None:
+def test_another_kind_is_an_error(tmp_path: Path) -> None:
     write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1])), STAMP)
     with pytest.raises(ValueError, match="not a 'transfer' table"):
         read_table(tmp_path / "t.parquet", "transfer")
@@ -162,7 +160,7 @@ def test_keys_are_columns() -> None:
         assert set(table.key) <= set(table.columns)
 
 
-def test_every_table_of_the_report_says_what_was_measured() -> None:
+def test_every_table_of_the_report_has_measured_columns() -> None:
     for kind, table in TABLES.items():
         assert bool(table.title) == bool(table.measured), kind
         assert set(table.measured) <= set(table.columns) - set(table.key), kind

@@ -1,20 +1,18 @@
 """Progress lines, saved state, the command line's errors, the lock."""
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from advgen import cli
 from advgen.cli import main
-from advgen.driver import locking
 from advgen.jobs import progress as progress_lines
 from advgen.jobs import saved_state
 from advgen.jobs.job import Job
@@ -58,13 +56,24 @@ def test_durations_are_formatted_and_parsed(seconds: float, text: str) -> None:
     assert parse_duration(text) == seconds
 
 
+@pytest.fixture
+def save_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
+
+
+def save(job: Job[Any], step: int = 1) -> SavedState:
+    """Save a state with one number."""
+    state = SavedState(job)
+    state.save(lambda: {"step": torch.tensor(step)})
+    return state
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_state_is_kept_seldom_and_at_once_when_stopped(
+def test_state_is_saved_at_intervals_and_at_once_after_a_signal(
     number: signal.Signals, job: Job[Qa], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(number)
-    saved = SavedState(job)
-    saved.save(lambda: {"step": torch.tensor(1)})
+    saved = save(job)
     assert not saved.path.exists()
     monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     saved.save(lambda: {"step": torch.tensor(2)})
@@ -78,20 +87,24 @@ def test_state_is_kept_seldom_and_at_once_when_stopped(
     assert signal.getsignal(number) == before
 
 
-def test_state_of_another_input_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
-    SavedState(job).save(lambda: {"step": torch.tensor(1)})
-    Path("in.txt").write_text("changed")
-    other = Job(job.command, job.spec, job.code, job.inputs, job.outputs)
-    assert SavedState(other).load() is None
+@pytest.mark.parametrize("change", ["nothing", "input", "code", "spec", "threads"])
+@pytest.mark.usefixtures("save_often")
+def test_a_state_is_loaded_only_by_an_equal_job(change: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    save(job)
+    if change == "input":
+        Path("in.txt").write_text("changed")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1" if change == "threads" else "2")
+    spec = Verify(study="x") if change == "spec" else job.spec
+    other: Job[Any] = Job(job.command, spec, "other" if change == "code" else job.code, job.inputs, job.outputs)
+    assert (SavedState(other).load() is not None) == (change == "nothing")
     other.finish()
     assert list(Path("results/state").iterdir()) == []
 
 
-def test_a_state_half_written_by_a_killed_run_is_swept_away(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
-    saved = SavedState(job)
-    saved.save(lambda: {"step": torch.tensor(1)})
+@pytest.mark.usefixtures("save_often")
+def test_a_state_that_a_killed_run_wrote_in_part_is_deleted(job: Job[Qa]) -> None:
+    saved = save(job)
     half = saved.path.with_name(f".{saved.path.stem}.partial.xyz.safetensors")
     half.write_bytes(saved.path.read_bytes()[:-1])
     other = saved.path.with_name(".another.partial.xyz.safetensors")
@@ -101,35 +114,18 @@ def test_a_state_half_written_by_a_killed_run_is_swept_away(job: Job[Qa], monkey
     assert set(saved.path.parent.iterdir()) == {saved.path, other}
 
 
-def test_state_of_another_spec_or_code_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
-    SavedState(job).save(lambda: {"step": torch.tensor(1)})
-    assert SavedState(Job(job.command, job.spec, "other code", job.inputs, job.outputs)).load() is None
-    assert SavedState(Job(job.command, Verify(study="x"), job.code, job.inputs, job.outputs)).load() is None
-    assert SavedState(Job(job.command, job.spec, job.code, job.inputs, job.outputs)).load() is not None
-
-
-def test_state_of_another_number_of_threads_is_refused(job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    SavedState(job).save(lambda: {"step": torch.tensor(1)})
-    assert SavedState(job).load() is not None
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert SavedState(job).load() is None
-
-
 def on(device: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch) -> Job[Qa]:
     """The same job on another device."""
     monkeypatch.setattr("advgen.io.devices.device_name", lambda _: device)
     return Job(job.command, job.spec, job.code, job.inputs, job.outputs)
 
 
+@pytest.mark.usefixtures("save_often")
 def test_a_state_of_another_model_is_taken_with_a_warning_and_the_stamp_names_both(
     job: Job[Qa], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(Qa, "torch", True)
-    SavedState(on("GPU A", job, monkeypatch)).save(lambda: {"step": torch.tensor(1)})
+    save(on("GPU A", job, monkeypatch))
     second = on("GPU B", job, monkeypatch)
     assert second.stamp.device == "GPU B"  # as the cache asks for it before anything is loaded
     saved = SavedState(second)
@@ -146,12 +142,12 @@ def test_a_state_of_another_model_is_taken_with_a_warning_and_the_stamp_names_bo
     assert third.stamp.device == "GPU A, GPU B"
 
 
+@pytest.mark.usefixtures("save_often")
 @pytest.mark.parametrize(("one", "other"), [("cpu AVX2", "GPU A"), ("GPU A", "cpu AVX2")])
 def test_a_state_of_a_cpu_is_not_continued_on_a_gpu(
     one: str, other: str, job: Job[Qa], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(saved_state, "SAVE_SECONDS", 0.0)
-    SavedState(on(one, job, monkeypatch)).save(lambda: {"step": torch.tensor(1)})
+    save(on(one, job, monkeypatch))
     refused = on(other, job, monkeypatch)
     assert SavedState(refused).load() is None
     assert f"ignores a state saved on {one}, since this is {other}; starts again" in capsys.readouterr().out
@@ -194,16 +190,6 @@ def test_help_teaches(tmp_path: Path) -> None:
     assert "trace" in text
     assert "Attack one source model with one attack." in text
     assert re.search(r"keys:.*attack", advgen("craft", "--help", folder=tmp_path).stdout, flags=re.DOTALL)
-
-
-def test_second_driver_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    locking.lock_results()
-    code = "from advgen.driver.locking import lock_results; lock_results()"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "another Snakemake" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -257,3 +243,12 @@ def test_too_little_address_space_is_one_line(error: Exception, monkeypatch: pyt
     with pytest.raises(SystemExit) as caught:
         main(["plan"])
     assert str(caught.value.code).startswith("advgen plan: out of memory; give the job more")
+
+
+def test_the_old_module_of_jobs_still_works() -> None:
+    from advgen.io import jobs
+
+    with pytest.warns(DeprecationWarning, match=r"advgen.io.jobs.Job is deprecated .* use advgen.jobs.job.Job$"):
+        assert jobs.Job is Job
+    with pytest.raises(AttributeError, match="no attribute 'clock'"):
+        jobs.__getattr__("clock")

@@ -10,7 +10,7 @@ from torch import nn
 from advgen.metrics import calibration as calibration_module
 from advgen.metrics import distribution
 from advgen.metrics.calibration import calibrate
-from advgen.metrics.image import laplacian_variance, mse, ssim
+from advgen.metrics.image import mse, ssim
 from advgen.models.networks import Network
 
 
@@ -54,11 +54,6 @@ def test_frechet_ignores_dead_features():
     assert distribution.frechet(padded, padded + np.eye(5)[0]) == pytest.approx(1)
 
 
-def test_frechet_needs_a_covariance():
-    with pytest.raises(ValueError, match="at least two"):
-        distribution.frechet(np.zeros((1, 3)), np.zeros((5, 3)))
-
-
 def test_inception_score_runs_from_one_to_the_number_of_classes():
     assert distribution.classifier_score(np.eye(10)) == pytest.approx(10)
     assert distribution.classifier_score(np.eye(10)[[3] * 5]) == pytest.approx(1)
@@ -96,11 +91,6 @@ def test_precision_does_not_depend_on_the_chunks(monkeypatch):
     monkeypatch.setattr(distribution, "CHUNK", 7)
     assert distribution.support(real, fake) == pytest.approx(whole, rel=1e-12)
     assert 0 < whole[0] < 1
-
-
-def test_precision_needs_neighbours():
-    with pytest.raises(ValueError, match="more than 5"):
-        distribution.support(np.zeros((5, 2)), np.zeros((9, 2)))
 
 
 def test_density_and_coverage_of_sets_made_by_hand():
@@ -147,18 +137,12 @@ def test_class_shares():
     assert distribution.classes_covered(shares) == 3
     assert distribution.classes_covered([0.99, 0.01]) == 1
     assert distribution.entropy_bits(shares) == 1.5
-    assert distribution.entropy_bits([1, 0]) == 0
+    assert str(distribution.entropy_bits([1, 0])) == "0.0", "no negative zero"
     assert distribution.total_variation(shares, [0.25] * 4) == 0.25
     assert distribution.total_variation([1, 0], [0, 1]) == 1
 
 
 # --- single images ---------------------------------------------------------------------------------------------------
-
-
-def test_mse_per_image():
-    a = torch.zeros(2, 1, 4, 4)
-    b = torch.stack([torch.full((1, 4, 4), 0.5), torch.zeros(1, 4, 4)])
-    assert mse(a, b).tolist() == [0.25, 0]
 
 
 def test_ssim_of_equal_constant_and_opposite_images():
@@ -181,18 +165,6 @@ def test_ssim_of_one_window_by_hand():
     expected = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
     measured = ssim(torch.from_numpy(a)[None, None], torch.from_numpy(b)[None, None])
     assert measured.item() == pytest.approx(expected, rel=1e-9)
-
-
-def test_ssim_needs_a_window():
-    with pytest.raises(ValueError, match="11×11"):
-        ssim(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8))
-
-
-def test_laplacian_variance_falls_with_blur_and_ignores_slopes():
-    x = torch.rand(2, 1, 20, 20, generator=torch.Generator().manual_seed(0))
-    assert (laplacian_variance(nn.functional.avg_pool2d(x, 3, 1, 1)) < 0.1 * laplacian_variance(x)).all()
-    eps_warmup = torch.arange(20.0).view(1, 1, 1, 20).expand(1, 3, 20, 20) / 20
-    assert laplacian_variance(eps_warmup).item() == pytest.approx(0, abs=1e-10)
 
 
 # --- calibration -----------------------------------------------------------------------------------------------------
@@ -233,10 +205,10 @@ def test_ladder_ranks_damage_and_repeats():
 
 def test_each_rung_of_the_ladder_shows_what_its_name_says(monkeypatch):
     """The judge's features are the pixels, and noted; its label is whether an image is bright."""
-    shown = []
+    batches = []
 
     def note(judge, images):
-        shown.append(images)
+        batches.append(images)
         bright = images.double().flatten(1).mean(1) / (255 if images.dtype == torch.uint8 else 1)
         return images.flatten(1).double(), torch.stack([1 - bright, bright], dim=1)
 
@@ -245,9 +217,9 @@ def test_each_rung_of_the_ladder_shows_what_its_name_says(monkeypatch):
     images = (80 * labels[:, None, None, None] + torch.arange(60)[:, None, None, None]).expand(60, 1, 5, 6)
     images = images.to(torch.uint8).contiguous()
     judge = Network(nn.Sequential(nn.Flatten()), nn.Linear(30, 2))
-    shown_to = judge, Network(nn.Sequential(nn.Flatten()), nn.Linear(30, 2))
-    rows = calibrate(*shown_to, images, labels, images[:20], (labels[:20] > 0).long(), n=30, seed=0, device="cpu")
-    reference, real, missing, blurred, noisy, uniform, only = shown
+    models = judge, Network(nn.Sequential(nn.Flatten()), nn.Linear(30, 2))
+    rows = calibrate(*models, images, labels, images[:20], (labels[:20] > 0).long(), n=30, seed=0, device="cpu")
+    reference, real, missing, blurred, noisy, uniform, only = batches
     assert sorted(reference[:, 0, 0, 0].tolist()) == sorted(images[:20, 0, 0, 0].tolist())
     assert reference[:, 0, 0, 0].tolist() != images[:20, 0, 0, 0].tolist()  # in random order
     names = ["real train", "class 0 missing", "blur 3×3", "Gaussian noise 0.2", "uniform noise", "class 1 only"]
@@ -277,10 +249,6 @@ def test_each_rung_of_the_ladder_shows_what_its_name_says(monkeypatch):
     assert 0 < wrong < 20
 
 
-def test_entropy_of_one_class_is_no_negative_zero():
-    assert str(distribution.entropy_bits([1, 0])) == "0.0"
-
-
 def test_ssim_needs_a_window_in_both_directions():
     for shape in ((1, 1, 10, 30), (1, 1, 30, 10)):
         with pytest.raises(ValueError, match="11×11"):
@@ -301,9 +269,9 @@ def test_chunks_of_a_distance_matrix_hold_every_row_once(monkeypatch):
         distribution.support(np.zeros((9, 1)), np.zeros((3, 1)), k_density=1)
 
 
-def test_mse_is_of_the_difference():
-    a, b = torch.tensor([0.9, 0.2, 0.4]).view(1, 1, 1, 3), torch.tensor([0.4, 0.3, 0.4]).view(1, 1, 1, 3)
-    assert mse(a, b).item() == pytest.approx((0.25 + 0.01) / 3)
+def test_mse_is_of_the_difference_of_each_pair():
+    a, b = torch.tensor([[0.9, 0.2, 0.4], [0, 0, 0]]), torch.tensor([[0.4, 0.3, 0.4], [0, 0, 0]])
+    assert mse(a.view(2, 1, 1, 3), b.view(2, 1, 1, 3)).tolist() == pytest.approx([(0.25 + 0.01) / 3, 0])
 
 
 def test_two_images_a_side_have_a_distance():

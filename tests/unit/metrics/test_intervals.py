@@ -96,6 +96,7 @@ def test_rank_correlation_is_spearmans():
 
 def test_rank_correlation_of_what_never_varies_is_not_a_number():
     assert np.isnan(rank_correlation([1, 1, 1], [1, 2, 3], seed=0)).all()
+    assert np.isnan(rank_correlation([1, 2, 3], [1, 1, 1], seed=0)).all()
     assert rank_correlation([1, 2], [5, 9], seed=0) == (1, 1, 1)  # some resamples are one example twice
 
 
@@ -124,18 +125,17 @@ def test_the_resamples_are_those_that_were_asked_for(monkeypatch):
 
 
 def test_pairs_are_resampled_until_each_tail_holds_ten(monkeypatch):
-    asked = []
-    monkeypatch.setattr(intervals, "bootstrap_mean", lambda values, seed, confidence, n: asked.append((confidence, n)))
+    calls = []
+    monkeypatch.setattr(intervals, "bootstrap_mean", lambda values, seed, confidence, n: calls.append((confidence, n)))
     paired_difference([1, 2], [0, 0], seed=0)
     paired_difference([1, 2], [0, 0], seed=0, confidence=0.95)
-    assert asked == [(0.999, 20_000), (0.95, 400)]
+    assert calls == [(0.999, 20_000), (0.95, 400)]
 
 
 def test_ranks_by_hand():
     """Ranks 1, 2, 3, 4 against 2, 1, 4, 3: 1 - 6 · 4 / (4 · 15) = 0.6."""
     assert rank_correlation([1, 2, 3, 9], [5, 4, 8, 7], seed=0)[0] == pytest.approx(0.6)
     assert rank_correlation([1, 2, 3], [3, 2, 1], seed=0) == (-1, -1, -1)
-    assert np.isnan(rank_correlation([1, 2, 3], [1, 1, 1], seed=0)).all()
 
 
 def test_both_tails_are_half_of_what_is_left(monkeypatch):

@@ -91,12 +91,12 @@ def test_a_worst_case_costs_what_all_its_attacks_cost() -> None:
     assert found.loc["pgd", "inside"] == "pgd"
 
 
-def transferred(**told: object) -> pa.Table:
+def transferred(**changes: object) -> pa.Table:
     """PGD on another net, from which image 5 falls in this one, too, while image 9 was no image of ours."""
     blank = {name: 0 if kind != "string" else "x" for name, kind in TABLES["transferred"].columns.items()}
     one = {**blank, "source": "other", "source_seed": 3, "target": "net", "attack": "pgd", "norm": "linf", "eps": 0.1}
     one |= {"amplified": False, "gradient_calls": 7.0, "forward_calls": 8.0, "index": [0, 5, 99], "label": 0}
-    return arrow_table("transferred", {**one, "predicted": [0, 1, 1], **told})
+    return arrow_table("transferred", {**one, "predicted": [0, 1, 1], **changes})
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_what_falls_to_an_example_of_another_net_has_fallen() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "changes",
     [
         {"amplified": True},
         {"tested_on": "another"},
@@ -163,13 +163,13 @@ def test_what_falls_to_an_example_of_another_net_has_fallen() -> None:
     ],
     ids=["amplified", "another data set", "other labels", "its own", "noise"],
 )
-def test_what_does_not_belong_to_a_ball_is_left_out(told: dict[str, object]) -> None:
-    found = with_transfers(transferred(**told))
+def test_what_does_not_belong_to_a_ball_is_left_out(changes: dict[str, object]) -> None:
+    found = with_transfers(transferred(**changes))
     assert found.loc["worst linf 0.1", "inside"] == "margin-small, pgd-small"
     assert found.loc["worst linf 0.1", "accuracy"] == 0.8
 
 
-def drawn(facts: pd.DataFrame) -> pd.DataFrame:
+def as_figures_have_them(facts: pd.DataFrame) -> pd.DataFrame:
     """Facts as figures have them, of a net that is right when clean and met nothing else."""
     right = facts["predicted"] == facts["label"]
     names = ("robust", "robust_unaimed", "robust_rounded", "robust_at_worst", "robust_rounded_at_worst")
@@ -180,7 +180,7 @@ def test_curves_never_rise_with_eps() -> None:
     pytest.importorskip("matplotlib").use("Agg")
     from matplotlib.figure import Figure
 
-    facts = drawn(examples("pgd", "pgd-small"))
+    facts = as_figures_have_them(examples("pgd", "pgd-small"))
     axes = Figure().subplots()
     assert plot_accuracy(axes, facts, 0, 0.0) == 0.0
     heights = next(line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 3)
@@ -192,5 +192,5 @@ def test_noise_of_another_size_is_other_noise() -> None:
     from matplotlib.figure import Figure
 
     large = examples("noise").assign(attack="more-noise", eps=0.3, predicted=0)
-    facts = drawn(pd.concat([examples("noise"), large], ignore_index=True))
+    facts = as_figures_have_them(pd.concat([examples("noise"), large], ignore_index=True))
     assert plot_accuracy(Figure().subplots(), facts, 0, 0.0) == 100

@@ -1,7 +1,5 @@
 """The report page is valid, self-contained HTML with every figure, caption, table and check."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

@@ -199,10 +199,10 @@ def test_the_attack_on_a_linear_discriminator_ends_in_the_corner_that_fools_it()
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 def test_the_discriminator_learns_on_attacked_images_inside_ball_and_box(discriminator):
     game = Game(*networks(discriminator), GanTraining(**QUICK, adversarial_eps=0.2))
-    met, x_BCHW = [], IMAGES[:16] / 255
-    game.discriminator.register_forward_pre_hook(lambda module, given: met.append((module.training, *given)))
+    inputs, x_BCHW = [], IMAGES[:16] / 255
+    game.discriminator.register_forward_pre_hook(lambda module, arguments: inputs.append((module.training, *arguments)))
     game.step_discriminator(x_BCHW)
-    learnt = torch.cat([x for training, x in met if training])[:16]
+    learnt = torch.cat([x for training, x in inputs if training])[:16]
     assert 0.15 < (learnt - x_BCHW).abs().max() <= 0.2 + 1e-6
     assert learnt.min() >= 0 and learnt.max() <= 1
     assert game.discriminator.training and all(one.requires_grad for one in game.discriminator.parameters())
@@ -257,13 +257,13 @@ def test_a_penalised_critic_becomes_nearly_lipschitz():
 
 
 def test_the_loss_is_told_without_the_gradient_penalty():
-    told = []
+    losses = []
     for weight in (0.0, 1e3):
         game = Game(*networks(), GanTraining(**QUICK, loss="wasserstein", gradient_penalty=weight))
         game.queue = [torch.full((16, 5 + (weight > 0)), 0.5)]
         torch.manual_seed(0)
-        told.append(game.step_discriminator(IMAGES[:16] / 255).loss)
-    torch.testing.assert_close(*told)
+        losses.append(game.step_discriminator(IMAGES[:16] / 255).loss)
+    torch.testing.assert_close(*losses)
 
 
 def test_no_unrolling_is_the_plain_game():

@@ -1,7 +1,5 @@
 """Section types: one file per type, and the list of all types."""
 
-from __future__ import annotations
-
 from advgen.cv.sections.achievements import HONORS, SERVICE, TEACHING
 from advgen.cv.sections.base import SectionType
 from advgen.cv.sections.education import EDUCATION

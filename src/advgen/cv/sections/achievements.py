@@ -1,7 +1,5 @@
 """Honors, professional service and teaching: a title, dates if there are any, and a detail."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from advgen.cv.fields import DatedEntry, Text, Url

@@ -1,7 +1,5 @@
 """Custom sections of type `entries`: grants, patents, exhibitions."""
 
-from __future__ import annotations
-
 from advgen.cv.fields import Link, Text
 from advgen.cv.sections.achievements import Achievement
 from advgen.cv.sections.base import EntryTexts, Row, SectionType

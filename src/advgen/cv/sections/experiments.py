@@ -1,7 +1,5 @@
 """Paragraphs about experiments, with live values, and figures of the study."""
 
-from __future__ import annotations
-
 from advgen.cv.fields import Text
 from advgen.cv.sections.base import Body, EntryTexts, Section, SectionType
 

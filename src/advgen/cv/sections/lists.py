@@ -1,7 +1,5 @@
 """Short texts, one per line: reviewing, and custom sections of type `list`."""
 
-from __future__ import annotations
-
 from advgen.cv.fields import Text
 from advgen.cv.sections.base import Body, Section, SectionType
 

@@ -1,7 +1,5 @@
 """Section types in Python files of the user."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 import traceback
@@ -17,7 +15,7 @@ def load_section_type(path: Path) -> SectionType:
     Raises ValueError, with the line, if the file cannot be imported or defines none.
     """
     name = f"advgen_cv_sections.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
     if not path.is_file() or spec is None or spec.loader is None:
         raise ValueError(f"{path}: no such Python file; check the path, which is relative to the profile")
     module = importlib.util.module_from_spec(spec)
@@ -25,7 +23,8 @@ def load_section_type(path: Path) -> SectionType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path.resolve())]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
         what = " ".join(str(error).split())
         raise ValueError(f"{path}:{line}: {type(error).__name__}: {what}; correct this file") from error

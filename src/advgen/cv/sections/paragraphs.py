@@ -1,7 +1,5 @@
 """Custom sections of type `text`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field

@@ -1,7 +1,5 @@
 """Current and previous positions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from advgen.cv.fields import DatedEntry, Text

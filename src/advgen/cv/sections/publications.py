@@ -1,7 +1,5 @@
 """The publication list, and custom sections that list a part of the bibliography or a bibliography of their own."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 from pydantic import model_validator

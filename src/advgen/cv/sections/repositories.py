@@ -1,7 +1,5 @@
 """Open-source repositories with their GitHub stars."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Groups of skills."""
 
-from __future__ import annotations
-
 from advgen.cv.fields import Entry, Text
 from advgen.cv.sections.base import Body, Section, SectionType
 

@@ -1,7 +1,5 @@
 """Invited talks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from advgen.cv.fields import DatedEntry, Text, Url

@@ -1,7 +1,5 @@
 """Agreement of transfer studies with the published tables that figures compare them with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from advgen.core.definitions import Mistake, Study

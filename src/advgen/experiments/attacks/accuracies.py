@@ -1,7 +1,5 @@
 """Robust accuracy, worst cases and controls, computed from the tables of adversarial examples."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Accuracy under attack against the attack's budget, a curve per classifier."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from itertools import product

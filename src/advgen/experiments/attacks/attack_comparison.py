@@ -1,7 +1,5 @@
 """Success, distortion and cost of attacks on the same classifiers and images."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Images, the perturbation magnified, and the adversarial examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib

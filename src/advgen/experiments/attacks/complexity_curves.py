@@ -1,7 +1,5 @@
 """Clean and robust accuracy against the number of training images or of parameters."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

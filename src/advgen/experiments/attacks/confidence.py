@@ -1,7 +1,5 @@
 """Confidence of classifiers in their wrong predictions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Clean accuracy of each classifier and its accuracy under each attack, as a table with its defence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib

@@ -1,7 +1,5 @@
 """Robustness of discriminators: accuracy against eps, compared with classifiers of the same architecture."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Adversarial examples to browse in the report, by classifier and attack."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

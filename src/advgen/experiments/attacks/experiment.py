@@ -1,7 +1,5 @@
 """Adversarial examples: each attack on each classifier that a figure or an experiment needs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Annotated, Literal

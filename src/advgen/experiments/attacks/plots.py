@@ -1,7 +1,5 @@
 """Draw accuracies on axes, as several figures of classifiers do."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

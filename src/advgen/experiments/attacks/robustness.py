@@ -1,7 +1,5 @@
 """Clean accuracy of each classifier and its accuracy under each attack, with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Accuracy under each attack and in the worst cases over attacks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

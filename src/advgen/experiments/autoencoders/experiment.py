@@ -1,7 +1,5 @@
 """Train autoencoders and evaluate reconstructions and latent distribution: specs, tasks and planning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

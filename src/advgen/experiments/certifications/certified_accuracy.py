@@ -1,7 +1,5 @@
 """Clean, attacked and certified accuracy against eps, a panel for each classifier."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Certificates of classifiers: radii around test images within which the prediction does not change."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

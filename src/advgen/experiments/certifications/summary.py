@@ -1,7 +1,5 @@
 """Certified accuracy at each radius."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from advgen.metrics.chance import majority_class_accuracy

@@ -1,7 +1,5 @@
 """Classifiers to attack, and their test errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Test errors of classifiers over seeds, compared with published ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Check that the arms of a comparison can be compared, and that they differ only in what it names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from advgen.core.definitions import Mistake, Study

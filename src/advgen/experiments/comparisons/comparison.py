@@ -1,7 +1,5 @@
 """Effects of arms relative to their baselines: a row per arm, a tick per run, an interval over runs and images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Comparisons: arms that differ in one named thing, with everything else equal, and intervals over runs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 

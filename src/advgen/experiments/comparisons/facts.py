@@ -1,7 +1,5 @@
 """The settings of a run that a comparison holds equal: everything that a study defines for it, by dotted key."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple

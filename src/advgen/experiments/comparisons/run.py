@@ -1,7 +1,5 @@
 """Compute the means and effects of the arms of a comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

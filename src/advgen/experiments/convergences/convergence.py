@@ -1,7 +1,5 @@
 """Accuracy against steps and against restarts, and the spread of final losses over restarts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """PGD step by step from many random starts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

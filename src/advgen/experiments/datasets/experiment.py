@@ -1,7 +1,5 @@
 """Data sets from verified raw files, from custom images, and derived from other data sets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Encoders that predict the start of a search in the latent space of a generator."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Train GANs and evaluate their samples with the reference classifier: specs, tasks and planning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """Record the images of the same latent vectors at several steps of GAN training."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Generators from files, which are not trained."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pydantic import Field

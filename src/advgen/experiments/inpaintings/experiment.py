@@ -1,7 +1,5 @@
 """Inpainting of test images with a generator: specs, tasks and planning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Interpolation between pairs of test images in latent space: specs, tasks and planning."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """Summarise third classes and roughness of interpolations."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from advgen.metrics.grouping import Rows, group_rows, to_columns

@@ -1,7 +1,5 @@
 """GAN inversion: search for latent vectors whose images are closest to test images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Summarise the error of the best of n starts."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from advgen.metrics.grouping import Rows, group_rows, to_columns

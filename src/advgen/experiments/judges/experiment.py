@@ -1,7 +1,5 @@
 """The reference classifier ("judge") for Fréchet distances and class counts, and a second one to check it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Logits along the sign of the input gradient [goodfellow2015explaining]."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Logits along the sign of the input gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

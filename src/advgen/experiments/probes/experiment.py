@@ -1,7 +1,5 @@
 """Classifiers made from parts of other models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Literal
 

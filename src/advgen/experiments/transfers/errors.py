@@ -1,7 +1,5 @@
 """Transfer errors of pairs of models: means, intervals and spread over pairs of seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Transfer matrices: the error of each target on the adversarial examples of each source."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product

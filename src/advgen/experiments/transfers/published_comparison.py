@@ -1,7 +1,5 @@
 """Transfer errors of a study in the order of a published table, and how well they agree with it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """A transfer study compared with a published table, and the difference of each cell."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib

@@ -1,7 +1,5 @@
 """Error of each target model on the examples crafted on each source model, one heat map per attack."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib

@@ -1,7 +1,6 @@
-"""Truncation: the quality of samples from the middle of the latent distribution: specs, tasks and planning."""
+"""Generators judged with latent vectors from the middle of their distribution."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -17,16 +16,16 @@ TruncationName = Annotated[str, Reference(("truncations",))]
 
 
 class TruncationDefinition(Spec):
-    """For each generator, the quality of samples from truncated latent vectors (the truncation trick)."""
+    """Each generator judged with latent vectors from the middle of their distribution (the truncation trick)."""
 
-    generators: tuple[GanName, ...] = Field(min_length=1, description="GANs to evaluate")
+    generators: tuple[GanName, ...] = Field(min_length=1, description="GANs whose generators are judged")
     thresholds: Annotated[tuple[Positive, ...], Ascending] = Field(
-        (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0), min_length=1, description="values of z beyond this are redrawn"
+        (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0), min_length=1, description="numbers of z beyond this are drawn again"
     )
 
 
 class Truncate(GeneratorTask):
-    """Evaluate samples of one generator from truncated latent vectors."""
+    """Judge one generator's samples from truncated latent vectors."""
 
     command = "truncate"
     reads = ("generator", "judge", "second", "calibration", "data")
@@ -39,9 +38,12 @@ class Truncate(GeneratorTask):
 class TruncationFigure(FigureSpec):
     """Precision, recall and Fréchet distance against the truncation of z."""
 
-    reads = {"truncation": ("quality", "untruncated")}
-    kind: Literal["truncation"] = Field(description="quality against truncation threshold")
-    truncation: TruncationName = Field(description="truncation study to show")
+    kind: Literal["truncation"] = Field(description="quality against the truncation of z")
+    truncation: TruncationName = Field(description="truncation study shown")
+
+    def needs(self) -> Iterator[Need]:
+        yield Need("truncations", (self.truncation,), "quality")
+        yield Need("truncations", (self.truncation,), "untruncated")
 
 
 class Truncations(OnGenerators[TruncationDefinition]):
@@ -57,23 +59,21 @@ class Truncations(OnGenerators[TruncationDefinition]):
     def extra_inputs(
         self, planner: Planner, definition: TruncationDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
-        inputs: dict[str, Files] = planner.get_kind("judges").evaluation_inputs(
-            planner, planner.study.dataset_of(subject)
-        )
-        return inputs
+        judging: dict[str, Files] = planner.get_kind("judges").judging(planner, planner.study.dataset_of(subject))
+        return judging
 
     def task_fields(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
         return super().task_fields(study, definition, subject) | {"n": study.evaluation.gan_samples}
 
     def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        """Return its jobs, or for the role "untruncated" those that evaluate the same generators without truncation."""
+        """Its own jobs, or those that judge the same generators with all of z."""
         if need.role != "untruncated":
             return super().jobs_for(planner, need)
         gans = self.get_definition(planner.study, *need.names).generators
-        evaluations = [
+        judged = [
             job for gan in gans for job in planner.get_kind("gans").jobs_for(planner, Need("gans", (gan,), "quality"))
         ]
-        return [replace(job, outputs={"untruncated": job.outputs["quality"]}) for job in evaluations]
+        return [replace(job, outputs={"untruncated": job.outputs["quality"]}) for job in judged]
 
 
 KIND = Truncations()

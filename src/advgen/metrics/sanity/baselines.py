@@ -93,7 +93,7 @@ def check_matched_moments(autoencoder_quality: pa.Table) -> list[Check]:
 def check_fid_of_real_images(gan_quality: pa.Table) -> list[Check]:
     """Samples have a larger Fréchet distance to the test images than as many real training images.
 
-    Otherwise the measure cannot tell samples from real images, or the samples are copies.
+    Otherwise the measure cannot distinguish samples from real images, or the samples are copies.
     """
     rows = gan_quality.select(["gan", "seed", "n", "frechet_distance", "frechet_distance_real"]).to_pandas()
     checks = []

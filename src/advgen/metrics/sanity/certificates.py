@@ -6,6 +6,8 @@ import pyarrow as pa
 from advgen.metrics.chance import MODEL_KEYS
 from advgen.metrics.sanity.results import TOLERANCE, Check, make_check
 
+TRANSFER_SUFFIX = ", examples of other nets"
+"""The end of subjects in stored results."""
 EXAMPLE_COLUMNS = [*MODEL_KEYS, "attack", "index", "predicted", "linf", "l2"]
 
 
@@ -32,7 +34,7 @@ def check_certified_radii_on_transfers(
     rows = rows.assign(source=rows["target"], source_seed=rows["target_seed"])
     attacked = examples.select([*MODEL_KEYS, "tested_on", "index", "label"]).to_pandas().drop_duplicates()
     shared = rows.merge(attacked).drop_duplicates([*MODEL_KEYS, "attack", "index"])  # studies may share rows
-    return _check_radii(certification, shared, ", examples of other nets")
+    return _check_radii(certification, shared, TRANSFER_SUFFIX)
 
 
 def _check_radii(certification: pa.Table, examples: pd.DataFrame, subject_end: str) -> list[Check]:

@@ -19,7 +19,7 @@ ZERO_SHARE, ZERO_COUNT = 0.01, 2
 UNSTABLE_SHARE = 0.01
 """Share of the images whose logits may differ between two passes."""
 AVERAGING_COLUMNS = ["kind", "loss", "unstable"]
-"""Columns that tell a random model, and attacks that average over its passes."""
+"""Columns that identify random models, and attacks that average over their passes."""
 REMEDY = "average each attack over several passes of the model: set its key expectation"
 
 

@@ -24,7 +24,7 @@ NORMS = ("linf", "l2", "l1")
 
 
 def check_pixels(examples: pa.Table, unclipped: Collection[str] = ()) -> list[Check]:
-    """Pixels are finite and in [0, 1], and each change lies in the ball of its attack.
+    """Pixels are finite and in [0, 1], and each change is in the ball of its attack.
 
     Images of `unclipped` attacks may leave [0, 1].
     """

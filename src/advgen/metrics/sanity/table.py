@@ -59,7 +59,7 @@ _CHECKS: dict[str, dict[Checker, list[tuple[str, str, str, str]]]] = {
             ("an attack leaves no more right than noise", FAILS_30, "attacks that find nothing", _MASKING),
             ("eps = 1 leaves nothing right", FAILS, "attacks that stop too early", _MASKING),
             ("losses agree within 3 points", WARNS, "a loss that saturates", _EVALUATING),
-            ("several steps stand beside FGSM at its eps", WARNS, "FGSM training judged by FGSM alone", _EVALUATING),
+            ("several steps stand beside FGSM at its eps", WARNS, "FGSM training tested by FGSM alone", _EVALUATING),
         ],
         classifiers.check_gradients: [
             (GRADIENTS, FAILS, "gradients that vanish, or do not reach the input", _MASKING),
@@ -143,7 +143,7 @@ _CHECKS: dict[str, dict[Checker, list[tuple[str, str, str, str]]]] = {
             ("certificates beat a constant answer", WARNS, "certified accuracy of constant models", _BASELINE),
         ],
         baselines.check_fid_of_real_images: [
-            ("samples are told from real images", WARNS, "a metric that cannot tell, or memorised samples", _FID),
+            ("samples are told from real images", WARNS, "a blind metric, or memorised samples", _FID),
         ],
         baselines.check_class_counts: [
             ("two classifiers count the same classes", WARNS, "class counts that depend on one classifier", _BASELINE),

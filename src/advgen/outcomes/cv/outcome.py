@@ -1,7 +1,5 @@
 """The CV and its variants, with the tables and figures of the study that its profile names."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping

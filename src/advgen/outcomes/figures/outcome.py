@@ -1,7 +1,5 @@
 """Plan the figures of a study."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated

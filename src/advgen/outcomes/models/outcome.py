@@ -1,7 +1,5 @@
 """Plan the table of the presets and their sizes."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from advgen.core.kinds import Kind, Planner

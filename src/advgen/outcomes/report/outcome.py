@@ -1,7 +1,5 @@
 """Plan the report, the page with all figures, tables and checks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from advgen.core.code import package_file

@@ -1,7 +1,5 @@
 """Plan the sanity checks and the verdict, the last job of a run."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from advgen.core.kinds import Files, Kind, Planner

@@ -1,7 +1,5 @@
 """Plan the summary tables over all runs."""
 
-from __future__ import annotations
-
 from advgen import registry
 from advgen.core.kinds import Kind, Planner
 from advgen.core.tasks import SweptValues, Task

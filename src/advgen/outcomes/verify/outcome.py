@@ -1,7 +1,5 @@
 """Plan the comparison of all artefacts with the plan."""
 
-from __future__ import annotations
-
 from advgen.core.kinds import Kind, Planner
 from advgen.core.tasks import Task
 from advgen.specs.base import Spec

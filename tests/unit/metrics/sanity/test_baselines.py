@@ -166,9 +166,14 @@ def test_certificates_must_beat_a_constant_answer_at_the_smallest_radius():
 
 
 def gans(**numbers):
-    shown = {"gan": ["a", "b"], "seed": [0, 1], "n": [5000] * 2, "frechet_distance": [60.0, 1.5]}
-    shown |= {"frechet_distance_real": [1.8] * 2, "classes": [10, 9], "classes_both": [10, 8], "agreement": [0.7, 0.9]}
-    return {"gan_quality": pa.table({**shown, **numbers})}
+    columns = {"gan": ["a", "b"], "seed": [0, 1], "n": [5000] * 2, "frechet_distance": [60.0, 1.5]}
+    columns |= {
+        "frechet_distance_real": [1.8] * 2,
+        "classes": [10, 9],
+        "classes_both": [10, 8],
+        "agreement": [0.7, 0.9],
+    }
+    return {"gan_quality": pa.table({**columns, **numbers})}
 
 
 def test_a_distance_below_that_of_real_images_and_classes_of_one_classifier_give_warnings():

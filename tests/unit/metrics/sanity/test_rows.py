@@ -11,7 +11,7 @@ from advgen.core.schema import Image
 from advgen.io.tables import arrow_table
 from advgen.metrics.intervals import paired_difference, wilson
 from advgen.metrics.sanity.classifiers import check_gradients
-from advgen.metrics.sanity.generative import check_calibration, check_contextual_loss, check_mask_order
+from advgen.metrics.sanity.generative import check_contextual_loss, check_mask_order
 from advgen.metrics.sanity.integrity import check_pixels
 from advgen.metrics.sanity.results import binary_difference, check_not_worse, independent_difference
 from advgen.metrics.sanity.strength import (
@@ -185,25 +185,17 @@ def test_one_attack_with_gradients_is_enough_for_its_budget():
         assert one["holds"] == holds, other
 
 
+def attack_table(*attacks):
+    """Attacks by name: each a dict of what is not as usual."""
+    usual = {"norm": "linf", "eps": 0.1, "kind": "pgd", "loss": "m", "steps": 10, "restarts": 1, "step_size": 1}
+    return pd.DataFrame([{**usual, **one} for one in attacks]).set_index("attack")
+
+
 def test_noise_is_compared_up_to_the_budget_of_an_attack():
-    noise = [
-        {"attack": f"noise {eps}", "kind": "gaussian_noise", "norm": "none", "eps": eps} for eps in (0.05, 0.1, 0.2)
-    ]
-    facts = pd.DataFrame(
-        [
-            {
-                "attack": "pgd",
-                "norm": "linf",
-                "eps": 0.1,
-                "kind": "pgd",
-                "loss": "m",
-                "steps": 1,
-                "restarts": 1,
-                "step_size": 1,
-            }
-        ]
-        + [{**one, "loss": "none", "steps": 1, "restarts": 1, "step_size": 0} for one in noise]
-    ).set_index("attack")
+    noise = {"kind": "gaussian_noise", "norm": "none", "loss": "none", "steps": 1, "step_size": 0}
+    facts = attack_table(
+        {"attack": "pgd"}, *({**noise, "attack": f"noise {eps}", "eps": eps} for eps in (0.05, 0.1, 0.2))
+    )
     (one,) = list_comparisons(facts)
     check = "an attack leaves no more right than noise"
     assert one == Comparison(check, ["pgd"], ["noise 0.1"], attacks=["pgd"])
@@ -212,21 +204,7 @@ def test_noise_is_compared_up_to_the_budget_of_an_attack():
 
 
 def test_square_is_compared_with_all_gradient_attacks_of_its_budget():
-    facts = pd.DataFrame(
-        [
-            {
-                "attack": kind,
-                "kind": kind,
-                "norm": "linf",
-                "eps": 0.1,
-                "loss": "margin",
-                "steps": 1,
-                "restarts": 1,
-                "step_size": 0.1,
-            }
-            for kind in ("pgd", "fgsm", "square")
-        ]
-    ).set_index("attack")
+    facts = attack_table(*({"attack": kind, "kind": kind} for kind in ("pgd", "fgsm", "square")))
     found = {one.check: (one.strong, one.weak, one.kind) for one in list_comparisons(facts)}
     assert found == {
         "PGD leaves no more right than FGSM": (["pgd"], ["fgsm"], "check"),
@@ -237,24 +215,23 @@ def test_square_is_compared_with_all_gradient_attacks_of_its_budget():
 
 
 def test_each_budget_is_compared_with_the_next_smaller_one_of_the_same_effort():
-    shared = {"kind": "pgd", "norm": "linf", "loss": "m", "steps": 10, "restarts": 1, "step_size": 1}
-    rows = [{**shared, "attack": f"pgd {eps}", "eps": eps} for eps in (0.1, 0.2, 0.4)]
-    rows += [{**shared, "attack": "long", "eps": 0.3, "steps": 20}]
-    found = [(one.strong, one.weak, one.kind) for one in compare_budgets(pd.DataFrame(rows).set_index("attack"))]
+    rows = [{"attack": f"pgd {eps}", "eps": eps} for eps in (0.1, 0.2, 0.4)]
+    rows += [{"attack": "long", "eps": 0.3, "steps": 20}]
+    found = [(one.strong, one.weak, one.kind) for one in compare_budgets(attack_table(*rows))]
     assert sorted(found) == [(["pgd 0.2"], ["pgd 0.1"], "check"), (["pgd 0.4"], ["pgd 0.2"], "check")]
-    single = pd.DataFrame(rows[:2]).assign(kind="fgsm", steps=1).set_index("attack")
-    assert [one.kind for one in compare_budgets(single)] == ["warning"]
-    exact = pd.DataFrame(rows[:2]).assign(step_size=0.02).set_index("attack")
-    assert [one.kind for one in compare_budgets(exact)] == ["check"]  # ten steps of 0.02 reach 0.2
-    short = pd.DataFrame(rows[:2]).assign(step_size=0.0199).set_index("attack")
-    assert [one.kind for one in compare_budgets(short)] == ["warning"]
+    for changed, kind in (
+        ({"kind": "fgsm", "steps": 1}, "warning"),
+        ({"step_size": 0.02}, "check"),  # ten steps of 0.02 reach 0.2
+        ({"step_size": 0.0199}, "warning"),
+    ):
+        assert [one.kind for one in compare_budgets(attack_table(*rows[:2]).assign(**changed))] == [kind]
 
 
-def test_more_effort_is_more_of_one_and_less_of_none():
-    shared = {"kind": "pgd", "norm": "linf", "loss": "m", "eps": 0.1, "step_size": 0.1}
+def test_more_effort_is_more_of_one_and_less_of_none_on_the_same_loss():
     effort = {"a": (10, 1), "b": (20, 1), "c": (10, 3), "d": (10, 1), "e": (5, 5)}
-    rows = [{**shared, "attack": name, "steps": steps, "restarts": n} for name, (steps, n) in effort.items()]
-    found = {(one.strong[0], one.weak[0]) for one in compare_effort(pd.DataFrame(rows).set_index("attack"))}
+    rows = [{"attack": name, "steps": steps, "restarts": n} for name, (steps, n) in effort.items()]
+    rows += [{"attack": "f", "steps": 40, "restarts": 9, "loss": "another"}]
+    found = {(one.strong[0], one.weak[0]) for one in compare_effort(attack_table(*rows))}
     assert found == {("b", "a"), ("b", "d"), ("c", "a"), ("c", "d")}
 
 
@@ -303,7 +280,9 @@ def test_the_order_of_masks_is_told_pair_by_pair():
     assert second["subject"] == "square against crosswalk with g seed 3 in i"
     assert (first["estimate"], second["estimate"]) == pytest.approx((-0.1, -0.2))
     assert first["detail"].startswith("difference in MSE per missing pixel -0.1000 [")
-    assert (first["kind"], first["holds"]) == ("warning", True)
+    assert (first["kind"], first["holds"], second["holds"]) == ("warning", True, True)
+    swapped = {**errors, ("pepper", "full"): errors["square", "full"], ("square", "full"): base}
+    assert [one["holds"] for one in check_mask_order(inpaintings(swapped, "mse_missing"))] == [False, True]
 
 
 @pytest.mark.parametrize(("n", "kind"), [(29, "warning"), (30, "check"), (200, "check")])
@@ -346,23 +325,3 @@ def test_the_score_interval_of_two_shares():
         patch.setattr("advgen.metrics.sanity.results.CONFIDENCE", 0.95)
         found = independent_difference(a, b, "error")
     assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
-
-
-def test_the_ladder_names_its_lowest_rungs():
-    facts = {
-        "dataset": "mnist",
-        **dict.fromkeys(TABLES["calibration"].measured, 1.0),
-        "judge": "x",
-    }
-    table = arrow_table(
-        "calibration",
-        {
-            **facts,
-            "level": ["real train", "blur", "noise"],
-            "frechet_distance": [1.04, 7.0, 3.26],
-            "n": [400, 300, 250],
-        },
-    )
-    (one,) = check_calibration(table)
-    assert one["detail"] == "lowest level is 'real train' at 1.0, next 3.3"
-    assert (one["subject"], one["n"], one["holds"], one["source"]) == ("mnist", 250, True, None)

@@ -1,4 +1,4 @@
-"""Examples that are done and stay in the batch, as they do on a GPU between two looks, change nothing."""
+"""Finished examples that stay in the batch, as on a GPU between two checks, change no result."""
 
 import importlib
 import pkgutil
@@ -14,7 +14,7 @@ from advgen.attacks.run import CallCounts, count_calls
 
 NAMES = [one.name for one in pkgutil.iter_modules(advgen.attacks.__path__)]
 MODULES = [importlib.import_module(f"advgen.attacks.{name}") for name in NAMES]
-LOOKING = [module for module in MODULES if hasattr(module, "is_check_due") and module is not common]
+CHECKING = [module for module in MODULES if hasattr(module, "is_check_due") and module is not common]
 SPECS = {
     "apgd": [
         {"steps": 45, "eps": 0.05},
@@ -48,39 +48,39 @@ SPECS = {
 }
 
 
-def test_a_device_is_looked_at_now_and_then_and_the_cpu_always():
+def test_checks_are_due_always_on_the_cpu_and_periodically_on_a_device():
     cpu, device = torch.empty(0), torch.empty(0, device="meta")
     assert all(is_check_due(iteration, cpu) for iteration in range(50))
     assert [iteration for iteration in range(50) if is_check_due(iteration, device)] == [20, 40]
 
 
-def test_every_attack_that_looks_is_here():
-    assert {module.__name__.rpartition(".")[2] for module in LOOKING} == set(SPECS)
+def test_every_attack_with_checks_is_covered():
+    assert {module.__name__.rpartition(".")[2] for module in CHECKING} == set(SPECS)
 
 
-@pytest.mark.parametrize(("kind", "keys"), [(kind, keys) for kind, some in SPECS.items() for keys in some])
-def test_what_is_done_stays_as_it_is_until_the_next_look(kind, keys, model, x, y, indices, monkeypatch):
-    spec = registry.parse("attacks", {"kind": kind, **keys})
-    attack, given = registry.resolve(spec), {"seed": 0, "indices": indices}
-    monkeypatch.setattr(one_pixel, "BLOCK", 1)  # else the exhaustive search never comes to a look
-    few, many, looked = CallCounts(), CallCounts(), []
+@pytest.mark.parametrize(("kind", "settings"), [(kind, one) for kind, some in SPECS.items() for one in some])
+def test_finished_examples_stay_unchanged_until_the_next_check(kind, settings, model, x, y, indices, monkeypatch):
+    spec = registry.parse("attacks", {"kind": kind, **settings})
+    attack, keys = registry.resolve(spec), {"seed": 0, "indices": indices}
+    monkeypatch.setattr(one_pixel, "BLOCK", 1)  # so that the exhaustive search has several checks
+    few, many, checked = CallCounts(), CallCounts(), []
     with count_calls(model, few):
-        at_once = attack(model, x, y, spec, **given)
+        at_once = attack(model, x, y, spec, **keys)
 
-    def rarely(iteration, like):
-        looked.append(iteration)
+    def is_due(iteration, like):
+        checked.append(iteration)
         return iteration > 0 and iteration % CHECK_INTERVAL == 0
 
-    for module in LOOKING:
-        monkeypatch.setattr(module, "is_check_due", rarely)
+    for module in CHECKING:
+        monkeypatch.setattr(module, "is_check_due", is_due)
     with count_calls(model, many):
-        later = attack(model, x, y, spec, **given)
-    assert max(looked) >= CHECK_INTERVAL, "it never came to a look"
-    assert few.forward < many.forward, "on the CPU, what is done is shown to the model no more"
+        later = attack(model, x, y, spec, **keys)
+    assert max(checked) >= CHECK_INTERVAL, "no check was due"
+    assert few.forward < many.forward, "on the CPU, finished examples leave the batch"
     torch.testing.assert_close(later, at_once, rtol=0, atol=1e-9)
 
 
-def test_deepfool_goes_the_same_way_step_to_all_classes_classes_at_once(model, x, y, indices, monkeypatch):
+def test_both_steps_of_deepfool_agree(model, x, y, indices, monkeypatch):
     spec = registry.parse("attacks", {"kind": "deepfool"})
     near = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
     monkeypatch.setattr(deepfool, "_step_to_near_classes", deepfool._step_to_all_classes)

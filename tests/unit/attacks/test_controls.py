@@ -1,4 +1,4 @@
-"""The controls of attacks: their change without its aim, frames and poses that nobody has optimised."""
+"""The controls of attacks: shuffled changes, plain frames and random poses."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from advgen.attacks.spatial import spatial
 from advgen.specs.attacks import PgdAttack, RegionAttack, SpatialAttack
 
 
-def test_a_change_at_other_pixels_has_all_the_same_norms():
+def test_a_shuffled_change_has_the_same_norms():
     x_BCHW = 0.4 + 0.2 * torch.rand(3, 2, 5, 5, generator=torch.Generator().manual_seed(0))
     change = torch.zeros_like(x_BCHW)
     change[:, :, 1, 2:4] = torch.tensor([0.3, -0.2])
@@ -28,7 +28,7 @@ def test_a_change_at_other_pixels_has_all_the_same_norms():
 CROSSWALK = RegionAttack(kind="region", region={"kind": "crosswalk"}, steps=1)
 
 
-def test_of_a_region_the_controls_are_a_white_and_a_black_frame():
+def test_the_controls_of_a_region_are_a_white_and_a_black_frame():
     x_BCHW = torch.full((1, 1, 6, 6), 0.25)
     white, black = make_controls(x_BCHW, x_BCHW, CROSSWALK, seed=0, indices=[0])
     assert [sorted(one.unique().tolist()) for one in (white, black)] == [[0.25, 1], [0, 0.25]]
@@ -44,7 +44,7 @@ class Brightness(nn.Module):
         return -torch.stack([(mean_B - level).square() for level in (0.0, 0.3, 0.8)], 1)
 
 
-def test_an_image_that_either_frame_fools_is_fooled_by_its_control():
+def test_the_first_control_that_fools_counts():
     images = torch.tensor([0.7, 0.45, 0.35])[:, None, None, None].expand(3, 1, 6, 6)  # white: .85, .73, .68
     labels = torch.tensor([2, 1, 1])
 
@@ -57,7 +57,7 @@ def test_an_image_that_either_frame_fools_is_fooled_by_its_control():
     assert found.predicted_unaimed.tolist() == [1, 2, 2]
 
 
-def test_of_rotation_and_translation_the_control_is_a_pose_within_the_limits():
+def test_the_control_of_rotations_and_translations_is_a_random_pose():
     x_BCHW = torch.zeros(40, 1, 15, 15)
     x_BCHW[:, :, 7, 7] = 1
     spec = SpatialAttack(kind="spatial", search="random", degrees=0, pixels=3, tries=1)

@@ -1,0 +1,100 @@
+"""The listings of docs/adding/theme.md and section.md, followed step by step."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from advgen import cli
+from advgen.cv.formats import FORMATS
+from advgen.cv.themes import BUILT_IN
+
+from .conftest import ROOT
+from .reading import docx_part
+
+NO_LATEX = [name for name in FORMATS if name != "latex.pdf"]
+
+
+def follow(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write the files of a page, and run its command. Returns the page."""
+    text = (ROOT / "docs/adding" / page).read_text(encoding="utf-8")
+    for name, listing in re.findall(r"^\d\. `([\w./]+)`(?:.*\n){1,2}?\n   ```\w+\n((?:.*\n)*?)   ```$", text, re.M):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(listing), encoding="utf-8")
+    monkeypatch.chdir(folder)
+    (command,) = re.findall(r"^python -m advgen (cv .*)$", text, re.M)
+    cli.main([*command.split(), "--formats", *NO_LATEX])
+    return text
+
+
+def test_a_theme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    follow("theme.md", tmp_path, monkeypatch)
+    assert Path("made/cv.md").read_text(encoding="utf-8").startswith("# Zoë Quillåker (October 15, 2025)\n\n- Skills\n")
+    page = Path("made/cv.html").read_text(encoding="utf-8")
+    assert '<body class="academic forest">' in page
+    light, dark = (rule.split(";")[0] for rule in re.findall(r"^ *\.forest \{.*", page, re.M))
+    assert (light, dark) == (".forest { --accent: #2f5d3a", ".forest { --accent: #9ccfa8")
+    source = Path("made/cv.tex").read_text(encoding="utf-8")
+    assert r"\definecolor{accent}{HTML}{24344F}" in source  # of academic, whose setting for tex is more specific
+    assert r"\definecolor{tint}{HTML}{EAF2EC}" in source and r"\colorbox{accent}" in source
+    styles = docx_part(Path("made/cv.docx").read_bytes(), "word/styles.xml")
+    assert "Georgia" in str([one.attrib for one in styles.iter()])
+    assert Path("made/cv.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_section_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    follow("section.md", tmp_path, monkeypatch)
+    assert "## Patents\n\n1. **Apparatus for *tests***, US 1234567 (USPTO) · 2018\n" in (
+        text := Path("made/cv.md").read_text(encoding="utf-8")
+    )
+    assert "2. **A better apparatus**, EP 7654321 · May 2020 – Present\\\n    with B. Minta\n" in text
+    for name in NO_LATEX:
+        content = Path(f"made/cv.{name}").read_bytes()
+        assert content.startswith(b"%PDF") or b"Apparatus for" in content, name
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "what"),
+    [
+        ("profile.yaml", "number: EP", "numbr: EP", r"profile\.yaml:10: unknown key .*numbr.; did you mean .number.\?"),
+        ("profile.yaml", "type: patents.py", "type: patent.py", r"patent\.py: no such Python file; check the path"),
+        ("patents.py", "SECTION = ", "TYPE = ", r"patents\.py:1: defines no SECTION; end the file with SECTION"),
+        ("patents.py", "import DatedEntry, Text", "import DatedEntry, Txt", r"patents\.py:3: ImportError: .*; correct"),
+        ("patents.py", "title: Text\n", "title: Text(\n", r"patents\.py:\d+: SyntaxError: .*; correct this file"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_section_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str, what: str
+):
+    follow("section.md", tmp_path, monkeypatch)
+    text = Path(file).read_text(encoding="utf-8")
+    assert old in text
+    Path(file).write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(SystemExit, match=what):
+        cli.main(["cv", "--profile", "profile.yaml", "--out", "made", "--formats", "md"])
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "what"),
+    [
+        ("profile.yaml", "theme: clasic", r"profile\.yaml:1: theme is 'clasic'; did you mean 'classic'\? allowed: ac"),
+        ("forest/theme.yaml", "extends: clasic", r"forest/theme\.yaml:1: extends is 'clasic'; allowed: academic, cl"),
+        ("forest/theme.yaml", "accent: [", r"forest/theme\.yaml:\d: not valid YAML"),
+        ("forest/theme.yaml", "- accent", r"forest/theme\.yaml:1: not a map of keys to values"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_theme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str, what: str):
+    follow("theme.md", tmp_path, monkeypatch)
+    profile = Path("profile.yaml").read_text(encoding="utf-8")
+    Path(file).write_text(f"{text}\n{profile.replace('theme: forest', '')}" if "profile" in file else text)
+    with pytest.raises(SystemExit, match=what):
+        cli.main(["cv", "--profile", "profile.yaml", "--out", "made", "--formats", "tex"])
+
+
+def test_the_pages_name_every_file_of_a_theme():
+    page = (ROOT / "docs/adding/theme.md").read_text(encoding="utf-8")
+    files = {path.name for theme in BUILT_IN for path in (ROOT / "src/advgen/cv/themes" / theme).iterdir()}
+    assert [name for name in sorted(files) if f"`{name}`" not in page] == []
