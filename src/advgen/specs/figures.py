@@ -1,6 +1,6 @@
 """The base of all figures. Each figure is specified in the package of its kind of experiment."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
@@ -12,9 +12,14 @@ Group = Literal["Comparisons", "Data and judge", "Generative lab", "Adversarial 
 
 
 class FigureSpec(Spec):
-    """Base of all figures. `needs()` returns the tables that it shows; `group` is its part of the report."""
+    """Base of all figures. `group` is its part of the report.
+
+    `reads` gives the roles of the tables that it shows, by the field that names their definitions: a field `gans` names
+    definitions in `gans`, a field `inversion` names one in `inversions`.
+    """
 
     group: ClassVar[Group] = "Generative lab"
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     width_mm: Annotated[float, Field(ge=60, le=400)] = Field(
         180.0,
@@ -30,7 +35,10 @@ class FigureSpec(Spec):
 
     def needs(self) -> Iterator[Need]:
         """Yield the tables that the figure shows."""
-        raise NotImplementedError
+        for field, roles in self.reads.items():
+            names = getattr(self, field)
+            for name in (names,) if isinstance(names, str) else names:
+                yield from (Need(field.removesuffix("s") + "s", (name,), role) for role in roles)
 
     def needs_from_study(self, study: Any) -> Iterator[Need]:
         """Yield further tables, which depend on the other definitions of the study."""

@@ -1,17 +1,14 @@
 """Distribution of latent values over training compared with the normal distribution, pooled and per dimension."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtr
 
 from advgen.experiments.autoencoders.experiment import LatentDistributionFigure
-from advgen.figures.findings import Finding, Row
+from advgen.figures.findings import Finding, Row, Tables
 from advgen.figures.formatting import format_seeds, join_parts
 from advgen.figures.layout import Panels, content_width, titled_page
 from advgen.figures.statistics import first_seed, split_in_order, to_frame
@@ -26,7 +23,7 @@ NORMAL = "N(0, 1)"
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> Figure:
+def draw(tables: Tables, spec: LatentDistributionFigure) -> Figure:
     """Draw a row per autoencoder (its first seed) and a panel per epoch, from the first to the last."""
     width = content_width(spec)
     facts = to_frame(tables["latent_snapshots"])
@@ -77,7 +74,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
 
 
-def finding(tables: Mapping[str, pa.Table], spec: LatentDistributionFigure) -> Finding:
+def finding(tables: Tables, spec: LatentDistributionFigure) -> Finding:
     """Report the distance of the pooled latent values from normal ones at the first and the last epoch."""
     facts = to_frame(tables["latent_snapshots"])
     rows: list[Row] = []

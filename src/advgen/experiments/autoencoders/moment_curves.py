@@ -1,16 +1,13 @@
 """Reconstruction error, moment loss and its factor over training, on a logarithmic axis."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.autoencoders.experiment import MomentCurvesFigure
 from advgen.figures.drawing import add_note, format_log_axis, label_line_ends
-from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.findings import Finding, Tables, interval_columns
 from advgen.figures.formatting import format_number, format_seeds, join_parts
 from advgen.figures.layout import Panels, content_width, titled_page
 from advgen.figures.statistics import mean_over_seeds, running_mean, split_in_order, to_frame
@@ -23,7 +20,7 @@ WINDOW = 0.1
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Figure:
+def draw(tables: Tables, spec: MomentCurvesFigure) -> Figure:
     """Draw a panel per autoencoder; all panels have the same axes."""
     width = content_width(spec)
     blocks = split_in_order(to_frame(tables["autoencoder_history"]), "autoencoder", spec.autoencoders)
@@ -78,7 +75,7 @@ def _details(history: pd.DataFrame) -> str:
     return words + (f"; thick: mean of up to {seeds} seeds, thin: single seeds" if seeds > 1 else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: MomentCurvesFigure) -> Finding:
+def finding(tables: Tables, spec: MomentCurvesFigure) -> Finding:
     """Report moment loss and reconstruction error over the last tenth of the training steps."""
     history = to_frame(tables["autoencoder_history"])
     rows, parts = [], []

@@ -1,12 +1,9 @@
 """Images of each class of a data set, the first ones of its test split."""
 
-from collections.abc import Mapping
-
-import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.datasets.experiment import DatasetSamplesFigure
-from advgen.figures.findings import Finding
+from advgen.figures.findings import Finding, Tables
 from advgen.figures.formatting import format_count, format_n, format_percent, format_share
 from advgen.figures.images import ImageGrid, grid_height
 from advgen.figures.layout import content_width, titled_page
@@ -18,7 +15,7 @@ from advgen.metrics.intervals import wilson
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
+def draw(tables: Tables, spec: DatasetSamplesFigure) -> Figure:
     """Draw a row of images per class."""
     width = content_width(spec)
     facts, images = to_frame(tables["dataset"]), read_images(tables["dataset"])
@@ -40,7 +37,7 @@ def draw(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Figure:
     return page.figure
 
 
-def finding(tables: Mapping[str, pa.Table], spec: DatasetSamplesFigure) -> Finding:
+def finding(tables: Tables, spec: DatasetSamplesFigure) -> Finding:
     """Report the number of images of each class and the accuracy of the majority-class baseline."""
     labels = to_frame(tables["dataset"])["label"]
     counts = labels.value_counts().sort_index()

@@ -1,6 +1,5 @@
 """Original, masked and inpainted images for each mask and method."""
 
-from collections.abc import Mapping
 from itertools import product
 
 import numpy as np
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 
 from advgen.experiments.inpaintings.experiment import InpaintingGalleryFigure
 from advgen.experiments.inpaintings.methods import FILLS, METHOD_NAMES, masks_by_size, present_methods
-from advgen.figures.findings import Choice, Explorer, Finding, Row, Strips, Tile
+from advgen.figures.findings import Choice, Explorer, Finding, Row, Strips, Tables, Tile
 from advgen.figures.formatting import format_count, format_n, format_percent, format_seeds, format_share, join_parts
 from advgen.figures.images import ImageGrid, Images, grid_height
 from advgen.figures.layout import GAP, Columns, content_width, stacked_page
@@ -26,7 +25,7 @@ MISSING = (0.62, 0.35, 0.12)
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Figure:
+def draw(tables: Tables, spec: InpaintingGalleryFigure) -> Figure:
     """Draw a grid per mask with original, masked image and a row per method; generators are one below the other."""
     width = content_width(spec)
     table = tables["inpainting"]
@@ -73,7 +72,7 @@ def _details(rows: pd.DataFrame) -> str:
     return f"seed {rows['seed'].iloc[0]}, the first of {images}, not selected; {framed}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Finding:
+def finding(tables: Tables, spec: InpaintingGalleryFigure) -> Finding:
     """Report the share of kept classes by mask, for the best method with a generator and the best one without."""
     facts = to_frame(tables["inpainting"])
     rows: list[Row] = []
@@ -104,7 +103,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Fi
     return Finding("Inpainting of test images", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InpaintingGalleryFigure) -> Explorer:
+def explorer(tables: Tables, spec: InpaintingGalleryFigure) -> Explorer:
     """Show original, masked and inpainted images by mask and method."""
     table = tables["inpainting"]
     facts = to_frame(table)

@@ -1,14 +1,12 @@
 """Frames between two test images, interpolated in the latent spaces of autoencoders and GANs."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.interpolations.experiment import InterpolationStripsFigure
-from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tile, interval_columns
+from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tables, Tile, interval_columns
 from advgen.figures.formatting import (
     format_n,
     format_percent,
@@ -29,7 +27,7 @@ SMALLEST, LARGEST, BETWEEN, MARGIN, CAPTION, ALPHAS = 8.0, 14.0, 4.0, 10.0, 4.4,
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Figure:
+def draw(tables: Tables, spec: InterpolationStripsFigure) -> Figure:
     """Draw a block per model (its first seed), a row per pair of images, with the predicted class below each frame."""
     width = content_width(spec)
     facts, images = read_paths(tables)
@@ -69,7 +67,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Fig
     return page.figure
 
 
-def read_paths(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, Images]:
+def read_paths(tables: Tables) -> tuple[pd.DataFrame, Images]:
     """Return the frames of all paths, with a column `third` for those of a third class, and their images."""
     facts = to_frame(tables["interpolation"])
     facts["third"] = is_third_class(facts)
@@ -91,12 +89,12 @@ def _details(rows: pd.DataFrame) -> str:
     return f"{words}; both ends keep their class: {kept}"
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Finding:
+def finding(tables: Tables, spec: InterpolationStripsFigure) -> Finding:
     """Report the share of pairs with a third class halfway, by model."""
     return report_third_classes(tables, "Interpolation between test images")
 
 
-def report_third_classes(tables: Mapping[str, pa.Table], title: str) -> Finding:
+def report_third_classes(tables: Tables, title: str) -> Finding:
     """Report the share of pairs with a third class halfway, by model, compared with pixel blends."""
     facts = to_frame(tables["interpolation"])
     middles = midpoint_frames(facts)
@@ -121,7 +119,7 @@ def report_third_classes(tables: Mapping[str, pa.Table], title: str) -> Finding:
     return Finding(title, sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InterpolationStripsFigure) -> Explorer:
+def explorer(tables: Tables, spec: InterpolationStripsFigure) -> Explorer:
     """Show one frame of all pairs at once; a slider moves along the paths."""
     facts, images = read_paths(tables)
     models, alphas = sorted(set(facts["model"])), sorted(set(facts["alpha"]))

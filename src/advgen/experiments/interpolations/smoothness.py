@@ -1,18 +1,15 @@
 """Smoothness of paths by the classes of their ends, a matrix per model."""
 
-from collections.abc import Mapping
-
 import matplotlib
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from advgen.experiments.interpolations.experiment import SmoothnessFigure
 from advgen.figures.drawing import draw_heat_cell, map_colour
-from advgen.figures.findings import Finding, interval_columns
+from advgen.figures.findings import Finding, Tables, interval_columns
 from advgen.figures.formatting import (
     format_correlation,
     format_n,
@@ -30,7 +27,7 @@ LARGEST, BETWEEN, LEFT, ABOVE = 9.5, 6.0, 7.0, 4.0
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
+def draw(tables: Tables, spec: SmoothnessFigure) -> Figure:
     """Draw, per pair of classes, the largest share of a path's length in one step: it is high where a path jumps."""
     width = content_width(spec)
     paths, steps = _measure_paths(tables)
@@ -57,7 +54,7 @@ def draw(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Figure:
     return page.figure
 
 
-def _measure_paths(tables: Mapping[str, pa.Table]) -> tuple[pd.DataFrame, int]:
+def _measure_paths(tables: Tables) -> tuple[pd.DataFrame, int]:
     """Return a row per path with its largest step and the RMS distance `apart` of its ends, and the number of steps."""
     facts, images = to_frame(tables["interpolation"]), read_images(tables["interpolation"])
     steps = int(facts["frame"].max())
@@ -107,7 +104,7 @@ def _details(steps: int) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: SmoothnessFigure) -> Finding:
+def finding(tables: Tables, spec: SmoothnessFigure) -> Finding:
     """Report the largest share of a path's length in one step, by model, compared with pixel blends."""
     facts = to_frame(tables["interpolation"])
     steps = int(facts["frame"].max())

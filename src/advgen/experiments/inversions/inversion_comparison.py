@@ -1,18 +1,16 @@
 """Error of several inversions against the number of random starts, of which the best is kept."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionComparisonFigure
 from advgen.figures.drawing import draw_interval
-from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.findings import Finding, Row, Tables, interval_columns
 from advgen.figures.formatting import format_count, format_n, format_seeds, format_value, interval_units
 from advgen.figures.layout import Panels, content_width, titled_page
 from advgen.figures.reconstruction import (
@@ -29,7 +27,7 @@ HEIGHT, LEFT, BOTTOM, TITLE = 42.0, 14.0, 10.0, 5.0
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> Figure:
+def draw(tables: Tables, spec: InversionComparisonFigure) -> Figure:
     """Draw a block per generator with the mean squared error and the share of kept classes, a line per inversion."""
     width = content_width(spec)
     inversions = split_in_order(to_frame(tables["inversion"]), "inversion", spec.inversions)
@@ -103,7 +101,7 @@ def _details(facts: pd.DataFrame) -> str:
     return words + (f"; means of {format_seeds(facts['seed'])}" if several else "")
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionComparisonFigure) -> Finding:
+def finding(tables: Tables, spec: InversionComparisonFigure) -> Finding:
     """Report the error of each inversion after its first start and after all of them."""
     facts = to_frame(tables["inversion"])
     facts = facts[facts["inversion"].isin(spec.inversions)]

@@ -1,14 +1,11 @@
 """Test images and the closest images that a generator can produce."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.figure import Figure
 
 from advgen.experiments.inversions.experiment import InversionGalleryFigure
-from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tile, interval_columns
+from advgen.figures.findings import Choice, Explorer, Finding, Strips, Tables, Tile, interval_columns
 from advgen.figures.formatting import (
     format_count,
     format_n,
@@ -38,7 +35,7 @@ CAPTION = 4.0
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Figure:
+def draw(tables: Tables, spec: InversionGalleryFigure) -> Figure:
     """Draw target, best reconstruction and their difference, a block per generator (its first seed)."""
     width = content_width(spec)
     table = tables["inversion"]
@@ -77,7 +74,7 @@ def _details(rows: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Finding:
+def finding(tables: Tables, spec: InversionGalleryFigure) -> Finding:
     """Report error and share of kept classes of the best start of each image, compared with the baselines."""
     facts, images = to_frame(tables["inversion"]), read_images(tables["inversion"]).astype(float)
     rows, parts = [], []
@@ -100,7 +97,7 @@ def finding(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Fin
     return Finding("GAN inversion of test images", sentence, rows)
 
 
-def explorer(tables: Mapping[str, pa.Table], spec: InversionGalleryFigure) -> Explorer:
+def explorer(tables: Tables, spec: InversionGalleryFigure) -> Explorer:
     """Show the targets, and the image of each start after some steps of the search."""
     facts, snapshots = to_frame(tables["inversion"]), to_frame(tables["inversion_steps"])
     images, found = read_images(tables["inversion"]), read_images(tables["inversion"], "reconstruction")

@@ -1,17 +1,15 @@
 """What inversion keeps and loses: width, height and mean intensity of the reconstruction, and the error by class."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from advgen.experiments.inversions.experiment import InversionKeepsFigure
 from advgen.figures.drawing import add_note, draw_interval, set_classes
-from advgen.figures.findings import Finding, Row, interval_columns
+from advgen.figures.findings import Finding, Row, Tables, interval_columns
 from advgen.figures.formatting import format_n, format_number, format_seeds, format_value, interval_units, name_seeds
 from advgen.figures.layout import Panels, content_width, stacked_page
 from advgen.figures.reconstruction import class_kept
@@ -23,7 +21,7 @@ HEIGHT, LEFT, BOTTOM = 36.0, 14.0, 10.0
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
+def draw(tables: Tables, spec: InversionKeepsFigure) -> Figure:
     """Draw a block per generator: each property before and after, then error and share of kept classes by class."""
     width = content_width(spec)
     blocks = _read_blocks(tables, spec)
@@ -41,7 +39,7 @@ def draw(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Figure:
     return page.figure
 
 
-def _read_blocks(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> dict[str, pd.DataFrame]:
+def _read_blocks(tables: Tables, spec: InversionKeepsFigure) -> dict[str, pd.DataFrame]:
     """Return the best start of each image, by generator."""
     facts = to_frame(tables["inversion"])
     facts = facts[(facts["inversion"] == spec.inversion) & facts["best"]]
@@ -96,7 +94,7 @@ def _details(rows: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: InversionKeepsFigure) -> Finding:
+def finding(tables: Tables, spec: InversionKeepsFigure) -> Finding:
     """Report the mean change of each property, and the class with the largest error."""
     blocks = _read_blocks(tables, spec)
     facts = pd.concat(blocks.values())

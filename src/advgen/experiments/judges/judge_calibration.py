@@ -1,17 +1,15 @@
 """The Fréchet distance of images of known quality, and the generators on that scale."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advgen.experiments.judges.experiment import JudgeCalibrationFigure
 from advgen.figures.drawing import format_log_axis
-from advgen.figures.findings import Finding
+from advgen.figures.findings import Finding, Tables
 from advgen.figures.formatting import format_n, format_number, format_percent, join_parts
 from advgen.figures.layout import Page, content_width, titled_page
 from advgen.figures.statistics import split_in_order, to_frame
@@ -25,7 +23,7 @@ SMALLEST = 0.01
 
 
 @with_style
-def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure:
+def draw(tables: Tables, spec: JudgeCalibrationFigure) -> Figure:
     """Draw a row per level and generator, the best at the top: the distance as a dot, further measures as numbers."""
     width = content_width(spec)
     rows = _read_rows(tables, spec)
@@ -65,7 +63,7 @@ def draw(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Figure
     return page.figure
 
 
-def _read_rows(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> pd.DataFrame:
+def _read_rows(tables: Tables, spec: JudgeCalibrationFigure) -> pd.DataFrame:
     """Return a row per level of damage to real images and per generator, the best first."""
     levels = to_frame(tables["calibration"]).groupby("level")
     rows = [_measure(str(name), runs, is_generator=False) for name, runs in levels]
@@ -117,7 +115,7 @@ def _details(calibration: pd.DataFrame) -> str:
     )
 
 
-def finding(tables: Mapping[str, pa.Table], spec: JudgeCalibrationFigure) -> Finding:
+def finding(tables: Tables, spec: JudgeCalibrationFigure) -> Finding:
     """Report between which levels of damage to real images each generator is."""
     rows = _read_rows(tables, spec)
     levels, generators = rows[~rows["generator"]], rows[rows["generator"]]

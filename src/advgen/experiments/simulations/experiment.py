@@ -1,6 +1,5 @@
-"""Theory measured on synthetic distributions."""
+"""Simulations on synthetic distributions: specs, tasks and planning."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,7 +7,7 @@ from pydantic import Field
 from advgen.core.kinds import Kind, PlannedJob, Planner, Summary
 from advgen.core.tasks import TORCH, Task
 from advgen.registry import AnySimulation
-from advgen.specs.base import Need, Reference
+from advgen.specs.base import Reference
 from advgen.specs.figures import FigureSpec
 from advgen.specs.simulations import SimulationSpec
 
@@ -33,19 +32,16 @@ class SimulationFigure(FigureSpec):
     """The series of simulations with their intervals, a panel each."""
 
     group = "Adversarial lab"
+    reads = {"simulations": ("series",)}
     kind: Literal["simulation"] = Field(description="series of simulations")
-    simulations: tuple[SimulationName, ...] = Field(min_length=1, description="simulations shown, a panel each")
-
-    def needs(self) -> Iterator[Need]:
-        for name in self.simulations:
-            yield Need("simulations", (name,), "series")
+    simulations: tuple[SimulationName, ...] = Field(min_length=1, description="simulations to show, a panel each")
 
 
 class Simulations(Kind[SimulationSpec]):
-    """Theory on synthetic distributions."""
+    """Simulations on synthetic distributions."""
 
     definition = AnySimulation
-    description = "theory on synthetic distributions"
+    description = "simulations on synthetic distributions"
     order = 48
     tasks = (Simulate,)
     summaries = {"simulations": Summary("simulation", "simulate", "series")}

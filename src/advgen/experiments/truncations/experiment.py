@@ -1,6 +1,5 @@
-"""Generators judged with latent vectors from the middle of their distribution."""
+"""Truncation: the quality of samples from the middle of the latent distribution: specs, tasks and planning."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -16,16 +15,16 @@ TruncationName = Annotated[str, Reference(("truncations",))]
 
 
 class TruncationDefinition(Spec):
-    """Each generator judged with latent vectors from the middle of their distribution (the truncation trick)."""
+    """For each generator, the quality of samples from truncated latent vectors (the truncation trick)."""
 
-    generators: tuple[GanName, ...] = Field(min_length=1, description="GANs whose generators are judged")
+    generators: tuple[GanName, ...] = Field(min_length=1, description="GANs to evaluate")
     thresholds: Annotated[tuple[Positive, ...], Ascending] = Field(
-        (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0), min_length=1, description="numbers of z beyond this are drawn again"
+        (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0), min_length=1, description="values of z beyond this are redrawn"
     )
 
 
 class Truncate(GeneratorTask):
-    """Judge one generator's samples from truncated latent vectors."""
+    """Evaluate samples of one generator from truncated latent vectors."""
 
     command = "truncate"
     reads = ("generator", "judge", "second", "calibration", "data")
@@ -38,12 +37,9 @@ class Truncate(GeneratorTask):
 class TruncationFigure(FigureSpec):
     """Precision, recall and Fréchet distance against the truncation of z."""
 
-    kind: Literal["truncation"] = Field(description="quality against the truncation of z")
-    truncation: TruncationName = Field(description="truncation study shown")
-
-    def needs(self) -> Iterator[Need]:
-        yield Need("truncations", (self.truncation,), "quality")
-        yield Need("truncations", (self.truncation,), "untruncated")
+    reads = {"truncation": ("quality", "untruncated")}
+    kind: Literal["truncation"] = Field(description="quality against truncation threshold")
+    truncation: TruncationName = Field(description="truncation study to show")
 
 
 class Truncations(OnGenerators[TruncationDefinition]):
@@ -59,21 +55,23 @@ class Truncations(OnGenerators[TruncationDefinition]):
     def extra_inputs(
         self, planner: Planner, definition: TruncationDefinition, subject: str, seed: int
     ) -> dict[str, Files]:
-        judging: dict[str, Files] = planner.get_kind("judges").judging(planner, planner.study.dataset_of(subject))
-        return judging
+        inputs: dict[str, Files] = planner.get_kind("judges").evaluation_inputs(
+            planner, planner.study.dataset_of(subject)
+        )
+        return inputs
 
     def task_fields(self, study: Study, definition: TruncationDefinition, subject: str) -> dict[str, Any]:
         return super().task_fields(study, definition, subject) | {"n": study.evaluation.gan_samples}
 
     def jobs_for(self, planner: Planner, need: Need) -> list[PlannedJob]:
-        """Its own jobs, or those that judge the same generators with all of z."""
+        """Return its jobs, or for the role "untruncated" those that evaluate the same generators without truncation."""
         if need.role != "untruncated":
             return super().jobs_for(planner, need)
         gans = self.get_definition(planner.study, *need.names).generators
-        judged = [
+        evaluations = [
             job for gan in gans for job in planner.get_kind("gans").jobs_for(planner, Need("gans", (gan,), "quality"))
         ]
-        return [replace(job, outputs={"untruncated": job.outputs["quality"]}) for job in judged]
+        return [replace(job, outputs={"untruncated": job.outputs["quality"]}) for job in evaluations]
 
 
 KIND = Truncations()
