@@ -170,7 +170,7 @@ probes:
         ("of: digits, part: decision, dataset: fake", "probes.seen.of = 'digits': must be a GAN, or for features or"),
         ("of: many, part: features, dataset: mnist", "probes.seen.of = 'many': must be a GAN, or for features or"),
         ("of: conv, part: features, dataset: mnist", "probes.seen.of = 'conv': must be a GAN, or for features or"),
-        ("of: net, part: decision, body: random, dataset: fake", "probes.seen.body = 'random': a decision is"),
+        ("of: net, part: decision, body: random, dataset: fake", "probes.seen.body = 'random': a decision always"),
         (
             "of: net, part: features, dataset: mnist, threshold: zero",
             "probes.seen.threshold = 'zero': only a decision has a threshold, not 'features'; remove it",

@@ -42,7 +42,7 @@ def test_what_another_process_puts_there_is_not_taken_for_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry, job = tmp_path / "ab" / "abc", Any
-    monkeypatch.setattr(cache, "_place", lambda job: entry)
+    monkeypatch.setattr(cache, "_find_entry", lambda job: entry)
     entry.mkdir(parents=True)
     assert not cache.restore(job)  # type: ignore[arg-type]
     assert entry.is_dir()
