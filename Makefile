@@ -62,8 +62,8 @@ check: $(BIN)/.test  ## check style, types, imports, generated files, size, word
 	snakefmt --check Snakefile workflow
 	python -m tools.docs --check
 	python -m tools.size
-	-python -m tools.prose --count
-	-python -m tools.names
+	python -m tools.prose
+	python -m tools.names
 	python tests/lint.py
 
 docs: $(BIN)/.test  ## generate pages from the code: config keys, rules, results, costs on a GPU

@@ -99,7 +99,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and any(text in str(error) for text in NO_MEMORY):
         error = MemoryError()
     if isinstance(error, OSError) and error.strerror:
-        remedy = "; make room and run again" if error.errno in DISK_FULL_ERRORS else ""
+        remedy = "; free disk space and run again" if error.errno in DISK_FULL_ERRORS else ""
         return f"{error.filename}: {error.strerror}{remedy}" if error.filename else f"{error.strerror}{remedy}"
     if isinstance(error, MemoryError):
         return "out of memory; give the job more memory, or lower its batch size or number of images"

@@ -75,7 +75,7 @@ def run_all() -> None:
     judged = {"generator": "g.safetensors", "judge": "judge.safetensors", "data": "test.parquet"}
     command(
         "evaluate-gan",
-        {**NAMED, "training": training, "n": 20, "shown": 5},
+        {**NAMED, "training": training, "n": 20, "stored": 5},
         **judged,
         **counted,
         discriminator="d.safetensors",
@@ -105,7 +105,7 @@ def run_all() -> None:
     command("train-autoencoder", compressed, data="train.parquet", **kept)
     command(
         "evaluate-autoencoder",
-        {**NAMED, "moments": moments, "n": 20, "shown": 5},
+        {**NAMED, "moments": moments, "n": 20, "stored": 5},
         **ends,
         train="train.parquet",
         calibration="calibration.parquet",

@@ -54,7 +54,7 @@ def test_disk_full(small_disk: Callable[..., Path], project: Callable[..., Proje
     assert result.returncode == 1
     assert (
         result.stderr
-        == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device; make room and run again\n"
+        == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device; free disk space and run again\n"
     )
     assert list(disk.iterdir()) == []
     small_disk("size=100m")
@@ -98,7 +98,7 @@ def test_disk_full_does_not_cost_what_is_kept(
     result = make_dataset(copy, raw_mnist, disk)
     assert (
         result.stderr
-        == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device; make room and run again\n"
+        == f"advgen make-dataset: {disk / 'train.parquet'}: No space left on device; free disk space and run again\n"
     )
     assert sorted(kept.rglob("*")) == before
 

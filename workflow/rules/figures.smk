@@ -12,7 +12,7 @@ rule draw:
         pdf="results/figures/{figure}.pdf",
         png=report("results/figures/{figure}.png", caption="../report/figure.rst", category="Figures"),
         dark="results/figures/{figure}.dark.png",
-        shown="results/figures/{figure}.json",
+        finding="results/figures/{figure}.json",
     log:
         "results/logs/draw/{figure}.log",
     localrule: True

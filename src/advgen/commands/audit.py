@@ -230,8 +230,8 @@ ATTACKS = (
     "only if no attack in it fools the model. Noise is the control: a working attack is stronger than noise."
 )
 RADII = (
-    "Robust accuracy against the radius of the attack. If it stays high at a large radius, doubt the evaluation rather "
-    "than trust the model."
+    "Robust accuracy against the radius of the attack. If it stays high at a large radius, the evaluation is "
+    "more likely to be wrong than the model to be robust."
 )
 EXAMPLES = (
     "The images that the smallest changes fool, each with its change. Above the change: the label and the clean "

@@ -19,7 +19,7 @@ from advgen.report.page import Section, Table, format_cell, format_head, interva
 
 Row = dict[str, Any]
 VERDICTS = ("equal", "inside its interval", "beyond its interval", "no interval")
-SHOWN = 20
+MOST_LINES = 20
 """Lines of each list on the terminal; the page has all."""
 
 
@@ -117,9 +117,9 @@ def _print_counts(names: Sequence[str], changes: Sequence[NumberChange]) -> None
 
 def _print_list(title: str, lines: Sequence[Any]) -> None:
     if lines:
-        print("", title, *(f"  {line}" for line in lines[:SHOWN]), sep="\n")
-    if len(lines) > SHOWN:
-        print(f"  and {len(lines) - SHOWN} more")
+        print("", title, *(f"  {line}" for line in lines[:MOST_LINES]), sep="\n")
+    if len(lines) > MOST_LINES:
+        print(f"  and {len(lines) - MOST_LINES} more")
 
 
 def _largest_first(changes: Iterable[NumberChange]) -> list[NumberChange]:

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "A folder is the results of a study, or the tables of `advgen audit` or of an evaluation's `save`.\n\n"
-        "  python -m advgen leaderboard results net-audit ../other/results\n\n"
+        "  python -m advgen leaderboard results my-audit ../other/results\n\n"
         "To compare your model with those of a study, audit it on the images of the study:\n"
         "  python -m advgen leaderboard results --images images.npz    writes the most used images; then\n"
         "  python -m advgen audit net.pt2 --data images.npz --images 100000 --eps 0.1"

@@ -28,7 +28,7 @@ class Task(Spec):
     - reads: flags of its inputs.
     - outputs: patterns of its files, by role.
     - torch: whether it computes with torch: on a GPU, unless `on_cpu` or `local` is set.
-    - local: whether it takes seconds and runs beside the driver on a cluster.
+    - local: whether it takes seconds and runs on the driver's machine on a cluster.
     - tables: kinds of tables that it writes; the catalog adds those of its kind.
     - labels: keys of its spec that only fill a column, with that column. If set, no other output depends on the names
       of definitions and files, so that cached results can be relabelled.

@@ -45,7 +45,7 @@ def _describe(
 ) -> str:
     key = ".".join(str(part) for part in location)
     value, context = error.get("input"), error.get("ctx", {})
-    shown = describe_value(value)
+    described = describe_value(value)
     match error["type"]:
         case "missing":
             return f"{key} is missing; add it"
@@ -53,37 +53,37 @@ def _describe(
             near = difflib.get_close_matches(str(location[-1]), _list_keys(model, location[:-1]), n=1)
             return f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else "remove it")
         case "string_type":
-            return f"{key} is {shown if value is None else f'{shown}, not a text'}; put text in quotes"
+            return f"{key} is {described if value is None else f'{described}, not a text'}; put text in quotes"
         case "list_type":
             return f"{key} is not a list; begin each item with a hyphen"
         case "model_type" | "dict_type" | "model_attributes_type":
-            return f"{key} is {shown}, not a map; write its keys, such as name: …"
+            return f"{key} is {described}, not a map; write its keys, such as name: …"
         case "literal_error":
             near = difflib.get_close_matches(str(value), re.findall(r"'([^']*)'", error["msg"]), n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            return f"{key} is {shown}; {hint}allowed: {context['expected']}"
+            return f"{key} is {described}; {hint}allowed: {context['expected']}"
         case "value_error":
             return f"{key} {context['error']}" if key else str(context["error"])
         case "union_tag_invalid" | "union_tag_not_found":
-            shown = describe_value(value.get("type") if isinstance(value, dict) else value)
-            return f"{key}.type is {shown}; write {', '.join(types)}, or the path of a Python file"
+            described = describe_value(value.get("type") if isinstance(value, dict) else value)
+            return f"{key}.type is {described}; write {', '.join(types)}, or the path of a Python file"
         case "date_type":
-            return f"{key} is {shown}, not a day; write it as 2025-01-31"
+            return f"{key} is {described}, not a day; write it as 2025-01-31"
         case "too_short":
             return f"{key} is empty; write something or remove it"
         case "string_pattern_mismatch":
-            return f"{key} is {shown}; {_PATTERNS.get(str(location[-1]), _SECTION_PATTERN)}"
+            return f"{key} is {described}; {_PATTERNS.get(str(location[-1]), _SECTION_PATTERN)}"
         case "bool_type" | "bool_parsing":
-            return f"{key} is {shown}; write true or false"
+            return f"{key} is {described}; write true or false"
         case "greater_than_equal":
-            return f"{key} is {shown}; write {context['ge']} or more"
+            return f"{key} is {described}; write {context['ge']} or more"
         case "less_than_equal":
-            return f"{key} is {shown}; write {context['le']} or less"
+            return f"{key} is {described}; write {context['le']} or less"
         case "less_than":
-            return f"{key} is {shown}; write less than {context['lt']}"
+            return f"{key} is {described}; write less than {context['lt']}"
         case kind:
             assert kind == "int_type", kind
-            return f"{key} is {shown}; write an integer without quotes"
+            return f"{key} is {described}; write an integer without quotes"
 
 
 def _without_section_type(location: Location) -> Location:

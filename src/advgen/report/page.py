@@ -249,7 +249,7 @@ class Cells:
 
 
 def format_table(table: pa.Table, measured: Sequence[str] = ()) -> Cells:
-    """Write a table with intervals beside their estimates, and constant columns apart unless they are `measured`."""
+    """Write a table with intervals next to their estimates, and constant columns apart unless they are `measured`."""
     columns: dict[str, list[Any]] = {
         field.name: table.column(field.name).to_pylist()
         for field in table.schema
@@ -277,10 +277,10 @@ def format_table(table: pa.Table, measured: Sequence[str] = ()) -> Cells:
         for name, column in texts.items()
         if name != first and name not in measured and len(column) > 1 and len(set(column)) == 1
     }
-    shown = [name for name in texts if name not in constant]
+    varying = [name for name in texts if name not in constant]
     return Cells(
-        heads=[(format_head(name), numeric[name]) for name in shown],
-        rows=[list(row) for row in zip(*(texts[name] for name in shown), strict=True)],
+        heads=[(format_head(name), numeric[name]) for name in varying],
+        rows=[list(row) for row in zip(*(texts[name] for name in varying), strict=True)],
         same=[(format_head(name), column[0]) for name, column in texts.items() if name in constant],
     )
 

@@ -296,7 +296,7 @@ def test_silence_keeps_the_record_alone() -> None:
 def test_a_full_disk_ends_in_one_line_with_the_remedy() -> None:
     told = Watched()
     told.begin(*JOBS)
-    told.start(JOBS[0], 0, "advgen train-gan: results/gans/x: No space left on device; make room and run again\n")
+    told.start(JOBS[0], 0, "advgen train-gan: results/gans/x: No space left on device; free disk space and run again\n")
     told.tell("job_error", jobid=0, log=[f"results/logs/{JOBS[0]}.log"], shellcmd="", aux={})
     for trouble in (
         "Traceback (most recent call last):\n\nOSError: [Errno 28] No space left on device: 'results/logs/a.log'",

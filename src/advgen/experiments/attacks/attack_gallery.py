@@ -52,24 +52,24 @@ def draw(tables: Mapping[str, pa.Table], spec: AttackGalleryFigure) -> Figure:
     for number, (source, attack, rows) in enumerate(blocks):
         left, top = columns.place(number, 0, block)
         page.heading(left, top, width, f"{source} under {attack}", details[number])
-        shown = _choose_examples(rows, count)
-        changes = spec.magnify * (adversarial[shown.index] - images[shown.index]).mean(axis=1)
+        examples = _choose_examples(rows, count)
+        changes = spec.magnify * (adversarial[examples.index] - images[examples.index]).mean(axis=1)
         coloured = np.moveaxis(colours(np.clip(0.5 + changes / 2, 0, 1))[..., :3], 3, 1)
         grids = []
         down = top + head
-        for strip, label in zip((images[shown.index], coloured, adversarial[shown.index]), labels, strict=True):
+        for strip, label in zip((images[examples.index], coloured, adversarial[examples.index]), labels, strict=True):
             if columns.is_leftmost(number):
                 page.row_labels(margin - 2, down, [label], row_height, margin - 2)
             grids.append(ImageGrid(page, left, down, width, [strip], count))
             down += row_height + (CAPTION if len(grids) == 1 else 1)
-        for column, row in enumerate(shown.itertuples()):
+        for column, row in enumerate(examples.itertuples()):
             colour = VERMILLION if row.predicted_clean != row.label else GREY
             grids[0].caption(column, f"{row.label} → {row.predicted_clean}", color=colour)
             fooled = row.predicted != row.label
             text = f"{row.predicted}, {100 * row.confidence:.0f} %"
             style = {"color": VERMILLION, "weight": "bold"} if fooled else {}
             grids[2].caption(column, text, size=fit_font_size(text, 0.95 * width / count, 5.5, 4), **style)
-        grids[2].frame_where(0, shown["predicted"] != shown["label"])
+        grids[2].frame_where(0, examples["predicted"] != examples["label"])
     _draw_colour_bar(page, margin, page.height - foot, spec.magnify, legend)
     return page.figure
 

@@ -39,15 +39,15 @@ def draw(tables: Mapping[str, pa.Table], spec: DiscriminatorsFigure) -> Figure:
     facts = facts[facts["source"].isin(names)]
     lines = list(dict.fromkeys(line for panel in spec.panels.values() for line in panel))
     norms = sorted(set(facts["norm"]), reverse=True)
-    shown = [
+    panel_list = [
         (title, norm, {line: _select(facts, names, norm) for line, names in panel.items()})
         for title, panel in spec.panels.items()
         for norm in norms
     ]
-    panels = Panels(len(shown), width, 70.0, HEIGHT, LEFT, BOTTOM, RIGHT, 5.0 + NOTE)
+    panels = Panels(len(panel_list), width, 70.0, HEIGHT, LEFT, BOTTOM, RIGHT, 5.0 + NOTE)
     page, top = titled_page(width, QUESTION, _details(facts), panels.height - 1, lines)
     eps = float(facts["eps"].max())
-    for number, (title, norm, panel) in enumerate(shown):
+    for number, (title, norm, panel) in enumerate(panel_list):
         axes = panels.axes(page, top, number, "", ylabel="accuracy (%)")
         _draw_title(axes, title, panel, panels.axes_width)
         examples = pd.concat(list(panel.values()))

@@ -87,29 +87,29 @@ def run(job: Job[EvaluateAutoencoder]) -> None:
         "judge": judge_digest(job.input("judge")),
     }
     write_table(job.output("out-quality"), arrow_table("autoencoder_quality", columns), job.stamp)
-    label, confidence = judge_labels(judge, decoded[: spec.shown])
+    label, confidence = judge_labels(judge, decoded[: spec.stored])
     columns = {
         "autoencoder": spec.name,
         "seed": spec.seed,
         "index": list(range(len(label))),
         "label": label,
         "confidence": confidence,
-        "image": decoded[: spec.shown].numpy(),
+        "image": decoded[: spec.stored].numpy(),
     }
     write_table(job.output("out-decoded"), arrow_table("decoded", columns), job.stamp)
-    shown = slice(0, spec.shown)
+    first = slice(0, spec.stored)
     columns = {
         "autoencoder": spec.name,
         "seed": spec.seed,
-        "index": list(range(len(labels)))[shown],
-        "label": labels[shown].numpy(),
-        "judged": judged[shown],
-        "judged_real": of_images.argmax(1)[shown].numpy(),
-        "mse": errors[shown].numpy(),
-        **{name: values[shown].numpy() for name, values in baseline_errors.items()},
-        "z": z[shown].numpy(),
-        "image": images[shown].numpy(),
-        "reconstruction": reconstructions[shown].numpy(),
-        **{name: values[shown].numpy() for name, values in baselines.items()},
+        "index": list(range(len(labels)))[first],
+        "label": labels[first].numpy(),
+        "judged": judged[first],
+        "judged_real": of_images.argmax(1)[first].numpy(),
+        "mse": errors[first].numpy(),
+        **{name: values[first].numpy() for name, values in baseline_errors.items()},
+        "z": z[first].numpy(),
+        "image": images[first].numpy(),
+        "reconstruction": reconstructions[first].numpy(),
+        **{name: values[first].numpy() for name, values in baselines.items()},
     }
     write_table(job.output("out-reconstructions"), arrow_table("reconstructions", columns), job.stamp)

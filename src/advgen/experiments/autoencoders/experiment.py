@@ -13,7 +13,7 @@ from advgen.specs.base import AutoencoderName, Count
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import AutoencoderTraining, MomentMatching
 
-SHOWN = 200
+STORED = 200
 """Number of reconstructions and decoded samples of each autoencoder that are stored for figures."""
 
 
@@ -59,7 +59,7 @@ class EvaluateAutoencoder(DeviceTask):
     seed: int
     moments: MomentMatching | None
     n: int
-    shown: int = SHOWN
+    stored: int = STORED
 
 
 class ReconstructionsFigure(FigureSpec):
@@ -73,7 +73,7 @@ class ReconstructionsFigure(FigureSpec):
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
         for name in self.autoencoders:
             test = study.facts(study.dataset_of(name)).test
-            yield "images", min(SHOWN, test), f"stored reconstructions of {name!r}"
+            yield "images", min(STORED, test), f"stored reconstructions of {name!r}"
 
 
 class MomentCurvesFigure(FigureSpec):
@@ -101,7 +101,7 @@ class LatentSpectrumFigure(FigureSpec):
     samples: Count = Field(24, description="number of decoded samples of each autoencoder")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
-        yield "samples", min(SHOWN, study.evaluation.gan_samples), "stored decoded samples of each autoencoder"
+        yield "samples", min(STORED, study.evaluation.gan_samples), "stored decoded samples of each autoencoder"
 
 
 class Autoencoders(Kind[AutoencoderDefinition]):

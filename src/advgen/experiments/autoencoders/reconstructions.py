@@ -107,11 +107,11 @@ def finding(tables: Tables, spec: ReconstructionsFigure) -> Finding:
             f"{name} {format_value(*mse)} ({describe_baselines(runs)}), "
             f"{format_share(*kept)} are still assigned the original class"
         )
-    shown = quality.loc[[row["autoencoder"] for row in rows]]
+    measured = quality.loc[[row["autoencoder"] for row in rows]]
     sentence = (
         f"Autoencoder reconstruction error (MSE): {join_parts(parts)}; accuracy on the original images: "
-        f"{format_percent(shown['class_kept_real'].mean())} ({format_n(shown['n'])} test images, "
-        f"{format_seeds(shown['seed'])})."
+        f"{format_percent(measured['class_kept_real'].mean())} ({format_n(measured['n'])} test images, "
+        f"{format_seeds(measured['seed'])})."
     )
     return Finding("Autoencoder reconstructions", sentence, rows)
 

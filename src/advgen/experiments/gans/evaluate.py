@@ -60,15 +60,15 @@ def run(job: Job[EvaluateGan]) -> None:
         "judge": judge_digest(job.input("judge")),
     }
     write_table(job.output("out-quality"), arrow_table("gan_quality", columns), job.stamp)
-    shown = samples[: spec.shown]
-    label, confidence = judge_labels(judge, shown)
+    stored = samples[: spec.stored]
+    label, confidence = judge_labels(judge, stored)
     columns = {
         "gan": spec.name,
         "seed": spec.seed,
-        "index": list(range(len(shown))),
-        "z": z[: spec.shown].numpy(),
+        "index": list(range(len(stored))),
+        "z": z[: spec.stored].numpy(),
         "label": label,
         "confidence": confidence,
-        "image": shown.numpy(),
+        "image": stored.numpy(),
     }
     write_table(job.output("out-samples"), arrow_table("gan_samples", columns), job.stamp)

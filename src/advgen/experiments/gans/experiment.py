@@ -13,7 +13,7 @@ from advgen.specs.base import Count, GanName
 from advgen.specs.figures import FigureSpec
 from advgen.specs.training import GanTraining
 
-SHOWN = 200
+STORED = 200
 """Number of samples of each GAN that are stored for figures."""
 
 
@@ -72,7 +72,7 @@ class EvaluateGan(DeviceTask):
     seed: int
     training: GanTraining
     n: int
-    shown: int = SHOWN
+    stored: int = STORED
 
 
 class LossCurvesFigure(FigureSpec):
@@ -93,7 +93,7 @@ class GanSamplesFigure(FigureSpec):
     samples: Count = Field(80, description="number of samples of each GAN")
 
     def size_limits(self, study: Study) -> Iterator[tuple[str, int, str]]:
-        yield "samples", min(SHOWN, study.evaluation.gan_samples), "stored samples of each GAN"
+        yield "samples", min(STORED, study.evaluation.gan_samples), "stored samples of each GAN"
 
 
 class GanComparisonFigure(FigureSpec):

@@ -92,7 +92,7 @@ def choose_columns(count: int) -> int:
     return min(options, key=lambda columns: (-count % columns, -columns))
 
 
-def _details(quality: pd.DataFrame, shown: int) -> str:
+def _details(quality: pd.DataFrame, count: int) -> str:
     distances = " / ".join(format_number(value) for value in quality["frechet_distance"])
     real = format_number(quality["frechet_distance_real"].mean())
     covered = " / ".join(f"{run.classes} ({run.classes_both} by both classifiers)" for run in quality.itertuples())
@@ -104,7 +104,7 @@ def _details(quality: pd.DataFrame, shown: int) -> str:
     return (
         f"Fréchet distance {distances} (real images {real}), classes covered {covered}, "
         f"both agree on {agreement} of the samples ({format_n(quality['n'])}, {which}); "
-        f"images: first {shown} samples, not selected"
+        f"images: first {count} samples, not selected"
     )
 
 

@@ -108,10 +108,10 @@ def explorer(tables: Tables, spec: InversionGalleryFigure) -> Explorer:
     strips: Strips = {}
     for g, generator in enumerate(generators):
         early = first_seed(snapshots[snapshots["generator"] == generator])
-        shown = sorted(set(early["index"]))[: spec.images]
-        early = early[early["index"].isin(shown)].sort_values("index")
+        indices = sorted(set(early["index"]))[: spec.images]
+        early = early[early["index"].isin(indices)].sort_values("index")
         final = first_seed(facts[facts["generator"] == generator]).sort_values("index")
-        final = final[final["index"].isin(shown)]
+        final = final[final["index"].isin(indices)]
         targets = [Tile(images[row.Index], f"{row.label}") for row in final.drop_duplicates("index").itertuples()]
         for s, start in enumerate(starts):
             strips[g, s, 0] = targets

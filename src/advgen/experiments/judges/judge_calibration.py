@@ -51,7 +51,7 @@ def draw(tables: Tables, spec: JudgeCalibrationFigure) -> Figure:
 
     low, high = rows["low"].min(), rows["high"].max()
     axes.set_xscale("log")
-    # The range leaves space for the number beside the largest value, whatever the width.
+    # The range leaves space for the number next to the largest value, whatever the width.
     decades = np.log10(high / low) + 0.2
     axes.set_xlim(low / 10**0.2, high * 10 ** (decades * VALUE / (axes_width - VALUE)))
     format_log_axis(axes.xaxis, max(3, int(axes_width // 12)))

@@ -24,7 +24,7 @@ class Draw(Task):
         "pdf": "results/figures/{figure}.pdf",
         "png": "results/figures/{figure}.png",
         "dark": "results/figures/{figure}.dark.png",
-        "shown": "results/figures/{figure}.json",
+        "finding": "results/figures/{figure}.json",
     }
     local = True
     has_custom_rule = True
@@ -32,7 +32,7 @@ class Draw(Task):
     figure: Annotated[SerializeAsAny[FigureSpec], of_family("figures")]
 
     def code_targets(self) -> set[str]:
-        """Return the code of the task, with the optional functions beside the one that draws."""
+        """Return the code of the task, with the optional functions next to the one that draws."""
         module = target(self.figure).split(":")[0]
         return super().code_targets() | {
             f"{module}:{name}" for name in OPTIONAL_FUNCTIONS if name in read_source(module).definitions

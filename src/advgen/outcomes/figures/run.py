@@ -23,12 +23,12 @@ def run(job: Job[Draw]) -> None:
     with atomic_write(job.output("out-dark")) as dark:
         save_figure(darken(figure), None, dark, token)
     module = importlib.import_module(registry.target(spec).split(":")[0])
-    shown: dict[str, Any] = {"names": names_in(tables)}
+    content: dict[str, Any] = {"names": names_in(tables)}
     if hasattr(module, "finding"):
         finding: Finding = module.finding(tables, spec)
-        shown |= {"title": finding.title, "sentence": finding.sentence, "rows": to_json_rows(finding.rows)}
+        content |= {"title": finding.title, "sentence": finding.sentence, "rows": to_json_rows(finding.rows)}
     if hasattr(module, "explorer"):
         explorer: Explorer | None = module.explorer(tables, spec)
-        shown["explorer"] = explorer.to_json() if explorer is not None else None
-    text = json.dumps({"provenance": token, **shown}, ensure_ascii=False, indent=1)
-    write_bytes(job.output("out-shown"), f"{text}\n".encode())
+        content["explorer"] = explorer.to_json() if explorer is not None else None
+    text = json.dumps({"provenance": token, **content}, ensure_ascii=False, indent=1)
+    write_bytes(job.output("out-finding"), f"{text}\n".encode())

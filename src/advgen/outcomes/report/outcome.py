@@ -35,18 +35,18 @@ class Report(Task):
 
     command = "report"
     rule = "report_page"
-    reads = ("figures", "dark", "shown", "tables", "captions", "templates")
+    reads = ("figures", "dark", "finding", "tables", "captions", "templates")
     outputs = {"page": "results/report/index.html"}
     local = True
     title: str
     study: str
     figures: tuple[ReportFigure, ...]
     definitions: dict[str, dict[str, Any]]
-    shown: dict[str, ReportTable]
+    report_tables: dict[str, ReportTable]
     credits: tuple[str, ...] = ()
 
 
-SHOWN = {
+TABLE_ROLES = {
     "summarise": "table",
     "evaluate_classifiers": "table",
     "agree": "table",
@@ -72,13 +72,13 @@ class ReportPage(Kind[Spec]):
         if not figures:
             return
         made_of, definitions = collect_definitions(planner, [job.wildcards["figure"] for job, _ in figures])
-        shown = tuple(
+        report_figures = tuple(
             ReportFigure(name=name, kind=kind_of(type(spec)), group=spec.group, made_of=made_of[name])
             for name, spec in ((job.wildcards["figure"], spec) for job, spec in figures)
         )
         captions = {kind_of(type(spec)): caption_file(spec) for _, spec in figures}
-        tables = tuple(path for rule, role in SHOWN.items() for path in planner.outputs_of(rule, role))
-        kinds = {kind for job in planner.jobs.values() if job.rule in SHOWN for kind in job.task.written_tables()}
+        tables = tuple(path for rule, role in TABLE_ROLES.items() for path in planner.outputs_of(rule, role))
+        kinds = {kind for job in planner.jobs.values() if job.rule in TABLE_ROLES for kind in job.task.written_tables()}
         report_tables = {
             kind: ReportTable(title=one.title, group=one.group, hidden=one.hidden, measured=one.measured)
             for kind, one in TABLES.items()
@@ -89,7 +89,7 @@ class ReportPage(Kind[Spec]):
         inputs: dict[str, Files] = {
             "figures": tuple(job.outputs["png"] for job, _ in figures),
             "dark": tuple(job.outputs["dark"] for job, _ in figures),
-            "shown": tuple(job.outputs["shown"] for job, _ in figures),
+            "finding": tuple(job.outputs["finding"] for job, _ in figures),
             "tables": tables,
             "captions": tuple(captions[kind] for kind in sorted(captions)),
             "templates": tuple(package_file(f"report/report.{suffix}") for suffix in ("html.j2", "css", "js")),
@@ -97,9 +97,9 @@ class ReportPage(Kind[Spec]):
         task = Report(
             title=planner.study.title,
             study=planner.file,
-            figures=shown,
+            figures=report_figures,
             definitions=definitions,
-            shown=report_tables,
+            report_tables=report_tables,
             credits=credits,
         )
         planner.add(task, {}, inputs)

@@ -27,22 +27,22 @@ def run(job: Job[Report]) -> None:
     tables = {path: read_table(path) for path in job.inputs["tables"] if path.is_file()}
     checks = next((table for table in tables.values() if table_kind(table) == "sanity_checks"), None)
     checked = checks.to_pylist() if checks is not None else []
-    shown_figures = {
+    content_by_figure = {
         figure: read_figure(figure, captions[figure.kind], files, checked, spec)
         for figure, *files in zip(spec.figures, *(job.inputs[flag] for flag in FILES), strict=True)
     }
     sections = []
     for group in GROUPS:
-        figures = [shown for figure, shown in shown_figures.items() if figure.group == group]
+        figures = [content for figure, content in content_by_figure.items() if figure.group == group]
         if figures:
             sections.append(Section(group, "Figures", figures=figures))
-        shown = [
+        group_tables = [
             Table(kind.title, hide_columns(table, kind.hidden), str(path), kind.measured, path.read_bytes())
             for path, table in tables.items()
-            if (kind := spec.shown.get(table_kind(table))) and kind.group == group
+            if (kind := spec.report_tables.get(table_kind(table))) and kind.group == group
         ]
-        if shown:
-            sections.append(Section(group, "Tables", tables=shown))
+        if group_tables:
+            sections.append(Section(group, "Tables", tables=group_tables))
     facts = {"code": job.code, "study": spec.title}
     stamps = [stamp for path in (*tables, *job.inputs["figures"]) if path.is_file() and (stamp := read_stamp(path))]
     versions = {name: version for stamp in stamps for name, version in stamp.versions.items()}
@@ -56,7 +56,7 @@ def run(job: Job[Report]) -> None:
     write_bytes(job.output(), page.encode())
 
 
-FILES = ("figures", "dark", "shown")
+FILES = ("figures", "dark", "finding")
 """Inputs with the files of each figure: its PNG, the one for a dark page, and its finding."""
 
 
@@ -69,20 +69,20 @@ def read_figure(
     command = f"snakemake --cores 1 {png}{options}"
     if not all(path.is_file() for path in files):
         return Figure(name, caption, None, command=command)
-    shown, stamp = json.loads(finding.read_text(encoding="utf-8")), read_stamp(png)
+    content, stamp = json.loads(finding.read_text(encoding="utf-8")), read_stamp(png)
     return Figure(
         name,
         caption,
         png.read_bytes(),
         dark=dark.read_bytes(),
-        title=shown.get("title", ""),
-        sentence=shown.get("sentence", ""),
-        rows=pa.Table.from_pylist(shown["rows"]) if shown.get("rows") else None,
+        title=content.get("title", ""),
+        sentence=content.get("sentence", ""),
+        rows=pa.Table.from_pylist(content["rows"]) if content.get("rows") else None,
         definition=format_definitions(figure, spec.definitions),
         command=command,
         inputs=stamp.inputs if stamp is not None else {},
-        explorer=shown.get("explorer"),
-        checks=select_checks(checks, shown["names"]),
+        explorer=content.get("explorer"),
+        checks=select_checks(checks, content["names"]),
     )
 
 
