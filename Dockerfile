@@ -12,6 +12,7 @@ COPY workflow workflow
 COPY profiles profiles
 COPY config config
 COPY src src
+COPY plugins plugins
 RUN /opt/advgen/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm

@@ -25,8 +25,9 @@ from advgen.driver.workers import SERVER
 LAZY_MODULES = {"matplotlib": ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf")}
 """Modules that a library imports only at its first use."""
 
-IGNORED_VARIABLES = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
-"""Variables that no import reads, and that differ between the driver and its jobs."""
+IGNORED_VARIABLES = {"_", "SHLVL", "PWD", "OLDPWD", "PS1", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
+"""Variables that no import reads, and that differ between the driver and its jobs. Bash removes PS1 in scripts, and an
+activated virtual environment exports it."""
 
 
 def serve() -> None:

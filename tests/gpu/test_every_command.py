@@ -62,7 +62,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     before = [payload(path, {}) for path in files]
     steps = []
 
-    def stop(state: saved_state.SavedState, take: Callable[[], saved_state.State]) -> None:
+    def stop(state: saved_state.SavedState, take: Callable[[], dict]) -> None:
         steps.append(1)
         if len(steps) == 2:
             state.signal_name = "SIGTERM"

@@ -115,7 +115,7 @@ def test_it_runs_and_finds_its_captions(installed: Path, mine: Path) -> None:
     assert "Nothing to be done" in ran(installed, mine, "advgen", "run", "small.yaml").stderr
     report = ran(installed, mine, "advgen", "run", "small.yaml", "--report", "report.html")
     assert report.returncode == 0, report.stderr
-    assert "what to conclude from it" in (mine / "report.html").read_text()
+    assert "shows the figure with its caption and finding" in (mine / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_as_a_module_of_another_workflow(installed: Path, tmp_path: Path, raw_mn
     assert ran(installed, tmp_path, "advgen", "verify", "small.yaml").returncode == 0
     report = ran(installed, tmp_path, "snakemake", "--report", "report.html", "mine")
     assert report.returncode == 0, report.stderr
-    assert "what to conclude from it" in (tmp_path / "report.html").read_text()
+    assert "shows the figure with its caption and finding" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("moved", ['prefix: "there"', 'replace_prefix: {"results": "there"}'])
@@ -330,7 +330,7 @@ def test_deployed_from_a_repository(
     assert "Nothing to be done" in again.stderr
     report = ran(installed, tmp_path, "snakemake", "--report", "report.html", **repository)
     assert report.returncode == 0, report.stderr
-    assert "what to conclude from it" in (tmp_path / "report.html").read_text()
+    assert "shows the figure with its caption and finding" in (tmp_path / "report.html").read_text()
     (tmp_path / "config/config.yaml").write_text(STUDY.replace("kind: mnist}", "kind: mnistt}"))
     wrong = ran(installed, tmp_path, "snakemake", "-n", **repository)
     assert "config/config.yaml:3: datasets.mnist.kind" in wrong.stderr and "Traceback" not in wrong.stderr

@@ -83,7 +83,7 @@ def test_they_are_in_tables_and_stamps(finished: Project) -> None:
 
 def test_a_figure_is_in_the_report_with_its_caption(finished: Project) -> None:
     page = (finished.folder / "results/report/index.html").read_text(encoding="utf-8")
-    assert "What a classifier takes the attacked images of each class for, in percent of the class." in page
+    assert "Confusion matrix under attack, in percent of each true class." in page
     stamp = read_stamp(finished.folder / "results/figures/confused.png")
     assert stamp is not None and {"confusion.py", "pandas"} <= stamp.versions.keys()
     assert stamp.command.endswith(" --plugins studies/confusion.py")

@@ -13,7 +13,7 @@ from tests.project import ROOT
 PAGE = ROOT / "docs/tutorial.md"
 STEP = re.compile(
     r"[Ss]ave this as `(?P<file>[^`]+)`:\n\n```\w+\n(?P<text>.*?)^```$"
-    r"|change `(?P<old>[^`]+)`\s+to\s+`(?P<new>[^`]+)`"
+    r"|change\s+`(?P<old>[^`]+)`\s+to\s+`(?P<new>[^`]+)`"
     r"|^```bash\n(?P<commands>.*?)^```$",
     flags=re.DOTALL | re.MULTILINE,
 )

@@ -73,15 +73,15 @@ EDITS = {
         {"count_parameters", "train_autoencoder"},  # what they train goes on to the rest
     ),
     "the heading of a table": (
-        "src/advgen/experiments/attacks/experiment.py",
-        '"Accuracy under attack",',
-        '"Robustness",',
+        "src/advgen/experiments/attacks/tables.yaml",
+        "title: Accuracy under attack",
+        "title: Robustness",
         {"report_page"},
     ),
-    "the columns that the page does not tell once for all rows": (
-        "src/advgen/experiments/linearities/experiment.py",
-        'measured=("r_squared", "r_squared_unaimed", "range", "range_unaimed")',
-        "measured=()",
+    "the columns that the page always shows": (
+        "src/advgen/experiments/linearities/tables.yaml",
+        "measured: [r_squared, r_squared_unaimed, range, range_unaimed]",
+        "measured: []",
         {"report_page"},
     ),
 }

@@ -135,7 +135,7 @@ def test_the_study_has_every_rule_and_few_jobs_of_each(study: str) -> None:
         ("src/advgen/training/initial.py", '"weights"', '"weight"', {"train_judge", "train_gan", "train_autoencoder", "train_classifier"}),
         ("src/advgen/data/choice.py", '0, "validation"', '1, "validation"', {"train_judge", "train_gan", "train_autoencoder", "train_classifier"}),
         ("src/advgen/data/download.py", "TIMEOUT_SECONDS = 20.0", "TIMEOUT_SECONDS = 30.0", {"fetch"}),
-        ("src/advgen/inpainting/masks/square.py", "known", "knows", {"inpaint"}),
+        ("src/advgen/inpainting/masks/square.py", "top_B11 <=", "top_B11 <", {"inpaint"}),
         ("src/advgen/experiments/attacks/run.py", "spec.attack.threat()._asdict()", "dict(spec.attack.threat()._asdict())", {"craft"}),
     ],
 )  # fmt: skip

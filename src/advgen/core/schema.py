@@ -13,7 +13,7 @@ from advgen.specs.figures import Group
 TYPES = ("string", "bool", "int32", "float32", "float64", "list<int32>", "list<float32>", "list<float64>")
 INTERVAL = {"_low": "lower", "_high": "upper"}
 """The columns NAME_low and NAME_high are the ends of the 95 % interval of NAME."""
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_tables(path: Path) -> dict[str, Table]:
     """
     tables: dict[str, Table] = {}
     described: dict[str, list[str]] = {}
-    for name, keys in yaml.load(path.read_text(encoding="utf-8"), _Loader).items():
+    for name, keys in yaml.load(path.read_text(encoding="utf-8"), Loader=_SafeLoader).items():
         columns: dict[str, str | Image] = {}
         descriptions: dict[str, str] = {}
         for column, pair in keys.pop("columns").items():
@@ -93,5 +93,5 @@ def _column(pair: list[str] | None, place: str) -> tuple[str | Image, str]:
 
 @cache
 def _shared_columns() -> dict[str, list[str]]:
-    shared: dict[str, list[str]] = yaml.load(Path(__file__).with_name("columns.yaml").read_text(), _Loader)
+    shared: dict[str, list[str]] = yaml.load(Path(__file__).with_name("columns.yaml").read_text(), Loader=_SafeLoader)
     return shared

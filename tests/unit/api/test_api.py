@@ -368,8 +368,8 @@ WRONG_ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
     ("outside bounds = ", {"images": 3 * X, "bounds": (-1, 1)}),
     ("bounds = '01': must be the lowest and the", {"bounds": "01"}),
     ("radii = 0.2: must be a list of numbers, ", {"radii": 0.2}),
-    (r"output of type tuple; wrap .*, such as self.net\(x\)\[0\]", {"model": Returns(lambda z: (z, z))}),
-    (r"dict with out, aux; wrap .* self.net\(x\)\['out'\]", {"model": Returns(lambda z: {"out": z, "aux": z})}),
+    (r"output of type tuple; wrap .*, such as self.model\(x\)\[0\]", {"model": Returns(lambda z: (z, z))}),
+    (r"dict with out, aux; wrap .* self.model\(x\)\['out'\]", {"model": Returns(lambda z: {"out": z, "aux": z})}),
     (
         r"one number per image; .*stack\(\[0 \* z.flatten\(\), z.flatten\(\)\], 1\)",
         {"model": Returns(lambda z: z[:, :1])},

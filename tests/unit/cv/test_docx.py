@@ -102,5 +102,5 @@ def test_the_command_seals_it(files: Files, tmp_path: Path):
             new.writestr(name, old.read(name))
     path.write_bytes(again.getvalue())
     assert read_stamp(path) == stamp
-    with pytest.raises(ValueError, match=r"cv\.docx: it is not what was written; delete it and run again"):
+    with pytest.raises(ValueError, match=r"cv\.docx: it has been changed; delete it and run again"):
         check_content(path)

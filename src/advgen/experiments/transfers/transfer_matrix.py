@@ -124,14 +124,15 @@ def finding(tables: Mapping[str, pa.Table], spec: TransferMatrixFigure) -> Findi
         )
         if source != target:
             noise = format_percent(counted["error_unaimed"].mean())
-            words = f"{source} → {target} {format_share(error, low, high)} (random noise of the same norm: {noise})"
+            words = f"{source} → {target} {format_share(error, low, high)} (noise {noise})"
             transferred.setdefault(str(attack), []).append((error, words))
     parts = []
     for attack in sorted(transferred, key=lambda name: name in controls):
         errors = [words for _, words in sorted(transferred[attack], reverse=True)]
         parts.append(f"{attack}{' (the control)' if attack in controls else ''} {join_parts(errors, 2)}")
     clean = format_percent(facts["clean_error"].mean())
-    sentence = f"Error of the target model on examples crafted on the source model: {'; '.join(parts) or 'no target'}"
+    subject = "Error of the target model on examples crafted on the source model (on random noise of the same norm)"
+    sentence = f"{subject}: {'; '.join(parts) or 'no target'}"
     counts = f"{format_n(facts['n'])}, {format_seeds(facts['source_seed'])}"
     return Finding(TITLE, f"{sentence}; without attack {clean} ({counts}){excluded}.", rows)
 
