@@ -381,7 +381,9 @@ def test_a_job_that_no_command_line_can_start_is_refused(tmp_path: Path) -> None
         "datasets: {mnist: {kind: mnist}}\n"
         f"classifiers: {{fc: {{dataset: mnist, model: FC10, sweep: {{training.epochs: [{epochs}]}}}}}}\n"
     )
-    with pytest.raises(ConfigError, match=r"study.yaml: results/tables/classifiers.parquet needs a spec of [0-9,]+ characters"):
+    with pytest.raises(
+        ConfigError, match=r"study.yaml: results/tables/classifiers.parquet needs a spec of [0-9,]+ characters"
+    ):
         build(load_file(path))
 
 

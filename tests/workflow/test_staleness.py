@@ -116,7 +116,9 @@ def test_docstring_of_an_attack(finished: Project) -> None:
 
 
 def test_code_of_a_command_that_reads_a_model_does_not_retrain(finished: Project) -> None:
-    finished.edit("src/advgen/experiments/gans/evaluate.py", "scale_batch_size(ROWS, device)", "scale_batch_size(400, device)")
+    finished.edit(
+        "src/advgen/experiments/gans/evaluate.py", "scale_batch_size(ROWS, device)", "scale_batch_size(400, device)"
+    )
     expected = searched("tiny-gan", 0) - {
         "invert inversions/short-search/tiny-gan--seed0.parquet",
         "inpaint inpaintings/restore/tiny-gan--seed0.parquet",
