@@ -54,14 +54,6 @@ def test_a_folder_without_tables_is_told(tmp_path: Path) -> None:
         main(["diff", one, str(tmp_path / "b")])
 
 
-def test_numbers_equal_in_all_bits_have_not_moved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = [results(tmp_path / name, only=(0.1, 0.05, 0.2, math.nan)) for name in "ab"]
-    main(["diff", *folders])
-    said = capsys.readouterr().out
-    assert re.search(r"^all +2 +0 +0 +0$", said, re.MULTILINE)
-    assert "->" not in said
-
-
 def test_a_page_shows_what_moved_and_what_was_asked_for_otherwise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -346,24 +346,6 @@ def test_rows_name_figures_and_targets_and_have_intervals(results: str, evening:
     assert rows == {*(f"A{n}" for n in range(1, 32)), *(f"G{n}" for n in range(1, 25))}
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "words"),
-    [
-        ("`budgets`", "`budget`", "no figure budget"),
-        ("`spatial`", "–", "no figure"),
-        ("`tables/linearity.parquet`", "`tables/linear.parquet`", "no target"),
-        (r"\| A14 \|", "| A32 |", "no such row"),
-        (r"(\| A14 \|.*?) \[.*?\]", r"\1", "no interval"),
-        (r"\| A19 \| concentric", "| A19 | some", "excused, but absent"),
-    ],
-)
-def test_a_wrong_row_is_found(
-    right: str, wrong: str, words: str, results: str, evening: tuple[set[str], set[str]]
-) -> None:
-    page, count = re.subn(right, wrong, results)
-    assert count and any(words in one for one in check_rows(page, *evening))
-
-
 def test_the_page_quotes_numbers_and_files_that_exist() -> None:
     text = TEMPLATE.read_text(encoding="utf-8")
     files = re.findall(r"`((?:tests|docs|benchmarks|config)/[\w./-]+)`", text)

@@ -30,12 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", nargs="+", metavar="FILE", help="check only these; -: read paths from stdin")
     parser.add_argument("--list", action="store_true", help="print only the paths of files that do not agree")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="check only the inputs of the rule verify, and write the verdict to FILE",
-    )
+    help_ = "check only the inputs of the rule verify, and write the verdict to FILE"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=help_)
 
 
 DAMAGED = "damaged"
