@@ -19,8 +19,7 @@ FIRST, SHRINK, SHORTEST = 0.22, 0.03, 0.06
 """As shares of all steps: steps to the first checkpoint, decrease of that period per checkpoint, and its minimum."""
 RISING = 0.75
 """The step size is halved unless at least this share of the steps since the last checkpoint raised the loss."""
-INERTIA = 0.25
-"""The share of the previous change that each step repeats."""
+INERTIA = 0.25  # the share of the previous change that each step repeats
 L1_PERIOD, L1_SHORTER, L1_SHORTEST = 0.04, 1.5, 0.1
 """In L1: steps between two checkpoints as a share of all, divisor of the step size, and its minimum in units of eps."""
 L1_FIRST, L1_FEWER, L1_SPARSER = 0.2, 1.5, 0.95
@@ -88,16 +87,11 @@ class Ascent:
     best_loss_B: Tensor
     success_B: Tensor
     size_B111: Tensor
-    rises_B: Tensor
-    """Steps since the last checkpoint that raised the loss."""
-    checked_loss_B: Tensor
-    """The best loss at the last checkpoint."""
-    halved_B: Tensor
-    """Whether the last checkpoint halved the step size."""
-    share_B: Tensor
-    """In L1 the share of the pixels that a step changes."""
-    changed_B: Tensor
-    """The number of pixels (of each channel) that the best change had at the last checkpoint."""
+    rises_B: Tensor  # steps since the last checkpoint that raised the loss
+    checked_loss_B: Tensor  # the best loss at the last checkpoint
+    halved_B: Tensor  # whether the last checkpoint halved the step size
+    share_B: Tensor  # in L1 the share of the pixels that a step changes
+    changed_B: Tensor  # the number of pixels (of each channel) that the best change had at the last checkpoint
 
     @classmethod
     def begin(cls, x_adv_BCHW: Tensor, gradient_BCHW: Tensor, loss_B: Tensor, success_B: Tensor, size: float) -> Ascent:

@@ -98,10 +98,8 @@ class Descent:
     moments: tuple[Tensor, Tensor]
     best_BCHW: Tensor
     size_B: Tensor
-    loss_B: Tensor
-    """The smallest loss so far."""
-    checked_loss_B: Tensor
-    """The smallest loss at the last check."""
+    loss_B: Tensor  # the smallest loss so far
+    checked_loss_B: Tensor  # the smallest loss at the last check
     active_B: Tensor
     buffers: tuple[Tensor, Tensor]
     """Reused for the images and the changes of every step, because allocating memory is slower."""

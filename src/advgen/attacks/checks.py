@@ -9,8 +9,7 @@ from advgen.models.predict import ROUNDING, predict
 from advgen.specs.attacks import AttackSpec, RegionAttack
 from advgen.specs.base import format_shape
 
-SLACK = 1e-6
-"""How far float32 rounding may lead out of a ball."""
+SLACK = 1e-6  # how far float32 rounding may lead out of a ball
 HALF_PRECISION = {torch.float16, torch.bfloat16}
 
 

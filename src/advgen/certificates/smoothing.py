@@ -8,8 +8,7 @@ from advgen import seeds
 from advgen.metrics.intervals import binomial_lower_bound
 from advgen.models.predict import predict
 
-DRAWN = 500
-"""Noisy images per batch; another number would draw other noise."""
+DRAWN = 500  # noisy images per batch; another number would draw other noise
 ABSTAIN = -1
 
 

@@ -19,8 +19,7 @@ from advgen.report.page import Section, Table, format_cell, format_head, interva
 
 Row = dict[str, Any]
 VERDICTS = ("equal", "inside its interval", "beyond its interval", "no interval")
-MOST_LINES = 20
-"""Lines of each list on the terminal; the page has all."""
+MOST_LINES = 20  # lines of each list on the terminal; the page has all
 
 
 class NumberChange(NamedTuple):

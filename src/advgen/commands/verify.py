@@ -34,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help=help_)
 
 
-DAMAGED = "damaged"
-"""Stands for the digest of a damaged file, which is reported once, not for each file made from it."""
+DAMAGED = "damaged"  # stands for the digest of a damaged file, which is reported once, not for each file made from it
 
 
 class Finding(NamedTuple):

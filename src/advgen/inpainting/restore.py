@@ -11,8 +11,7 @@ from advgen.inversion.search import Loss, search
 from advgen.models.generators import Generator
 from advgen.specs.searches import LatentSearch
 
-Prior = Callable[[Tensor], Tensor]
-"""From generated images (B, C, H, W) to penalties (B,)."""
+Prior = Callable[[Tensor], Tensor]  # from generated images (B, C, H, W) to penalties (B,)
 
 
 def full_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:

@@ -9,8 +9,7 @@ from advgen.simulations.common import Point, Progress, point, trials
 from advgen.specs.simulations import BernoulliModel
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-TEST_POINTS = 500
-"""Test points per trial; their worst perturbation is known exactly."""
+TEST_POINTS = 500  # test points per trial; their worst perturbation is known exactly
 
 
 def bernoulli_model(spec: BernoulliModel, *, seeds: Sequence[int], progress: Progress) -> list[Point]:
