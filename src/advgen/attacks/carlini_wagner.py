@@ -146,7 +146,8 @@ def _advance(model: nn.Module, state: Descent, count: Tensor, spec: CarliniWagne
     torch.ops.aten.sigmoid_backward.grad_input(change_BCHW, x_adv_BCHW, grad_input=change_BCHW)
     first, second = state.moments
     tensors: Any = [state.u_BCHW], [change_BCHW], [first], [second], [], [count]
-    keys: Any = {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0, "maximize": False}
+    settings: Any = {"lr": 2 * spec.lr, "eps": EPSILON / 2, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0}
     capturable = uses_cuda_graphs(state.u_BCHW.device)
-    adam(*tensors, fused=True, capturable=capturable, lr=2 * spec.lr, eps=EPSILON / 2, **keys)
+    flags: Any = {"amsgrad": False, "maximize": False, "fused": True, "capturable": capturable}
+    adam(*tensors, **settings, **flags)
     return state.size_B
