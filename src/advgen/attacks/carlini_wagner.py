@@ -145,9 +145,8 @@ def _advance(model: nn.Module, state: Descent, count: Tensor, spec: CarliniWagne
     torch.add(gradient_BCHW, change_BCHW, alpha=2, out=change_BCHW)
     torch.ops.aten.sigmoid_backward.grad_input(change_BCHW, x_adv_BCHW, grad_input=change_BCHW)
     first, second = state.moments
-    tensors: Any = [state.u_BCHW], [change_BCHW], [first], [second], [], [count]
-    settings: Any = {"lr": 2 * spec.lr, "eps": EPSILON / 2, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0}
-    capturable = uses_cuda_graphs(state.u_BCHW.device)
-    flags: Any = {"amsgrad": False, "maximize": False, "fused": True, "capturable": capturable}
-    adam(*tensors, **settings, **flags)
+    settings: dict[str, Any] = {"lr": 2 * spec.lr, "eps": EPSILON / 2, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0}
+    settings |= {"amsgrad": False, "maximize": False, "fused": True}
+    settings["capturable"] = uses_cuda_graphs(state.u_BCHW.device)
+    adam([state.u_BCHW], [change_BCHW], [first], [second], [], [count], **settings)
     return state.size_B
