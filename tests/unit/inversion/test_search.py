@@ -192,11 +192,6 @@ def test_user_errors_end_in_a_sentence():
     with pytest.raises(ValueError, match="1×8×8 images, but those to invert are 1×28×28"):
         search(generator, torch.zeros(1, 1, 28, 28), ADAM, seed=0, indices=[0])
     with pytest.raises(ValueError, match="lower lr"):
-        search(
-            generator,
-            reachable(generator, 1),
-            LatentSearch(steps=5, optimizer="sgd").model_copy(update={"lr": 1e38}),
-            seed=0,
-            indices=[0],
-            loss=lambda x_BCHW, rows_B: 1e6 * x_BCHW.square().sum((1, 2, 3)) * float("inf"),
-        )
+        diverging = LatentSearch(steps=5, optimizer="sgd").model_copy(update={"lr": 1e38})
+        infinite = lambda x_BCHW, rows_B: x_BCHW.square().sum((1, 2, 3)) * float("inf")  # noqa: E731
+        search(generator, reachable(generator, 1), diverging, seed=0, indices=[0], loss=infinite)
