@@ -92,10 +92,8 @@ def test_the_same_images_of_another_study_do(tmp_path: Path) -> None:
 
 
 def test_other_attacks_within_the_ball_stand_beside(tmp_path: Path) -> None:
-    more = [
-        attack("pgd", 4, kind="pgd", loss="cross_entropy"),
-        attack("far", 0, eps=0.3, kind="pgd", loss="cross_entropy"),
-    ]
+    pgd = {"kind": "pgd", "loss": "cross_entropy"}
+    more = [attack("pgd", 4, **pgd), attack("far", 0, eps=0.3, **pgd)]
     study(tmp_path, {"net": [attack("quick", 6), *more], "none": more})
     [[entry]] = group_entries(list(read_entries(tmp_path, {})))
     [row] = rank_entries([entry], several_folders=False).to_pylist()
@@ -125,14 +123,11 @@ def test_examples_of_other_nets_and_rounded_ones_stand_beside(tmp_path: Path) ->
 SIZES = ("confidence", "linf", "l2", "l0", "rms", "gradient_calls", "forward_calls")
 
 
-@pytest.mark.parametrize(
-    ("check", "why"),
-    [
-        (("box", "quick on net seed 0", False, "check"), "box"),
-        (("the net is better than chance", "net seed 0", False, "warning"), "no better than chance"),
-    ],
-    ids=["failed", "chance"],
-)
+FAILED = ("box", "quick on net seed 0", False, "check")
+CHANCE = ("the net is better than chance", "net seed 0", False, "warning")
+
+
+@pytest.mark.parametrize(("check", "why"), [(FAILED, "box"), (CHANCE, "no better than chance")])
 def test_a_net_that_is_not_sound_has_no_rank(tmp_path: Path, check: tuple[str, str, bool, str], why: str) -> None:
     study(tmp_path, {"net": [attack("quick", 8)], "a-net": [attack("quick", 1)]}, [check])
     assert tables(tmp_path) == {("linf", 0.1, "quick"): [["a-net seed 0"]]}
@@ -151,9 +146,8 @@ def test_few_images_have_no_rank(tmp_path: Path) -> None:
     rows = attack("quick", 8)
     few = {name: value[:29] if isinstance(value, list | np.ndarray) else value for name, value in rows.items()}
     study(tmp_path, {"net": [few]})
-    assert [entry.failures for entry in read_entries(tmp_path, {})] == [
-        ("insufficient: 29 images, at least 30 are needed",)
-    ]
+    [entry] = read_entries(tmp_path, {})
+    assert entry.failures == ("insufficient: 29 images, at least 30 are needed",)
 
 
 def test_a_subject_is_a_whole_name() -> None:
@@ -172,10 +166,8 @@ def test_the_page_and_the_images_for_a_net_of_ones_own(tmp_path: Path, capsys: p
     assert "attacks/net/seed0/quick.parquet  content " in (told := capsys.readouterr().out) and "CHANGED" not in told
     html = out.read_text()
     titles = re.findall(r"<h3[^>]*>([^<]*)</h3>", html)
-    assert [title for title in titles if "≤" in title] == [
-        "mnist, L∞ ≤ 0.1, ensemble quick",
-        "mnist, L∞ ≤ 0.2, ensemble quick",
-    ]
+    ranked = [title for title in titles if "≤" in title]
+    assert ranked == [f"mnist, L∞ ≤ {eps}, ensemble quick" for eps in (0.1, 0.2)]
     ranks, apart = html.split('id="without-a-rank"')
     assert "bad seed 0" not in ranks and "bad seed 0" in apart and ">box<" in apart
     kept = np.load(npz)

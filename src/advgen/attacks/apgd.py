@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from advgen.attacks.best import BestExamples, where
-from advgen.attacks.common import Goal, input_gradient, is_check_due, l2_norms, project, pure, resolve_goal
+from advgen.attacks.common import Goal, input_gradient, is_check_due, l2_norms, pure, resolve_goal
 from advgen.attacks.expectation import average_logits, poses_at, sample_poses
 from advgen.attacks.pgd import Ball, random_start
 from advgen.specs.attacks import ApgdAttack
@@ -19,8 +19,7 @@ FIRST, SHRINK, SHORTEST = 0.22, 0.03, 0.06
 """As shares of all steps: steps to the first checkpoint, decrease of that period per checkpoint, and its minimum."""
 RISING = 0.75
 """The step size is halved unless at least this share of the steps since the last checkpoint raised the loss."""
-INERTIA = 0.25
-"""The share of the previous change that each step repeats."""
+INERTIA = 0.25  # the share of the previous change that each step repeats
 L1_PERIOD, L1_SHORTER, L1_SHORTEST = 0.04, 1.5, 0.1
 """In L1: steps between two checkpoints as a share of all, divisor of the step size, and its minimum in units of eps."""
 L1_FIRST, L1_FEWER, L1_SPARSER = 0.2, 1.5, 0.95
@@ -88,16 +87,11 @@ class Ascent:
     best_loss_B: Tensor
     success_B: Tensor
     size_B111: Tensor
-    rises_B: Tensor
-    """Steps since the last checkpoint that raised the loss."""
-    checked_loss_B: Tensor
-    """The best loss at the last checkpoint."""
-    halved_B: Tensor
-    """Whether the last checkpoint halved the step size."""
-    share_B: Tensor
-    """In L1 the share of the pixels that a step changes."""
-    changed_B: Tensor
-    """The number of pixels (of each channel) that the best change had at the last checkpoint."""
+    rises_B: Tensor  # steps since the last checkpoint that raised the loss
+    checked_loss_B: Tensor  # the best loss at the last checkpoint
+    halved_B: Tensor  # whether the last checkpoint halved the step size
+    share_B: Tensor  # in L1 the share of the pixels that a step changes
+    changed_B: Tensor  # the number of pixels (of each channel) that the best change had at the last checkpoint
 
     @classmethod
     def begin(cls, x_adv_BCHW: Tensor, gradient_BCHW: Tensor, loss_B: Tensor, success_B: Tensor, size: float) -> Ascent:
@@ -112,10 +106,6 @@ class Ascent:
     def take(self, rows: Tensor) -> Ascent:
         """The state of some rows."""
         return Ascent(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    def best(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The best images, their losses, and whether they reach the goal."""
-        return self.best_BCHW, self.best_loss_B, self.success_B
 
     def update(self, gradient_BCHW: Tensor, loss_B: Tensor, success_B: Tensor, early_stopping: bool) -> None:
         """Take in the gradient, loss and success of the current images."""
@@ -199,27 +189,25 @@ def climb(
 
 
 def _store(results: tuple[Tensor, ...], rows: Tensor, state: Ascent) -> None:
-    for result, best in zip(results, state.best(), strict=True):
+    for result, best in zip(results, (state.best_BCHW, state.best_loss_B, state.success_B), strict=True):
         result[rows] = best
 
 
 def step(state: Ascent, ball: Ball, spec: ApgdAttack, inertia: float) -> Tensor:
     """The images after one step inside the ball, plus a share of the previous change."""
-    x_adv_BCHW, gradient_BCHW = state.x_adv_BCHW, state.gradient_BCHW
+    x_adv_BCHW, gradient_BCHW, size_B111 = state.x_adv_BCHW, state.gradient_BCHW, state.size_B111
     if spec.norm == "l1":
-        direction_BCHW = _sparse_direction(gradient_BCHW, state.share_B)
-        return _project(torch.addcmul(x_adv_BCHW, direction_BCHW, state.size_B111), ball, spec)
-    if spec.norm == "linf":
-        moved_BCHW = torch.addcmul(x_adv_BCHW, gradient_BCHW.sign(), state.size_B111)
+        gradient_BCHW = _sparse_direction(gradient_BCHW, state.share_B)
+    elif spec.norm == "linf":
+        gradient_BCHW = gradient_BCHW.sign()
     else:
-        scale_B111 = state.size_B111 / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
-        moved_BCHW = torch.addcmul(x_adv_BCHW, gradient_BCHW, scale_B111)
-    moved_BCHW = _project(moved_BCHW, ball, spec)
-    if not inertia:
+        size_B111 = size_B111 / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
+    moved_BCHW = ball.project(torch.addcmul(x_adv_BCHW, gradient_BCHW, size_B111), spec.norm, spec.eps)
+    if not inertia or spec.norm == "l1":
         return moved_BCHW
     # x_adv + (1 - inertia) * (moved - x_adv) + inertia * (x_adv - before)
     moved_BCHW.mul_(1 - inertia).add_(x_adv_BCHW, alpha=2 * inertia).sub_(state.before_BCHW, alpha=inertia)
-    return _project(moved_BCHW, ball, spec)
+    return ball.project(moved_BCHW, spec.norm, spec.eps)
 
 
 def _sparse_direction(gradient_BCHW: Tensor, share_B: Tensor) -> Tensor:
@@ -230,9 +218,3 @@ def _sparse_direction(gradient_BCHW: Tensor, share_B: Tensor) -> Tensor:
     least_B111 = size_BP.sort(dim=1).values.gather(1, place_B1)[:, :, None, None]
     chosen_BCHW = gradient_BCHW.sign() * (gradient_BCHW.abs() >= least_B111)
     return chosen_BCHW / chosen_BCHW.abs().sum((1, 2, 3), keepdim=True).clamp_min(1)
-
-
-def _project(moved_BCHW: Tensor, ball: Ball, spec: ApgdAttack) -> Tensor:
-    if spec.norm == "linf":
-        return torch.clamp(moved_BCHW, ball.low_BCHW, ball.high_BCHW, out=moved_BCHW)
-    return project(moved_BCHW, ball.x_BCHW, spec.norm, spec.eps)

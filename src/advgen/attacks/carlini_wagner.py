@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,9 @@ def carlini_wagner(
         return smallest.x_BCHW
     x, goal = x_BCHW[active], goal.take(active)
     c = x.new_full((len(x),), spec.initial_c)
-    least = _balanced_c(model, x, goal)
+    gradient, logits = input_gradient(model, x, goal.margin)
+    # the boundary is |margin| / |gradient| away, and the gradient of the squared change is twice that distance
+    least = 2 * goal.margin(logits).abs() / l2_norms(gradient).flatten().square().clamp_min(1e-30).to(x)
     low, high = torch.zeros_like(c), torch.full_like(c, math.inf)
     for _ in range(spec.searches):
         candidate, size = _search(model, x, goal, c, spec)
@@ -46,13 +49,6 @@ def carlini_wagner(
         low, high = torch.where(success, low, c), torch.where(success, c, high)
         c = torch.where(high.isinf(), torch.maximum(10 * c, least), (low + high) / 2)
     return smallest.x_BCHW
-
-
-def _balanced_c(model: nn.Module, x_BCHW: Tensor, goal: Goal) -> Tensor:
-    """The c (B,) at which the gradients of the margin and the squared change match at the linearised boundary."""
-    gradient_BCHW, logits_BK = input_gradient(model, x_BCHW, goal.margin)
-    # the boundary is |margin| / |gradient| away, and the gradient of the squared change is twice that distance
-    return 2 * goal.margin(logits_BK).abs() / l2_norms(gradient_BCHW).flatten().square().clamp_min(1e-30).to(x_BCHW)
 
 
 def _search(
@@ -98,10 +94,8 @@ class Descent:
     moments: tuple[Tensor, Tensor]
     best_BCHW: Tensor
     size_B: Tensor
-    loss_B: Tensor
-    """The smallest loss so far."""
-    checked_loss_B: Tensor
-    """The smallest loss at the last check."""
+    loss_B: Tensor  # the smallest loss so far
+    checked_loss_B: Tensor  # the smallest loss at the last check
     active_B: Tensor
     buffers: tuple[Tensor, Tensor]
     """Reused for the images and the changes of every step, because allocating memory is slower."""
@@ -150,21 +144,9 @@ def _advance(model: nn.Module, state: Descent, count: Tensor, spec: CarliniWagne
     torch.where(better_B, norm_B, state.size_B, out=state.size_B)
     torch.add(gradient_BCHW, change_BCHW, alpha=2, out=change_BCHW)
     torch.ops.aten.sigmoid_backward.grad_input(change_BCHW, x_adv_BCHW, grad_input=change_BCHW)
-    adam(
-        [state.u_BCHW],
-        [change_BCHW],
-        [state.moments[0]],
-        [state.moments[1]],
-        [],
-        [count],
-        fused=True,
-        capturable=uses_cuda_graphs(state.u_BCHW.device),
-        amsgrad=False,
-        beta1=0.9,
-        beta2=0.999,
-        lr=2 * spec.lr,
-        weight_decay=0,
-        eps=EPSILON / 2,
-        maximize=False,
-    )
+    first, second = state.moments
+    settings: dict[str, Any] = {"lr": 2 * spec.lr, "eps": EPSILON / 2, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0}
+    settings |= {"amsgrad": False, "maximize": False, "fused": True}
+    settings["capturable"] = uses_cuda_graphs(state.u_BCHW.device)
+    adam([state.u_BCHW], [change_BCHW], [first], [second], [], [count], **settings)
     return state.size_B

@@ -29,10 +29,8 @@ from advgen.specs.attacks import AttackSpec, MinimumNormAttack, RegionAttack, Ta
 Attack = Callable[..., Tensor]
 Result = TypeVar("Result")
 Loss = Literal["cross_entropy", "normalized_cross_entropy", "margin", "dlr"]
-CHECK_INTERVAL = 20
-"""Iterations between two checks for finished examples on a device that runs asynchronously."""
-COMPACTION_SHARE = 0.75
-"""Finished rows are removed from large states once fewer than this share of the rows is active."""
+CHECK_INTERVAL = 20  # iterations between two checks for finished examples on a device that runs asynchronously
+COMPACTION_SHARE = 0.75  # finished rows are removed from large states once fewer than this share of the rows is active
 LOGIT_RANGE = 20.0
 """The normalized cross-entropy scales the logits so that the largest exceeds the smallest by this much."""
 ROUNDING_GROWTH, ROUNDING_TRIES = 1.05, 60

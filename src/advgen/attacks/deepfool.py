@@ -11,10 +11,8 @@ from advgen.specs.attacks import DeepFoolAttack
 
 REACH = 3.0
 """Boundaries more than this many times as far as the nearest one are skipped. 2 changed results, 3 did not."""
-FEW = 0.5
-"""Below this share of the images, a new forward pass of those images replaces a backward pass of all."""
-MARGIN = 1e-4
-"""The authors' margin beyond the distance, so that a step does not end exactly on the boundary."""
+FEW = 0.5  # below this share of the images, a new forward pass of those images replaces a backward pass of all
+MARGIN = 1e-4  # the authors' margin beyond the distance, so that a step does not end exactly on the boundary
 
 
 @pure

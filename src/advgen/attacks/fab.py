@@ -9,14 +9,10 @@ from advgen.attacks.best import SmallestExamples, where
 from advgen.attacks.common import Goal, distance_to_box, input_gradient, is_check_due, measure_norm, pure
 from advgen.specs.attacks import FabAttack
 
-OVERSHOOT = 1.05
-"""Each step goes this many times as far as the linearised boundary."""
-BACK = 0.9
-"""The share of the change that is kept after a success, so that the walk stays near the boundary."""
-TOWARDS_IMAGE = 0.1
-"""The largest weight of the projection of the original image, which pulls the walk towards it."""
-FULL = 1e12
-"""Finite stand-in for the infinite scale at which a pixel that cannot move reaches its bound."""
+OVERSHOOT = 1.05  # each step goes this many times as far as the linearised boundary
+BACK = 0.9  # the share of the change that is kept after a success, so that the walk stays near the boundary
+TOWARDS_IMAGE = 0.1  # the largest weight of the projection of the original image, which pulls the walk towards it
+FULL = 1e12  # finite stand-in for the infinite scale at which a pixel that cannot move reaches its bound
 
 
 @pure

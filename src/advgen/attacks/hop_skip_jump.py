@@ -10,12 +10,9 @@ from advgen.attacks.best import SmallestExamples, where
 from advgen.attacks.common import ROUNDING_TRIES, Goal, is_check_due, l2_norms, measure_norm, pure
 from advgen.specs.attacks import HopSkipJumpAttack
 
-ROWS = 1000
-"""Images per forward pass."""
-STARTS = 50
-"""Noise images tried as the start of an image."""
-HALVINGS = 15
-"""How often a step is halved at most."""
+ROWS = 1000  # images per forward pass
+STARTS = 50  # noise images tried as the start of an image
+HALVINGS = 15  # how often a step is halved at most
 FIRST_RADIUS = 0.1
 """L2 distance of the random points from the first boundary point; later it depends on the size of the change."""
 

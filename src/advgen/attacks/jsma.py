@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from advgen.attacks.common import is_check_due, pure, resolve_goal
 from advgen.specs.attacks import JsmaAttack
 
-PAIRS = 20_000_000
-"""Pairs of pixels scored in one batch."""
+PAIRS = 20_000_000  # pairs of pixels scored in one batch
 
 
 @pure

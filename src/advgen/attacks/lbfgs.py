@@ -50,8 +50,7 @@ def lbfgs(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: LbfgsAttack, *, s
     return result_BCHW
 
 
-Evaluation = tuple[Tensor, Tensor, Tensor]
-"""Value (B,), gradient (B, P), and whether the goal is reached (B,)."""
+Evaluation = tuple[Tensor, Tensor, Tensor]  # value (B,), gradient (B, P), and whether the goal is reached (B,)
 
 
 class Objective:

@@ -10,10 +10,8 @@ from advgen.attacks.best import BestExamples
 from advgen.attacks.common import Goal, is_check_due, pure
 from advgen.specs.attacks import OnePixelAttack
 
-ROWS = 1000
-"""Images per forward pass."""
-BLOCK = 200
-"""Changes per image that the exhaustive search tries between two checks for success."""
+ROWS = 1000  # images per forward pass
+BLOCK = 200  # changes per image that the exhaustive search tries between two checks for success
 WEIGHT = 0.5  # of a difference between two candidates, as published
 
 

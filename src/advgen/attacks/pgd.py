@@ -58,6 +58,12 @@ class Ball(NamedTuple):
         """The balls of some rows."""
         return Ball(*(part[rows] for part in self))
 
+    def project(self, moved_BCHW: Tensor, norm: str, eps: float) -> Tensor:
+        """The nearest allowed images; in L∞ `moved_BCHW` is overwritten."""
+        if norm == "linf":
+            return torch.clamp(moved_BCHW, self.low_BCHW, self.high_BCHW, out=moved_BCHW)
+        return project(moved_BCHW, self.x_BCHW, norm, eps)
+
 
 def climb(
     model: nn.Module,
@@ -104,9 +110,10 @@ def step(model: Logits, x_adv_BCHW: Tensor, ball: Ball, goal: Goal, spec: PgdAtt
     gradient_BCHW, logits_BK = input_gradient(model, x_adv_BCHW, partial(goal.loss, spec.loss))
     if spec.norm == "linf":
         moved_BCHW = torch.add(x_adv_BCHW, gradient_BCHW.sign(), alpha=spec.step_size)
-        return torch.clamp(moved_BCHW, ball.low_BCHW, ball.high_BCHW, out=moved_BCHW), logits_BK
-    direction_BCHW = gradient_BCHW / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
-    return project(x_adv_BCHW + spec.step_size * direction_BCHW, ball.x_BCHW, "l2", spec.eps), logits_BK
+    else:
+        direction_BCHW = gradient_BCHW / l2_norms(gradient_BCHW).clamp_min(1e-30).to(gradient_BCHW.dtype)
+        moved_BCHW = x_adv_BCHW + spec.step_size * direction_BCHW
+    return ball.project(moved_BCHW, spec.norm, spec.eps), logits_BK
 
 
 def random_start(x_BCHW: Tensor, norm: str, eps: float, seed: int, indices: list[int], restart: int) -> Tensor:

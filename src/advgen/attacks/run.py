@@ -18,8 +18,7 @@ from advgen.models.predict import device_of, predict, scale_batch_size, to_unit_
 from advgen.specs.attacks import AttackSpec
 
 Array = np.ndarray[Any, Any]
-ROWS = 250
-"""Images attacked in one batch on the CPU."""
+ROWS = 250  # images attacked in one batch on the CPU
 
 
 @dataclass(frozen=True)

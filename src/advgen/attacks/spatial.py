@@ -21,48 +21,27 @@ def spatial(
     The candidates are a grid, random poses, or the iterates of signed gradient steps from a random pose. Pixels that
     leave the image are lost, and black pixels enter. An image is finished once it is misclassified.
     """
-    if spec.search == "first_order":
-        return _climb(model, x_BCHW, y_B, spec, seed, indices)
     best, active = BestExamples(x_BCHW), torch.arange(len(y_B), device=y_B.device)
-    for number, pose_B3 in enumerate(_poses(spec, seed, indices).to(x_BCHW)):
+    climbs, limit_3 = spec.search == "first_order", _limits(spec).to(x_BCHW)
+    pose_NB3 = (random_pose(spec, seed, "poses", indices)[None] if climbs else _poses(spec, seed, indices)).to(x_BCHW)
+    last = spec.tries if climbs else len(pose_NB3) - 1
+    for number in range(last + 1):
         if is_check_due(number, x_BCHW):
             active = best.unfinished()
         if len(active) == 0:
             break
-        moved = transform(x_BCHW[active], pose_B3[active])
-        _offer(best, active, moved, model(moved), y_B[active])
-    return best.x_BCHW
-
-
-def _climb(model: nn.Module, x_BCHW: Tensor, y_B: Tensor, spec: SpatialAttack, seed: int, indices: list[int]) -> Tensor:
-    """Signed gradient steps on the pose; every iterate is a candidate."""
-    limit_3 = _limits(spec).to(x_BCHW)
-    step_3 = 2.5 * limit_3 / spec.tries
-    pose_B3 = random_pose(spec, seed, "poses", indices).to(x_BCHW)
-    best, active = BestExamples(x_BCHW), torch.arange(len(y_B), device=y_B.device)
-    for number in range(spec.tries):
-        if is_check_due(number, x_BCHW):
-            active = best.unfinished()
-        if len(active) == 0:
-            return best.x_BCHW
-        with torch.enable_grad():
-            pose = pose_B3[active].requires_grad_()
+        steps_on = climbs and number < last
+        pose = pose_NB3[0 if climbs else number, active].requires_grad_(steps_on)
+        with torch.set_grad_enabled(steps_on):
             moved = transform(x_BCHW[active], pose)
             logits = model(moved)
-            loss = cross_entropy(logits, y_B[active], reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pose)
-        _offer(best, active, moved.detach(), logits.detach(), y_B[active])
-        pose_B3[active] = torch.clamp(pose.detach() + step_3 * gradient.sign(), -limit_3, limit_3)
-    if is_check_due(spec.tries, x_BCHW):
-        active = best.unfinished()
-    if len(active):
-        moved = transform(x_BCHW[active], pose_B3[active])
-        _offer(best, active, moved, model(moved), y_B[active])
+            loss = cross_entropy(logits, y_B[active], reduction="none")
+        best.offer(active, moved.detach(), loss.detach(), Goal(y_B[active]).is_reached(logits))
+        if steps_on:
+            (gradient,) = torch.autograd.grad(loss, pose, torch.ones_like(loss))
+            moved_on = pose.detach() + 2.5 * limit_3 / spec.tries * gradient.sign()
+            pose_NB3[0, active] = torch.clamp(moved_on, -limit_3, limit_3)
     return best.x_BCHW
-
-
-def _offer(best: BestExamples, rows: Tensor, x_RCHW: Tensor, logits_RK: Tensor, y_R: Tensor) -> None:
-    best.offer(rows, x_RCHW, cross_entropy(logits_RK, y_R, reduction="none"), Goal(y_R).is_reached(logits_RK))
 
 
 def _poses(spec: SpatialAttack, seed: int, indices: list[int]) -> Tensor:

@@ -14,8 +14,7 @@ HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """The shares of the queries after which the area of the squares is halved, as published."""
 L2_PASSES = 5
 """Passes of the projection onto an L2 ball inside the box; after 5, the norm is within a thousandth of its bound."""
-STRETCH = 1.5
-"""Factor on eps before the projection, so that clipping to the box does not leave the change too short."""
+STRETCH = 1.5  # factor on eps before the projection, so that clipping to the box does not leave the change too short
 
 Proposal = Callable[[int, Tensor, Tensor], Tensor]
 """From the number of the query, the active rows and their current images: the candidates of these rows."""

@@ -15,11 +15,9 @@ MONOTONE = (
 )
 """Layers whose outputs do not decrease in any input: they map the ends of intervals to the ends of intervals."""
 LINEAR = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
-ROWS = 100
-"""Images per batch on the CPU; each needs memory for its margins towards all classes."""
+ROWS = 100  # images per batch on the CPU; each needs memory for its margins towards all classes
 HALVINGS = 20
-ROUNDING = 1e-4
-"""The smallest lead that proves a label, as a share of the largest logit, because of float32 rounding."""
+ROUNDING = 1e-4  # the smallest lead that proves a label, as a share of the largest logit, because of float32 rounding
 
 
 def list_layers(model: nn.Module) -> list[nn.Module]:

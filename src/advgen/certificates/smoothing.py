@@ -8,8 +8,7 @@ from advgen import seeds
 from advgen.metrics.intervals import binomial_lower_bound
 from advgen.models.predict import predict
 
-DRAWN = 500
-"""Noisy images per batch; another number would draw other noise."""
+DRAWN = 500  # noisy images per batch; another number would draw other noise
 ABSTAIN = -1
 
 
@@ -42,10 +41,9 @@ def certify(
 
 def _counts(model: nn.Module, x_CHW: Tensor, sigma: float, n: int, random: torch.Generator) -> Tensor:
     """How often each class is predicted for `n` noisy copies of an image, (K,)."""
-    counts_K = torch.zeros(0)
+    counts = []
     for start in range(0, n, DRAWN):
         noise_BCHW = torch.randn((min(DRAWN, n - start), *x_CHW.shape), generator=random)
         predicted_B, logits_BK = predict(model, x_CHW + sigma * noise_BCHW)
-        found_K = predicted_B.bincount(minlength=logits_BK.shape[1])
-        counts_K = found_K if start == 0 else counts_K + found_K
-    return counts_K
+        counts.append(predicted_B.bincount(minlength=logits_BK.shape[1]))
+    return torch.stack(counts).sum(0)

@@ -15,8 +15,6 @@ from advgen.files.provenance import Stamp, sha256_file, write_bytes
 from advgen.files.user_files import factory_files
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from advgen.api.result import Evaluation
 
 EPILOG = """\
@@ -133,20 +131,21 @@ def _prepare_device() -> str:
     return device
 
 
-def _match_channels(model: Any, images: Any, data: str) -> Any:
-    """Grey images with the number of channels of the model, one or three equal ones; other images unchanged."""
+def _predict_two(model: Any, images: Any) -> Any:
+    """The logits of the first two images; None after any error, which `evaluate` reports."""
     from advgen.models.predict import predict
 
-    def accepts(some: Any) -> bool:
-        try:
-            predict(model, some[:2])
-        except Exception:
-            return False
-        return True
+    try:
+        return predict(model, images[:2])[1]
+    except Exception:
+        return None
 
+
+def _match_channels(model: Any, images: Any, data: str) -> Any:
+    """Grey images with the number of channels of the model, one or three equal ones; other images unchanged."""
     is_grey = bool((images == images[:, :1]).all())
     other = images.expand(-1, 3, -1, -1).contiguous() if images.shape[1] == 1 else images[:, :1].contiguous()
-    if not is_grey or accepts(images) or not accepts(other):
+    if not is_grey or _predict_two(model, images) is not None or _predict_two(model, other) is None:
         return images
     print(f"{data}: the images are grey; passing them to the model with {other.shape[1]} channels", file=sys.stderr)
     return other
@@ -154,15 +153,8 @@ def _match_channels(model: Any, images: Any, data: str) -> Any:
 
 def _check_classes(model: Any, images: Any, names: tuple[str, ...], data: str) -> None:
     """Raise ValueError if a folder of class folders does not match the number of classes of the model."""
-    from advgen.models.predict import predict
-
-    if not Path(data).is_dir():
-        return
-    try:
-        logits = predict(model, images[:2])[1]
-    except Exception:
-        return  # `evaluate` reports it
-    if logits.ndim == 2 and logits.shape[1] != len(names):
+    logits = _predict_two(model, images) if Path(data).is_dir() else None
+    if logits is not None and logits.ndim == 2 and logits.shape[1] != len(names):
         classes = f"{len(names)} classes ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
         raise ValueError(f"{data} has {classes}, but the model has {logits.shape[1]}; add one folder per class")
 
@@ -194,24 +186,18 @@ def format_command(arguments: argparse.Namespace) -> str:
 def _page(evaluation: Evaluation, arguments: argparse.Namespace, sample: str, folder: Path) -> str:
     import pyarrow as pa
 
-    from advgen.report.page import Figure as PageFigure
-    from advgen.report.page import Section, Table, render
-
-    def page_figure(name: str, figure: Figure, caption: str) -> PageFigure:
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
-        return PageFigure(name, caption, png.getvalue(), pdf="")
+    from advgen.report.page import Figure, Section, Table, render
 
     columns = ["norm", "eps", "n", "accuracy", "accuracy_low", "accuracy_high", "success", "success_rounded"]
     columns += ["median_l2", "median_linf", "gradient_calls", "forward_calls"]
     attacks = pa.Table.from_pandas(evaluation.table[columns].reset_index(), preserve_index=False)
     command = format_command(arguments)
     text = f"{_verdict_text(evaluation)}\n\nEvaluated on {sample} with\n\n.. code-block::\n\n   {command}"
-    figures = [
-        page_figure("attacks", evaluation.plot(), ATTACKS),
-        page_figure("radii", evaluation.curve(), RADII),
-        page_figure("examples", evaluation.gallery(), EXAMPLES),
-    ]
+    figures = []
+    for name, plot in (("attacks", evaluation.plot), ("radii", evaluation.curve), ("examples", evaluation.gallery)):
+        png = io.BytesIO()
+        plot().savefig(png, format="png", dpi=200, metadata={"Software": None})
+        figures.append(Figure(name, CAPTIONS[name], png.getvalue(), pdf=""))
     tables = [Table("The attacks", attacks, f"{folder.name}/robustness.parquet", columns)]
     sections = [
         Section("Verdict", "Summary", text),
@@ -225,18 +211,14 @@ def _page(evaluation: Evaluation, arguments: argparse.Namespace, sample: str, fo
     return render(title, sections, stamp.token(), checks=evaluation.check_table, provenance=facts, trace_command=back)
 
 
-ATTACKS = (
-    "Clean accuracy, accuracy under each attack, and worst-case accuracy. The worst case counts an image as correct "
-    "only if no attack in it fools the model. Noise is the control: a working attack is stronger than noise."
-)
-RADII = (
-    "Robust accuracy against the radius of the attack. If it stays high at a large radius, the evaluation is "
-    "more likely to be wrong than the model to be robust."
-)
-EXAMPLES = (
-    "The images that the smallest changes fool, each with its change. Above the change: the label and the clean "
-    "prediction. Below it: the prediction afterwards and its confidence."
-)
+CAPTIONS = {
+    "attacks": "Clean accuracy, accuracy under each attack, and worst-case accuracy. The worst case counts an image as "
+    "correct only if no attack in it fools the model. Noise is the control: a working attack is stronger than noise.",
+    "radii": "Robust accuracy against the radius of the attack. If it stays high at a large radius, the evaluation is "
+    "more likely to be wrong than the model to be robust.",
+    "examples": "The images that the smallest changes fool, each with its change. Above the change: the label and the "
+    "clean prediction. Below it: the prediction afterwards and its confidence.",
+}
 
 
 def _verdict_text(evaluation: Evaluation) -> str:

@@ -17,9 +17,8 @@ from advgen.study.yaml import Source
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `advgen check-plugin`."""
     parser.add_argument("plugin", help="a Python file, or the module of an installed plug-in")
-    parser.add_argument(
-        "--keys", default="{}", metavar="JSON", help="keys for each kind: required ones, and smaller budgets"
-    )
+    keys = "keys for each kind: required ones, and smaller budgets"
+    parser.add_argument("--keys", default="{}", metavar="JSON", help=keys)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -35,9 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
         known = ", ".join(sorted(PLUGIN_PACKAGES)) or "none"
         raise ValueError(f"{arguments.plugin}: registers nothing; pass a .py file or an installed plug-in ({known})")
     if "torch" in sys.modules and not torch_before:
-        print(
-            "note  imports torch: import it inside the function, because it adds two seconds to every plan of a study"
-        )
+        reason = "because it adds two seconds to every plan of a study"
+        print(f"note  imports torch: import it inside the function, {reason}")
     from advgen.contracts import run_checks  # needs torch
 
     try:

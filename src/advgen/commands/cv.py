@@ -8,8 +8,8 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--figures", type=Path, metavar="FOLDER", help="pictures that the profile names")
     choice = parser.add_argument_group("selection")
     choice.add_argument("--selected", action="store_true", help="only selected publications")
-    choice.add_argument(
-        "--tags", nargs="+", default=[], metavar="TAG", help="only entries with one of these tags, or none"
-    )
+    tags = "only entries with one of these tags, or none"
+    choice.add_argument("--tags", nargs="+", default=[], metavar="TAG", help=tags)
     choice.add_argument("--sections", nargs="+", default=[], metavar="NAME", help="only these sections")
     output = parser.add_argument_group("output")
     output.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="created if missing")
@@ -113,7 +112,7 @@ def _build(arguments: argparse.Namespace) -> None:
         arguments.profile,
         arguments.bibliography,
         arguments.metrics,
-        _make_look_up(arguments.tables),
+        partial(_look_up, arguments.tables),
         overlay=arguments.overlay,
         chosen=Filter(arguments.selected, arguments.tags, arguments.sections),
     )
@@ -166,20 +165,17 @@ def _add_lines(error: UnprintableError, arguments: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _make_look_up(folder: Path | None) -> Callable[[LiveValue], object]:
-    def look_up(value: LiveValue) -> object:
-        if folder is None:
-            raise ValueError(f"table {value.table!r} is needed; name the folder of the tables: --tables FOLDER")
-        path = folder / f"{value.table}.parquet"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in folder.glob("*.parquet"))) or "none"
-            raise ValueError(f"no table {value.table!r} in {folder}; tables there: {known}")
-        # imports pyarrow, which only live values need
-        from advgen.cv.cells import read_cell
+def _look_up(folder: Path | None, value: LiveValue) -> object:
+    if folder is None:
+        raise ValueError(f"table {value.table!r} is needed; name the folder of the tables: --tables FOLDER")
+    path = folder / f"{value.table}.parquet"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.parquet"))) or "none"
+        raise ValueError(f"no table {value.table!r} in {folder}; tables there: {known}")
+    # imports pyarrow, which only live values need
+    from advgen.cv.cells import read_cell
 
-        return read_cell(value, path)
-
-    return look_up
+    return read_cell(value, path)
 
 
 def _find_figures(cv: dict[str, Any], document: Document, folder: Path | None) -> dict[str, Path]:
@@ -188,13 +184,12 @@ def _find_figures(cv: dict[str, Any], document: Document, folder: Path | None) -
     indices = {figure["name"]: index for index, figure in enumerate((document.data or {}).get("figures") or ())}
     for name in list_figures(cv):
         candidates = [folder / f"{name}{suffix}" for suffix in _PICTURES] if folder else []
-        found = next((path for path in candidates if path.is_file()), None)
-        if found:
-            files[name] = found
-        else:
-            where = document.where(("figures", indices[name], "name"))
-            remedy = f"put {name}.png into {folder}" if folder else "name the folder of the figures: --figures FOLDER"
-            errors.append(f"{where}: the figure {name!r} has no file; {remedy}")
+        if found := [path for path in candidates if path.is_file()]:
+            files[name] = found[0]
+            continue
+        where = document.where(("figures", indices[name], "name"))
+        remedy = f"put {name}.png into {folder}" if folder else "name the folder of the figures: --figures FOLDER"
+        errors.append(f"{where}: the figure {name!r} has no file; {remedy}")
     if errors:
         raise ValueError("\n".join(errors))
     return files

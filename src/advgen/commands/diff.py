@@ -19,8 +19,7 @@ from advgen.report.page import Section, Table, format_cell, format_head, interva
 
 Row = dict[str, Any]
 VERDICTS = ("equal", "inside its interval", "beyond its interval", "no interval")
-MOST_LINES = 20
-"""Lines of each list on the terminal; the page has all."""
+MOST_LINES = 20  # lines of each list on the terminal; the page has all
 
 
 class NumberChange(NamedTuple):
@@ -51,9 +50,8 @@ class NumberChange(NamedTuple):
 
     def __str__(self) -> str:
         texts = [format_cell(value) for value in (self.before, self.after)]
-        if self.intervals:
-            ends = [f"[{format_cell(low)}, {format_cell(high)}]" for low, high in self.intervals]
-            texts = [f"{text} {interval}" for text, interval in zip(texts, ends, strict=True)]
+        for place, (low, high) in enumerate(self.intervals or ()):
+            texts[place] += f" [{format_cell(low)}, {format_cell(high)}]"
         return f"{self.table}: {self.row}, {format_head(self.column)}: {' -> '.join(texts)}"
 
 
@@ -90,14 +88,19 @@ def run(arguments: argparse.Namespace) -> None:
     for folder, found in zip(folders, tables, strict=True):
         if not found:
             raise ValueError(f"{folder}: has no tables/*.parquet; name the results folder of a finished run")
-        print(f"{folder}: computed on {', '.join(sorted(_devices(folder))) or 'an unknown device'}")
+        stamps = [read_stamp(path) for path in folder.glob("*/*/*/*.safetensors")]
+        devices = sorted({stamp.device for stamp in stamps if stamp is not None})
+        print(f"{folder}: computed on {', '.join(devices) or 'an unknown device'}")
     names = [name for name in tables[0] if name in tables[1]]
-    changes = [change for name in names for change in compare_tables(name, tables[0][name], tables[1][name])]
+    changes: list[NumberChange] = []
+    unmatched = [f"the table {name}" for name in sorted(set(tables[0]) ^ set(tables[1]))]
+    for name in names:
+        compared, single = compare_tables(name, tables[0][name], tables[1][name])
+        changes += compared
+        unmatched += single
     _print_counts(names, changes)
     for verdict in VERDICTS[2:]:
         _print_list(verdict, _largest_first(change for change in changes if change.verdict == verdict))
-    unmatched = [f"the table {name}" for name in sorted(set(tables[0]) ^ set(tables[1]))]
-    unmatched += [row for name in names for row in unmatched_rows(name, tables[0][name], tables[1][name])]
     _print_list("in one run only", unmatched)
     specs = list(compare_specs(*folders))
     _print_list("different specs", specs)
@@ -124,12 +127,6 @@ def _print_list(title: str, lines: Sequence[Any]) -> None:
 
 def _largest_first(changes: Iterable[NumberChange]) -> list[NumberChange]:
     return sorted(changes, key=lambda change: -change.relative_size)
-
-
-def _devices(folder: Path) -> set[str]:
-    """The devices on which the models of a run were trained."""
-    stamps = [read_stamp(path) for path in folder.glob("*/*/*/*.safetensors")]
-    return {stamp.device for stamp in stamps if stamp is not None}
 
 
 def compare_specs(before: Path, after: Path) -> Iterator[SpecChange]:
@@ -179,30 +176,27 @@ def render_page(
     return render(title, sections, Stamp("advgen diff", {}, "").token(), trace_command="python -m advgen trace FILE")
 
 
-def compare_tables(name: str, before: Path, after: Path) -> Iterator[NumberChange]:
-    """The measured numbers of the rows that both tables of a kind have; none if the kind is not part of a report."""
+def compare_tables(name: str, before: Path, after: Path) -> tuple[list[NumberChange], list[str]]:
+    """The measured numbers of the rows that both tables of a kind have, and the rows that only one has, as text.
+
+    Both are empty if the kind is not part of a report.
+    """
     tables = [read_table(path, images=False) for path in (before, after)]
     kind = TABLES[table_kind(tables[0])]
     if table_kind(tables[1]) != table_kind(tables[0]) or not kind.measured:
-        return
+        return [], []
     first, second = ({tuple(row[key] for key in kind.key): row for row in table.to_pylist()} for table in tables)
+    changes, unmatched = [], []
     for key, row in first.items():
         other = second.get(key, {})
         for column in kind.measured:
             value, other_value = row.get(column), other.get(column)
             if isinstance(value, int | float) and isinstance(other_value, int | float):
                 intervals, words = _intervals(column, row, other), " ".join(map(format_cell, key))
-                yield NumberChange(name, words, column, float(value), float(other_value), intervals)
-
-
-def unmatched_rows(name: str, before: Path, after: Path) -> Iterator[str]:
-    """The rows of a table that only one run has, as text."""
-    tables = [read_table(path, images=False) for path in (before, after)]
-    kind = TABLES[table_kind(tables[0])]
-    if table_kind(tables[1]) == table_kind(tables[0]) and kind.measured:
-        first, second = ({tuple(row[key] for key in kind.key) for row in table.to_pylist()} for table in tables)
-        for keys, which in ((first - second, "the first"), (second - first, "the second")):
-            yield from sorted(f"{name}: {' '.join(map(format_cell, key))}, in {which}" for key in keys)
+                changes.append(NumberChange(name, words, column, float(value), float(other_value), intervals))
+    for keys, which in ((first.keys() - second, "the first"), (second.keys() - first, "the second")):
+        unmatched += sorted(f"{name}: {' '.join(map(format_cell, key))}, in {which}" for key in keys)
+    return changes, unmatched
 
 
 def _intervals(column: str, *rows: Row) -> Any:

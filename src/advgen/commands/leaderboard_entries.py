@@ -32,23 +32,17 @@ class Entry:
     net: str
     folder: str
     data: str
-    images: str
-    """The digest of the images and labels."""
+    images: str  # the digest of the images and labels
     norm: str
     eps: float
     effort: str
-    clean: int
-    """Images that are correct without an attack."""
-    correct: np.ndarray[Any, Any]
-    """Whether each image is correct both clean and under the ensemble."""
-    correct_rounded: int
-    """The number of such images with adversarial examples rounded to 256 grey levels."""
-    any_attack: int
-    """Images that are correct under all attacks within the ball."""
+    clean: int  # images that are correct without an attack
+    correct: np.ndarray[Any, Any]  # whether each image is correct both clean and under the ensemble
+    correct_rounded: int  # the number of such images with adversarial examples rounded to 256 grey levels
+    any_attack: int  # images that are correct under all attacks within the ball
     attacks: str
     facts: dict[str, Any]
-    failures: tuple[str, ...]
-    """Why the model has no rank."""
+    failures: tuple[str, ...]  # why the model has no rank
     warnings: tuple[str, ...]
 
     @property

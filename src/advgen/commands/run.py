@@ -42,10 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_file(Path(study))
     if not Path(study).is_file():
         names = [str(path) for ending in YAML for path in Path(study).parent.glob(f"*{ending}")]
-        advice = (
-            suggest_nearest(study, [*names, *TARGETS]) or "; name one, or make a folder with one: advgen init my-study"
-        )
-        raise ValueError(f"{study}: no such study{advice}")
+        advice = "; name one, or make a folder with one: advgen init my-study"
+        raise ValueError(f"{study}: no such study{suggest_nearest(study, [*names, *TARGETS]) or advice}")
     _check_options(words)
     snakefile = [] if Path("Snakefile").is_file() else ["--snakefile", SNAKEFILE]
     gpus = len(slots())
@@ -84,8 +82,7 @@ def _check_options(words: Sequence[str]) -> None:
     """Exit with status 2 at an unknown option; ValueError at `--config`, which only sets the study."""
     for word in words:
         if word in ("-C", "--config") or word.startswith("--config="):
-            raise ValueError(
-                f"{word}: only the study can be configured; edit the study, or name another: advgen run STUDY"
-            )
+            remedy = "edit the study, or name another: advgen run STUDY"
+            raise ValueError(f"{word}: only the study can be configured; {remedy}")
     if any(word.startswith("--") for word in words):
         refuse_unknown_option(get_argument_parser(), words, "advgen run", "snakemake")

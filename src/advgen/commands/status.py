@@ -21,9 +21,8 @@ from advgen.study.yaml import DEFAULT_STUDY
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `advgen status`."""
-    parser.add_argument(
-        "study", nargs="?", type=Path, help=f"study of the next run; default: that of the last run, or {DEFAULT_STUDY}"
-    )
+    study = f"study of the next run; default: that of the last run, or {DEFAULT_STUDY}"
+    parser.add_argument("study", nargs="?", type=Path, help=study)
     parser.add_argument("--seconds", action="store_true", help="print the median seconds of each rule as JSON")
 
 
@@ -35,17 +34,14 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps({rule: round(seconds, 1) for rule, seconds in sorted(rules.items())}, indent=2))
         return
     study = arguments.study or Path(DEFAULT_STUDY)
-    lines = []
     if runs:
         *earlier, latest = runs
         history = History(earlier, latest.facts.get("study"))
         if latest.is_alive(now):
             print("\n".join([*describe_running(latest, history, now), *describe_gpus()]))
             return
-        lines = describe_last(latest, history)
+        print("\n".join(describe_last(latest, history)))
         study = arguments.study or Path(latest.facts.get("study") or DEFAULT_STUDY)
-    if lines:
-        print("\n".join(lines))
     print("\n".join([*describe_next(build(load_file(study)), History(runs, str(study))), *describe_gpus()]))
 
 

@@ -25,21 +25,15 @@ from advgen.study.yaml import DEFAULT_STUDY
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `advgen verify`."""
     parser.add_argument("study", nargs="?", type=Path, default=Path(DEFAULT_STUDY), help="default: %(default)s")
-    parser.add_argument(
-        "--fix", action="store_true", help="delete files that do not agree; the next run makes them again"
-    )
+    fix = "delete files that do not agree; the next run makes them again"
+    parser.add_argument("--fix", action="store_true", help=fix)
     parser.add_argument("--only", nargs="+", metavar="FILE", help="check only these; -: read paths from stdin")
     parser.add_argument("--list", action="store_true", help="print only the paths of files that do not agree")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="check only the inputs of the rule verify, and write the verdict to FILE",
-    )
+    out = "check only the inputs of the rule verify, and write the verdict to FILE"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=out)
 
 
-DAMAGED = "damaged"
-"""Stands for the digest of a damaged file, which is reported once, not for each file made from it."""
+DAMAGED = "damaged"  # stands for the digest of a damaged file, which is reported once, not for each file made from it
 
 
 class Finding(NamedTuple):

@@ -6,10 +6,8 @@ from torch.nn.functional import pad
 
 MAX_ITERATIONS = 8
 """Iterations per pixel of height plus width: several times the number that holes as large as the image need."""
-CHECK_INTERVAL = 20
-"""Iterations between checks for convergence."""
-TOLERANCE = 1e-20
-"""Squared norm of the residual, per channel and image, at which the iteration has converged."""
+CHECK_INTERVAL = 20  # iterations between checks for convergence
+TOLERANCE = 1e-20  # squared norm of the residual, per channel and image, at which the iteration has converged
 
 
 def fill_harmonic(x_NCHW: Tensor, known_NHW: Tensor) -> Tensor:

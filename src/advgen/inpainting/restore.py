@@ -11,17 +11,12 @@ from advgen.inversion.search import Loss, search
 from advgen.models.generators import Generator
 from advgen.specs.searches import LatentSearch
 
-Prior = Callable[[Tensor], Tensor]
-"""From generated images (B, C, H, W) to penalties (B,)."""
+Prior = Callable[[Tensor], Tensor]  # from generated images (B, C, H, W) to penalties (B,)
 
 
 def full_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
     """The original report's loss: mean squared error over all pixels, with missing ones black."""
-
-    def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
-        return (x_BCHW - masked_NCHW[rows_B]).square().mean((1, 2, 3))
-
-    return loss
+    return lambda x_BCHW, rows_B: (x_BCHW - masked_NCHW[rows_B]).square().mean((1, 2, 3))
 
 
 def contextual_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior | None) -> Loss:
@@ -46,11 +41,7 @@ def contextual_prior_loss(masked_NCHW: Tensor, known_NHW: Tensor, prior: Prior |
             "inpainting with method contextual_prior needs the discriminator that the generator was trained against"
         )
     context = contextual_loss(masked_NCHW, known_NHW, None)
-
-    def loss(x_BCHW: Tensor, rows_B: Tensor) -> Tensor:
-        return context(x_BCHW, rows_B) + prior(x_BCHW)
-
-    return loss
+    return lambda x_BCHW, rows_B: context(x_BCHW, rows_B) + prior(x_BCHW)
 
 
 METHODS: dict[str, Callable[[Tensor, Tensor, Prior | None], Loss]] = {

@@ -18,8 +18,7 @@ from advgen.specs.searches import LatentSearch
 
 ROWS = 512
 """Rows per batch on the CPU: enough to use it fully, with less than 500 MB of activations for the generator M1."""
-ENCODER_SPREAD = 0.5
-"""Standard deviation of the other starts around that of an encoder."""
+ENCODER_SPREAD = 0.5  # standard deviation of the other starts around that of an encoder
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From generated images (B, C, H, W) and the indices of their targets (B,) to losses (B,)."""

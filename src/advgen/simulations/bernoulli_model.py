@@ -1,21 +1,18 @@
 """The Bernoulli model of schmidt2018adversarially: a threshold removes perturbations, linear classifiers cannot."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from advgen.simulations.common import Point, point, trials
+from advgen.simulations.common import Point, Progress, point, trials
 from advgen.specs.simulations import BernoulliModel
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-TEST_POINTS = 500
-"""Test points per trial; their worst perturbation is known exactly."""
+TEST_POINTS = 500  # test points per trial; their worst perturbation is known exactly
 
 
-def bernoulli_model(
-    spec: BernoulliModel, *, seeds: Sequence[int], progress: Callable[[int, int, Mapping[str, float]], None]
-) -> list[Point]:
+def bernoulli_model(spec: BernoulliModel, *, seeds: Sequence[int], progress: Progress) -> list[Point]:
     """Test errors of sign(w·x), w the mean of y·x over n examples, on x and on thresholded x, for each size and eps.
 
     In class y = ±1, each of d signs has the value y·theta_i with probability 1/2 + tau. A perturbation of size eps < 1

@@ -9,10 +9,10 @@ import numpy as np
 from advgen.metrics.intervals import bootstrap_mean
 from advgen.seeds import derive
 
+Progress = Callable[[int, int, Mapping[str, float]], None]
 
-def trials(
-    label: str, seeds: Sequence[int], count: int, progress: Callable[[int, int, Mapping[str, float]], None]
-) -> Iterator[np.random.Generator]:
+
+def trials(label: str, seeds: Sequence[int], count: int, progress: Progress) -> Iterator[np.random.Generator]:
     """A random generator for each of `count` trials of each seed; progress is reported after each trial."""
     for done, (seed, trial) in enumerate(product(seeds, range(count)), 1):
         yield np.random.default_rng(derive(seed, label, trial))

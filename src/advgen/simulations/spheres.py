@@ -1,7 +1,7 @@
 """Adversarial spheres: the distance to the nearest error when errors are rare [gilmer2018adversarial]."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from scipy.special import ndtri
@@ -9,15 +9,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from advgen.seeds import derive, seed_global
-from advgen.simulations.common import Point, point
+from advgen.simulations.common import Point, Progress, point
 from advgen.specs.simulations import Spheres
 
 ATTACK_STEPS, STEP_SIZE = 200, 0.01
 
 
-def spheres(
-    spec: Spheres, *, seeds: Sequence[int], progress: Callable[[int, int, Mapping[str, float]], None]
-) -> list[Point]:
+def spheres(spec: Spheres, *, seeds: Sequence[int], progress: Progress) -> list[Point]:
     """For each dimension, the error rate on the inner of two concentric spheres that a network is trained to classify.
 
     If there are errors, also the mean distance from correctly classified points to the nearest error found, and that

@@ -75,15 +75,6 @@ def test_the_most_likely_wrong_class_is_the_first_target():
     assert ends[1][0] == pytest.approx(0.5)
 
 
-def test_finished_examples_leave_the_batch():
-    model = Three()
-    x = torch.tensor([0.2, 0.69]).view(2, 1, 1, 1).expand(2, 1, 1, 2).contiguous()
-    apgd(model, x, torch.zeros(2, dtype=torch.long), ApgdAttack(kind="apgd", eps=0.1, steps=5), seed=0, indices=[0, 1])
-    assert len(model.inputs[0]) == 2
-    assert len(model.inputs[-1]) == 1
-    assert len(model.inputs) == 6
-
-
 def test_in_l1_a_step_changes_the_largest_gradients_and_ends_on_the_border():
     """Two of four pixels, each by half of the step; the box holds one back, and a smaller ball takes from the other."""
     x = torch.tensor([0.5, 0.5, 0.95, 0.5], dtype=torch.float64).view(1, 1, 1, 4)

@@ -48,6 +48,10 @@ SPECS = {
 }
 
 
+def is_late(iteration):
+    return iteration > 0 and iteration % CHECK_INTERVAL == 0
+
+
 def test_checks_are_due_always_on_the_cpu_and_periodically_on_a_device():
     cpu, device = torch.empty(0), torch.empty(0, device="meta")
     assert all(is_check_due(iteration, cpu) for iteration in range(50))
@@ -67,9 +71,9 @@ def test_finished_examples_stay_unchanged_until_the_next_check(kind, settings, m
     with count_calls(model, few):
         at_once = attack(model, x, y, spec, **keys)
 
-    def is_due(iteration, like):
-        checked.append(iteration)
-        return iteration > 0 and iteration % CHECK_INTERVAL == 0
+    def is_due(number, like):
+        checked.append(number)
+        return is_late(number)
 
     for module in CHECKING:
         monkeypatch.setattr(module, "is_check_due", is_due)
@@ -84,9 +88,7 @@ def test_both_steps_of_deepfool_agree(model, x, y, indices, monkeypatch):
     spec = registry.parse("attacks", {"kind": "deepfool"})
     near = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
     monkeypatch.setattr(deepfool, "_step_to_near_classes", deepfool._step_to_all_classes)
-    monkeypatch.setattr(
-        deepfool, "is_check_due", lambda iteration, like: iteration > 0 and iteration % CHECK_INTERVAL == 0
-    )
+    monkeypatch.setattr(deepfool, "is_check_due", lambda number, like: is_late(number))
     every = deepfool.deepfool(model, x, y, spec, seed=0, indices=indices)
     torch.testing.assert_close(every, near, rtol=0, atol=1e-9)
     assert (every != x).flatten(1).any(1).sum() == 5, "all but the one that is wrong already"

@@ -18,7 +18,6 @@ LEADS = [
 ]
 """By how much the wrong class leads at each restart's point, for each example."""
 KEPT = [1, 1, 0, 3, 0, 3, 1]
-FOOLED = [False, True, True, True, False, False, False]
 INDICES = [10 * row for row in range(len(LEADS))]
 
 
@@ -75,13 +74,6 @@ def test_the_first_successful_restart_wins_else_the_highest_loss(norm, loss):
     starts_RBCHW = points(norm=norm)
     best = attack(RecordingModel(starts_RBCHW), norm=norm, loss=loss)
     assert [(starts_RBCHW[:, row] == best[row]).flatten(1).all(1).nonzero().item() for row in range(7)] == KEPT
-
-
-def test_an_example_is_robust_only_if_every_restart_fails():
-    model = RecordingModel(points())
-    best = attack(model)
-    assert (model(best).argmax(1) == 1).tolist() == FOOLED
-    assert [max(leads) > 0 for leads in LEADS] == FOOLED
 
 
 def test_restarts_skip_successful_examples():

@@ -42,29 +42,6 @@ def test_the_change_is_the_same_for_all_and_known_for_a_linear_network():
         assert (Contrast()(found).argmax(1) == 1).all()
 
 
-def test_images_beyond_the_clip_do_not_pull():
-    """Two images that are far on the wrong side are past the clip: one that is right decides alone."""
-
-    class Switched(torch.nn.Module):
-        """As Contrast, the other way round for bright images."""
-
-        def forward(self, x_BCHW):
-            turn_B1 = torch.where(x_BCHW.flatten(1).amax(1) > 0.9, -1.0, 1.0)[:, None]
-            return 40 * turn_B1 * Contrast()(x_BCHW)
-
-    x, y = grey(3)
-    x[1:, :, 0, 1], y[1:] = 1, 0
-    wrong = torch.nn.functional.cross_entropy(Switched()(x), y, reduction="none")
-    assert wrong[0] < 1
-    assert wrong[1:].min() > 9
-    changes = {}
-    for clip in (9.0, 1e6):
-        spec = UniversalAttack(kind="universal", eps=0.01, epochs=3, clip=clip)
-        changes[clip] = universal(Switched(), x, y, spec, seed=0)(Switched(), x, y, spec, seed=0, indices=[0]) - x
-    assert (changes[9.0][0, 0, :, 0] > 0).all()
-    assert (changes[1e6][0, 0, :, 0] < 0).all()
-
-
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_it_is_the_ascent_on_minibatches(model, x, y, norm):
     spec = UniversalAttack(kind="universal", norm=norm, eps=0.2, epochs=4, batch=4, step_size=0.03, clip=2.0)

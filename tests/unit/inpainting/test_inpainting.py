@@ -120,24 +120,10 @@ def test_full_loss_counts_lost_pixels_as_black(x_NCHW, known_NHW):
     torch.testing.assert_close(loss_B, (made_BCHW - masked_NCHW[rows_B]).square().mean((1, 2, 3)))
 
 
-def test_masked_loss_restores_better_than_the_full_one(generator, x_NCHW, known_NHW):
-    search = LatentSearch(steps=200, starts=4)
-    error = {
-        method: (run(generator, x_NCHW, known_NHW, method, search) - x_NCHW).square().mean((1, 2, 3))
-        for method in ("full", "contextual")
-    }
-    assert (error["contextual"] < error["full"]).all()
-    assert error["contextual"].max() < 0.1 * error["full"].min()
-
-
 def test_best_start_is_chosen_by_the_known_pixels_alone(generator, x_NCHW, known_NHW):
-    one = [
-        restore(
-            generator, x_NCHW, known_NHW, "contextual", SEARCH.model_copy(update={"starts": n}), seed=0, indices=INDICES
-        )
-        for n in (1, 2)
-    ]
-    error = [((made - x_NCHW).square() * known_NHW[:, None]).sum((1, 2, 3)) for made in one]
+    searches = [SEARCH.model_copy(update={"starts": starts}) for starts in (1, 2)]
+    made = [run(generator, x_NCHW, known_NHW, "contextual", search) for search in searches]
+    error = [((one - x_NCHW).square() * known_NHW[:, None]).sum((1, 2, 3)) for one in made]
     assert (error[1] <= error[0] + 1e-5).all()
 
 
