@@ -1,16 +1,13 @@
 """CIFAR-10: its sources, and the six batches of its Python version, which are pickles."""
 
-import io
-import tarfile
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from advgen.data.checksum import md5
-from advgen.data.download import RawFiles, Source, download, local_folder
+from advgen.data.download import RawFiles, archived, download, local_folder
 from advgen.data.pickle_literals import Call, literal
 from advgen.files.provenance import write_bytes
 from advgen.specs.datasets import Cifar10Dataset, DatasetSpec, RawDataset
@@ -35,8 +32,9 @@ class Cifar10:
             for target in targets:
                 _copy_batch(folder / FOLDER / target.name, target)
             return
-        tarball = Source(f"file {folder / TARBALL}", Tarball((folder / TARBALL).read_bytes))
-        RawFiles("cifar10", MD5, (tarball, Source(ADDRESS, Tarball(partial(download, ADDRESS))))).fetch(targets)
+        tarballs = {f"file {folder / TARBALL}": (folder / TARBALL).read_bytes, ADDRESS: lambda: download(ADDRESS)}
+        names = {name: name for name in MD5}
+        RawFiles("cifar10", MD5, [archived(name, get, names) for name, get in tarballs.items()]).fetch(targets)
 
 
 def cifar10(spec: DatasetSpec) -> Cifar10:
@@ -57,22 +55,6 @@ def _copy_batch(source: Path, target: Path) -> None:
     except ValueError:
         target.unlink()
         raise
-
-
-class Tarball:
-    """The batches in cifar-10-python.tar.gz, which is read once."""
-
-    def __init__(self, get: Callable[[], bytes]):
-        self.get, self.files = get, dict[str, bytes]()
-
-    def __call__(self, name: str) -> bytes:
-        if not self.files:
-            with tarfile.open(fileobj=io.BytesIO(self.get()), mode="r:gz") as archive:
-                for member in archive:
-                    file = archive.extractfile(member) if Path(member.name).name in MD5 else None
-                    if file is not None:
-                        self.files[Path(member.name).name] = file.read()
-        return self.files[name]
 
 
 def read(raw: Sequence[Path], spec: RawDataset | None = None) -> tuple[Arrays, Arrays]:

