@@ -58,16 +58,12 @@ class Contents(NamedTuple):
 def dataset_facts(spec: CustomDataset) -> Facts:
     """Return shape, classes and sizes of a custom data set; ValueError if its files cannot be used."""
     train, test = dataset_contents(spec)
-    train_count, test_count = (train.images, test.images) if test else _split(train.images, spec.test_share)
+    test_count = test.images if test else round(train.images * spec.test_share)
+    train_count = train.images if test else train.images - test_count
     if not test_count or not train_count:
         raise ValueError(f"{train.images} images are too few for a test split; set test_path")
     sizes = min(spec.train or train_count, train_count), min(spec.test or test_count, test_count)
     return Facts(train.shape, len(train.names), *sizes)
-
-
-def _split(count: int, share: float) -> tuple[int, int]:
-    test = round(count * share)
-    return count - test, test
 
 
 def dataset_contents(spec: CustomDataset) -> tuple[Contents, Contents | None]:
