@@ -100,13 +100,11 @@ def dataset_notes(spec: CustomDataset) -> list[str]:
     if not isinstance(spec, FolderDataset):
         return []
     train, test = dataset_contents(spec)
-    parts = [(spec.path, [train])]
-    if test is not None and spec.test_path is None:
-        parts = [(spec.path, [train, test])]
-    elif test is not None:
-        parts += [(str(spec.test_path), [test])]
+    parts = {spec.path: [train]}
+    if test is not None:
+        parts.setdefault(spec.test_path or spec.path, []).append(test)
     lines = [describe_classes(spec.path, train.names)]
-    for path, found in parts:
+    for path, found in parts.items():
         lines += describe_skipped(path, [one for part in found for one in part.skipped])
         lines += [line for part in found for line in part.notes]
     return lines
