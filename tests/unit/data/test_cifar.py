@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import layouts
-from tests.layouts import cifar_batch, objects
+from tests.layouts import Evil, cifar_batch, objects
 
 from advgen.data import cifar
 from advgen.data.cifar import cifar10, intact, read, read_batch
@@ -58,16 +58,6 @@ def test_the_old_way_of_writing_is_read_too(tmp_path: Path) -> None:
     images, labels = read_batch(tmp_path / "data_batch_1")
     assert np.array_equal(images.reshape(9, 3072), objects(9, 0)[0])
     assert labels.tolist() == objects(9, 0)[1]
-
-
-class Evil:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (str(self.path), "w")
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
