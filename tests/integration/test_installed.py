@@ -119,10 +119,7 @@ def test_it_runs_and_finds_its_captions(installed: Path, mine: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (
-            ("run", "other.yaml"),
-            "advgen run: other.yaml: no such study; did you mean",
-        ),
+        (("run", "other.yaml"), "advgen run: other.yaml: no such study; did you mean"),
         (("init", "."), "advgen init: .: already exists; choose a new or empty folder"),
     ],
     ids=["run", "init"],

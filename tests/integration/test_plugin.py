@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -82,7 +84,7 @@ def test_they_are_in_tables_and_stamps(finished: Project) -> None:
 
 def test_a_figure_is_in_the_report_with_its_caption(finished: Project) -> None:
     page = (finished.folder / "results/report/index.html").read_text(encoding="utf-8")
-    assert "What a classifier takes the attacked images of each class for, in percent of the class." in page
+    assert "Confusion matrix under attack, in percent of each true class." in page
     stamp = read_stamp(finished.folder / "results/figures/confused.png")
     assert stamp is not None and {"confusion.py", "pandas"} <= stamp.versions.keys()
     assert stamp.command.endswith(" --plugins studies/confusion.py")
@@ -92,11 +94,6 @@ def test_the_results_agree_with_the_plan(finished: Project) -> None:
     result = finished.advgen("verify", STUDY)
     assert result.returncode == 0, result.stderr
     assert "warning" not in result.stdout
-
-
-def redone(project: Project) -> set[str]:
-    project.finish(STUDY)
-    return {line.split()[1] for line in project.full_log().splitlines() if line.startswith("rule ")}
 
 
 def test_an_edit_reruns_only_its_users(finished: Project) -> None:
@@ -112,34 +109,32 @@ def test_an_edit_reruns_only_its_users(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake(STUDY).stderr
 
 
+@contextmanager
+def on_path(project: Project, folder: Path) -> Iterator[None]:
+    """Let commands of the project import from a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(project.environment, "PYTHONPATH", f"{project.environment['PYTHONPATH']}{os.pathsep}{folder}")
+        yield
+
+
 def test_an_installed_plug_in_needs_no_key(finished: Project, tmp_path: Path) -> None:
     package = tmp_path / "package"
     shutil.copytree(EXAMPLE, package)
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-build-isolation",
-        "--disable-pip-version-check",
-    ]
-    done = finished.run(*install, "--no-index", "--target", str(tmp_path / "installed"), str(package))
+    words = "install --no-deps --no-build-isolation --disable-pip-version-check --no-index --target"
+    done = finished.run(sys.executable, "-m", "pip", *words.split(), str(tmp_path / "installed"), str(package))
     assert done.returncode == 0, done.stderr
     finished.edit(STUDY, "plugins: [momentum.py, linear.py, confusion.py]", "plugins: [linear.py, confusion.py]")
     missing = finished.advgen("plan", STUDY)
     assert "attacks.momentum.kind = 'momentum': is unknown" in missing.stderr
-    before = dict(finished.environment)
-    finished.environment["PYTHONPATH"] += os.pathsep + str(tmp_path / "installed")
     try:
-        assert finished.advgen("check-plugin", "momentum").stdout.endswith("momentum: all checks pass\n")
-        finished.finish(STUDY, "results/attacks/fc100/seed0/momentum.parquet")
-        stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")
-        assert stamp is not None and stamp.versions["advgen-momentum"] == "1.0"
-        assert finished.module("tools.docs").returncode == 0
-        assert "## MomentumAttack" in (finished.folder / "config/README.md").read_text()
+        with on_path(finished, tmp_path / "installed"):
+            assert finished.advgen("check-plugin", "momentum").stdout.endswith("momentum: all checks pass\n")
+            finished.finish(STUDY, "results/attacks/fc100/seed0/momentum.parquet")
+            stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")
+            assert stamp is not None and stamp.versions["advgen-momentum"] == "1.0"
+            assert finished.module("tools.docs").returncode == 0
+            assert "## MomentumAttack" in (finished.folder / "config/README.md").read_text()
     finally:
-        finished.environment = before
         finished.edit(STUDY, "plugins: [linear.py, confusion.py]", "plugins: [momentum.py, linear.py, confusion.py]")
 
 
@@ -148,12 +143,8 @@ def test_a_broken_package_is_skipped_with_one_line(finished: Project, tmp_path: 
     (tmp_path / "broken-1.dist-info").mkdir()
     (tmp_path / "broken-1.dist-info/METADATA").write_text("Name: broken\nVersion: 1\n")
     (tmp_path / "broken-1.dist-info/entry_points.txt").write_text("[advgen.attacks]\nbroken = broken\n")
-    before = dict(finished.environment)
-    finished.environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
-    try:
+    with on_path(finished, tmp_path):
         result = finished.advgen("plan", STUDY)
-    finally:
-        finished.environment = before
     assert result.returncode == 0
     [line] = result.stderr.splitlines()
     assert line.startswith("advgen: advgen.attacks: broken = 'broken' is skipped: ModuleNotFoundError: ")

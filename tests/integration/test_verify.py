@@ -4,8 +4,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from tests.project import Project
 
@@ -67,17 +65,6 @@ def test_damage_is_found_and_exactly_it_is_removed(built: Project, smoke: Projec
     assert damaged == gone
     assert built.snakemake(STUDY, *sorted(damaged)).returncode == 0
     assert {path: (built.folder / path).read_bytes() for path in damaged} == good
-
-
-def test_a_table_rewritten_under_its_old_footer_is_found(built: Project) -> None:
-    leaf = "results/tables/robustness.parquet"
-    table = pq.read_table(built.folder / leaf)
-    place = table.schema.get_field_index("accuracy")
-    better = table.set_column(place, table.schema.field(place), pc.add(table.column(place), 0.01))
-    pq.write_table(better, built.folder / leaf)
-    found = built.advgen("verify", STUDY)
-    assert found.returncode == 1
-    assert f"{leaf}: is damaged (its data have been changed); rule summarise makes it again" in found.stdout
 
 
 def test_the_rule_leaves_out_the_verdict_that_may_be_of_the_last_run(built: Project) -> None:
