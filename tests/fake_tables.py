@@ -130,6 +130,9 @@ def fake_table(kind: str, seed: int = 0, shape: tuple[int, int, int] = SHAPE) ->
             columns["target"] = "none"
     if "index" in columns and "label" in columns:
         columns["label"] = [index % CLASSES for index in columns["index"]]
+    if kind == "transferred":
+        columns["predicted_clean"] = columns["label"]
+    columns |= CONSTANT.get(kind, {})
     if kind in CONSISTENT:
         CONSISTENT[kind](columns, rng)
     return arrow_table(kind, columns)
@@ -207,14 +210,6 @@ def _comparison(columns: dict[str, Any], rng: np.random.Generator) -> None:
     columns["besides"] = ["steps" if arm == "another one" else "" for arm in columns["arm"]]
 
 
-def _transfer(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    columns["amplified"] = False
-
-
-def _transferred(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    columns["amplified"], columns["predicted_clean"] = False, columns["label"]
-
-
 def _convergence(columns: dict[str, Any], rng: np.random.Generator) -> None:
     """Ten steps; half of the starts never succeed."""
     columns["right_clean"] = [index > 1 for index in columns["index"]]
@@ -236,22 +231,20 @@ def _linearity(columns: dict[str, Any], rng: np.random.Generator) -> None:
         columns[name] = list(rng.normal(size=(len(columns["index"]), CLASSES)))
 
 
-def _simulation(columns: dict[str, Any], rng: np.random.Generator) -> None:
-    columns["x_name"], columns["y_name"] = "training examples", "test error"
-
-
+CONSTANT = {
+    "transfer": {"amplified": False},
+    "transferred": {"amplified": False},
+    "simulation": {"x_name": "training examples", "y_name": "test error"},
+}
 CONSISTENT = {
     "examples": _examples,
     "inpainting": _inpainting,
     "interpolation": _interpolation,
     "latent_snapshots": _snapshots,
-    "transfer": _transfer,
     "comparison": _comparison,
-    "transferred": _transferred,
     "convergence": _convergence,
     "certification": _certification,
     "linearity": _linearity,
-    "simulation": _simulation,
 }
 """Functions that make the columns of a table consistent."""
 

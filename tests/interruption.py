@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.project import Project
@@ -59,17 +60,19 @@ def disturb(project: Project, kind: str, moment: float, chance: random.Random) -
     return said
 
 
-def running_jobs(folder: Path) -> list[int]:
-    """Processes of our commands that work in a folder."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            ours = process.name.isdigit() and b"advgen" in (process / "cmdline").read_bytes().split(b"\0")[:4]
-            if ours and (process / "cwd").resolve() == folder.resolve():
-                found.append(int(process.name))
-        except OSError:
-            continue
+def processes(folder: Path) -> dict[int, list[str]]:
+    """Return the processes in a folder, each with the words of its command."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").resolve() == folder.resolve():
+                found[int(process.name)] = (process / "cmdline").read_bytes().decode().split("\0")
     return found
+
+
+def running_jobs(folder: Path) -> list[int]:
+    """Return the processes of our commands that work in a folder."""
+    return [process for process, words in processes(folder).items() if "advgen" in words[:4]]
 
 
 def wait_for_orphans(folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""Small synthetic data sets in the layouts that published ones come in."""
+"""Small synthetic data sets in the layouts that published ones come in, and pickles with code."""
 
 import io
 import json
+import os
 import pickle
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,16 @@ from PIL import Image
 from advgen.data.checksum import checksum
 from advgen.data.cifar import MD5
 from advgen.specs.datasets import DrawnFacesDataset
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
 
 
 def celeba(folder: Path, faces: Sequence[Image.Image], smiles: Sequence[bool], parts: Sequence[int]) -> None:

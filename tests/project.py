@@ -81,6 +81,12 @@ class Project:
         """Run Snakemake on a study; `arguments` come before the config, so that they cannot be eaten by it."""
         return self.module("snakemake", "--cores", str(cores), *arguments, "--config", f"study={study}")
 
+    def finish(self, study: str, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on a study, and fail unless it succeeds."""
+        result = self.snakemake(study, *arguments, cores=cores)
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-6000:]
+        return result
+
     def full_log(self) -> str:
         """Snakemake's whole log of the last run."""
         return max((self.folder / ".snakemake/log").glob("*.log")).read_text(encoding="utf-8")
@@ -92,8 +98,7 @@ class Project:
     def executed(self, study: str) -> set[str]:
         """Run Snakemake on stubs; which commands ran, with their first output below results/."""
         self.log.write_text("")
-        result = self.snakemake(study, cores=4)
-        assert result.returncode == 0, result.stderr[-3000:]
+        self.finish(study, cores=4)
         return set(self.log.read_text().splitlines())
 
     def edit(self, path: str, old: str, new: str) -> None:

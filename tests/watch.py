@@ -70,9 +70,15 @@ def gaps(job: Job[Any], called: Iterable[CodeType]) -> set[Symbol]:
     files = [path for paths in job.inputs.values() for path in paths if path.suffix == ".safetensors"]
     targets = set(job.spec.code_targets())
     if files:
-        from advgen.io.checkpoints import architecture_code
+        from pydantic import TypeAdapter
 
-        targets |= {target for path in files for target in architecture_code(path)}
+        from advgen import registry
+        from advgen.io.checkpoints import FAMILY_SPECS
+        from advgen.io.headers import read_header
+
+        models = [read_header(path)["model"] for path in files]
+        specs = [TypeAdapter(FAMILY_SPECS[model["family"]]).validate_python(model["spec"]) for model in models]
+        targets |= {target for spec in specs for target in registry.targets(spec)}
     told = reachable_symbols(*sorted(targets))
     return names(called) - told
 

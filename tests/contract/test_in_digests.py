@@ -104,9 +104,6 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
         "advgen.outcomes.verify.outcome:Verify",
     ),
     "reads the code and compares it with the plan": ("advgen.core.code",),
-    "tests compare what a job calls with its digest, and ask for the code of a model that it reads": (
-        "advgen.io.checkpoints:architecture_code",
-    ),
     "plug-ins call it: the target that it registers is in the digest of a job that uses it": (
         "advgen.registry:register",
     ),

@@ -23,8 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Pa
     """A small study with a figure, finished."""
     project = Project(tmp_path_factory.mktemp("kind"), cache=kept)
     (project.folder / STUDY).write_text((ROOT / "tests/spine.yaml").read_text() + FIGURES)
-    result = project.snakemake(STUDY)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    project.finish(STUDY)
     return project
 
 
@@ -39,16 +38,14 @@ def grown(finished: Project) -> Project:
 @pytest.fixture(scope="module")
 def planned(grown: Project) -> str:
     """Return the output of a dry run before its jobs have run."""
-    result = grown.snakemake(STUDY, "-n")
-    assert result.returncode == 0, result.stderr[-3000:]
+    result = grown.finish(STUDY, "-n")
     return result.stdout + result.stderr
 
 
 @pytest.fixture(scope="module")
 def made(grown: Project, planned: str) -> Project:
     """Return the copy after all jobs have run."""
-    result = grown.snakemake(STUDY)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    grown.finish(STUDY)
     return grown
 
 
@@ -66,22 +63,17 @@ def test_nothing_else_is_stale(planned: str) -> None:
 
 def test_its_definitions_are_checked(grown: Project) -> None:
     study = (grown.folder / STUDY).read_text()
-    for wrong, message in (
-        ("images: 50}", "images: 50, severty: 1}"),
-        ("[fc100, cnn], images: 50", "[fc100, fc999], images: 50"),
-        ("images: 50}", "images: 5000000}"),
+    for right, wrong, said in (
+        ("images: 50}", "images: 50, severty: 1}", "severity"),
+        ("[fc100, cnn], images: 50", "[fc100, fc999], images: 50", "fc999"),
+        ("images: 50}", "images: 5000000}", "5000000"),
     ):
-        (grown.folder / "wrong.yaml").write_text(study.replace(wrong, message))
+        (grown.folder / "wrong.yaml").write_text(study.replace(right, wrong))
         result = grown.advgen("plan", "wrong.yaml")
         assert result.returncode == 1
         assert "corruptions.damaged" in result.stderr
         assert len(result.stderr.strip().splitlines()) <= 2
-    assert "severity" in grown_error(grown, study.replace("images: 50}", "images: 50, severty: 1}"))
-
-
-def grown_error(grown: Project, study: str) -> str:
-    (grown.folder / "wrong.yaml").write_text(study)
-    return grown.advgen("plan", "wrong.yaml").stderr
+        assert said in result.stderr.replace(",", "")
 
 
 def test_it_runs_and_is_summarised(made: Project) -> None:

@@ -4,9 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -30,8 +28,7 @@ def artefacts(project: Project) -> dict[str, bytes]:
 
 def ran(project: Project, *arguments: str, study: str = STUDY) -> tuple[set[str], set[str]]:
     """Run the study; the rules that computed something, and the files whose jobs were spared."""
-    result = project.snakemake(study, *arguments)
-    assert result.returncode == 0, result.stderr[-3000:]
+    result = project.finish(study, *arguments)
     started = re.findall(r"^Shell command: python -m advgen (\S+) .* > (\S+) 2>&1$", project.full_log(), re.MULTILINE)
     said = {
         log: re.match(r"\S+ (\S+): result reused from the cache", (project.folder / log).read_text())
@@ -61,15 +58,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, store: Pat
 def second(shared: Project, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Another copy, without results; the tests edit it one after the other."""
     return Project(tmp_path_factory.mktemp("second"), cache=store)
-
-
-@contextmanager
-def without_store(project: Project) -> Iterator[None]:
-    """Everything is computed meanwhile."""
-    told = project.environment["ADVGEN_CACHE"]
-    project.environment["ADVGEN_CACHE"] = "off"
-    yield
-    project.environment["ADVGEN_CACHE"] = told
 
 
 def test_another_copy_takes_everything_and_has_the_same_bytes(shared: Project, second: Project) -> None:
@@ -138,7 +126,8 @@ def test_a_renamed_attack_is_not_crafted_again(second: Project) -> None:
     assert table.column("attack").unique().to_pylist() == ["ascent"]
     taken = (second.folder / crafted).read_bytes()
     (second.folder / crafted).unlink()
-    with without_store(second):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(second.environment, "ADVGEN_CACHE", "off")
         assert ran(second, crafted) == ({"craft"}, set())
     assert (second.folder / crafted).read_bytes() == taken
 
@@ -152,7 +141,8 @@ def test_a_renamed_classifier_is_not_trained_again(second: Project) -> None:
     assert not computed & {"train-classifier", "craft"}
     taken = (second.folder / trained).read_bytes()
     (second.folder / trained).unlink()
-    with without_store(second):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(second.environment, "ADVGEN_CACHE", "off")
         assert ran(second, trained) == ({"train-classifier"}, set())
     assert (second.folder / trained).read_bytes() == taken
 

@@ -32,8 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     smiles, parts = [index % 2 == 0 for index in range(80)], [2 * (index % 4 == 3) for index in range(80)]
     layouts.celeba(project.folder / "data/celeba", [face(smiling) for smiling in smiles], smiles, parts)
     layouts.cifar(project.folder / "data/cifar10/cifar-10-batches-py", 20)
-    result = project.snakemake(STUDY)
-    assert result.returncode == 0, result.stderr[-5000:]
+    project.finish(STUDY)
     return project
 
 
@@ -64,8 +63,7 @@ def test_every_figure_is_drawn(finished: Project) -> None:
 def drawn(tmp_path_factory: pytest.TempPathFactory, raw_drawn_faces: Path, raw_symbols: Path) -> Project:
     """The study on real drawings: faces and symbols."""
     project = Project(tmp_path_factory.mktemp("drawn"))
-    result = project.snakemake("tests/drawn.yaml")
-    assert result.returncode == 0, result.stderr[-5000:]
+    project.finish("tests/drawn.yaml")
     return project
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.interruption import STUDY, started
 from tests.project import ROOT, Project
 
-STUDY = "tests/spine.yaml"
 Make = Callable[..., Project]
 
 
@@ -26,13 +26,6 @@ def slow(project: Project, rule: str, seconds: float, then: str = "") -> None:
         f'if [ "$3" = {rule} ]; then {says}; for i in $(seq {10 * seconds:.0f}); do sleep .1; done; {then or ":"}; fi'
     )
     stub.write_text(stub.read_text().replace("outputs=()", f"{case}\noutputs=()", 1))
-
-
-def driver(project: Project, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--config", f"study={STUDY}"]
-    return subprocess.Popen(
-        command, cwd=project.folder, env=project.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
 
 
 def wait_for(project: Project, text: str) -> str:
@@ -47,8 +40,7 @@ def wait_for(project: Project, text: str) -> str:
 
 def test_a_pipe_gets_one_whole_line_for_each_job(project: Make) -> None:
     copy = project(stubs=True)
-    result = copy.snakemake("config/config.yaml", cores=4)
-    assert result.returncode == 0, result.stderr
+    result = copy.finish("config/config.yaml", cores=4)
     lines = result.stderr.splitlines()
     jobs = [line for line in lines if re.fullmatch(r" ?\d+/90  \w+( \S+)? +\d+:\d\d  \d+:\d\d left", line)]
     assert len(jobs) == 90
@@ -127,7 +119,7 @@ def test_status_of_a_run_and_of_its_end(project: Make) -> None:
     before = copy.advgen("status", STUDY).stdout
     assert "The next run of tests/spine.yaml has 12 of 12 jobs to do, about " in before and "12 missing" in before
     slow(copy, "craft", 30)
-    process = driver(copy)
+    process = started(copy)
     try:
         said = wait_for(copy, "loss 0.25")
         assert f"tests/spine.yaml, run by process {process.pid} on " in said
@@ -150,7 +142,7 @@ def test_status_of_a_run_and_of_its_end(project: Make) -> None:
 def test_status_of_a_killed_driver(project: Make) -> None:
     copy = project(stubs=True)
     slow(copy, "craft", 5)
-    process = driver(copy)
+    process = started(copy)
     wait_for(copy, "loss 0.25")
     process.kill()
     process.wait()

@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -63,8 +65,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path, kept: Pa
         assert text.count(old) >= 1
         text = text.replace(old, new, 1)
     (project.folder / STUDY).write_text(text + FIGURE)
-    result = project.snakemake(STUDY)
-    assert result.returncode == 0, result.stderr[-5000:]
+    project.finish(STUDY)
     return project
 
 
@@ -95,12 +96,6 @@ def test_the_results_agree_with_the_plan(finished: Project) -> None:
     assert "warning" not in result.stdout
 
 
-def redone(project: Project) -> set[str]:
-    result = project.snakemake(STUDY)
-    assert result.returncode == 0, result.stderr[-5000:]
-    return {line.split()[1] for line in project.full_log().splitlines() if line.startswith("rule ")}
-
-
 def test_an_edit_reruns_only_its_users(finished: Project) -> None:
     plugin = "studies/momentum.py"
     finished.append(plugin, "\n# a remark\n")
@@ -114,35 +109,32 @@ def test_an_edit_reruns_only_its_users(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake(STUDY).stderr
 
 
+@contextmanager
+def on_path(project: Project, folder: Path) -> Iterator[None]:
+    """Let commands of the project import from a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(project.environment, "PYTHONPATH", f"{project.environment['PYTHONPATH']}{os.pathsep}{folder}")
+        yield
+
+
 def test_an_installed_plug_in_needs_no_key(finished: Project, tmp_path: Path) -> None:
     package = tmp_path / "package"
     shutil.copytree(EXAMPLE, package)
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-build-isolation",
-        "--disable-pip-version-check",
-    ]
-    done = finished.run(*install, "--no-index", "--target", str(tmp_path / "installed"), str(package))
+    words = "install --no-deps --no-build-isolation --disable-pip-version-check --no-index --target"
+    done = finished.run(sys.executable, "-m", "pip", *words.split(), str(tmp_path / "installed"), str(package))
     assert done.returncode == 0, done.stderr
     finished.edit(STUDY, "plugins: [momentum.py, linear.py, confusion.py]", "plugins: [linear.py, confusion.py]")
     missing = finished.advgen("plan", STUDY)
     assert "attacks.momentum.kind = 'momentum': is unknown" in missing.stderr
-    before = dict(finished.environment)
-    finished.environment["PYTHONPATH"] += os.pathsep + str(tmp_path / "installed")
     try:
-        assert finished.advgen("check-plugin", "momentum").stdout.endswith("momentum: all checks pass\n")
-        result = finished.snakemake(STUDY, "results/attacks/fc100/seed0/momentum.parquet")
-        assert result.returncode == 0, result.stderr[-5000:]
-        stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")
-        assert stamp is not None and stamp.versions["advgen-momentum"] == "1.0"
-        assert finished.module("tools.docs").returncode == 0
-        assert "## MomentumAttack" in (finished.folder / "config/README.md").read_text()
+        with on_path(finished, tmp_path / "installed"):
+            assert finished.advgen("check-plugin", "momentum").stdout.endswith("momentum: all checks pass\n")
+            finished.finish(STUDY, "results/attacks/fc100/seed0/momentum.parquet")
+            stamp = read_stamp(finished.folder / "results/attacks/fc100/seed0/momentum.parquet")
+            assert stamp is not None and stamp.versions["advgen-momentum"] == "1.0"
+            assert finished.module("tools.docs").returncode == 0
+            assert "## MomentumAttack" in (finished.folder / "config/README.md").read_text()
     finally:
-        finished.environment = before
         finished.edit(STUDY, "plugins: [linear.py, confusion.py]", "plugins: [momentum.py, linear.py, confusion.py]")
 
 
@@ -151,12 +143,8 @@ def test_a_broken_package_is_skipped_with_one_line(finished: Project, tmp_path: 
     (tmp_path / "broken-1.dist-info").mkdir()
     (tmp_path / "broken-1.dist-info/METADATA").write_text("Name: broken\nVersion: 1\n")
     (tmp_path / "broken-1.dist-info/entry_points.txt").write_text("[advgen.attacks]\nbroken = broken\n")
-    before = dict(finished.environment)
-    finished.environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
-    try:
+    with on_path(finished, tmp_path):
         result = finished.advgen("plan", STUDY)
-    finally:
-        finished.environment = before
     assert result.returncode == 0
     [line] = result.stderr.splitlines()
     assert line.startswith("advgen: advgen.attacks: broken = 'broken' is skipped: ModuleNotFoundError: ")

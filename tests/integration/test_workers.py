@@ -1,7 +1,6 @@
 """Jobs forked from a warm server: as cold ones in all but time."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.interruption import processes
 from tests.project import ROOT, Project
 
 from advgen.driver.workers import LOG, MIN_JOBS, SERVER, THREADS
@@ -152,26 +152,14 @@ def test_edited_code_starts_cold(shared: Project) -> None:
 def test_a_server_that_was_killed_is_missed_by_nobody(tmp_path: Path) -> None:
     project = Project(tmp_path / "copy")
     with driver(project):
-        [server] = re.findall(r"^(\d+) .*advgen.server", processes(project), flags=re.MULTILINE)
+        [server] = [one for one, words in processes(project.folder).items() if "advgen.server" in " ".join(words)]
         client, job = started(project)
-        os.kill(int(server), signal.SIGKILL)
+        os.kill(server, signal.SIGKILL)
         assert project.advgen("--version").returncode == 0
         client.terminate()
         assert client.wait(timeout=60) == -signal.SIGTERM
         assert not lives(job)
         (project.folder / SERVER).unlink()
-
-
-def processes(project: Project) -> str:
-    """Number and command of each process in a project's folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.readlink(path / "cwd") == str(project.folder):
-                found.append(f"{path.name} {(path / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}")
-        except OSError:
-            continue
-    return "\n".join(found)
 
 
 def test_few_jobs_and_off_have_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

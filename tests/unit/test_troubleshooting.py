@@ -16,7 +16,7 @@ from tests.project import ROOT
 import advgen
 from advgen.cli import main
 from advgen.commands import plan
-from advgen.data.download import Source, fetch
+from advgen.data.download import RawFiles, Source
 from advgen.data.drawn_faces import check_node
 from advgen.driver.locking import lock_results
 from advgen.io.devices import jobs_per_gpu
@@ -101,7 +101,7 @@ def download() -> str:
         raise OSError("Temporary failure in name resolution")
 
     name = "train-images-idx3-ubyte"
-    return message_of(lambda: fetch({name: ""}, [Path(name)], [Source("mirror", fail)], "mnist"))
+    return message_of(lambda: RawFiles("mnist", {name: ""}, [Source("mirror", fail)]).fetch([Path(name)]))
 
 
 def run_python(code: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from advgen.data.checksum import md5
+from advgen.data import checksum
 from advgen.data.download import local_folder
 from advgen.files.provenance import atomic_write
 from advgen.specs.datasets import CelebaDataset, DatasetSpec
@@ -19,7 +19,6 @@ from advgen.specs.datasets import CelebaDataset, DatasetSpec
 Labels = np.ndarray[Any, Any]
 
 IMAGES, ATTRIBUTES, PARTITION = CelebaDataset.raw
-MD5 = CelebaDataset.raw
 ADDRESS = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 PUBLISHED = 202_599
@@ -70,7 +69,7 @@ def _check(files: dict[str, Path], folder: Path) -> None:
     try:
         full = len(read_partition(files[PARTITION])) >= PUBLISHED
         for name in (ATTRIBUTES, PARTITION):
-            if full and md5(files[name]) != MD5[name]:
+            if full and not checksum.intact(files[name], CelebaDataset):
                 raise ValueError(f"{folder / name}: a full set, but not the published one (wrong checksum)")
         if not is_sound_zip(files[IMAGES]):
             raise ValueError(f"{folder / IMAGES}: damaged")
@@ -84,13 +83,11 @@ def intact(path: Path, spec: CelebaDataset) -> bool:
     """Whether a raw file is the published one, or a sound one with fewer faces."""
     if path.suffix == ".zip":  # packed from a folder it has other bytes; the checksums inside it are compared
         return is_sound_zip(path)
-    return md5(path) == spec.raw[path.name] or len(path.read_text(errors="replace").splitlines()) < PUBLISHED
+    return checksum.intact(path, spec) or len(path.read_text(errors="replace").splitlines()) < PUBLISHED
 
 
 def is_sound_zip(path: Path) -> bool:
     """Whether a file is a zip whose members have the checksums stored in it."""
-    if not zipfile.is_zipfile(path):
-        return False
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None

@@ -9,12 +9,6 @@ from advgen.specs.datasets import RawDataset
 SHA512_PREFIX = "sha512-"
 
 
-def md5(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def checksum(content: bytes, published: str) -> str:
     """The checksum of a content in the format of the published one: npm's sha512 integrity, or md5 in hex."""
     if published.startswith(SHA512_PREFIX):  # of code that is run, for which md5 is too weak
@@ -22,7 +16,7 @@ def checksum(content: bytes, published: str) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def intact(path: Path, spec: RawDataset) -> bool:
+def intact(path: Path, spec: RawDataset | type[RawDataset]) -> bool:
     """Whether a raw file has its published checksum."""
     published = spec.raw[path.name]
     return checksum(path.read_bytes(), published) == published

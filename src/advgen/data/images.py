@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def load_images(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """All images (N, C, H, W) uint8 and labels (N,) int64 of a Parquet file."""
-    images, labels, _ = _load(path)
-    return images, labels
+    return _load(path)[:2]
 
 
 def load_subset(path: Path, n: int, seed: int, skip: int = 0) -> tuple[torch.Tensor, torch.Tensor, list[int]]:

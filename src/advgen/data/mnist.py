@@ -14,4 +14,5 @@ def mnist(spec: DatasetSpec) -> RawFiles:
 def fashion_mnist(spec: DatasetSpec) -> RawFiles:
     """Fashion-MNIST (xiao2017fashion): official address, then Debian's package."""
     address = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-    return RawFiles("fashion_mnist", FashionMnistDataset.raw, (mirror(address), debian("dataset-fashion-mnist")))
+    package = debian("dataset-fashion-mnist", FashionMnistDataset.raw)
+    return RawFiles("fashion_mnist", FashionMnistDataset.raw, (mirror(address), package))

@@ -306,7 +306,8 @@ def _scale(image: Image.Image, tags: Mapping[int, Any], background: str) -> tupl
 
     np = importlib.import_module("numpy")  # only for such images
     values = np.asarray(image)
-    [bits], [sample] = _tuple(tags.get(258, 16)), _tuple(tags.get(339, 1))  # BitsPerSample, SampleFormat of TIFF
+    # BitsPerSample and SampleFormat of TIFF, which may be one for each channel
+    bits, sample = (int(np.ravel(tags.get(tag, default))[0]) for tag, default in ((258, 16), (339, 1)))
     if image.mode == "F":
         full: float = 1
     else:
@@ -324,10 +325,6 @@ def _scale(image: Image.Image, tags: Mapping[int, Any], background: str) -> tupl
     hidden = values == image.info.get("transparency", -1)
     pixels[hidden] = 255 if background == "white" else 0
     return Image.fromarray(pixels), bool(hidden.any())
-
-
-def _tuple(value: Any) -> tuple[int, ...]:
-    return tuple(value)[:1] if isinstance(value, (tuple, list)) else (value,)
 
 
 def _flatten(image: Image.Image, background: str) -> tuple[Image.Image, bool]:

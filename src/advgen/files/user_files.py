@@ -58,16 +58,12 @@ class Contents(NamedTuple):
 def dataset_facts(spec: CustomDataset) -> Facts:
     """Return shape, classes and sizes of a custom data set; ValueError if its files cannot be used."""
     train, test = dataset_contents(spec)
-    train_count, test_count = (train.images, test.images) if test else _split(train.images, spec.test_share)
+    test_count = test.images if test else round(train.images * spec.test_share)
+    train_count = train.images if test else train.images - test_count
     if not test_count or not train_count:
         raise ValueError(f"{train.images} images are too few for a test split; set test_path")
     sizes = min(spec.train or train_count, train_count), min(spec.test or test_count, test_count)
     return Facts(train.shape, len(train.names), *sizes)
-
-
-def _split(count: int, share: float) -> tuple[int, int]:
-    test = round(count * share)
-    return count - test, test
 
 
 def dataset_contents(spec: CustomDataset) -> tuple[Contents, Contents | None]:
@@ -104,13 +100,11 @@ def dataset_notes(spec: CustomDataset) -> list[str]:
     if not isinstance(spec, FolderDataset):
         return []
     train, test = dataset_contents(spec)
-    parts = [(spec.path, [train])]
-    if test is not None and spec.test_path is None:
-        parts = [(spec.path, [train, test])]
-    elif test is not None:
-        parts += [(str(spec.test_path), [test])]
+    parts = {spec.path: [train]}
+    if test is not None:
+        parts.setdefault(spec.test_path or spec.path, []).append(test)
     lines = [describe_classes(spec.path, train.names)]
-    for path, found in parts:
+    for path, found in parts.items():
         lines += describe_skipped(path, [one for part in found for one in part.skipped])
         lines += [line for part in found for line in part.notes]
     return lines

@@ -59,12 +59,6 @@ def load_model(path: Path) -> Any:
     return module.eval()
 
 
-def architecture_code(path: Path) -> list[str]:
-    """Return the code that rebuilds the model of a checkpoint, as "module:name"."""
-    model = read_header(path)["model"]
-    return sorted(set(registry.targets(TypeAdapter(FAMILY_SPECS[model["family"]]).validate_python(model["spec"]))))
-
-
 def check_weights(path: Path) -> None:
     """Raise ValueError if a checkpoint differs from the digests in its header."""
     model = read_header(path).get("model")

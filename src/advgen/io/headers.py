@@ -62,6 +62,5 @@ def check_header(path: Path) -> None:
         intact = header["__metadata__"][HEADER] == sealed_header(content["model"], Stamp(**content["stamp"]))
     except (KeyError, TypeError):
         intact = False
-    with path.open("rb") as file:
-        if not intact or not file.read().startswith(_join(header)):
-            raise ValueError(f"{path}: its header has been changed; delete it and run again")
+    if not intact or not path.read_bytes().startswith(_join(header)):
+        raise ValueError(f"{path}: its header has been changed; delete it and run again")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +134,9 @@ def relabel_table(path: Path, to: Path, stamp: Stamp, labels: Mapping[str, tuple
 
 def read_table(path: Path, kind: str | None = None, images: bool = True) -> pa.Table:
     """Read a table, optionally without image columns; ValueError if it is damaged or not of `kind`."""
-    try:
+    with _reading(path):
         light = None if images else _light(pq.read_schema(path))
         table = pq.read_table(path, columns=light, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from None
     if kind is not None and table_kind(table) != kind:
         raise ValueError(f"{path}: is a {table_kind(table)!r} table, not a {kind!r} table")
     return table
@@ -148,10 +147,8 @@ def stored_digest(path: Path) -> str | None:
 
     The key is included because readers of several tables sort their rows by it.
     """
-    try:
+    with _reading(path):
         metadata = pq.read_metadata(path).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from None
     if DATA not in metadata:
         return None
     kind = metadata.get(b"advgen.table", b"").decode()
@@ -207,9 +204,13 @@ def _values(array: pa.Array) -> Iterator[bytes]:
         yield array.drop_null().to_numpy(zero_copy_only=False).tobytes()
 
 
-def _damaged(path: Path, error: Exception) -> ValueError:
-    reason = str(error).splitlines()[0]
-    return ValueError(f"{path}: cannot be read as Parquet ({reason}); delete it and run again")
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: cannot be read as Parquet ({reason}); delete it and run again") from None
 
 
 def table_kind(table: pa.Table) -> str:
@@ -279,10 +280,8 @@ def _chunk_bytes(chunk: pa.Array, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 
 def read_stamp(path: Path) -> Stamp | None:
     """Return the stamp in a Parquet footer, without reading the rows."""
-    try:
+    with _reading(path):
         metadata = pq.read_metadata(path).metadata or {}
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from None
     text = metadata.get(b"advgen")
     try:
         return None if text is None else Stamp.from_json(text.decode())

