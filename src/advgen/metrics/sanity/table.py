@@ -1,6 +1,6 @@
 """All sanity checks in one table: what each protects from, its source, its function, and what a failure does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ _FID, _YEH, _FGSM = "heusel2017gans", "yeh2017semantic", "goodfellow2015explaini
 _POISSON, _SCENES, _TABLE_2 = "perez2003poisson", "hays2007scene", "szegedy2014intriguing, table 2"
 _THREAT_MODEL, _PAIRED = "definition of the threat model", "paired comparison"
 _CERTIFICATE, _BASELINE = "definition of a certificate", "trivial baseline"
-Checker = Callable[..., list[Check]]
+Checker = Callable[..., Iterable[Check]]
 
 
 class SanityCheck(NamedTuple):
