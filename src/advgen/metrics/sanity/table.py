@@ -122,12 +122,7 @@ _CHECKS: dict[str, dict[Checker, list[tuple[str, str, str, str]]]] = {
             ("an attack beats its control", WARNS, "changes that fool by their size alone", _MASKING),
         ],
         baselines.check_transfer_controls: [
-            (
-                "transferred examples beat noise of the same norms",
-                WARNS,
-                "transfer by the size of changes",
-                _TABLE_2,
-            ),
+            ("transferred examples beat noise of the same norms", WARNS, "transfer by the size of changes", _TABLE_2),
         ],
         baselines.check_paths: [
             ("a third class is rarer than in pixel blends", WARNS, "latent paths no better than fading", _BASELINE),
@@ -150,12 +145,7 @@ _CHECKS: dict[str, dict[Checker, list[tuple[str, str, str, str]]]] = {
         ],
         baselines.check_reconstructions: [
             ("reconstruction beats as many principal components", WARNS, "autoencoders no better than PCA", _BASELINE),
-            (
-                "reconstruction beats the nearest training image",
-                WARNS,
-                "no better than a lookup",
-                _BASELINE,
-            ),
+            ("reconstruction beats the nearest training image", WARNS, "no better than a lookup", _BASELINE),
         ],
         baselines.check_inversions: [
             ("inversion beats as many principal components", WARNS, "inversions no better than PCA", _BASELINE),
