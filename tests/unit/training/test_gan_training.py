@@ -12,7 +12,7 @@ from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
-from advgen.training.game import Game
+from advgen.training.game import NUMBERS, DiscriminatorStep, Game
 from advgen.training.gan import is_selection_step, train_gan
 from advgen.training.losses import generator_loss, gradient_penalty, r1
 from advgen.training.state import Callbacks
@@ -250,6 +250,15 @@ def test_steps_per_batch_are_counted():
     assert game.optimizer_discriminator.state_dict()["state"][0]["step"] == 2
 
 
+def test_the_numbers_of_a_batch_are_in_their_order(monkeypatch):
+    game = Game(*networks(), GanTraining(**QUICK))
+    monkeypatch.setattr(game, "step_discriminator", lambda *arguments: DiscriminatorStep(2, 4, 5, 6))
+    monkeypatch.setattr(game, "step_generator", lambda real_BCHW: (1, 3))
+    assert tuple(game.play(IMAGES)) == (1, 2, 3, 4, 5, 6)
+    assert NUMBERS[:4:2] == ("loss_generator", "gradient_generator")
+    assert NUMBERS[4:] == ("logit_real", "logit_fake")
+
+
 def tiny_game(**settings):
     """A game in double precision on smooth networks, two updates old, so that Adam has moments."""
     torch.manual_seed(2)
@@ -387,9 +396,10 @@ RESUMED = {
 @pytest.mark.parametrize(("discriminator", "settings"), RESUMED.values(), ids=RESUMED.keys())
 def test_resumed_run_equals_uninterrupted_run(discriminator, settings):
     spec = GanTraining(**QUICK, **settings)
-    states = []
-    whole = train(spec, discriminator, Callbacks(save=lambda take: states.append(take())))
-    assert len(states) == 12
+    states, reports = [], []
+    callbacks = Callbacks(lambda take: states.append(take()), lambda *report: reports.append(report))
+    whole = train(spec, discriminator, callbacks)
+    assert len(states) == len(reports) == 12
     for stop in [*random.Random(0).sample(range(11), 3), 11]:
         resumed = train(spec, discriminator, Callbacks(state={key: t.clone() for key, t in states[stop].items()}))
         assert same(whole[0], resumed[0]), f"generator after stop {stop}"
