@@ -93,7 +93,7 @@ def run_battery(
         progress = Progress(f"evaluate, {name}", stream=sys.stderr)
         columns = craft_examples(inputs.model, inputs.images, inputs.labels, inputs.indices, task, progress)
         table = arrow_table("examples", columns)
-        checks += check_pixels(table) + check_saved_predictions(table, inputs.model)
+        checks += [*check_pixels(table), *check_saved_predictions(table, inputs.model)]
         rows.append(table.drop_columns(["image", "adversarial"]))
         if spec.threat().norm == norm and (spec.threat().eps or 2) <= eps:
             best = table if best is None else _merge_smaller(best, table, norm)

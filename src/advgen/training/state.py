@@ -1,7 +1,7 @@
 """The state of a training run, from which it can be resumed, as a flat dictionary of tensors (no pickles)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +27,11 @@ class Callbacks:
 
     save: Callable[[Callable[[], State]], None] = never_save
     progress: Callable[[int, int, Mapping[str, float]], None] = ignore_progress
-    state: State | None = field(default=None)
+    state: State | None = None
 
 
-def pack(**parts: nn.Module | torch.optim.Optimizer | Tensor | int | list[Tensor]) -> State:
-    """Modules, optimisers, tensors, counters and lists of tensors as one flat dictionary of CPU tensors."""
+def pack(**parts: nn.Module | torch.optim.Optimizer | Tensor | int) -> State:
+    """Modules, optimisers, tensors and counters as one flat dictionary of CPU tensors."""
     state: State = {}
     for name, part in parts.items():
         if isinstance(part, nn.Module):
@@ -40,8 +40,6 @@ def pack(**parts: nn.Module | torch.optim.Optimizer | Tensor | int | list[Tensor
             for index, moments in part.state_dict()["state"].items():
                 for key, value in moments.items():
                     state[f"{name}/{index}/{key}"] = torch.as_tensor(value)
-        elif isinstance(part, list):
-            state[name] = torch.stack(part) if part else torch.empty(0)
         else:
             state[name] = torch.as_tensor(part)
     return {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}

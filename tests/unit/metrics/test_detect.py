@@ -17,22 +17,17 @@ STRIPES = (255 * (torch.arange(8)[None, None] % torch.tensor([2, 3, 4, 5])[:, No
 IMAGES = STRIPES.to(torch.uint8).repeat(50, 1, 1)[:, None]
 
 
-def history(loss, lr_generator, lr_discriminator, discriminator_steps, **keys):
-    found = game(loss, lr_generator, lr_discriminator, discriminator_steps, **keys)
+def history(*settings):
+    found = game(*settings)
     return np.array(found["gradient_generator"]), np.array(found["loss_generator"])
 
 
-def game(loss, lr_generator, lr_discriminator, discriminator_steps, dropout=0.0, dead=False):
+def game(loss, lr_generator, lr_discriminator, discriminator_steps, dropout=0.0):
     torch.manual_seed(1)
     generator = build(
         "generators",
         TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,), image_channels=1),
     )
-    if dead:  # its images are white, and the slope there is 0
-        with torch.no_grad():
-            next(
-                one for one in reversed(list(generator.modules())) if isinstance(one, torch.nn.ConvTranspose2d)
-            ).bias.fill_(30)
     body = FcNetwork(kind="fc", image=(1, 8, 8), hidden=(32,), activation="leaky_relu", dropout=dropout)
     spec = GanTraining(
         loss=loss,
@@ -65,30 +60,12 @@ def test_healthy_runs_are_not_flagged(loss, dropout):
         assert not find_overpowering(found["logit_real"], found["logit_fake"]).any()
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse", "wasserstein"])
-def test_a_dead_generator_is_seen_whatever_its_discriminator_learns(loss, dropout):
-    """The discriminator does go on, so that the generator's loss drifts by more than what counts as standing still."""
-    gradient, losses = history(loss, 2e-3, 1e-3, 1, dropout=dropout, dead=True)
-    assert abs(losses[-1] - losses[0]) > 0.1
-    assert find_vanishing_gradients(gradient, losses).all()
-
-
 @pytest.mark.parametrize("loss", ["non_saturating", "cross_entropy", "mse"])
 def test_a_discriminator_that_has_won_overpowers(loss):
     found = game(loss, 1e-5, 1e-2, 2)
     flags = find_overpowering(found["logit_real"], found["logit_fake"])
     assert flags[-WINDOW:].all()
     assert not flags[:5].any(), "it had to learn first"
-
-
-@pytest.mark.parametrize(
-    ("gradient", "loss"),
-    [(1e-5, lambda steps: np.sin(steps)), (1.0, lambda steps: np.zeros(len(steps)))],
-    ids=["the loss still moves", "the gradient is still there"],
-)
-def test_one_sign_alone_is_no_failure(gradient, loss):
-    assert not find_vanishing_gradients(np.full(200, gradient), loss(np.arange(200))).any()
 
 
 def test_a_dip_shorter_than_the_window_is_no_failure():
@@ -102,12 +79,6 @@ def test_short_runs_are_one_window():
     assert not find_vanishing_gradients([1.0] * 5, [0.1] * 5).any()
     assert find_vanishing_gradients([], []).tolist() == []
     assert find_vanishing_gradients([0.0], [0.0]).tolist() == [False]
-
-
-def test_a_generator_of_one_digit_has_collapsed():
-    assert is_collapsed(class_shares(np.full(1000, 1), 10))
-    assert is_collapsed(class_shares(np.array([1] * 600 + list(range(10)) * 40), 10)), "most are one class"
-    assert is_collapsed(class_shares(np.arange(1000) % 4, 10)), "four classes of ten"
 
 
 def test_uneven_but_varied_samples_have_not_collapsed():

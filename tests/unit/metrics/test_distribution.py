@@ -21,12 +21,6 @@ def whitened(n, features, seed=0):
     return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
 
 
-def test_frechet_of_a_set_with_itself_is_zero():
-    x = np.random.default_rng(0).normal(size=(200, 8)) * np.arange(1, 9)
-    assert distribution.frechet(x, x) == pytest.approx(0, abs=1e-9)
-    assert distribution.frechet(x, x[::-1]) == pytest.approx(0, abs=1e-9)
-
-
 def test_frechet_of_a_shift_and_a_scaling():
     x = whitened(500, 6)
     assert distribution.frechet(x, x + 2) == pytest.approx(6 * 4)
@@ -48,34 +42,12 @@ def test_frechet_is_symmetric_even_with_fewer_images_than_features():
     assert distribution.frechet(a, b) > 30
 
 
-def test_frechet_ignores_dead_features():
-    x = whitened(100, 3)
-    padded = np.hstack([x, np.zeros((100, 2))])
-    assert distribution.frechet(padded, padded + np.eye(5)[0]) == pytest.approx(1)
-
-
 def test_inception_score_runs_from_one_to_the_number_of_classes():
     assert distribution.classifier_score(np.eye(10)) == pytest.approx(10)
     assert distribution.classifier_score(np.eye(10)[[3] * 5]) == pytest.approx(1)
     assert distribution.classifier_score(np.full((5, 10), 0.1)) == pytest.approx(1)
     halves = np.array([[0.75, 0.25], [0.25, 0.75]])
     assert distribution.classifier_score(halves) == pytest.approx(math.exp(0.75 * math.log(1.5) + 0.25 * math.log(0.5)))
-
-
-def test_precision_and_recall_of_equal_and_of_distant_sets():
-    x = np.random.default_rng(0).normal(size=(300, 5))
-    assert distribution.support(x, x)[:2] == (1, 1)
-    assert distribution.support(x, x + 100)[:4] == (0, 0, 0, 0)
-
-
-def test_collapsed_images_keep_precision_and_lose_recall():
-    random = np.random.default_rng(0)
-    real = np.vstack([random.normal(0, 1, size=(150, 2)), random.normal(50, 1, size=(150, 2))])
-    fake = random.normal(0, 0.5, size=(300, 2))
-    precision, recall, _, coverage, _ = distribution.support(real, fake)
-    assert coverage < 0.5
-    assert precision > 0.9
-    assert recall < 0.5
 
 
 def test_precision_on_a_line_by_hand():
@@ -143,15 +115,6 @@ def test_class_shares():
 
 
 # --- single images ---------------------------------------------------------------------------------------------------
-
-
-def test_ssim_of_equal_constant_and_opposite_images():
-    x = torch.rand(3, 2, 16, 16, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(ssim(x, x), torch.ones(3, dtype=torch.float64))
-    a, b = torch.full((1, 1, 12, 12), 0.3), torch.full((1, 1, 12, 12), 0.6)
-    expected = (2 * 0.3 * 0.6 + 1e-4) / (0.3**2 + 0.6**2 + 1e-4)
-    assert ssim(a, b).item() == pytest.approx(expected, rel=1e-5)
-    assert ssim(x, 1 - x).max() < 0
 
 
 def test_ssim_of_one_window_by_hand():

@@ -19,17 +19,14 @@ from advgen.metrics.intervals import (
 )
 
 
+@pytest.mark.parametrize(("confidence", "z"), [(0.95, 1.959963984540054), (0.999, 3.290526731491926)])
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (7, 10), (10, 10), (9893, 10000)])
-def test_wilson_is_the_textbook_formula(successes, n):
-    z, p = 1.959963984540054, successes / n
+def test_wilson_is_the_textbook_formula(successes, n, confidence, z):
+    p = successes / n
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert wilson(successes, n) == pytest.approx((centre - half, centre + half), abs=1e-12)
-
-
-def test_wilson_widens_with_confidence():
-    narrow, wide = wilson(30, 100, 0.8), wilson(30, 100, 0.99)
-    assert wide[0] < narrow[0] < 0.3 < narrow[1] < wide[1]
+    assert wilson(successes, n, confidence) == pytest.approx((centre - half, centre + half), abs=1e-12)
+    assert wilson(successes, n) == wilson(successes, n, 0.95)
 
 
 def test_bootstrap_is_close_to_the_normal_interval_of_a_large_sample():
@@ -40,23 +37,10 @@ def test_bootstrap_is_close_to_the_normal_interval_of_a_large_sample():
     assert (mean - low, high - mean) == pytest.approx((half, half), rel=0.1)
 
 
-def test_bootstrap_covers_the_truth_as_often_as_it_says():
-    random = np.random.default_rng(2)
-    hits = 0
-    for seed in range(200):
-        _, low, high = bootstrap_mean(random.normal(size=60), seed, confidence=0.9, n=400)
-        hits += low <= 0 <= high
-    assert 165 <= hits <= 195
-
-
 def test_bootstrap_depends_on_the_seed_alone():
     values = np.random.default_rng(0).random(50)
     assert bootstrap_mean(values, 5) == bootstrap_mean(list(values), 5)
     assert bootstrap_mean(values, 5) != bootstrap_mean(values, 6)
-
-
-def test_bootstrap_of_equal_values_is_a_point():
-    assert bootstrap_mean([0.25] * 7, 0) == (0.25, 0.25, 0.25)
 
 
 def test_bootstrap_refuses_nothing():
@@ -132,12 +116,6 @@ def test_pairs_are_resampled_until_each_tail_holds_ten(monkeypatch):
     assert calls == [(0.999, 20_000), (0.95, 400)]
 
 
-def test_ranks_by_hand():
-    """Ranks 1, 2, 3, 4 against 2, 1, 4, 3: 1 - 6 · 4 / (4 · 15) = 0.6."""
-    assert rank_correlation([1, 2, 3, 9], [5, 4, 8, 7], seed=0)[0] == pytest.approx(0.6)
-    assert rank_correlation([1, 2, 3], [3, 2, 1], seed=0) == (-1, -1, -1)
-
-
 def test_both_tails_are_half_of_what_is_left(monkeypatch):
     tails = []
     monkeypatch.setattr(intervals.np, "quantile", lambda values, ends: tails.append((len(values), *ends)) or ends)
@@ -167,16 +145,6 @@ def test_over_runs_holds_the_mean_as_often_as_it_promises(runs, spreads):
     assert 0.93 <= np.mean((found[:, 1] <= 0) & (found[:, 2] >= 0)) <= 0.98  # 1.1 points: two standard errors
 
 
-def test_what_counts_runs_alone_or_all_images_as_new_ones_holds_it_far_too_seldom():
-    runs = 5
-    values = crossed(runs, 200, SPREADS["images"], 500)
-    alone = np.array([interval_over_runs(one.mean(1, keepdims=True)) for one in values])
-    values = crossed(runs, 200, SPREADS["runs"], 150)
-    pooled = np.array([bootstrap_mean(one.ravel(), seed=0, n=400) for one in values])
-    for found in (alone, pooled):
-        assert np.mean((found[:, 1] <= 0) & (found[:, 2] >= 0)) < 0.8
-
-
 def test_over_runs_with_one_value_of_each_is_students_interval():
     values = np.array([[3.0], [4.0], [8.0]])
     found = ttest_1samp(values[:, 0], 0).confidence_interval()
@@ -196,17 +164,3 @@ def test_runs_and_images_are_joined_in_quadrature():
     assert (mean, mean - low, high - mean) == pytest.approx((0.5, math.hypot(half, 0.03), math.hypot(half, 0.04)))
     assert interval_over_runs_and_images(runs, (0.03, 0.04), share=True) == (pytest.approx(0.5), 0, 1)
     assert interval_over_runs_and_images([0.2], (0.01, 0.02)) == pytest.approx((0.2, 0.19, 0.22))
-
-
-def test_runs_and_images_joined_hold_the_mean_at_least_as_often_as_promised():
-    """Shares whose images are as hard for every run: what varies by images does not shrink with runs."""
-    random, n, runs = np.random.default_rng(0), 200, 5
-    held = []
-    for _ in range(400):
-        easy_N = random.beta(0.3, 0.3, n)
-        right_RN = random.random((runs, n)) < easy_N
-        ends = np.mean([wilson(int(one.sum()), n) for one in right_RN], axis=0)
-        mean = right_RN.mean()
-        _, low, high = interval_over_runs_and_images(right_RN.mean(1), (mean - ends[0], ends[1] - mean), share=True)
-        held.append(low <= 0.5 <= high)
-    assert np.mean(held) > 0.93

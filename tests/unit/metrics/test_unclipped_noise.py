@@ -109,7 +109,7 @@ def test_an_evaluation_has_no_unclipped_control() -> None:
 def test_the_box_is_checked_of_all_but_unclipped_attacks() -> None:
     images = [[0.5, 1.5], [0.5, -0.5]] * 2
     table = rows_of({"attack": "pgd", "eps": 2}, {"attack": "noise", "norm": "none"}, n=2, images=images)
-    found = check_pixels(table, ("noise",))
+    found = list(check_pixels(table, ("noise",)))
     assert [(one["subject"], one["holds"]) for one in found if one["check"] == "box"] == [("pgd on net seed 0", False)]
     assert {one["subject"] for one in found if one["check"] == "finite"} == {"pgd on net seed 0", "noise on net seed 0"}
     assert len([one for one in check_pixels(table) if one["check"] == "box"]) == 2

@@ -12,11 +12,11 @@ from advgen.specs.generators import FcGenerator, TransposedConvGenerator
 from advgen.specs.networks import ConvNetwork, FcNetwork
 from advgen.specs.training import GanTraining
 from advgen.study.load import load_file
-from advgen.training.game import NUMBERS, Game
+from advgen.training.game import NUMBERS, DiscriminatorStep, Game
 from advgen.training.gan import is_selection_step, train_gan
 from advgen.training.losses import generator_loss, gradient_penalty, r1
 from advgen.training.state import Callbacks
-from advgen.training.unrolling import Moments, adam, rolled_back
+from advgen.training.unrolling import rolled_back
 
 IMAGES = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 GENERATOR = TransposedConvGenerator(kind="transposed_conv", latent=5, start=(6, 2, 2), channels=(4,), image_channels=1)
@@ -43,18 +43,6 @@ def train(spec, discriminator="fc", callbacks=Callbacks(), seed=3, images=IMAGES
 def same(one, other):
     ones, others = one.state_dict(), other.state_dict()
     return ones.keys() == others.keys() and all(torch.equal(ones[key], others[key]) for key in ones)
-
-
-def test_history_has_one_row_per_batch():
-    seen = []
-    callbacks = Callbacks(progress=lambda step, total, numbers: seen.append((step, total, set(numbers))))
-    *_, history = train(GanTraining(**{**QUICK, "epochs": 1.5}), callbacks=callbacks)
-    assert history["step"] == [1, 2, 3, 4, 5, 6]
-    assert history["epoch"] == [0.25, 0.5, 0.75, 1, 1.25, 1.5]
-    assert set(history) == {"step", "epoch", *NUMBERS}
-    assert {len(column) for column in history.values()} == {6}
-    assert seen == [(step, 6, set(NUMBERS)) for step in range(1, 7)]
-    assert all(value > 0 for value in history["gradient_generator"] + history["gradient_discriminator"])
 
 
 def test_every_image_is_seen_once_an_epoch():
@@ -120,35 +108,6 @@ def test_unrolling_leaves_no_trace_in_the_discriminator(discriminator):
             assert torch.equal(value, after[1]["state"][index][key])
             assert value.stride() == after[1]["state"][index][key].stride()
     assert all(parameter.requires_grad for parameter in pair[1].parameters())
-
-
-def test_rolling_back_changes_nothing_that_follows():
-    """Two discriminators, one of which took a detour that was rolled back, go on alike."""
-    ends = []
-    for detour in (False, True):
-        _, network = networks("conv")
-        optimizer = torch.optim.Adam(network.parameters(), 1e-2, fused=True)
-
-        def step(network=network, optimizer=optimizer):
-            optimizer.zero_grad()
-            network(torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(2))).square().mean().backward()
-            optimizer.step()
-
-        step()
-        if detour:
-            with rolled_back(network, optimizer):
-                step()
-                step()
-        step()
-        ends.append(network)
-    assert same(*ends)
-
-
-def test_r1_of_a_linear_discriminator_is_half_the_squared_norm_of_its_weights():
-    torch.manual_seed(0)
-    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1))
-    expected = linear[1].weight.square().sum() / 2
-    assert torch.allclose(r1(linear, torch.rand(5, 3, 2, 2)), expected)
 
 
 def test_r1_is_a_mean_over_images():
@@ -291,6 +250,15 @@ def test_steps_per_batch_are_counted():
     assert game.optimizer_discriminator.state_dict()["state"][0]["step"] == 2
 
 
+def test_the_numbers_of_a_batch_are_in_their_order(monkeypatch):
+    game = Game(*networks(), GanTraining(**QUICK))
+    monkeypatch.setattr(game, "step_discriminator", lambda *arguments: DiscriminatorStep(2, 4, 5, 6))
+    monkeypatch.setattr(game, "step_generator", lambda real_BCHW: (1, 3))
+    assert tuple(game.play(IMAGES)) == (1, 2, 3, 4, 5, 6)
+    assert NUMBERS[:4:2] == ("loss_generator", "gradient_generator")
+    assert NUMBERS[4:] == ("logit_real", "logit_fake")
+
+
 def tiny_game(**settings):
     """A game in double precision on smooth networks, two updates old, so that Adam has moments."""
     torch.manual_seed(2)
@@ -366,19 +334,6 @@ def test_exact_unrolling_moves_the_generator_alone(discriminator):
     assert all(torch.equal(parameter.grad, old) for parameter, old in zip(pair[1].parameters(), gradients, strict=True))
 
 
-def test_the_written_out_adam_is_torchs():
-    weight = torch.randn(5, dtype=torch.float64)
-    parameter = torch.nn.Parameter(weight.clone())
-    optimizer = torch.optim.Adam([parameter], 0.1, (0.5, 0.999))
-    weights, moments = {"w": weight}, Moments(0.0, {"w": (torch.zeros(5), torch.zeros(5))})
-    for number in range(4):
-        gradient = torch.tensor([1.0, -2, 0, 1e-6, 5], dtype=torch.float64) * (number + 1)
-        parameter.grad = gradient
-        optimizer.step()
-        weights, moments = adam(weights, moments, {"w": gradient}, 0.1, 0.5)
-        torch.testing.assert_close(weights["w"], parameter.detach())
-
-
 def test_a_dead_unit_does_not_break_exact_unrolling():
     game, real_BCHW = tiny_game(unroll=2, unroll_mode="exact")
     with torch.no_grad():
@@ -441,9 +396,10 @@ RESUMED = {
 @pytest.mark.parametrize(("discriminator", "settings"), RESUMED.values(), ids=RESUMED.keys())
 def test_resumed_run_equals_uninterrupted_run(discriminator, settings):
     spec = GanTraining(**QUICK, **settings)
-    states = []
-    whole = train(spec, discriminator, Callbacks(save=lambda take: states.append(take())))
-    assert len(states) == 12
+    states, reports = [], []
+    callbacks = Callbacks(lambda take: states.append(take()), lambda *report: reports.append(report))
+    whole = train(spec, discriminator, callbacks)
+    assert len(states) == len(reports) == 12
     for stop in [*random.Random(0).sample(range(11), 3), 11]:
         resumed = train(spec, discriminator, Callbacks(state={key: t.clone() for key, t in states[stop].items()}))
         assert same(whole[0], resumed[0]), f"generator after stop {stop}"

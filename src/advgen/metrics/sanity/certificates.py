@@ -1,5 +1,7 @@
 """Checks of certified radii against all adversarial examples."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 import pyarrow as pa
 
@@ -11,7 +13,7 @@ TRANSFER_SUFFIX = ", examples of other nets"
 EXAMPLE_COLUMNS = [*MODEL_KEYS, "attack", "index", "predicted", "linf", "l2"]
 
 
-def check_certified_radii(certification: pa.Table, examples: pa.Table) -> list[Check]:
+def check_certified_radii(certification: pa.Table, examples: pa.Table) -> Iterator[Check]:
     """No adversarial example lies inside the radius certified for its model, image and norm, whatever its own norm is.
 
     Radii of a smoothed model are left out: the attacked model is a different one.
@@ -21,7 +23,7 @@ def check_certified_radii(certification: pa.Table, examples: pa.Table) -> list[C
 
 def check_certified_radii_on_transfers(
     certification: pa.Table, examples: pa.Table, transferred: pa.Table
-) -> list[Check]:
+) -> Iterator[Check]:
     """The same for examples crafted against other models.
 
     They must be of the data set that the certified model was attacked on: an index of another one names another image.
@@ -37,7 +39,7 @@ def check_certified_radii_on_transfers(
     return _check_radii(certification, shared, TRANSFER_SUFFIX)
 
 
-def _check_radii(certification: pa.Table, examples: pd.DataFrame, subject_end: str) -> list[Check]:
+def _check_radii(certification: pa.Table, examples: pd.DataFrame, subject_end: str) -> Iterator[Check]:
     columns = ["certification", "source", "seed", "index", "norm", "smoothed", "predicted", "radius"]
     certified = certification.select(columns).to_pandas()
     certified = certified[~certified["smoothed"]]
@@ -45,12 +47,10 @@ def _check_radii(certification: pa.Table, examples: pd.DataFrame, subject_end: s
     rows = certified.merge(examples[EXAMPLE_COLUMNS], on=[*MODEL_KEYS, "index"])
     size = rows["l2"].where(rows["norm"] == "l2", rows["linf"])
     rows["broken"] = (rows["predicted"] != rows["certified_label"]) & (size < rows["radius"] - TOLERANCE)
-    checks = []
     for (name, source, seed), group in rows.groupby(["certification", *MODEL_KEYS]):
         broken, n = group[group["broken"]], len(group)
         attacks = ", ".join(sorted(set(broken["attack"])))
         detail = f"{len(broken)} of {n} examples lie inside a certified radius and get another label"
         detail += f" ({attacks})" if attacks else ""
         subject = f"{name} of {source} seed {seed}{subject_end}"
-        checks.append(make_check("certified radii hold", subject, broken.empty, detail, n, source=source))
-    return checks
+        yield make_check("certified radii hold", subject, broken.empty, detail, n, source=source)

@@ -1,5 +1,7 @@
 """Checks that a classifier can be evaluated at all: it beats chance, is deterministic, and has gradients."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 import pyarrow as pa
 
@@ -23,9 +25,8 @@ AVERAGING_COLUMNS = ["kind", "loss", "unstable"]
 REMEDY = "average each attack over several passes of the model: set its key expectation"
 
 
-def check_better_than_chance(examples: pa.Table) -> list[Check]:
+def check_better_than_chance(examples: pa.Table) -> Iterator[Check]:
     """A classifier at chance level, or one that predicts a single class, cannot be fooled; its robustness is void."""
-    checks = []
     for (source, seed), rows in group_rows(examples, MODEL_KEYS, ["index", "label", "predicted_clean"]):
         images = one_row_per_image(rows)
         correct, n = int((images["predicted_clean"] == images["label"]).sum()), len(images)
@@ -35,20 +36,16 @@ def check_better_than_chance(examples: pa.Table) -> list[Check]:
             f"{images['label'].nunique()} classes predicted"
         )
         holds, numbers = is_better_than_chance(images), rate_numbers(correct, n)
-        checks.append(
-            make_check(CHANCE, f"{source} seed {seed}", holds, detail, n, "warning", **numbers, source=source)
-        )
-    return checks
+        yield make_check(CHANCE, f"{source} seed {seed}", holds, detail, n, "warning", **numbers, source=source)
 
 
-def check_clean_accuracy(examples: pa.Table, classifier_quality: pa.Table) -> list[Check]:
+def check_clean_accuracy(examples: pa.Table, classifier_quality: pa.Table) -> Iterator[Check]:
     """The interval of the accuracy on the attacked images, when clean, contains the accuracy on all test images.
 
     It does not if training images were attacked, labels are shuffled, or another model was attacked.
     """
     quality = classifier_quality.select(["classifier", "seed", "error"]).to_pandas()
     error = quality.set_index(["classifier", "seed"])["error"]
-    checks = []
     for (source, seed), rows in group_rows(examples, MODEL_KEYS, ["index", "label", "predicted_clean"]):
         if (source, seed) not in error.index:
             continue
@@ -59,16 +56,14 @@ def check_clean_accuracy(examples: pa.Table, classifier_quality: pa.Table) -> li
         detail = f"accuracy {correct / n:.1%} on {n} attacked images when clean, {test_accuracy:.1%} on all test images"
         numbers = {name: value - test_accuracy for name, value in numbers.items()}
         check, subject = "clean accuracy is the test accuracy", f"{source} seed {seed}"
-        checks.append(statistical_check(check, subject, holds, detail, n, **numbers, source=source))
-    return checks
+        yield statistical_check(check, subject, holds, detail, n, **numbers, source=source)
 
 
-def check_deterministic_logits(examples: pa.Table) -> list[Check]:
+def check_deterministic_logits(examples: pa.Table) -> Iterator[Check]:
     """A second pass, in another batch, gives the same logits; otherwise attacks must average over several passes.
 
     A warning if all attacks do.
     """
-    checks = []
     for (source, seed), group in group_rows(examples, MODEL_KEYS, ["index", *AVERAGING_COLUMNS]):
         images = one_row_per_image(group)
         unstable, n = int(images["unstable"].sum()), len(images)
@@ -76,8 +71,7 @@ def check_deterministic_logits(examples: pa.Table) -> list[Check]:
         holds, kind = unstable <= UNSTABLE_SHARE * n, "warning" if averages_over_passes(group) else "check"
         detail = detail if holds else f"{detail}; {REMEDY}"
         subject, numbers = f"{source} seed {seed}", rate_numbers(unstable, n)
-        checks.append(make_check(DETERMINISTIC, subject, holds, detail, n, kind, **numbers, source=source))
-    return checks
+        yield make_check(DETERMINISTIC, subject, holds, detail, n, kind, **numbers, source=source)
 
 
 def averages_over_passes(examples: pd.DataFrame) -> bool:
@@ -87,13 +81,13 @@ def averages_over_passes(examples: pd.DataFrame) -> bool:
     return bool(examples["unstable"].mean() > UNSTABLE_SHARE and expected)
 
 
-def check_gradients(examples: pa.Table) -> list[Check]:
+def check_gradients(examples: pa.Table) -> Iterator[Check]:
     """On nearly all images, some gradient attack of each budget has a non-zero gradient at the clean image.
 
     Each attack counts with its own loss: a cross-entropy may saturate where a margin does not. Fails for any number of
     images.
     """
-    columns, checks = ["norm", "eps", "index", "zero_gradient", "gradient_calls"], []
+    columns = ["norm", "eps", "index", "zero_gradient", "gradient_calls"]
     for (source, seed), group in group_rows(examples, MODEL_KEYS, columns):
         used = group[group["gradient_calls"] > 0]
         budgets = (used if len(used) else group).groupby(["norm", "eps", "index"], dropna=False)["zero_gradient"]
@@ -102,5 +96,4 @@ def check_gradients(examples: pa.Table) -> list[Check]:
         detail = f"{zeros} of {n} images have a zero gradient under all gradient attacks of a budget"
         holds = zeros < n and zeros <= max(ZERO_COUNT, ZERO_SHARE * n)
         subject, numbers = f"{source} seed {seed}", rate_numbers(zeros, n)
-        checks.append(make_check(GRADIENTS, subject, holds, detail, n, **numbers, source=source))
-    return checks
+        yield make_check(GRADIENTS, subject, holds, detail, n, **numbers, source=source)

@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
     attacks: Sequence[str] = ()
 
 
-def compare_attacks(examples: pa.Table) -> list[Check]:
+def compare_attacks(examples: pa.Table) -> Iterator[Check]:
     """Compare the attacks on each classifier that is better than chance, which a constant one is not.
 
     An example counts as correct if it is correct when clean and under every attack of its side. Targeted attacks are
@@ -56,7 +56,6 @@ def compare_attacks(examples: pa.Table) -> list[Check]:
     rows["correct"] = correct.astype(float)
     by_square = rows["found_by"].astype("string").str.startswith("Square").fillna(False).to_numpy(bool)
     rows["correct_by_gradients"] = np.where(by_square, 1.0, rows["correct"])
-    checks = []
     for (source, seed), group in rows.groupby(MODEL_KEYS):
         if not is_better_than_chance(one_row_per_image(group)):
             continue
@@ -67,11 +66,10 @@ def compare_attacks(examples: pa.Table) -> list[Check]:
         model = f"{source} seed {seed}"
         for comparison in list_comparisons(attacks):
             uses_gradients = comparison.check == SQUARE
-            checks.append(_compare(comparison, by_gradients_NA if uses_gradients else correct_NA, source, model))
-        checks += check_largest_ball(attacks, correct_NA, source, model)
-        checks += check_losses_agree(attacks, correct_NA, source, model)
-        checks += check_fgsm_is_not_alone(attacks, correct_NA, source, model)
-    return checks
+            yield _compare(comparison, by_gradients_NA if uses_gradients else correct_NA, source, model)
+        yield from _check_largest_ball(attacks, correct_NA, source, model)
+        yield from _check_losses_agree(attacks, correct_NA, source, model)
+        yield from _check_fgsm_is_not_alone(attacks, correct_NA, source, model)
 
 
 def _compare(comparison: Comparison, correct_NA: pd.DataFrame, source: str, model: str) -> Check:
@@ -166,7 +164,7 @@ def _can_reach_border(attack: pd.Series) -> bool:
     return bool(attack["steps"] * attack["step_size"] >= attack["eps"] * (1 - 1e-9))
 
 
-def check_largest_ball(attacks: pd.DataFrame, correct_NA: pd.DataFrame, source: str, model: str) -> Iterator[Check]:
+def _check_largest_ball(attacks: pd.DataFrame, correct_NA: pd.DataFrame, source: str, model: str) -> Iterator[Check]:
     """With eps = 1 every image can become any other, so none stays correct; a single step is not enough for that."""
     several = (attacks["steps"] > 1) | attacks["kind"].isin([*ITERATIVE, "square"])
     unlimited = attacks[(attacks["norm"] == "linf") & (attacks["eps"] >= 1) & several]
@@ -177,7 +175,7 @@ def check_largest_ball(attacks: pd.DataFrame, correct_NA: pd.DataFrame, source: 
         yield make_check("eps = 1 leaves nothing right", model, remaining == 0, detail, n, source=source)
 
 
-def check_losses_agree(attacks: pd.DataFrame, correct_NA: pd.DataFrame, source: str, model: str) -> Iterator[Check]:
+def _check_losses_agree(attacks: pd.DataFrame, correct_NA: pd.DataFrame, source: str, model: str) -> Iterator[Check]:
     """PGD attacks of one budget and effort leave similar accuracy, whatever loss or start they use."""
     pgd = attacks[attacks["kind"] == "pgd"]
     for _, same in pgd.groupby(["norm", *EFFORT, "eps", "step_size"]):
@@ -190,7 +188,7 @@ def check_losses_agree(attacks: pd.DataFrame, correct_NA: pd.DataFrame, source: 
             yield make_check(check, subject, holds, detail, len(both), "warning", **numbers, source=source)
 
 
-def check_fgsm_is_not_alone(
+def _check_fgsm_is_not_alone(
     attacks: pd.DataFrame, correct_NA: pd.DataFrame, source: str, model: str
 ) -> Iterator[Check]:
     """FGSM is accompanied by a multi-step attack of its norm and eps: FGSM training looks robust under FGSM alone."""
@@ -202,27 +200,24 @@ def check_fgsm_is_not_alone(
         yield make_check(check, f"{fgsm.Index} on {model}", bool(others), detail, n, "warning", source=source)
 
 
-def check_step_sizes(examples: pa.Table) -> list[Check]:
+def check_step_sizes(examples: pa.Table) -> Iterator[Check]:
     """The steps of an attack, taken together, reach the border of its ball; otherwise it explores only a part of it."""
     rows = examples.select(["attack", "norm", "eps", "steps", "step_size"]).to_pandas()
     rows = rows[rows["norm"].isin(["linf", "l2"]) & rows["eps"].notna() & (rows["step_size"] > 0)]
-    checks = []
     for name, group in rows.groupby("attack"):
         attack = group.iloc[0]
         detail = f"{attack['steps']} steps of {attack['step_size']:g}, eps is {attack['eps']:g}"
         check = "the steps reach the ball's border"
-        checks.append(make_check(check, str(name), _can_reach_border(attack), detail, len(group), "warning"))
-    return checks
+        yield make_check(check, str(name), _can_reach_border(attack), detail, len(group), "warning")
 
 
-def check_unlimited_attacks(examples: pa.Table) -> list[Check]:
+def check_unlimited_attacks(examples: pa.Table) -> Iterator[Check]:
     """An attack without a budget leaves almost no image correct, since an image of another class always exists."""
     columns = [*MODEL_KEYS, "attack", "kind", "norm", "eps", "index", "label", "predicted_clean", "predicted"]
     rows = examples.select(columns).to_pandas()
     rows["correct"] = (rows["predicted_clean"] == rows["label"]) & (rows["predicted"] == rows["label"])
     rows = rows[rows["norm"].isin([*NORMS, "l0"]) & rows["eps"].isna()]
     rows = rows[rows["kind"] != "jsma"]  # it changes a limited share of the pixels
-    checks = []
     for (source, seed, attack), group in rows.groupby([*MODEL_KEYS, "attack"]):
         if not is_better_than_chance(group):
             continue
@@ -230,5 +225,4 @@ def check_unlimited_attacks(examples: pa.Table) -> list[Check]:
         detail = f"{remaining} of {n} are still classified correctly under {attack}, which has no budget"
         check, subject = "an attack without a budget leaves nothing right", f"{attack} on {source} seed {seed}"
         numbers, holds = rate_numbers(remaining, n), remaining <= MAX_REMAINING * n
-        checks.append(make_check(check, subject, holds, detail, n, "warning", **numbers, source=source))
-    return checks
+        yield make_check(check, subject, holds, detail, n, "warning", **numbers, source=source)

@@ -1,6 +1,6 @@
 """All sanity checks in one table: what each protects from, its source, its function, and what a failure does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ _FID, _YEH, _FGSM = "heusel2017gans", "yeh2017semantic", "goodfellow2015explaini
 _POISSON, _SCENES, _TABLE_2 = "perez2003poisson", "hays2007scene", "szegedy2014intriguing, table 2"
 _THREAT_MODEL, _PAIRED = "definition of the threat model", "paired comparison"
 _CERTIFICATE, _BASELINE = "definition of a certificate", "trivial baseline"
-Checker = Callable[..., list[Check]]
+Checker = Callable[..., Iterable[Check]]
 
 
 class SanityCheck(NamedTuple):
@@ -122,12 +122,7 @@ _CHECKS: dict[str, dict[Checker, list[tuple[str, str, str, str]]]] = {
             ("an attack beats its control", WARNS, "changes that fool by their size alone", _MASKING),
         ],
         baselines.check_transfer_controls: [
-            (
-                "transferred examples beat noise of the same norms",
-                WARNS,
-                "transfer by the size of changes",
-                _TABLE_2,
-            ),
+            ("transferred examples beat noise of the same norms", WARNS, "transfer by the size of changes", _TABLE_2),
         ],
         baselines.check_paths: [
             ("a third class is rarer than in pixel blends", WARNS, "latent paths no better than fading", _BASELINE),
@@ -150,12 +145,7 @@ _CHECKS: dict[str, dict[Checker, list[tuple[str, str, str, str]]]] = {
         ],
         baselines.check_reconstructions: [
             ("reconstruction beats as many principal components", WARNS, "autoencoders no better than PCA", _BASELINE),
-            (
-                "reconstruction beats the nearest training image",
-                WARNS,
-                "no better than a lookup",
-                _BASELINE,
-            ),
+            ("reconstruction beats the nearest training image", WARNS, "no better than a lookup", _BASELINE),
         ],
         baselines.check_inversions: [
             ("inversion beats as many principal components", WARNS, "inversions no better than PCA", _BASELINE),

