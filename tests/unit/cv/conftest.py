@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from advgen.cv.build import build
+from advgen.cv.inline import plain_text
 from advgen.cv.live_values import LiveValue
 from advgen.cv.names import parse_names
 from advgen.cv.themes import search_path
@@ -183,27 +184,9 @@ def section(cv: Cv, name: str) -> Any:
 
 
 def publications(cv: Cv) -> list[dict[str, Any]]:
-    """What a reader sees of every publication, in order."""
+    """Every publication in order, with its group, and its authors as a reader sees them."""
     return [
-        {
-            "group": group["title"],
-            "number": entry["number"],
-            "title": entry["title"],
-            "url": entry["url"],
-            "links": [(link["label"], link["url"]) for link in entry["links"]],
-            "authors": re.sub(r"\s+", " ", authors(entry)),
-            "venue": entry["venue"],
-            "year": entry["year"],
-            "note": entry["note"],
-            "selected": entry["selected"],
-        }
+        {**entry, "group": group["title"], "authors": plain_text(entry["byline"])}
         for group in section(cv, "publications")["groups"]
         for entry in group["entries"]
     ]
-
-
-def authors(entry: dict[str, Any]) -> str:
-    names = [author["name"] + author["mark"] for author in entry["authors"]]
-    if len(names) < 3:
-        return " and ".join(names)
-    return ", ".join(names[:-1]) + f", and {names[-1]}"

@@ -123,14 +123,40 @@ def _numbered(text: str) -> list[str]:
     return [bare(text[start:end]) for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
 
 
+class Tags(html.parser.HTMLParser):
+    """All elements of a page, what in it is active, its addresses, and its text without linked data."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.active: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.data = False
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        self.tags.append(tag)
+        self.data = tag == "script" and dict(attrs).get("type") == "application/ld+json"
+        if not self.data and tag in ("script", "svg", "iframe", "object", "embed", "form", "base", "link"):
+            self.active.append(tag)
+        self.active += [name for name in names if name.startswith("on")]
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if not self.data else ""
+
+
 class _Entries(html.parser.HTMLParser):
-    """Number, text and dates of every list item (or pair) of a page, by section."""
+    """Number, text, dates, group and links of every list item (or pair) of a page, by section."""
 
     def __init__(self, page: str, titles: dict[str, str]) -> None:
         super().__init__(convert_charrefs=True)
         self.titles = titles
         self.found: dict[str, list[dict[str, str]]] = {}
-        self.name = ""
+        self.name = self.group = ""
         self.number = 0
         self.open: list[tuple[str, dict[str, str] | None, str]] = [("", None, "")]
         self.feed(page)
@@ -150,14 +176,15 @@ class _Entries(html.parser.HTMLParser):
             entry, part = {"heading": ""}, "heading"
         elif tag == "li" or (tag == "div" and above == "dl"):
             self.number = int(given.get("value", self.number))
-            entry, part = (
-                {"number": f"{self.number}." if self.number else "", "text": "", "dates": "", "bib": ""},
-                "text",
-            )
+            entry, part = dict.fromkeys(("number", "text", "dates", "bib", "links"), ""), "text"
+            entry |= {"group": self.group, "class": given.get("class", "")}
+            entry["number"] = f"{self.number}." if self.number else ""
             self.found.setdefault(self.name, []).append(entry)
             self.number += bool(self.number)
         if given.get("class") in ("dates", "bib"):
             part = given["class"]
+        elif tag == "a" and entry is not None and "links" in entry:
+            entry["links"] += f"{given['href']} "
         self.open.append((tag, entry, part))
 
     def handle_endtag(self, tag: str) -> None:
@@ -165,12 +192,34 @@ class _Entries(html.parser.HTMLParser):
             return
         _, entry, part = self.open.pop()
         if tag in ("h2", "h3") and entry is not None:
+            self.group = entry[part]
             self.name = self.titles.get(entry[part], self.name)
 
     def handle_data(self, data: str) -> None:
         _, entry, part = self.open[-1]
         if entry is not None:
             entry[part] += data
+
+
+def list_links(cv: Cv) -> list[tuple[str, bool, list[str]]]:
+    """Of every publication its group, whether it is marked, and where its links lead."""
+    listed = []
+    for group in [group for section in cv["sections"] for group in section.get("groups", ())]:
+        for entry in group["entries"]:
+            urls = [linked["url"] for linked in [entry, *entry["links"], *entry["authors"]]]
+            listed.append((group["title"], entry["selected"], [url for url in urls if url]))
+    return listed
+
+
+def links_of(cv: Cv, page: str) -> list[tuple[str, bool, list[str]]]:
+    """The same from cv.html, or from the page that a Markdown processor has made of cv.md."""
+    found = _Entries(page, {section["title"]: section["id"] for section in cv["sections"]}).found
+    return [
+        (entry["group"], entry["class"] == "selected" or entry["text"].startswith("★ "), entry["links"].split())
+        for section in cv["sections"]
+        if section["kind"] == "publications"
+        for entry in found[section["id"]]
+    ]
 
 
 def from_html(cv: Cv, page: str) -> dict[str, list[str]]:
@@ -303,10 +352,12 @@ def read_back(cv: Cv, format_: str, figures: dict[str, Path], stamp: str, folder
     content = render(format_, cv, figures, stamp)  # type: ignore[arg-type]
     match format_:
         case "html":
+            assert links_of(cv, content.decode()) == list_links(cv)
             return from_html(cv, content.decode())
         case "md":
-            processor = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
-            return from_markdown(cv, processor.render(content.decode()))
+            page = pytest.importorskip("markdown_it").MarkdownIt("commonmark").render(content.decode())
+            assert links_of(cv, page) == list_links(cv)
+            return from_markdown(cv, page)
         case "tex":
             return from_latex(content.decode())
         case "docx":

@@ -95,12 +95,12 @@ def test_the_command_seals_it(files: Files, tmp_path: Path):
     stamp = read_stamp(path)
     assert stamp is not None
     assert set(stamp.inputs) == {"profile.yaml", "publications.bib", "metrics.yaml"}
-    # saved again by an office program: the same stamp, and told to be another file
+    # saved again by an office program: the same stamp, but another file
     again = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(again, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             new.writestr(name, old.read(name))
     path.write_bytes(again.getvalue())
     assert read_stamp(path) == stamp
-    with pytest.raises(ValueError, match=r"cv\.docx: it is not what was written; delete it and run again"):
+    with pytest.raises(ValueError, match=r"cv\.docx: it has been changed; delete it and run again"):
         check_content(path)
