@@ -1,6 +1,7 @@
 """A small profile, bibliography and metrics file with awkward data, and the CV that they make."""
 
 import re
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,11 +14,16 @@ from advgen.cv.build import build
 from advgen.cv.inline import plain_text
 from advgen.cv.live_values import LiveValue
 from advgen.cv.names import parse_names
+from advgen.cv.sections.base import Filter
 from advgen.cv.themes import search_path
 
 ROOT = Path(__file__).parents[3]
 THEME = search_path("classic")
 STAMP = "eyJhIjoi-_MTIz" * 40
+NEEDS_PDFTOTEXT = pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+NEEDS_LATEX = pytest.mark.skipif(
+    not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern"
+)
 
 PROFILE = """\
 name: Ádám Próba
@@ -153,6 +159,16 @@ class Files:
         lines = [line.replace(f"{self.profile.parent}/", "") for line in str(caught.value).split("\n")]
         assert [line for line in lines if not re.search(r"; .|did you mean|allowed: ", line)] == [], "no remedy"
         return lines
+
+
+def build_text(folder: Path, profile: str, bibliography: str | None = None, **choice: Any) -> Cv:
+    """The CV of a profile and perhaps a bibliography, which are written into a folder."""
+    profile_file, bibliography_file = folder / "profile.yaml", folder / "publications.bib"
+    profile_file.write_text(profile, encoding="utf-8")
+    if bibliography is not None:
+        bibliography_file.write_text(bibliography, encoding="utf-8")
+    given = None if bibliography is None else bibliography_file
+    return build(profile_file, given, None, lambda value: 1, chosen=Filter(**choice))
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from advgen.cv.formats import render
 from advgen.cv.inline import plain_text
 from advgen.cv.tex import decode
 
+from .conftest import STAMP
+
 Cv = dict[str, Any]
 _VOID = ("br", "img")
 
@@ -59,10 +61,15 @@ def bare(text: str) -> str:
     return re.sub(r"\s", "", text)
 
 
-def pdf_text(path: Path) -> str:
-    """The text of a PDF in reading order, without footers."""
-    done = subprocess.run(["pdftotext", "-raw", path, "-"], capture_output=True, text=True, check=True)
-    return done.stdout
+def pdf_text(path: Path, form: str = "-raw") -> str:
+    """The text of a PDF in reading order."""
+    return subprocess.run(["pdftotext", form, path, "-"], capture_output=True, text=True, check=True).stdout
+
+
+def printed_text(cv: Cv, folder: Path, form: str = "-raw") -> str:
+    """The text of the PDF of a CV without figures."""
+    (folder / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
+    return pdf_text(folder / "cv.pdf", form)
 
 
 def from_pdf(cv: Cv, path: Path, footer: str) -> dict[str, list[str]]:

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from advgen.files.provenance import UNSEALED
 from advgen.io.stamps import read_stamp
 from advgen.outcomes.cv.outcome import cv_formats
 
-from .conftest import PROFILE, Files, png
+from .conftest import NEEDS_LATEX, PROFILE, Files, png
 
 FORMATS = cv_formats()
 NO_EXPERIMENTS = PROFILE.replace("  - experiments\n", "")
@@ -147,7 +146,7 @@ def test_latex_pdf_where_there_is_no_latexmk(files: Files, tmp_path: Path, monke
         cli.main(arguments(files, tmp_path / "out", "--formats", "latex.pdf"))
 
 
-@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+@NEEDS_LATEX
 def test_latex_pdf_is_the_same_twice_and_stamped(files: Files, tmp_path: Path):
     files.write(profile=NO_EXPERIMENTS)
     for name in ("a", "b"):

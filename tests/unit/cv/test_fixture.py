@@ -14,14 +14,10 @@ from advgen.cv.formats import FORMATS, render
 from advgen.cv.inline import plain_text
 
 from . import reading
-from .conftest import STAMP, publications, section
+from .conftest import NEEDS_LATEX, NEEDS_PDFTOTEXT, STAMP, publications, section
 from .reading import list_printed, pdf_text
 
 FIXTURE = Path(__file__).parent / "fixture"
-NEEDS_PDFTOTEXT = pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
-NEEDS_LATEX = pytest.mark.skipif(
-    not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern"
-)
 
 # What the text extraction of the seed misread, word by word.
 MISREAD = {

@@ -13,7 +13,7 @@ from advgen import cli
 from advgen.cv.formats import render
 from advgen.cv.inline import escape
 
-from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, Files, section
+from .conftest import BIBLIOGRAPHY, NEEDS_LATEX, NEEDS_PDFTOTEXT, PROFILE, STAMP, Files, section
 from .reading import Tags, docx_part, pdf_text
 from .test_command import NO_EXPERIMENTS, arguments
 from .test_inline import HOSTILE
@@ -89,10 +89,8 @@ def test_typst_pdf(cv: dict[str, Any], figures: dict[str, Path], text: str, tmp_
     assert "root:x" not in shown
 
 
-@pytest.mark.skipif(
-    not (shutil.which("latexmk") and shutil.which("pdftotext")),
-    reason="needs latexmk, texlive-latex-recommended, lmodern and pdftotext (poppler-utils)",
-)
+@NEEDS_LATEX
+@NEEDS_PDFTOTEXT
 def test_latex_pdf(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     files.write(
         profile=NO_EXPERIMENTS.replace(" Tester", f" {quoted(' '.join(TEXTS))}"),
@@ -168,10 +166,9 @@ def test_yaml_tags(files: Files, tag: str):
     assert re.match(r"profile\.yaml:3: ", error), error
 
 
+@NEEDS_LATEX
 def test_the_latex_run_cannot_reach_a_shell(tmp_path: Path):
     """What -no-shell-escape is for: a template that tried it would get nowhere."""
-    if not shutil.which("latexmk"):
-        pytest.skip("needs latexmk, texlive-latex-recommended and lmodern")
     (tmp_path / "x.tex").write_text(
         r"\documentclass{article}\begin{document}\immediate\write18{touch OWNED}x\end{document}"
     )

@@ -1,6 +1,5 @@
 import html
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from advgen.cv import html as html_target
 from advgen.cv.build import build
 
 from . import reading
-from .conftest import ROOT, STAMP, THEME, Files, section
+from .conftest import NEEDS_PDFTOTEXT, ROOT, STAMP, THEME, Files, section
 from .reading import list_printed
 
 TARGETS = {"md": markdown, "html": html_target, "tex": latex, "docx": docx, "pdf": typst}
@@ -115,7 +114,7 @@ def long(folder: Path, rows: int) -> dict[str, Any]:
     return build(path, None, None, lambda value: 1)
 
 
-@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@NEEDS_PDFTOTEXT
 def test_a_short_last_section_never_has_a_page_of_its_own(tmp_path: Path):
     pages = set()
     for rows in range(30, 62):
