@@ -191,14 +191,9 @@ def test_a_year_may_stand_in_quotes(tmp_path: Path):
 def test_the_words_of_a_german_cv(tmp_path: Path):
     cv = made(tmp_path, f"{PROFILE}language: de\n")
     text = render("md", cv, {}, STAMP).decode()
-    shown = [
-        "Stand: 4. März 2025",
-        "## Veröffentlichungen",
-        "### Zeitschriftenartikel",
-        "Sep. 2019 – heute",
-        "bis 2010",
-    ]
-    assert [what for what in shown if what not in text] == []
+    headings = ("## Veröffentlichungen", "### Zeitschriftenartikel")
+    for what in ("Stand: 4. März 2025", *headings, "Sep. 2019 – heute", "bis 2010"):
+        assert what in text
 
 
 @pytest.mark.parametrize("format_", PRINTED)
