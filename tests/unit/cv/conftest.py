@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from advgen.cv.bibliography import load
 from advgen.cv.build import build
 from advgen.cv.inline import plain_text
 from advgen.cv.live_values import LiveValue
@@ -169,6 +170,13 @@ def build_text(folder: Path, profile: str, bibliography: str | None = None, **ch
         bibliography_file.write_text(bibliography, encoding="utf-8")
     given = None if bibliography is None else bibliography_file
     return build(profile_file, given, None, lambda value: 1, chosen=Filter(**choice))
+
+
+def load_text(folder: Path, text: str, owner: str = "A. Próba", **style: str) -> list[dict[str, Any]]:
+    """The entries of a bibliography."""
+    path = folder / "x.bib"
+    path.write_text(text, encoding="utf-8")
+    return load(path, [owner], {}, style=style)
 
 
 @pytest.fixture

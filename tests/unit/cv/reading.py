@@ -73,7 +73,7 @@ def printed_text(cv: Cv, folder: Path, form: str = "-raw") -> str:
 
 
 def from_pdf(cv: Cv, path: Path, footer: str) -> dict[str, list[str]]:
-    """The entries of every section; the headings of cv.json say where one ends, numbers or lengths how they part."""
+    """The entries of every section; headings of cv.json say where one ends, lengths of entries how they part."""
     text = re.sub(rf"(?m)^{footer}\s*\f", "", pdf_text(path) + "\f").replace("\f", "\n")
     text = re.sub(r"(?<=\w)[-\u00ad]\n(?=\w)", "-", text)
     found: dict[str, list[str]] = {}
@@ -93,41 +93,18 @@ def _heading(text: str, title: str) -> int:
 
 
 def _parts(section: dict[str, Any], text: str) -> list[str]:
-    """Cut the text of a section at its numbers, its group headings, or its line ends."""
-    for known in (
-        plain_text(section["summary"]),
-        plain_text(section["note"]),
-        "Selected publications are highlighted.",
-    ):
-        text = _bare_cut(text, known) if known else text
-    if section["kind"] == "publications":
-        for group in section["groups"]:
-            text, count = re.subn(rf"(?m)^{re.escape(group['title'])}\n", "", text, count=1)
-            assert count == 1, group["title"]
-        return _numbered(text)
-    if section["kind"] == "rows" and section["numbered"]:
-        return _numbered(text)
-    lines = [bare(line) for line in text.split("\n") if line.strip()]
-    # an entry may fill several lines: join those that the entries of cv.json span
-    found, expected = [], [bare(item) for item in _list_texts(section)]
-    for item in expected:
-        entry = ""
-        while lines and len(entry) < len(item):
-            entry += lines.pop(0)
-        found.append(entry)
-    return [*found, *lines]
-
-
-def _bare_cut(text: str, known: str) -> str:
-    """The text without its first occurrence of a known sentence, however it is broken."""
-    pattern = r"\s*".join(re.escape(character) for character in bare(known))
-    return re.sub(pattern, "", text, count=1)
-
-
-def _numbered(text: str) -> list[str]:
-    starts = [match.start() for match in re.finditer(r"(?m)^\d{1,3}\.(?=\s)", text)]
-    assert starts and not text[: starts[0]].strip(), text[: starts[0] if starts else 200]
-    return [bare(text[start:end]) for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    """Cut the text of a section where the entries of cv.json end; what is left over is one more."""
+    headings = [plain_text(section["summary"]), plain_text(section["note"]), "Selected publications are highlighted."]
+    for known in filter(None, headings):
+        text = re.sub(r"\s*".join(map(re.escape, bare(known))), "", text, count=1)
+    for group in section.get("groups", ()):
+        text, count = re.subn(rf"(?m)^{re.escape(group['title'])}\n", "", text, count=1)
+        assert count == 1, group["title"]
+    rest, found = bare(text), []
+    for item in map(bare, _list_texts(section)):
+        found.append(rest[: len(item)])
+        rest = rest[len(item) :]
+    return [*found, rest] if rest else found
 
 
 class Tags(html.parser.HTMLParser):

@@ -102,6 +102,8 @@ def test_the_schema_allows_it_and_no_entry_is_missing(name: str):
         ("date: 2013", {"startDate": "2013", "endDate": "2013"}),
         ("start: 2013, end: 2015", {"startDate": "2013", "endDate": "2015"}),
         ("start: 2013, end: Present", {"startDate": "2013"}),
+        ("date: 2013 – 2015", {"startDate": "2013", "endDate": "2015"}),
+        ("date: 2013 – Present", {"startDate": "2013"}),
         ("start: 2013, end: present", {"startDate": "2013"}),
         ("date: S2017", {"startDate": "2017", "endDate": "2017", "dates": "S2017"}),
         ("date: Sep 2011 – May 2012", {"startDate": "2011", "endDate": "2012", "dates": "Sep 2011 – May 2012"}),
