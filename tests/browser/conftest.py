@@ -93,35 +93,14 @@ class Browser:
         return {answer["view"]: answer for answer in json.loads(html.unescape(text[1]))}
 
     def act(self, page: Path, script: str) -> Any:
-        """What a script in a page returns, as JSON, when the page is loaded."""
-        acted = page.with_suffix(".acted.html")
-        body = f"""<script>addEventListener("load", async () => {{
-          const result = await (async () => {{ {script} }})();
-          document.body.innerHTML = "";
-          const answer = document.createElement("pre");
-          answer.id = "result";
-          answer.textContent = JSON.stringify(result);
-          document.body.append(answer);
-        }});</script>"""
-        acted.write_text(page.read_text(encoding="utf-8").replace("</head>", f"{body}</head>", 1), encoding="utf-8")
-        dom = self.run("--virtual-time-budget=20000", "--dump-dom", acted.as_uri())
-        text = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
-        assert text, "the script did not end"
-        return json.loads(html.unescape(text[1]))
+        """What the body of an asynchronous function returns in a page, as JSON."""
+        with self.open(page) as tab:
+            return tab.run(script)
 
     def print(self, page: Path) -> Path:
         """The page as a PDF, as printed."""
         target = page.with_suffix(".print.pdf")
         self.run("--no-pdf-header-footer", f"--print-to-pdf={target}", page.as_uri())
-        return target
-
-    def picture(self, page: Path, width: int, scheme: str) -> Path:
-        """The page as a picture, for people."""
-        wrapper = page.with_suffix(f".{width}-{scheme}.html")
-        style = f"border:0; width:{width}px; height:2600px; color-scheme:{scheme}"
-        wrapper.write_text(f'<!doctype html><body style="margin:0"><iframe src="{page.name}" style="{style}"></iframe>')
-        target = wrapper.with_suffix(".png")
-        self.run(f"--window-size={max(width, 500)},2600", f"--screenshot={target}", wrapper.as_uri())
         return target
 
     @contextmanager
@@ -191,7 +170,7 @@ class Tab:
     def run(self, script: str) -> Any:
         """What a function body returns in the page."""
         result = self.call(
-            "Runtime.evaluate", expression=f"(() => {{ {script} }})()", returnByValue=True, awaitPromise=True
+            "Runtime.evaluate", expression=f"(async () => {{ {script} }})()", returnByValue=True, awaitPromise=True
         )
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")

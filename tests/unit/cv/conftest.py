@@ -139,6 +139,7 @@ class Files:
     """The three files of a CV in one folder."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.profile = folder / "profile.yaml"
         self.bibliography = folder / "publications.bib"
         self.metrics = folder / "metrics.yaml"
@@ -157,7 +158,7 @@ class Files:
         """The error lines that these files cause, without their folder."""
         with pytest.raises(ValueError, match=r"\.(yaml|bib)(:\d+)?: ") as caught:
             self.build(lookup)
-        lines = [line.replace(f"{self.profile.parent}/", "") for line in str(caught.value).split("\n")]
+        lines = [line.replace(f"{self.folder}/", "") for line in str(caught.value).split("\n")]
         assert [line for line in lines if not re.search(r"; .|did you mean|allowed: ", line)] == [], "no remedy"
         return lines
 
