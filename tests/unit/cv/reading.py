@@ -24,10 +24,11 @@ _VOID = ("br", "img")
 
 def list_printed(cv: Cv) -> dict[str, list[str]]:
     """What a reader sees of every section, in order: one text per entry, without white space."""
-    return {section["id"]: [bare(text) for text in _list_texts(section)] for section in cv["sections"]}
+    return {section["id"]: [bare(text) for text in list_texts(section)] for section in cv["sections"]}
 
 
-def _list_texts(section: dict[str, Any]) -> list[str]:
+def list_texts(section: dict[str, Any]) -> list[str]:
+    """What a reader sees of a section, one text per entry."""
     match section["kind"]:
         case "publications":
             entries = [entry for group in section["groups"] for entry in group["entries"]]
@@ -45,7 +46,7 @@ def _list_texts(section: dict[str, Any]) -> list[str]:
 
 
 def publication(entry: dict[str, Any]) -> str:
-    links = "".join(f"[{link['label']}]" for link in entry["links"])
+    links = " ".join(f"[{link['label']}]" for link in entry["links"])
     note = f"({entry['note']})" if entry["note"] else ""
     place = f"{entry['venue']}{entry['details']} {entry['year']}"
     return f"{entry['number']}. {entry['title']} {links} {plain_text(entry['byline'])} {place} {note}"
@@ -101,7 +102,7 @@ def _parts(section: dict[str, Any], text: str) -> list[str]:
         text, count = re.subn(rf"(?m)^{re.escape(group['title'])}\n", "", text, count=1)
         assert count == 1, group["title"]
     rest, found = bare(text), []
-    for item in map(bare, _list_texts(section)):
+    for item in map(bare, list_texts(section)):
         found.append(rest[: len(item)])
         rest = rest[len(item) :]
     return [*found, rest] if rest else found

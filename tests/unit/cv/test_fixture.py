@@ -53,10 +53,6 @@ def files(cv: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rows(cv: dict[str, Any], name: str) -> list[str]:
-    return [f"{plain_text(row['text'])} | {row['dates']}" for row in section(cv, name)["rows"]]
-
-
 def test_header(cv: dict[str, Any]):
     assert (cv["name"], cv["email"], cv["site"]) == ("Brandon Amos", "name@example.org", "https://bamos.github.io")
     assert [link["label"] for link in cv["links"]] == ["bdamos", "brandondamos", "bamos"]
@@ -75,39 +71,34 @@ def test_sections_and_counts(cv: dict[str, Any]):
     ]  # fmt: skip
 
 
+ROWS = {
+    ("position", 0): "Research Scientist, Meta AI, Fundamental AI Research (FAIR), New York City | 2019 – Present",
+    ("education", 0): "Ph.D. in Computer Science, Carnegie Mellon University (0.00/0.00) | 2014 – 2019",
+    ("education", 1): "B.S. in Computer Science, Virginia Tech (3.99/4.00) | 2011 – 2014",
+    ("positions", 10): "Software Intern, Phoenix Integration, Virginia (C++, C#, and Java development) | 2012",
+    ("honors", 3): "NSF Graduate Research Fellowship | 2016 – 2019",
+    ("honors", 4): "Nine undergraduate scholarships | 2011 – 2014",
+    ("repositories", 22): "cmusatyalab/openface — ★14.9k — Face recognition with deep neural networks | 2015",
+    (
+        "talks",
+        23,
+    ): "Differentiable optimization-based modeling for machine learning, Caltech CS 159 (Guest Lecture) | 2020",
+    ("teaching", 0): "Graduate AI (CMU 15-780), TA | S2017",
+}
+
+
 def test_row_formats(cv: dict[str, Any]):
-    assert rows(cv, "position") == [
-        "Research Scientist, Meta AI, Fundamental AI Research (FAIR), New York City | 2019 – Present"
-    ]
-    assert rows(cv, "education") == [
-        "Ph.D. in Computer Science, Carnegie Mellon University (0.00/0.00) | 2014 – 2019",
-        "B.S. in Computer Science, Virginia Tech (3.99/4.00) | 2011 – 2014",
-    ]
-    assert [plain_text(line) for line in section(cv, "education")["rows"][0]["lines"]] == [
+    rows = {place: section(cv, place[0])["rows"][place[1]] for place in ROWS}
+    assert {place: f"{plain_text(row['text'])} | {row['dates']}" for place, row in rows.items()} == ROWS
+    assert [plain_text(line) for line in rows["education", 0]["lines"]] == [
         "Thesis: Differentiable Optimization-Based Modeling for Machine Learning",
         "Advisor: J. Zico Kolter",
     ]
-    assert rows(cv, "positions")[10] == (
-        "Software Intern, Phoenix Integration, Virginia (C++, C#, and Java development) | 2012"
-    )
-    assert rows(cv, "honors")[3:] == [
-        "NSF Graduate Research Fellowship | 2016 – 2019",
-        "Nine undergraduate scholarships | 2011 – 2014",
-    ]
-    assert plain_text(section(cv, "honors")["rows"][4]["lines"][0]).startswith(
-        "Roanoke County Public Schools Engineering, "
-    )
-    assert rows(cv, "repositories")[22] == (
-        "cmusatyalab/openface — ★14.9k — Face recognition with deep neural networks | 2015"
-    )
-    assert rows(cv, "talks")[23] == (
-        "Differentiable optimization-based modeling for machine learning, Caltech CS 159 (Guest Lecture) | 2020"
-    )
-    assert rows(cv, "teaching")[0] == "Graduate AI (CMU 15-780), TA | S2017"
-    assert plain_text(section(cv, "repositories")["summary"]) == "28.3k+ GitHub stars across all repositories."
-    assert plain_text(section(cv, "publications")["summary"]) == (
-        "[Google Scholar: 7.3k+ citations and an h-index of 34]"
-    )
+    (line,) = rows["honors", 4]["lines"]
+    assert plain_text(line).startswith("Roanoke County Public Schools Engineering, ")
+    stars, citations = (plain_text(section(cv, name)["summary"]) for name in ("repositories", "publications"))
+    assert stars == "28.3k+ GitHub stars across all repositories."
+    assert citations == "[Google Scholar: 7.3k+ citations and an h-index of 34]"
     note = section(cv, "talks")["note"]
     assert note[1] == {"link": ["bamos/presentations"], "url": "https://github.com/bamos/presentations"}
 
@@ -152,16 +143,7 @@ def shown(cv: dict[str, Any]) -> str:
     parts += ["Last updated on", cv["updated_text"], "Selected publications are highlighted."]
     for item in cv["sections"]:
         parts += [item["title"], plain_text(item["summary"]), plain_text(item["note"])]
-        for group in item.get("groups", ()):
-            parts.append(group["title"])
-            for entry in group["entries"]:
-                parts += [f"{entry['number']}.", entry["title"], *(f"[{link['label']}]" for link in entry["links"])]
-                parts += [plain_text(entry["byline"]), entry["venue"], str(entry["year"]), f"({entry['note']})"]
-        for row in item.get("rows", ()):
-            parts += [f"{row['number']}." if "number" in row else "", plain_text(row["text"]), row["dates"]]
-            parts += [plain_text(line) for line in row["lines"]]
-        parts += [plain_text(text) for text in item.get("items", ())]
-        parts += [f"{plain_text(pair['name'])} {plain_text(pair['items'])}" for pair in item.get("pairs", ())]
+        parts += [group["title"] for group in item.get("groups", ())] + reading.list_texts(item)
     return "\n".join(parts)
 
 
