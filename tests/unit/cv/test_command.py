@@ -68,14 +68,16 @@ def test_help_says_what_is_needed():
         assert word in text
 
 
+def with_results(files: Files) -> list[str]:
+    """The arguments for a CV with a table and a figure, both written here."""
+    table = {"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}
+    pq.write_table(pa.table(table), files.folder / "transfer.parquet")
+    (files.folder / "transfer.png").write_bytes(png())
+    return arguments(files, files.folder / "out", "--tables", str(files.folder), "--figures", str(files.folder))
+
+
 def test_live_values_and_figures_come_from_folders(files: Files, tmp_path: Path):
-    pq.write_table(
-        pa.table({"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}),
-        tmp_path / "transfer.parquet",
-    )
-    (tmp_path / "transfer.png").write_bytes(png())
-    folders = ("--tables", str(tmp_path), "--figures", str(tmp_path))
-    cli.main(arguments(files, tmp_path / "out", *folders))
+    cli.main(with_results(files))
     text = (tmp_path / "out/cv.md").read_text(encoding="utf-8")
     assert "**12.5%**" in text
     assert "](<figures/transfer.png>)" in text
@@ -252,11 +254,7 @@ def without(packages: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_live_values_need_no_package_of_the_lab(files: Files, tmp_path: Path):
-    table = {"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}
-    pq.write_table(pa.table(table), tmp_path / "transfer.parquet")
-    (tmp_path / "transfer.png").write_bytes(png())
-    given = arguments(files, tmp_path / "out", "--tables", str(tmp_path), "--figures", str(tmp_path))
-    done = without("torch,torchvision,snakemake,pandas,scipy,matplotlib,safetensors,docutils", *given)
+    done = without("torch,torchvision,snakemake,pandas,scipy,matplotlib,safetensors,docutils", *with_results(files))
     assert done.returncode == 0, done.stderr
     assert "**12.5%**" in (tmp_path / "out/cv.md").read_text(encoding="utf-8")
 
