@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
-import re
 import shutil
 import subprocess
 import tarfile
@@ -19,40 +17,25 @@ from typing import Any
 import pytest
 
 AXE = "axe-core@4.14.1"
-# name, width, colour scheme: pages are shown in frames, whose media queries see the frame
+# name, width, colour scheme
 VIEWS = [(f"{device} {scheme}", width, scheme) for device, width in (("desktop", 1200), ("phone", 390))
          for scheme in ("light", "dark")]  # fmt: skip
 
 PROBE = """
-<script>
-const errors = [];
-addEventListener("error", event => errors.push(event.message || "a file is not there"), true);
-console.error = (...words) => errors.push(words.join(" "));
-addEventListener("load", async () => {
-  const found = await axe.run(document, {resultTypes: ["violations"]});
-  const violations = found.violations.map(v => ({
-    id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.map(n => n.html).slice(0, 5)}));
-  const root = document.documentElement;
-  parent.postMessage({
-    view: name, violations, rules: found.passes.length,
-    scrollWidth: root.scrollWidth, innerWidth,
-    background: getComputedStyle(document.body).backgroundColor,
-    fontSize: parseFloat(getComputedStyle(document.body).fontSize),
-    requests: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
-    errors,
-    broken: [...document.images].filter(i => !i.naturalWidth).length,
-  }, "*");
-});
-</script>
-"""
-FRAMES = """<!doctype html><meta charset="utf-8"><body><pre id="result"></pre>
-<script>
-const results = [];
-addEventListener("message", event => {
-  results.push(event.data);
-  if (results.length == COUNT) document.getElementById("result").textContent = JSON.stringify(results);
-});
-</script>
+const found = await axe.run(document, {resultTypes: ["violations"]});
+const violations = found.violations.map(v => ({
+  id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.map(n => n.html).slice(0, 5)}));
+const root = document.documentElement;
+for (const image of document.images) image.loading = "eager";
+await Promise.all([...document.images].map(image => image.decode().catch(() => 0)));
+return {
+  violations, rules: found.passes.length,
+  scrollWidth: root.scrollWidth, innerWidth,
+  background: getComputedStyle(document.body).backgroundColor,
+  fontSize: parseFloat(getComputedStyle(document.body).fontSize),
+  requests: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+  broken: [...document.images].filter(i => !i.naturalWidth).length,
+};
 """
 
 
@@ -77,51 +60,22 @@ class Browser:
 
     def look(self, page: Path) -> dict[str, dict[str, Any]]:
         """What the probe says of a page in every view."""
-        probed = page.with_suffix(".probed.html")
-        script = f"<script>{self.axe}</script>{PROBE}"
-        probed.write_text(page.read_text(encoding="utf-8").replace("</head>", f"{script}</head>", 1), encoding="utf-8")
-        frames = [
-            f'<iframe name="{view}" src="{html.escape(probed.name)}" width="{width}" height="1000" '
-            f'style="border:0; color-scheme: {scheme}"></iframe>'
-            for view, width, scheme in VIEWS
-        ]
-        wrapper = page.with_suffix(".frames.html")
-        wrapper.write_text(FRAMES.replace("COUNT", str(len(VIEWS))) + "\n".join(frames), encoding="utf-8")
-        dom = self.run("--virtual-time-budget=120000", "--dump-dom", wrapper.as_uri())
-        text = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
-        assert text and text[1], "the page did not answer"
-        return {answer["view"]: answer for answer in json.loads(html.unescape(text[1]))}
+        answers = {}
+        for view, width, scheme in VIEWS:
+            with self.open(page, width, scheme) as tab:
+                tab.run(self.axe)
+                answers[view] = tab.run(PROBE)
+        return answers
 
     def act(self, page: Path, script: str) -> Any:
-        """What a script in a page returns, as JSON, when the page is loaded."""
-        acted = page.with_suffix(".acted.html")
-        body = f"""<script>addEventListener("load", async () => {{
-          const result = await (async () => {{ {script} }})();
-          document.body.innerHTML = "";
-          const answer = document.createElement("pre");
-          answer.id = "result";
-          answer.textContent = JSON.stringify(result);
-          document.body.append(answer);
-        }});</script>"""
-        acted.write_text(page.read_text(encoding="utf-8").replace("</head>", f"{body}</head>", 1), encoding="utf-8")
-        dom = self.run("--virtual-time-budget=20000", "--dump-dom", acted.as_uri())
-        text = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
-        assert text, "the script did not end"
-        return json.loads(html.unescape(text[1]))
+        """What the body of an asynchronous function returns in a page, as JSON."""
+        with self.open(page) as tab:
+            return tab.run(script)
 
     def print(self, page: Path) -> Path:
         """The page as a PDF, as printed."""
         target = page.with_suffix(".print.pdf")
         self.run("--no-pdf-header-footer", f"--print-to-pdf={target}", page.as_uri())
-        return target
-
-    def picture(self, page: Path, width: int, scheme: str) -> Path:
-        """The page as a picture, for people."""
-        wrapper = page.with_suffix(f".{width}-{scheme}.html")
-        style = f"border:0; width:{width}px; height:2600px; color-scheme:{scheme}"
-        wrapper.write_text(f'<!doctype html><body style="margin:0"><iframe src="{page.name}" style="{style}"></iframe>')
-        target = wrapper.with_suffix(".png")
-        self.run(f"--window-size={max(width, 500)},2600", f"--screenshot={target}", wrapper.as_uri())
         return target
 
     @contextmanager
@@ -191,7 +145,7 @@ class Tab:
     def run(self, script: str) -> Any:
         """What a function body returns in the page."""
         result = self.call(
-            "Runtime.evaluate", expression=f"(() => {{ {script} }})()", returnByValue=True, awaitPromise=True
+            "Runtime.evaluate", expression=f"(async () => {{ {script} }})()", returnByValue=True, awaitPromise=True
         )
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")

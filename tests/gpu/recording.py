@@ -71,7 +71,16 @@ class Recording:
             self.own[_place(one)] += 1
             return one.detach()
 
-        return _mapped(alias, nested)
+        return change_tensors(alias, nested)
+
+
+def change_tensors(change: Callable[[Tensor], Any], nested: Any) -> Any:
+    """Arguments or results with every tensor changed; torch's own pytree takes three times as long."""
+    if isinstance(nested, Tensor):
+        return change(nested)
+    if isinstance(nested, list | tuple):
+        return type(nested)([change_tensors(change, one) for one in nested])
+    return {name: change_tensors(change, one) for name, one in nested.items()} if isinstance(nested, dict) else nested
 
 
 def refuse_uncapturable(optimizer: torch.optim.Optimizer) -> None:
@@ -90,15 +99,7 @@ def _bytes(one: Tensor) -> Tensor:
     return torch.empty(0, dtype=torch.uint8).set_(one.untyped_storage())
 
 
-def _mapped(change: Callable[[Tensor], Any], nested: Any) -> Any:
-    if isinstance(nested, Tensor):
-        return change(nested)
-    if isinstance(nested, list | tuple):
-        return type(nested)([_mapped(change, one) for one in nested])
-    return {name: _mapped(change, one) for name, one in nested.items()} if isinstance(nested, dict) else nested
-
-
 def _tensors(nested: Any) -> list[Tensor]:
     found: list[Tensor] = []
-    _mapped(found.append, nested)
+    change_tensors(found.append, nested)
     return found

@@ -1,6 +1,7 @@
 """A small profile, bibliography and metrics file with awkward data, and the CV that they make."""
 
 import re
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -9,14 +10,21 @@ from typing import Any
 
 import pytest
 
+from advgen.cv.bibliography import load
 from advgen.cv.build import build
+from advgen.cv.inline import plain_text
 from advgen.cv.live_values import LiveValue
 from advgen.cv.names import parse_names
+from advgen.cv.sections.base import Filter
 from advgen.cv.themes import search_path
 
 ROOT = Path(__file__).parents[3]
 THEME = search_path("classic")
 STAMP = "eyJhIjoi-_MTIz" * 40
+NEEDS_PDFTOTEXT = pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+NEEDS_LATEX = pytest.mark.skipif(
+    not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern"
+)
 
 PROFILE = """\
 name: Ádám Próba
@@ -131,6 +139,7 @@ class Files:
     """The three files of a CV in one folder."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.profile = folder / "profile.yaml"
         self.bibliography = folder / "publications.bib"
         self.metrics = folder / "metrics.yaml"
@@ -149,9 +158,26 @@ class Files:
         """The error lines that these files cause, without their folder."""
         with pytest.raises(ValueError, match=r"\.(yaml|bib)(:\d+)?: ") as caught:
             self.build(lookup)
-        lines = [line.replace(f"{self.profile.parent}/", "") for line in str(caught.value).split("\n")]
+        lines = [line.replace(f"{self.folder}/", "") for line in str(caught.value).split("\n")]
         assert [line for line in lines if not re.search(r"; .|did you mean|allowed: ", line)] == [], "no remedy"
         return lines
+
+
+def build_text(folder: Path, profile: str, bibliography: str | None = None, **choice: Any) -> Cv:
+    """The CV of a profile and perhaps a bibliography, which are written into a folder."""
+    profile_file, bibliography_file = folder / "profile.yaml", folder / "publications.bib"
+    profile_file.write_text(profile, encoding="utf-8")
+    if bibliography is not None:
+        bibliography_file.write_text(bibliography, encoding="utf-8")
+    given = None if bibliography is None else bibliography_file
+    return build(profile_file, given, None, lambda value: 1, chosen=Filter(**choice))
+
+
+def load_text(folder: Path, text: str, owner: str = "A. Próba", **style: str) -> list[dict[str, Any]]:
+    """The entries of a bibliography."""
+    path = folder / "x.bib"
+    path.write_text(text, encoding="utf-8")
+    return load(path, [owner], {}, style=style)
 
 
 @pytest.fixture
@@ -183,27 +209,9 @@ def section(cv: Cv, name: str) -> Any:
 
 
 def publications(cv: Cv) -> list[dict[str, Any]]:
-    """What a reader sees of every publication, in order."""
+    """Every publication in order, with its group, and its authors as a reader sees them."""
     return [
-        {
-            "group": group["title"],
-            "number": entry["number"],
-            "title": entry["title"],
-            "url": entry["url"],
-            "links": [(link["label"], link["url"]) for link in entry["links"]],
-            "authors": re.sub(r"\s+", " ", authors(entry)),
-            "venue": entry["venue"],
-            "year": entry["year"],
-            "note": entry["note"],
-            "selected": entry["selected"],
-        }
+        {**entry, "group": group["title"], "authors": plain_text(entry["byline"])}
         for group in section(cv, "publications")["groups"]
         for entry in group["entries"]
     ]
-
-
-def authors(entry: dict[str, Any]) -> str:
-    names = [author["name"] + author["mark"] for author in entry["authors"]]
-    if len(names) < 3:
-        return " and ".join(names)
-    return ", ".join(names[:-1]) + f", and {names[-1]}"

@@ -16,16 +16,19 @@ from advgen.cv.formats import render
 from advgen.cv.inline import plain_text
 from advgen.cv.tex import decode
 
+from .conftest import STAMP
+
 Cv = dict[str, Any]
 _VOID = ("br", "img")
 
 
 def list_printed(cv: Cv) -> dict[str, list[str]]:
     """What a reader sees of every section, in order: one text per entry, without white space."""
-    return {section["id"]: [bare(text) for text in _list_texts(section)] for section in cv["sections"]}
+    return {section["id"]: [bare(text) for text in list_texts(section)] for section in cv["sections"]}
 
 
-def _list_texts(section: dict[str, Any]) -> list[str]:
+def list_texts(section: dict[str, Any]) -> list[str]:
+    """What a reader sees of a section, one text per entry."""
     match section["kind"]:
         case "publications":
             entries = [entry for group in section["groups"] for entry in group["entries"]]
@@ -43,7 +46,7 @@ def _list_texts(section: dict[str, Any]) -> list[str]:
 
 
 def publication(entry: dict[str, Any]) -> str:
-    links = "".join(f"[{link['label']}]" for link in entry["links"])
+    links = " ".join(f"[{link['label']}]" for link in entry["links"])
     note = f"({entry['note']})" if entry["note"] else ""
     place = f"{entry['venue']}{entry['details']} {entry['year']}"
     return f"{entry['number']}. {entry['title']} {links} {plain_text(entry['byline'])} {place} {note}"
@@ -59,14 +62,19 @@ def bare(text: str) -> str:
     return re.sub(r"\s", "", text)
 
 
-def pdf_text(path: Path) -> str:
-    """The text of a PDF in reading order, without footers."""
-    done = subprocess.run(["pdftotext", "-raw", path, "-"], capture_output=True, text=True, check=True)
-    return done.stdout
+def pdf_text(path: Path, form: str = "-raw") -> str:
+    """The text of a PDF in reading order."""
+    return subprocess.run(["pdftotext", form, path, "-"], capture_output=True, text=True, check=True).stdout
+
+
+def printed_text(cv: Cv, folder: Path, form: str = "-raw") -> str:
+    """The text of the PDF of a CV without figures."""
+    (folder / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
+    return pdf_text(folder / "cv.pdf", form)
 
 
 def from_pdf(cv: Cv, path: Path, footer: str) -> dict[str, list[str]]:
-    """The entries of every section; the headings of cv.json say where one ends, numbers or lengths how they part."""
+    """The entries of every section; headings of cv.json say where one ends, lengths of entries how they part."""
     text = re.sub(rf"(?m)^{footer}\s*\f", "", pdf_text(path) + "\f").replace("\f", "\n")
     text = re.sub(r"(?<=\w)[-\u00ad]\n(?=\w)", "-", text)
     found: dict[str, list[str]] = {}
@@ -86,51 +94,54 @@ def _heading(text: str, title: str) -> int:
 
 
 def _parts(section: dict[str, Any], text: str) -> list[str]:
-    """Cut the text of a section at its numbers, its group headings, or its line ends."""
-    for known in (
-        plain_text(section["summary"]),
-        plain_text(section["note"]),
-        "Selected publications are highlighted.",
-    ):
-        text = _bare_cut(text, known) if known else text
-    if section["kind"] == "publications":
-        for group in section["groups"]:
-            text, count = re.subn(rf"(?m)^{re.escape(group['title'])}\n", "", text, count=1)
-            assert count == 1, group["title"]
-        return _numbered(text)
-    if section["kind"] == "rows" and section["numbered"]:
-        return _numbered(text)
-    lines = [bare(line) for line in text.split("\n") if line.strip()]
-    # an entry may fill several lines: join those that the entries of cv.json span
-    found, expected = [], [bare(item) for item in _list_texts(section)]
-    for item in expected:
-        entry = ""
-        while lines and len(entry) < len(item):
-            entry += lines.pop(0)
-        found.append(entry)
-    return [*found, *lines]
+    """Cut the text of a section where the entries of cv.json end; what is left over is one more."""
+    headings = [plain_text(section["summary"]), plain_text(section["note"]), "Selected publications are highlighted."]
+    for known in filter(None, headings):
+        text = re.sub(r"\s*".join(map(re.escape, bare(known))), "", text, count=1)
+    for group in section.get("groups", ()):
+        text, count = re.subn(rf"(?m)^{re.escape(group['title'])}\n", "", text, count=1)
+        assert count == 1, group["title"]
+    rest, found = bare(text), []
+    for item in map(bare, list_texts(section)):
+        found.append(rest[: len(item)])
+        rest = rest[len(item) :]
+    return [*found, rest] if rest else found
 
 
-def _bare_cut(text: str, known: str) -> str:
-    """The text without its first occurrence of a known sentence, however it is broken."""
-    pattern = r"\s*".join(re.escape(character) for character in bare(known))
-    return re.sub(pattern, "", text, count=1)
+class Tags(html.parser.HTMLParser):
+    """All elements of a page, what in it is active, its addresses, and its text without linked data."""
 
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.active: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self.data = False
+        self.feed(page)
+        self.close()
 
-def _numbered(text: str) -> list[str]:
-    starts = [match.start() for match in re.finditer(r"(?m)^\d{1,3}\.(?=\s)", text)]
-    assert starts and not text[: starts[0]].strip(), text[: starts[0] if starts else 200]
-    return [bare(text[start:end]) for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        self.tags.append(tag)
+        self.data = tag == "script" and dict(attrs).get("type") == "application/ld+json"
+        if not self.data and tag in ("script", "svg", "iframe", "object", "embed", "form", "base", "link"):
+            self.active.append(tag)
+        self.active += [name for name in names if name.startswith("on")]
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if not self.data else ""
 
 
 class _Entries(html.parser.HTMLParser):
-    """Number, text and dates of every list item (or pair) of a page, by section."""
+    """Number, text, dates, group and links of every list item (or pair) of a page, by section."""
 
     def __init__(self, page: str, titles: dict[str, str]) -> None:
         super().__init__(convert_charrefs=True)
         self.titles = titles
         self.found: dict[str, list[dict[str, str]]] = {}
-        self.name = ""
+        self.name = self.group = ""
         self.number = 0
         self.open: list[tuple[str, dict[str, str] | None, str]] = [("", None, "")]
         self.feed(page)
@@ -150,14 +161,15 @@ class _Entries(html.parser.HTMLParser):
             entry, part = {"heading": ""}, "heading"
         elif tag == "li" or (tag == "div" and above == "dl"):
             self.number = int(given.get("value", self.number))
-            entry, part = (
-                {"number": f"{self.number}." if self.number else "", "text": "", "dates": "", "bib": ""},
-                "text",
-            )
+            entry, part = dict.fromkeys(("number", "text", "dates", "bib", "links"), ""), "text"
+            entry |= {"group": self.group, "class": given.get("class", "")}
+            entry["number"] = f"{self.number}." if self.number else ""
             self.found.setdefault(self.name, []).append(entry)
             self.number += bool(self.number)
         if given.get("class") in ("dates", "bib"):
             part = given["class"]
+        elif tag == "a" and entry is not None and "links" in entry:
+            entry["links"] += f"{given['href']} "
         self.open.append((tag, entry, part))
 
     def handle_endtag(self, tag: str) -> None:
@@ -165,12 +177,34 @@ class _Entries(html.parser.HTMLParser):
             return
         _, entry, part = self.open.pop()
         if tag in ("h2", "h3") and entry is not None:
+            self.group = entry[part]
             self.name = self.titles.get(entry[part], self.name)
 
     def handle_data(self, data: str) -> None:
         _, entry, part = self.open[-1]
         if entry is not None:
             entry[part] += data
+
+
+def list_links(cv: Cv) -> list[tuple[str, bool, list[str]]]:
+    """Of every publication its group, whether it is marked, and where its links lead."""
+    listed = []
+    for group in [group for section in cv["sections"] for group in section.get("groups", ())]:
+        for entry in group["entries"]:
+            urls = [linked["url"] for linked in [entry, *entry["links"], *entry["authors"]]]
+            listed.append((group["title"], entry["selected"], [url for url in urls if url]))
+    return listed
+
+
+def links_of(cv: Cv, page: str) -> list[tuple[str, bool, list[str]]]:
+    """The same from cv.html, or from the page that a Markdown processor has made of cv.md."""
+    found = _Entries(page, {section["title"]: section["id"] for section in cv["sections"]}).found
+    return [
+        (entry["group"], entry["class"] == "selected" or entry["text"].startswith("★ "), entry["links"].split())
+        for section in cv["sections"]
+        if section["kind"] == "publications"
+        for entry in found[section["id"]]
+    ]
 
 
 def from_html(cv: Cv, page: str) -> dict[str, list[str]]:
@@ -303,10 +337,12 @@ def read_back(cv: Cv, format_: str, figures: dict[str, Path], stamp: str, folder
     content = render(format_, cv, figures, stamp)  # type: ignore[arg-type]
     match format_:
         case "html":
+            assert links_of(cv, content.decode()) == list_links(cv)
             return from_html(cv, content.decode())
         case "md":
-            processor = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
-            return from_markdown(cv, processor.render(content.decode()))
+            page = pytest.importorskip("markdown_it").MarkdownIt("commonmark").render(content.decode())
+            assert links_of(cv, page) == list_links(cv)
+            return from_markdown(cv, page)
         case "tex":
             return from_latex(content.decode())
         case "docx":

@@ -57,39 +57,31 @@ def test_a_section_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "what"),
+    ("page", "file", "old", "new", "what"),
     [
-        ("profile.yaml", "number: EP", "numbr: EP", r"profile\.yaml:10: unknown key .*numbr.; did you mean .number.\?"),
-        ("profile.yaml", "type: patents.py", "type: patent.py", r"patent\.py: no such Python file; check the path"),
-        ("patents.py", "SECTION = ", "TYPE = ", r"patents\.py:1: defines no SECTION; end the file with SECTION"),
-        ("patents.py", "import DatedEntry, Text", "import DatedEntry, Txt", r"patents\.py:3: ImportError: .*; correct"),
-        ("patents.py", "title: Text\n", "title: Text(\n", r"patents\.py:\d+: SyntaxError: .*; correct this file"),
+        ("section.md", "profile.yaml", "number: EP", "numbr: EP",
+         r"profile\.yaml:10: unknown key .*numbr.; did you mean .number.\?"),
+        ("section.md", "profile.yaml", "type: patents.py", "type: patent.py",
+         r"patent\.py: no such Python file; check the path"),
+        ("section.md", "patents.py", "SECTION = ", "TYPE = ",
+         r"patents\.py:1: defines no SECTION; end the file with SECTION"),
+        ("section.md", "patents.py", "import DatedEntry, Text", "import DatedEntry, Txt",
+         r"patents\.py:3: ImportError: .*; correct"),
+        ("section.md", "patents.py", "title: Text\n", "title: Text(\n",
+         r"patents\.py:\d+: SyntaxError: .*; correct this file"),
+        ("theme.md", "profile.yaml", "forest", "clasic",
+         r"profile\.yaml:3: theme is 'clasic'; did you mean 'classic'\? allowed: ac"),
+        ("theme.md", "forest/theme.yaml", "extends: academic", "extends: clasic",
+         r"forest/theme\.yaml:1: extends is 'clasic'; allowed: academic, cl"),
+        ("theme.md", "forest/theme.yaml", 'accent: "', 'accent: ["', r"forest/theme\.yaml:\d: not valid YAML"),
+        ("theme.md", "forest/theme.yaml", "", "", r"forest/theme\.yaml:1: not a map of keys to values"),
     ],
 )  # fmt: skip
-def test_mistakes_in_a_section_type(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str, what: str
-):
-    follow("section.md", tmp_path, monkeypatch)
+def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, file: str, old: str, new: str, what: str):
+    follow(page, tmp_path, monkeypatch)
     text = Path(file).read_text(encoding="utf-8")
     assert old in text
-    Path(file).write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(SystemExit, match=what):
-        cli.main(["cv", "--profile", "profile.yaml", "--out", "made", "--formats", "md"])
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "what"),
-    [
-        ("profile.yaml", "theme: clasic", r"profile\.yaml:1: theme is 'clasic'; did you mean 'classic'\? allowed: ac"),
-        ("forest/theme.yaml", "extends: clasic", r"forest/theme\.yaml:1: extends is 'clasic'; allowed: academic, cl"),
-        ("forest/theme.yaml", "accent: [", r"forest/theme\.yaml:\d: not valid YAML"),
-        ("forest/theme.yaml", "- accent", r"forest/theme\.yaml:1: not a map of keys to values"),
-    ],
-)  # fmt: skip
-def test_mistakes_in_a_theme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str, what: str):
-    follow("theme.md", tmp_path, monkeypatch)
-    profile = Path("profile.yaml").read_text(encoding="utf-8")
-    Path(file).write_text(f"{text}\n{profile.replace('theme: forest', '')}" if "profile" in file else text)
+    Path(file).write_text(text.replace(old, new) if old else "- accent", encoding="utf-8")
     with pytest.raises(SystemExit, match=what):
         cli.main(["cv", "--profile", "profile.yaml", "--out", "made", "--formats", "tex"])
 

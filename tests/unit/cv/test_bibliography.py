@@ -3,18 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from advgen.cv.bibliography import load
 from advgen.cv.byline import format_byline
 from advgen.cv.grouping import group_entries
 from advgen.cv.tex import decode
 
-from .conftest import Files, publications, split_authors
+from .conftest import Files, load_text, publications, split_authors
 
 ENTRY = "@article{%s,\n  title = {%s},\n  author = {%s},\n  journal = {J},\n  year = {%s}%s\n}\n"
 
 
 def entry(key: str = "k", title: str = "T", author: str = "A. Próba", year: str = "2020", more: str = "") -> str:
     return ENTRY % (key, title, author, year, f",\n  {more}" if more else "")
+
+
+SAME_CODE = "codeurl = {https://e.org/c}"
 
 
 @pytest.mark.parametrize(
@@ -79,13 +81,13 @@ def test_decode(tex: str, text: str):
     "tex",
     [
         r"\href{https://e.org}{x}", r"\foo{x}", r"\foo", r"\input{x}", r"\cite{x}",
-        r"\begin{a}x\end{a}", "a { b", "a } b", "a $ b",
+        r"\begin{a}x\end{a}", "a { b", "a } b", "a $ b", "a } { b", "} {", "{ } } {",
         "trailing \\", r"\'", r"$x_q$", r"\verb|x|",
         r"\uppercase{a}", "\ue000", r"\footnote{x}", r"\thanks{x}",
     ],
 )  # fmt: skip
 def test_tex_that_would_be_damaged_is_refused(tex: str):
-    with pytest.raises(ValueError, match=r"write|add|cannot|lose|remove") as caught:
+    with pytest.raises(ValueError, match=r"write|add|cannot|lose|remove|balance") as caught:
         decode(tex)
     assert "\n" not in str(caught.value)
 
@@ -104,13 +106,23 @@ def test_tex_that_would_be_damaged_is_refused(tex: str):
         ("van der Berg, A. and\n Brandt, B.", [("A. van der Berg", ""), ("B. Brandt", "")]),
         (r"{\O}re, S{\o}ren", [("Søren Øre", "")]),
         (r"Ann Lee and \'Elie Cartan", [("Ann Lee", ""), ("Élie Cartan", "")]),
+        (
+            "Próba, Ádám and Próba, Jr., Ádám and Ádám Próba*",
+            [("Ádám Próba", ""), ("Ádám Próba Jr.", ""), ("Ádám Próba", "*")],
+        ),
     ],
 )
 def test_authors(tex: str, names: list[tuple[str, str]]):
     assert split_authors(tex) == names
 
 
-@pytest.mark.parametrize("tex", ["A and and B", "and A", "A and others", "Ann Lee, Bo Ray, Cy Fox", ", A", "", "*"])
+@pytest.mark.parametrize(
+    "tex",
+    [
+        "A and and B", "and A", "A and others", "Ann Lee, Bo Ray, Cy Fox", ", A", "", "*",
+        "{}, Ádám", "Próba, {}", "Próba, Jr., Ádám, X", "Próba, Q, Ádám",
+    ],
+)  # fmt: skip
 def test_author_lists_that_are_refused(tex: str):
     with pytest.raises(ValueError, match="name"):
         split_authors(tex)
@@ -202,12 +214,7 @@ def test_all_errors_come_at_once(files: Files):
         (entry(author="A. Próba and Cy Fox"), 1, "co-authors without an address: Cy Fox; add them to people"),
         (entry(more="codeUrl = {https://e.org}"), 6, "the field codeUrl is read as codeurl; write codeurl"),
         (entry("a", title="Same") + entry("b", title="same"), 7, "b has the same title as a"),
-        (
-            entry("a", title="A", more="codeurl = {https://e.org/c}")
-            + entry("b", title="B", more="codeurl = {https://e.org/c}"),
-            8,
-            "b has the same codeurl as a",
-        ),
+        (entry("a", "A", more=SAME_CODE) + entry("b", "B", more=SAME_CODE), 8, "b has the same codeurl as a"),
     ],
 )
 def test_warnings(files: Files, caplog: pytest.LogCaptureFixture, text: str, line: int, what: str):
@@ -218,22 +225,12 @@ def test_warnings(files: Files, caplog: pytest.LogCaptureFixture, text: str, lin
 
 
 def test_field_names_in_any_case_and_disabled_fields(tmp_path: Path):
-    path = tmp_path / "x.bib"
-    path.write_text(entry(more="codeUrl = {https://e.org/c},\n  _talkurl = {https://e.org/t}"), encoding="utf-8")
-    (read,) = load(path, ["A. Próba"], {})
+    (read,) = load_text(tmp_path, entry(more="codeUrl = {https://e.org/c},\n  _talkurl = {https://e.org/t}"))
     assert read["links"] == [{"label": "code", "url": "https://e.org/c"}]
 
 
 def test_addresses(tmp_path: Path):
-    path = tmp_path / "x.bib"
-    path.write_text(
-        entry("a", more=r"url = {https://e.org/a\_b?x=1\&y=100\%25}")
-        + entry("b", more="doi = {https://doi.org/10.1000/a_b}")
-        + entry("c"),
-        encoding="utf-8",
-    )
-    assert [e["url"] for e in load(path, ["A. Próba"], {})] == [
-        "https://e.org/a_b?x=1&y=100%25",
-        "https://doi.org/10.1000/a_b",
-        None,
-    ]
+    text = entry("a", more=r"url = {https://e.org/a\_b?x=1\&y=100\%25}")
+    text += entry("b", more="doi = {https://doi.org/10.1000/a_b}") + entry("c")
+    expected = ["https://e.org/a_b?x=1&y=100%25", "https://doi.org/10.1000/a_b", None]
+    assert [read["url"] for read in load_text(tmp_path, text)] == expected

@@ -182,6 +182,7 @@ def test_an_empty_bibliography(files: Files):
         ("  - service\n", "", "profile.yaml:42: order does not list 'service', so its data are not shown"),
         ("  - experiments\n", "", "figures are shown in the section 'experiments' only"),
         ("updated: 2025-03-04", "updated: 2026-03-04", "the metrics are 368 days older than the CV"),
+        ("updated: 2025-03-04", "updated: 2025-08-29", "the metrics are 181 days older than the CV"),
         ("  - publications\n", "", "publications.bib:1: order does not list 'publications', so its data"),
     ],
 )
@@ -190,6 +191,12 @@ def test_warnings(files: Files, caplog: pytest.LogCaptureFixture, old: str, new:
     with caplog.at_level(logging.WARNING):
         files.build()
     assert any(what in message for message in caplog.messages), caplog.messages
+
+
+def test_metrics_of_180_days_are_no_older(files: Files, caplog: pytest.LogCaptureFixture):
+    files.write(PROFILE.replace("2025-03-04", "2025-08-28"))
+    files.build()
+    assert "older than the CV" not in caplog.text
 
 
 def test_the_cv_is_json_and_the_same_twice(files: Files):

@@ -57,10 +57,7 @@ def test_chosen_sections(files: Files):
 @pytest.mark.parametrize(
     ("choice", "what"),
     [
-        (
-            {"tags": ["visoin"]},
-            r"the tag 'visoin' is chosen but nothing has it; known tags: journal, speech, text",
-        ),
+        ({"tags": ["visoin"]}, r"the tag 'visoin' is chosen but nothing has it; known tags: journal, speech, text"),
         ({"sections": ["teaching"]}, r"profile\.yaml:\d+: the section 'teaching' is chosen but not in order; add it"),
     ],
 )
@@ -94,6 +91,14 @@ def people(text: str) -> list[dict[str, Any]]:
         ("ABCO", 1, "…, O, and 3 others"),
         ("OA", 1, "O and 1 other"),
         ("ABO", None, "A, B, and O"),
+        # the owner is the first whose name the limit cuts off
+        ("ABCOE", 3, "A, B, …, O, and 2 others"),
+        ("AOCDE", 1, "…, O, and 4 others"),
+        ("ABCDO", 4, "A, B, C, …, O, and 1 other"),
+        ("ABOCD", 3, "A, B, O, and 2 others"),
+        # nobody is cut off
+        ("ABCDO", 5, "A, B, C, D, and O"),
+        ("OABCD", 6, "O, A, B, C, and D"),
     ],
 )
 def test_at_most_so_many_authors_and_always_the_owner(names: str, limit: int | None, shown: str):

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from advgen.files.provenance import UNSEALED
 from advgen.io.stamps import read_stamp
 from advgen.outcomes.cv.outcome import cv_formats
 
-from .conftest import PROFILE, Files, png
+from .conftest import NEEDS_LATEX, PROFILE, Files, png
 
 FORMATS = cv_formats()
 NO_EXPERIMENTS = PROFILE.replace("  - experiments\n", "")
@@ -69,14 +68,16 @@ def test_help_says_what_is_needed():
         assert word in text
 
 
+def with_results(files: Files) -> list[str]:
+    """The arguments for a CV with a table and a figure, both written here."""
+    table = {"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}
+    pq.write_table(pa.table(table), files.folder / "transfer.parquet")
+    (files.folder / "transfer.png").write_bytes(png())
+    return arguments(files, files.folder / "out", "--tables", str(files.folder), "--figures", str(files.folder))
+
+
 def test_live_values_and_figures_come_from_folders(files: Files, tmp_path: Path):
-    pq.write_table(
-        pa.table({"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}),
-        tmp_path / "transfer.parquet",
-    )
-    (tmp_path / "transfer.png").write_bytes(png())
-    folders = ("--tables", str(tmp_path), "--figures", str(tmp_path))
-    cli.main(arguments(files, tmp_path / "out", *folders))
+    cli.main(with_results(files))
     text = (tmp_path / "out/cv.md").read_text(encoding="utf-8")
     assert "**12.5%**" in text
     assert "](<figures/transfer.png>)" in text
@@ -147,7 +148,7 @@ def test_latex_pdf_where_there_is_no_latexmk(files: Files, tmp_path: Path, monke
         cli.main(arguments(files, tmp_path / "out", "--formats", "latex.pdf"))
 
 
-@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+@NEEDS_LATEX
 def test_latex_pdf_is_the_same_twice_and_stamped(files: Files, tmp_path: Path):
     files.write(profile=NO_EXPERIMENTS)
     for name in ("a", "b"):
@@ -253,11 +254,7 @@ def without(packages: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_live_values_need_no_package_of_the_lab(files: Files, tmp_path: Path):
-    table = {"source": ["fc100", "cnn"], "target_seed": [0, 0], "error": [0.125, 0.5]}
-    pq.write_table(pa.table(table), tmp_path / "transfer.parquet")
-    (tmp_path / "transfer.png").write_bytes(png())
-    given = arguments(files, tmp_path / "out", "--tables", str(tmp_path), "--figures", str(tmp_path))
-    done = without("torch,torchvision,snakemake,pandas,scipy,matplotlib,safetensors,docutils", *given)
+    done = without("torch,torchvision,snakemake,pandas,scipy,matplotlib,safetensors,docutils", *with_results(files))
     assert done.returncode == 0, done.stderr
     assert "**12.5%**" in (tmp_path / "out/cv.md").read_text(encoding="utf-8")
 

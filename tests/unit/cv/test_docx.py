@@ -95,7 +95,7 @@ def test_the_command_seals_it(files: Files, tmp_path: Path):
     stamp = read_stamp(path)
     assert stamp is not None
     assert set(stamp.inputs) == {"profile.yaml", "publications.bib", "metrics.yaml"}
-    # saved again by an office program: the same stamp, and told to be another file
+    # saved again by an office program: the same stamp, but another file
     again = io.BytesIO()
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(again, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():

@@ -5,7 +5,6 @@ import copy
 import datetime
 import functools
 import itertools
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -21,21 +20,11 @@ from advgen.cv.fields import Year
 from advgen.cv.foreign import is_bamos_cv
 from advgen.cv.inline import plain_text
 from advgen.cv.profile import Metrics, profile_model
-from advgen.cv.resume import _find_dates, render
-from advgen.cv.tex import decode
+from advgen.cv.resume import render
 from advgen.cv.validation import validate
 from advgen.cv.yaml_files import Document
 
-from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, THEME, Files, section, split_authors
-from .test_diff import report, snapshot
-
-
-@pytest.mark.parametrize(("updated", "warned"), [("2025-06-29", False), ("2025-06-30", True)])
-def test_metrics_are_stale_after_180_days(files: Files, caplog: pytest.LogCaptureFixture, updated: str, warned: bool):
-    files.write(PROFILE.replace("2025-03-04", updated), metrics=METRICS.replace("2025-03-01", "2024-12-31"))
-    with caplog.at_level(logging.WARNING):
-        assert files.build()["updated"] == updated
-    assert any("days older than the CV" in one for one in caplog.messages) == warned
+from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, THEME, Files, section
 
 
 @pytest.mark.parametrize(
@@ -49,30 +38,6 @@ def test_metrics_are_stale_after_180_days(files: Files, caplog: pytest.LogCaptur
 def test_citations_and_h_index_stand_alone_too(files: Files, without: str, summary: str):
     files.write(metrics=METRICS.replace(without, ""))
     assert plain_text(section(files.build(), "publications")["summary"]) == summary
-
-
-@pytest.mark.parametrize("tex", ["a } { b", "} {", "{ } } {"])
-def test_braces_that_close_before_they_open(tex: str):
-    with pytest.raises(ValueError, match=r"; |balance|brace"):
-        decode(tex)
-
-
-@pytest.mark.parametrize("name", ["{}, Ádám", "Próba, {}", "Próba, Jr., Ádám, X", "Próba, Q, Ádám"])
-def test_what_is_not_one_name(name: str):
-    with pytest.raises(ValueError, match="is not one name"):
-        split_authors(name)
-
-
-def test_names_of_two_and_three_parts():
-    assert split_authors("Próba, Ádám and Próba, Jr., Ádám and Ádám Próba*") == [
-        ("Ádám Próba", ""), ("Ádám Próba Jr.", ""), ("Ádám Próba", "*"),
-    ]  # fmt: skip
-
-
-def test_a_value_in_braces_may_look_like_a_field(files: Files):
-    text = files.bibliography.read_text(encoding="utf-8")
-    files.write(bibliography=text.replace("{A Third Test}", "{A Test of x y = z}"))
-    assert "A Test of x y = z" in json.dumps(files.build())
 
 
 @pytest.mark.parametrize(
@@ -92,34 +57,11 @@ def test_an_old_file_has_a_name_in_parts_or_pairs_in_its_order(data: object, kno
     assert is_bamos_cv(data) is known
 
 
-@pytest.mark.parametrize(
-    ("text", "start", "end", "dates"),
-    [
-        ("2019", "2019", "2019", None),
-        ("2014 – 2015", "2014", "2015", None),
-        ("2019 – Present", "2019", None, None),
-        ("2019 – present", "2019", None, None),
-        ("Sep 2011 – May 2012", "2011", "2012", "Sep 2011 – May 2012"),
-        ("S2017", "2017", "2017", "S2017"),
-        ("", None, None, ""),
-    ],
-)
-def test_years_of_a_resume(text: str, start: str | None, end: str | None, dates: str | None):
-    assert _find_dates({"dates": text, "item": {}}) == {"startDate": start, "endDate": end, "dates": dates}
-
-
 def test_a_resume_is_indented_by_one(files: Files):
     made = render(files.build(), THEME, {}, STAMP)
     text = made if isinstance(made, str) else made.decode()
     assert text.startswith('{\n "$schema": "https://')
     assert text.endswith("}\n")
-
-
-def test_a_changed_paper_says_what_was_and_what_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    edits = {"publications.bib": [(r"_note = \{Oral\}", "_note = {Spotlight}"), (r"Ludwiczuk", "Ludwicuk")]}
-    lines = report(snapshot(tmp_path, "old", {}), snapshot(tmp_path, "new", edits), capsys)
-    assert any(re.search(r"note 'Oral' → 'Spotlight'", line) for line in lines)
-    assert any(re.search(r"authors .*Ludwiczuk.* → .*Ludwicuk", line) for line in lines)
 
 
 DOUBLED = "@article{{k, title = {{T}},{}\n  year = {{2020}}\n}}\n"

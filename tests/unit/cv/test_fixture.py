@@ -14,15 +14,10 @@ from advgen.cv.formats import FORMATS, render
 from advgen.cv.inline import plain_text
 
 from . import reading
-from .conftest import STAMP, authors, publications, section
+from .conftest import NEEDS_LATEX, NEEDS_PDFTOTEXT, STAMP, publications, section
 from .reading import list_printed, pdf_text
-from .test_render import from_html, from_markdown
 
 FIXTURE = Path(__file__).parent / "fixture"
-NEEDS_PDFTOTEXT = pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
-NEEDS_LATEX = pytest.mark.skipif(
-    not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern"
-)
 
 # What the text extraction of the seed misread, word by word.
 MISREAD = {
@@ -58,10 +53,6 @@ def files(cv: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rows(cv: dict[str, Any], name: str) -> list[str]:
-    return [f"{plain_text(row['text'])} | {row['dates']}" for row in section(cv, name)["rows"]]
-
-
 def test_header(cv: dict[str, Any]):
     assert (cv["name"], cv["email"], cv["site"]) == ("Brandon Amos", "name@example.org", "https://bamos.github.io")
     assert [link["label"] for link in cv["links"]] == ["bdamos", "brandondamos", "bamos"]
@@ -80,39 +71,34 @@ def test_sections_and_counts(cv: dict[str, Any]):
     ]  # fmt: skip
 
 
+ROWS = {
+    ("position", 0): "Research Scientist, Meta AI, Fundamental AI Research (FAIR), New York City | 2019 – Present",
+    ("education", 0): "Ph.D. in Computer Science, Carnegie Mellon University (0.00/0.00) | 2014 – 2019",
+    ("education", 1): "B.S. in Computer Science, Virginia Tech (3.99/4.00) | 2011 – 2014",
+    ("positions", 10): "Software Intern, Phoenix Integration, Virginia (C++, C#, and Java development) | 2012",
+    ("honors", 3): "NSF Graduate Research Fellowship | 2016 – 2019",
+    ("honors", 4): "Nine undergraduate scholarships | 2011 – 2014",
+    ("repositories", 22): "cmusatyalab/openface — ★14.9k — Face recognition with deep neural networks | 2015",
+    (
+        "talks",
+        23,
+    ): "Differentiable optimization-based modeling for machine learning, Caltech CS 159 (Guest Lecture) | 2020",
+    ("teaching", 0): "Graduate AI (CMU 15-780), TA | S2017",
+}
+
+
 def test_row_formats(cv: dict[str, Any]):
-    assert rows(cv, "position") == [
-        "Research Scientist, Meta AI, Fundamental AI Research (FAIR), New York City | 2019 – Present"
-    ]
-    assert rows(cv, "education") == [
-        "Ph.D. in Computer Science, Carnegie Mellon University (0.00/0.00) | 2014 – 2019",
-        "B.S. in Computer Science, Virginia Tech (3.99/4.00) | 2011 – 2014",
-    ]
-    assert [plain_text(line) for line in section(cv, "education")["rows"][0]["lines"]] == [
+    rows = {place: section(cv, place[0])["rows"][place[1]] for place in ROWS}
+    assert {place: f"{plain_text(row['text'])} | {row['dates']}" for place, row in rows.items()} == ROWS
+    assert [plain_text(line) for line in rows["education", 0]["lines"]] == [
         "Thesis: Differentiable Optimization-Based Modeling for Machine Learning",
         "Advisor: J. Zico Kolter",
     ]
-    assert rows(cv, "positions")[10] == (
-        "Software Intern, Phoenix Integration, Virginia (C++, C#, and Java development) | 2012"
-    )
-    assert rows(cv, "honors")[3:] == [
-        "NSF Graduate Research Fellowship | 2016 – 2019",
-        "Nine undergraduate scholarships | 2011 – 2014",
-    ]
-    assert plain_text(section(cv, "honors")["rows"][4]["lines"][0]).startswith(
-        "Roanoke County Public Schools Engineering, "
-    )
-    assert rows(cv, "repositories")[22] == (
-        "cmusatyalab/openface — ★14.9k — Face recognition with deep neural networks | 2015"
-    )
-    assert rows(cv, "talks")[23] == (
-        "Differentiable optimization-based modeling for machine learning, Caltech CS 159 (Guest Lecture) | 2020"
-    )
-    assert rows(cv, "teaching")[0] == "Graduate AI (CMU 15-780), TA | S2017"
-    assert plain_text(section(cv, "repositories")["summary"]) == "28.3k+ GitHub stars across all repositories."
-    assert plain_text(section(cv, "publications")["summary"]) == (
-        "[Google Scholar: 7.3k+ citations and an h-index of 34]"
-    )
+    (line,) = rows["honors", 4]["lines"]
+    assert plain_text(line).startswith("Roanoke County Public Schools Engineering, ")
+    stars, citations = (plain_text(section(cv, name)["summary"]) for name in ("repositories", "publications"))
+    assert stars == "28.3k+ GitHub stars across all repositories."
+    assert citations == "[Google Scholar: 7.3k+ citations and an h-index of 34]"
     note = section(cv, "talks")["note"]
     assert note[1] == {"link": ["bamos/presentations"], "url": "https://github.com/bamos/presentations"}
 
@@ -125,7 +111,7 @@ def test_publications(cv: dict[str, Any]):
         ("2015 and earlier", 8),
     ]  # fmt: skip
     assert [entry["number"] for entry in entries] == list(range(1, 62))
-    labels = Counter(label for entry in entries for label, _ in entry["links"])
+    labels = Counter(link["label"] for entry in entries for link in entry["links"])
     assert labels == {"code": 29, "slides": 6}
     assert sum(entry["selected"] for entry in entries) == 16
     assert [entry["note"] for entry in entries if entry["note"]] == ["Oral", "Best Paper"]
@@ -136,11 +122,10 @@ def test_publications(cv: dict[str, Any]):
 
 
 def test_the_owner_is_bold_in_every_entry_with_the_mark(cv: dict[str, Any]):
-    for group in section(cv, "publications")["groups"]:
-        for entry in group["entries"]:
-            kept = [node["keep"] for node in entry["byline"] if isinstance(node, dict) and "keep" in node]
-            bold = [plain_text(node["strong"]) for nodes in kept for node in nodes if "strong" in node]
-            assert bold == [f"Brandon Amos{'*' if 'Amos*' in authors(entry) else ''}"]
+    for entry in publications(cv):
+        kept = [node["keep"] for node in entry["byline"] if isinstance(node, dict) and "keep" in node]
+        bold = [plain_text(node["strong"]) for nodes in kept for node in nodes if "strong" in node]
+        assert bold == [f"Brandon Amos{'*' if 'Amos*' in entry['authors'] else ''}"]
     assert sum("Amos*" in entry["authors"] for entry in publications(cv)) == 3
 
 
@@ -158,16 +143,7 @@ def shown(cv: dict[str, Any]) -> str:
     parts += ["Last updated on", cv["updated_text"], "Selected publications are highlighted."]
     for item in cv["sections"]:
         parts += [item["title"], plain_text(item["summary"]), plain_text(item["note"])]
-        for group in item.get("groups", ()):
-            parts.append(group["title"])
-            for entry in group["entries"]:
-                parts += [f"{entry['number']}.", entry["title"], *(f"[{link['label']}]" for link in entry["links"])]
-                parts += [plain_text(entry["byline"]), entry["venue"], str(entry["year"]), f"({entry['note']})"]
-        for row in item.get("rows", ()):
-            parts += [f"{row['number']}." if "number" in row else "", plain_text(row["text"]), row["dates"]]
-            parts += [plain_text(line) for line in row["lines"]]
-        parts += [plain_text(text) for text in item.get("items", ())]
-        parts += [f"{plain_text(pair['name'])} {plain_text(pair['items'])}" for pair in item.get("pairs", ())]
+        parts += [group["title"] for group in item.get("groups", ())] + reading.list_texts(item)
     return "\n".join(parts)
 
 
@@ -180,11 +156,6 @@ def test_the_words_of_the_seed_are_explained(cv: dict[str, Any]):
     # nothing is shown that the seed does not hold, but for lost numbers, headings and dates
     invented = ours - Counter(seed)
     assert all(re.fullmatch(r"\d{1,2}|20\d\d|present", word) for word in invented), invented
-
-
-def test_entry_lists_read_back_from_markdown_and_html(cv: dict[str, Any], files: Path):
-    assert from_markdown((files / "cv.md").read_text(encoding="utf-8")) == publications(cv)
-    assert from_html((files / "cv.html").read_text(encoding="utf-8")) == publications(cv)
 
 
 def test_the_numbers_of_the_seed(cv: dict[str, Any]):

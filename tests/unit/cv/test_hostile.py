@@ -1,6 +1,5 @@
 """Hostile text in the source files stays text in every format: nothing is run, read, linked or loaded."""
 
-import html.parser
 import json
 import re
 import shutil
@@ -12,119 +11,109 @@ import pytest
 
 from advgen import cli
 from advgen.cv.formats import render
+from advgen.cv.inline import escape
 
-from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, Files
-from .reading import docx_part, pdf_text
+from .conftest import BIBLIOGRAPHY, NEEDS_LATEX, NEEDS_PDFTOTEXT, PROFILE, STAMP, Files, section
+from .reading import Tags, docx_part, pdf_text
+from .test_command import NO_EXPERIMENTS, arguments
+from .test_inline import HOSTILE
 
-TEXTS = {
-    "shell": r"\write18{touch OWNED} \immediate\write18{touch OWNED}",
-    "input": r"\input{/etc/passwd} \openin1=/etc/passwd \lstinputlisting{/etc/passwd}",
-    "lua": r"\directlua{os.execute('touch OWNED')} ^^5cinput{/etc/passwd}",
-    "typst": '#read("/etc/passwd") #include "x.typ" #eval("1") $x$ @key <label> = Heading',
-    "script": "<script>alert(1)</script><img src=x onerror=alert(1)>",
-    "attribute": '" onmouseover="alert(1)" x=\'y\' --></style></title><svg/onload=alert(1)>',
-    "template": "{{ '{{' }} {% include '/etc/passwd' %} <% x %> << x >> {# x #}",
-    "markdown": "![x](https://evil.example.org/x.png) <https://evil.example.org> [x]: https://evil.example.org",
-    "tex": r"% cut \end{document} \catcode`\@=11 $$ \\ & # ~ ^ _ { }",
-}
-TEMPLATES_OPEN = "{{"
-
-
-def escaped(text: str) -> str:
-    """As a text of the profile: our own markup taken away, live values not begun."""
-    return re.sub(r"([\\*\[\]])", r"\\\1", text).replace(TEMPLATES_OPEN, "{ {")
+TEXTS = [
+    r"\write18{touch OWNED} \immediate\write18{touch OWNED}",
+    r"\input{/etc/passwd} \openin1=/etc/passwd \lstinputlisting{/etc/passwd}",
+    r"\directlua{os.execute('touch OWNED')} ^^5cinput{/etc/passwd}",
+    '#read("/etc/passwd") #include "x.typ" #eval("1") $x$ @key <label> = Heading',
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)" x=\'y\' --></style></title><svg/onload=alert(1)>',
+    "{ { '{ {' }} {% include '/etc/passwd' %} <% x %> << x >> {# x #}",
+    "![x](https://evil.example.org/x.png) <https://evil.example.org> [x]: https://evil.example.org",
+    r"% cut \end{document} \catcode`\@=11 $$ \\ & # ~ ^ _ { }",
+]
 
 
-@pytest.fixture(params=TEXTS)
+def quoted(text: str) -> str:
+    """As a text of the profile, in quotes."""
+    return json.dumps(escape(text), ensure_ascii=False)
+
+
+@pytest.fixture(params=TEXTS + HOSTILE)
 def text(request: pytest.FixtureRequest) -> str:
-    return TEXTS[request.param].replace(TEMPLATES_OPEN, "{ {")
+    return str(request.param).replace("{{", "{ {")
 
 
 @pytest.fixture
 def cv(files: Files, text: str) -> dict[str, Any]:
-    """A CV whose YAML holds the text wherever a person may write."""
-    quoted = json.dumps(escaped(text), ensure_ascii=False)
-    profile = PROFILE.replace("  - experiments\n", "")
-    for old in ("Tests & *nothing* else", "Tester", "Works & Co_", "100% City", '"Why not?"', '"Large, #1"', "Nowhere"):
-        assert old in profile
-        profile = profile.replace(f" {old}", f" {quoted}")
-    profile = profile.replace("- Journal of Tests", f"- {quoted}").replace('"C, C++, C#"', quoted)
+    """A CV that holds the text wherever a person may write."""
+    profile = PROFILE
+    for old in ("Tests & *nothing* else", "Tester", "Works & Co_", "100% City", '"Why not?"', '"Large, #1"', "Nowhere",
+                "Journal of Tests", '"C, C++, C#"', "A *figure* of 100%", "Because"):  # fmt: skip
+        assert f" {old}" in profile
+        profile = profile.replace(f" {old}", f" {quoted(text)}")
     files.write(profile=profile)
-    return files.build()
+    cv = files.build()
+    for group in section(cv, "publications")["groups"]:
+        for entry in group["entries"]:
+            entry["title"] = entry["venue"] = entry["note"] = text
+    return cv
 
 
-class Tags(html.parser.HTMLParser):
-    """Everything active on a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.active: list[str] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.data = False
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        self.data = tag == "script" and dict(attrs).get("type") == "application/ld+json"
-        if not self.data and tag in ("script", "img", "svg", "iframe", "object", "embed", "form", "base", "link"):
-            self.active.append(tag)
-        self.active += [name for name in names if name.startswith("on")]
-        self.addresses += [value or "" for name, value in attrs if name in ("href", "src")]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data if not self.data else ""
+COUNT = 11 + 3 * 4
+"""How often the text stands in the CV."""
 
 
-def test_html(cv: dict[str, Any], text: str):
-    page = Tags(render("html", cv, {}, STAMP).decode())
+def test_html(cv: dict[str, Any], figures: dict[str, Path], text: str):
+    page = Tags(render("html", cv, figures, STAMP).decode())
     assert page.active == []
-    allowed = ("https://", "http://", "mailto:", "#", "data:application/x-bibtex")
+    assert page.tags.count("img") == 1
+    allowed = ("https://", "http://", "mailto:", "#", "data:application/x-bibtex", "data:image/png;base64,")
     assert all(address.startswith(allowed) for address in page.addresses)
     assert not any("evil" in address for address in page.addresses)
-    assert page.text.count(" ".join(text.split())) >= 8
+    assert page.text.count(" ".join(text.split())) >= COUNT
 
 
-def test_markdown(cv: dict[str, Any], text: str):
+def test_markdown(cv: dict[str, Any], figures: dict[str, Path], text: str):
     markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
-    page = Tags(markdown.render(render("md", cv, {}, STAMP).decode().rsplit("<!--", 1)[0]))
+    page = Tags(markdown.render(render("md", cv, figures, STAMP).decode().rsplit("<!--", 1)[0]))
     assert page.active == []
+    assert page.tags.count("img") == 1
     assert not any("evil" in address for address in page.addresses)
-    assert page.text.count(" ".join(text.split())) >= 8
+    assert page.text.count(" ".join(text.split())) >= COUNT
 
 
-def test_typst_pdf(cv: dict[str, Any], text: str, tmp_path: Path):
-    (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
+def test_typst_pdf(cv: dict[str, Any], figures: dict[str, Path], text: str, tmp_path: Path):
+    (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, figures, STAMP))
     if not shutil.which("pdftotext"):
         pytest.skip("needs pdftotext (poppler-utils)")
     shown = re.sub(r"\s", "", pdf_text(tmp_path / "cv.pdf"))
-    assert shown.count(re.sub(r"\s", "", text)) >= 8
+    assert shown.count(re.sub(r"\s", "", text)) >= COUNT
     assert "root:x" not in shown
 
 
-@pytest.mark.skipif(
-    not (shutil.which("latexmk") and shutil.which("pdftotext")),
-    reason="needs latexmk, texlive-latex-recommended, lmodern and pdftotext (poppler-utils)",
-)
+@NEEDS_LATEX
+@NEEDS_PDFTOTEXT
 def test_latex_pdf(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    everything = json.dumps(" ".join(escaped(text) for text in TEXTS.values()), ensure_ascii=False)
     files.write(
-        profile=PROFILE.replace("  - experiments\n", "").replace(" Tester", f" {everything}"),
+        profile=NO_EXPERIMENTS.replace(" Tester", f" {quoted(' '.join(TEXTS))}"),
         bibliography=BIBLIOGRAPHY.replace("{Older Still}", r"{\textbackslash write18\{touch OWNED\} \#read \& \%}"),
     )
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cv.pdf").write_bytes(render("latex.pdf", files.build(), {}, STAMP))
     shown = re.sub(r"\s", "", pdf_text(tmp_path / "cv.pdf"))
-    for text in TEXTS.values():
-        assert re.sub(r"\s", "", text.replace(TEMPLATES_OPEN, "{ {")) in shown
+    for text in TEXTS:
+        assert re.sub(r"\s", "", text) in shown
     assert "root:x" not in shown
     assert not list(tmp_path.rglob("OWNED"))
 
 
-def test_docx(cv: dict[str, Any], text: str):
-    body = docx_part(render("docx", cv, {}, STAMP), "word/document.xml")
+def test_latex(cv: dict[str, Any], figures: dict[str, Path]):
+    source = render("tex", cv, figures, STAMP).decode()
+    assert not re.search(r"\\(write18|input\{/etc|openin1|directlua|catcode`|lstinputlisting)", source)
+
+
+def test_docx(cv: dict[str, Any], figures: dict[str, Path], text: str):
+    body = docx_part(render("docx", cv, figures, STAMP), "word/document.xml")
     shown = "".join(body.itertext())
-    assert shown.replace("\u00a0", " ").count(" ".join(text.split())) >= 8
+    assert shown.replace("\u00a0", " ").count(" ".join(text.split())) >= COUNT
     assert not [item for item in body.iter() if item.tag.endswith(("instrText", "fldSimple", "object"))]
 
 
@@ -165,10 +154,7 @@ def test_figures_outside_their_folder(files: Files, tmp_path: Path, name: str):
     with pytest.raises(
         SystemExit, match=r"profile\.yaml:35: a figure needs a name; write it with a–z, 0–9 and hyphens"
     ):
-        cli.main(
-            ["cv", "--profile", str(files.profile), "--bibliography", str(files.bibliography), "--metrics",
-             str(files.metrics), "--figures", str(tmp_path), "--out", str(tmp_path / "out")]
-        )  # fmt: skip
+        cli.main(arguments(files, tmp_path / "out", "--figures", str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -180,10 +166,9 @@ def test_yaml_tags(files: Files, tag: str):
     assert re.match(r"profile\.yaml:3: ", error), error
 
 
+@NEEDS_LATEX
 def test_the_latex_run_cannot_reach_a_shell(tmp_path: Path):
     """What -no-shell-escape is for: a template that tried it would get nowhere."""
-    if not shutil.which("latexmk"):
-        pytest.skip("needs latexmk, texlive-latex-recommended and lmodern")
     (tmp_path / "x.tex").write_text(
         r"\documentclass{article}\begin{document}\immediate\write18{touch OWNED}x\end{document}"
     )

@@ -1,4 +1,3 @@
-import html.parser
 import re
 
 import pytest
@@ -6,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advgen.cv import inline, renderers
+
+from .reading import Tags
 
 HOSTILE = [
     r"\input{/etc/passwd}",
@@ -80,24 +81,9 @@ def test_parsing_never_loses_a_letter(text: str):
         assert re.findall("[ab]", inline.plain_text(inline.parse(text))) == re.findall("[ab]", text)
 
 
-class _Text(html.parser.HTMLParser):
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_html(text: str):
-    shown = _Text(str(renderers.HTML([text])))
+    shown = Tags(str(renderers.HTML([text])))
     assert shown.tags == []
     assert shown.text == text
 
@@ -106,7 +92,7 @@ def test_hostile_text_stays_text_in_html(text: str):
 def test_hostile_text_stays_text_in_markdown(text: str):
     markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable(["table", "strikethrough"])
     for wrapped in (str(renderers.MARKDOWN([text])), f"- {renderers.MARKDOWN([text])}"):
-        shown = _Text(markdown.render(wrapped))
+        shown = Tags(markdown.render(wrapped))
         assert set(shown.tags) <= {"p", "ul", "li"}
         assert shown.text.strip() == text
 

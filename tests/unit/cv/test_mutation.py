@@ -3,7 +3,6 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advgen.cv import docx, html, latex, markdown, resume, typst
+from advgen.cv.build import build
 from advgen.cv.inline import plain_text
 from advgen.cv.scan import scan_profile
 from advgen.cv.templating import UnprintableError
 
 from . import reading
-from .conftest import BIBLIOGRAPHY, PROFILE, STAMP, THEME, Cv, Files, png, publications, section
+from .conftest import BIBLIOGRAPHY, METRICS, PROFILE, STAMP, THEME, Cv, Files, png, publications, section
 from .reading import bare, list_printed, pdf_text
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
@@ -25,23 +25,19 @@ ROWS = ("position", "publications", "repositories", "talks", "service")
 
 PIECES = [
     *"{}@\"',=\\$%&#*:-[]!|>\n\t ~^_?", "@article{", "@@", "\n\n", "  ", "{{", "}}", " and ", "\\'", "{\\'e}", "null",
+    "9" * 401, "1e999", "0x", "2025-02-30",
     "é", "\u0301", "\u2028", "\x00", "\ud7ff", "\ue000", "<<: ", "&a ", "*a", "!!", "---\n", "2024", "$x$", "](",
 ]  # fmt: skip
 
 
 @st.composite
-def damaged(draw: Callable[..., object], text: str) -> str:
-    for _ in range(draw(st.integers(1, 3))):  # type: ignore[call-overload]
+def damaged(draw: st.DrawFn, text: str) -> str:
+    """Some characters deleted, doubled, replaced, or followed by something else."""
+    for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
-        end = draw(st.integers(start, min(len(text), start + 12)))  # type: ignore[type-var]
-        how = draw(st.sampled_from(["insert", "delete", "replace", "double"]))
-        piece = draw(st.sampled_from(PIECES)) if how in ("insert", "replace") else ""
-        if how == "insert":
-            text = f"{text[:start]}{piece}{text[start:]}"
-        elif how == "double":
-            text = text[:end] + text[start:]
-        else:
-            text = f"{text[:start]}{piece}{text[end:]}"
+        end = min(len(text), start + draw(st.integers(0, 12)))
+        kept = draw(st.sampled_from(["", text[start:end]]))
+        text = text[:start] + kept + draw(st.sampled_from(["", text[start:end], *PIECES])) + text[end:]
     return text
 
 
@@ -57,9 +53,7 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
             scan_profile(files.profile)
             cv = files.build()
         except ValueError as error:
-            for line in str(error).split("\n"):
-                assert re.match(rf"{re.escape(folder)}/[a-z]+\.(yaml|bib)(:\d+)?: .", line), line
-            return
+            return report_lines(error, files.folder)
         (Path(folder) / "x.png").write_bytes(png())
         figures = {"transfer": Path(folder) / "x.png"}
         for item in cv["sections"]:
@@ -90,10 +84,16 @@ def check(profile: str, bibliography: str, printed: bool) -> None:
         assert len(publications(cv)) == len(keys)
 
 
+def report_lines(error: ValueError, folder: Path, remedy: str = "") -> None:
+    """Every line of an error names a file of the user's and perhaps its line."""
+    for line in str(error).split("\n"):
+        assert re.match(rf"{re.escape(str(folder))}/[a-z]+\.(yaml|bib)(:\d+)?: .{remedy}", line), line
+
+
 def check_pdf(cv: Cv, figures: dict[str, Path], path: Path) -> None:
     try:
         path.write_bytes(typst.render(cv, THEME, figures, STAMP))
-    except UnprintableError as error:  # told, and no box is printed
+    except UnprintableError as error:  # reported, and no box is printed
         assert all(re.search(r"'.+' \(U\+[0-9A-F]+\) cannot be printed", line) for line in str(error).split("\n"))
         return
     texts = [plain_text(row["text"]) for item in cv["sections"] for row in item.get("rows", ())]
@@ -104,19 +104,13 @@ def check_pdf(cv: Cv, figures: dict[str, Path], path: Path) -> None:
 
 
 @st.composite
-def rearranged(draw: Callable[..., object], text: str) -> str:
-    """Whole lines deleted, doubled or swapped."""
+def rearranged(draw: st.DrawFn, text: str) -> str:
+    """Whole lines deleted, doubled or moved."""
     lines = text.split("\n")
-    for _ in range(draw(st.integers(1, 3))):  # type: ignore[call-overload]
-        at: int = draw(st.integers(0, len(lines) - 1))  # type: ignore[assignment]
-        match draw(st.sampled_from(["delete", "double", "move"])):
-            case "delete":
-                del lines[at]
-            case "double":
-                lines.insert(at, lines[at])
-            case _:
-                lines.insert(draw(st.integers(0, len(lines) - 1)), lines.pop(at))  # type: ignore[arg-type]
-        lines = lines or [""]
+    for _ in range(draw(st.integers(1, 3))):
+        line = lines.pop(draw(st.integers(0, len(lines) - 1)))
+        for _ in range(draw(st.integers(0, 2))):
+            lines.insert(draw(st.integers(0, len(lines))), line)
     return "\n".join(lines)
 
 
@@ -132,6 +126,18 @@ def test_damaged_profiles(text: str, printed: bool):
     check(text, BIBLIOGRAPHY, printed)
 
 
+@settings(max_examples=500, deadline=None)
+@given(damaged(METRICS))
+def test_damaged_metrics(text: str):
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder))
+        files.write(metrics=text)
+        try:
+            build(files.profile, None, files.metrics, lambda value: 0.4)
+        except ValueError as error:
+            report_lines(error, files.folder)
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32", "cp1250", "utf-8-sig", "shift_jis"])
 @pytest.mark.parametrize("name", ["profile", "bibliography", "metrics"])
 def test_wrong_encodings(files: Files, name: str, encoding: str):
@@ -145,8 +151,7 @@ def test_wrong_encodings(files: Files, name: str, encoding: str):
     try:
         cv = files.build()
     except ValueError as error:
-        for line in str(error).split("\n"):
-            assert re.match(rf"{re.escape(str(path.parent))}/[a-z]+\.(yaml|bib)(:\d+)?: .+; .", line), line
+        report_lines(error, files.folder, "+; .")
     else:
         assert len(publications(cv)) == 4
 

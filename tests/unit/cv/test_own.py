@@ -2,23 +2,20 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from advgen import cli
-from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.cv.inline import plain_text
 from advgen.cv.labels import LANGUAGES, load_labels
-from advgen.cv.sections.base import Filter
 from advgen.cv.themes import BUILT_IN
 
-from .conftest import STAMP, publications, section
-from .reading import PRINTED, bare, list_printed, read_back
+from .conftest import NEEDS_LATEX, NEEDS_PDFTOTEXT, STAMP, Cv, Files, build_text, publications, section
+from .reading import PRINTED, bare, list_printed, printed_text, read_back
+from .test_command import arguments
 
 COMMONMARK = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
 
@@ -57,11 +54,15 @@ BIB = """\
 """
 
 
-def made(folder: Path, profile: str = PROFILE, bib: str | None = BIB, **choice: Any) -> dict[str, Any]:
-    (folder / "profile.yaml").write_text(profile, encoding="utf-8")
-    (folder / "all.bib").write_text(bib or "", encoding="utf-8")
-    given = folder / "all.bib" if bib is not None else None
-    return build(folder / "profile.yaml", given, None, lambda value: 1, chosen=Filter(**choice))
+def made(folder: Path, profile: str = PROFILE, bib: str | None = BIB, **choice: Any) -> Cv:
+    return build_text(folder, profile, bib, **choice)
+
+
+def build_formats(folder: Path, profile: str) -> None:
+    """Run the command for what a person can write templates for."""
+    files = Files(folder)
+    files.write(profile, BIB)
+    cli.main(arguments(files, folder / "out", "--formats", "md", "html", "tex", "pdf"))
 
 
 def groups(cv: dict[str, Any], name: str = "publications") -> list[tuple[str, list[str]]]:
@@ -97,14 +98,11 @@ def test_tables_and_texts_are_in_every_format(tmp_path: Path):
     assert "<th>Language</th>" in text
 
 
-@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@NEEDS_PDFTOTEXT
 def test_a_table_with_a_long_cell_stays_inside_the_margin(tmp_path: Path):
     long = "a long cell of many words " * 8
     cv = made(tmp_path, PROFILE.replace("[Magyar, native]", f"[{long}, Sum]"))
-    (tmp_path / "cv.pdf").write_bytes(render("pdf", cv, {}, STAMP))
-    command = ["pdftotext", "-bbox", str(tmp_path / "cv.pdf"), "-"]
-    boxes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    (end,) = re.findall(r'xMax="([\d.]+)"[^>]*>Sum<', boxes)
+    (end,) = re.findall(r'xMax="([\d.]+)"[^>]*>Sum<', printed_text(cv, tmp_path, "-bbox"))
     assert float(end) < 595.28 - 23 / 25.4 * 72  # points: A4 less the margin of 23 mm
 
 
@@ -120,8 +118,7 @@ def test_a_table_with_a_long_cell_stays_inside_the_margin(tmp_path: Path):
 def test_groups(tmp_path: Path, by: str, expected: list[Any]):
     cv = made(tmp_path, PROFILE.replace("group: type", f"group: {by}"))
     assert groups(cv) == expected
-    numbers = [entry["number"] for group in section(cv, "publications")["groups"] for entry in group["entries"]]
-    assert numbers == [1, 2, 3, 4]
+    assert [entry["number"] for entry in publications(cv)] == [1, 2, 3, 4]
 
 
 def test_what_has_no_venue_has_a_heading_too(tmp_path: Path):
@@ -194,13 +191,8 @@ def test_a_year_may_stand_in_quotes(tmp_path: Path):
 def test_the_words_of_a_german_cv(tmp_path: Path):
     cv = made(tmp_path, f"{PROFILE}language: de\n")
     text = render("md", cv, {}, STAMP).decode()
-    for what in (
-        "Stand: 4. März 2025",
-        "## Veröffentlichungen",
-        "### Zeitschriftenartikel",
-        "Sep. 2019 – heute",
-        "bis 2010",
-    ):
+    headings = ("## Veröffentlichungen", "### Zeitschriftenartikel")
+    for what in ("Stand: 4. März 2025", *headings, "Sep. 2019 – heute", "bis 2010"):
         assert what in text
 
 
@@ -227,9 +219,7 @@ def test_custom_templates(tmp_path: Path):
         "#let cv = json(bytes(sys.inputs.cv))\n#set document(title: cv.name, keywords: sys.inputs.keyword)\n"
         '#set text(lang: "en")\nMine'
     )
-    made(tmp_path, f"{PROFILE}templates: mine\n")
-    given = ["--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
-    cli.main(["cv", *given, "--out", str(tmp_path / "out"), "--formats", "md", "html", "pdf", "tex"])
+    build_formats(tmp_path, f"{PROFILE}templates: mine\n")
     assert (tmp_path / "out/cv.md").read_text().startswith("mine: Ádám Próba\n")
     page = (tmp_path / "out/cv.html").read_text()
     assert "p { color: red; }" in page and "<h1>Ádám Próba</h1>" in page
@@ -254,16 +244,13 @@ def test_custom_templates(tmp_path: Path):
 def test_a_mistake_in_a_custom_template_is_reported_with_its_line(tmp_path: Path, name: str, text: str, what: str):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text(text, encoding="utf-8", errors="surrogateescape")
-    (tmp_path / "profile.yaml").write_text(f"{PROFILE}templates: mine\n", encoding="utf-8")
-    (tmp_path / "all.bib").write_text(BIB, encoding="utf-8")
-    given = ["--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
     with pytest.raises(SystemExit, match=what) as caught:
-        cli.main(["cv", *given, "--out", str(tmp_path / "out"), "--formats", "md", "html", "tex", "pdf"])
+        build_formats(tmp_path, f"{PROFILE}templates: mine\n")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+@NEEDS_LATEX
 def test_a_mistake_in_custom_latex_is_reported_with_its_text(tmp_path: Path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/cv.tex.j2").write_text("\\documentclass{article}\\begin{document}\nMine \\nosuch{}")

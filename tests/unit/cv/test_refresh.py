@@ -27,9 +27,8 @@ repositories:
   - {{name: proba/else, description: Elsewhere, year: 2020, url: "https://code.example.org/else"}}
 """
 BIB = "@article{known, title={Known Tests}, author={Ádám Próba}, journal={J}, year={2020}, doi={10.1000/known}}\n"
-METRICS = (
-    "# counted by hand\nas_of: 2024-01-01\ncitations: 10\nrepositories:\n  proba/one: 5  # the first\n  proba/else: 3\n"
-)
+METRICS = "# counted by hand\nas_of: 2024-01-01\ncitations: 10\n"
+METRICS += "repositories:\n  proba/one: 5  # the first\n  proba/else: 3\n"
 
 
 def work(title: str, doi: str = "") -> dict[str, Any]:
@@ -125,9 +124,8 @@ def test_crossref_counts_where_openalex_knows_nobody(server: dict[str, Any], tmp
 
 def test_a_service_out_of_patience_is_asked_no_more(server: dict[str, Any], tmp_path: Path, capsys: Any):
     server["/repos/proba/one"] = 429
-    with pytest.raises(
-        SystemExit, match=r"github: over its limit for now \(429\); set GITHUB_TOKEN, or try again later"
-    ):
+    what = r"github: over its limit for now \(429\); set GITHUB_TOKEN, or try again later"
+    with pytest.raises(SystemExit, match=what):
         run(tmp_path)
     assert "/repos/proba/two" not in [path for path, _ in server["asked"]]
     assert "+citations: 99" in capsys.readouterr().out
@@ -146,16 +144,11 @@ def test_offline_it_says_so_and_proposes_nothing(
     assert (tmp_path / "metrics.yaml").read_text() == METRICS
 
 
-ODD = [
-    [],
-    {},
-    "text",
-    {"stargazers_count": True, "cited_by_count": "x", "message": {"is-referenced-by-count": -1}},
-]
+WRONG = {"stargazers_count": True, "cited_by_count": "x", "message": {"is-referenced-by-count": -1}}
 GROUPS = [{"group": None}, {"group": [None]}, {"group": [{"work-summary": []}]}, {"group": [{"work-summary": [7]}]}]
 
 
-@pytest.mark.parametrize("answer", ODD + GROUPS, ids=json.dumps)
+@pytest.mark.parametrize("answer", [[], {}, "text", WRONG, *GROUPS], ids=json.dumps)
 def test_an_answer_that_is_none_is_reported_and_not_counted(
     server: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Any
 ):

@@ -21,14 +21,19 @@ DATE = {
     "type": "string",
     "pattern": "^([1-2][0-9]{3}-[0-1][0-9]-[0-3][0-9]|[1-2][0-9]{3}-[0-1][0-9]|[1-2][0-9]{3})$",
 }
-FORMS = {"url": ADDRESS, "date": DATE, "startDate": DATE, "endDate": DATE, "releaseDate": DATE}
+FORMS = {"url": ADDRESS, "canonical": ADDRESS, "email": {"type": "string", "format": "email"}}
+FORMS |= dict.fromkeys(("date", "startDate", "endDate", "releaseDate"), DATE)
 FORMS |= dict.fromkeys(("highlights", "courses", "keywords", "roles"), TEXTS)
 
 
+def form(names: str, **others: Any) -> dict[str, Any]:
+    """A map; the schema checks the keys that it knows and allows others beside them."""
+    return {"type": "object", "properties": {name: FORMS.get(name, TEXT) for name in names.split()} | others}
+
+
 def items(names: str) -> dict[str, Any]:
-    """A list of maps; the schema checks the keys that it knows and allows others beside them."""
-    properties = {name: FORMS.get(name, TEXT) for name in names.split()}
-    return {"type": "array", "items": {"type": "object", "properties": properties}}
+    """A list of maps."""
+    return {"type": "array", "items": form(names)}
 
 
 # What the published schema 1.0.0 checks. It allows no other key at the top.
@@ -37,20 +42,11 @@ SCHEMA = {
     "additionalProperties": False,
     "properties": {
         "$schema": ADDRESS,
-        "basics": {
-            "type": "object",
-            "properties": {
-                "name": TEXT,
-                "label": TEXT,
-                "image": TEXT,
-                "email": {"type": "string", "format": "email"},
-                "phone": TEXT,
-                "url": ADDRESS,
-                "summary": TEXT,
-                "location": {"type": "object"},
-                "profiles": items("network username url"),
-            },
-        },
+        "basics": form(
+            "name label image email phone url summary",
+            location={"type": "object"},
+            profiles=items("network username url"),
+        ),
         "work": items("name location description position url startDate endDate summary highlights"),
         "volunteer": items("organization position url startDate endDate summary highlights"),
         "education": items("institution url area studyType startDate endDate score courses"),
@@ -62,7 +58,7 @@ SCHEMA = {
         "interests": items("name keywords"),
         "references": items("name reference"),
         "projects": items("name description highlights keywords startDate endDate url roles entity type"),
-        "meta": {"type": "object", "properties": {"canonical": ADDRESS, "version": TEXT, "lastModified": TEXT}},
+        "meta": form("canonical version lastModified"),
     },
 }
 FOLDERS = {"seed": Path(__file__).parent / "fixture", "example": ROOT / "config/cv"}
@@ -102,6 +98,9 @@ def test_the_schema_allows_it_and_no_entry_is_missing(name: str):
         ("date: 2013", {"startDate": "2013", "endDate": "2013"}),
         ("start: 2013, end: 2015", {"startDate": "2013", "endDate": "2015"}),
         ("start: 2013, end: Present", {"startDate": "2013"}),
+        ("date: 2013 – 2015", {"startDate": "2013", "endDate": "2015"}),
+        ("date: 2013 – Present", {"startDate": "2013"}),
+        ("start: 2013, end: present", {"startDate": "2013"}),
         ("date: S2017", {"startDate": "2017", "endDate": "2017", "dates": "S2017"}),
         ("date: Sep 2011 – May 2012", {"startDate": "2011", "endDate": "2012", "dates": "Sep 2011 – May 2012"}),
         ("date: forthcoming", {"dates": "forthcoming"}),

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import pytest
 
 from advgen import cli
 from advgen.cv import typst
-from advgen.cv.build import build
 from advgen.cv.formats import render
 from advgen.cv.templating import UnprintableError
 
-from .conftest import STAMP
-from .reading import bare, pdf_text
+from .conftest import NEEDS_LATEX, NEEDS_PDFTOTEXT, STAMP, Cv, Files, build_text
+from .reading import bare, pdf_text, printed_text
+from .test_command import arguments
 
 BIB = "@article{one, title={%s}, author={Ádám Próba}, journal={J}, year={2020}}\n"
 PROFILE = "name: Ádám Próba\nupdated: 2025-03-04\norder: [publications]\n"
@@ -30,10 +29,8 @@ EMBEDDED = {
 }
 
 
-def made(folder: Path, title: str, profile: str = PROFILE) -> dict[str, Any]:
-    (folder / "profile.yaml").write_text(profile, encoding="utf-8")
-    (folder / "all.bib").write_text(BIB % title, encoding="utf-8")
-    return build(folder / "profile.yaml", folder / "all.bib", None, lambda value: 1)
+def made(folder: Path, title: str, profile: str = PROFILE) -> Cv:
+    return build_text(folder, profile, BIB % title)
 
 
 def font(folder: Path, text: str) -> Path:
@@ -65,106 +62,94 @@ def font(folder: Path, text: str) -> Path:
     return folder
 
 
-@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@NEEDS_PDFTOTEXT
 @pytest.mark.parametrize("script", EMBEDDED)
 def test_scripts_that_the_fonts_of_typst_have(tmp_path: Path, script: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(typst, "_machine_fonts", None)  # nothing of this machine is needed
-    (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, EMBEDDED[script]), {}, STAMP))
-    shown = unicodedata.normalize("NFKC", pdf_text(tmp_path / "cv.pdf"))
-    # pdftotext tells a line that runs from right to left word by word
+    shown = unicodedata.normalize("NFKC", printed_text(made(tmp_path, EMBEDDED[script]), tmp_path))
+    # pdftotext prints a line that runs from right to left word by word
     assert [word for word in EMBEDDED[script].split() if unicodedata.normalize("NFKC", word) not in shown] == []
 
 
-@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@NEEDS_PDFTOTEXT
 @pytest.mark.parametrize(
     ("title", "order"), [("אחד Testing שתיים 2020", [3, 2, 1, 0]), ("Testing אחד 2020", [0, 2, 1])]
 )
 def test_the_words_of_a_title_stand_in_the_order_of_its_script(tmp_path: Path, title: str, order: list[int]):
-    (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, title), {}, STAMP))
-    command = ["pdftotext", "-bbox", str(tmp_path / "cv.pdf"), "-"]
-    boxes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    boxes = printed_text(made(tmp_path, title), tmp_path, "-bbox")
     found = re.findall(r'<word xMin="([\d.]+)" yMin="([\d.]+)"[^>]*>\W*([^<]*?)\W*</word>', boxes)
     (line,) = {y for _, y, word in found if word == "Testing"}
     shown = [word for x, y, word in sorted(found, key=lambda box: float(box[0])) if y == line and word != "1"]
-    # pdftotext tells the letters of these boxes from left to right, whatever their script
+    # pdftotext prints the letters of these boxes from left to right, whatever their script
     assert [shown.index(word if word.isascii() else word[::-1]) for word in title.split()] == order
 
 
-@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@NEEDS_PDFTOTEXT
 def test_a_font_of_the_machine_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     title = "测试 시험 試験"
     monkeypatch.setenv("TYPST_FONT_PATHS", str(font(tmp_path, title.replace(" ", ""))))
     for profile in (PROFILE, f"{PROFILE}fonts: [Squares]\n"):
-        (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, title, profile), {}, STAMP))
-        assert bare(title) in bare(pdf_text(tmp_path / "cv.pdf"))
+        assert bare(title) in bare(printed_text(made(tmp_path, title, profile), tmp_path))
 
 
-@pytest.mark.skipif(not shutil.which("pdftotext"), reason="needs pdftotext (poppler-utils)")
+@NEEDS_PDFTOTEXT
 def test_emoji_of_the_fonts_that_come_with_matplotlib(tmp_path: Path):
     pytest.importorskip("matplotlib")
-    (tmp_path / "cv.pdf").write_bytes(render("pdf", made(tmp_path, "Tests 😀"), {}, STAMP))
-    assert "Tests 😀" in pdf_text(tmp_path / "cv.pdf")
+    assert "Tests 😀" in printed_text(made(tmp_path, "Tests 😀"), tmp_path)
 
 
 UNPRINTABLE = "\U00013000"  # a hieroglyph
 WHAT = f"one: '{UNPRINTABLE}' (U+13000) cannot be printed"
 
 
-@pytest.mark.parametrize("format_", ["pdf", "latex.pdf"])
+@pytest.mark.parametrize("format_", ["pdf", pytest.param("latex.pdf", marks=NEEDS_LATEX)])
 def test_what_no_font_has_is_an_error_of_the_entry(tmp_path: Path, format_: str):
-    if format_ == "latex.pdf" and not shutil.which("latexmk"):
-        pytest.skip("needs latexmk, texlive-latex-recommended and lmodern")
     with pytest.raises(UnprintableError) as caught:
         render(format_, made(tmp_path, f"A {UNPRINTABLE} Sign"), {}, STAMP)
     assert str(caught.value).startswith(WHAT)
 
 
-def test_the_command_names_the_line_too_and_writes_nothing(tmp_path: Path):
-    made(tmp_path, f"A {UNPRINTABLE} Sign")
-    given = ["cv", "--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
+def test_the_command_names_the_line_too_and_writes_nothing(files: Files, tmp_path: Path):
+    files.write(PROFILE, BIB % f"A {UNPRINTABLE} Sign")
     with pytest.raises(SystemExit) as caught:
-        cli.main([*given, "--out", str(tmp_path / "out")])
-    assert f"{tmp_path}/all.bib:1: {WHAT}" in str(caught.value)
+        cli.main(arguments(files, tmp_path / "out"))
+    assert f"{tmp_path}/publications.bib:1: {WHAT}" in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_font_that_is_not_here(tmp_path: Path):
-    with pytest.raises(
-        ValueError, match="the font 'Libertinus Sarif' is not on this machine; did you mean 'Libertinus S"
-    ):
+    what = "the font 'Libertinus Sarif' is not on this machine; did you mean 'Libertinus S"
+    with pytest.raises(ValueError, match=what):
         render("pdf", made(tmp_path, "T", f"{PROFILE}fonts: [Libertinus Sarif]\n"), {}, STAMP)
 
 
-def test_each_entry_lists_its_signs_in_one_line(tmp_path: Path):
-    """Signs that are joined to one are told as such, not in the words of the compiler."""
+def test_each_entry_lists_its_signs_in_one_line(files: Files, tmp_path: Path):
+    """Signs that are joined to one are reported as such, not in the words of the compiler."""
     signs = [chr(ord(UNPRINTABLE) + index) for index in range(6)]
     text = BIB % "".join(signs) + (BIB % f"{signs[0]}\u200d\U00013010").replace("{one", "{two").replace("J}", "K}")
-    (tmp_path / "profile.yaml").write_text(PROFILE, encoding="utf-8")
-    (tmp_path / "all.bib").write_text(text, encoding="utf-8")
-    given = ["cv", "--profile", str(tmp_path / "profile.yaml"), "--bibliography", str(tmp_path / "all.bib")]
+    files.write(PROFILE, text)
     with pytest.raises(SystemExit) as caught:
-        cli.main([*given, "--out", str(tmp_path / "out"), "--formats", "pdf"])
-    one, two = str(caught.value).removeprefix("advgen cv: ").split("\n")
+        cli.main(arguments(files, tmp_path / "out", "--formats", "pdf"))
+    one, two = str(caught.value).removeprefix("advgen cv: ").replace(f"{tmp_path}/", "").split("\n")
     others = ", ".join(map(repr, signs[1:4]))
-    assert one.startswith(f"{tmp_path}/all.bib:1: {WHAT} (nor {others} and 2 more), no font has it; install one")
+    assert one.startswith(f"publications.bib:1: {WHAT} (nor {others} and 2 more), no font has it; install one")
     what = WHAT.replace("one", "two")
-    assert two.startswith(f"{tmp_path}/all.bib:2: {what} (nor '\\u200d', '\U00013010'),")
+    assert two.startswith(f"publications.bib:2: {what} (nor '\\u200d', '\U00013010'),")
 
 
 LATIN = "On 𝒪(n), ℝᵈ, 𝐱, ½ ⅓ ≤ C♯ ɛ ⊨ non‑breaking"
 
 
-@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+@NEEDS_LATEX
 def test_signs_of_titles_that_latex_has(tmp_path: Path):
     (tmp_path / "cv.pdf").write_bytes(render("latex.pdf", made(tmp_path, LATIN), {}, STAMP))
     shown = pdf_text(tmp_path / "cv.pdf") if shutil.which("pdftotext") else bare(LATIN)
     assert bare(LATIN).replace("‑", "-") in bare(shown)
 
 
-@pytest.mark.skipif(not shutil.which("latexmk"), reason="needs latexmk, texlive-latex-recommended and lmodern")
+@NEEDS_LATEX
 @pytest.mark.parametrize("title", ["Проверка", "∬", "ʔ", "𝓁"])
 def test_signs_that_latex_lacks_are_reported(tmp_path: Path, title: str):
-    with pytest.raises(
-        UnprintableError, match=rf"one: '{title[0]}' \(U\+[0-9A-F]+\) cannot be printed, LaTeX has no font"
-    ):
+    what = rf"one: '{title[0]}' \(U\+[0-9A-F]+\) cannot be printed, LaTeX has no font"
+    with pytest.raises(UnprintableError, match=what):
         render("latex.pdf", made(tmp_path, title), {}, STAMP)

@@ -3,15 +3,11 @@
 import random
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from advgen import cli
-from advgen.cv.build import build
 from advgen.cv.formats import FORMATS, render
 from advgen.cv.templating import UnprintableError
 
@@ -105,22 +101,6 @@ def test_an_invalid_count(files: Files, key: str, count: str):
         assert len(line) < 800
     else:
         assert count == "null"
-
-
-PIECES = [*"{}[]:,-#&*!|>'\"%@`\n\t ~k+é\x00", "9" * 401, "null", "1e999", "0x", "2025-02-30", "- ", ": ", "{{"]
-
-
-@settings(max_examples=500, deadline=None)
-@given(st.integers(0, len(METRICS)), st.integers(0, 9), st.sampled_from(PIECES))
-def test_damaged_metrics_end_in_one_line_an_error(start: int, length: int, piece: str):
-    with tempfile.TemporaryDirectory() as folder:
-        files = Files(Path(folder))
-        files.write(metrics=METRICS[:start] + piece + METRICS[start + length :])
-        try:
-            build(files.profile, None, files.metrics, lambda value: 0.4)
-        except ValueError as error:
-            for line in str(error).split("\n"):
-                assert re.match(rf"{re.escape(folder)}/[a-z]+\.(yaml|bib):\d+: .", line), line
 
 
 def test_comments_order_of_keys_and_white_space_change_no_byte(files: Files, tmp_path: Path):
