@@ -7,7 +7,6 @@ from advgen.experiments.classifiers.experiment import EvaluateClassifiers
 from advgen.io.checkpoints import load_model
 from advgen.io.tables import add_swept_columns, arrow_table, read_table, write_table
 from advgen.jobs.job import Job
-from advgen.metrics.grouping import to_columns
 from advgen.metrics.intervals import wilson
 from advgen.models.layers import count_parameters
 from advgen.models.predict import predict
@@ -36,5 +35,6 @@ def run(job: Job[EvaluateClassifiers]) -> None:
                 "validation_error": 1 - measured[-1],
             }
         )
-    table = arrow_table("classifier_quality", to_columns(rows))
+    columns = {column: [row[column] for row in rows] for column in rows[0]}
+    table = arrow_table("classifier_quality", columns)
     write_table(job.output(), add_swept_columns(table, job.spec.varied), job.stamp)
