@@ -249,8 +249,7 @@ def test_smallest_perturbations_count_in_the_balls_that_contain_them() -> None:
     """DeepFool fools all: four images within L∞ ≤ 0.1, four within 0.25, four farther away, or without any change."""
     table = make_examples(a={("pgd", SMALL): 12, ("wide", LARGE): 9, ("deepfool", ("l2", None)): 0})
     sizes = [np.nan] * 24 + [0.05] * 4 + [0.25 + 1e-7] * 4 + [0.3, 0.4, 0.0, np.nan]
-    place = table.column_names.index("linf")
-    facts = accuracies.load_examples({"examples": table.set_column(place, "linf", pa.array(sizes))})
+    facts = accuracies.load_examples({"examples": with_columns(table, linf=np.array(sizes))})
     rows = accuracies.build_rows(facts, ["a"], ["pgd", "wide", "deepfool"])
     found = {row["under"]: row["accuracy"] for row in rows}
     assert (found["pgd"], found["worst case, L∞ ≤ 0.1"]) == (1, 8 / 12)
@@ -485,9 +484,7 @@ def test_the_median_size_of_successful_perturbations_is_reported() -> None:
 
 def test_sizes_in_l1_are_computed_from_the_images() -> None:
     tables = make_deepfool_tables([0.5, 1.0, 1.5, 9.0], [False, False, False, True])
-    table = tables["examples"]
-    place = table.column_names.index("norm")
-    tables["examples"] = table.set_column(place, table.field(place), pa.array(["l1"] * 4, table.field(place).type))
+    tables["examples"] = with_columns(tables["examples"], norm=np.full(4, "l1"))
     images, adversarial = (read_images(tables["examples"], name) for name in ("image", "adversarial"))
     sizes = np.abs(adversarial - images).sum((1, 2, 3))
     found = accuracy_curves.finding(tables, CURVES)

@@ -8,13 +8,11 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import yaml
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from pydantic import TypeAdapter
-from tests.fake_tables import fake_table
+from tests.fake_tables import fake_table, with_columns
 
 from advgen.core.errors import ConfigError
 from advgen.driver.plan import build
@@ -333,40 +331,31 @@ def test_runs_at_chance_and_accuracy_after_rounding_are_counted() -> None:
 )
 def test_an_arm_at_chance_is_shown_and_not_compared(chance: list[int], words: str) -> None:
     table = fake_table("comparison")
-    place = table.column_names.index("at_chance")
     counts = dict(zip(("plain", "trained on what fools it", "another one"), chance, strict=True))
-    runs = pa.array([counts[arm] for arm in table["arm"].to_pylist()], table.schema.field(place).type)
-    tables = {"comparison": table.set_column(place, table.schema.field(place), runs)}
+    runs = np.array([counts[arm] for arm in table["arm"].to_pylist()])
+    tables = {"comparison": with_columns(table, at_chance=runs)}
     spec = ComparisonFigure(kind="comparison", comparisons=("comparison-a",))
     found = comparison.finding(tables, spec)
     assert words in found.sentence
     assert {row["arm"]: row["at_chance"] for row in found.rows} == {arm: counts[arm] for arm in list(counts)[1:]}
     figure = comparison.draw(tables, spec)
     means, effects = (
-        len({line.get_ydata()[0] for line in axes.lines if line.get_marker() == "o"}) for axes in marks(figure)
+        len({line.get_ydata()[0] for line in axes.lines if line.get_marker() == "o"})
+        for axes in figure.axes
+        if axes.lines
     )
     assert (means, effects) == (3, 0 if chance[0] else 1)
-    assert any("at chance, not" in text.get_text().replace("\n", " ") for text in texts(figure))
+    assert any("at chance, not" in text.get_text().replace("\n", " ") for text in figure.findobj(Text))
 
 
 @pytest.mark.parametrize(("n", "over"), [(40, "over runs and images"), (1, "over runs")])
 def test_intervals_are_over_images_only_where_there_are_some(n: int, over: str) -> None:
     table = fake_table("comparison")
-    place = table.column_names.index("n")
-    tables = {"comparison": table.set_column(place, table.schema.field(place), pa.array([n] * len(table), pa.int32()))}
+    tables = {"comparison": with_columns(table, n=np.full(len(table), n))}
     spec = ComparisonFigure(kind="comparison", comparisons=("comparison-a",))
     found = comparison.finding(tables, spec)
     assert f"95 % intervals {over})" in found.sentence
-    assert any(f"95 % intervals {over};" in text.get_text() for text in texts(comparison.draw(tables, spec)))
-
-
-def marks(figure: Figure) -> list[Any]:
-    """The two panels, of means and of effects."""
-    return [axes for axes in figure.axes if axes.lines]
-
-
-def texts(figure: Figure) -> list[Text]:
-    return figure.findobj(Text)
+    assert any(f"95 % intervals {over};" in text.get_text() for text in comparison.draw(tables, spec).findobj(Text))
 
 
 def test_the_last_validation_accuracy_is_compared() -> None:

@@ -42,14 +42,8 @@ def taken(**text: object) -> None:
     weights = torch.randn(3, 784, generator=torch.Generator().manual_seed(0))
     save_file({"layer.weight": weights, "layer.bias": torch.zeros(3)}, "net.safetensors")
     files = {"path": "net.safetensors", "factory": "net.py:Net"}
-    model = {
-        "kind": "file",
-        **files,
-        "bounds": [0, 1],
-        "mean": None,
-        "std": None,
-        "content": model_digest(*files.values()),
-    }
+    model = {"kind": "file", **files, "bounds": [0, 1], "mean": None, "std": None}
+    model["content"] = model_digest(*files.values())
     spec = {"name": "mine", "seed": 0, "model": model, "classes": 3, "images": None, "defence": None, "training": None}
     words = ["--data", "train.parquet", "--out-model", "out/model.safetensors", "--out-history", "out/history.parquet"]
     main(["train-classifier", *words, "--spec", json.dumps({**spec, "validation": 20})])

@@ -214,16 +214,7 @@ def test_every_interval_is_drawn_with_the_seed_0(monkeypatch):
     line = [{**point, "eps": eps, "logits": [eps], "logits_unaimed": [0.0]} for eps in (0.0, 1.0)]
     assert linearity.summarise({"linearity": columns(line)})["r_squared_low"] == [0]
     start = {"inversion": "i", "generator": "g", "seed": 0, "optimizer": "adam", "lr": 0.1, "first_start": "r"}
-    start |= {
-        "index": 0,
-        "start": 0,
-        "mse": 0.1,
-        "mse_principal": 0.1,
-        "mse_nearest": 0.1,
-        "judged": 0,
-        "judged_real": 0,
-        "label": 0,
-        "history_step": [0],
-    }
+    start |= dict.fromkeys(("index", "start", "judged", "judged_real", "label"), 0) | {"history_step": [0]}
+    start |= dict.fromkeys(("mse", "mse_principal", "mse_nearest"), 0.1)
     start |= {name: 1 for size in ("intensity", "width", "height") for name in (size, f"{size}_found")}
     assert inversions.summarise({"inversion": columns([start])})["mse_low"] == [0]

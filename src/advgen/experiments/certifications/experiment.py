@@ -31,12 +31,13 @@ class RandomisedSmoothing(Spec):
     alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.001, description="probability that a radius is wrong")
 
 
+AnyCertificate = Annotated[IntervalBounds | RandomisedSmoothing, Field(discriminator="kind")]
+
+
 class CertificationDefinition(SourcesDefinition):
     """Certified radii around test images, which are the first of the attacked images."""
 
-    certificate: Annotated[IntervalBounds | RandomisedSmoothing, Field(discriminator="kind")] = Field(
-        description="method of certification"
-    )
+    certificate: AnyCertificate = Field(description="method of certification")
     radii: Annotated[tuple[NonNegative, ...], Field(min_length=1), Ascending] = Field(
         (0.0, 0.1), description="radii at which the summary reports the certified accuracy"
     )
@@ -48,7 +49,7 @@ class Certify(ClassifierTask):
     command = "certify"
     outputs = {"radii": "results/certifications/{certification}/{source}--seed{seed}.parquet"}
     labels = {"name": "certification", "source": "source"}
-    certificate: Annotated[IntervalBounds | RandomisedSmoothing, Field(discriminator="kind")]
+    certificate: AnyCertificate
     radii: tuple[float, ...]
 
 

@@ -10,6 +10,7 @@ from advgen.experiments.comparisons.experiment import Compare
 from advgen.io.tables import arrow_table, read_table, write_table
 from advgen.jobs.job import Job
 from advgen.metrics.chance import is_better_than_chance
+from advgen.metrics.grouping import to_columns
 from advgen.metrics.intervals import interval_over_runs
 from advgen.metrics.lines import measure_linearity
 
@@ -99,6 +100,6 @@ def run(job: Job[Compare]) -> None:
         "comparison": spec.name,
         "asks": comparison.asks,
         "baseline": comparison.baseline,
-        **{name: [row[name] for row in rows] for name in rows[0]},
+        **to_columns(rows),
     }
     write_table(job.output(), arrow_table("comparison", columns), job.stamp)
