@@ -1,5 +1,6 @@
 """The publication list: BibTeX entries as plain data. Every entry is read, or there is an error."""
 
+import dataclasses
 import difflib
 import logging
 import re
@@ -86,31 +87,31 @@ def _author_keys(block: Entry) -> set[str]:
     return keys
 
 
+@dataclasses.dataclass
 class _EntryReader:
     """Turns parsed blocks into entries, and collects every error."""
 
-    def __init__(
-        self,
-        path: Path,
-        owners: set[str],
-        people: dict[str, str],
-        max_authors: int | None,
-        labels: Labels,
-        style: dict[str, str],
-    ) -> None:
-        self.path = path
-        self.owners = owners
-        self.people = people
-        self.max_authors = max_authors
-        self.labels = labels
-        self.style = style
-        self.errors: list[str] = []
+    path: Path
+    owners: set[str]
+    people: dict[str, str]
+    max_authors: int | None
+    labels: Labels
+    style: dict[str, str]
+    errors: list[str] = dataclasses.field(default_factory=list)
 
     def fail(self, line: int | None, what: str) -> None:
         self.errors.append(f"{self.path}:{(line or 0) + 1}: {' '.join(what.split())}")  # keys may have line breaks
 
     def warn(self, line: int | None, what: str) -> None:
         log.warning("%s:%d: %s", self.path, (line or 0) + 1, what)
+
+    def attempt(self, source: Entry | Field, convert: Callable[..., str], *values: Any) -> str:
+        """Return a converted text; record the error of an invalid one."""
+        try:
+            return convert(*values)
+        except ValueError as error:
+            self.fail(source.start_line, f"{source.key}: {error}")
+            return ""
 
     def read(self, block: Entry) -> dict[str, Any]:
         """Return one entry as it is stored in cv.json."""
@@ -184,11 +185,7 @@ class _EntryReader:
                 what = f"{field.key} = {value[:40]} is not a defined @string; put the text in braces"
                 self.fail(field.start_line, what)
             return ""
-        try:
-            return decode(value, self.warn_of_macro(field))
-        except ValueError as error:
-            self.fail(field.start_line, f"{field.key}: {error}")
-            return ""
+        return self.attempt(field, decode, value, self.warn_of_macro(field))
 
     def warn_of_macro(self, field: Field) -> Callable[[str], None]:
         what = "is unknown, and its text is printed as it is; write the character in UTF-8"
@@ -204,11 +201,7 @@ class _EntryReader:
         if name and not is_only_address and not (name == "publisher" and arxiv):
             return self.read_text(fields[name])
         if substitute := dialects.find_substitute_venue(kind, fields):
-            try:
-                return decode(substitute)
-            except ValueError as error:
-                self.fail(block.start_line, f"{block.key}: {error}")
-                return ""
+            return self.attempt(block, decode, substitute)
         if first_text(fields, "note") and kind in ("preprint", "misc"):
             return self.read_text(fields["note"])
         if kind not in ("book", "software", "dataset", "patent") and dialects.read_year(fields)[0] not in FORTHCOMING:
@@ -282,9 +275,11 @@ class _EntryReader:
         """Return links of the DOI and the arXiv number."""
         links = []
         if doi := facts.get("doi"):
-            links.append({"label": f"doi:{doi}", "url": self.check_url(block, dialects.doi_url(doi))})
+            links.append({"label": f"doi:{doi}", "url": self.attempt(block, safe_url, dialects.doi_url(doi))})
         if number := facts.get("arxiv"):
-            links.append({"label": f"arXiv:{number}", "url": self.check_url(block, f"https://arxiv.org/abs/{number}")})
+            links.append(
+                {"label": f"arXiv:{number}", "url": self.attempt(block, safe_url, f"https://arxiv.org/abs/{number}")}
+            )
         return links
 
     def find_url(self, block: Entry, fields: dict[str, Field]) -> str | None:
@@ -295,25 +290,13 @@ class _EntryReader:
         if doi := self.read_doi(fields):
             return dialects.doi_url(doi)
         if number := arxiv_id(fields):
-            return self.check_url(block, f"https://arxiv.org/abs/{number}")
+            return self.attempt(block, safe_url, f"https://arxiv.org/abs/{number}")
         address = dialects.address_published(fields)
-        return self.check_url(block, address) if address else None
+        return self.attempt(block, safe_url, address) if address else None
 
     def read_url(self, field: Field) -> str:
         text = _unescape_url(self.squeeze(field)).replace("<", "%3C").replace(">", "%3E")  # as in SICI numbers
-        try:
-            return safe_url(text)
-        except ValueError as error:
-            self.fail(field.start_line, f"{field.key}: {error}")
-            return ""
-
-    def check_url(self, block: Entry, url: str) -> str:
-        """Return an address that was built from an entry."""
-        try:
-            return safe_url(url)
-        except ValueError as error:
-            self.fail(block.start_line, f"{block.key}: {error}")
-            return ""
+        return self.attempt(field, safe_url, text)
 
     def read_authors(self, field: Field | None, key: str) -> tuple[list[dict[str, Any]], bool]:
         """Return the authors, and whether the list ends in "and others"."""

@@ -1,7 +1,6 @@
 """Types of the values in profile.yaml and metrics.yaml, and base classes of the entries of a section."""
 
 import datetime
-import difflib
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from advgen.cv.entities import decode_entities
 from advgen.cv.inline import safe_url
 from advgen.cv.labels import Labels, format_period
+from advgen.cv.text_files import suggest
 
 _ISO_DATE = r"(?:19|20)\d\d(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?"
 
@@ -37,10 +37,8 @@ def one_of(names: Iterable[str]) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in known:
-            near = difflib.get_close_matches(value, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
             allowed = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
-            raise ValueError(f"is {describe_value(value)}; {hint}allowed: {allowed}")
+            raise ValueError(f"is {describe_value(value)}; {suggest(value, known)}allowed: {allowed}")
         return value
 
     return AfterValidator(check)

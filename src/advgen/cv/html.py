@@ -29,7 +29,7 @@ def render(cv: dict[str, Any], folders: Sequence[Path], figures: dict[str, Path]
         return Markup(f"data:application/x-bibtex;charset=utf-8,{quote(text)}")
 
     return (
-        make_environment(folders, HTML)
+        make_environment(tuple(folders), HTML)
         .get_template("cv.html.j2")
         .render(
             cv=cv,

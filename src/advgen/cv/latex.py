@@ -41,7 +41,7 @@ def render(
         return Markup(f"{folder}/{find_figure(name, figures, _SUFFIXES).name}")
 
     theme = themes.load_settings("tex", folders)
-    template = make_environment(folders, LATEX, **_SYNTAX).get_template("cv.tex.j2")
+    template = make_environment(tuple(folders), LATEX, **_SYNTAX).get_template("cv.tex.j2")
     return template.render(cv=cv, theme=theme, source=source, stamp=format_stamp(stamp))
 
 

@@ -25,5 +25,5 @@ def render(
         # Markdown numbers lists upwards, whatever their items say
         return Markup(f"- **{n}.**" if cv["numbering"] == "down" else f"{n}.")
 
-    template = make_environment(folders, MARKDOWN).get_template("cv.md.j2")
+    template = make_environment(tuple(folders), MARKDOWN).get_template("cv.md.j2")
     return template.render(cv=cv, source=source, number=number, stamp=format_stamp(stamp))

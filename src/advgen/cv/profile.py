@@ -1,6 +1,5 @@
 """profile.yaml and metrics.yaml: their keys, and the checks that need more than one key."""
 
-import difflib
 import logging
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +17,7 @@ from advgen.cv.sections import BUILT_IN, CUSTOM
 from advgen.cv.sections.base import SectionType
 from advgen.cv.sections.loading import load_section_type
 from advgen.cv.sections.publications import Bibliography
+from advgen.cv.text_files import suggest
 from advgen.cv.validation import validate
 from advgen.cv.yaml_files import Document, merge, read
 from advgen.specs.cv import SectionName
@@ -163,8 +163,7 @@ def _check_order(profile: BaseProfile, document: Document) -> Iterator[str]:
         where, name = document.where(("order", index)), ordered.section
         is_publication_list = name == "publications" or isinstance(profile.sections.get(name), Bibliography)
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = suggest(name, known, cutoff=0.5)
             yield f"{where}: order has no section {name!r}; {hint}allowed: {', '.join(known)}"
         elif ordered.group and not is_publication_list:
             yield f"{where}: group is for publications; remove it from the section {name!r}"
@@ -180,8 +179,7 @@ def _check_labels(profile: BaseProfile, document: Document) -> Iterator[str]:
     for name, text in profile.labels.items():
         where = document.where(("labels", name))
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            yield f"{where}: unknown label {name!r}; " + (f"did you mean {near[0]!r}?" if near else "remove it")
+            yield f"{where}: unknown label {name!r}; {suggest(name, known).rstrip() or 'remove it'}"
         elif name.startswith("months") and len(text.split()) != 12:
             yield f"{where}: {name} has {len(text.split())} words; write the twelve months with spaces between"
 

@@ -38,12 +38,9 @@ class Renderer:
     def _render(self, node: Node) -> str:
         if isinstance(node, str):
             return self.text(node)
-        if "em" in node:
-            return self.em.format(self(node["em"]))
-        if "strong" in node:
-            return self.strong.format(self(node["strong"]))
-        if "keep" in node:
-            return self.keep.format(self(node["keep"]))
+        for kind in ("em", "strong", "keep"):
+            if kind in node:
+                return str(getattr(self, kind)).format(self(node[kind]))
         return self.link(self(node["link"]), safe_url(node["url"]))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,18 +52,13 @@ def _list_texts(cv: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield section["id"], " ".join([section["title"], plain_text(section["note"]), *others])
 
 
-def make_environment(folders: Sequence[Path], renderer: Renderer, **syntax: Any) -> Environment:
+@cache  # with its compiled templates, which take most of the time
+def make_environment(folders: tuple[Path, ...], renderer: Renderer, **syntax: Any) -> Environment:
     """Return a Jinja environment with the filters `inline` (nodes) and `link` (text, address).
 
     Values that no filter has escaped go through `renderer.text`, so that templates cannot forget it.
     """
-    return _make_environment(tuple(folders), renderer, tuple(syntax.items()))
 
-
-@cache  # with its compiled templates, which take most of the time
-def _make_environment(
-    folders: tuple[Path, ...], renderer: Renderer, syntax: tuple[tuple[str, Any], ...]
-) -> Environment:
     def finalize(value: Any) -> Any:
         return value if isinstance(value, Markup) else renderer.text("" if value is None else str(value))
 
@@ -77,7 +72,7 @@ def _make_environment(
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        **dict(syntax),
+        **syntax,
     )
     environment.filters |= {"inline": renderer, "link": link}
     return environment

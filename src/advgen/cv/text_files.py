@@ -1,6 +1,8 @@
-"""Text files that people write."""
+"""Text files that people write, and suggestions for what they misspell."""
 
+import difflib
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from advgen.core.paths import check_file
@@ -37,3 +39,9 @@ def find_control_character(text: str) -> str:
         if character not in _LINE_BREAKS and unicodedata.category(character) in ("Cc", "Cs"):
             return f"U+{ord(character):04X}"
     return ""
+
+
+def suggest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return "did you mean 'x'? " for the most similar known word, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]!r}? " if near else ""

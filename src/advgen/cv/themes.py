@@ -1,13 +1,12 @@
 """Themes: one folder each, with settings, templates and stylesheets. Missing files come from the theme `classic`."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from advgen.cv.text_files import load_text
+from advgen.cv.text_files import load_text, suggest
 from advgen.specs.cv import CvFormat
 
 FOLDER = Path(__file__).resolve().parent / "themes"
@@ -93,10 +92,8 @@ def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = No
     for folder in folders:
         files = [folder / name for name in _NAMES if (folder / name).is_file()]
         if not files and not templates:
-            near = difflib.get_close_matches(theme, BUILT_IN, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
             allowed = f"allowed: {', '.join(BUILT_IN)}, or a folder with one of {', '.join(_NAMES)}"
-            raise ValueError(f"theme is {theme!r}; {hint}{allowed}")
+            raise ValueError(f"theme is {theme!r}; {suggest(theme, BUILT_IN)}{allowed}")
         if not files:
             raise ValueError(f"templates: {folder} has no template; put one of {', '.join(_NAMES)} there")
         errors = []

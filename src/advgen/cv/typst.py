@@ -5,7 +5,6 @@ machine are used, of matplotlib if it is installed, and of the folders in the en
 """
 
 import datetime
-import difflib
 import importlib.util
 import json
 import logging
@@ -21,6 +20,7 @@ import typst
 
 from advgen.cv import themes
 from advgen.cv.templating import UnprintableError, find_figure, format_stamp, list_figures
+from advgen.cv.text_files import suggest
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +99,8 @@ def _machine_fonts(families: list[str], folder: Path) -> typst.Fonts:
     known = {family.lower(): family for family in fonts.families()}
     for family in families:
         if family.lower() not in known:
-            near = difflib.get_close_matches(family, known.values(), n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else "install it, or name another (fc-list lists them)"
+            hint = suggest(family, known.values()).rstrip()
+            remedy = hint or "install it, or name another (fc-list lists them)"
             raise ValueError(f"fonts: the font {family!r} is not on this machine; {remedy}")
     return fonts
 

@@ -1,6 +1,5 @@
 """Errors of pydantic as one line each: file, line, key, what is wrong and what to write."""
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from types import UnionType
@@ -9,10 +8,26 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from advgen.cv.fields import describe_value
+from advgen.cv.text_files import suggest
 from advgen.cv.yaml_files import Document, Location
 
 M = TypeVar("M", bound=BaseModel)
 
+_MESSAGES = {
+    "missing": "{key} is missing; add it",
+    "list_type": "{key} is not a list; begin each item with a hyphen",
+    "date_type": "{key} is {value}, not a day; write it as 2025-01-31",
+    "too_short": "{key} is empty; write something or remove it",
+    "greater_than_equal": "{key} is {value}; write {ge} or more",
+    "less_than_equal": "{key} is {value}; write {le} or less",
+    "less_than": "{key} is {value}; write less than {lt}",
+    "int_type": "{key} is {value}; write an integer without quotes",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "{key} is {value}; write true or false"),
+    **dict.fromkeys(
+        ("model_type", "dict_type", "model_attributes_type"),
+        "{key} is {value}, not a map; write its keys, such as name: …",
+    ),
+}
 _PATTERNS = {
     "id": "write letters, digits, dots, hyphens and underscores",
     "name": "write it as owner/name",
@@ -47,43 +62,23 @@ def _describe(
     value, context = error.get("input"), error.get("ctx", {})
     described = describe_value(value)
     match error["type"]:
-        case "missing":
-            return f"{key} is missing; add it"
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(location[-1]), _list_keys(model, location[:-1]), n=1)
-            return f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else "remove it")
+            hint = suggest(str(location[-1]), _list_keys(model, location[:-1])).rstrip()
+            return f"unknown key {key!r}; {hint or 'remove it'}"
         case "string_type":
             return f"{key} is {described if value is None else f'{described}, not a text'}; put text in quotes"
-        case "list_type":
-            return f"{key} is not a list; begin each item with a hyphen"
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return f"{key} is {described}, not a map; write its keys, such as name: …"
         case "literal_error":
-            near = difflib.get_close_matches(str(value), re.findall(r"'([^']*)'", error["msg"]), n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = suggest(str(value), re.findall(r"'([^']*)'", error["msg"]))
             return f"{key} is {described}; {hint}allowed: {context['expected']}"
         case "value_error":
             return f"{key} {context['error']}" if key else str(context["error"])
         case "union_tag_invalid" | "union_tag_not_found":
             described = describe_value(value.get("type") if isinstance(value, dict) else value)
             return f"{key}.type is {described}; write {', '.join(types)}, or the path of a Python file"
-        case "date_type":
-            return f"{key} is {described}, not a day; write it as 2025-01-31"
-        case "too_short":
-            return f"{key} is empty; write something or remove it"
         case "string_pattern_mismatch":
             return f"{key} is {described}; {_PATTERNS.get(str(location[-1]), _SECTION_PATTERN)}"
-        case "bool_type" | "bool_parsing":
-            return f"{key} is {described}; write true or false"
-        case "greater_than_equal":
-            return f"{key} is {described}; write {context['ge']} or more"
-        case "less_than_equal":
-            return f"{key} is {described}; write {context['le']} or less"
-        case "less_than":
-            return f"{key} is {described}; write less than {context['lt']}"
         case kind:
-            assert kind == "int_type", kind
-            return f"{key} is {described}; write an integer without quotes"
+            return _MESSAGES[kind].format(key=key, value=described, **context)
 
 
 def _without_section_type(location: Location) -> Location:

@@ -151,16 +151,14 @@ class EntryTexts:
     def finish(self, row: Row) -> dict[str, Any]:
         """Return a row as it is stored in cv.json, with the plain values of its entry."""
         values = self.entry.model_dump(mode="json", exclude_none=True, exclude={"tags"})
-        texts = {key: plain_text(self.context.nodes[(*self.location, key)]) for key in values if self._is_text(key)}
+        nodes = {key: self.context.nodes.get((*self.location, key)) for key in values}
+        texts = {key: plain_text(found) for key, found in nodes.items() if found is not None}
         return {
             "text": merge_strings(row.text),
             "dates": self.entry.dates(self.labels) if row.dates is None else row.dates,
             "lines": [merge_strings(line) for line in row.lines],
             "item": values | texts | row.values,
         }
-
-    def _is_text(self, key: str) -> bool:
-        return (*self.location, key) in self.context.nodes
 
 
 WriteRow = Callable[[Any, EntryTexts], Row]

@@ -57,10 +57,7 @@ def add_counts(counts: Sequence[str]) -> str:
 
 def _parse_count(count: str) -> int:
     text = count.rstrip("+")
-    if not text.endswith("k"):
-        return int(float(text))
-    thousands, _, tenth = text[:-1].partition(".")
-    return int(thousands) * 1000 + int(tenth or 0) * 100
+    return round(float(text[:-1]) * 1000) if text.endswith("k") else int(float(text))
 
 
 def _to_resume(item: dict[str, Any], dates: dict[str, Any]) -> dict[str, Any]:
