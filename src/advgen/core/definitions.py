@@ -103,7 +103,8 @@ class Study(Spec):
     title: str = Field("advgen", max_length=200, description="heading of the report")
     base: FilePath | None = Field(
         None,
-        description="path of another study, relative to this file. Its definitions can be used, and run only if used",
+        description="path of another study, relative to this file. Its definitions are available here; those "
+        "that this study does not use do not run",
     )
     plugins: tuple[FilePath, ...] = Field(
         (), description="Python files that register custom attacks, masks, networks and so on, relative to this file"

@@ -94,8 +94,8 @@ class MinimumNormAttack(AttackSpec):
 
     rounded: bool = Field(
         False,
-        description="return images of 256 grey levels that are adversarial as stored: the perturbation grows until the "
-        "rounded image is adversarial; where it never is, the image stays unchanged",
+        description="return 8-bit images that are still adversarial: the perturbation grows until its rounded "
+        "image is; if none is, the image stays unchanged",
     )
 
 
@@ -112,7 +112,9 @@ class Expectation(Spec):
     """Random transformations of the image over which each step of an attack averages (Athalye et al. 2018)."""
 
     samples: Count = Field(
-        10, description="transformations per step; if degrees and pixels are 0, forward passes of a random model"
+        10,
+        description="number of samples per step: transformed images or, if degrees and pixels are 0, "
+        "repeated forward passes",
     )
     degrees: Annotated[float, Field(ge=0, le=180)] = Field(15.0, description="largest rotation in each direction")
     pixels: NonNegative = Field(2.0, description="largest shift in each direction")
@@ -234,14 +236,16 @@ class UniversalAttack(AttackSpec):
     kind: Literal["universal"] = Field(description="universal perturbation: the same for all images")
     eps: Positive = RADIUS
     norm: Literal["linf", "l2"] = Field("linf", description=BALL_NORM)
-    images: Count = Field(500, description="test images that are not attacked; the perturbation is trained on them")
+    images: Count = Field(
+        500, description="number of test images on which the perturbation is trained; none of them is attacked later"
+    )
     epochs: Count = Field(10, description="passes over these images")
     batch: Count = Field(50, description="images per gradient step")
     step_size: NonNegative = Field(
         default_factory=lambda keys: keys["eps"] / 10 if "eps" in keys else 0.0,
         description="length of a step; omitted: eps / 10",
     )
-    clip: Positive = Field(9.0, description="cross-entropy of an image is clipped to this value in the mean")
+    clip: Positive = Field(9.0, description="limit on the cross-entropy of each image before averaging")
 
     @model_validator(mode="after")
     def _check_keys_fit(self) -> UniversalAttack:
@@ -313,7 +317,7 @@ class FmnAttack(MinimumNormAttack, TargetedAttack):
     norm: Literal["linf", "l2", "l1", "l0"] = Field("l2", description=MINIMISED_NORM)
     steps: Count = Field(100, description="gradient steps")
     step_size: Positive = Field(1.0, description="L2 length of the first step; the last one has a hundredth of it")
-    shrink: Size = Field(0.05, description="fraction by which the first steps change the ball")
+    shrink: Size = Field(0.05, description="relative change of the radius in the first steps")
     within: NonNegative = WITHIN
 
     def threat(self) -> Threat:
@@ -357,7 +361,7 @@ class CarliniWagnerAttack(MinimumNormAttack, TargetedAttack):
     confidence: NonNegative = Field(0.0, description="margin that the wrong class must reach")
     initial_c: Positive = Field(0.1, description="first weight of the margin")
     early_stopping: bool = Field(
-        True, description="end the search of an image for one c once a tenth of the steps has not lowered its loss"
+        True, description="for each c, stop an image if its loss has not fallen for a tenth of the steps"
     )
 
     def threat(self) -> Threat:
@@ -410,13 +414,14 @@ class EnsembleAttack(AttackSpec):
     effort: Literal["standard", "quick"] = Field(
         "standard",
         description="standard: APGD on the cross-entropy and on the difference of logits ratio, APGD towards the most "
-        "likely wrong classes, FAB and Square; quick: a small part of its cost, APGD with fewer steps on images "
-        "with a small margin, and in L2 and L1 FAB with fewer",
+        "likely wrong classes, FAB and Square; quick: cheaper, APGD with fewer steps on images with a small "
+        "margin only, and in L2 and L1 also FAB with fewer steps",
     )
     norm: Literal["linf", "l2", "l1"] = Field("linf", description=BALL_NORM)
     eps: Positive = RADIUS
     queries: Count = Field(
-        5000, description="standard: maximum number of Square's queries per image that the other attacks leave correct"
+        5000,
+        description="standard: maximum number of queries of Square, for each image that survives the other attacks",
     )
 
     @model_validator(mode="after")

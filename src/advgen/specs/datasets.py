@@ -349,7 +349,7 @@ class LearntImages(DerivedDataset):
     splits: ClassVar[tuple[str, ...]] = ("test",)
     kind: Literal["learnt_images"] = Field(description="training images as test images")
     images: Count = Field(
-        500, description="number of images; a model trained on at least as many images was trained on all of these"
+        500, description="number of images; every model that was trained on at least as many has seen all of them"
     )
 
     def facts(self, base: Facts | None = None) -> Facts:

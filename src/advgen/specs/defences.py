@@ -138,7 +138,7 @@ class DeepDefence(DefenceSpec):
 
 
 class BayesianDefence(DefenceSpec):
-    """Posterior samples of the weights, trained on samples of adversarial images (Ye and Zhu 2018)."""
+    """Samples of the weights from their posterior, given samples of adversarial images (Ye and Zhu 2018)."""
 
     stochastic: ClassVar[bool] = True
     kind: Literal["bayesian"] = Field(description="Bayesian adversarial learning; the model must be an ensemble")

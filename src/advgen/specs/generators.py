@@ -17,8 +17,8 @@ class GeneratorSpec(Spec):
     latent: Count = Field(50, description="size of a latent vector z, drawn from N(0, I)")
     initial: Literal["default", "he"] = Field(
         "default",
-        description="initial weights: torch's default, or He's normal initialisation, which keeps the variance that z "
-        "causes constant through layers with ReLU",
+        description="initial weights: torch's default, or He's normal initialisation, which keeps the variance "
+        "of activations constant across ReLU layers",
     )
 
     def image_shape(self) -> Shape | None:

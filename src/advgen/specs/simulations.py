@@ -29,7 +29,10 @@ class GaussianModel(SimulationSpec):
 
 
 class BernoulliModel(SimulationSpec):
-    """Two classes of signs with bias tau: linear classifiers and thresholding by sample size (Schmidt et al. 2018)."""
+    """Two classes of vectors of ±1 with bias tau: error of linear classifiers by sample size, with and without a threshold.
+
+    Source: Schmidt et al. 2018.
+    """
 
     kind: Literal["bernoulli_model"] = Field(description="two Bernoulli classes, with and without thresholding")
     dimension: Count = Field(500, description="number of coordinates, each ±1")

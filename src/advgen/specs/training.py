@@ -58,7 +58,7 @@ class GanTraining(Spec):
     r1: NonNegative = Field(
         0.0, description="weight of R1, a penalty on the discriminator's gradient at real images; 0: none"
     )
-    r1_every: Count = Field(8, description="apply the R1 penalty every this many steps, with as many times its weight")
+    r1_every: Count = Field(8, description="apply the R1 penalty only every n-th step, multiplied by n")
     gradient_penalty: NonNegative = Field(
         0.0,
         description="weight of WGAN-GP's penalty, which draws the norm of the discriminator's gradient between real "

@@ -136,7 +136,7 @@ class DiscriminatorsFigure(FigureSpec):
     panels: dict[str, Panel] = Field(
         min_length=1, description="panel title: {line label: classifiers or probes, averaged}"
     )
-    attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks shown, of several eps")
+    attacks: tuple[AttackName, ...] = Field(min_length=1, description="attacks to show, with several values of eps")
 
     def needs(self) -> Iterator[Need]:
         yield from need_examples(self._sources(), self.attacks)

@@ -35,7 +35,7 @@ AnyCertificate = Annotated[IntervalBounds | RandomisedSmoothing, Field(discrimin
 
 
 class CertificationDefinition(SourcesDefinition):
-    """Certified radii around test images, which are the first of the attacked images."""
+    """Certified radii around the first of the attacked test images."""
 
     certificate: AnyCertificate = Field(description="method of certification")
     radii: Annotated[tuple[NonNegative, ...], Field(min_length=1), Ascending] = Field(

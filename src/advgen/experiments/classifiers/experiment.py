@@ -32,7 +32,7 @@ class ClassifierDefinition(Definition):
     defence: AnyDefence | None = Field(None, description="defence; null: plain training")
     obfuscated_gradients: bool = Field(
         False,
-        description="its gradients are known to be masked or random, so its failed statistical checks are warnings",
+        description="its gradients are known to be masked or random: failed statistical checks become warnings",
     )
 
 
@@ -45,17 +45,19 @@ class FileClassifier(Spec):
     """
 
     kind: Literal["file"] = Field(description="from a file")
-    dataset: DatasetName = Field(description="data set with its classes")
+    dataset: DatasetName = Field(description="data set whose classes the model predicts")
     path: FilePath = Field(description="the file, relative to the working directory of snakemake")
     factory: FilePath | None = Field(
         None, description="function that makes the module of a safetensors file: module:function, or path.py:function"
     )
     bounds: tuple[float, float] = Field((0.0, 1.0), description="pixel values of black and white that it expects")
-    mean: Channels = Field(None, description="subtracted from pixels within bounds: one number, or one per channel")
+    mean: Channels = Field(
+        None, description="mean, subtracted after pixels are scaled to `bounds`: one number, or one per channel"
+    )
     std: Channels = Field(None, description="pixels are then divided by it: one number, or one per channel")
     obfuscated_gradients: bool = Field(
         False,
-        description="its gradients are known to be masked or random, so its failed statistical checks are warnings",
+        description="its gradients are known to be masked or random: failed statistical checks become warnings",
     )
     images: ClassVar[None] = None
     defence: ClassVar[None] = None

@@ -62,7 +62,7 @@ class AccuracyComparison(ComparisonDefinition):
     kind: Literal["accuracy"] = Field(description="accuracy of classifiers, under an attack or clean")
     arms: dict[str, Annotated[tuple[ClassifierName, ...], Field(min_length=1)]] = Arms
     attack: AttackName | None = Field(
-        None, description="the attack, which also selects the images; required except for validation_accuracy"
+        None, description="the attack whose attacked test images are compared; required except for validation_accuracy"
     )
     measure: Literal["robust_accuracy", "clean_accuracy", "validation_accuracy"] = Field(
         "robust_accuracy", description="what is compared"
@@ -140,7 +140,7 @@ class LinearityComparison(ComparisonDefinition):
 
 
 class InpaintingComparison(ComparisonDefinition):
-    """Error of methods of inpainting on the same masked images, of the missing pixels."""
+    """Error of inpainting methods on the missing pixels, for the same masked images."""
 
     kind: Literal["inpaintings"] = Field(description="error of methods of inpainting with one mask")
     arms: dict[str, Method] = Field(min_length=2, description="label: method")

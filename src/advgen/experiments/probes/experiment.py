@@ -19,8 +19,8 @@ class ProbeDefinition(Spec):
     """A classifier made from another model: a discriminator's decision, a linear head, a fine-tuned model."""
 
     of: Annotated[str, Reference(("gans", "autoencoders", "classifiers"))] = Field(
-        description="the GAN whose discriminator, the classifier whose body, or the fully connected autoencoder whose "
-        "encoder is used"
+        description="the source model: a GAN (its discriminator), a classifier (its body) or a fully connected "
+        "autoencoder (its encoder)"
     )
     part: Literal["decision", "features", "whole"] = Field(
         description="decision: the discriminator as a classifier of real (1) and fake (0); features: a head is trained "
@@ -31,12 +31,11 @@ class ProbeDefinition(Spec):
     )
     threshold: Literal["fitted", "zero"] = Field(
         "fitted",
-        description="of a decision, the logit above which an image counts as real; fitted: the one with the highest "
-        "training accuracy, comparable to the bias of a trained classifier; zero: the discriminator's own, which "
-        "depends on the generator of its last step",
+        description="logit above which a decision predicts real; fitted: the one with the highest training "
+        "accuracy; zero: the discriminator's own",
     )
     dataset: DatasetName = Field(description="data set that it is trained, tested and attacked on")
-    seeds: Seeds | None = Field(None, description="seeds of that model to use; null: all")
+    seeds: Seeds | None = Field(None, description="seeds of the model in `of`; null: all")
     training: ClassifierTraining = Field(
         ClassifierTraining(), description="of the head, or of the whole model; unused for a decision"
     )

@@ -67,7 +67,9 @@ class PublishedTransferFigure(FigureSpec):
         description="published table"
     )
     names: dict[str, str] = Field(
-        min_length=2, description="published row or column: classifier of the study, or attack for a noise control"
+        min_length=2,
+        description="maps each published row or column to a classifier of the study, or to an "
+        "attack for a noise control",
     )
 
 
