@@ -13,6 +13,7 @@ from tests.project import ROOT
 PAGE = ROOT / "docs/tutorial.md"
 STEP = re.compile(
     r"[Ss]ave this as `(?P<file>[^`]+)`:\n\n```\w+\n(?P<text>.*?)^```$"
+    r"|add below `(?P<above>[^`]+)`:\n\n```yaml\n(?P<lines>.*?)^```$"
     r"|change\s+`(?P<old>[^`]+)`\s+to\s+`(?P<new>[^`]+)`"
     r"|^```bash\n(?P<commands>.*?)^```$",
     flags=re.DOTALL | re.MULTILINE,
@@ -36,6 +37,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw_mnist: Path) -> tuple
     for step in STEP.finditer(steps):
         if step["file"]:
             (folder / step["file"]).write_text(step["text"], encoding="utf-8")
+        elif step["above"]:
+            text = (folder / study).read_text(encoding="utf-8")
+            assert text.count(f"{step['above']}\n") == 1, step[0]
+            (folder / study).write_text(text.replace(f"{step['above']}\n", f"{step['above']}\n{step['lines']}"))
         elif step["old"]:
             text = (folder / study).read_text(encoding="utf-8")
             assert step["old"] in text, step[0]

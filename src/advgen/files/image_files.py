@@ -77,7 +77,10 @@ def list_folder(folder: Path, classes: Classes = None, split: str = "train") -> 
     place = splits.get(split, folder)
     names = listed or tuple(one.name for one in _subfolders(splits.get("train", folder)))
     if len(names) < 2:
-        raise ValueError(f"{folder}: has {len(names)} class folders; put the images of each class in a separate folder")
+        raise ValueError(
+            f"{folder}: has {len(names)} class folders, not 2 or more; "
+            "put the images of each class in a separate folder"
+        )
     skipped: list[tuple[Path, str]] = []
     if splits:
         outside = f"outside {' and '.join(f'{one.name}/' for one in splits.values())}"

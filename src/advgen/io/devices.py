@@ -36,7 +36,7 @@ def jobs_per_gpu() -> int:
     """Return how many jobs share a GPU: ADVGEN_JOBS_PER_GPU, or 1. Small models use a tenth of a large GPU."""
     value = os.environ.get("ADVGEN_JOBS_PER_GPU", "1")
     if not value.isdecimal() or int(value) == 0:
-        sys.exit(f"ADVGEN_JOBS_PER_GPU={value}: must be a whole number from 1 on")
+        sys.exit(f"ADVGEN_JOBS_PER_GPU={value}: must be a whole number, 1 or greater")
     return int(value)
 
 
@@ -132,7 +132,7 @@ def thread_counts() -> dict[str, int]:
     """
     value = os.environ.get("OMP_NUM_THREADS", "1")
     if not value.isdecimal() or int(value) == 0:
-        raise ValueError(f"OMP_NUM_THREADS={value}: must be a whole number from 1 on; unset it to use one thread")
+        raise ValueError(f"OMP_NUM_THREADS={value}: must be a whole number, 1 or greater; unset it to use one thread")
     # OpenBLAS uses the first of these that is a positive number
     values = (os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OPENBLAS", "GOTO"))
     blas = next((int(one) for one in values if one.isdecimal() and int(one)), int(value))

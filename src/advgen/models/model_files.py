@@ -26,7 +26,7 @@ from advgen.io.headers import HEADER
 from advgen.models.factories import call_factory, first_line
 
 EXPORT = (
-    "in its own code, torch.export.save(torch.export.export(model.eval(), (images,), "
+    "in the code that made it, torch.export.save(torch.export.export(model.eval(), (images,), "
     "dynamic_shapes=({0: torch.export.Dim('batch')},)), 'model.pt2')"
 )
 """How to save a model without a pickle."""

@@ -29,7 +29,7 @@ class GaussianModel(SimulationSpec):
 
 
 class BernoulliModel(SimulationSpec):
-    """Two classes of vectors of ±1 with bias tau: error of linear classifiers by sample size, with and without a threshold.
+    """Two classes of vectors of ±1 with bias tau: error of linear classifiers with and without threshold.
 
     Source: Schmidt et al. 2018.
     """

@@ -193,7 +193,11 @@ UNREADABLE: dict[str, tuple[Callable[[], None], str, str]] = {
     "truncated": (corrupt, "photos", r"photos/dog/3\.png: cannot be read as an image \(.*\); repair or remove"),
     "size": (another_size, "photos", r"9\.png: has 9×9 pixels, but photos/cat/0\.png has 8×8; resize"),
     "empty class": (lambda: Path("photos/eel").mkdir(), "photos", r"photos/eel: has no readable images; add images"),
-    "no classes": (lambda: Path("no").mkdir(), "no", r"no: has 0 class folders; put the images of each class"),
+    "no classes": (
+        lambda: Path("no").mkdir(),
+        "no",
+        r"no: has 0 class folders, not 2 or more; put the images of each class",
+    ),
     "other classes": (
         lambda: folder("test", classes=("cat", "eel")),
         "photos, test_path: test",

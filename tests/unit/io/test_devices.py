@@ -131,7 +131,7 @@ def test_a_command_outside_a_workflow_uses_one_thread(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("value", ["0", "2,1", "many", ""])
 def test_an_invalid_number_of_threads_is_an_error(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", value)
-    with pytest.raises(ValueError, match=rf"^OMP_NUM_THREADS={value}: must be a whole number from 1 on; unset it"):
+    with pytest.raises(ValueError, match=rf"^OMP_NUM_THREADS={value}: must be a whole number, 1 or greater; unset it"):
         devices.prepare(gpu=False)
 
 
