@@ -89,8 +89,12 @@ class Backwards(torch.autograd.Function):
 class InBatch(nn.Module):
     """A batch norm in training mode."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = plain()
+
     def forward(self, x: Tensor) -> Tensor:
-        return plain()(nn.functional.batch_norm(x, None, None, training=True) * 0.3 + 0.13)
+        return self.net(nn.functional.batch_norm(x, None, None, training=True) * 0.3 + 0.13)
 
 
 def evaluate(model: nn.Module, *, n: int = TESTED, images: Any = None, labels: Any = None, **keys: Any) -> Any:
