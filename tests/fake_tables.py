@@ -282,6 +282,8 @@ def fake_specs(cls: type[FigureSpec]) -> Iterator[tuple[str, FigureSpec]]:
 def _value(annotation: Any, metadata: list[Any], full: bool) -> Any:
     refs = [item for item in metadata if isinstance(item, Reference)]
     if refs:
+        if refs[0].families[0] not in NAMES:
+            raise LookupError(f"no synthetic names of {refs[0].families[0]}; extend NAMES in tests/fake_tables.py")
         return NAMES[refs[0].families[0]][0]
     if get_origin(annotation) is tuple and hasattr(get_args(annotation)[0], "__metadata__"):
         inner = [item for item in get_args(annotation)[0].__metadata__ if isinstance(item, Reference)]

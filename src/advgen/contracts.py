@@ -212,7 +212,8 @@ def raises_the_loss(spec: AttackSpec) -> str:
     model.eval()
     with torch.no_grad():
         before, after = (nn.functional.cross_entropy(model(images), y).item() for images in (x, found))
-    assert after > before, f"lowers the loss of the labels, from {before:.3g} to {after:.3g}; is it too weak with these keys?"
+    message = f"lowers the loss of the labels, from {before:.3g} to {after:.3g}; is it too weak with these keys?"
+    assert after > before, message
     return ""
 
 
