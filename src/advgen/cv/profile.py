@@ -196,11 +196,9 @@ def _check_labels(profile: BaseProfile, document: Document) -> Iterator[str]:
 def _check_theme(profile: BaseProfile, document: Document) -> Iterator[str]:
     for key in ("theme", "templates"):
         try:
-            themes.check(document.path.parent, **{key: getattr(profile, key)})
+            yield from themes.check(document.path.parent, **{key: getattr(profile, key)})
         except ValueError as error:
-            # errors within a file of a theme name that file
-            text = str(error)
-            yield text if text.startswith(str(document.path.parent)) else f"{document.where((key,))}: {text}"
+            yield f"{document.where((key,))}: {error}"
 
 
 def _check_ids(profile: BaseProfile, document: Document) -> Iterator[str]:

@@ -64,6 +64,19 @@ def test_a_section_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert content.startswith(b"%PDF") or b"Apparatus for" in content, name
 
 
+def test_a_setting_that_no_template_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    follow("theme.md", tmp_path, monkeypatch)
+    assert caplog.messages == []
+    with Path("forest/theme.yaml").open("a", encoding="utf-8") as file:
+        file.write("acent: x\nshadow: x\ntints: x\n")
+    with Path("forest/cv.md.j2").open("a", encoding="utf-8") as file:
+        file.write("{# theme.tints #}")
+    cli.main(["cv", "--profile", "profile.yaml", "--out", "made", "--formats", "md", "tex"])
+    assert caplog.messages == ["forest/theme.yaml:6: no template reads acent; did you mean 'accent'?"]
+
+
 def test_the_entries_of_a_section_type_need_no_dates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     follow("section.md", tmp_path, monkeypatch)
     source = Path("patents.py").read_text(encoding="utf-8").replace("DatedEntry", "Entry")
@@ -106,7 +119,19 @@ def test_the_entries_of_a_section_type_need_no_dates(tmp_path: Path, monkeypatch
         ("theme.md", "profile.yaml", "forest", "clasic",
          r"profile\.yaml:3: theme is 'clasic'; did you mean 'classic'\? allowed: ac"),
         ("theme.md", "forest/theme.yaml", "extends: academic", "extends: clasic",
-         r"forest/theme\.yaml:1: extends is 'clasic'; allowed: academic, cl"),
+         r" forest/theme\.yaml:1: extends is 'clasic'; did you mean 'classic'\? allowed: academic, cl"),
+        ("theme.md", "forest/theme.yaml", "headings: filled", "headings: fileld",
+         r" forest/theme\.yaml:2: headings is 'fileld'; did you mean 'filled'\? allowed: rule, small-caps, filled$"),
+        ("theme.md", "forest/theme.yaml", '"2F5D3A"', "navy",
+         r" forest/theme\.yaml:3: accent is 'navy'; write six hexadecimal digits in quotes, such as \"0B4A5C\"$"),
+        ("theme.md", "forest/theme.yaml", '"2F5D3A"', "112233", r"\.yaml:3: accent is 112233; write six hexa"),
+        ("theme.md", "forest/theme.yaml", '"2F5D3A"', '"#1B2F4B"', r"\.yaml:3: accent is '#1B2F4B'; write six hexa"),
+        ("theme.md", "forest/theme.yaml", "{font: Georgia}", "{margin_x: wide}",
+         r"\.yaml:5: margin_x is 'wide'; write a number, such as 23$"),
+        ("theme.md", "forest/theme.yaml", "{font: Georgia}", "Georgia",
+         r"\.yaml:5: docx is 'Georgia'; write its settings, such as \{font: Georgia\}$"),
+        ("theme.md", "forest/theme.yaml", "headings: filled", "centered: 'yes'",
+         r"\.yaml:2: centered is 'yes'; write true or false$"),
         ("theme.md", "forest/theme.yaml", 'accent: "', 'accent: ["', r"forest/theme\.yaml:\d: not valid YAML"),
         ("theme.md", "forest/theme.yaml", "", "", r"forest/theme\.yaml:1: not a map of keys to values"),
     ],
@@ -116,8 +141,9 @@ def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, fi
     text = Path(file).read_text(encoding="utf-8")
     assert old in text
     Path(file).write_text(text.replace(old, new) if old else "- accent", encoding="utf-8")
-    with pytest.raises(SystemExit, match=what):
+    with pytest.raises(SystemExit, match=what) as caught:
         cli.main(["cv", "--profile", "profile.yaml", "--out", "made", "--formats", "tex"])
+    assert page != "theme.md" or "\n" not in str(caught.value)
 
 
 def test_the_pages_name_every_file_of_a_theme():
