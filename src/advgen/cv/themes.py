@@ -105,7 +105,8 @@ def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = No
             raise ValueError(f"theme is {theme!r}; {suggest(theme, BUILT_IN)}{allowed}")
         if not files:
             raise ValueError(f"templates: {folder} has no template; put one of {', '.join(_NAMES)} there")
-        texts, errors = [], []
+        texts: list[str] = []
+        errors: list[str] = []
         for path in files:
             try:
                 texts.append(load_text(path))
