@@ -1,5 +1,6 @@
 """Themes: one folder each, with settings, templates and stylesheets. Missing files come from the theme `classic`."""
 
+import difflib
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -99,6 +100,8 @@ def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = No
     Raises ValueError if there is no such folder, or nothing in it.
     """
     for folder in custom_folders(profile_folder, theme, templates):
+        if not folder.is_dir():
+            raise ValueError(_describe_missing(folder, theme, templates))
         files = [folder / name for name in _NAMES if (folder / name).is_file()]
         if not files and not templates:
             allowed = f"allowed: {', '.join(BUILT_IN)}, or a folder with one of {', '.join(_NAMES)}"
@@ -117,6 +120,19 @@ def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = No
         yield from errors
         if not errors:
             _warn_of_settings(folder, "".join(texts))
+            _warn_of_files(folder, "".join(texts))
+            if not templates:
+                _warn_of_class(folder)
+
+
+def _describe_missing(folder: Path, theme: str, templates: str | None) -> str:
+    """Return the error for a folder that does not exist, with the names of those beside it that have a theme."""
+    key, name = ("templates", templates) if templates else ("theme", theme)
+    beside = [path.name for path in folder.parent.glob("*/") if any((path / file).is_file() for file in _NAMES)]
+    known = [] if templates else [*BUILT_IN]
+    known += sorted(str(Path(name).with_name(other)) for other in beside)
+    remedy = f"{suggest(name, known)}allowed: {', '.join(known)}" if known else "create it"
+    return f"{key} is {name!r}, but there is no such folder next to the profile; {remedy}"
 
 
 def _check_settings(document: Document) -> Iterator[str]:
@@ -149,6 +165,22 @@ def _warn_of_settings(folder: Path, texts: str) -> None:
         hint = suggest(key, known, cutoff=0.8).rstrip()
         if hint and key not in known and f"theme.{key}" not in texts:
             log.warning("%s: no template reads %s; %s", document.where(location), key, hint)
+
+
+def _warn_of_files(folder: Path, texts: str) -> None:
+    """Warn of files whose names are similar to one that is read."""
+    for path in sorted(folder.iterdir()):
+        near = difflib.get_close_matches(path.name, _NAMES, n=1, cutoff=0.8)
+        if near and path.name not in _NAMES and path.name not in texts and not path.name.startswith("."):
+            log.warning("%s is read by no format; did you mean %s?", path, near[0])
+
+
+def _warn_of_class(folder: Path) -> None:
+    """Warn of rules for another class than that of the page."""
+    for path in (folder / name for name in STYLESHEETS):
+        text = _read_if_any(path)
+        if text and not re.search(rf"\.{re.escape(folder.name)}(?![\w-])", text):
+            log.warning("%s:1: no rule is for .%s; the class of the page is the name of the folder", path, folder.name)
 
 
 def _list_settings(document: Document) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -77,6 +77,22 @@ def test_a_setting_that_no_template_reads(
     assert caplog.messages == ["forest/theme.yaml:6: no template reads acent; did you mean 'accent'?"]
 
 
+def test_files_and_classes_that_nothing_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    follow("theme.md", tmp_path, monkeypatch)
+    Path("forest").rename("forest-2")
+    Path("profile.yaml").write_text(Path("profile.yaml").read_text(encoding="utf-8").replace("forest", "forest-2"))
+    Path("forest-2/theme.css").write_text(".forest-2 h2 { color: red; }")
+    for name in ("themes.css", "notes.txt", ".theme.css.swp"):
+        Path("forest-2", name).touch()
+    cli.main(["cv", "--profile", "profile.yaml", "--out", "made", "--formats", "md"])
+    assert caplog.messages == [
+        "forest-2/themes.css is read by no format; did you mean theme.css?",
+        "forest-2/dark.css:1: no rule is for .forest-2; the class of the page is the name of the folder",
+    ]
+
+
 def test_the_entries_of_a_section_type_need_no_dates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     follow("section.md", tmp_path, monkeypatch)
     source = Path("patents.py").read_text(encoding="utf-8").replace("DatedEntry", "Entry")
@@ -117,7 +133,11 @@ def test_the_entries_of_a_section_type_need_no_dates(tmp_path: Path, monkeypatch
         ("section.md", "patents.py", "return Row(title,", "return Row([*title, patent],",
          r"patents\.py:19: text has a Patent as a node; write a string, or a map"),
         ("theme.md", "profile.yaml", "forest", "clasic",
-         r"profile\.yaml:3: theme is 'clasic'; did you mean 'classic'\? allowed: ac"),
+         r"profile\.yaml:3: theme is 'clasic', but there is no such folder next to the .*; did you mean 'classic'\?"),
+        ("theme.md", "profile.yaml", "forest", "forests",
+         r"profile\.yaml:3: theme is 'forests', but there is no such folder .*; did you mean 'forest'\? allowed: ac"),
+        ("theme.md", "profile.yaml", "theme: forest", "templates: forst",
+         r"profile\.yaml:3: templates is 'forst', but there is no such .*; did you mean 'forest'\? allowed: forest$"),
         ("theme.md", "forest/theme.yaml", "extends: academic", "extends: clasic",
          r" forest/theme\.yaml:1: extends is 'clasic'; did you mean 'classic'\? allowed: academic, cl"),
         ("theme.md", "forest/theme.yaml", "headings: filled", "headings: fileld",
