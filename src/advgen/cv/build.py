@@ -114,7 +114,10 @@ class _Builder:
         for index, ordered in enumerate(profile.order):
             if self.is_shown(ordered.section):
                 previous = sections[-1]["id"] if sections else ""
-                sections.append(self.build_section(ordered, index, previous))
+                try:
+                    sections.append(self.build_section(ordered, index, previous))
+                except ValueError as error:
+                    context.errors.append(str(error))
         headline = context.text(profile.headline, "headline")
         self.warn_of_unordered()
         if context.errors:

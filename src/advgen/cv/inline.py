@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from advgen.cv.entities import ENTITY, decode_entity
 
 Node = str | dict[str, Any]
+_KINDS = ("em", "strong", "keep", "link")
 
 _BODY = r"(?:\\.|[^\\])"
 _TOKEN = re.compile(
@@ -76,6 +77,23 @@ def merge_strings(nodes: Iterable[Node]) -> list[Node]:
         elif node:
             merged.append(node)
     return merged
+
+
+class NodeError(ValueError):
+    """A list of nodes of a user's section type is wrong."""
+
+
+def check_nodes(nodes: object, name: str) -> None:
+    """Check a list of nodes. Raises NodeError."""
+    if not isinstance(nodes, list | tuple):
+        kind = "a string" if isinstance(nodes, str) else type(nodes).__name__
+        raise NodeError(f"{name} needs a list of nodes, not {kind}; use texts.text(…)")
+    for node in nodes:
+        kind = next((kind for kind in _KINDS if kind in node), "") if isinstance(node, dict) else ""
+        if kind:
+            check_nodes(node[kind], repr(kind))
+        elif not isinstance(node, str):
+            raise NodeError(f"{name} has a {type(node).__name__} as a node; write a string, or a map with em or strong")
 
 
 def escape(text: str) -> str:

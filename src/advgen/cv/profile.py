@@ -1,6 +1,7 @@
 """profile.yaml and metrics.yaml: their keys, and the checks that need more than one key."""
 
 import logging
+import traceback
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from advgen.cv.labels import DEFAULT, LANGUAGES, Labels, load_labels
 from advgen.cv.names import person_key
 from advgen.cv.scan import list_figures, list_section_files
 from advgen.cv.sections import BUILT_IN, CUSTOM
-from advgen.cv.sections.base import SectionType
+from advgen.cv.sections.base import SectionType, describe_exception
 from advgen.cv.sections.loading import load_section_type
 from advgen.cv.sections.publications import Bibliography
 from advgen.cv.text_files import suggest
@@ -120,7 +121,15 @@ def load_profile(
     document = merge(document, overlay)
     files = {name: load_section_type(path.parent / name) for name in list_section_files(document.data)}
     types = {**CUSTOM, **files}
-    profile = validate(profile_model(tuple(types.values())), document, list(types))
+    try:
+        profile = validate(profile_model(tuple(types.values())), document, list(types))
+    except Exception as error:
+        paths = {str(one.file.resolve()): one.file for one in files.values() if one.file}
+        frames = traceback.extract_tb(error.__traceback__)
+        file = next((paths[frame.filename] for frame in frames if frame.filename in paths), None)
+        if file is None:
+            raise
+        raise ValueError(describe_exception(file, error)) from error
     list_figures(document)
     errors = [*_check_people(profile, document), *_check_order(profile, document), *_check_ids(profile, document)]
     errors += [*_check_labels(profile, document), *_check_theme(profile, document)]
@@ -187,11 +196,9 @@ def _check_labels(profile: BaseProfile, document: Document) -> Iterator[str]:
 def _check_theme(profile: BaseProfile, document: Document) -> Iterator[str]:
     for key in ("theme", "templates"):
         try:
-            themes.check(document.path.parent, **{key: getattr(profile, key)})
+            yield from themes.check(document.path.parent, **{key: getattr(profile, key)})
         except ValueError as error:
-            # errors within a file of a theme name that file
-            text = str(error)
-            yield text if text.startswith(str(document.path.parent)) else f"{document.where((key,))}: {text}"
+            yield f"{document.where((key,))}: {error}"
 
 
 def _check_ids(profile: BaseProfile, document: Document) -> Iterator[str]:

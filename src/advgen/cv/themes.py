@@ -1,13 +1,18 @@
 """Themes: one folder each, with settings, templates and stylesheets. Missing files come from the theme `classic`."""
 
-from collections.abc import Sequence
+import difflib
+import logging
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from advgen.cv.fields import describe_value
 from advgen.cv.text_files import load_text, suggest
+from advgen.cv.yaml_files import Document, read
 from advgen.specs.cv import CvFormat
+
+log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).resolve().parent / "themes"
 DEFAULT = "classic"
@@ -27,6 +32,9 @@ FILES: dict[CvFormat, tuple[str, ...]] = {
 }
 """Files of a theme that each format reads."""
 _NAMES = sorted({name for names in FILES.values() for name in names})
+_ALLOWED = {"headings": ("rule", "small-caps", "filled"), "extends": BUILT_IN}
+_COLORS = ("accent", "tint")
+_REMEDIES = {bool: "write true or false", str: "write a name", dict: "write its settings, such as {font: Georgia}"}
 
 
 def custom_folders(profile_folder: Path, theme: str, templates: str | None = None) -> list[Path]:
@@ -86,41 +94,124 @@ def class_names(theme: str, folders: Sequence[Path]) -> str:
     return " ".join(dict.fromkeys([base, theme]))
 
 
-def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = None) -> None:
-    """Check the files of a theme or of a folder of templates. Raises ValueError, one line per error."""
-    folders = custom_folders(profile_folder, theme, templates)
-    for folder in folders:
+def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = None) -> Iterator[str]:
+    """Yield the errors in the files of a theme or of a folder of templates. Warns of settings that nothing reads.
+
+    Raises ValueError if there is no such folder, or nothing in it.
+    """
+    for folder in custom_folders(profile_folder, theme, templates):
+        if not folder.is_dir():
+            raise ValueError(_describe_missing(folder, theme, templates))
         files = [folder / name for name in _NAMES if (folder / name).is_file()]
         if not files and not templates:
             allowed = f"allowed: {', '.join(BUILT_IN)}, or a folder with one of {', '.join(_NAMES)}"
             raise ValueError(f"theme is {theme!r}; {suggest(theme, BUILT_IN)}{allowed}")
         if not files:
             raise ValueError(f"templates: {folder} has no template; put one of {', '.join(_NAMES)} there")
-        errors = []
+        texts: list[str] = []
+        errors: list[str] = []
         for path in files:
             try:
-                load_text(path)
+                texts.append(load_text(path))
+                if path.name == SETTINGS:
+                    errors += _check_settings(_read_document(folder))
             except ValueError as error:
                 errors.append(str(error))
-        if errors:
-            raise ValueError("\n".join(errors))
-        base = _read_settings(folder).get("extends", DEFAULT)
-        if base not in BUILT_IN:
-            raise ValueError(f"{folder / SETTINGS}:1: extends is {base!r}; allowed: {', '.join(BUILT_IN)}")
+        yield from errors
+        if not errors:
+            _warn_of_settings(folder, "".join(texts))
+            _warn_of_files(folder, "".join(texts))
+            if not templates:
+                _warn_of_class(folder)
+
+
+def _describe_missing(folder: Path, theme: str, templates: str | None) -> str:
+    """Return the error for a folder that does not exist, with the names of those beside it that have a theme."""
+    key, name = ("templates", templates) if templates else ("theme", theme)
+    beside = [path.name for path in folder.parent.glob("*/") if any((path / file).is_file() for file in _NAMES)]
+    known = [] if templates else [*BUILT_IN]
+    known += sorted(str(Path(name).with_name(other)) for other in beside)
+    remedy = f"{suggest(name, known)}allowed: {', '.join(known)}" if known else "create it"
+    return f"{key} is {name!r}, but there is no such folder next to the profile; {remedy}"
+
+
+def _check_settings(document: Document) -> Iterator[str]:
+    """Yield an error for each setting with a wrong value."""
+    known = _known_settings()
+    for location, value in _list_settings(document):
+        key = location[-1]
+        allowed, default = _ALLOWED.get(key, ()), known.get(key)
+        if allowed:
+            is_valid = value in allowed
+            remedy = f"{suggest(str(value), allowed)}allowed: {', '.join(allowed)}"
+        elif key in _COLORS:
+            is_valid = isinstance(value, str) and bool(re.fullmatch("[0-9A-Fa-f]{6}", value))
+            remedy = 'write six hexadecimal digits in quotes, such as "0B4A5C"'
+        elif isinstance(default, int | float) and not isinstance(default, bool):
+            is_valid = isinstance(value, int | float) and not isinstance(value, bool)
+            remedy = f"write a number, such as {default}"
+        else:
+            is_valid = key not in known or isinstance(value, type(default))
+            remedy = _REMEDIES.get(type(default), "")
+        if not is_valid:
+            yield f"{document.where(location)}: {key} is {describe_value(value)}; {remedy}"
+
+
+def _warn_of_settings(folder: Path, texts: str) -> None:
+    """Warn of settings that no template reads, if they are similar to one of a built-in theme."""
+    document, known = _read_document(folder), _known_settings()
+    for location, _ in _list_settings(document):
+        key = location[-1]
+        hint = suggest(key, known, cutoff=0.8).rstrip()
+        if hint and key not in known and f"theme.{key}" not in texts:
+            log.warning("%s: no template reads %s; %s", document.where(location), key, hint)
+
+
+def _warn_of_files(folder: Path, texts: str) -> None:
+    """Warn of files whose names are similar to one that is read."""
+    for path in sorted(folder.iterdir()):
+        near = difflib.get_close_matches(path.name, _NAMES, n=1, cutoff=0.8)
+        if near and path.name not in _NAMES and path.name not in texts and not path.name.startswith("."):
+            log.warning("%s is read by no format; did you mean %s?", path, near[0])
+
+
+def _warn_of_class(folder: Path) -> None:
+    """Warn of rules for another class than that of the page."""
+    for path in (folder / name for name in STYLESHEETS):
+        text = _read_if_any(path)
+        if text and not re.search(rf"\.{re.escape(folder.name)}(?![\w-])", text):
+            log.warning("%s:1: no rule is for .%s; the class of the page is the name of the folder", path, folder.name)
+
+
+def _list_settings(document: Document) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the place and value of each setting, those of the formats too."""
+    for key, value in document.data.items():
+        yield (key,), value
+        if key in FILES and isinstance(value, dict):
+            yield from (((key, inner), setting) for inner, setting in value.items())
+
+
+def _known_settings() -> dict[str, Any]:
+    """Return every setting of a built-in theme with its default."""
+    known = _read_settings(FOLDER / DEFAULT)
+    groups = [value for value in known.values() if isinstance(value, dict)]
+    return {key: value for settings in (known, *groups) for key, value in settings.items()} | {"extends": DEFAULT}
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = _read_document(folder).data
+    return settings
+
+
+def _read_document(folder: Path) -> Document:
+    """Return the settings of a folder with their lines, or none."""
     path = folder / SETTINGS
     if not path.is_file():
-        return {}
-    try:
-        settings = yaml.safe_load(load_text(path))
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise ValueError(f"{path}:{line}: not valid YAML; check the indentation, quotes and colons there") from error
-    if not isinstance(settings, dict):
+        return Document(path, {}, {}, {})
+    document = read(path)
+    if not isinstance(document.data, dict):
         raise ValueError(f'{path}:1: not a map of keys to values; write accent: "0B4A5C" and so on')
-    return settings
+    return document
 
 
 def _read_if_any(path: Path) -> str:

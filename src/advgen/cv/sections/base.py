@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, create_model
 
 from advgen.cv.fields import Model, Plain
 from advgen.cv.grouping import count_entries
-from advgen.cv.inline import Node, escape, merge_strings, parse, plain_text
+from advgen.cv.inline import Node, NodeError, check_nodes, escape, merge_strings, parse, plain_text
 from advgen.cv.labels import Labels
 from advgen.cv.live_values import LiveValue, substitute
+from advgen.cv.text_files import suggest
 from advgen.cv.yaml_files import Document, Location
 
 Body = dict[str, Any]
@@ -104,7 +107,8 @@ class Section:
                 yield EntryTexts(self.context, entry, (*self.location, index))
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """One entry as it is printed: a text, quieter lines below it, and dates at the right margin.
 
     `dates` defaults to those of the entry. `values` adds plain values for JSON Resume and other programs.
@@ -113,7 +117,12 @@ class Row(NamedTuple):
     text: list[Node]
     lines: Sequence[list[Node]] = ()
     dates: str | None = None
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_nodes(self.text, "text")
+        for line in self.lines:
+            check_nodes(line, "each of lines")
 
 
 @dataclass(frozen=True)
@@ -150,12 +159,15 @@ class EntryTexts:
 
     def finish(self, row: Row) -> dict[str, Any]:
         """Return a row as it is stored in cv.json, with the plain values of its entry."""
+        dates = row.dates
+        if dates is None:
+            dates = self.entry.dates(self.labels) if hasattr(self.entry, "dates") else ""
         values = self.entry.model_dump(mode="json", exclude_none=True, exclude={"tags"})
         nodes = {key: self.context.nodes.get((*self.location, key)) for key in values}
         texts = {key: plain_text(found) for key, found in nodes.items() if found is not None}
         return {
             "text": merge_strings(row.text),
-            "dates": self.entry.dates(self.labels) if row.dates is None else row.dates,
+            "dates": dates,
             "lines": [merge_strings(line) for line in row.lines],
             "item": values | texts | row.values,
         }
@@ -184,14 +196,34 @@ class SectionType:
     """Singular and plural of an entry, for `advgen cv diff`."""
     resume: tuple[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] | None = None
     """The key of JSON Resume that holds its rows, and a function of plain values and dates that returns an item."""
+    file: Path | None = None
+    """The Python file of the user that defines it."""
 
     def build_body(self, section: Section) -> Body:
         """Return the body of a section of this type."""
         if self.build:
-            return self.build(section)
+            with self._explain_errors(section):
+                return self.build(section)
         assert self.write_row
-        rows = [texts.finish(self.write_row(texts.entry, texts)) for texts in section.entries()]
+        rows = []
+        for texts in section.entries():
+            with self._explain_errors(texts):
+                row = self.write_row(texts.entry, texts)
+                if not isinstance(row, Row):
+                    raise TypeError(f"{self.write_row.__name__} returns {type(row).__name__}, not a Row")
+                rows.append(texts.finish(row))
         return number_rows(section, rows, self.numbered if section.numbered is None else section.numbered)
+
+    @contextmanager
+    def _explain_errors(self, place: Section | EntryTexts) -> Iterator[None]:
+        """Turn an exception of a user's file into one line with its place there and that of the entry."""
+        try:
+            yield
+        except Exception as error:
+            if self.file is None:
+                raise
+            where = place.context.document.where(place.location)
+            raise ValueError(f"{describe_exception(self.file, error)} (entry {where})") from error
 
     def custom_model(self) -> type[BaseModel]:
         """Return the model of a custom section of this type: a map with `type`, and mostly `items`."""
@@ -201,6 +233,24 @@ class SectionType:
             if self.write_row:
                 keys["numbered"] = (bool, self.numbered)
         return create_model(f"Custom_{self.name}", __base__=self.model or CustomSection, **keys)
+
+
+def describe_exception(file: Path, error: Exception) -> str:
+    """Return what a Python file of the user did wrong, as `file:line: what; remedy`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((frame.lineno for frame in reversed(frames) if Path(frame.filename) == file.resolve()), 1)
+    what = f"{type(error).__name__}: {error}; correct this file"
+    match error:
+        case NodeError():
+            what = str(error)
+        case SyntaxError():
+            line, what = error.lineno, f"SyntaxError: {error.msg}; correct this file"
+        case AttributeError(name=str() as name, obj=object()):
+            fields = getattr(type(error.obj), "model_fields", {})
+            remedy = f"it has {', '.join(fields)}" if fields else "correct this file"
+            remedy = suggest(name, fields or dir(error.obj)).rstrip() or remedy
+            what = f"{type(error.obj).__name__!r} has no {name!r}; {remedy}"
+    return f"{file}:{line}: {' '.join(what.split())}"
 
 
 class CustomSection(Model):

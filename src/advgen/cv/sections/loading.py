@@ -2,11 +2,10 @@
 
 import importlib.util
 import sys
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from advgen.cv.sections.base import SectionType
+from advgen.cv.sections.base import SectionType, describe_exception
 
 
 def load_section_type(path: Path) -> SectionType:
@@ -23,12 +22,8 @@ def load_section_type(path: Path) -> SectionType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(path.resolve())]
-        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
-        what = " ".join(str(error).split())
-        raise ValueError(f"{path}:{line}: {type(error).__name__}: {what}; correct this file") from error
+        raise ValueError(describe_exception(path, error)) from error
     section_type = getattr(module, "SECTION", None)
     if not isinstance(section_type, SectionType):
         raise ValueError(f"{path}:1: defines no SECTION; end the file with SECTION = SectionType(…)")
-    return replace(section_type, name=path.name)
+    return replace(section_type, name=path.name, file=path)
