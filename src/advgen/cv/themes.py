@@ -126,7 +126,7 @@ def check(profile_folder: Path, theme: str = DEFAULT, templates: str | None = No
 
 
 def _describe_missing(folder: Path, theme: str, templates: str | None) -> str:
-    """Return the error for a folder that does not exist, with the names of those beside it that have a theme."""
+    """Return the error for a folder that does not exist, with the names of those next to it that have a theme."""
     key, name = ("templates", templates) if templates else ("theme", theme)
     beside = [path.name for path in folder.parent.glob("*/") if any((path / file).is_file() for file in _NAMES)]
     known = [] if templates else [*BUILT_IN]
